@@ -1,0 +1,111 @@
+/**
+ * Bit sets: who pinged. In each slot a segment of 1,024 sessions has one set of bits, kept in 32-bit words, because
+ * the database's bitwise update works on integers. 1,024, because one document takes only some 4,000 updates a
+ * second, and the sessions of one segment all update the same one.
+ */
+import type { Slot } from "./slots.ts";
+
+export const SEGMENT_SESSIONS = 1024;
+export const SEGMENT_WORDS = SEGMENT_SESSIONS / 32;
+
+/** The pings of one segment in one slot. */
+export interface PingRecord {
+  readonly slot: Slot;
+  readonly segment: number;
+  /** `SEGMENT_WORDS` words; the session's bit is `1 << (seq % 32)` of word `floor(seq % 1024 / 32)`. */
+  readonly words: Int32Array;
+}
+
+/** Where a session's bit lies. */
+export function bitOf(seq: number): { segment: number; word: number; mask: number } {
+  const index = seq % SEGMENT_SESSIONS;
+  return { segment: Math.floor(seq / SEGMENT_SESSIONS), word: index >>> 5, mask: (1 << (index & 31)) | 0 };
+}
+
+/** Whether the record has the session's bit. */
+export function hasBit(record: PingRecord, seq: number): boolean {
+  const { segment, word, mask } = bitOf(seq);
+  return record.segment === segment && ((record.words[word] ?? 0) & mask) !== 0;
+}
+
+/** The sessions as the words to be set, by segment and word. */
+export function groupBits(seqs: Iterable<number>): Map<number, Map<number, number>> {
+  const segments = new Map<number, Map<number, number>>();
+  for (const seq of seqs) {
+    const { segment, word, mask } = bitOf(seq);
+    let words = segments.get(segment);
+    if (words === undefined) segments.set(segment, (words = new Map()));
+    words.set(word, (words.get(word) ?? 0) | mask);
+  }
+  return segments;
+}
+
+/** Calls `visit` with each session whose bit is set, in increasing order. */
+export function forEachSession(record: PingRecord, visit: (seq: number) => void): void {
+  const first = record.segment * SEGMENT_SESSIONS;
+  for (let word = 0; word < SEGMENT_WORDS; word++) {
+    let bits = record.words[word] ?? 0;
+    while (bits !== 0) {
+      const bit = 31 - Math.clz32(bits & -bits);
+      visit(first + word * 32 + bit);
+      bits &= bits - 1;
+    }
+  }
+}
+
+/**
+ * What a reader remembers of the pings: for each session the latest slot with its bit, and which of the recent slots
+ * were empty. Never a table of slots times sessions: eight bytes a session, and one number a slot.
+ */
+export class LatestBits {
+  readonly #segments = new Map<number, Float64Array>();
+  readonly #nonEmpty = new Set<Slot>();
+
+  /** The latest slot with the session's bit; -Infinity where none is known. */
+  latest(seq: number): Slot {
+    const slots = this.#segments.get(Math.floor(seq / SEGMENT_SESSIONS));
+    return slots?.[seq % SEGMENT_SESSIONS] ?? -Infinity;
+  }
+
+  isEmpty(slot: Slot): boolean {
+    return !this.#nonEmpty.has(slot);
+  }
+
+  /** The latest and the earliest slot that are not empty. */
+  range(): { earliest: Slot; latest: Slot } {
+    let earliest = Infinity;
+    let latest = -Infinity;
+    for (const slot of this.#nonEmpty) {
+      earliest = Math.min(earliest, slot);
+      latest = Math.max(latest, slot);
+    }
+    return { earliest, latest };
+  }
+
+  /** Takes a record in. `rising` is called for each session whose latest slot this raises, before it is raised. */
+  add(record: PingRecord, rising?: (seq: number, slot: Slot) => void): void {
+    let slots = this.#segments.get(record.segment);
+    if (slots === undefined) {
+      slots = new Float64Array(SEGMENT_SESSIONS).fill(-Infinity);
+      this.#segments.set(record.segment, slots);
+    }
+    const known = slots;
+    let any = false;
+    forEachSession(record, (seq) => {
+      any = true;
+      const index = seq % SEGMENT_SESSIONS;
+      if (record.slot <= (known[index] ?? -Infinity)) return;
+      rising?.(seq, record.slot);
+      known[index] = record.slot;
+    });
+    if (any) this.#nonEmpty.add(record.slot);
+  }
+
+  /** Forgets the slots before `oldest`, and the segments that nobody has pinged in since. */
+  forgetBefore(oldest: Slot): void {
+    for (const slot of this.#nonEmpty) if (slot < oldest) this.#nonEmpty.delete(slot);
+    for (const [segment, slots] of this.#segments) {
+      if (slots.every((slot) => slot < oldest)) this.#segments.delete(segment);
+    }
+  }
+}

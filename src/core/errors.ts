@@ -1,0 +1,38 @@
+export type ErrorCode =
+  /** The key is empty, too long, not a string, or not well-formed. */
+  | "INVALID_KEY"
+  /** An option or argument is out of its bounds. */
+  | "INVALID_OPTION"
+  /** The meta is over 16 KiB as JSON, or is not plain data. */
+  | "INVALID_META"
+  | "ALREADY_STARTED"
+  | "ALREADY_WATCHED"
+  | "WATCHER_STOPPED"
+  | "PRESENCE_CLOSED"
+  /** The namespace was set up with another period, or by another version of the format. */
+  | "CONFIG_MISMATCH"
+  /** The store did not answer, or answered that it cannot now. The only retryable one. */
+  | "STORE_UNAVAILABLE"
+  /** The store refuses: wrong credentials, or a right is missing. */
+  | "NOT_PERMITTED"
+  /** The server lacks what heartbit needs, or the package that speaks to it is not installed. */
+  | "UNSUPPORTED_SERVER";
+
+/** Every error that heartbit throws or rejects with. The message is one sentence. */
+export class HeartbitError extends Error {
+  override readonly name = "HeartbitError";
+  readonly code: ErrorCode;
+  /** Whether the same call may succeed later with nothing changed. True for `STORE_UNAVAILABLE` alone. */
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.retryable = code === "STORE_UNAVAILABLE";
+  }
+}
+
+/** Whether `error` is a `HeartbitError`, of `code` where one is given. */
+export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
+  return error instanceof HeartbitError && (code === undefined || error.code === code);
+}

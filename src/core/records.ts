@@ -1,0 +1,92 @@
+/**
+ * What is stored, and the law by which two versions of it merge. A session and a being only move forward: of two
+ * `slot`s the later holds, of two `last`s the earlier, of two metas the newer revision. So records may be heard in
+ * any order, twice or late, and give the same state.
+ */
+import type { Slot } from "./slots.ts";
+
+/** One open presence of one process. */
+export interface SessionRecord {
+  /** Increasing, never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`. */
+  readonly seq: number;
+  readonly host: string;
+  readonly pid: number;
+  /** When it was opened: the store's time in ms. */
+  readonly opened: number;
+  /** The slot of the latest write of this record; counts as a ping. */
+  readonly slot: Slot;
+  /** Absent: open. A slot: closed, vouched for until then. 0: ended at once. */
+  readonly last?: Slot | undefined;
+  /** When it last changed, stamped by the store: its time in ms. Given by reads, ignored by writes. */
+  readonly changed?: number;
+}
+
+/**
+ * Names one start of one pinger. A late write of an earlier start touches nothing, and of two starts of one pinger
+ * the later holds: the earlier is ended by it.
+ */
+export interface BeingId {
+  readonly session: number;
+  /** The pinger's number in its session. */
+  readonly pinger: number;
+  /** How many times the pinger had been started. */
+  readonly start: number;
+}
+
+/** A key held by a session. */
+export interface BeingRecord extends BeingId {
+  readonly key: string;
+  /** Since when the key is held: the store's time in ms. */
+  readonly since: number;
+  /** The slot of the latest write of this record; counts as a ping of this being. */
+  readonly slot: Slot;
+  /** The meta as JSON text. Text, because a user's names must never become names of stored fields. */
+  readonly meta: string;
+  /** Counts the updates of `meta`. */
+  readonly revision: number;
+  /** Absent: it rides on its session's bits. A slot: vouched for until then. 0: killed. */
+  readonly last?: Slot | undefined;
+  /** When it last changed, stamped by the store: its time in ms. Given by reads, ignored by writes. */
+  readonly changed?: number;
+}
+
+/** Of two `last`s the earlier holds; absent is later than any. */
+export function earlierLast(a: Slot | undefined, b: Slot | undefined): Slot | undefined {
+  if (a === undefined) return b;
+  if (b === undefined) return a;
+  return Math.min(a, b);
+}
+
+/** The later of two stamps of the store, either of which may be unknown. */
+function laterStamp(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined) return b;
+  if (b === undefined) return a;
+  return Math.max(a, b);
+}
+
+/** What holds of two versions of one session. */
+export function mergeSessions(a: SessionRecord, b: SessionRecord): SessionRecord {
+  const last = earlierLast(a.last, b.last);
+  const changed = laterStamp(a.changed, b.changed);
+  return {
+    ...a,
+    slot: Math.max(a.slot, b.slot),
+    ...(last === undefined ? {} : { last }),
+    ...(changed === undefined ? {} : { changed }),
+  };
+}
+
+/** What holds of two versions of one being. */
+export function mergeBeings(a: BeingRecord, b: BeingRecord): BeingRecord {
+  const newer = b.revision > a.revision ? b : a;
+  const last = earlierLast(a.last, b.last);
+  const changed = laterStamp(a.changed, b.changed);
+  return {
+    ...a,
+    slot: Math.max(a.slot, b.slot),
+    meta: newer.meta,
+    revision: newer.revision,
+    ...(last === undefined ? {} : { last }),
+    ...(changed === undefined ? {} : { changed }),
+  };
+}

@@ -1,0 +1,348 @@
+/**
+ * The roster: one state machine that is fed records and bits and gives out changes.
+ *
+ *   feed it   `session`, `being`, `bits` - in any order, twice or late: they merge (see records.ts)
+ *   judge     `judge(j)` moves `g`, the only thing by which absence becomes death (see alive.ts)
+ *   take      `changes()` gives the difference between the state now and the state at the last `changes()`
+ *
+ * It never invents a change: whatever it is fed, what it tells is the difference of two states, so that for each key
+ * alive and dead alternate.
+ */
+import { isVouched, KILLED, lastPing, latestComplete } from "./alive.ts";
+import { LatestBits, type PingRecord } from "./bits.ts";
+import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "./records.ts";
+import type { Slot } from "./slots.ts";
+
+/** Who holds a key, as it is told. */
+export interface HolderState {
+  readonly session: number;
+  readonly host: string;
+  readonly pid: number;
+  /** The store's time in ms. */
+  readonly since: number;
+  /** JSON text. */
+  readonly meta: string;
+}
+
+/** Why a key's state changed. */
+export type Transition = "joined" | "updated" | "stopped" | "killed" | "expired";
+
+/** The difference between two states of a key. */
+export interface RosterChange {
+  readonly key: string;
+  readonly cause: Transition;
+  /** The live holders before and now, oldest first. The key is alive when there is one. */
+  readonly before: readonly HolderState[];
+  readonly now: readonly HolderState[];
+}
+
+interface Session {
+  record: SessionRecord;
+  /** The latest start of each of its pingers: an earlier start is ended by a later one. */
+  readonly beings: Map<number, Being>;
+  /** The load in which it was last heard of. */
+  heard: number;
+}
+
+interface Being {
+  record: BeingRecord;
+  readonly session: Session;
+  /** The load in which it was last heard of. */
+  heard: number;
+}
+
+/** How a key was at the last `changes()`. */
+interface Snapshot {
+  readonly beings: readonly Being[];
+  readonly holders: readonly HolderState[];
+}
+
+const NOBODY: Snapshot = { beings: [], holders: [] };
+
+export class Roster {
+  readonly #bits = new LatestBits();
+  readonly #sessions = new Map<number, Session>();
+  readonly #keys = new Map<string, Being[]>();
+  /** Beings alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
+  readonly #onTheirOwn = new Set<Being>();
+  /** The keys touched since the last `changes()`, as they were then. */
+  readonly #touched = new Map<string, Snapshot>();
+  #g: Slot = -Infinity;
+  #load = 0;
+
+  /** `g`: the living have pinged in it or later. -Infinity before the first judgement. */
+  get g(): Slot {
+    return this.#g;
+  }
+
+  /** The pings that are known. */
+  get pings(): LatestBits {
+    return this.#bits;
+  }
+
+  /** How much is remembered. */
+  get size(): { keys: number; sessions: number } {
+    return { keys: this.#keys.size, sessions: this.#sessions.size };
+  }
+
+  // ---- feeding it
+
+  /** Hears of a session. */
+  session(record: SessionRecord): void {
+    const session = this.#sessions.get(record.seq);
+    if (session === undefined) {
+      this.#sessions.set(record.seq, { record, beings: new Map(), heard: this.#load });
+      return;
+    }
+    session.heard = this.#load;
+    const merged = mergeSessions(session.record, record);
+    const ends = merged.last !== session.record.last;
+    if (ends || this.#revives(session, merged.slot)) this.#touchRiders(session);
+    session.record = merged;
+    if (ends) for (const being of session.beings.values()) this.#follow(being);
+  }
+
+  /** Hears of a being. One whose session was never heard of is passed over: stores tell the session first. */
+  being(record: BeingRecord): void {
+    const session = this.#sessions.get(record.session);
+    if (session === undefined) return;
+    session.heard = this.#load;
+    const known = session.beings.get(record.pinger);
+    if (known === undefined || record.start > known.record.start) {
+      this.#touch(record.key);
+      if (known !== undefined) {
+        this.#touch(known.record.key);
+        this.#remove(known);
+      }
+      this.#insert({ record, session, heard: this.#load });
+    } else if (record.start === known.record.start) {
+      known.heard = this.#load;
+      const merged = mergeBeings(known.record, record);
+      if (sameLife(merged, known.record) && merged.revision === known.record.revision) return;
+      this.#touch(known.record.key);
+      known.record = merged;
+      this.#follow(known);
+    }
+  }
+
+  /** Hears who pinged. */
+  bits(record: PingRecord): void {
+    this.#bits.add(record, (seq, slot) => {
+      const session = this.#sessions.get(seq);
+      if (session !== undefined && this.#revives(session, slot)) this.#touchRiders(session);
+    });
+  }
+
+  /**
+   * Judges at `judged`: moves `g` to the latest complete slot, or to `oldest`, never back. The caller answers for
+   * having heard all pings up to `judged`, and for having had no trouble.
+   */
+  judge(judged: Slot, oldest: Slot): void {
+    const g = Math.max(
+      this.#g,
+      latestComplete(judged, oldest, (slot) => this.#bits.isEmpty(slot)),
+    );
+    if (g === this.#g) return;
+    for (const session of this.#sessions.values()) {
+      const vouched = this.#vouchedIn(session);
+      if (isVouched(vouched, this.#g) && !isVouched(vouched, g)) this.#touchRiders(session);
+    }
+    for (const being of this.#onTheirOwn) {
+      const vouched = this.#lastPing(being);
+      if (isVouched(vouched, this.#g) && !isVouched(vouched, g)) this.#touch(being.record.key);
+    }
+    this.#g = g;
+    for (const being of this.#onTheirOwn) this.#follow(being);
+  }
+
+  /** Begins to read all that is selected anew; returns what `endLoad` needs. */
+  beginLoad(): number {
+    return ++this.#load;
+  }
+
+  /**
+   * Ends a load: a being of the selected keys that has not been heard of since `beginLoad` is no longer stored, so
+   * it goes.
+   */
+  endLoad(load: number, selected: (key: string) => boolean): void {
+    for (const beings of this.#keys.values()) {
+      for (const being of beings) {
+        if (being.heard >= load || !selected(being.record.key)) continue;
+        this.#touch(being.record.key);
+        this.#remove(being);
+      }
+    }
+  }
+
+  /** Forgets the keys that are not selected, without a word. */
+  retain(selected: (key: string) => boolean): void {
+    for (const [key, beings] of this.#keys) {
+      if (selected(key)) continue;
+      for (const being of beings) this.#remove(being);
+      this.#touched.delete(key);
+    }
+  }
+
+  /**
+   * Forgets what is dead since before slot `oldest`, as the stores do when they prune: till then the dead are kept,
+   * because a record of them that comes late must not bring them back.
+   */
+  forget(oldest: Slot, oldestMs: number): void {
+    this.#bits.forgetBefore(oldest);
+    for (const [seq, session] of this.#sessions) {
+      const silent = Math.max(session.record.slot, this.#bits.latest(seq)) < oldest;
+      for (const being of session.beings.values()) {
+        const { slot, last = session.record.last, changed = 0 } = being.record;
+        const over = last === undefined ? silent : last < oldest && changed < oldestMs;
+        if (over && slot < oldest && !this.#touched.has(being.record.key)) this.#remove(being);
+      }
+      if (silent && session.beings.size === 0) this.#sessions.delete(seq);
+    }
+  }
+
+  // ---- reading it
+
+  /** The live holders of the key, oldest first. */
+  holders(key: string): readonly HolderState[] {
+    return this.#snapshot(key).holders;
+  }
+
+  isAlive(key: string): boolean {
+    return this.#keys.get(key)?.some((being) => this.#isAlive(being)) ?? false;
+  }
+
+  /** The keys that have a being, alive or recently dead. */
+  keys(): IterableIterator<string> {
+    return this.#keys.keys();
+  }
+
+  /** All that is known of the key's beings, alive or recently dead. */
+  *beings(
+    key: string,
+  ): IterableIterator<{ being: BeingRecord; session: SessionRecord; alive: boolean; last: Slot }> {
+    for (const being of this.#keys.get(key) ?? []) {
+      const last = this.#lastPing(being);
+      yield { being: being.record, session: being.session.record, alive: this.#isAlive(being), last };
+    }
+  }
+
+  /** The difference between the state at the last call and now, a change a key. */
+  changes(): RosterChange[] {
+    const changes: RosterChange[] = [];
+    for (const [key, before] of this.#touched) {
+      const now = this.#snapshot(key).holders;
+      const cause = this.#cause(before, now);
+      if (cause !== undefined) changes.push({ key, cause, before: before.holders, now });
+    }
+    this.#touched.clear();
+    return changes;
+  }
+
+  // ---- inside
+
+  #cause(before: Snapshot, now: readonly HolderState[]): Transition | undefined {
+    if (now.length > 0) {
+      if (before.holders.length === 0) return "joined";
+      return sameHolders(before.holders, now) ? undefined : "updated";
+    }
+    if (before.holders.length === 0) return undefined;
+    let cause: Transition = "expired";
+    for (const { record, session } of before.beings) {
+      const latest = session.beings.get(record.pinger)?.record ?? record;
+      const last = latest.last ?? session.record.last;
+      if (last === KILLED) return "killed";
+      if (last !== undefined) cause = "stopped";
+    }
+    return cause;
+  }
+
+  #touch(key: string): void {
+    if (!this.#touched.has(key)) this.#touched.set(key, this.#snapshot(key));
+  }
+
+  /** Touches the keys whose beings ride on the session. */
+  #touchRiders(session: Session): void {
+    for (const { record } of session.beings.values()) if (record.last === undefined) this.#touch(record.key);
+  }
+
+  #snapshot(key: string): Snapshot {
+    const known = this.#keys.get(key);
+    if (known === undefined) return NOBODY;
+    const beings = known.filter((being) => this.#isAlive(being));
+    if (beings.length === 0) return NOBODY;
+    beings.sort(bySeniority);
+    return { beings, holders: beings.map(holderOf) };
+  }
+
+  #insert(being: Being): void {
+    const { key, pinger } = being.record;
+    being.session.beings.set(pinger, being);
+    const others = this.#keys.get(key);
+    if (others === undefined) this.#keys.set(key, [being]);
+    else others.push(being);
+    this.#follow(being);
+  }
+
+  #remove(being: Being): void {
+    const { key, pinger } = being.record;
+    being.session.beings.delete(pinger);
+    this.#onTheirOwn.delete(being);
+    const others = this.#keys.get(key)?.filter((other) => other !== being) ?? [];
+    if (others.length === 0) this.#keys.delete(key);
+    else this.#keys.set(key, others);
+  }
+
+  /** Keeps `#onTheirOwn` true for the being. */
+  #follow(being: Being): void {
+    const { last, slot } = being.record;
+    const own =
+      last !== undefined ||
+      (being.session.record.last === undefined && slot > this.#vouchedIn(being.session));
+    if (own && this.#isAlive(being)) this.#onTheirOwn.add(being);
+    else this.#onTheirOwn.delete(being);
+  }
+
+  /** Whether a write or ping of the session in `slot` brings it back to life. */
+  #revives(session: Session, slot: Slot): boolean {
+    if (session.record.last !== undefined) return false;
+    return !isVouched(this.#vouchedIn(session), this.#g) && isVouched(slot, this.#g);
+  }
+
+  /** The slot until which the session vouches for the beings that ride on it. */
+  #vouchedIn(session: Session): Slot {
+    const { last, slot, seq } = session.record;
+    return last ?? Math.max(slot, this.#bits.latest(seq));
+  }
+
+  #lastPing(being: Being): Slot {
+    const { slot, last, seq } = being.session.record;
+    return lastPing(being.record, { slot, last, bit: this.#bits.latest(seq) });
+  }
+
+  #isAlive(being: Being): boolean {
+    return isVouched(this.#lastPing(being), this.#g);
+  }
+}
+
+function sameLife(a: BeingRecord, b: BeingRecord): boolean {
+  return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
+}
+
+function sameHolders(a: readonly HolderState[], b: readonly HolderState[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((holder, index) => {
+      const other = b[index];
+      return holder.session === other?.session && holder.since === other.since && holder.meta === other.meta;
+    })
+  );
+}
+
+function bySeniority({ record: a }: Being, { record: b }: Being): number {
+  return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
+}
+
+function holderOf({ record, session }: Being): HolderState {
+  const { host, pid } = session.record;
+  return { session: record.session, host, pid, since: record.since, meta: record.meta };
+}

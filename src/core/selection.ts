@@ -1,0 +1,62 @@
+/** Which keys are meant: by name, by prefix, or all. */
+export interface Selection {
+  readonly all: boolean;
+  readonly keys: ReadonlySet<string>;
+  readonly prefixes: ReadonlySet<string>;
+}
+
+/** What a caller watches: a key, all keys with a prefix, or all. */
+export type WatchTarget = string | { readonly prefix: string } | { readonly all: true };
+
+export const NOTHING: Selection = { all: false, keys: new Set(), prefixes: new Set() };
+export const EVERYTHING: Selection = { all: true, keys: new Set(), prefixes: new Set() };
+
+/** The smallest selection with all the targets. */
+export function select(targets: Iterable<WatchTarget>): Selection {
+  const keys = new Set<string>();
+  const prefixes = new Set<string>();
+  let all = false;
+  for (const target of targets) {
+    if (typeof target === "string") keys.add(target);
+    else if ("prefix" in target && target.prefix !== "") prefixes.add(target.prefix);
+    else all = true;
+  }
+  return all ? EVERYTHING : { all, keys, prefixes };
+}
+
+export function isEmptySelection(selection: Selection): boolean {
+  return !selection.all && selection.keys.size === 0 && selection.prefixes.size === 0;
+}
+
+/** Whether the key is meant. */
+export function includesKey(selection: Selection, key: string): boolean {
+  if (selection.all || selection.keys.has(key)) return true;
+  for (const prefix of selection.prefixes) if (key.startsWith(prefix)) return true;
+  return false;
+}
+
+/** What of `wanted` is not meant by `have`; nothing when all of it is. */
+export function missingFrom(have: Selection, wanted: Selection): Selection {
+  if (have.all) return NOTHING;
+  if (wanted.all) return EVERYTHING;
+  const covered = (text: string): boolean => [...have.prefixes].some((prefix) => text.startsWith(prefix));
+  return {
+    all: false,
+    keys: new Set([...wanted.keys].filter((key) => !have.keys.has(key) && !covered(key))),
+    prefixes: new Set([...wanted.prefixes].filter((prefix) => !covered(prefix))),
+  };
+}
+
+/**
+ * The least string greater than every string with the prefix, in the order of code points (which is the order of
+ * UTF-8 bytes, and so the database's). Undefined where there is none: a prefix of U+10FFFF alone.
+ */
+export function prefixEnd(prefix: string): string | undefined {
+  const points = Array.from(prefix, (char) => char.codePointAt(0) ?? 0);
+  for (let point = points.pop(); point !== undefined; point = points.pop()) {
+    if (point === 0x10ffff) continue;
+    const next = point === 0xd7ff ? 0xe000 : point + 1; // no code point is a surrogate
+    return String.fromCodePoint(...points, next);
+  }
+  return undefined;
+}

@@ -1,0 +1,31 @@
+/**
+ * Slot arithmetic. A slot is an interval of one period of the store's clock:
+ *
+ *     slot = floor(time / period) + offset
+ *
+ * `offset` is kept in the namespace's config and is raised when the store's clock steps back, so that a slot's
+ * number never goes back. A *position* is a time measured in slots: 12.5 is the middle of slot 12.
+ */
+export type Slot = number;
+
+/** How the slots of a namespace lie on the store's time line. */
+export interface SlotScale {
+  readonly periodMs: number;
+  /** What is added to `floor(time / period)`: 0 until the store's clock has stepped back. */
+  readonly offset: number;
+}
+
+/** Where the store's time `ms` lies, in slots. */
+export function positionAt(scale: SlotScale, ms: number): number {
+  return ms / scale.periodMs + scale.offset;
+}
+
+/** The slot of the store's time `ms`. */
+export function slotAt(scale: SlotScale, ms: number): Slot {
+  return Math.floor(positionAt(scale, ms));
+}
+
+/** The store's time, in milliseconds, at a position. */
+export function timeAt(scale: SlotScale, position: number): number {
+  return (position - scale.offset) * scale.periodMs;
+}

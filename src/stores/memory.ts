@@ -1,0 +1,290 @@
+/**
+ * The store in this process's memory. Presences that are given the same `MemoryStore` see each other. It is the
+ * plainest reading of the port: read it beside `core/store.ts` before you write a store.
+ */
+import type { Clock } from "../core/clock.ts";
+import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
+import { KILLED } from "../core/alive.ts";
+import { type BeingId, type BeingRecord, earlierLast, mergeBeings, mergeSessions } from "../core/records.ts";
+import type { SessionRecord } from "../core/records.ts";
+import { includesKey, type Selection } from "../core/selection.ts";
+import type { Slot } from "../core/slots.ts";
+import type {
+  Config,
+  Feed,
+  FeedSink,
+  Namespace,
+  Page,
+  Pruned,
+  PruneQuery,
+  ReadQuery,
+  Store,
+  Write,
+} from "../core/store.ts";
+import { systemClock } from "../presence/clock.ts";
+
+const PAGE_BEINGS = 1000;
+
+export interface MemoryStoreOptions {
+  /** The store's time, and the clock of the presences that open it without one. Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+export class MemoryStore implements Store {
+  readonly kind = "memory";
+  readonly clock: Clock;
+  readonly #data = new Map<string, Data>();
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.clock = options.clock ?? systemClock;
+  }
+
+  namespace(name: string): Namespace {
+    return new MemoryNamespace(this.clock, () => {
+      let data = this.#data.get(name);
+      if (data === undefined) this.#data.set(name, (data = emptyData()));
+      return data;
+    });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** A record with the revision of the namespace at which it last changed. */
+interface Kept<T> {
+  readonly record: T;
+  readonly revision: number;
+}
+
+interface Data {
+  config: Config | undefined;
+  seq: number;
+  revision: number;
+  readonly sessions: Map<number, Kept<SessionRecord>>;
+  readonly beings: Map<string, Kept<BeingRecord>>;
+  readonly pings: Map<string, PingRecord>;
+  readonly feeds: Set<{ readonly select: Selection; readonly sink: FeedSink }>;
+}
+
+function emptyData(): Data {
+  return {
+    config: undefined,
+    seq: 0,
+    revision: 0,
+    sessions: new Map(),
+    beings: new Map(),
+    pings: new Map(),
+    feeds: new Set(),
+  };
+}
+
+const idOf = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
+
+class MemoryNamespace implements Namespace {
+  readonly #clock: Clock;
+  readonly #data: () => Data;
+  readonly #closers = new Set<() => void>();
+
+  constructor(clock: Clock, data: () => Data) {
+    this.#clock = clock;
+    this.#data = data;
+  }
+
+  async config(): Promise<Config | undefined> {
+    return this.#data().config;
+  }
+
+  async configure(wanted: Config): Promise<Config> {
+    return (this.#data().config ??= { ...wanted });
+  }
+
+  async raiseOffset(from: number, to: number): Promise<number> {
+    const data = this.#data();
+    if (data.config?.offset === from) data.config = { ...data.config, offset: to };
+    return data.config?.offset ?? from;
+  }
+
+  async time(): Promise<number> {
+    return this.#clock.now();
+  }
+
+  async nextSeq(): Promise<number> {
+    return ++this.#data().seq;
+  }
+
+  async write(writes: readonly Write[]): Promise<void> {
+    const sessions = new Set<number>();
+    const beings = new Set<string>();
+    for (const write of writes) {
+      if (write.kind === "session") this.#putSession(write.session, sessions);
+      else if (write.kind === "being") beings.add(this.#putBeing(write.being));
+      else if (write.kind === "end") beings.add(this.#endBeing(idOf(write.being), write.last));
+      else sessions.add(this.#endSession(write.session, write.last));
+    }
+    this.#tell(sessions, beings);
+  }
+
+  async ping(slot: Slot, seqs: readonly number[]): Promise<void> {
+    const { pings } = this.#data();
+    for (const [segment, masks] of groupBits(seqs)) {
+      const id = `${slot}.${segment}`;
+      let record = pings.get(id);
+      if (record === undefined)
+        pings.set(id, (record = { slot, segment, words: new Int32Array(SEGMENT_WORDS) }));
+      for (const [word, mask] of masks) record.words[word] = (record.words[word] ?? 0) | mask;
+    }
+  }
+
+  async kill(key: string): Promise<void> {
+    const killed = new Set<string>();
+    for (const [id, { record }] of this.#data().beings) {
+      if (record.key === key && record.last !== KILLED) killed.add(this.#endBeing(id, KILLED));
+    }
+    this.#tell(new Set(), killed);
+  }
+
+  async pings(from: Slot): Promise<PingRecord[]> {
+    return [...this.#data().pings.values()]
+      .filter(({ slot }) => slot >= from)
+      .map((record) => ({ ...record, words: record.words.slice() }));
+  }
+
+  async *read({ select, session, since }: ReadQuery): AsyncIterable<Page> {
+    const data = this.#data();
+    const after = (since?.store as number | undefined) ?? 0;
+    const cursor = { store: data.revision };
+    const beings = [...data.beings.values()].filter(
+      ({ record, revision }) =>
+        revision > after && (includesKey(select, record.key) || record.session === session),
+    );
+    const holders = new Set(beings.map(({ record }) => record.session));
+    if (session !== undefined) holders.add(session);
+    const sessions = [...data.sessions.values()].filter(
+      ({ record, revision }) => holders.has(record.seq) || (since !== undefined && revision > after),
+    );
+    for (let first = 0; first === 0 || first < beings.length; first += PAGE_BEINGS) {
+      yield {
+        sessions: first === 0 ? sessions.map(({ record }) => record) : [],
+        beings: beings.slice(first, first + PAGE_BEINGS).map(({ record }) => record),
+        ...(first + PAGE_BEINGS < beings.length ? {} : { cursor }),
+      };
+    }
+  }
+
+  async prune({ beforeSlot, beforeMs, limit }: PruneQuery): Promise<Pruned> {
+    const data = this.#data();
+    const isOld = ({ slot, changed = 0 }: { slot: Slot; changed?: number }): boolean =>
+      slot < beforeSlot && changed <= beforeMs;
+    let slots = 0;
+    for (const [id, { slot }] of data.pings) {
+      if (slot >= beforeSlot || slots === limit) continue;
+      data.pings.delete(id);
+      slots++;
+    }
+    let beings = 0;
+    const remaining = new Set<number>();
+    for (const [id, { record }] of data.beings) {
+      const session = data.sessions.get(record.session)?.record;
+      const dead =
+        record.last === undefined ? session === undefined || isOver(session) : record.last < beforeSlot;
+      if (dead && isOld(record) && beings < limit) {
+        data.beings.delete(id);
+        beings++;
+      } else remaining.add(record.session);
+    }
+    let sessions = 0;
+    for (const [seq, { record }] of data.sessions) {
+      if (!isOver(record) || remaining.has(seq) || sessions === limit) continue;
+      data.sessions.delete(seq);
+      sessions++;
+    }
+    return { sessions, beings, slots };
+
+    function isOver(session: SessionRecord): boolean {
+      return isOld(session) && (session.last === undefined || session.last < beforeSlot);
+    }
+  }
+
+  async drop(): Promise<void> {
+    const data = this.#data();
+    data.config = undefined;
+    data.seq = 0;
+    data.sessions.clear();
+    data.beings.clear();
+    data.pings.clear();
+    data.revision++;
+  }
+
+  feed(select: Selection, sink: FeedSink): Feed {
+    const { feeds } = this.#data();
+    const feed = { select, sink };
+    feeds.add(feed);
+    const close = (): void => {
+      feeds.delete(feed);
+      this.#closers.delete(close);
+    };
+    this.#closers.add(close);
+    return { ready: Promise.resolve(), close: () => Promise.resolve(close()) };
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers) close();
+  }
+
+  // What these change is named to the feeds by its id.
+
+  #putSession(session: SessionRecord, told: Set<number>): void {
+    const { sessions } = this.#data();
+    const known = sessions.get(session.seq);
+    if (known !== undefined) {
+      // A later slot is a mere proof of life, no change: nobody is told of it, and no stamp is renewed.
+      sessions.set(session.seq, { ...known, record: mergeSessions(known.record, session) });
+      return;
+    }
+    sessions.set(session.seq, this.#stamp(session));
+    told.add(session.seq);
+  }
+
+  #putBeing(being: BeingRecord): string {
+    const { beings } = this.#data();
+    const id = idOf(being);
+    const known = beings.get(id)?.record;
+    beings.set(id, this.#stamp(known === undefined ? being : mergeBeings(known, being)));
+    return id;
+  }
+
+  #endBeing(id: string, last: Slot): string {
+    const { beings } = this.#data();
+    const known = beings.get(id)?.record;
+    if (known !== undefined) beings.set(id, this.#stamp({ ...known, last: earlierLast(known.last, last) }));
+    return id;
+  }
+
+  #endSession(seq: number, last: Slot): number {
+    const { sessions } = this.#data();
+    const known = sessions.get(seq)?.record;
+    if (known !== undefined)
+      sessions.set(seq, this.#stamp({ ...known, last: earlierLast(known.last, last) }));
+    return seq;
+  }
+
+  #stamp<T extends object>(record: T): Kept<T> {
+    return { record: { ...record, changed: this.#clock.now() }, revision: ++this.#data().revision };
+  }
+
+  #tell(sessions: ReadonlySet<number>, beings: ReadonlySet<string>): void {
+    const data = this.#data();
+    for (const { select, sink } of data.feeds) {
+      const told = recordsOf(data.beings, beings).filter(({ key }) => includesKey(select, key));
+      const seqs = new Set([...sessions, ...told.map(({ session }) => session)]);
+      if (told.length > 0 || sessions.size > 0)
+        sink.page({ sessions: recordsOf(data.sessions, seqs), beings: told });
+    }
+  }
+}
+
+function recordsOf<K, T>(kept: ReadonlyMap<K, Kept<T>>, ids: Iterable<K>): T[] {
+  return [...ids].flatMap((id) => kept.get(id)?.record ?? []);
+}
