@@ -5,6 +5,7 @@ interface Timer {
   readonly due: number;
   readonly order: number;
   readonly callback: () => void;
+  cancelled: boolean;
 }
 
 export interface ManualClockOptions {
@@ -19,7 +20,6 @@ export class ManualClock implements Clock {
   #order = 0;
   /** A binary heap: the earliest first, of equals the first set. */
   readonly #timers: Timer[] = [];
-  readonly #cancelled = new Set<Timer>();
   #advancing: Promise<void> = Promise.resolve();
 
   constructor(options: ManualClockOptions = {}) {
@@ -40,9 +40,12 @@ export class ManualClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number): () => void {
-    const timer = { due: this.#elapsed + Math.max(0, delayMs), order: this.#order++, callback };
+    const due = this.#elapsed + Math.max(0, delayMs);
+    const timer: Timer = { due, order: this.#order++, callback, cancelled: false };
     this.#push(timer);
-    return () => this.#cancelled.add(timer);
+    return () => {
+      timer.cancelled = true;
+    };
   }
 
   /**
@@ -71,7 +74,7 @@ export class ManualClock implements Clock {
       const first = this.#timers[0];
       if (first === undefined || first.due > end) return undefined;
       this.#pop();
-      if (!this.#cancelled.delete(first)) return first;
+      if (!first.cancelled) return first;
     }
   }
 
