@@ -93,11 +93,12 @@ class MemoryNamespace implements Namespace {
   }
 
   async config(): Promise<Config | undefined> {
-    return this.#data().config;
+    const { config } = this.#data();
+    return config && { ...config };
   }
 
   async configure(wanted: Config): Promise<Config> {
-    return (this.#data().config ??= { ...wanted });
+    return { ...(this.#data().config ??= { ...wanted }) };
   }
 
   async raiseOffset(from: number, to: number): Promise<number> {
@@ -166,8 +167,8 @@ class MemoryNamespace implements Namespace {
     );
     for (let first = 0; first === 0 || first < beings.length; first += PAGE_BEINGS) {
       yield {
-        sessions: first === 0 ? sessions.map(({ record }) => record) : [],
-        beings: beings.slice(first, first + PAGE_BEINGS).map(({ record }) => record),
+        sessions: first === 0 ? sessions.map(copyOf) : [],
+        beings: beings.slice(first, first + PAGE_BEINGS).map(copyOf),
         ...(first + PAGE_BEINGS < beings.length ? {} : { cursor }),
       };
     }
@@ -240,7 +241,8 @@ class MemoryNamespace implements Namespace {
     const known = sessions.get(session.seq);
     if (known !== undefined) {
       // A later slot is a mere proof of life, no change: nobody is told of it, and no stamp is renewed.
-      sessions.set(session.seq, { ...known, record: mergeSessions(known.record, session) });
+      const { changed: _, ...raised } = session;
+      sessions.set(session.seq, { ...known, record: mergeSessions(known.record, raised) });
       return;
     }
     sessions.set(session.seq, this.#stamp(session));
@@ -286,5 +288,13 @@ class MemoryNamespace implements Namespace {
 }
 
 function recordsOf<K, T>(kept: ReadonlyMap<K, Kept<T>>, ids: Iterable<K>): T[] {
-  return [...ids].flatMap((id) => kept.get(id)?.record ?? []);
+  return [...ids].flatMap((id) => {
+    const known = kept.get(id);
+    return known === undefined ? [] : copyOf(known);
+  });
+}
+
+/** What is given away is the receiver's own. */
+function copyOf<T>({ record }: Kept<T>): T {
+  return { ...record };
 }

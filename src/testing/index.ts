@@ -1,2 +1,3 @@
 export { MemoryStore, type MemoryStoreOptions } from "../stores/memory.ts";
+export { storeContract, type TestApi } from "./contract.ts";
 export { ManualClock, type ManualClockOptions } from "./manual-clock.ts";

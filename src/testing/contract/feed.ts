@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { isHeartbitError } from "../../core/errors.ts";
+import { NOTHING, type Selection } from "../../core/selection.ts";
+import type { Feed, Namespace, Page } from "../../core/store.ts";
+import {
+  aBeing,
+  aSession,
+  configured,
+  everything,
+  idOf,
+  only,
+  put,
+  type Suite,
+  type World,
+} from "./world.ts";
+
+/** A feed that is ready, and what it has told. */
+interface Listener {
+  readonly pages: Page[];
+  readonly losses: unknown[];
+  readonly feed: Feed;
+  /** Resolves once `seen` holds of all that was told. */
+  readonly until: (seen: () => boolean) => Promise<void>;
+  /** Resolves once the being of this session has been told. */
+  readonly toldOf: (session: number) => Promise<void>;
+}
+
+/** Opens a feed; undefined where the store has none. */
+async function listen(ns: Namespace, select: Selection): Promise<Listener | undefined> {
+  const pages: Page[] = [];
+  const losses: unknown[] = [];
+  const waiting = new Set<() => void>();
+  const told = (): void => waiting.forEach((check) => check());
+  const feed = ns.feed?.(select, {
+    page: (page) => {
+      pages.push(page);
+      told();
+    },
+    lost: (error) => {
+      losses.push(error);
+      told();
+    },
+  });
+  if (feed === undefined) return undefined;
+  try {
+    await feed.ready;
+  } catch (error) {
+    if (isHeartbitError(error, "UNSUPPORTED_SERVER")) return undefined;
+    throw error;
+  }
+  const until = (seen: () => boolean): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (seen()) resolve();
+        else if (losses.length > 0) reject(losses[0]);
+        else return;
+        waiting.delete(check);
+      };
+      waiting.add(check);
+      check();
+    });
+  const toldOf = (session: number): Promise<void> =>
+    until(() => pages.some(({ beings }) => beings.some((being) => being.session === session)));
+  return { pages, losses, feed, until, toldOf };
+}
+
+/** The body with a feed; where the store has none there is nothing to test. */
+function withFeed(select: Selection, body: (world: World, listener: Listener) => Promise<void>) {
+  return configured(async (world) => {
+    const listener = await listen(world.another(), select);
+    if (listener === undefined) return;
+    await body(world, listener);
+    await listener.feed.close();
+  });
+}
+
+export const feedTests: Suite = (test) => {
+  test(
+    "a new session and a new being are told, as they are",
+    withFeed(everything(), async ({ ns, slot }, { pages, toldOf }) => {
+      const being = aBeing(1, "key", slot, { meta: '"meta"' });
+      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      await toldOf(1);
+      const told = pages.flatMap((page) => page.beings)[0];
+      assert.deepEqual({ ...told, changed: 0, last: undefined }, { ...being, changed: 0, last: undefined });
+      assert.equal(pages.flatMap((page) => page.sessions)[0]?.host, "host-1");
+    }),
+  );
+
+  test(
+    "updates, ends, kills and closed sessions are told",
+    withFeed(everything(), async ({ ns, slot }, { pages, until }) => {
+      const beings = ["updated", "ended", "killed"].map((key, pinger) => aBeing(1, key, slot, { pinger }));
+      const [updated, ended, killed] = beings;
+      assert.ok(updated !== undefined && ended !== undefined && killed !== undefined);
+      await ns.write([
+        put.session(aSession(1, slot)),
+        put.session(aSession(2, slot)),
+        ...beings.map(put.being),
+      ]);
+      await ns.write([put.being({ ...updated, meta: "1", revision: 1 }), put.end(ended, slot + 1)]);
+      await ns.kill("killed");
+      await ns.write([put.endSession(2, slot + 2)]);
+      await until(() => {
+        const told = pages.flatMap((page) => page.beings);
+        const closed = pages
+          .flatMap((page) => page.sessions)
+          .some(({ seq, last }) => seq === 2 && last === slot + 2);
+        const of = (id: string): typeof told => told.filter((being) => idOf(being) === id);
+        return (
+          closed &&
+          of(idOf(updated)).some(({ meta }) => meta === "1") &&
+          of(idOf(ended)).some(({ last }) => last === slot + 1) &&
+          of(idOf(killed)).some(({ last }) => last === 0)
+        );
+      });
+    }),
+  );
+
+  test(
+    "a raised slot of a session is told to nobody",
+    withFeed(everything(), async ({ ns, slot }, { pages, until, toldOf }) => {
+      await ns.write([put.session(aSession(1, slot))]);
+      await until(() => pages.some(({ sessions }) => sessions.some(({ seq }) => seq === 1)));
+      await ns.write([put.session(aSession(1, slot + 1))]);
+      await ns.write([put.session(aSession(2, slot)), put.being(aBeing(2, "marker", slot))]);
+      await toldOf(2);
+      const told = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);
+      assert.deepEqual(new Set(told.map((session) => session.slot)), new Set([slot]));
+    }),
+  );
+
+  test(
+    "no being is told before its session, though the session is older than the feed",
+    configured(async ({ ns, another, slot }) => {
+      await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
+      const listener = await listen(another(), everything());
+      if (listener === undefined) return;
+      for (const seq of [1, 2, 3]) {
+        if (seq === 3) await ns.write([put.session(aSession(3, slot))]);
+        await ns.write([put.being(aBeing(seq, "key", slot))]);
+        await listener.toldOf(seq);
+      }
+      const known = new Set<number>();
+      for (const { sessions, beings } of listener.pages) {
+        for (const { seq } of sessions) known.add(seq);
+        for (const being of beings)
+          assert.ok(known.has(being.session), `${idOf(being)} came before its session`);
+      }
+      await listener.feed.close();
+    }),
+  );
+
+  for (const [what, select] of [
+    ["a key", only("agent/1")],
+    ["a prefix", only({ prefix: "agent/" })],
+    ["everything", everything()],
+  ] as const) {
+    test(
+      `a feed of ${what} tells the beings that it is asked for`,
+      withFeed(select, async ({ ns, slot }, { pages, toldOf }) => {
+        await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
+        await ns.write([put.being(aBeing(1, "other", slot)), put.being(aBeing(2, "agent/1", slot))]);
+        await toldOf(2);
+        assert.ok(pages.flatMap(({ beings }) => beings).some(({ key }) => key === "agent/1"));
+      }),
+    );
+  }
+
+  test(
+    "a feed of nothing tells the sessions",
+    withFeed(NOTHING, async ({ ns, slot }, { pages, until }) => {
+      await ns.write([put.session(aSession(1, slot)), put.endSession(1, 0)]);
+      await until(() => pages.flatMap(({ sessions }) => sessions).some(({ last }) => last === 0));
+    }),
+  );
+
+  test(
+    "500 changes in one write are all told",
+    withFeed(everything(), async ({ ns, slot }, { pages, until }) => {
+      const beings = Array.from({ length: 500 }, (_, pinger) => aBeing(1, `key-${pinger}`, slot, { pinger }));
+      await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
+      await until(() => new Set(pages.flatMap((page) => page.beings).map(idOf)).size === 500);
+    }),
+  );
+
+  test(
+    "several feeds tell the same changes",
+    withFeed(everything(), async ({ ns, slot }, listener) => {
+      const second = await listen(ns, only("key"));
+      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await Promise.all([listener.toldOf(1), second?.toldOf(1)]);
+      await second?.feed.close();
+    }),
+  );
+
+  test(
+    "a feed that was closed tells nothing, and does not call itself lost; closing twice is harmless",
+    withFeed(everything(), async ({ ns, another, slot }, listener) => {
+      const closed = await listen(another(), everything());
+      await closed?.feed.close();
+      await closed?.feed.close();
+      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await listener.toldOf(1);
+      assert.deepEqual([closed?.pages, closed?.losses], [[], []]);
+    }),
+  );
+
+  test(
+    "closing a namespace closes its feeds, and no other client's",
+    withFeed(everything(), async ({ ns, another, slot }, listener) => {
+      const client = another();
+      const closed = await listen(client, everything());
+      await client.close();
+      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await listener.toldOf(1);
+      assert.deepEqual([closed?.pages, closed?.losses], [[], []]);
+    }),
+  );
+};

@@ -1,0 +1,285 @@
+import assert from "node:assert/strict";
+import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { Cursor, Namespace } from "../../core/store.ts";
+import {
+  aBeing,
+  aSession,
+  configured,
+  everything,
+  type Found,
+  idOf,
+  keysOf,
+  only,
+  plain,
+  put,
+  randomNumbers,
+  readAll,
+  type Suite,
+} from "./world.ts";
+
+/** Writes `sessions` sessions, which hold `beings` beings by turns. */
+async function fill(ns: Namespace, slot: number, sessions: number, beings: number): Promise<BeingRecord[]> {
+  const held = Array.from({ length: beings }, (_, index) =>
+    aBeing(1 + (index % sessions), `key-${index}`, slot, { pinger: index }),
+  );
+  const opened = Array.from({ length: sessions }, (_, index) => put.session(aSession(index + 1, slot)));
+  await ns.write([...opened, ...held.map(put.being)]);
+  return held;
+}
+
+const idsOf = (found: Found): string[] => [...found.beings.keys()].toSorted();
+const seqsOf = (found: Found): number[] => [...found.sessions.keys()].toSorted((a, b) => a - b);
+
+export const readTests: Suite = (test) => {
+  test(
+    "reading an empty namespace gives one empty page with a cursor",
+    configured(async ({ ns }) => {
+      const { pages } = await readAll(ns, { select: everything() });
+      assert.deepEqual(
+        pages.map(({ sessions, beings }) => [sessions.length, beings.length]),
+        [[0, 0]],
+      );
+    }),
+  );
+
+  test(
+    "reading all of 2,600 beings of 1,300 sessions gives each once, none before its session",
+    configured(async ({ ns, slot }) => {
+      const beings = await fill(ns, slot, 1300, 2600);
+      const found = await readAll(ns, { select: everything() });
+      assert.deepEqual(idsOf(found), beings.map(idOf).toSorted());
+      assert.equal(found.pages.flatMap((page) => page.beings).length, 2600);
+      assert.equal(found.sessions.size, 1300);
+      assert.ok(found.pages.length > 1, "so many come in more than one page");
+    }),
+  );
+
+  test(
+    "reading 1,500 keys by name and 1,200 by prefix gives just these",
+    configured(async ({ ns, slot }) => {
+      const beings = await fill(ns, slot, 3, 2800);
+      const names = beings.slice(0, 1500).map(({ key }) => key);
+      const wanted = beings.filter(({ key }) => names.includes(key) || /^key-(2[0-6]|27)/.test(key));
+      const prefixes = Array.from({ length: 8 }, (_, index) => ({ prefix: `key-2${index}` }));
+      const found = await readAll(ns, { select: only(...names, ...prefixes) });
+      assert.deepEqual(idsOf(found), wanted.map(idOf).toSorted());
+    }),
+  );
+
+  test(
+    "a read gives the sessions of the beings that it gives",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 5, 10);
+      const found = await readAll(ns, { select: only("key-1", "key-6", "key-8") });
+      assert.deepEqual(keysOf(found), ["key-1", "key-6", "key-8"]);
+      for (const seq of [2, 4]) assert.ok(found.sessions.has(seq));
+    }),
+  );
+
+  test(
+    "a read gives the asked session's record and its beings, whatever is selected",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 5, 10);
+      await ns.write([put.session(aSession(6, slot))]);
+      const own = await readAll(ns, { session: 3 });
+      assert.deepEqual([keysOf(own), seqsOf(own).includes(3)], [["key-2", "key-7"], true]);
+      const both = await readAll(ns, { select: only("key-7", "key-9"), session: 3 });
+      assert.deepEqual(keysOf(both), ["key-2", "key-7", "key-9"]);
+      const idle = await readAll(ns, { session: 6 });
+      assert.deepEqual([keysOf(idle), seqsOf(idle).includes(6)], [[], true]);
+      const missing = await readAll(ns, { session: 77 });
+      assert.equal(missing.sessions.has(77), false);
+    }),
+  );
+
+  test(
+    "a read gives several holders of a key, ended ones too",
+    configured(async ({ ns, slot }) => {
+      const holders = [1, 2, 3].map((session) => aBeing(session, "key", slot));
+      await ns.write([1, 2, 3].map((seq) => put.session(aSession(seq, slot))));
+      await ns.write([...holders.map(put.being), put.end({ session: 2, pinger: 1, start: 1 }, 0)]);
+      const found = await readAll(ns, { select: only("key") });
+      assert.deepEqual(
+        new Map([...found.beings.values()].map(({ session, last }) => [session, last])),
+        new Map([
+          [1, undefined],
+          [2, 0],
+          [3, undefined],
+        ]),
+      );
+    }),
+  );
+
+  test(
+    "nothing is selected: a read gives no being",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 2, 4);
+      assert.deepEqual(keysOf(await readAll(ns, {})), []);
+    }),
+  );
+
+  test(
+    "what a read gave is not touched by later writes, and is the caller's own",
+    configured(async ({ ns, slot }) => {
+      const [being] = await fill(ns, slot, 1, 1);
+      assert.ok(being !== undefined);
+      const first = await readAll(ns, { select: everything() });
+      const records = [...first.sessions.values(), ...first.beings.values()];
+      const before = structuredClone(records);
+      await ns.write([put.end(being, 0), put.endSession(1, 0), put.session(aSession(1, slot + 4))]);
+      assert.deepEqual(records, before);
+      const { sessions, beings } = await readAll(ns, { select: everything() });
+      for (const record of [...sessions.values(), ...beings.values()])
+        Object.assign(record, { host: "mine", meta: "mine", slot: 0 });
+      const again = await readAll(ns, { select: everything() });
+      assert.equal(again.sessions.get(1)?.host, "host-1");
+      assert.equal(again.beings.get(idOf(being))?.meta, "{}");
+    }),
+  );
+
+  test(
+    "a read with a cursor gives all that has changed since: created, updated, ended, killed",
+    configured(async ({ ns, another, slot }) => {
+      const beings = await fill(ns, slot, 4, 40);
+      const { cursor } = await readAll(another(), { select: everything() });
+      const [first, second, third] = beings;
+      assert.ok(first !== undefined && second !== undefined && third !== undefined);
+      const created = aBeing(9, "new", slot);
+      await ns.write([put.session(aSession(9, slot)), put.being(created)]);
+      await ns.write([put.being({ ...first, meta: "1", revision: 1 }), put.end(second, slot + 1)]);
+      await ns.write([put.endSession(4, slot + 2)]);
+      await ns.kill(third.key);
+      const found = await readAll(another(), { select: everything(), since: cursor });
+      assert.equal(found.beings.get(idOf(first))?.meta, "1");
+      assert.equal(found.beings.get(idOf(second))?.last, slot + 1);
+      assert.equal(found.beings.get(idOf(third))?.last, 0);
+      assert.deepEqual(plain(found.beings.get(idOf(created)) ?? first), plain(created));
+      assert.equal(found.sessions.get(4)?.last, slot + 2);
+    }),
+  );
+
+  test(
+    "a read with a cursor gives of the beings the selected ones, of the sessions all that changed",
+    configured(async ({ ns, slot }) => {
+      const { cursor } = await readAll(ns, { select: only("mine") });
+      await ns.write([
+        put.session(aSession(1, slot)),
+        put.session(aSession(2, slot)),
+        put.being(aBeing(1, "mine", slot)),
+        put.being(aBeing(1, "other's", slot, { pinger: 2 })),
+        put.endSession(2, slot),
+      ]);
+      const found = await readAll(ns, { select: only("mine"), since: cursor });
+      assert.deepEqual(keysOf(found), ["mine"]);
+      assert.deepEqual(seqsOf(found), [1, 2]);
+      assert.equal(found.sessions.get(2)?.last, slot);
+      const none = await readAll(ns, { since: cursor });
+      assert.deepEqual([keysOf(none), seqsOf(none)], [[], [1, 2]]);
+    }),
+  );
+
+  test(
+    "a read with a cursor gives the asked session's record though it has not changed, with its slot as it is",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 2, 2);
+      const { cursor } = await readAll(ns, { session: 1 });
+      await ns.write([put.session(aSession(1, slot + 3))]);
+      const found = await readAll(ns, { session: 1, since: cursor });
+      assert.equal(found.sessions.get(1)?.slot, slot + 3);
+    }),
+  );
+
+  test(
+    "2,600 changes since a cursor are all given",
+    configured(async ({ ns, slot }) => {
+      const { cursor } = await readAll(ns, { select: everything() });
+      const beings = await fill(ns, slot, 1300, 2600);
+      const found = await readAll(ns, { select: everything(), since: cursor });
+      assert.deepEqual(idsOf(found), beings.map(idOf).toSorted());
+      assert.equal(found.sessions.size, 1300);
+    }),
+  );
+
+  test(
+    "what changes while a read goes on is given by it or by a read with its cursor",
+    configured(async ({ ns, slot }) => {
+      const beings = await fill(ns, slot, 2, 2600);
+      const held = new Map<string, BeingRecord>();
+      let cursor: Cursor | undefined;
+      let pages = 0;
+      for await (const page of ns.read({ select: everything() })) {
+        for (const being of page.beings) held.set(idOf(being), being);
+        if (pages++ === 0) {
+          await ns.write(beings.slice(0, 20).map((being) => put.end(being, slot)));
+          await ns.write(beings.slice(-20).map((being) => put.end(being, slot)));
+          await ns.write([put.being(aBeing(2, "new", slot, { pinger: 9999 }))]);
+        }
+        cursor = page.cursor;
+      }
+      const since = await readAll(ns, { select: everything(), since: cursor });
+      for (const [id, being] of since.beings) held.set(id, being);
+      assert.equal(held.size, 2601);
+      assert.equal([...held.values()].filter(({ last }) => last === slot).length, 40);
+    }),
+  );
+
+  for (const seed of [1, 2]) {
+    test(
+      `a reader that follows its cursors misses nothing that clients write at the same time (seed ${seed})`,
+      configured(async ({ ns, another, slot }) => {
+        const random = randomNumbers(seed);
+        const heard = { sessions: new Map<number, SessionRecord>(), beings: new Map<string, BeingRecord>() };
+        let since = (await readAll(ns, { select: everything() })).cursor;
+        const follow = async (): Promise<void> => {
+          const found = await readAll(ns, { select: everything(), since });
+          for (const [seq, session] of found.sessions) heard.sessions.set(seq, session);
+          for (const [id, being] of found.beings) heard.beings.set(id, being);
+          since = found.cursor;
+        };
+        const write = async (seq: number): Promise<void> => {
+          const client = another();
+          await client.write([put.session(aSession(seq, slot))]);
+          for (let pinger = 1; pinger <= 25; pinger++) {
+            const being = aBeing(seq, `key-${random(9)}`, slot, { pinger });
+            await client.write([put.being(being)]);
+            if (random(2) === 0) await client.write([put.end(being, slot + random(3))]);
+          }
+          await client.write([put.endSession(seq, slot)]);
+        };
+        const writing = new Set([1, 2, 3, 4, 5, 6]);
+        const writers = Promise.all([...writing].map((seq) => write(seq).finally(() => writing.delete(seq))));
+        while (writing.size > 0) {
+          await follow();
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        await writers;
+        await follow();
+        const stored = await readAll(ns, { select: everything() });
+        assert.deepEqual(idsOf({ ...stored, ...heard }), idsOf(stored));
+        for (const [id, being] of stored.beings)
+          assert.deepEqual(plain(heard.beings.get(id) ?? being), plain(being));
+        for (const [seq, session] of stored.sessions)
+          assert.deepEqual(plain(heard.sessions.get(seq) ?? session), plain(session));
+        assert.equal(heard.sessions.size, 6);
+      }),
+    );
+  }
+
+  test(
+    "a read may be ended early, hundreds of times, and held open while others go on",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 2, 1500);
+      const open = ns.read({ select: everything() })[Symbol.asyncIterator]();
+      await open.next();
+      for (let count = 0; count < 300; count++) {
+        for await (const page of ns.read({ select: everything() })) {
+          assert.ok(page.beings.length > 0);
+          break;
+        }
+      }
+      await ns.write([put.being(aBeing(1, "new", slot, { pinger: 9999 }))]);
+      assert.deepEqual(keysOf(await readAll(ns, { select: only("new") })), ["new"]);
+      await open.return?.();
+    }),
+  );
+};

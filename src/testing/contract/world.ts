@@ -1,0 +1,194 @@
+/** What each test of the contract works with: a namespace of its own, and short ways to fill and read it. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
+import { NOTHING, select, type Selection, type WatchTarget } from "../../core/selection.ts";
+import {
+  type Config,
+  type Cursor,
+  FORMAT_VERSION,
+  type Namespace,
+  type Page,
+  type ReadQuery,
+  type Store,
+  type Write,
+} from "../../core/store.ts";
+
+export type MakeStore = () => Store | Promise<Store>;
+/** Declares its tests with `test`. */
+export type Suite = (test: (sentence: string, body: (world: World) => Promise<void>) => void) => void;
+
+export const PERIOD_MS = 5000;
+export const CONFIG: Config = { version: FORMAT_VERSION, periodMs: PERIOD_MS, offset: 0 };
+
+export interface World {
+  readonly store: Store;
+  readonly name: string;
+  /** The namespace under test, not yet configured. */
+  readonly ns: Namespace;
+  /** The slot now. Tests stay close to it, because a store may let old pings go by itself. */
+  readonly slot: number;
+  /** The same namespace, as another client of the store has it. */
+  readonly another: () => Namespace;
+  /** Another namespace of the store, dropped at the end as well. */
+  readonly other: (name: string) => Namespace;
+  /** Another store, which the test closes. */
+  readonly makeStore: MakeStore;
+}
+
+/** Runs the body in a world of its own and clears up behind it. */
+export async function inWorld(makeStore: MakeStore, body: (world: World) => Promise<void>): Promise<void> {
+  const store = await makeStore();
+  const name = `contract-${randomBytes(8).toString("hex")}`;
+  const opened: Namespace[] = [];
+  const other = (of: string): Namespace => {
+    const namespace = store.namespace(of, { periodMs: PERIOD_MS, retentionSlots: 120 });
+    opened.push(namespace);
+    return namespace;
+  };
+  const ns = other(name);
+  try {
+    const slot = Math.floor((await ns.time()) / PERIOD_MS);
+    await body({ store, name, ns, slot, another: () => other(name), other, makeStore });
+  } finally {
+    for (const namespace of opened) {
+      await namespace.drop();
+      await namespace.close();
+    }
+    await store.close();
+  }
+}
+
+/** Like `inWorld`, with the namespace configured. */
+export function configured(body: (world: World) => Promise<void>): (world: World) => Promise<void> {
+  return async (world) => {
+    await world.ns.configure(CONFIG);
+    await body(world);
+  };
+}
+
+// ---- records
+
+export function aSession(seq: number, slot: number, more: Partial<SessionRecord> = {}): SessionRecord {
+  return { seq, host: `host-${seq}`, pid: 1000 + seq, opened: slot * PERIOD_MS, slot, ...more };
+}
+
+export function aBeing(
+  session: number,
+  key: string,
+  slot: number,
+  more: Partial<BeingRecord> = {},
+): BeingRecord {
+  const since = slot * PERIOD_MS + 17;
+  return { session, pinger: 1, start: 1, key, since, slot, meta: "{}", revision: 0, ...more };
+}
+
+export const put = {
+  session: (session: SessionRecord): Write => ({ kind: "session", session }),
+  being: (being: BeingRecord): Write => ({ kind: "being", being }),
+  end: ({ session, pinger, start }: BeingId, last: number): Write => ({
+    kind: "end",
+    being: { session, pinger, start },
+    last,
+  }),
+  endSession: (session: number, last: number): Write => ({ kind: "endSession", session, last }),
+};
+
+export const idOf = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
+
+/** The record as it was written: without the store's stamp, and with an absent `last` as undefined. */
+export function plain(record: SessionRecord | BeingRecord): Record<string, unknown> {
+  const { changed: _, last, ...rest } = record;
+  return { ...rest, last };
+}
+
+// ---- reading
+
+/** All that a read gave. */
+export interface Found {
+  readonly pages: readonly Page[];
+  readonly sessions: ReadonlyMap<number, SessionRecord>;
+  readonly beings: ReadonlyMap<string, BeingRecord>;
+  readonly cursor: Cursor;
+}
+
+export interface Wanted extends Omit<ReadQuery, "select"> {
+  readonly select?: Selection;
+}
+
+export const everything = (): Selection => select([{ all: true }]);
+export const only = (...targets: WatchTarget[]): Selection => select(targets);
+
+/** Reads to the end, and checks what every read promises: a cursor on the last page alone, no being before its session. */
+export async function readAll(
+  ns: Namespace,
+  { select: selection = NOTHING, ...more }: Wanted,
+): Promise<Found> {
+  const pages: Page[] = [];
+  for await (const page of ns.read({ select: selection, ...more })) pages.push(page);
+  const sessions = new Map<number, SessionRecord>();
+  const beings = new Map<string, BeingRecord>();
+  for (const page of pages) {
+    for (const session of page.sessions) sessions.set(session.seq, session);
+    for (const being of page.beings) {
+      assert.ok(sessions.has(being.session), `${idOf(being)} came before its session`);
+      beings.set(idOf(being), being);
+    }
+  }
+  const cursors = pages.map(({ cursor }) => cursor !== undefined);
+  assert.deepEqual(
+    cursors,
+    pages.map((_, index) => index === pages.length - 1),
+    "the last page, and only it, has a cursor",
+  );
+  const cursor = pages.at(-1)?.cursor;
+  assert.ok(cursor !== undefined, "a read gives at least one page");
+  return { pages, sessions, beings, cursor };
+}
+
+/** The keys of what was found, sorted. */
+export function keysOf(found: Found): string[] {
+  return [...found.beings.values()].map(({ key }) => key).toSorted();
+}
+
+export async function readSession(ns: Namespace, seq: number): Promise<SessionRecord> {
+  const session = (await readAll(ns, { session: seq })).sessions.get(seq);
+  assert.ok(session !== undefined, `session ${seq} is stored`);
+  return session;
+}
+
+export async function readBeing(ns: Namespace, id: BeingId): Promise<BeingRecord> {
+  const being = (await readAll(ns, { session: id.session })).beings.get(idOf(id));
+  assert.ok(being !== undefined, `being ${idOf(id)} is stored`);
+  return being;
+}
+
+/** Resolves with the store's time once it is later than `ms`. */
+export async function timeAfter(ns: Namespace, ms: number): Promise<number> {
+  for (;;) {
+    const now = await ns.time();
+    if (now > ms) return now;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+// ---- chance
+
+/** Random numbers below `limit`, the same for the same seed. */
+export function randomNumbers(seed: number): (limit: number) => number {
+  let state = seed >>> 0;
+  return (limit) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
+  };
+}
+
+/** The items in a random order. */
+export function shuffled<T>(items: readonly T[], random: (limit: number) => number): T[] {
+  return items
+    .map((item) => ({ item, order: random(2 ** 31) }))
+    .toSorted((a, b) => a.order - b.order)
+    .map(({ item }) => item);
+}

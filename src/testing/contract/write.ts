@@ -1,0 +1,372 @@
+import assert from "node:assert/strict";
+import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "../../core/records.ts";
+import type { Write } from "../../core/store.ts";
+import {
+  aBeing,
+  aSession,
+  configured,
+  everything,
+  idOf,
+  plain,
+  put,
+  randomNumbers,
+  readAll,
+  readBeing,
+  readSession,
+  shuffled,
+  type Suite,
+  timeAfter,
+} from "./world.ts";
+
+export const writeTests: Suite = (test) => {
+  test(
+    "a session and a being are read as they were written, by every client",
+    configured(async ({ ns, another, slot }) => {
+      const session = aSession(1, slot);
+      const being = aBeing(1, "key", slot, {
+        meta: '{"$a.b":{"__proto__":[1,null,"\\u0000é😀"]}}',
+        revision: 3,
+      });
+      await ns.write([put.session(session), put.being(being)]);
+      const { sessions, beings } = await readAll(another(), { select: everything() });
+      assert.deepEqual([...sessions.values()].map(plain), [plain(session)]);
+      assert.deepEqual([...beings.values()].map(plain), [plain(being)]);
+    }),
+  );
+
+  test(
+    "a meta of 16 KiB is read as it was written",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot, { meta: JSON.stringify("é".repeat(8000)) });
+      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      assert.equal((await readBeing(ns, being)).meta, being.meta);
+    }),
+  );
+
+  test(
+    "a record may come with a `last`",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot, { last: slot + 2 });
+      await ns.write([put.session(aSession(1, slot, { last: slot + 7 })), put.being(being)]);
+      assert.equal((await readSession(ns, 1)).last, slot + 7);
+      assert.equal((await readBeing(ns, being)).last, slot + 2);
+    }),
+  );
+
+  test(
+    "no writes at all are no error",
+    configured(async ({ ns }) => {
+      await ns.write([]);
+      assert.equal((await readAll(ns, { select: everything() })).sessions.size, 0);
+    }),
+  );
+
+  test(
+    "records are stamped with the store's time; a stamp in what is written is ignored",
+    configured(async ({ ns, slot }) => {
+      const before = await ns.time();
+      const session = aSession(1, slot, { changed: 9e15 });
+      const being = aBeing(1, "key", slot, { changed: 9e15 });
+      for (let round = 0; round < 2; round++) {
+        await ns.write([put.session({ ...session, slot: slot + round }), put.being(being)]);
+        const after = await ns.time();
+        for (const { changed } of [await readSession(ns, 1), await readBeing(ns, being)])
+          assert.ok(
+            changed !== undefined && changed >= before - 1000 && changed <= after + 1000,
+            `${before} <= ${changed} <= ${after}`,
+          );
+      }
+    }),
+  );
+
+  test(
+    "writing a session again raises its slot, never lowers it, and renews no stamp",
+    configured(async ({ ns, slot }) => {
+      await ns.write([put.session(aSession(1, slot))]);
+      const created = await readSession(ns, 1);
+      await timeAfter(ns, (created.changed ?? 0) + 5);
+      await ns.write([put.session(aSession(1, slot + 3))]);
+      await ns.write([put.session(aSession(1, slot - 3))]);
+      const raised = await readSession(ns, 1);
+      assert.equal(raised.slot, slot + 3);
+      assert.equal(raised.changed, created.changed);
+    }),
+  );
+
+  test(
+    "writing a being again raises its slot and, by its revision, its meta",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot, { meta: "0", revision: 0 });
+      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      await ns.write([put.being({ ...being, meta: "2", revision: 2 })]);
+      await ns.write([put.being({ ...being, slot: slot + 5, meta: "1", revision: 1 })]);
+      await ns.write([put.being({ ...being, slot: slot - 5, meta: "0", revision: 0 })]);
+      assert.deepEqual(plain(await readBeing(ns, being)), {
+        ...plain(being),
+        slot: slot + 5,
+        meta: "2",
+        revision: 2,
+      });
+    }),
+  );
+
+  test(
+    "changing a being, ending it and ending a session renew the stamp",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot);
+      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      const steps: Write[] = [
+        put.being({ ...being, meta: "1", revision: 1 }),
+        put.end(being, slot + 1),
+        put.endSession(1, slot + 1),
+      ];
+      for (const step of steps) {
+        const read = async () =>
+          (step.kind === "endSession" ? await readSession(ns, 1) : await readBeing(ns, being)).changed ?? 0;
+        const before = await read();
+        await timeAfter(ns, before + 5);
+        await ns.write([step]);
+        assert.ok((await read()) > before, `${step.kind} renews the stamp`);
+      }
+    }),
+  );
+
+  for (const [what, first, second, holds] of [
+    ["an earlier one", 7, 3, 3],
+    ["a later one", 3, 7, 3],
+    ["a kill", 7, undefined, undefined],
+    ["what comes after a kill", undefined, 7, undefined],
+  ] as const) {
+    test(
+      `of two ends the earlier holds: ${what}`,
+      configured(async ({ ns, slot }) => {
+        const being = aBeing(1, "key", slot);
+        await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+        for (const ahead of [first, second]) {
+          await ns.write([put.end(being, at(slot, ahead)), put.endSession(1, at(slot, ahead))]);
+        }
+        assert.equal((await readBeing(ns, being)).last, at(slot, holds));
+        assert.equal((await readSession(ns, 1)).last, at(slot, holds));
+      }),
+    );
+  }
+
+  test(
+    "writing a record again does not take back its end",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot);
+      const records = [put.session(aSession(1, slot)), put.being(being)];
+      await ns.write([...records, put.end(being, slot + 1), put.endSession(1, slot + 2)]);
+      await ns.write(records);
+      await ns.write([put.being({ ...being, slot: slot + 9, revision: 9 })]);
+      assert.equal((await readBeing(ns, being)).last, slot + 1);
+      assert.equal((await readSession(ns, 1)).last, slot + 2);
+    }),
+  );
+
+  test(
+    "ending what is not stored creates nothing",
+    configured(async ({ ns, slot }) => {
+      await ns.write([put.session(aSession(1, slot))]);
+      await ns.write([put.end({ session: 1, pinger: 1, start: 1 }, slot), put.endSession(2, slot)]);
+      const found = await readAll(ns, { select: everything(), session: 1 });
+      assert.deepEqual([...found.sessions.keys()], [1]);
+      assert.equal(found.beings.size, 0);
+      assert.equal((await readAll(ns, { select: everything(), session: 2 })).sessions.has(2), false);
+    }),
+  );
+
+  test(
+    "each start of a pinger is a being of its own: a late write of an earlier start touches nothing",
+    configured(async ({ ns, slot }) => {
+      const first = aBeing(1, "key", slot, { meta: "1" });
+      const second = aBeing(1, "key", slot, { start: 2, meta: "2" });
+      const third = aBeing(1, "other", slot, { pinger: 2 });
+      await ns.write([put.session(aSession(1, slot)), ...[first, second, third].map(put.being)]);
+      await ns.write([put.end(first, 0), put.being({ ...first, meta: "late", revision: 1 })]);
+      assert.deepEqual(plain(await readBeing(ns, second)), plain(second));
+      assert.deepEqual(plain(await readBeing(ns, third)), plain(third));
+      assert.equal((await readBeing(ns, first)).meta, "late");
+    }),
+  );
+
+  test(
+    "the writes of one call are applied in their order",
+    configured(async ({ ns, slot }) => {
+      const ended = aBeing(1, "ended", slot);
+      const created = aBeing(1, "created", slot, { pinger: 2 });
+      await ns.write([
+        put.session(aSession(1, slot)),
+        put.being(ended),
+        put.being({ ...ended, meta: "1", revision: 1 }),
+        put.end(ended, slot + 4),
+        put.end(ended, slot + 2),
+        put.being({ ...ended, meta: "2", revision: 2 }),
+        put.end(created, slot),
+        put.being(created),
+      ]);
+      assert.deepEqual(plain(await readBeing(ns, ended)), {
+        ...plain(ended),
+        meta: "2",
+        revision: 2,
+        last: slot + 2,
+      });
+      assert.equal((await readBeing(ns, created)).last, undefined);
+    }),
+  );
+
+  test(
+    "3,000 beings are written in one call",
+    configured(async ({ ns, slot }) => {
+      const beings = Array.from({ length: 3000 }, (_, pinger) =>
+        aBeing(1, `key-${pinger}`, slot, { pinger }),
+      );
+      await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
+      const found = await readAll(ns, { select: everything() });
+      assert.deepEqual(new Set(found.beings.keys()), new Set(beings.map(idOf)));
+    }),
+  );
+
+  for (const seed of [1, 2, 3, 4]) {
+    test(
+      `writes in any order, twice, late and from several clients give one state (seed ${seed})`,
+      configured(async ({ ns, another, slot }) => {
+        const random = randomNumbers(seed);
+        const history = aHistory(slot, random);
+        await ns.write(history.created);
+        const clients = [ns, another(), another()];
+        const order = shuffled([...history.later, ...history.later, ...history.created], random);
+        const parts = clients.map((_, client) =>
+          order.filter((__, index) => index % clients.length === client),
+        );
+        await Promise.all(
+          clients.map(async (client, index) => {
+            for (let rest = parts[index] ?? []; rest.length > 0;) {
+              const size = 1 + random(5);
+              await client.write(rest.slice(0, size));
+              rest = rest.slice(size);
+            }
+          }),
+        );
+        const found = await readAll(ns, { select: everything() });
+        for (const session of history.sessions.values())
+          assert.deepEqual(plain(found.sessions.get(session.seq) ?? session), plain(session));
+        for (const [id, being] of history.beings) {
+          const stored = found.beings.get(id);
+          assert.ok(stored !== undefined, `${id} is stored`);
+          assert.deepEqual(plain(stored), plain(being));
+        }
+        assert.equal(found.beings.size, history.beings.size);
+      }),
+    );
+  }
+
+  test(
+    "kill ends every being of the key at once, and no other",
+    configured(async ({ ns, slot }) => {
+      const beings = [
+        aBeing(1, "key", slot),
+        aBeing(2, "key", slot),
+        aBeing(2, "key", slot, { pinger: 2, last: slot + 9 }),
+        aBeing(2, "key2", slot, { pinger: 3 }),
+        aBeing(2, "ke", slot, { pinger: 4 }),
+      ];
+      await ns.write([
+        put.session(aSession(1, slot)),
+        put.session(aSession(2, slot)),
+        ...beings.map(put.being),
+      ]);
+      await ns.kill("key");
+      const found = await readAll(ns, { select: everything() });
+      const lasts = beings.map((being) => found.beings.get(idOf(being))?.last);
+      assert.deepEqual(lasts, [0, 0, 0, undefined, undefined]);
+    }),
+  );
+
+  test(
+    "kill is repeatable, leaves the stamp of what is killed already, and a key that nobody holds alone",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot);
+      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      await ns.kill("key");
+      const killed = await readBeing(ns, being);
+      await timeAfter(ns, (killed.changed ?? 0) + 5);
+      await ns.kill("key");
+      await ns.kill("nobody's");
+      assert.deepEqual({ ...(await readBeing(ns, being)) }, { ...killed });
+      assert.equal((await readAll(ns, { select: everything() })).beings.size, 1);
+    }),
+  );
+
+  test(
+    "kill ends all of 1,500 holders of a key",
+    configured(async ({ ns, slot }) => {
+      const beings = Array.from({ length: 1500 }, (_, pinger) => aBeing(1, "key", slot, { pinger }));
+      await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
+      await ns.kill("key");
+      const found = await readAll(ns, { select: everything() });
+      assert.equal([...found.beings.values()].filter(({ last }) => last === 0).length, 1500);
+    }),
+  );
+
+  test(
+    "what is given to the store is neither kept nor changed",
+    configured(async ({ ns, slot }) => {
+      const session = Object.freeze(aSession(1, slot));
+      const being = aBeing(1, "key", slot);
+      const writes = [put.session(session), put.being(being)];
+      await ns.write(writes);
+      assert.deepEqual(writes, [put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      Object.assign(being, { meta: "changed", key: "changed" });
+      assert.deepEqual(plain(await readBeing(ns, being)), plain(aBeing(1, "key", slot)));
+    }),
+  );
+};
+
+/** A slot some slots ahead; or the `last` of a kill. */
+function at(slot: number, ahead: number | undefined): number {
+  return ahead === undefined ? 0 : slot + ahead;
+}
+
+/** Random records, writes that change them afterwards, and what holds of it all by the laws of merging. */
+function aHistory(slot: number, random: (limit: number) => number) {
+  const sessions = new Map<number, SessionRecord>();
+  const beings = new Map<string, BeingRecord>();
+  const created: Write[] = [];
+  const later: Write[] = [];
+  for (let seq = 1; seq <= 4; seq++) {
+    const session = aSession(seq, slot + random(5));
+    sessions.set(seq, session);
+    created.push(put.session(session));
+    for (let pinger = 1; pinger <= 3; pinger++) {
+      const being = aBeing(seq, `key-${random(4)}`, slot + random(5), { pinger, meta: "0" });
+      beings.set(idOf(being), being);
+      created.push(put.being(being));
+    }
+  }
+  for (let count = 0; count < 60; count++) {
+    const session = sessions.get(1 + random(4));
+    const being = [...beings.values()][random(beings.size)];
+    if (session === undefined || being === undefined) continue;
+    const then = slot + random(12);
+    const last = random(8) === 0 ? 0 : then;
+    const kind = random(8);
+    if (kind === 0) {
+      sessions.set(session.seq, mergeSessions(session, { ...session, last }));
+      later.push(put.endSession(session.seq, last));
+    } else if (kind <= 3) {
+      const { last: _, ...raised } = { ...session, slot: then };
+      sessions.set(session.seq, mergeSessions(session, raised));
+      later.push(put.session(raised));
+    } else if (kind === 4) {
+      beings.set(idOf(being), mergeBeings(being, { ...being, last }));
+      later.push(put.end(being, last));
+    } else {
+      const revision = random(5);
+      const { last: _, ...updated } = { ...being, slot: then, revision, meta: `${revision}` };
+      beings.set(idOf(being), mergeBeings(being, updated));
+      later.push(put.being(updated));
+    }
+  }
+  return { sessions, beings, created, later };
+}
