@@ -1,3 +1,4 @@
 export { MemoryStore, type MemoryStoreOptions } from "../stores/memory.ts";
 export { storeContract, type TestApi } from "./contract.ts";
+export { FaultyStore, type Operation, type Verdict } from "./faulty-store.ts";
 export { ManualClock, type ManualClockOptions } from "./manual-clock.ts";
