@@ -1,3 +1,15 @@
+/** heartbit: which of any set of keys are alive. */
 export type { Clock } from "./core/clock.ts";
 export { type ErrorCode, HeartbitError } from "./core/errors.ts";
-export type { Store } from "./core/store.ts";
+export type { WatchTarget } from "./core/selection.ts";
+export type { Pruned, Store } from "./core/store.ts";
+export type { Change, Holder } from "./presence/change.ts";
+export type { Health } from "./presence/health.ts";
+export type { Lapse } from "./presence/heart.ts";
+export type { KeyState, Listing } from "./presence/list.ts";
+export type { Logger } from "./presence/log.ts";
+export type { PresenceOptions } from "./presence/options.ts";
+export type { Pinger, PingerEvents, PingerState } from "./presence/pinger.ts";
+export { Presence, type PresenceEvents } from "./presence/presence.ts";
+export type { MongoCollection, MongoDb, Target } from "./presence/target.ts";
+export type { Watcher, WatcherEvents, WatcherState } from "./presence/watcher.ts";

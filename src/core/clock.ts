@@ -9,4 +9,6 @@ export interface Clock {
   monotonic(): number;
   /** Calls `callback` once, no earlier than `delayMs` from now. The result cancels it; cancelling twice is harmless. */
   setTimer(callback: () => void, delayMs: number): () => void;
+  /** Where chance comes from: a number from 0 up to, not including, 1. Default `Math.random`. */
+  random?(): number;
 }

@@ -176,11 +176,15 @@ export class Roster {
 
   /** Forgets the keys that are not selected, without a word. */
   retain(selected: (key: string) => boolean): void {
-    for (const [key, beings] of this.#keys) {
-      if (selected(key)) continue;
-      for (const being of beings) this.#remove(being);
-      this.#touched.delete(key);
+    for (const key of this.#keys.keys()) {
+      if (!selected(key)) this.drop(key);
     }
+  }
+
+  /** Forgets one key, without a word. */
+  drop(key: string): void {
+    for (const being of this.#keys.get(key) ?? []) this.#remove(being);
+    this.#touched.delete(key);
   }
 
   /**
@@ -328,7 +332,8 @@ function sameLife(a: BeingRecord, b: BeingRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
 
-function sameHolders(a: readonly HolderState[], b: readonly HolderState[]): boolean {
+/** Whether two lists of holders tell the same. */
+export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]): boolean {
   return (
     a.length === b.length &&
     a.every((holder, index) => {

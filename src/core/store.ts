@@ -63,7 +63,7 @@ export interface Page {
 export interface ReadQuery {
   /** The beings of these keys. */
   readonly select: Selection;
-  /** Also the record of this session and its beings: what the asking presence holds itself. */
+  /** Also this session's record, changed or not, and its beings: what the asking presence holds itself. */
   readonly session?: number | undefined;
   /**
    * Only what may have changed since the read that gave this cursor; it may give more, never less. Sessions too: all

@@ -1,0 +1,87 @@
+/** What a caller may give: keys and metas, checked where they come in. */
+import { HeartbitError } from "./errors.ts";
+
+/** Bytes of UTF-8. The longest key, with room to spare in every store's index. */
+export const KEY_BYTES_MAX = 1024;
+/** Bytes of JSON as UTF-8. */
+export const META_BYTES_MAX = 16 * 1024;
+const META_DEPTH_MAX = 100;
+
+const utf8 = new TextEncoder();
+
+/** Gives the key back, or throws `INVALID_KEY`. */
+export function checkKey(key: unknown): string {
+  if (typeof key !== "string") throw invalidKey(`${show(key)} is not a string`);
+  if (key === "") throw invalidKey("it is empty");
+  if (!isWellFormed(key)) throw invalidKey(`${show(key)} has a lone surrogate, which UTF-8 cannot hold`);
+  const bytes = key.length > KEY_BYTES_MAX ? key.length : utf8.encode(key).length;
+  if (bytes > KEY_BYTES_MAX) {
+    throw invalidKey(`${show(key)} has ${bytes} bytes of UTF-8 or more, the limit is ${KEY_BYTES_MAX}`);
+  }
+  return key;
+}
+
+/** Gives a prefix of keys back, or throws `INVALID_KEY`. The empty one means all keys. */
+export function checkPrefix(prefix: unknown): string {
+  return prefix === "" ? prefix : checkKey(prefix);
+}
+
+/**
+ * Gives the meta as JSON text, or throws `INVALID_META`. Plain data is what JSON holds: null, booleans, finite
+ * numbers, strings, arrays and plain objects of these; a property that is undefined counts as absent.
+ */
+export function encodeMeta(meta: unknown): string {
+  if (meta === undefined) return "null";
+  checkPlain(meta, "meta", new Set());
+  const text = JSON.stringify(meta);
+  const bytes = utf8.encode(text).length;
+  if (bytes > META_BYTES_MAX) {
+    throw invalidMeta(`it has ${bytes} bytes as JSON, the limit is ${META_BYTES_MAX}`);
+  }
+  return text;
+}
+
+function checkPlain(value: unknown, path: string, within: Set<object>): void {
+  if (value === null || typeof value === "boolean" || typeof value === "string") return;
+  if (typeof value === "number" && Number.isFinite(value)) return;
+  if (typeof value !== "object") throw invalidMeta(`${path} is ${show(value)}, which JSON cannot hold`);
+  if (within.has(value)) throw invalidMeta(`${path} contains itself`);
+  if (within.size === META_DEPTH_MAX) throw invalidMeta(`it is nested deeper than ${META_DEPTH_MAX}`);
+  within.add(value);
+  if (Array.isArray(value)) {
+    // Not forEach, which passes over holes: JSON would make null of them.
+    for (let index = 0; index < value.length; index++) checkPlain(value[index], `${path}[${index}]`, within);
+  } else {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+    if (!isPlain || "toJSON" in value) throw invalidMeta(`${path} is not a plain object`);
+    for (const [name, item] of Object.entries(value)) {
+      if (item !== undefined) checkPlain(item, `${path}.${name}`, within);
+    }
+  }
+  within.delete(value);
+}
+
+/** A value in a message: short, whatever it is. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined) {
+    return String(value);
+  }
+  return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+}
+
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+function invalidKey(why: string): HeartbitError {
+  return new HeartbitError(
+    "INVALID_KEY",
+    `A key must be a non-empty string of at most ${KEY_BYTES_MAX} bytes of UTF-8: ${why}.`,
+  );
+}
+
+function invalidMeta(why: string): HeartbitError {
+  return new HeartbitError("INVALID_META", `A meta must be plain data of at most 16 KiB of JSON: ${why}.`);
+}

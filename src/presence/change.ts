@@ -1,0 +1,60 @@
+import { type HolderState, sameHolders, type Transition } from "../core/roster.ts";
+
+/** Who holds a key. */
+export interface Holder {
+  /** The holder's session number, unique in the namespace for ever. */
+  readonly session: number;
+  readonly host: string;
+  readonly pid: number;
+  /** Since when it holds the key, by the store's clock. */
+  readonly since: Date;
+  /** What it was started or updated with; null where nothing was given. */
+  readonly meta: unknown;
+}
+
+/** A change of liveness of one key. */
+export interface Change {
+  readonly key: string;
+  readonly alive: boolean;
+  /** When this watcher came to know it, by the store's clock. */
+  readonly at: Date;
+  /**
+   * - `initial`: the state at the time of `watch`
+   * - `joined`: it was dead or unknown, and is alive
+   * - `updated`: alive before and now; its holders or their metas have changed
+   * - `stopped`: dead, because its last holder was stopped and that has run out
+   * - `killed`: dead, because its last holder was killed, or closed its presence
+   * - `expired`: dead by absence: its last holder has not pinged
+   */
+  readonly cause: "initial" | Transition;
+  /** The live holders, oldest first; empty when dead. */
+  readonly holders: readonly Holder[];
+}
+
+export function toHolder({ session, host, pid, since, meta }: HolderState): Holder {
+  return { session, host, pid, since: new Date(since), meta: JSON.parse(meta) as unknown };
+}
+
+/** A change on its way to one subscriber. */
+export interface Pending {
+  readonly key: string;
+  /** The holders that the subscriber knows of; undefined: it knows nothing yet. */
+  readonly known: readonly HolderState[] | undefined;
+  readonly now: readonly HolderState[];
+  readonly cause: "initial" | Transition;
+  readonly atMs: number;
+}
+
+/** Of two changes on their way, the later: with what the subscriber knows from before the first. */
+export function collapse(earlier: Pending | undefined, later: Pending): Pending {
+  return earlier === undefined ? later : { ...later, known: earlier.known };
+}
+
+/** What the subscriber is told; undefined when nothing has changed for it. */
+export function toChange({ key, known, now, cause, atMs }: Pending): Change | undefined {
+  const alive = now.length > 0;
+  if (known !== undefined && sameHolders(known, now)) return undefined;
+  const wasAlive = known !== undefined && known.length > 0;
+  const told = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
+  return { key, alive, at: new Date(atMs), cause: told, holders: now.map(toHolder) };
+}

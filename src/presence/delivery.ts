@@ -1,0 +1,153 @@
+/**
+ * How changes reach those who asked for them. Delivery never blocks the observer and is bounded: per subscription
+ * and key, changes that are not consumed yet collapse to the latest state.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { HolderState, RosterChange } from "../core/roster.ts";
+import type { WatchTarget } from "../core/selection.ts";
+import { type Change, collapse, type Pending, toChange } from "./change.ts";
+import { callSafely } from "./emitter.ts";
+
+/** Listeners are called for so long at a time, then the event loop has a turn. */
+const SLICE_MS = 8;
+
+/** One caller's interest in a target, with what it has not consumed yet. */
+export class Subscription {
+  readonly target: WatchTarget;
+  /** Whether the state at the time of `watch` has been handed in: changes count only from then on. */
+  ready = false;
+  #cancelled = false;
+  readonly #pending = new Map<string, Pending>();
+  readonly #arrived: (subscription: Subscription) => void;
+
+  /** `arrived` is called when there is something to take. */
+  constructor(target: WatchTarget, arrived: (subscription: Subscription) => void) {
+    this.target = target;
+    this.#arrived = arrived;
+  }
+
+  /** How many changes have not been taken. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  begin(key: string, now: readonly HolderState[], atMs: number): void {
+    this.#put({ key, known: undefined, now, cause: "initial", atMs });
+  }
+
+  push({ key, before, now, cause }: RosterChange, atMs: number): void {
+    this.#put({ key, known: before, now, cause, atMs });
+  }
+
+  /** The next change to be told; undefined when there is none. */
+  take(): Change | undefined {
+    for (const [key, pending] of this.#pending) {
+      this.#pending.delete(key);
+      const isKey = typeof this.target === "string";
+      // Of a prefix, or all, only the living are told at first.
+      if (pending.known === undefined && pending.now.length === 0 && !isKey) continue;
+      const change = toChange(pending);
+      if (change !== undefined) return change;
+    }
+    return undefined;
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    this.#pending.clear();
+  }
+
+  #put(pending: Pending): void {
+    if (this.#cancelled) return;
+    this.#pending.set(pending.key, collapse(this.#pending.get(pending.key), pending));
+    this.#arrived(this);
+  }
+}
+
+/** Calls listeners, one change of each in turn, so that one with much to hear does not keep the others waiting. */
+export class Deliverer {
+  readonly #clock: Clock;
+  readonly #report: (error: unknown) => void;
+  readonly #waiting = new Map<Subscription, (change: Change) => void>();
+  #running: Promise<void> | undefined;
+
+  /** `report` is told what listeners throw. */
+  constructor(clock: Clock, report: (error: unknown) => void) {
+    this.#clock = clock;
+    this.#report = report;
+  }
+
+  deliver(subscription: Subscription, listener: (change: Change) => void): void {
+    this.#waiting.set(subscription, listener);
+    this.#running ??= Promise.resolve().then(() => this.#run());
+  }
+
+  /** Resolves when all that is pending now has been handed over. */
+  async drained(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    let sliceEnd = this.#clock.monotonic() + SLICE_MS;
+    while (this.#waiting.size > 0) {
+      for (const [subscription, listener] of this.#waiting) {
+        const change = subscription.take();
+        if (change === undefined) this.#waiting.delete(subscription);
+        else callSafely(listener, [change], this.#report);
+        if (this.#clock.monotonic() >= sliceEnd) {
+          await new Promise((resolve) => setImmediate(resolve));
+          sliceEnd = this.#clock.monotonic() + SLICE_MS;
+        }
+      }
+    }
+    this.#running = undefined;
+  }
+}
+
+/** The changes of one subscription as an async iterator. It ends when it is returned, stopped or aborted. */
+export class ChangeStream implements AsyncIterableIterator<Change> {
+  readonly subscription: Subscription;
+  readonly #ended: () => void;
+  readonly #waiting: ((result: IteratorResult<Change, undefined>) => void)[] = [];
+  #done = false;
+
+  /** `ended` is called once, when the stream has ended. */
+  constructor(target: WatchTarget, ended: (stream: ChangeStream) => void) {
+    this.subscription = new Subscription(target, () => this.#serve());
+    this.#ended = () => ended(this);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Change, undefined>> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#serve();
+    });
+  }
+
+  return(): Promise<IteratorResult<Change, undefined>> {
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  end(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.subscription.cancel();
+    this.#serve();
+    this.#ended();
+  }
+
+  #serve(): void {
+    while (this.#waiting.length > 0) {
+      const value = this.#done ? undefined : this.subscription.take();
+      if (value === undefined && !this.#done) return;
+      const resolve = this.#waiting.shift();
+      if (value === undefined) resolve?.({ done: true, value });
+      else resolve?.({ done: false, value });
+    }
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Keeps one feed open, where the store has one.
+ *
+ *   off --start--> opening --ready--> live --lost--> opening again, after a while
+ *                  opening --this server has none, or we may not--> refused, until `retry`
+ *
+ * The feed is only a hint: while it is live, what has changed is still read once a period.
+ */
+import { isHeartbitError } from "../core/errors.ts";
+import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../core/selection.ts";
+import type { Feed, Page } from "../core/store.ts";
+import { describe } from "./log.ts";
+import { bulk, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { Sleeper } from "./timing.ts";
+
+/** Above so many keys the feed tells of all: to narrow it costs the server more than it saves. */
+const KEYS_MAX = 64;
+const BACKOFF_MS_MAX = 30_000;
+
+export interface FeedEvents {
+  page(page: Page): void;
+  /** From now on changes are told; those up to now must be read. */
+  live(): void;
+  /** From now on changes must be polled for. */
+  down(): void;
+}
+
+/** One opening of the feed. */
+interface Current {
+  readonly selected: Selection;
+  feed: Feed | undefined;
+  /** Why it is over, once it is. */
+  over: Error | undefined;
+}
+
+export class FeedKeeper {
+  readonly #shared: Shared;
+  readonly #events: FeedEvents;
+  readonly #sleeper: Sleeper;
+  #wanted: Selection = NOTHING;
+  #current: Current | undefined;
+  #opening = false;
+  #backoffMs = 0;
+  #state: "off" | "opening" | "live" | "refused" = "off";
+
+  constructor(shared: Shared, events: FeedEvents) {
+    this.#shared = shared;
+    this.#events = events;
+    this.#sleeper = new Sleeper(shared.clock);
+  }
+
+  get live(): boolean {
+    return this.#state === "live";
+  }
+
+  /** Opens the feed for a selection. Does nothing where the store has none. */
+  start(wanted: Selection): void {
+    this.#wanted = wanted;
+    if (this.#shared.namespace.feed === undefined || this.#state !== "off" || isEmptySelection(wanted))
+      return;
+    void this.#open();
+  }
+
+  /** Makes it tell of all that is wanted. */
+  widen(wanted: Selection): void {
+    this.#wanted = wanted;
+    if (this.#state === "off") this.start(wanted);
+    else if (this.#state === "live" && !this.#covers(wanted)) void this.#open();
+  }
+
+  /** Asks again, even where it was refused: the server may be another now. */
+  retry(): void {
+    this.#backoffMs = 0;
+    if (this.#state === "refused") void this.#open();
+    else this.#sleeper.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#sleeper.end();
+    await this.#current?.feed?.close().catch(() => {});
+  }
+
+  /** Opens a feed of what is wanted in place of the one before, if any; tries until it succeeds or is refused. */
+  async #open(): Promise<void> {
+    if (this.#opening) return;
+    this.#opening = true;
+    if (this.#state !== "live") this.#state = "opening";
+    while (!this.#sleeper.ended && !this.#covers(this.#wanted)) {
+      try {
+        await this.#openOnce();
+      } catch (error) {
+        if (this.#sleeper.ended) break;
+        if (isHeartbitError(error, "UNSUPPORTED_SERVER") || isHeartbitError(error, "NOT_PERMITTED")) {
+          this.#shared.log.info(`changes are polled for: ${describe(error)}`);
+          this.#state = "refused";
+          break;
+        }
+        this.#shared.log.debug("opening the feed failed", error);
+        const leastMs = this.#shared.periodMs * RETRY_OF_PERIOD;
+        this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, leastMs), BACKOFF_MS_MAX);
+        await this.#sleeper.sleep(this.#backoffMs);
+      }
+    }
+    this.#opening = false;
+  }
+
+  async #openOnce(): Promise<void> {
+    const { keys, all } = this.#wanted;
+    const selected = all || keys.size > KEYS_MAX ? EVERYTHING : copyOf(this.#wanted);
+    const current: Current = { selected, feed: undefined, over: undefined };
+    const feed = this.#shared.namespace.feed?.(selected, {
+      page: (page) => this.#events.page(page),
+      lost: (error) => this.#lost(current, error),
+    });
+    if (feed === undefined) return;
+    try {
+      await bulk(this.#shared, "open a feed", feed.ready);
+      if (current.over !== undefined) throw current.over;
+      if (this.#sleeper.ended) throw new Error("ended");
+    } catch (error) {
+      closeQuietly(feed);
+      throw error;
+    }
+    closeQuietly(this.#current?.feed);
+    current.feed = feed;
+    this.#current = current;
+    this.#state = "live";
+    this.#backoffMs = 0;
+    this.#events.live();
+  }
+
+  #covers(wanted: Selection): boolean {
+    return this.#current !== undefined && isEmptySelection(missingFrom(this.#current.selected, wanted));
+  }
+
+  #lost(lost: Current, error: unknown): void {
+    lost.over = toError(error);
+    if (this.#sleeper.ended || lost !== this.#current) return;
+    this.#shared.health.trouble(`the feed was lost: ${describe(error)}`);
+    closeQuietly(lost.feed);
+    this.#current = undefined;
+    this.#state = "opening";
+    this.#events.down();
+    void this.#open();
+  }
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function closeQuietly(feed: Feed | undefined): void {
+  feed?.close().catch(() => {});
+}
+
+function copyOf({ all, keys, prefixes }: Selection): Selection {
+  return { all, keys: new Set(keys), prefixes: new Set(prefixes) };
+}

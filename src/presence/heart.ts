@@ -1,0 +1,154 @@
+/**
+ * The heart: one ping loop a presence, however many keys it holds.
+ *
+ *   once a slot, at a moment drawn anew from 10 % to 40 % of it:   ping
+ *   after a failure:                                               ping again every twentieth of the period
+ *
+ * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse.
+ */
+import { deathPosition } from "../core/alive.ts";
+import type { Slot } from "../core/slots.ts";
+import { describe } from "./log.ts";
+import { between, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { Sleeper } from "./timing.ts";
+
+/** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
+const EARLIEST = 0.1;
+const LATEST = 0.4;
+
+/** This process could not ping for so long that others may have told it dead. */
+export interface Lapse {
+  /** When it was last vouched for: the answer to its last ping, by this machine's wall clock. */
+  readonly from: Date;
+  /** When the lapse was noticed, by this machine's wall clock. */
+  readonly to: Date;
+}
+
+export interface HeartEvents {
+  /** A ping of `slot` was acknowledged; `lapsed`: the first after a lapse. */
+  pinged(slot: Slot, lapsed: boolean): void;
+  lapse(lapse: Lapse): void;
+}
+
+interface Vouch {
+  readonly slot: Slot;
+  /** Monotonic times, in ms. */
+  readonly acknowledged: number;
+  readonly until: number;
+}
+
+export class Heart {
+  readonly #shared: Shared;
+  readonly #seq: number;
+  readonly #events: HeartEvents;
+  readonly #sleeper: Sleeper;
+  /** Resolves at the first acknowledged ping, or when the heart has stopped. */
+  readonly first: Promise<void>;
+  /** The latest slot with an acknowledged ping; -Infinity before the first. */
+  acknowledged: Slot = -Infinity;
+  #firstDone: () => void = () => {};
+  #vouch: Vouch | undefined;
+  #lapsed = false;
+  #cancelLapse: () => void = () => {};
+  #hurry = false;
+
+  /** Starts to beat. `vouched` is a slot in which something of the session was written: that counts as a ping. */
+  constructor(shared: Shared, seq: number, vouched: Slot, events: HeartEvents) {
+    this.#shared = shared;
+    this.#seq = seq;
+    this.#events = events;
+    this.#sleeper = new Sleeper(shared.clock);
+    this.first = new Promise((resolve) => {
+      this.#firstDone = resolve;
+    });
+    this.#vouchFor(vouched);
+    void this.#beat();
+  }
+
+  /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */
+  get vouchedUntil(): Date {
+    const { clock } = this.#shared;
+    const untilMs = (this.#vouch?.until ?? -Infinity) - clock.monotonic();
+    return new Date(clock.now() + untilMs);
+  }
+
+  /** Pings at once: the store answers again, or its clock has stepped. */
+  hurry(): void {
+    this.#hurry = true;
+    this.#sleeper.wake();
+  }
+
+  stop(): void {
+    this.#sleeper.end();
+    this.#cancelLapse();
+    this.#firstDone();
+  }
+
+  async #beat(): Promise<void> {
+    const { time, clock } = this.#shared;
+    while (!this.#sleeper.ended) {
+      const slot = await this.#ping();
+      if (slot === undefined) await this.#wait(time.position + RETRY_OF_PERIOD);
+      else await this.#wait(Math.max(slot, time.slot) + 1 + between(clock, EARLIEST, LATEST));
+    }
+  }
+
+  /** Waits for a position, but not for longer than it should take: the store's clock may have stepped back. */
+  async #wait(position: number): Promise<void> {
+    const { time, periodMs, health } = this.#shared;
+    while (!this.#sleeper.ended && !this.#hurry && time.position < position) {
+      const lateMs = await this.#sleeper.sleep(time.until(position));
+      if (lateMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a timer fired ${Math.round(lateMs)} ms late`);
+      if (time.slotsBehind > 0) break;
+    }
+    this.#hurry = false;
+  }
+
+  /** Gives the slot in which it pinged, or undefined. */
+  async #ping(): Promise<Slot | undefined> {
+    const { namespace, time, health, clock, periodMs, log } = this.#shared;
+    if (time.slotsBehind > 0)
+      await time.catchUp().catch((error) => log.debug("reading the offset failed", error));
+    const { slot } = time;
+    const began = clock.monotonic();
+    try {
+      await soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
+    } catch (error) {
+      if (this.#sleeper.ended) return undefined;
+      health.trouble(`a ping failed: ${describe(error)}`);
+      return undefined;
+    }
+    if (this.#sleeper.ended) return slot;
+    const tookMs = clock.monotonic() - began;
+    if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ping took ${Math.round(tookMs)} ms`);
+    this.#checkLapse();
+    const lapsed = this.#lapsed;
+    this.#lapsed = false;
+    this.acknowledged = Math.max(this.acknowledged, slot);
+    this.#vouchFor(slot);
+    this.#firstDone();
+    this.#events.pinged(slot, lapsed);
+    return slot;
+  }
+
+  /** Something of the session was written in `slot`. */
+  #vouchFor(slot: Slot): void {
+    if (this.#vouch !== undefined && slot < this.#vouch.slot) return;
+    const { clock, time } = this.#shared;
+    const acknowledged = clock.monotonic();
+    // Not `time.until`, which knows no past: what comes late may have lapsed already.
+    const untilMs = (deathPosition(slot) - time.position) * this.#shared.periodMs;
+    this.#vouch = { slot, acknowledged, until: acknowledged + untilMs };
+    this.#cancelLapse();
+    this.#cancelLapse = clock.setTimer(() => this.#checkLapse(), untilMs);
+  }
+
+  #checkLapse(): void {
+    const { clock } = this.#shared;
+    const now = clock.monotonic();
+    if (this.#lapsed || this.#vouch === undefined || now < this.#vouch.until) return;
+    this.#lapsed = true;
+    const from = new Date(clock.now() - (now - this.#vouch.acknowledged));
+    this.#events.lapse({ from, to: new Date(clock.now()) });
+  }
+}

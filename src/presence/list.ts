@@ -1,0 +1,62 @@
+/** The state of keys as one read finds it, by the rule alone: what one who has just come can say. */
+import { deathPosition, KILLED } from "../core/alive.ts";
+import { Roster } from "../core/roster.ts";
+import type { Selection } from "../core/selection.ts";
+import type { Slot } from "../core/slots.ts";
+import { type Holder, toHolder } from "./change.ts";
+import { readPulse } from "./pulse.ts";
+import { bulk, type Shared } from "./shared.ts";
+
+/** What is known of one key. */
+export interface KeyState {
+  readonly key: string;
+  readonly alive: boolean;
+  /** Alive: since when its oldest holder holds it. Dead: since when it is dead. By the store's clock. */
+  readonly since: Date;
+  /** The live holders, oldest first; empty when dead. */
+  readonly holders: readonly Holder[];
+}
+
+export interface Listing {
+  /** The time of the read, by the store's clock. */
+  readonly asOf: Date;
+  /**
+   * False: nobody has pinged lately, so that the dead cannot be told from the living. Those that are listed alive were
+   * so when pings were last seen.
+   */
+  readonly confirmed: boolean;
+  /** The live keys and those dead for less than the retention, in the order of their code points. */
+  readonly keys: readonly KeyState[];
+}
+
+export async function readListing(shared: Shared, selected: Selection): Promise<Listing> {
+  const roster = new Roster();
+  const { judged } = await readPulse(shared, roster);
+  const pages = shared.namespace.read({ select: selected })[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value: page } = await bulk(shared, "read", pages.next());
+    if (done === true) break;
+    for (const session of page.sessions) roster.session(session);
+    for (const being of page.beings) roster.being(being);
+  }
+  const keys = [...roster.keys()].map((key) => stateOf(shared, roster, key));
+  keys.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return { asOf: new Date(shared.time.now), confirmed: isConfirmed(roster, judged), keys };
+}
+
+/** Whether the latest complete slot is recent; or the pings have begun so lately that there can be none yet. */
+function isConfirmed(roster: Roster, judged: Slot): boolean {
+  return roster.g >= judged - 1 || roster.pings.range().earliest >= judged - 2;
+}
+
+function stateOf(shared: Shared, roster: Roster, key: string): KeyState {
+  const holders = roster.holders(key).map(toHolder);
+  const [oldest] = holders;
+  if (oldest !== undefined) return { key, alive: true, since: oldest.since, holders };
+  let sinceMs = -Infinity;
+  for (const { being, session, last } of roster.beings(key)) {
+    const killedMs = being.last === KILLED ? being.changed : session.changed;
+    sinceMs = Math.max(sinceMs, last === KILLED ? (killedMs ?? 0) : shared.time.at(deathPosition(last)));
+  }
+  return { key, alive: false, since: new Date(sinceMs), holders };
+}

@@ -1,0 +1,37 @@
+import { debuglog } from "node:util";
+
+/** Where heartbit says what it does. Each takes one line; `error` comes with what was caught, where something was. */
+export interface Logger {
+  debug(message: string, error?: unknown): void;
+  info(message: string, error?: unknown): void;
+  warn(message: string, error?: unknown): void;
+  error(message: string, error?: unknown): void;
+}
+
+const debug = debuglog("heartbit");
+
+/**
+ * The caller's logger, made safe, with the namespace before each message; and everything to stderr besides where
+ * `NODE_DEBUG` has `heartbit`.
+ */
+export function makeLog(name: string, logger: Partial<Logger> | undefined): Logger {
+  const at =
+    (level: keyof Logger) =>
+    (message: string, error?: unknown): void => {
+      if (debug.enabled) debug("%s: %s%s", name, message, error === undefined ? "" : ` (${describe(error)})`);
+      try {
+        logger?.[level]?.(`heartbit ${name}: ${message}`, error);
+      } catch {
+        // A logger that throws hurts nobody.
+      }
+    };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** An error in a message: its code where it has one, and its sentence. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error && typeof error.code === "string"
+    ? `${error.code}: ${error.message}`
+    : error.message;
+}

@@ -1,0 +1,414 @@
+/**
+ * The observer: what a presence reads, however many watchers it has.
+ *
+ *   at half of each slot:   look - read the pings and what has changed, and judge, unless there was trouble
+ *   as it happens:          the feed, where the store has one
+ *   without a feed:         read what has changed, every `pollMs`
+ *
+ * Everything it reads goes to the roster; what the roster tells goes to the subscriptions.
+ */
+import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
+import { Roster } from "../core/roster.ts";
+import {
+  includesKey,
+  isEmptySelection,
+  missingFrom,
+  NOTHING,
+  select,
+  type Selection,
+} from "../core/selection.ts";
+import type { Slot } from "../core/slots.ts";
+import type { Cursor, Page } from "../core/store.ts";
+import { Subscription } from "./delivery.ts";
+import { FeedKeeper } from "./feed-keeper.ts";
+import type { Heart } from "./heart.ts";
+import type { Holdings } from "./holdings.ts";
+import { describe } from "./log.ts";
+import { distrust, ensurePresent, oldestRetained, readPulse } from "./pulse.ts";
+import { isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { Subscriptions } from "./subscriptions.ts";
+import { Sleeper } from "./timing.ts";
+
+export interface ObserverOptions {
+  readonly holdings: Holdings;
+  readonly heart: () => Heart | undefined;
+  /** Opens the session and makes it beat; rejects with what can never heal. */
+  readonly begin: () => Promise<void>;
+  /** Rejects when the namespace is gone, or another's. */
+  readonly verify: () => Promise<void>;
+  readonly useFeed: boolean;
+  readonly pollMs: number;
+  /** It can never go on. */
+  readonly failed: (error: unknown) => void;
+}
+
+export class Observer {
+  readonly #shared: Shared;
+  readonly #options: ObserverOptions;
+  readonly #sleeper: Sleeper;
+  readonly #roster = new Roster();
+  readonly #subscriptions = new Subscriptions();
+  readonly #feed: FeedKeeper;
+  readonly #started: Promise<void>;
+  #loaded: Selection = NOTHING;
+  #loading: Promise<void> | undefined;
+  #polling: Promise<void> | undefined;
+  #pollLoop = false;
+  /** How many polls have begun: a load that one overlapped must catch up. */
+  #polls = 0;
+  #cursor: Cursor | undefined;
+  #polledAt: Slot = -Infinity;
+  /** All must be read anew: changes may have been missed. */
+  #rereadWanted = false;
+  /** And what is not there any more must go: only when a death may be told, since a late read lacks much. */
+  #sweepWanted = false;
+  #swept: { readonly load: number; readonly selected: Selection } | undefined;
+  /** The slot of the latest whole read of the pings: a later read begins there, or one before. */
+  #read: Slot = -Infinity;
+  #forgotten: Slot = -Infinity;
+
+  constructor(shared: Shared, options: ObserverOptions) {
+    this.#shared = shared;
+    this.#options = options;
+    this.#sleeper = new Sleeper(shared.clock);
+    this.#feed = new FeedKeeper(shared, {
+      page: (page) => {
+        this.#hear(page);
+        this.#tell();
+      },
+      live: () => this.#pollInBackground(),
+      down: () => this.#pollWithoutFeed(),
+    });
+    this.#started = this.#start();
+    this.#started.catch(() => {}); // told by `failed`
+  }
+
+  /** Takes a subscription in: it is handed the present state, once that is loaded, then each change. */
+  subscribe(subscription: Subscription): void {
+    this.#subscriptions.add(subscription);
+    void this.#load().catch(() => {}); // told by `failed`
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription);
+    const wanted = this.#subscriptions.wanted;
+    if (wanted.all) return;
+    // What is loaded and no longer wanted goes.
+    this.#loaded = {
+      all: false,
+      keys: new Set([...wanted.keys].filter((key) => includesKey(this.#loaded, key))),
+      prefixes: new Set([...wanted.prefixes].filter((prefix) => this.#hasLoaded({ prefix }))),
+    };
+    if (typeof subscription.target === "string") {
+      if (!includesKey(wanted, subscription.target)) this.#roster.drop(subscription.target);
+    } else this.#roster.retain((key) => includesKey(wanted, key));
+  }
+
+  /** Whether the key is alive, as far as is known here, loaded first where it is not. Rejects when it never can be. */
+  async alive(key: string): Promise<boolean> {
+    await this.#started;
+    if (includesKey(this.#loaded, key)) return this.#roster.isAlive(key);
+    const subscription = new Subscription(key, () => {});
+    this.#subscriptions.add(subscription);
+    try {
+      while (!subscription.ready && !this.#sleeper.ended) await this.#load();
+      return this.#roster.isAlive(key);
+    } finally {
+      this.unsubscribe(subscription);
+    }
+  }
+
+  /** Loads now; resolves when all that was found has been put to the subscriptions. Rejects when the store does not answer. */
+  async sync(): Promise<void> {
+    await this.#started;
+    await this.#load();
+    await this.#look();
+  }
+
+  /** Reads all anew, because changes may have been missed. */
+  resync(): void {
+    this.#rereadWanted = true;
+    this.#sweepWanted = true;
+    this.hurry();
+  }
+
+  /** The store answers again: reads at once, and asks for a feed again. */
+  hurry(): void {
+    this.#feed.retry();
+    this.#sleeper.wake();
+    if (!isEmptySelection(this.#loaded)) this.#pollInBackground();
+  }
+
+  async stop(): Promise<void> {
+    this.#sleeper.end();
+    await this.#feed.stop();
+  }
+
+  async #start(): Promise<void> {
+    await this.#persist("begin", async () => {
+      await this.#options.begin();
+      this.#read = (await readPulse(this.#shared, this.#roster)).read;
+    });
+    this.#polledAt = this.#shared.time.slot;
+    // A fresh watcher counts its start as trouble for the keys that it finds alive.
+    this.#shared.health.begin();
+    if (this.#sleeper.ended) return;
+    if (this.#options.useFeed) this.#feed.start(this.#subscriptions.wanted);
+    this.#pollWithoutFeed();
+    void this.#lookEachSlot();
+  }
+
+  /** Tries until it succeeds, or never can. */
+  async #persist(what: string, attempt: () => Promise<void>): Promise<void> {
+    while (!this.#sleeper.ended) {
+      try {
+        await attempt();
+        return;
+      } catch (error) {
+        if (this.#sleeper.ended) return;
+        if (isFinal(error)) {
+          this.#options.failed(error);
+          throw error;
+        }
+        this.#trouble(what, error);
+        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
+      }
+    }
+  }
+
+  async #lookEachSlot(): Promise<void> {
+    const { time, periodMs, health } = this.#shared;
+    while (!this.#sleeper.ended) {
+      const half = judgedSlot(time.position) + 1.5;
+      while (!this.#sleeper.ended && time.position < half) {
+        const lateMs = await this.#sleeper.sleep(time.until(half));
+        if (lateMs > periodMs * LIMIT_OF_PERIOD)
+          health.trouble(`a timer fired ${Math.round(lateMs)} ms late`);
+      }
+      await this.#persist("read", async () => {
+        if (this.#options.heart() === undefined) await this.#keepTime();
+        await this.#look();
+      }).catch(() => {}); // told by `failed`
+    }
+  }
+
+  /** What the heart does where there is one. */
+  async #keepTime(): Promise<void> {
+    const { time } = this.#shared;
+    await time.check();
+    if (time.slotsBehind > 0) await time.catchUp();
+  }
+
+  /** Reads the pings and what has changed; judges, unless there was trouble; tells. */
+  async #look(): Promise<void> {
+    const { namespace, time, health, clock, periodMs } = this.#shared;
+    const heart = this.#options.heart();
+    const seq = this.#options.holdings.session?.seq;
+    const own = heart && seq !== undefined ? { seq, slot: heart.acknowledged } : undefined;
+    const { slot, position } = time;
+    const judged = judgedSlot(position);
+    const from = Math.max(Math.min(slot - 1, this.#read), oldestRetained(this.#shared));
+    const began = clock.monotonic();
+    const [records] = await Promise.all([
+      soon(this.#shared, "read pings", namespace.pings(from)),
+      this.#poll(),
+    ]);
+    if (this.#sleeper.ended) return;
+    const tookMs = clock.monotonic() - began;
+    if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a read took ${Math.round(tookMs)} ms`);
+    if (await ensurePresent(this.#shared, records)) return;
+    for (const record of records) this.#roster.bits(record);
+    const reason = distrust(records, from, judged, own);
+    if (reason !== undefined) {
+      health.trouble(reason);
+      await this.#options.verify();
+    } else this.#read = slot;
+    this.#judge(judged);
+    this.#tell();
+  }
+
+  #mayTellDeaths(judged = judgedSlot(this.#shared.time.position)): boolean {
+    return mayTellDeaths(judged, this.#shared.health.latestTrouble);
+  }
+
+  #judge(judged: Slot): void {
+    const { health, time, retentionSlots } = this.#shared;
+    if (!this.#mayTellDeaths(judged)) return;
+    const oldest = judged - retentionSlots;
+    const swept = this.#swept;
+    if (swept !== undefined) {
+      this.#swept = undefined;
+      this.#sweepWanted = false;
+      this.#roster.endLoad(swept.load, (key) => includesKey(swept.selected, key));
+    }
+    this.#roster.judge(judged, oldest);
+    health.settle();
+    if (judged - this.#forgotten < retentionSlots / 4) return;
+    this.#forgotten = judged;
+    this.#roster.forget(oldest, time.at(oldest));
+  }
+
+  /** Reads what has changed since the last time; everything, where there was none or it was too long ago. */
+  #poll(): Promise<void> {
+    this.#polling ??= this.#pollOnce().finally(() => {
+      this.#polling = undefined;
+    });
+    return this.#polling;
+  }
+
+  async #pollOnce(): Promise<void> {
+    const { time, retentionSlots } = this.#shared;
+    this.#polls++;
+    const selected = this.#loaded;
+    const { slot } = time;
+    // What ended in between may have been pruned since, and would be missed.
+    if (slot - this.#polledAt > retentionSlots / 2) this.#rereadWanted = this.#sweepWanted = true;
+    const sweep = this.#sweepWanted && this.#mayTellDeaths();
+    const whole = sweep || this.#rereadWanted;
+    const load = whole ? this.#roster.beginLoad() : 0;
+    if (whole) this.#rereadWanted = false;
+    try {
+      this.#cursor = await this.#readPages(selected, whole ? undefined : this.#cursor);
+    } catch (error) {
+      if (whole) this.#rereadWanted = true;
+      throw error;
+    }
+    if (sweep) this.#swept = { load, selected };
+    this.#polledAt = slot;
+    this.#tell();
+  }
+
+  /** Reads page by page into the roster; gives the cursor. */
+  async #readPages(selected: Selection, since: Cursor | undefined): Promise<Cursor | undefined> {
+    const { namespace } = this.#shared;
+    const { holdings } = this.#options;
+    const session = holdings.session?.seq;
+    const audit = holdings.audit();
+    const pages = namespace.read({ select: selected, session, since })[Symbol.asyncIterator]();
+    let cursor = since;
+    try {
+      for (;;) {
+        const { done, value: page } = await soon(this.#shared, "read", pages.next());
+        if (done === true) break;
+        audit.page(page);
+        this.#take(page);
+        cursor = page.cursor ?? cursor;
+      }
+    } finally {
+      void pages.return?.().catch(() => {});
+    }
+    audit.end();
+    return cursor;
+  }
+
+  #pollWithoutFeed(): void {
+    if (this.#pollLoop || this.#feed.live) return;
+    this.#pollLoop = true;
+    void (async () => {
+      while (!this.#sleeper.ended && !this.#feed.live) {
+        await this.#sleeper.sleep(this.#options.pollMs);
+        if (this.#sleeper.ended || this.#feed.live) break;
+        await this.#poll().catch((error: unknown) => this.#trouble("read", error));
+      }
+      this.#pollLoop = false;
+    })();
+  }
+
+  #pollInBackground(): void {
+    this.#poll().catch((error: unknown) => this.#trouble("read", error));
+  }
+
+  /** Loads what is wanted and not loaded, and hands the present state to those who wait for it. */
+  #load(): Promise<void> {
+    this.#loading ??= Promise.resolve()
+      .then(() => this.#loadWanted())
+      .finally(() => {
+        this.#loading = undefined;
+      });
+    return this.#loading;
+  }
+
+  async #loadWanted(): Promise<void> {
+    await this.#started;
+    for (;;) {
+      const waiting = this.#subscriptions.unready();
+      if (waiting.length === 0 || this.#sleeper.ended) return;
+      const missing = missingFrom(this.#loaded, select(waiting.map(({ target }) => target)));
+      if (!isEmptySelection(missing)) {
+        await this.#persist("load", () => this.#loadSelection(missing));
+        if (this.#sleeper.ended) return;
+      }
+      this.#tell();
+      for (const subscription of this.#subscriptions.unready()) {
+        if (this.#hasLoaded(subscription.target)) this.#begin(subscription);
+      }
+    }
+  }
+
+  async #loadSelection(selected: Selection): Promise<void> {
+    if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
+    const polls = this.#polls;
+    const cursor = await this.#readPages(selected, undefined);
+    const wanted = this.#subscriptions.wanted;
+    const { all, keys, prefixes } = this.#loaded;
+    this.#loaded = {
+      all: all || (selected.all && wanted.all),
+      keys: new Set([...keys, ...[...selected.keys].filter((key) => wanted.keys.has(key))]),
+      prefixes: new Set([
+        ...prefixes,
+        ...[...selected.prefixes].filter((prefix) => wanted.prefixes.has(prefix)),
+      ]),
+    };
+    if (this.#cursor === undefined && polls === this.#polls) {
+      this.#cursor = cursor;
+      this.#polledAt = this.#shared.time.slot;
+    }
+    // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
+    else if (polls !== this.#polls) await this.#readPages(selected, cursor);
+  }
+
+  #hasLoaded(target: Subscription["target"]): boolean {
+    return isEmptySelection(missingFrom(this.#loaded, select([target])));
+  }
+
+  #begin(subscription: Subscription): void {
+    const { target } = subscription;
+    const atMs = this.#shared.time.now;
+    subscription.ready = true;
+    if (typeof target === "string") {
+      subscription.begin(target, this.#roster.holders(target), atMs);
+      return;
+    }
+    const selected = select([target]);
+    for (const key of this.#roster.keys()) {
+      const holders = includesKey(selected, key) ? this.#roster.holders(key) : [];
+      if (holders.length > 0) subscription.begin(key, holders, atMs);
+    }
+  }
+
+  /** Takes what was heard, from wherever, into the roster and the holdings. */
+  #hear(page: Page): void {
+    this.#options.holdings.hear(page);
+    this.#take(page);
+  }
+
+  #take(page: Page): void {
+    const { wanted } = this.#subscriptions;
+    for (const session of page.sessions) this.#roster.session(session);
+    for (const being of page.beings) if (includesKey(wanted, being.key)) this.#roster.being(being);
+  }
+
+  /** Puts what has changed to the subscriptions. */
+  #tell(): void {
+    const atMs = this.#shared.time.now;
+    for (const change of this.#roster.changes()) {
+      for (const subscription of this.#subscriptions.of(change.key)) {
+        if (subscription.ready) subscription.push(change, atMs);
+      }
+    }
+  }
+
+  #trouble(what: string, error: unknown): void {
+    if (!this.#sleeper.ended) this.#shared.health.trouble(`a ${what} failed: ${describe(error)}`);
+  }
+}

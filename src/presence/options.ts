@@ -1,0 +1,107 @@
+import { checkKey, show } from "../core/checks.ts";
+import type { Clock } from "../core/clock.ts";
+import { HeartbitError } from "../core/errors.ts";
+import type { Logger } from "./log.ts";
+
+export interface PresenceOptions {
+  /**
+   * The namespace: each is a world of its own. Default `presence`. 1 to 64 characters, letters, digits, `_`, `-` and
+   * `.`, beginning with a letter, digit or `_`.
+   */
+  readonly name?: string;
+  /**
+   * The length of a slot, in ms; 100 to 3,600,000, default 5,000. All presences of a namespace have the same. A crash
+   * is told 1.1 to 2.5 periods after it: half the period halves that, and doubles the writes.
+   */
+  readonly periodMs?: number;
+  /**
+   * How long what is dead is kept, in slots; 10 to 100,000, default 120. More lets watchers be away for longer without
+   * reading all anew, and stores more.
+   */
+  readonly retentionSlots?: number;
+  /** `auto`: the store's change feed where it has one, polling where not; `poll`: polling alone. Default `auto`. */
+  readonly feed?: "auto" | "poll";
+  /**
+   * Without a feed, how often what has changed is read, in ms; 10 up to the period, default a quarter of the period, at
+   * most 1,000. Less tells joins and kills sooner, and reads more.
+   */
+  readonly pollMs?: number;
+  /** Time and timers. Default: the store's own clock where it has one, else the machine's. */
+  readonly clock?: Clock;
+  /** Where heartbit says what it does. Default: nowhere. `NODE_DEBUG=heartbit` says it on stderr besides. */
+  readonly logger?: Partial<Logger>;
+  /** Aborted while opening: rejects with `PRESENCE_CLOSED`. Aborted later: closes the presence. */
+  readonly signal?: AbortSignal;
+}
+
+export interface CheckedOptions {
+  readonly name: string;
+  readonly periodMs: number;
+  readonly retentionSlots: number;
+  readonly feed: "auto" | "poll";
+  readonly pollMs: number;
+  readonly clock: Clock | undefined;
+  readonly logger: Partial<Logger> | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+
+/** The options with their defaults, or `INVALID_OPTION`. `name` is the target's where it names one. */
+export function checkOptions(options: PresenceOptions, targetName: string | undefined): CheckedOptions {
+  if (typeof options !== "object" || options === null) throw invalid("options", show(options), "an object");
+  const { name = targetName ?? "presence", feed = "auto", clock, logger, signal } = options;
+  if (typeof name !== "string" || !NAME.test(name)) {
+    throw invalid(
+      "name",
+      show(name),
+      "1 to 64 letters, digits, `_`, `-` or `.`, not beginning with `-` or `.`",
+    );
+  }
+  const periodMs = within("periodMs", options.periodMs ?? 5000, 100, 3_600_000);
+  const retentionSlots = within("retentionSlots", options.retentionSlots ?? 120, 10, 100_000);
+  const pollMs = within("pollMs", options.pollMs ?? Math.min(periodMs / 4, 1000), 10, periodMs);
+  if (!Number.isInteger(periodMs)) throw invalid("periodMs", show(periodMs), "a whole number of ms");
+  if (!Number.isInteger(retentionSlots))
+    throw invalid("retentionSlots", show(retentionSlots), "a whole number");
+  if (feed !== "auto" && feed !== "poll") throw invalid("feed", show(feed), '"auto" or "poll"');
+  if (clock !== undefined && typeof clock?.setTimer !== "function")
+    throw invalid("clock", show(clock), "a Clock");
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid("signal", show(signal), "an AbortSignal");
+  }
+  return { name, periodMs, retentionSlots, feed, pollMs, clock, logger, signal };
+}
+
+/** How long a planned absence may be: 30 days. */
+const HOLD_MS_MAX = 30 * 24 * 3_600_000;
+
+/** A planned absence in ms, or `INVALID_OPTION`. */
+export function checkHoldMs(holdMs: unknown): number {
+  return within("holdMs", holdMs, 0, HOLD_MS_MAX);
+}
+
+/** What `watch` takes, or `INVALID_KEY`, `INVALID_OPTION`. */
+export function checkTarget(target: unknown): string | { prefix: string } | { all: true } {
+  if (typeof target === "string") return checkKey(target);
+  if (typeof target === "object" && target !== null) {
+    if ("prefix" in target) return { prefix: target.prefix === "" ? "" : checkKey(target.prefix) };
+    if ("all" in target && target.all === true) return { all: true };
+  }
+  throw invalid("target", show(target), "a key, { prefix } or { all: true }");
+}
+
+/** A callback, or `INVALID_OPTION`. */
+export function checkListener<T>(listener: T): T {
+  if (typeof listener !== "function") throw invalid("listener", show(listener), "a function");
+  return listener;
+}
+
+function within(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value === "number" && value >= least && value <= most) return value;
+  throw invalid(name, show(value), `a number from ${least} to ${most}`);
+}
+
+export function invalid(name: string, value: string, wanted: string): HeartbitError {
+  return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
+}

@@ -1,0 +1,203 @@
+/**
+ * The handle with which a program holds one key.
+ *
+ *   stopped --start--> started --stop--> stopped --start--> started
+ *                      started --kill--> killed  --start--> started
+ *
+ * A key that another has reported dead is taken up again: the pinger stays `started`, and `killed` is emitted.
+ */
+import { deathPosition, KILLED } from "../core/alive.ts";
+import { encodeMeta } from "../core/checks.ts";
+import { HeartbitError } from "../core/errors.ts";
+import type { Slot } from "../core/slots.ts";
+import { Emitter, type Listener } from "./emitter.ts";
+import type { Held, Holdings } from "./holdings.ts";
+import { checkHoldMs } from "./options.ts";
+import type { Shared } from "./shared.ts";
+import { closed } from "./writer.ts";
+
+export type PingerState = "stopped" | "started" | "killed";
+
+/** A pinger's events. */
+export interface PingerEvents {
+  /**
+   * Fires when another has reported the key dead while this pinger held it. When its listeners have run, the pinger
+   * takes the key up again, unless one has stopped or killed it. Does not fire for its own `stop` and `kill`.
+   */
+  killed: [];
+}
+
+export class Pinger {
+  readonly key: string;
+  readonly #holdings: Holdings;
+  readonly #shared: Shared;
+  readonly #pinger: number;
+  readonly #killKey: (key: string) => Promise<unknown>;
+  readonly #events: Emitter<PingerEvents>;
+  #meta: string;
+  #held: Held | undefined;
+  /** The slot until which the latest start is vouched for, once it has ended. */
+  #last: Slot | undefined;
+  #state: PingerState = "stopped";
+  #ended: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  /** @internal Use `presence.pinger(key)`. */
+  constructor(
+    shared: Shared,
+    holdings: Holdings,
+    pinger: number,
+    key: string,
+    meta: unknown,
+    killKey: (key: string) => Promise<unknown>,
+  ) {
+    this.key = key;
+    this.#shared = shared;
+    this.#holdings = holdings;
+    this.#pinger = pinger;
+    this.#meta = encodeMeta(meta);
+    this.#killKey = killKey;
+    this.#events = new Emitter((error, event) => shared.log.error(`a listener of ${event} threw`, error));
+  }
+
+  get state(): PingerState {
+    return this.#state;
+  }
+
+  /**
+   * Starts to hold the key. Resolves when others can see it, which takes as long as the store is away. Rejects with
+   * `ALREADY_STARTED`, `PRESENCE_CLOSED`, or `NOT_PERMITTED` (the key is not held then).
+   */
+  start(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(closed(this.#shared.name));
+    if (this.#state === "started") {
+      const message = `The pinger of key ${JSON.stringify(this.key)} is started already.`;
+      return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
+    }
+    return this.#take();
+  }
+
+  /**
+   * Stops to hold the key. Watchers tell it dead when its last ping, which is now, has run out; with `holdMs`, a planned
+   * absence, not before so many ms, up to 30 days. Idempotent. Resolves when it is written. Rejects with
+   * `INVALID_OPTION`.
+   */
+  async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
+    const holdMs = options.holdMs === undefined ? 0 : checkHoldMs(options.holdMs);
+    if (this.#state !== "started") return this.#ended;
+    const { time, periodMs } = this.#shared;
+    return this.#end("stopped", Math.floor(time.position + holdMs / periodMs));
+  }
+
+  /**
+   * Stops to hold the key and reports it dead at once, unless another holds it too. On a pinger that is stopped it
+   * reports the key dead whoever holds it, as `presence.kill` does. Idempotent. Resolves when it is written.
+   */
+  async kill(): Promise<void> {
+    if (this.#state === "killed") return this.#ended;
+    if (this.#state === "started") return this.#end("killed", KILLED);
+    if (this.#isClosed) throw closed(this.#shared.name);
+    this.#state = "killed";
+    this.#last = KILLED;
+    this.#ended = this.#killKey(this.key).then(
+      () => undefined,
+      (error: unknown) => {
+        if (this.#state === "killed") this.#state = "stopped";
+        throw error;
+      },
+    );
+    return this.#ended;
+  }
+
+  /**
+   * Gives the key another meta, in place of the one before. Resolves when others can see it; at once on a pinger that
+   * is not started, whose next start has it. Rejects with `INVALID_META`.
+   */
+  async update(meta: unknown): Promise<void> {
+    this.#meta = encodeMeta(meta);
+    if (this.#held === undefined || this.#state !== "started") return;
+    this.#held.meta = this.#meta;
+    this.#held.revision++;
+    await this.#holdings.update(this.#held);
+  }
+
+  on<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
+    this.#events.on(event, listener);
+    return this;
+  }
+
+  once<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
+    this.#events.on(event, listener, true);
+    return this;
+  }
+
+  off<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
+    this.#events.off(event, listener);
+    return this;
+  }
+
+  /** Kills, where it is started. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === "started") await this.kill();
+  }
+
+  /** @internal The presence closes: the key ends with its session. */
+  close(state: "stopped" | "killed"): void {
+    this.#isClosed = true;
+    if (this.#state === "started") this.#state = state;
+    this.#held = undefined;
+  }
+
+  /** @internal The namespace is gone, and the key with it. */
+  lose(): void {
+    if (this.#state === "started") this.#state = "killed";
+    this.#last = KILLED;
+  }
+
+  async #take(): Promise<void> {
+    const { time } = this.#shared;
+    const earlier = this.#held;
+    // A restart before the earlier start has run out is not noticed: the key has been held all along.
+    const goesOn = this.#last !== undefined && earlier !== undefined && this.#isVouched(this.#last);
+    const held: Held = {
+      key: this.key,
+      pinger: this.#pinger,
+      start: (earlier?.start ?? 0) + 1,
+      since: goesOn ? earlier.since : Math.round(time.now),
+      endsEarlier: earlier !== undefined && this.#last !== KILLED,
+      meta: this.#meta,
+      revision: 0,
+      killed: () => this.#takeUpAgain(held),
+    };
+    this.#held = held;
+    this.#last = undefined;
+    this.#state = "started";
+    try {
+      await this.#holdings.hold(held);
+    } catch (error) {
+      if (this.#held === held && this.#state === "started") this.#state = "stopped";
+      throw error;
+    }
+  }
+
+  async #end(state: "stopped" | "killed", last: Slot): Promise<void> {
+    this.#state = state;
+    this.#last = last;
+    if (this.#held !== undefined) this.#ended = this.#holdings.release(this.#held, last);
+    return this.#ended;
+  }
+
+  #isVouched(last: Slot): boolean {
+    // A slot less than the rule allows: another clock may be a little ahead of ours.
+    return last !== KILLED && this.#shared.time.position < deathPosition(last) - 1;
+  }
+
+  #takeUpAgain(held: Held): void {
+    if (this.#held !== held || this.#state !== "started") return;
+    this.#last = KILLED;
+    this.#shared.log.info(`another reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
+    this.#events.emit("killed");
+    if (this.#state !== "started" || this.#held !== held) return;
+    this.#take().catch((error: unknown) => this.#shared.log.warn("a key could not be taken up again", error));
+  }
+}

@@ -1,0 +1,471 @@
+/** One opened namespace: the entry point of the library. It puts the parts together and has no rule of its own. */
+import { hostname } from "node:os";
+import { KILLED } from "../core/alive.ts";
+import { checkKey, checkPrefix } from "../core/checks.ts";
+import { HeartbitError } from "../core/errors.ts";
+import { select } from "../core/selection.ts";
+import { type Config, FORMAT_VERSION, type Pruned, type Store, type StoreNotice } from "../core/store.ts";
+import { systemClock } from "./clock.ts";
+import { Deliverer } from "./delivery.ts";
+import { Emitter, type Listener } from "./emitter.ts";
+import { type Health, HealthKeeper } from "./health.ts";
+import { Heart, type Lapse } from "./heart.ts";
+import { Holdings } from "./holdings.ts";
+import { type Listing, readListing } from "./list.ts";
+import { makeLog } from "./log.ts";
+import { Observer } from "./observer.ts";
+import { type CheckedOptions, checkOptions, type PresenceOptions } from "./options.ts";
+import { Pinger } from "./pinger.ts";
+import { ensurePresent } from "./pulse.ts";
+import { between, bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { nameOf, openStore, type Target } from "./target.ts";
+import { StoreTime } from "./time.ts";
+import { Sleeper, within } from "./timing.ts";
+import { Watcher } from "./watcher.ts";
+import { closed } from "./writer.ts";
+
+/** A presence's events. */
+export interface PresenceEvents {
+  /**
+   * Fires when the health turns `stale` or `healthy` again. Does not fire at the start, nor for a further trouble
+   * while it is stale.
+   */
+  health: [health: Health];
+  /**
+   * Fires when this process could not ping for so long that others may have told its keys dead: as soon as
+   * `vouchedUntil` has passed, or as soon as it is noticed, when the process was paused. Once a lapse; not before
+   * anything was held or watched. All that is held is written again as soon as the store answers.
+   */
+  lapse: [lapse: Lapse];
+  /** Fires once, when the presence has closed. */
+  close: [];
+}
+
+/** How long opening waits for a store that does not answer, in ms. */
+const OPEN_LIMIT_MS = 5000;
+/** What is asked for once, like `list`, is tried for this many periods, and at least this long, in ms. */
+const ATTEMPT_PERIODS = 1;
+const ATTEMPT_MS_MIN = 2000;
+/** How many of a kind are pruned at a time. */
+const PRUNE_LIMIT = 1000;
+
+export class Presence {
+  readonly #shared: Shared;
+  readonly #options: CheckedOptions;
+  readonly #store: Store;
+  readonly #ownsStore: boolean;
+  readonly #events: Emitter<PresenceEvents>;
+  readonly #holdings: Holdings;
+  readonly #deliverer: Deliverer;
+  readonly #sleeper: Sleeper;
+  readonly #pingers = new Set<Pinger>();
+  readonly #watchers = new Set<Watcher>();
+  #pingerCount = 0;
+  #heart: Heart | undefined;
+  #observer: Observer | undefined;
+  #isSetUp = true;
+  #wasLost = false;
+  #endNotices: () => void = () => {};
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens a namespace, and sets it up where nobody has. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set
+   * up with another period, or by another version), `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `UNSUPPORTED_SERVER`, or
+   * `PRESENCE_CLOSED` when `signal` was aborted.
+   */
+  static async open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
+    const checked = checkOptions(options, nameOf(target));
+    checkNotAborted(checked);
+    const { store, opened } = await openStore(target, checked);
+    const presence = new Presence(store, opened, checked);
+    try {
+      await presence.#begin();
+      checkNotAborted(checked);
+      return presence;
+    } catch (error) {
+      await presence.close();
+      throw error;
+    }
+  }
+
+  private constructor(store: Store, ownsStore: boolean, options: CheckedOptions) {
+    const { name, periodMs, retentionSlots } = options;
+    const clock = options.clock ?? store.clock ?? systemClock;
+    const namespace = store.namespace(name, { periodMs, retentionSlots });
+    const log = makeLog(name, options.logger);
+    const stepped = (byMs: number): void => this.#stepped(byMs);
+    const time = new StoreTime({ namespace, clock, periodMs, stepped });
+    const health = new HealthKeeper(
+      () => time.position,
+      () => clock.now(),
+      (changed) => this.#tellHealth(changed),
+    );
+    this.#shared = { name, namespace, clock, time, health, log, periodMs, retentionSlots };
+    this.#options = options;
+    this.#store = store;
+    this.#ownsStore = ownsStore;
+    this.#sleeper = new Sleeper(clock);
+    this.#events = new Emitter((error, event) => log.error(`a listener of ${event} threw`, error));
+    this.#deliverer = new Deliverer(clock, (error) => log.error("a listener of changes threw", error));
+    this.#holdings = new Holdings(
+      this.#shared,
+      { host: hostname(), pid: process.pid },
+      {
+        prepare: () => this.#setUp(),
+        opened: (session) => this.#startHeart(session.seq, session.slot),
+        gone: () => this.#verify(),
+      },
+    );
+  }
+
+  get name(): string {
+    return this.#shared.name;
+  }
+
+  get periodMs(): number {
+    return this.#shared.periodMs;
+  }
+
+  /** The number of this presence's session; undefined before its first pinger or watcher has started. */
+  get session(): number | undefined {
+    return this.#holdings.session?.seq;
+  }
+
+  /** Whether this process's view of the store, and its pinging, is up to date. */
+  get health(): Health {
+    return this.#shared.health.health;
+  }
+
+  /**
+   * The earliest time at which a watcher could tell this process's keys dead, by this machine's wall clock: compare it
+   * with `new Date()` before doing what must not be done twice. Null before a pinger or watcher has started, and after
+   * `close`.
+   */
+  get vouchedUntil(): Date | null {
+    return this.#heart?.vouchedUntil ?? null;
+  }
+
+  /** A pinger of the key. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
+  pinger(key: string, options: { readonly meta?: unknown } = {}): Pinger {
+    this.#checkOpen();
+    const kill = (killed: string): Promise<number> => this.kill(killed);
+    const pinger = new Pinger(
+      this.#shared,
+      this.#holdings,
+      this.#pingerCount++,
+      checkKey(key),
+      options.meta,
+      kill,
+    );
+    this.#pingers.add(pinger);
+    return pinger;
+  }
+
+  /** A watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
+  watcher(): Watcher {
+    this.#checkOpen();
+    const running = (): Observer | undefined => this.#observer;
+    const watcher = new Watcher({
+      shared: this.#shared,
+      deliverer: this.#deliverer,
+      observer: () => this.#startObserver(),
+      get running() {
+        return running();
+      },
+      ended: (ended) => this.#watcherEnded(ended),
+    });
+    this.#watchers.add(watcher);
+    return watcher;
+  }
+
+  /**
+   * The state of the keys with a prefix, of one key, or of all: one read, by the rule alone. A key that was never held,
+   * or died longer ago than the retention, is not in it. Rejects with `INVALID_KEY`, `STORE_UNAVAILABLE`,
+   * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   */
+  async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
+    const target =
+      options.key === undefined ? { prefix: checkPrefix(options.prefix ?? "") } : checkKey(options.key);
+    return this.#attempt(() => readListing(this.#shared, select([target])));
+  }
+
+  /**
+   * Reports the key dead now, whoever holds it. A holder that is really alive takes it up again. Gives how many holders
+   * that were alive it ended. Rejects with `INVALID_KEY`, `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   */
+  async kill(key: string): Promise<number> {
+    checkKey(key);
+    return this.#attempt(async () => {
+      await bulk(this.#shared, "write", this.#holdings.idle());
+      const { keys } = await readListing(this.#shared, select([key]));
+      await bulk(this.#shared, "kill", this.#shared.namespace.kill(key));
+      return keys[0]?.holders.length ?? 0;
+    });
+  }
+
+  /**
+   * Deletes what has been dead for longer than the retention; presences do so by themselves, now and then. Gives how
+   * many were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   */
+  async prune(): Promise<Pruned> {
+    const { time, retentionSlots, namespace } = this.#shared;
+    const total = { sessions: 0, beings: 0, slots: 0 };
+    for (;;) {
+      const beforeSlot = time.slot - retentionSlots;
+      const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: PRUNE_LIMIT };
+      const pruned = await this.#attempt(() => bulk(this.#shared, "prune", namespace.prune(query)));
+      total.sessions += pruned.sessions;
+      total.beings += pruned.beings;
+      total.slots += pruned.slots;
+      if (pruned.sessions + pruned.beings + pruned.slots === 0) return total;
+    }
+  }
+
+  /**
+   * Removes all data of the namespace. What this presence holds is dead, its watchers fail, and so do those of others
+   * when they notice. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   */
+  async drop(): Promise<void> {
+    this.#checkOpen();
+    this.#lose(dropped(this.name));
+    await this.#attempt(() => bulk(this.#shared, "drop", this.#shared.namespace.drop()));
+  }
+
+  /**
+   * Ends every key that this presence holds, at once, or with `linger` when their last ping has run out; stops its
+   * watchers; closes what it opened itself. Planned absences go on. Idempotent. Waits at most one period for a store
+   * that is away, and does not reject because of it: the keys time out then.
+   */
+  close(options: { readonly linger?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.linger === true);
+    return this.#closing;
+  }
+
+  on<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
+    this.#events.on(event, listener);
+    return this;
+  }
+
+  once<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
+    this.#events.on(event, listener, true);
+    return this;
+  }
+
+  off<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
+    this.#events.off(event, listener);
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // ---- opening and closing
+
+  async #begin(): Promise<void> {
+    const { namespace, clock, time } = this.#shared;
+    await within(clock, OPEN_LIMIT_MS, "open", this.#configure());
+    await time.sample();
+    // The store's clock may have stepped back while nobody was there.
+    await ensurePresent(
+      this.#shared,
+      await within(clock, OPEN_LIMIT_MS, "open", namespace.pings(time.slot + 1)),
+    );
+    this.#endNotices = namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
+    this.#options.signal?.addEventListener("abort", this.#abort);
+  }
+
+  readonly #abort = (): void => {
+    void this.close();
+  };
+
+  async #configure(): Promise<void> {
+    const { namespace, periodMs, time } = this.#shared;
+    const config = await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0 });
+    checkConfig(this.#shared, config);
+    time.follow(config.offset);
+  }
+
+  /** Sets the namespace up again, where it has been dropped since. */
+  async #setUp(): Promise<void> {
+    if (this.#isSetUp) return;
+    await bulk(this.#shared, "open", this.#configure());
+    this.#isSetUp = true;
+  }
+
+  async #close(linger: boolean): Promise<void> {
+    const { clock, periodMs, time, namespace, log } = this.#shared;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#endNotices();
+    this.#sleeper.end();
+    for (const watcher of this.#watchers) await watcher.stop();
+    for (const pinger of this.#pingers) pinger.close(linger ? "stopped" : "killed");
+    this.#heart?.stop();
+    await within(clock, periodMs, "close", this.#holdings.end(linger ? time.slot : KILLED)).catch(
+      (error: unknown) => log.warn("the keys could not be ended, they will time out", error),
+    );
+    this.#holdings.stop();
+    this.#heart = undefined;
+    const closing = namespace.close().then(() => (this.#ownsStore ? this.#store.close() : undefined));
+    await within(clock, periodMs, "close", closing).catch((error: unknown) =>
+      log.debug("closing failed", error),
+    );
+    this.#events.emit("close");
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw closed(this.name);
+  }
+
+  // ---- the parts
+
+  #startHeart(seq: number, vouched: number): void {
+    this.#heart?.stop();
+    this.#heart = new Heart(this.#shared, seq, vouched, {
+      pinged: (slot, lapsed) => this.#pinged(slot, lapsed),
+      lapse: (lapse) => this.#events.emit("lapse", lapse),
+    });
+  }
+
+  #pinged(slot: number, lapsed: boolean): void {
+    const { time, health, retentionSlots, clock, log } = this.#shared;
+    void time.check();
+    this.#holdings.refresh(retentionSlots / 2);
+    // An observer settles when it has judged, and hears of what is held with what it reads.
+    if (this.#observer === undefined) health.settle();
+    if (this.#observer === undefined || lapsed) {
+      void this.#holdings.check().then(() => (lapsed ? this.#holdings.rewrite() : undefined));
+    }
+    if (between(clock, 0, retentionSlots) < 1) {
+      this.prune().catch((error: unknown) => log.debug(`pruning in slot ${slot} failed`, error));
+    }
+  }
+
+  #startObserver(): Observer {
+    this.#observer ??= new Observer(this.#shared, {
+      holdings: this.#holdings,
+      heart: () => this.#heart,
+      begin: () => this.#beginToWatch(),
+      verify: () => this.#verify(),
+      useFeed: this.#options.feed === "auto",
+      pollMs: this.#options.pollMs,
+      failed: (error) => this.#failWatchers(error instanceof Error ? error : new Error(String(error))),
+    });
+    return this.#observer;
+  }
+
+  /** Who watches pings, so that a read can be known to be fresh, and slots in which nobody could write to be empty. */
+  async #beginToWatch(): Promise<void> {
+    try {
+      await this.#holdings.open();
+      await this.#heart?.first;
+    } catch (error) {
+      if (!(error instanceof HeartbitError) || error.code !== "NOT_PERMITTED") throw error;
+      this.#shared.log.info("watching without the right to write", error);
+    }
+  }
+
+  #watcherEnded(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    if (this.#watchers.size > 0) return;
+    const observer = this.#observer;
+    this.#observer = undefined;
+    void observer?.stop();
+  }
+
+  #failWatchers(error: Error): void {
+    this.#shared.log.error("watchers fail", error);
+    for (const watcher of this.#watchers) watcher.fail(error);
+  }
+
+  /** The namespace is gone, or is another's: nothing here can go on. */
+  #lose(error: Error): void {
+    this.#isSetUp = false;
+    this.#heart?.stop();
+    this.#heart = undefined;
+    this.#holdings.forget();
+    for (const pinger of this.#pingers) pinger.lose();
+    this.#failWatchers(error);
+  }
+
+  // ---- what happens
+
+  async #verify(): Promise<void> {
+    const config = await bulk(this.#shared, "config", this.#shared.namespace.config());
+    const error = config === undefined ? dropped(this.name) : mismatch(this.#shared, config);
+    if (error === undefined) return;
+    this.#lose(error);
+    throw error;
+  }
+
+  #tellHealth(health: Health): void {
+    const { log } = this.#shared;
+    if (health.state === "stale") log.warn(`stale: ${health.reason}`);
+    else log.info("healthy");
+    this.#events.emit("health", health);
+    for (const watcher of this.#watchers) watcher.tellHealth(health);
+  }
+
+  #stepped(byMs: number): void {
+    this.#shared.health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
+    this.#heart?.hurry();
+    this.#observer?.resync();
+  }
+
+  #notice(notice: StoreNotice): void {
+    const { time, health, log } = this.#shared;
+    if (notice.kind === "time") void time.observe(notice.ms);
+    else if (notice.kind === "lost") {
+      this.#wasLost = true;
+      health.trouble(notice.reason);
+    } else if (this.#wasLost) {
+      this.#wasLost = false;
+      log.info("the store is found again");
+      time.sample().catch((error: unknown) => log.debug("sampling the time failed", error));
+      this.#heart?.hurry();
+      this.#holdings.hurry();
+      // What was acknowledged may have been lost with the server, where it was not journaled yet.
+      this.#holdings.rewrite();
+      this.#observer?.hurry();
+    }
+  }
+
+  /** Tries for a while what is asked for once. */
+  async #attempt<T>(attempt: () => Promise<T>): Promise<T> {
+    const { clock, periodMs } = this.#shared;
+    const end = clock.monotonic() + Math.max(periodMs * ATTEMPT_PERIODS, ATTEMPT_MS_MIN);
+    for (;;) {
+      this.#checkOpen();
+      try {
+        return await attempt();
+      } catch (error) {
+        this.#checkOpen();
+        if (isFinal(error) || clock.monotonic() >= end) throw error;
+        await this.#sleeper.sleep(periodMs * RETRY_OF_PERIOD);
+      }
+    }
+  }
+}
+
+function checkNotAborted({ name, signal }: CheckedOptions): void {
+  if (signal?.aborted === true) throw closed(name);
+}
+
+function checkConfig(shared: Shared, config: Config): void {
+  const error = mismatch(shared, config);
+  if (error !== undefined) throw error;
+}
+
+function mismatch({ name, periodMs }: Shared, config: Config): HeartbitError | undefined {
+  if (config.version !== FORMAT_VERSION) {
+    const message = `The namespace "${name}" has format version ${config.version}, but this heartbit knows version ${FORMAT_VERSION}.`;
+    return new HeartbitError("CONFIG_MISMATCH", message);
+  }
+  if (config.periodMs === periodMs) return undefined;
+  const message = `The namespace "${name}" has a period of ${config.periodMs} ms, but was opened with periodMs ${periodMs}.`;
+  return new HeartbitError("CONFIG_MISMATCH", message);
+}
+
+function dropped(name: string): HeartbitError {
+  return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
+}

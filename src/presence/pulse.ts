@@ -1,0 +1,78 @@
+/** Reading the pings: how far back, and whether what was read can be trusted. */
+import { judgedSlot, latestComplete } from "../core/alive.ts";
+import { hasBit, type PingRecord } from "../core/bits.ts";
+import type { Roster } from "../core/roster.ts";
+import type { Slot } from "../core/slots.ts";
+import { type Shared, soon } from "./shared.ts";
+
+/** Slots that a first read goes back, in the hope that they hold a complete one. */
+const FIRST_LOOK_SLOTS = 4;
+/** A slot so far ahead of the present says that the store's clock has stepped. */
+const SLOTS_AHEAD_MAX = 2;
+
+export function oldestRetained({ time, retentionSlots }: Shared): Slot {
+  return time.slot - retentionSlots;
+}
+
+/**
+ * Reads the pings as far back as the rule needs them, and judges by what is stored alone: the state as it is for one
+ * who has just come. Gives the judged slot, and the slot of the read.
+ */
+export async function readPulse(shared: Shared, roster: Roster): Promise<{ judged: Slot; read: Slot }> {
+  const { namespace, time } = shared;
+  const lookBack = async (from: Slot): Promise<void> => {
+    const records = await soon(shared, "read pings", namespace.pings(from));
+    await ensurePresent(shared, records);
+    for (const record of records) roster.bits(record);
+  };
+  await lookBack(time.slot - FIRST_LOOK_SLOTS);
+  const read = time.slot;
+  const judged = judgedSlot(time.position);
+  const oldest = oldestRetained(shared);
+  const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
+  if (latestComplete(judged, oldest, isEmpty) === oldest) await lookBack(oldest);
+  roster.judge(judged, oldest);
+  return { judged, read };
+}
+
+/**
+ * Where a stored slot lies ahead of the present, the store's clock has stepped: our view of it is corrected, and if
+ * it has stepped back, the slots are made to follow the latest stored one. Gives whether anything was ahead.
+ */
+export async function ensurePresent(
+  { time, health }: Shared,
+  records: readonly PingRecord[],
+): Promise<boolean> {
+  const latest = (): Slot => records.reduce((slot, record) => Math.max(slot, record.slot), -Infinity);
+  if (latest() <= time.slot + SLOTS_AHEAD_MAX) return false;
+  health.trouble("the store has pings of slots to come: its clock has stepped");
+  await time.sample();
+  await time.catchUp(latest());
+  return true;
+}
+
+/** Our own latest acknowledged ping. */
+export interface OwnPing {
+  readonly seq: number;
+  readonly slot: Slot;
+}
+
+/**
+ * Why a read of the slots from `from` on cannot be trusted, if it cannot. It must have our own latest acknowledged
+ * ping: a deposed primary or a lagging member has not. Who may not write has none, and trusts a read with any ping
+ * in the judged slot or the one before.
+ */
+export function distrust(
+  records: readonly PingRecord[],
+  from: Slot,
+  judged: Slot,
+  own: OwnPing | undefined,
+): string | undefined {
+  if (own === undefined) {
+    const recent = records.some(({ slot }) => slot === judged || slot === judged - 1);
+    return recent ? undefined : "nobody has pinged in the latest two slots";
+  }
+  if (own.slot < from) return undefined;
+  const found = records.some((record) => record.slot === own.slot && hasBit(record, own.seq));
+  return found ? undefined : "a read lacks our own latest ping: it is not fresh";
+}

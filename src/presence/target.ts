@@ -1,0 +1,98 @@
+/** What `Presence.open` is given, and the store that it means. */
+import { show } from "../core/checks.ts";
+import type { Clock } from "../core/clock.ts";
+import { HeartbitError } from "../core/errors.ts";
+import type { Store } from "../core/store.ts";
+import { MemoryStore } from "../stores/memory.ts";
+import type { CheckedOptions } from "./options.ts";
+
+/** A `Db` of the MongoDB driver, 6 or 7: the caller's own, never closed by heartbit. */
+export interface MongoDb {
+  readonly databaseName: string;
+  // oxlint-disable-next-line typescript/no-explicit-any -- the driver's type, which must not be needed to compile
+  collection(name: string, options?: any): any;
+  // oxlint-disable-next-line typescript/no-explicit-any
+  command(command: any, options?: any): Promise<any>;
+}
+
+/** A `Collection` of the MongoDB driver: its name is the namespace. */
+export interface MongoCollection {
+  readonly collectionName: string;
+  readonly db: MongoDb;
+}
+
+/**
+ * - `mongodb://...` or `mongodb+srv://...`, with a database (default `heartbit`)
+ * - a `Db` of the caller's own driver, or a `Collection`, whose name is the namespace
+ * - `lmdb:<directory>`: embedded, for all processes of one machine
+ * - `memory:<label>`: for the presences of one process
+ * - a `Store`
+ */
+export type Target = string | MongoDb | MongoCollection | Store;
+
+/** The namespace that the target names, where it does. */
+export function nameOf(target: Target): string | undefined {
+  return isCollection(target) ? target.collectionName : undefined;
+}
+
+/** The store, and whether it was opened here, and so must be closed. */
+export async function openStore(
+  target: Target,
+  options: CheckedOptions,
+): Promise<{ store: Store; opened: boolean }> {
+  if (typeof target === "string") return { store: await openUri(target, options), opened: true };
+  if (isStore(target)) return { store: target, opened: false };
+  if (isCollection(target) || isDb(target)) {
+    const { mongoStore } = await import("../stores/mongo/index.ts");
+    const db = isCollection(target) ? target.db : target;
+    return { store: mongoStore(db as Parameters<typeof mongoStore>[0]), opened: false };
+  }
+  throw badTarget(show(target));
+}
+
+async function openUri(uri: string, { periodMs, signal, clock }: CheckedOptions): Promise<Store> {
+  if (/^mongodb(\+srv)?:\/\//.test(uri)) {
+    const { openMongo } = await import("../stores/mongo/index.ts");
+    return openMongo(uri, signal === undefined ? { periodMs } : { periodMs, signal });
+  }
+  if (uri.startsWith("lmdb:") && uri.length > 5) {
+    const { openLmdb } = await import("../stores/lmdb.ts");
+    return openLmdb(uri.slice(5), clock === undefined ? {} : { clock });
+  }
+  if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);
+  // Only the part before the first colon: what follows may hold a password.
+  const scheme = /^[a-z][a-z+.-]*:/i.exec(uri)?.[0];
+  throw badTarget(
+    scheme === undefined ? "a string without a scheme" : `a string that begins with ${show(scheme)}`,
+  );
+}
+
+const memories = new Map<string, MemoryStore>();
+
+function memory(label: string, clock: Clock | undefined): MemoryStore {
+  let store = memories.get(label);
+  if (store === undefined)
+    memories.set(label, (store = new MemoryStore(clock === undefined ? {} : { clock })));
+  return store;
+}
+
+function isStore(target: unknown): target is Store {
+  return typeof target === "object" && target !== null && "kind" in target && "namespace" in target
+    ? typeof target.namespace === "function"
+    : false;
+}
+
+function isCollection(target: unknown): target is MongoCollection {
+  return typeof target === "object" && target !== null && "collectionName" in target && "db" in target;
+}
+
+function isDb(target: unknown): target is MongoDb {
+  return typeof target === "object" && target !== null && "databaseName" in target && "collection" in target;
+}
+
+function badTarget(what: string): HeartbitError {
+  return new HeartbitError(
+    "INVALID_OPTION",
+    `The target is ${what}, but must be mongodb://…, mongodb+srv://…, lmdb:<directory>, memory:<label>, a Db, a Collection or a Store.`,
+  );
+}

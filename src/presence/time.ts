@@ -1,0 +1,174 @@
+/**
+ * The store's time, as this process knows it. All slots are in the store's time; a process keeps its distance to it,
+ * measured against its own monotonic clock, from the sample with the smallest round trip, and a position in slots
+ * that never goes back.
+ *
+ * A step of the store's clock is detected by anything that tells its time, and corrected by a sample. After a step
+ * back the position stays where it is, and the namespace's `offset` is raised so that the next slot follows it.
+ */
+import type { Clock } from "../core/clock.ts";
+import { positionAt, type Slot, timeAt } from "../core/slots.ts";
+import type { Namespace } from "../core/store.ts";
+import { within } from "./timing.ts";
+
+/** A position may be this many slots behind the latest before the offset is raised; it waits so many out. */
+const SLOTS_BEHIND_MAX = 2;
+const SAMPLES_MAX = 8;
+const RESAMPLE_MS = 60_000;
+/** A sample tells its own error, so it may take longer than a ping or a read. */
+const LIMIT_MS_MIN = 1000;
+/** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
+const DRIFT = 200e-6;
+/** What the resolution of the store's clock adds to the error of a sample. */
+const RESOLUTION_MS = 1;
+
+interface Sample {
+  /** The store's time less the monotonic time, in ms. */
+  readonly distance: number;
+  /** How far `distance` may be off when it is taken: half of the round trip. */
+  readonly errorMs: number;
+  readonly taken: number;
+}
+
+export interface StoreTimeOptions {
+  readonly namespace: Namespace;
+  readonly clock: Clock;
+  readonly periodMs: number;
+  /** Called when the store's clock has stepped, after the correction, by how many ms. */
+  readonly stepped: (byMs: number) => void;
+}
+
+export class StoreTime {
+  readonly #options: StoreTimeOptions;
+  #samples: Sample[] = [];
+  #best: Sample = { distance: 0, errorMs: Infinity, taken: 0 };
+  #offset = 0;
+  #highest = -Infinity;
+  #heardAt = -Infinity;
+  #sampling: Promise<void> | undefined;
+  /** Wall time less monotonic time: changes when the wall clock steps or the machine has slept. */
+  #wallDistance: number;
+
+  constructor(options: StoreTimeOptions) {
+    this.#options = options;
+    this.#wallDistance = options.clock.now() - options.clock.monotonic();
+  }
+
+  /** The store's time now, in ms. */
+  get now(): number {
+    return this.#options.clock.monotonic() + this.#best.distance;
+  }
+
+  /** How far `now` may be off, in ms. */
+  get errorMs(): number {
+    return this.#errorNow(this.#best);
+  }
+
+  /** The store's time less this machine's wall time, in ms. */
+  get wallDistance(): number {
+    return this.now - this.#options.clock.now();
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** The present, in slots. Never goes back. */
+  get position(): number {
+    this.#highest = Math.max(this.#highest, this.#rawPosition);
+    return this.#highest;
+  }
+
+  get slot(): Slot {
+    return Math.floor(this.position);
+  }
+
+  /** How many slots the store's time lies behind our latest: more than 0 only after its clock has stepped back. */
+  get slotsBehind(): number {
+    return this.slot - Math.floor(this.#rawPosition);
+  }
+
+  /** The ms from now to a position; 0 when it has passed. */
+  until(position: number): number {
+    return Math.max(0, (position - this.position) * this.#options.periodMs);
+  }
+
+  /** The store's time at a position, in ms. */
+  at(position: number): number {
+    return timeAt({ periodMs: this.#options.periodMs, offset: this.#offset }, position);
+  }
+
+  /** Measures the distance anew. Rejects when the store does not answer. */
+  sample(): Promise<void> {
+    this.#sampling ??= this.#sample().finally(() => {
+      this.#sampling = undefined;
+    });
+    return this.#sampling;
+  }
+
+  /** Once a period: samples where it is time to, or where something looks like a step. Never rejects. */
+  async check(): Promise<void> {
+    const { clock, periodMs } = this.#options;
+    const wallDistance = clock.now() - clock.monotonic();
+    const wallStepped = Math.abs(wallDistance - this.#wallDistance) > periodMs / 20;
+    this.#wallDistance = wallDistance;
+    const mono = clock.monotonic();
+    const due = mono - this.#heardAt >= periodMs * 0.9 || mono - this.#best.taken >= RESAMPLE_MS;
+    if (wallStepped || due) await this.sample().catch(() => {});
+  }
+
+  /** The store said that its time was `ms` at most a moment ago: detects a step. Never rejects. */
+  async observe(ms: number): Promise<void> {
+    this.#heardAt = this.#options.clock.monotonic();
+    const tolerance = this.#options.periodMs / 10 + this.errorMs;
+    if (Math.abs(ms - this.now) > tolerance) await this.sample().catch(() => {});
+  }
+
+  /**
+   * After a step back of the store's clock: reads the offset, and raises it when we are too far behind. `stored` is
+   * the latest slot seen in the store. Rejects when the store does not answer.
+   */
+  async catchUp(stored: Slot = this.slot): Promise<void> {
+    const { namespace } = this.#options;
+    const config = await this.#bounded("config", namespace.config());
+    if (config !== undefined) this.follow(config.offset);
+    const behind = stored - Math.floor(this.#rawPosition);
+    if (behind > SLOTS_BEHIND_MAX) {
+      const held = await this.#bounded("offset", namespace.raiseOffset(this.#offset, this.#offset + behind));
+      this.follow(held);
+    }
+  }
+
+  /** Takes over the offset of the namespace, which is only ever raised. */
+  follow(offset: number): void {
+    this.#offset = Math.max(this.#offset, offset);
+  }
+
+  get #rawPosition(): number {
+    return positionAt({ periodMs: this.#options.periodMs, offset: this.#offset }, this.now);
+  }
+
+  #errorNow({ errorMs, taken }: Sample): number {
+    return errorMs + RESOLUTION_MS + (this.#options.clock.monotonic() - taken) * DRIFT;
+  }
+
+  async #sample(): Promise<void> {
+    const { clock, periodMs, namespace, stepped } = this.#options;
+    const began = clock.monotonic();
+    const ms = await this.#bounded("time", namespace.time());
+    const taken = clock.monotonic();
+    this.#heardAt = taken;
+    const sample = { distance: ms - (began + taken) / 2, errorMs: (taken - began) / 2, taken };
+    const difference = sample.distance - this.#best.distance;
+    const agree = Math.abs(difference) <= sample.errorMs + this.errorMs;
+    this.#samples = agree ? [...this.#samples, sample].slice(-SAMPLES_MAX) : [sample];
+    const known = this.#best.errorMs !== Infinity;
+    this.#best = this.#samples.reduce((a, b) => (this.#errorNow(b) <= this.#errorNow(a) ? b : a));
+    if (known && !agree && Math.abs(difference) > periodMs / 10) stepped(difference);
+  }
+
+  #bounded<T>(what: string, operation: Promise<T>): Promise<T> {
+    const { clock, periodMs } = this.#options;
+    return within(clock, Math.max(periodMs, LIMIT_MS_MIN), what, operation);
+  }
+}

@@ -1,0 +1,55 @@
+/** Waiting, with a clock that is given: bounded operations and loops that can be woken and ended. */
+import type { Clock } from "../core/clock.ts";
+import { HeartbitError } from "../core/errors.ts";
+
+/**
+ * What the operation gives, or a rejection with `STORE_UNAVAILABLE` when it has not answered in `limitMs`. It is only
+ * given up: it may still happen.
+ */
+export function within<T>(clock: Clock, limitMs: number, what: string, operation: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const cancel = clock.setTimer(() => {
+      reject(new HeartbitError("STORE_UNAVAILABLE", `The store did not answer in ${limitMs} ms (${what}).`));
+    }, limitMs);
+    operation.then(resolve, reject).finally(cancel);
+  });
+}
+
+/** Waits that end early when they are woken. What is ended stays awake. */
+export class Sleeper {
+  readonly #clock: Clock;
+  readonly #awake = new Set<() => void>();
+  #ended = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Resolves after `delayMs`, or when woken. Gives how much later than asked, in ms: 0 when woken. */
+  sleep(delayMs: number): Promise<number> {
+    if (this.#ended) return Promise.resolve(0);
+    const due = this.#clock.monotonic() + Math.max(0, delayMs);
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#awake.delete(end);
+        resolve(Math.max(0, this.#clock.monotonic() - due));
+      };
+      const cancel = this.#clock.setTimer(end, delayMs);
+      this.#awake.add(end);
+    });
+  }
+
+  wake(): void {
+    for (const end of this.#awake) end();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.wake();
+  }
+}

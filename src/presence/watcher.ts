@@ -1,0 +1,238 @@
+/**
+ * Reports changes of liveness of the keys it watches.
+ *
+ *   running --stop--> stopped
+ *   running --what can never heal (wrong credentials, a namespace dropped or of another period)--> failed
+ *
+ * Everything else makes it `stale`, which its `health` tells, and heals by itself.
+ */
+import { checkKey, show } from "../core/checks.ts";
+import { HeartbitError } from "../core/errors.ts";
+import type { WatchTarget } from "../core/selection.ts";
+import type { Change } from "./change.ts";
+import { ChangeStream, type Deliverer, Subscription } from "./delivery.ts";
+import { Emitter, type Listener } from "./emitter.ts";
+import type { Health } from "./health.ts";
+import type { Observer } from "./observer.ts";
+import { checkListener, checkTarget } from "./options.ts";
+import type { Shared } from "./shared.ts";
+
+export type WatcherState = "running" | "stopped" | "failed";
+
+/** A watcher's events. */
+export interface WatcherEvents {
+  /** Fires when the presence's health turns stale or healthy. Does not fire at the start, when it is healthy. */
+  health: [health: Health];
+}
+
+/** What a watcher's presence does for it. */
+export interface WatcherHost {
+  readonly shared: Shared;
+  readonly deliverer: Deliverer;
+  /** The presence's observer, started where it is not. */
+  observer(): Observer;
+  /** The presence's observer, where one runs. */
+  readonly running: Observer | undefined;
+  /** The watcher has stopped, or failed. */
+  ended(watcher: Watcher): void;
+}
+
+type ChangeListener = (change: Change) => void;
+
+export class Watcher {
+  /** Resolves when it has stopped or failed. Never rejects. */
+  readonly dead: Promise<void>;
+  readonly #host: WatcherHost;
+  readonly #events: Emitter<WatcherEvents>;
+  /** By target, as text, and listener. */
+  readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
+  readonly #streams = new Set<ChangeStream>();
+  #state: WatcherState = "running";
+  #error: Error | null = null;
+  #died: () => void = () => {};
+
+  /** @internal Use `presence.watcher()`. */
+  constructor(host: WatcherHost) {
+    this.#host = host;
+    this.#events = new Emitter((error, event) =>
+      host.shared.log.error(`a listener of ${event} threw`, error),
+    );
+    this.dead = new Promise((resolve) => {
+      this.#died = resolve;
+    });
+  }
+
+  get state(): WatcherState {
+    return this.#state;
+  }
+
+  /** Why it has failed; null while it runs and after a clean stop. */
+  get error(): Error | null {
+    return this.#error;
+  }
+
+  /** The presence's health: what this watcher tells may be late while it is `stale`. */
+  get health(): Health {
+    return this.#host.shared.health.health;
+  }
+
+  /**
+   * Tells the listener the present state - of a key: one change, alive or not; of a prefix or all: one for each live
+   * key - and then each change. Never before `watch` has returned. What the listener throws, or rejects with, is
+   * logged. Throws `ALREADY_WATCHED` (the same target and listener), `INVALID_KEY`, `INVALID_OPTION`,
+   * `WATCHER_STOPPED`.
+   */
+  watch(target: WatchTarget, listener: ChangeListener): void {
+    const checked = checkTarget(target);
+    checkListener(listener);
+    this.#checkRunning();
+    const name = nameOf(checked);
+    const listeners = this.#subscriptions.get(name) ?? new Map<ChangeListener, Subscription>();
+    if (listeners.has(listener)) {
+      throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${describeTarget(checked)} already.`);
+    }
+    const { deliverer } = this.#host;
+    const subscription = new Subscription(checked, () => deliverer.deliver(subscription, listener));
+    this.#subscriptions.set(name, listeners.set(listener, subscription));
+    this.#host.observer().subscribe(subscription);
+  }
+
+  /** Delivers nothing more to the listener, pending changes included. Harmless where it does not watch the target. */
+  unwatch(target: WatchTarget, listener: ChangeListener): void {
+    const name = nameOf(checkTarget(target));
+    const listeners = this.#subscriptions.get(name);
+    const subscription = listeners?.get(listener);
+    if (listeners === undefined || subscription === undefined) return;
+    listeners.delete(listener);
+    if (listeners.size === 0) this.#subscriptions.delete(name);
+    subscription.cancel();
+    this.#host.running?.unsubscribe(subscription);
+  }
+
+  /**
+   * The same content as `watch`, to iterate over: from this call on, per key the latest state that is not consumed yet.
+   * Ends when the watcher stops or fails, at `break`, or when `signal` is aborted. Throws as `watch` does.
+   */
+  changes(
+    target: WatchTarget,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncIterableIterator<Change> {
+    const checked = checkTarget(target);
+    this.#checkRunning();
+    const { signal } = options;
+    const stream = new ChangeStream(checked, () => {
+      signal?.removeEventListener("abort", end);
+      if (this.#streams.delete(stream)) this.#host.running?.unsubscribe(stream.subscription);
+    });
+    const end = (): void => stream.end();
+    this.#streams.add(stream);
+    this.#host.observer().subscribe(stream.subscription);
+    if (signal?.aborted === true) end();
+    else signal?.addEventListener("abort", end);
+    return stream;
+  }
+
+  /**
+   * What this watcher considers true now, watched or not, loaded first where it is not. Rejects with `WATCHER_STOPPED`
+   * or `INVALID_KEY`.
+   */
+  async alive(key: string): Promise<boolean> {
+    checkKey(key);
+    this.#checkRunning();
+    const alive = this.#host.observer().alive(key);
+    const stopped = await Promise.race([alive.then(() => false), this.dead.then(() => true)]);
+    if (stopped) alive.catch(() => {});
+    this.#checkRunning();
+    return alive;
+  }
+
+  /** Asks for a load now, and does not wait for it. What goes wrong shows in `health`. */
+  startSync(): void {
+    if (this.#state !== "running") return;
+    this.#host
+      .observer()
+      .sync()
+      .catch((error: unknown) => this.#host.shared.log.debug("a load asked for failed", error));
+  }
+
+  /**
+   * Loads now; resolves when all that was found has been handed to the listeners, or put into the buffers of `changes`.
+   * Rejects with `STORE_UNAVAILABLE` when the store does not answer, and with `WATCHER_STOPPED`.
+   */
+  async sync(): Promise<void> {
+    this.#checkRunning();
+    const synced = this.#host.observer().sync();
+    const stopped = await Promise.race([synced.then(() => false), this.dead.then(() => true)]);
+    if (stopped) synced.catch(() => {});
+    this.#checkRunning();
+    await this.#host.deliverer.drained();
+  }
+
+  /** Stops: nothing more is delivered. Idempotent. */
+  async stop(): Promise<void> {
+    this.#end("stopped", null);
+  }
+
+  on<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
+    this.#events.on(event, listener);
+    return this;
+  }
+
+  once<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
+    this.#events.on(event, listener, true);
+    return this;
+  }
+
+  off<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
+    this.#events.off(event, listener);
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** @internal */
+  tellHealth(health: Health): void {
+    if (this.#state === "running") this.#events.emit("health", health);
+  }
+
+  /** @internal It can never go on. */
+  fail(error: Error): void {
+    this.#end("failed", error);
+  }
+
+  #end(state: "stopped" | "failed", error: Error | null): void {
+    if (this.#state !== "running") return;
+    for (const listeners of this.#subscriptions.values()) {
+      for (const subscription of listeners.values()) {
+        subscription.cancel();
+        this.#host.running?.unsubscribe(subscription);
+      }
+    }
+    for (const stream of this.#streams) stream.end();
+    this.#subscriptions.clear();
+    this.#state = state;
+    this.#error = error;
+    this.#host.ended(this);
+    this.#died();
+  }
+
+  #checkRunning(): void {
+    if (this.#state === "running") return;
+    const why = this.#error === null ? "" : ` because it failed: ${this.#error.message}`;
+    throw new HeartbitError("WATCHER_STOPPED", `The watcher has stopped${why || "."}`, {
+      cause: this.#error,
+    });
+  }
+}
+
+function nameOf(target: WatchTarget): string {
+  if (typeof target === "string") return `key ${target}`;
+  return "prefix" in target && target.prefix !== "" ? `prefix ${target.prefix}` : "all";
+}
+
+function describeTarget(target: WatchTarget): string {
+  if (typeof target === "string") return `the key ${show(target)}`;
+  return "prefix" in target ? `the prefix ${show(target.prefix)}` : "all keys";
+}

@@ -1,0 +1,100 @@
+/**
+ * The queue of what this presence writes, in the order of the calls. What is queued in one tick goes as one bulk; what
+ * fails is repeated every twentieth of the period until it succeeds, which is harmless because every write is
+ * idempotent.
+ */
+import { HeartbitError } from "../core/errors.ts";
+import type { Write } from "../core/store.ts";
+import { describe } from "./log.ts";
+import { bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { Sleeper } from "./timing.ts";
+
+/** How many entries go in one bulk. */
+const BULK_ENTRIES = 5000;
+
+interface Entry {
+  /** Makes the writes, at each try anew: what proves life bears the slot in which it is written. */
+  readonly make: () => readonly Write[];
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class Writer {
+  readonly #shared: Shared;
+  readonly #ready: () => Promise<unknown>;
+  readonly #sleeper: Sleeper;
+  readonly #queue: Entry[] = [];
+  #busy: Promise<void> | undefined;
+
+  /** `ready` is awaited before each bulk. What it rejects with ends all that is queued. */
+  constructor(shared: Shared, ready: () => Promise<unknown>) {
+    this.#shared = shared;
+    this.#ready = ready;
+    this.#sleeper = new Sleeper(shared.clock);
+  }
+
+  /** Resolves when the writes are acknowledged. Rejects with what can never heal, or with `PRESENCE_CLOSED`. */
+  write(make: () => readonly Write[]): Promise<void> {
+    if (this.#sleeper.ended) return Promise.reject(closed(this.#shared.name));
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ make, done: resolve, failed: reject });
+      this.#busy ??= Promise.resolve().then(() => this.#drain());
+    });
+  }
+
+  /** Resolves when all that is queued now has been acknowledged or refused. */
+  async idle(): Promise<void> {
+    await this.#busy;
+  }
+
+  /** Tries again at once: the store answers again. */
+  hurry(): void {
+    this.#sleeper.wake();
+  }
+
+  /** Gives up what is still queued. */
+  end(): void {
+    this.#sleeper.end();
+    for (const entry of this.#queue.splice(0)) entry.failed(closed(this.#shared.name));
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const refused = await this.#ready().then(() => undefined, toError);
+      const entries = this.#queue.slice(0, refused === undefined ? BULK_ENTRIES : undefined);
+      const error = refused ?? (await this.#try(entries));
+      if (this.#sleeper.ended) break;
+      if (error !== undefined && !isFinal(error)) {
+        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
+        continue;
+      }
+      this.#queue.splice(0, entries.length);
+      for (const { done, failed } of entries) {
+        if (error === undefined) done();
+        else failed(error);
+      }
+    }
+    this.#busy = undefined;
+  }
+
+  /** Gives what went wrong, or undefined. */
+  async #try(entries: readonly Entry[]): Promise<Error | undefined> {
+    const { namespace, health } = this.#shared;
+    const writes = entries.flatMap(({ make }) => make());
+    try {
+      if (writes.length > 0) await bulk(this.#shared, "write", namespace.write(writes));
+      return undefined;
+    } catch (error) {
+      if (!this.#sleeper.ended && !isFinal(error)) health.trouble(`a write failed: ${describe(error)}`);
+      return toError(error);
+    }
+  }
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+export function closed(name: string): HeartbitError {
+  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`);
+}
