@@ -1,0 +1,124 @@
+/**
+ * The documents, to and from the records of the core. What is read is checked field by field: anybody may write into
+ * these collections, and what heartbit did not write is passed over.
+ *
+ * Numbers (seqs, slots, revisions, the counter) are plain JavaScript numbers: every driver writes one that fits as a
+ * 32-bit integer and any other as a double, by no setting, and MongoDB compares and orders the two by value. Only the
+ * words of the pings are `Int32` by name: the bitwise update refuses doubles.
+ */
+import type { Document } from "mongodb";
+import { type PingRecord, SEGMENT_WORDS } from "../../core/bits.ts";
+import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { Config } from "../../core/store.ts";
+
+/** No key is longer than 1,024 bytes, and no meta than 16 KiB; what is a good deal longer is not heartbit's. */
+const KEY_LENGTH_MAX = 1024;
+const META_LENGTH_MAX = 32 * 1024;
+
+export const CONFIG_ID = "config";
+export const COUNTER_ID = "sessions";
+
+export const beingId = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
+export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
+
+/** What a read asks for: not more than is understood. */
+export const SESSION_FIELDS = { host: 1, pid: 1, opened: 1, slot: 1, last: 1, changed: 1 } as const;
+export const BEING_FIELDS = {
+  key: 1,
+  session: 1,
+  pinger: 1,
+  start: 1,
+  since: 1,
+  slot: 1,
+  meta: 1,
+  revision: 1,
+  last: 1,
+  changed: 1,
+} as const;
+export const PING_FIELDS = { expireAt: 0 } as const;
+
+/** The fields of a session that are set once. */
+export function sessionConstants({ host, pid, opened }: SessionRecord): Document {
+  return { host, pid, opened: new Date(opened) };
+}
+
+/** The fields of a being that are set once. */
+export function beingConstants({ key, session, pinger, start, since }: BeingRecord): Document {
+  return { key, session, pinger, start, since: new Date(since) };
+}
+
+/** Undefined where the document is not one of heartbit's. So in all that follow. */
+export function toConfig(document: Document): Config | undefined {
+  const { version, period, offset }: Document = document;
+  if (!isCount(version) || !isCount(offset)) return undefined;
+  if (typeof period !== "number" || !(period > 0)) return undefined;
+  return { version, periodMs: period, offset };
+}
+
+export function toSession(document: Document): SessionRecord | undefined {
+  const { _id: seq, host, pid, opened, slot, last, changed }: Document = document;
+  if (!isCount(seq) || !isCount(slot) || !isLast(last)) return undefined;
+  if (typeof host !== "string" || !isCount(pid) || !isDate(opened) || !isDate(changed)) return undefined;
+  const session = { seq, host, pid, opened: opened.getTime(), slot, changed: changed.getTime() };
+  return last === undefined ? session : { ...session, last };
+}
+
+export function toBeing(document: Document): BeingRecord | undefined {
+  const { key, session, pinger, start, since, slot, meta, revision, last, changed }: Document = document;
+  if (typeof key !== "string" || key === "" || key.length > KEY_LENGTH_MAX) return undefined;
+  if (!isCount(session) || !isCount(pinger) || !isCount(start) || !isCount(slot)) return undefined;
+  if (!isCount(revision) || !isMeta(meta)) return undefined;
+  if (!isDate(since) || !isDate(changed) || !isLast(last)) return undefined;
+  if (document["_id"] !== beingId({ session, pinger, start })) return undefined;
+  const being = {
+    key,
+    session,
+    pinger,
+    start,
+    since: since.getTime(),
+    slot,
+    meta,
+    revision,
+    changed: changed.getTime(),
+  };
+  return last === undefined ? being : { ...being, last };
+}
+
+export function toPing({ _id: id, slot, ...fields }: Document): PingRecord | undefined {
+  if (typeof id !== "string" || !isCount(slot)) return undefined;
+  const segment = Number(id.slice(id.indexOf(".") + 1));
+  if (!isCount(segment) || id !== pingId(slot, segment)) return undefined;
+  const words = new Int32Array(SEGMENT_WORDS);
+  for (const [name, value] of Object.entries(fields)) {
+    const word = Number(name);
+    if (!isCount(word) || word >= SEGMENT_WORDS || !isInt32(value)) return undefined;
+    words[word] = value;
+  }
+  return { slot, segment, words };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isInt32(value: unknown): value is number {
+  return typeof value === "number" && (value | 0) === value;
+}
+
+function isLast(value: unknown): value is number | undefined {
+  return value === undefined || isCount(value);
+}
+
+function isDate(value: unknown): value is Date {
+  return value instanceof Date && !Number.isNaN(value.getTime());
+}
+
+function isMeta(value: unknown): value is string {
+  if (typeof value !== "string" || value.length > META_LENGTH_MAX) return false;
+  try {
+    JSON.parse(value);
+    return true;
+  } catch {
+    return false;
+  }
+}

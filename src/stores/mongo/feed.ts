@@ -1,0 +1,216 @@
+/**
+ * The feed: two change streams, over the sessions and over the beings.
+ *
+ * Two streams on collections rather than one on the database: each needs the right to these two collections only, and
+ * the server passes the pings, most of all that is written, by their namespace without looking into them.
+ *
+ * The driver resumes a stream by itself after what its specification calls a resumable error (a lost connection,
+ * another primary), with the token of the last batch, an empty one included; no change is missed by that. Whatever it
+ * does not resume ends the feed: a lost history, a dropped collection, a missing right. The presence then reads anew
+ * and opens another feed, so no token is kept here.
+ */
+import type { ChangeStream, Document, MongoClient } from "mongodb";
+import { HeartbitError } from "../../core/errors.ts";
+import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { Selection } from "../../core/selection.ts";
+import type { Feed, FeedSink } from "../../core/store.ts";
+import { PLAIN } from "./calls.ts";
+import type { Context } from "./context.ts";
+import { toBeing, toSession } from "./documents.ts";
+import { toHeartbitError } from "./failures.ts";
+import { startsWith, understood, withSessions } from "./reading.ts";
+
+/** How long the server waits for a change before it answers with none: the cost of a stream in which nothing happens. */
+const AWAIT_MS = 5000;
+/** A selection with longer names than this is not sent to the server; then all beings are told. */
+const SELECTION_LENGTH_MAX = 100_000;
+/** How many sessions a feed remembers to have told. When there are more it forgets, and tells some again. */
+const TOLD_MAX = 100_000;
+
+/** What happens to a collection as a whole; after each of these the stream ends. */
+const ENDINGS = ["drop", "rename", "dropDatabase", "invalidate"];
+
+/** The streams open on each client. */
+const streamsOf = new WeakMap<MongoClient, { count: number }>();
+
+type Stream = ChangeStream<Document, Document>;
+
+export function openFeed(context: Context, select: Selection, sink: FeedSink): Feed {
+  return new MongoFeed(context, select, sink);
+}
+
+class MongoFeed implements Feed {
+  readonly ready: Promise<void>;
+  readonly #context: Context;
+  readonly #sink: FeedSink;
+  readonly #told = new Set<number>();
+  #streams: Stream[] = [];
+  #isOver = false;
+
+  constructor(context: Context, select: Selection, sink: FeedSink) {
+    this.#context = context;
+    this.#sink = sink;
+    this.ready = this.#open(select).catch(async (error: unknown) => {
+      await this.close();
+      throw toHeartbitError(error, "open a change stream");
+    });
+    this.ready.catch(() => undefined); // whoever closes the feed early need not look at it
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true;
+    const streams = this.#streams;
+    this.#streams = [];
+    const { calls, limits } = this.#context;
+    await Promise.all(
+      streams.map(async (stream) => {
+        streamsAt(this.#context).count--;
+        await calls
+          .bounded("end a change stream", limits.quickMs, () => stream.close())
+          .catch(() => undefined);
+      }),
+    );
+  }
+
+  async #open(select: Selection): Promise<void> {
+    const { calls, names, limits } = this.#context;
+    const { topology } = await this.#context.server();
+    if (topology === "standalone") {
+      throw new HeartbitError("UNSUPPORTED_SERVER", "A standalone MongoDB server has no change streams.");
+    }
+    refuseToFill(this.#context);
+    if (this.#isOver) return;
+    await calls.bounded("open a change stream", limits.openingMs, () =>
+      Promise.all([
+        this.#follow(names.sessions, [SESSION_CHANGES], (changed) => this.#tellSessions(changed)),
+        this.#follow(names.beings, beingChanges(select), (changed) => this.#tellBeings(changed)),
+      ]),
+    );
+  }
+
+  /** Opens a stream and tells what it brings, for ever. Resolves when every change from then on will be told. */
+  async #follow(
+    collection: string,
+    pipeline: readonly Document[],
+    tell: (documents: Document[]) => Promise<void>,
+  ): Promise<void> {
+    const stream = this.#watch(collection, pipeline);
+    this.#streams.push(stream);
+    streamsAt(this.#context).count++;
+    return new Promise((resolve, reject) => {
+      // The first answer, however empty, has a token, which the driver tells of at once; the first `tryNext` resolves
+      // only after another answer, for which the server takes its time.
+      stream.once("resumeTokenChanged", () => resolve());
+      const run = async (): Promise<void> => {
+        while (!this.#isOver) {
+          const changes = await nextChanges(stream);
+          resolve();
+          if (changes.length > 0) await tell(changes);
+        }
+      };
+      run().catch((error: unknown) => {
+        reject(error);
+        this.#lose(error);
+      });
+    });
+  }
+
+  #watch(collection: string, pipeline: readonly Document[]): Stream {
+    const { db } = this.#context.calls;
+    const concerns = { readConcern: { level: "majority" }, readPreference: "primary" } as const;
+    return db.collection(collection, { ...PLAIN, ...concerns }).watch<Document, Document>([...pipeline], {
+      ...PLAIN,
+      ...concerns,
+      fullDocument: "updateLookup",
+      maxAwaitTimeMS: awaitMs(db.client),
+    });
+  }
+
+  async #tellSessions(documents: Document[]): Promise<void> {
+    const sessions = understood(this.#context, this.#context.names.sessions, documents, toSession);
+    this.#remember(sessions);
+    this.#tell(sessions, []);
+  }
+
+  async #tellBeings(documents: Document[]): Promise<void> {
+    const beings = understood(this.#context, this.#context.names.beings, documents, toBeing);
+    const page = await withSessions(this.#context, beings, this.#told);
+    this.#remember(page.sessions);
+    this.#tell(page.sessions, page.beings);
+  }
+
+  #remember(sessions: readonly SessionRecord[]): void {
+    if (this.#told.size > TOLD_MAX) this.#told.clear();
+    for (const { seq } of sessions) this.#told.add(seq);
+  }
+
+  #tell(sessions: readonly SessionRecord[], beings: readonly BeingRecord[]): void {
+    if (!this.#isOver && sessions.length + beings.length > 0) this.#sink.page({ sessions, beings });
+  }
+
+  #lose(error: unknown): void {
+    if (this.#isOver) return;
+    this.#sink.lost(toHeartbitError(error, "follow its changes"));
+    void this.close();
+  }
+}
+
+/** A session is told when it is created and when it ends, not when its `slot` is raised. */
+const SESSION_CHANGES = {
+  $match: {
+    $or: [
+      { operationType: { $in: ["insert", "replace", ...ENDINGS] } },
+      { "updateDescription.updatedFields.changed": { $exists: true } },
+    ],
+  },
+};
+
+/** The key stands in the looked-up document, since an update names only what it changes. */
+function beingChanges(select: Selection): Document[] {
+  const changes = { $match: { operationType: { $in: ["insert", "update", "replace", ...ENDINGS] } } };
+  const keys = [...select.keys];
+  const length = [...keys, ...select.prefixes].reduce((sum, name) => sum + name.length, 0);
+  if (select.all || length > SELECTION_LENGTH_MAX) return [changes];
+  const selected = [{ key: { $in: keys } }, ...Array.from(select.prefixes, startsWith)].map(({ key }) => ({
+    "fullDocument.key": key as unknown,
+  }));
+  return [changes, { $match: { $or: [{ operationType: { $in: ENDINGS } }, ...selected] } }];
+}
+
+/** The documents of the next changes: all that have arrived together, none after `AWAIT_MS` without any. */
+async function nextChanges(stream: Stream): Promise<Document[]> {
+  const documents: Document[] = [];
+  do {
+    const change = await stream.tryNext();
+    if (change === null) break;
+    const { operationType, fullDocument }: Document = change;
+    if (ENDINGS.includes(String(operationType))) throw new Error(`the collection is gone: ${operationType}`);
+    if (typeof fullDocument === "object" && fullDocument !== null) documents.push(fullDocument as Document);
+  } while (stream.bufferedCount() > 0); // a document deleted meanwhile has none, and is no change of liveness
+  return documents;
+}
+
+function streamsAt({ calls }: Context): { count: number } {
+  const { client } = calls.db;
+  let streams = streamsOf.get(client);
+  if (streams === undefined) streamsOf.set(client, (streams = { count: 0 }));
+  return streams;
+}
+
+/** A waiting stream holds a connection. Streams may hold half of the client's pool: the pings need the rest. */
+function refuseToFill(context: Context): void {
+  const { maxPoolSize } = context.calls.db.client.options;
+  if (maxPoolSize === 0 || streamsAt(context).count + 2 <= maxPoolSize / 2) return;
+  throw new HeartbitError(
+    "UNSUPPORTED_SERVER",
+    `Another change stream would take too many of this client's connections: its maxPoolSize is ${maxPoolSize}.`,
+  );
+}
+
+/** Less than the time after which the client takes a silent connection for dead. */
+function awaitMs({ options }: MongoClient): number {
+  const { socketTimeoutMS } = options;
+  return socketTimeoutMS !== undefined && socketTimeoutMS > 0
+    ? Math.min(AWAIT_MS, socketTimeoutMS / 2)
+    : AWAIT_MS;
+}

@@ -1,0 +1,95 @@
+/**
+ * What the driver's own monitoring tells: the loss and the return of a primary, and the server's clock, which the
+ * answers to its heartbeats carry free of cost. One set of listeners a client, however many presences are on it.
+ */
+import type {
+  MongoClient,
+  ServerDescription,
+  ServerHeartbeatSucceededEvent,
+  TopologyDescriptionChangedEvent,
+} from "mongodb";
+import type { StoreNotice } from "../../core/store.ts";
+import { localTimeOf } from "./server.ts";
+import { ServerClock } from "./server-clock.ts";
+
+type Listener = (notice: StoreNotice) => void;
+
+/** The kinds of servers that take writes. */
+const WRITABLE = new Set(["RSPrimary", "Standalone", "Mongos", "LoadBalancer"]);
+
+const monitors = new WeakMap<MongoClient, Monitor>();
+
+/** The monitor of a client: always the same one. */
+export function monitorOf(client: MongoClient): Monitor {
+  let monitor = monitors.get(client);
+  if (monitor === undefined) monitors.set(client, (monitor = new Monitor(client)));
+  return monitor;
+}
+
+export class Monitor {
+  readonly clock = new ServerClock();
+  readonly #client: MongoClient;
+  readonly #listeners = new Set<Listener>();
+
+  constructor(client: MongoClient) {
+    this.#client = client;
+  }
+
+  /** Calls the listener with what is noticed from now on. The result ends it. */
+  listen(listener: Listener): () => void {
+    const own: Listener = (notice) => listener(notice); // the same function twice is two listeners
+    if (this.#listeners.size === 0) this.#attach();
+    this.#listeners.add(own);
+    return () => {
+      if (this.#listeners.delete(own) && this.#listeners.size === 0) this.#detach();
+    };
+  }
+
+  #attach(): void {
+    this.#client.on("topologyDescriptionChanged", this.#onTopology);
+    this.#client.on("serverHeartbeatSucceeded", this.#onHeartbeat);
+  }
+
+  #detach(): void {
+    this.#client.off("topologyDescriptionChanged", this.#onTopology);
+    this.#client.off("serverHeartbeatSucceeded", this.#onHeartbeat);
+  }
+
+  readonly #onTopology = ({ previousDescription, newDescription }: TopologyDescriptionChangedEvent): void => {
+    const before = primaryOf(previousDescription.servers.values());
+    const now = primaryOf(newDescription.servers.values());
+    if (before === now) return;
+    if (before !== undefined) this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
+    if (now !== undefined) this.#tell({ kind: "found" });
+  };
+
+  readonly #onHeartbeat = ({ reply }: ServerHeartbeatSucceededEvent): void => {
+    const isWritable = reply["isWritablePrimary"] === true || reply["ismaster"] === true;
+    const ms = localTimeOf(reply);
+    if (!isWritable || Number.isNaN(ms)) return; // the clock of a secondary says nothing
+    this.clock.sample(ms);
+    this.#tell({ kind: "time", ms });
+  };
+
+  #tell(notice: StoreNotice): void {
+    for (const listener of this.#listeners) listener(notice);
+  }
+}
+
+/**
+ * What tells the server that takes the writes from another one: its address, its election, and its process, so that
+ * a restart between two looks counts as a loss. (Of several routers the first will do: any of them serves.)
+ */
+function primaryOf(servers: Iterable<ServerDescription>): string | undefined {
+  for (const { type, address, electionId, topologyVersion } of servers) {
+    if (!WRITABLE.has(type)) continue;
+    const process = topologyVersion?.processId.toHexString() ?? "";
+    return `${address} ${electionId?.toHexString() ?? ""} ${process}`;
+  }
+  return undefined;
+}
+
+function reasonOf(servers: Iterable<ServerDescription>): string {
+  for (const { error } of servers) if (error) return `the primary was lost: ${error.message}`;
+  return "the primary was lost";
+}

@@ -1,0 +1,173 @@
+/** A namespace in a MongoDB database. */
+import type { Document } from "mongodb";
+import type { PingRecord } from "../../core/bits.ts";
+import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
+import type { Selection } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type {
+  Config,
+  Feed,
+  FeedSink,
+  Namespace,
+  Page,
+  Pruned,
+  PruneQuery,
+  ReadQuery,
+  StoreNotice,
+  Write,
+} from "../../core/store.ts";
+import type { Context } from "./context.ts";
+import { CONFIG_ID, COUNTER_ID, toConfig } from "./documents.ts";
+import { codeOf, DUPLICATE_KEY, NAMESPACE_NOT_FOUND } from "./failures.ts";
+import { openFeed } from "./feed.ts";
+import { createIndexes } from "./indexes.ts";
+import { prune } from "./pruning.ts";
+import { find, pings, read } from "./reading.ts";
+import { askServer } from "./server.ts";
+import { kill, ping, write } from "./writing.ts";
+
+export class MongoNamespace implements Namespace {
+  readonly #context: Context;
+  readonly #closers = new Set<() => unknown>();
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async config(): Promise<Config | undefined> {
+    const { meta } = this.#context.names;
+    for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID }, {})) {
+      if (document !== undefined) return this.#understood(document);
+    }
+    return undefined;
+  }
+
+  async configure(wanted: Config): Promise<Config> {
+    const config = await this.config();
+    try {
+      await createIndexes(this.#context.calls, this.#context.names);
+    } catch (error) {
+      // Who may only read opens a namespace as it is. The indexes are there since the first to open it made them.
+      if (config === undefined || !isHeartbitError(error, "NOT_PERMITTED")) throw error;
+    }
+    if (config !== undefined) return config;
+    const { version, periodMs, offset } = wanted;
+    const update = { $setOnInsert: { version, period: periodMs, offset } };
+    return this.#understood(await this.#modifyMeta("set its config", { _id: CONFIG_ID }, update));
+  }
+
+  async raiseOffset(from: number, to: number): Promise<number> {
+    const { calls, limits, names } = this.#context;
+    const updates = [{ q: { _id: CONFIG_ID, offset: from }, u: { $set: { offset: to } } }];
+    await calls.write("raise the offset", { update: names.meta, updates }, limits.openingMs);
+    const config = await this.config();
+    return config?.offset ?? from;
+  }
+
+  async time(): Promise<number> {
+    const { calls, limits, monitor } = this.#context;
+    await this.#context.server();
+    const { localTimeMs } = await askServer(calls, limits.quickMs);
+    monitor.clock.sample(localTimeMs);
+    return localTimeMs;
+  }
+
+  /** A number is lost where the call that took it fails; none is given twice. */
+  async nextSeq(): Promise<number> {
+    const counter = await this.#modifyMeta("number a session", { _id: COUNTER_ID }, { $inc: { seq: 1 } });
+    const seq: unknown = counter["seq"];
+    if (typeof seq === "number" && Number.isSafeInteger(seq) && seq > 0) return seq;
+    throw new HeartbitError(
+      "STORE_UNAVAILABLE",
+      `The counter in ${this.#context.names.meta} is not a number.`,
+    );
+  }
+
+  async write(writes: readonly Write[]): Promise<void> {
+    await write(this.#context, writes);
+  }
+
+  async ping(slot: Slot, seqs: readonly number[]): Promise<void> {
+    await ping(this.#context, slot, seqs);
+  }
+
+  async kill(key: string): Promise<void> {
+    await kill(this.#context, key);
+  }
+
+  async pings(from: Slot): Promise<PingRecord[]> {
+    return pings(this.#context, from);
+  }
+
+  read(query: ReadQuery): AsyncIterable<Page> {
+    return read(this.#context, query);
+  }
+
+  async prune(query: PruneQuery): Promise<Pruned> {
+    return prune(this.#context, query);
+  }
+
+  async drop(): Promise<void> {
+    const { calls, limits, names } = this.#context;
+    for (const collection of Object.values(names)) {
+      try {
+        await calls.write("drop the namespace", { drop: collection }, limits.openingMs);
+      } catch (error) {
+        if (codeOf(error) !== NAMESPACE_NOT_FOUND) throw error;
+      }
+    }
+  }
+
+  feed(select: Selection, sink: FeedSink): Feed {
+    const feed = openFeed(this.#context, select, sink);
+    const close = async (): Promise<void> => {
+      this.#closers.delete(close);
+      await feed.close();
+    };
+    this.#closers.add(close);
+    return { ready: feed.ready, close };
+  }
+
+  notices(listener: (notice: StoreNotice) => void): () => void {
+    const end = this.#context.monitor.listen(listener);
+    const close = (): void => {
+      this.#closers.delete(close);
+      end();
+    };
+    this.#closers.add(close);
+    return close;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#closers, (close) => close()));
+  }
+
+  /**
+   * Updates a document of `meta`, made if it is not there, and gives it as it is then. Of two that make it at once
+   * one may fail, for lack of the document and then for its presence: repeated, it finds it.
+   */
+  async #modifyMeta(doing: string, query: Document, update: Document): Promise<Document> {
+    const { calls, limits, names } = this.#context;
+    await this.#context.server();
+    const command = { findAndModify: names.meta, query, update, upsert: true, new: true };
+    const modify = async (): Promise<Document> => {
+      const { value }: Document = await calls.write(doing, command, limits.openingMs);
+      return value as Document;
+    };
+    try {
+      return await modify();
+    } catch (error) {
+      if (codeOf(error) !== DUPLICATE_KEY) throw error;
+      return modify();
+    }
+  }
+
+  #understood(document: Document): Config {
+    const config = toConfig(document);
+    if (config !== undefined) return config;
+    throw new HeartbitError(
+      "CONFIG_MISMATCH",
+      `The config in ${this.#context.names.meta} is not one of heartbit's.`,
+    );
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Deleting what has been dead for longer than the retention. Each record is found by an index, and deleted on the
+ * condition that it still is old, so that nothing written again in between is hit.
+ */
+import type { Document } from "mongodb";
+import type { Pruned, PruneQuery } from "../../core/store.ts";
+import type { Context } from "./context.ts";
+import { chunks, find } from "./reading.ts";
+
+/** `_id`s in one delete. */
+const DELETE_MAX = 1000;
+
+export async function prune(context: Context, query: PruneQuery): Promise<Pruned> {
+  const { names } = context;
+  const before = { $lt: query.beforeSlot };
+  const old = { slot: before, changed: { $lte: new Date(query.beforeMs) } };
+  const oldPings = { slot: before };
+  const oldEnded = { last: { $gte: 0, ...before }, ...old };
+  const oldUnended = { last: { $exists: false }, ...old };
+  const oldSessions = { ...old, last: { $not: { $gte: query.beforeSlot } } };
+
+  const slots = await removeAll(context, names.pings, oldPings, query.limit);
+  let beings = await removeAll(context, names.beings, oldEnded, query.limit);
+
+  const over = await idsOf(context, names.sessions, oldSessions, query.limit);
+  const riders = { session: { $in: over }, ...oldUnended };
+  beings += await removeAll(context, names.beings, riders, query.limit - beings);
+  const orphans = { session: { $in: await missingSessions(context, query.limit) }, ...oldUnended };
+  beings += await removeAll(context, names.beings, orphans, query.limit - beings);
+  // At the limit, dead beings may be left that would keep their session; the caller comes again.
+  if (beings >= query.limit) return { sessions: 0, beings, slots };
+
+  const held = new Set(await fieldOf(context, names.beings, { session: { $in: over } }, "session", Infinity));
+  const free = over.filter((seq) => !held.has(seq));
+  const sessions = await remove(context, names.sessions, free, oldSessions);
+  return { sessions, beings, slots };
+}
+
+/**
+ * Sessions that beings name and that are not there: what is left when a write that was given up happens after all,
+ * long after its session was pruned. Looked for in a stretch of the beings from a random place on, and so found in
+ * the end, at the same cost however many there are.
+ */
+async function missingSessions(context: Context, limit: number): Promise<unknown[]> {
+  const { beings, sessions } = context.names;
+  const newest = (await fieldOf(context, beings, {}, "session", 1, -1))[0];
+  if (typeof newest !== "number") return [];
+  const from = Math.random() * newest;
+  const above = await fieldOf(context, beings, { session: { $gte: from } }, "session", limit, 1);
+  const below = await fieldOf(
+    context,
+    beings,
+    { session: { $lt: from } },
+    "session",
+    limit - above.length,
+    1,
+  );
+  const named = [...new Set([...above, ...below])];
+  const there = new Set(await idsOf(context, sessions, { _id: { $in: named } }, Infinity));
+  return named.filter((seq) => !there.has(seq));
+}
+
+async function removeAll(
+  context: Context,
+  collection: string,
+  filter: Document,
+  limit: number,
+): Promise<number> {
+  return remove(context, collection, await idsOf(context, collection, filter, limit), filter);
+}
+
+async function remove(
+  { calls, limits }: Context,
+  collection: string,
+  ids: readonly unknown[],
+  condition: Document,
+): Promise<number> {
+  let removed = 0;
+  for (const some of chunks(ids, DELETE_MAX)) {
+    const deletes = [{ q: { ...condition, _id: { $in: some } }, limit: 0 }];
+    const { n }: Document = await calls.write("prune", { delete: collection, deletes }, limits.bulkMs);
+    removed += Number(n ?? 0);
+  }
+  return removed;
+}
+
+function idsOf(context: Context, collection: string, filter: Document, limit: number): Promise<unknown[]> {
+  return fieldOf(context, collection, filter, "_id", limit);
+}
+
+async function fieldOf(
+  context: Context,
+  collection: string,
+  filter: Document,
+  field: string,
+  limit: number,
+  order?: 1 | -1,
+): Promise<unknown[]> {
+  if (limit <= 0) return [];
+  const values: unknown[] = [];
+  const projection = field === "_id" ? { _id: 1 } : { _id: 0, [field]: 1 };
+  const options = {
+    ...(limit === Infinity ? {} : { limit }),
+    ...(order === undefined ? {} : { sort: { [field]: order } }),
+  };
+  for await (const batch of find(context, collection, filter, projection, options)) {
+    values.push(...batch.map((document) => document[field]));
+  }
+  return values;
+}

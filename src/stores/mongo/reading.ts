@@ -1,0 +1,201 @@
+/** Reading sessions, beings and pings, page by page. Every query goes by an index. */
+import type { Collection, Document, Filter, FindOptions } from "mongodb";
+import type { PingRecord } from "../../core/bits.ts";
+import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import { includesKey, prefixEnd, type Selection } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
+import { PLAIN } from "./calls.ts";
+import type { Context } from "./context.ts";
+import { BEING_FIELDS, PING_FIELDS, SESSION_FIELDS, toBeing, toPing, toSession } from "./documents.ts";
+
+const PAGE_DOCUMENTS = 1000;
+/** Keys in one query: 0.5 MB of names at most. */
+const KEYS_MAX = 500;
+/** Up to so many keys and prefixes the server picks their changes; above, it is asked for all and we pick. */
+const PICKED_MAX = 50;
+/** `maxTimeMS` counts the server's work on a whole cursor, ours on each page. */
+const PAGES_IN_TIME = 10;
+
+/**
+ * The documents of a session and a being are stamped by the server as they are written, and are seen once a majority
+ * has them. So a read goes back by two periods from where the last one began.
+ */
+const OVERLAP_PERIODS = 2;
+
+type Doc = Document & { _id: unknown };
+
+/** Documents in batches, each within the limit. Ending the iteration early kills the cursor on the server. */
+export async function* find(
+  context: Context,
+  collection: string,
+  filter: Document,
+  projection: Document,
+  options: Pick<FindOptions, "limit" | "sort"> = {},
+): AsyncGenerator<Doc[]> {
+  const { calls, limits } = context;
+  const { readConcern } = await context.server();
+  const abort = new AbortController();
+  const documents: Collection<Doc> = calls.db.collection<Doc>(collection, { readConcern, ...PLAIN });
+  const cursor = documents.find(filter as Filter<Doc>, {
+    ...options,
+    ...PLAIN,
+    readConcern,
+    readPreference: "primary",
+    projection,
+    batchSize: PAGE_DOCUMENTS,
+    maxTimeMS: PAGES_IN_TIME * limits.bulkMs,
+    signal: abort.signal,
+  });
+  const next = async (signal: AbortSignal): Promise<Doc[]> => {
+    signal.addEventListener("abort", () => abort.abort(), { once: true });
+    return (await cursor.hasNext()) ? cursor.readBufferedDocuments() : [];
+  };
+  try {
+    for (;;) {
+      const batch = await calls.bounded("read", limits.bulkMs, next);
+      if (batch.length === 0) return;
+      yield batch;
+    }
+  } finally {
+    await calls.bounded("end a read", limits.quickMs, () => cursor.close()).catch(() => undefined);
+  }
+}
+
+/** All ping records of the slots from `from` on. */
+export async function pings(context: Context, from: Slot): Promise<PingRecord[]> {
+  const { pings: collection } = context.names;
+  const records: PingRecord[] = [];
+  for await (const batch of find(context, collection, { slot: { $gte: from } }, PING_FIELDS)) {
+    records.push(...understood(context, collection, batch, toPing));
+  }
+  return records;
+}
+
+/** The sessions with these numbers, as far as they are there. */
+export async function sessionsOf(context: Context, seqs: readonly number[]): Promise<SessionRecord[]> {
+  const records: SessionRecord[] = [];
+  for (const some of chunks(seqs, PAGE_DOCUMENTS)) {
+    const filter = { _id: { $in: some } };
+    for await (const batch of find(context, context.names.sessions, filter, SESSION_FIELDS)) {
+      records.push(...understood(context, context.names.sessions, batch, toSession));
+    }
+  }
+  return records;
+}
+
+/** Where a read began: the server's time then, or a little earlier. */
+interface MongoCursor extends Cursor {
+  readonly store: { readonly ms: number };
+}
+
+export async function* read(context: Context, query: ReadQuery): AsyncGenerator<Page> {
+  const cursor: MongoCursor = { store: { ms: await context.serverMs() } };
+  const told = new Set<number>();
+  let page: Page | undefined;
+  for await (const next of pages(context, query, told)) {
+    if (page !== undefined) yield page;
+    page = next;
+  }
+  yield { sessions: [], beings: [], ...page, cursor };
+}
+
+async function* pages(context: Context, query: ReadQuery, told: Set<number>): AsyncGenerator<Page> {
+  const since = sinceOf(context, query);
+  for (const filter of sessionFilters(query, since)) {
+    for await (const batch of find(context, context.names.sessions, filter, SESSION_FIELDS)) {
+      const sessions = understood(context, context.names.sessions, batch, toSession);
+      for (const { seq } of sessions) told.add(seq);
+      yield { sessions, beings: [] };
+    }
+  }
+  for (const filter of beingFilters(query, since)) {
+    for await (const batch of find(context, context.names.beings, filter, BEING_FIELDS)) {
+      const all = understood(context, context.names.beings, batch, toBeing);
+      const beings = all.filter(
+        ({ key, session }) => session === query.session || includesKey(query.select, key),
+      );
+      yield await withSessions(context, beings, told);
+    }
+  }
+}
+
+/** The beings, with those of their sessions that were not told before, and without those that have none. */
+export async function withSessions(
+  context: Context,
+  beings: readonly BeingRecord[],
+  told: Set<number>,
+): Promise<Page> {
+  const untold = [...new Set(beings.map(({ session }) => session))].filter((seq) => !told.has(seq));
+  const sessions = await sessionsOf(context, untold);
+  for (const { seq } of sessions) told.add(seq);
+  return { sessions, beings: beings.filter(({ session }) => told.has(session)) };
+}
+
+function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
+  if (since === undefined) return {};
+  const { ms } = (since as MongoCursor).store;
+  return { changed: { $gte: new Date(ms - OVERLAP_PERIODS * periodMs) } };
+}
+
+/** The sessions that are told whether or not a selected being is theirs. */
+function sessionFilters({ session, since }: ReadQuery, changed: Document): Document[] {
+  const own = session === undefined ? [] : [{ _id: session }];
+  return since === undefined ? own : [changed, ...own];
+}
+
+/** Together they match all that is asked for; by which index each goes is said beside it. */
+function beingFilters({ select, session, since }: ReadQuery, changed: Document): Document[] {
+  const { keys, prefixes } = withoutOverlap(select);
+  const own = session === undefined ? [] : [{ session }];
+  if (since !== undefined) {
+    const picks = [
+      ...(keys.length === 0 ? [] : [{ key: { $in: keys } }]),
+      ...prefixes.map(startsWith),
+      ...own,
+    ];
+    if (select.all || keys.length + prefixes.length > PICKED_MAX) return [changed]; // changed
+    return picks.length === 0 ? [] : [{ ...changed, $or: picks }]; // changed, or one index for each pick
+  }
+  if (select.all) return [{}]; // the collection, as it lies
+  return [
+    ...own, // session
+    ...chunks(keys, KEYS_MAX).map((some) => ({ key: { $in: some } })), // key
+    ...prefixes.map(startsWith), // key
+  ];
+}
+
+/** Strings are ordered by their UTF-8 bytes, which is by code points, as in `prefixEnd`. */
+export function startsWith(prefix: string): Document {
+  const end = prefixEnd(prefix);
+  return { key: { $gte: prefix, ...(end === undefined ? {} : { $lt: end }) } };
+}
+
+/** The selection with nothing in it twice. */
+function withoutOverlap({ keys, prefixes }: Selection): { keys: string[]; prefixes: string[] } {
+  const widest = [...prefixes].filter((prefix) => {
+    return ![...prefixes].some((other) => other !== prefix && prefix.startsWith(other));
+  });
+  const outside = [...keys].filter((key) => !widest.some((prefix) => key.startsWith(prefix)));
+  return { keys: outside, prefixes: widest };
+}
+
+/** The records of those documents that heartbit can have written. */
+export function understood<T>(
+  context: Context,
+  collection: string,
+  documents: readonly Document[],
+  decode: (document: Document) => T | undefined,
+): T[] {
+  return documents.flatMap((document) => {
+    const record = decode(document);
+    if (record === undefined) context.foreign(collection, document["_id"]);
+    return record ?? [];
+  });
+}
+
+export function chunks<T>(items: readonly T[], size: number): T[][] {
+  const result: T[][] = [];
+  for (let at = 0; at < items.length; at += size) result.push(items.slice(at, at + size));
+  return result;
+}

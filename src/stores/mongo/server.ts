@@ -1,0 +1,82 @@
+/** What kind of server answers, asked once: whether it will do, and what it offers. */
+import type { Document } from "mongodb";
+import { HeartbitError } from "../../core/errors.ts";
+import type { Calls } from "./calls.ts";
+import { codeOf } from "./failures.ts";
+
+/** The wire version of MongoDB 4.2. */
+const WIRE_VERSION_MIN = 8;
+const COMMAND_NOT_FOUND = 59;
+
+/** A number that is stored as 32 bits, whatever its value and whatever the client's settings. */
+export type Int32Class = new (value: number) => object;
+
+export interface ServerInfo {
+  readonly topology: "standalone" | "replica set" | "sharded cluster";
+  /**
+   * The class of the very copy of the driver that will write it. bson refuses values whose class comes from another
+   * major version, so importing one here would not do for a `Db` of the caller's.
+   */
+  readonly Int32: Int32Class;
+  /**
+   * What reads ask for. Majority, where there is more than one member to agree: else a primary that was cut off shows
+   * what will be undone. Said explicitly on a standalone server too, where the URI may demand what it cannot do.
+   */
+  readonly readConcern: { readonly level: "majority" | "local" };
+}
+
+/** Asks the server who it is. Rejects with `UNSUPPORTED_SERVER` when it will not do. */
+export async function askServer(
+  calls: Calls,
+  limitMs: number,
+): Promise<{ info: ServerInfo; localTimeMs: number }> {
+  const reply = await hello(calls, limitMs);
+  const wireVersion = Number(reply["maxWireVersion"] ?? 0);
+  if (wireVersion < WIRE_VERSION_MIN) {
+    throw new HeartbitError(
+      "UNSUPPORTED_SERVER",
+      `The MongoDB server is too old: its wire version is ${wireVersion}, and heartbit needs ${WIRE_VERSION_MIN} (MongoDB 4.2) or later.`,
+    );
+  }
+  const topology =
+    reply["msg"] === "isdbgrid"
+      ? "sharded cluster"
+      : typeof reply["setName"] === "string"
+        ? "replica set"
+        : "standalone";
+  return {
+    info: {
+      topology,
+      Int32: int32Of(reply),
+      readConcern: { level: topology === "standalone" ? "local" : "majority" },
+    },
+    localTimeMs: localTimeOf(reply),
+  };
+}
+
+/** The server's time, in ms, as in a reply to `hello`; NaN where it has none. */
+export function localTimeOf(reply: Document): number {
+  const time: unknown = reply["localTime"];
+  return time instanceof Date ? time.getTime() : NaN;
+}
+
+/** `hello` with its numbers as instances of the driver's classes. Releases of 4.2 before 4.2.10 know `isMaster` only. */
+async function hello(calls: Calls, limitMs: number): Promise<Document> {
+  const asClasses = { promoteValues: false, promoteLongs: false };
+  try {
+    return await calls.command("say who it is", { hello: 1 }, limitMs, asClasses);
+  } catch (error) {
+    if (codeOf(error) !== COMMAND_NOT_FOUND) throw error;
+    return calls.command("say who it is", { isMaster: 1 }, limitMs, asClasses);
+  }
+}
+
+function int32Of(reply: Document): Int32Class {
+  const value: unknown = reply["maxWireVersion"];
+  const type = typeof value === "object" && value !== null ? value.constructor : undefined;
+  if (type?.name === "Int32") return type as Int32Class;
+  throw new HeartbitError(
+    "UNSUPPORTED_SERVER",
+    "The MongoDB server gives its wire version in an unknown form.",
+  );
+}

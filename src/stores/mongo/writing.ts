@@ -1,0 +1,185 @@
+/**
+ * The writes, as update statements. Every one is idempotent and may happen late, twice, or in between others: a
+ * document is created only by its `_id`, and changes only by `$max`, `$min` and a newer revision.
+ */
+import type { Document } from "mongodb";
+import { groupBits } from "../../core/bits.ts";
+import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Write } from "../../core/store.ts";
+import type { Context } from "./context.ts";
+import { beingConstants, beingId, pingId, sessionConstants } from "./documents.ts";
+import { DUPLICATE_KEY, ServerRefusal, toHeartbitError } from "./failures.ts";
+
+/** The server takes 100,000 statements and 16 MiB in one command; small ones let others in between. */
+const STATEMENTS_MAX = 1000;
+const BYTES_MAX = 8 * 1024 * 1024;
+const STATEMENT_BYTES = 512;
+/** So few statements take no longer than one. */
+const QUICK_STATEMENTS_MAX = 20;
+const DUPLICATES_MAX = 20;
+
+interface Statement {
+  readonly q: Document;
+  readonly u: Document;
+  readonly upsert?: boolean;
+  readonly multi?: boolean;
+}
+
+/** Statements for one collection, in one order. */
+interface Batch {
+  readonly collection: string;
+  readonly ordered: boolean;
+  readonly statements: Statement[];
+  bytes: number;
+}
+
+/** Applies the writes in their order; sessions before all, since no being may be seen without its session. */
+export async function write(context: Context, writes: readonly Write[]): Promise<void> {
+  const { sessions, beings } = context.names;
+  const batches = new Batches();
+  for (const one of writes) if (one.kind === "session") batches.add(sessions, false, putSession(one.session));
+  for (const one of writes) {
+    if (one.kind === "being") batches.add(beings, true, putBeing(one.being), sizeOf(one.being));
+    else if (one.kind === "end") batches.add(beings, true, [endWith({ _id: beingId(one.being) }, one.last)]);
+    else if (one.kind === "endSession")
+      batches.add(sessions, true, [endWith({ _id: one.session }, one.last)]);
+  }
+  for (const batch of batches.all) await run(context, "write", batch);
+}
+
+/** Sets the bits of the sessions: one statement for each 1,024 of them. */
+export async function ping(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
+  const { Int32 } = await context.server();
+  const livesMs = 2 * context.retentionSlots * context.periodMs;
+  const expireAt = new Date((await context.serverMs()) + livesMs);
+  const statements = Array.from(groupBits(seqs), ([segment, words]): Statement => {
+    const bits = Object.fromEntries(
+      Array.from(words, ([word, mask]) => [String(word), { or: new Int32(mask) }]),
+    );
+    // By `_id` alone: only then does the server itself repeat an upsert that lost a race against another.
+    return {
+      q: { _id: pingId(slot, segment) },
+      u: { $bit: bits, $setOnInsert: { slot, expireAt } },
+      upsert: true,
+    };
+  });
+  await run(context, "ping", { collection: context.names.pings, ordered: true, statements, bytes: 0 });
+}
+
+/** Ends every being of the key that is not ended at once already. */
+export async function kill(context: Context, key: string): Promise<void> {
+  const statements = [{ ...endWith({ key: { $eq: key } }, 0), multi: true }];
+  await run(context, "kill", { collection: context.names.beings, ordered: true, statements, bytes: 0 });
+}
+
+/**
+ * Creates the session, or raises its `slot` without renewing its stamp. The first statement creates
+ * it or fails: the server then finds nothing without a stamp to update, and the `_id` taken.
+ */
+function putSession(session: SessionRecord): Statement[] {
+  const { seq, slot, last } = session;
+  const constants = { ...sessionConstants(session), slot, ...(last === undefined ? {} : { last }) };
+  return [
+    {
+      q: { _id: seq, changed: { $exists: false } },
+      u: { $setOnInsert: constants, $currentDate: { changed: true } },
+      upsert: true,
+    },
+    { q: { _id: seq }, u: { $max: { slot } } },
+    ...(last === undefined ? [] : [endWith({ _id: seq }, last)]),
+  ];
+}
+
+function putBeing(being: BeingRecord): Statement[] {
+  const { slot, meta, revision, last } = being;
+  const constants = { ...beingConstants(being), meta, revision };
+  const put: Statement = {
+    q: { _id: beingId(being) },
+    u: {
+      $setOnInsert: constants,
+      $max: { slot },
+      $currentDate: { changed: true },
+      ...(last === undefined ? {} : { $min: { last } }), // `$min` sets a field that is missing
+    },
+    upsert: true,
+  };
+  if (revision === 0) return [put];
+  const update: Statement = {
+    q: { _id: beingId(being), revision: { $lt: revision } },
+    u: { $set: { meta, revision }, $currentDate: { changed: true } },
+  };
+  return [put, update];
+}
+
+/** Sets `last` where it is missing or later: a repetition finds nothing to do, and renews no stamp. */
+function endWith(q: Document, last: Slot): Statement {
+  return {
+    q: { ...q, last: { $not: { $lte: last } } },
+    u: { $min: { last }, $currentDate: { changed: true } },
+  };
+}
+
+function sizeOf({ key, meta, revision }: BeingRecord): number {
+  return 3 * (key.length + meta.length * (revision === 0 ? 1 : 2));
+}
+
+/** Statements in their order, cut where the collection changes or a batch is full. */
+class Batches {
+  readonly all: Batch[] = [];
+
+  add(collection: string, ordered: boolean, statements: readonly Statement[], extraBytes = 0): void {
+    const bytes = statements.length * STATEMENT_BYTES + extraBytes;
+    let batch = this.all.at(-1);
+    if (
+      batch === undefined ||
+      batch.collection !== collection ||
+      batch.ordered !== ordered ||
+      batch.statements.length + statements.length > STATEMENTS_MAX ||
+      batch.bytes + bytes > BYTES_MAX
+    ) {
+      batch = { collection, ordered, statements: [], bytes: 0 };
+      this.all.push(batch);
+    }
+    batch.statements.push(...statements);
+    batch.bytes += bytes;
+  }
+}
+
+async function run(context: Context, doing: string, batch: Batch): Promise<void> {
+  const { calls, limits } = context;
+  await context.server(); // the first call says whether the server will do at all
+  const limitMs = batch.statements.length <= QUICK_STATEMENTS_MAX ? limits.quickMs : limits.bulkMs;
+  let { statements } = batch;
+  for (let duplicates = 0; statements.length > 0; duplicates++) {
+    const command = { update: batch.collection, updates: statements, ordered: batch.ordered };
+    const refused = refusalsIn(await calls.write(doing, command, limitMs));
+    const refusal = refused.find(({ code }) => code !== DUPLICATE_KEY);
+    if (refusal !== undefined || duplicates === DUPLICATES_MAX) {
+      throw toHeartbitError(refusal ?? refused[0], doing);
+    }
+    const first = refused[0];
+    // Where the order does not matter, it is the sessions, and a duplicate is one that is there already.
+    if (first === undefined || !batch.ordered) return;
+    // Else an upsert lost the race against another of the same `_id`: repeated, it finds the document.
+    statements = statements.slice(first.index);
+  }
+}
+
+class StatementRefusal extends ServerRefusal {
+  readonly index: number;
+
+  constructor(index: number, code: number, message: string) {
+    super(code, message);
+    this.index = index;
+  }
+}
+
+function refusalsIn(reply: Document): StatementRefusal[] {
+  const errors: unknown = reply["writeErrors"];
+  if (!Array.isArray(errors)) return [];
+  return errors.map((error: Document) => {
+    const { index, errmsg }: Document = error;
+    return new StatementRefusal(Number(index), Number(error["code"]), String(errmsg));
+  });
+}
