@@ -1,0 +1,207 @@
+/**
+ * A change of a namespace, made without holding a lock: it is drafted on a view of the file, and committed on the
+ * condition that the namespace has not been changed since; else it is drafted anew. Every change of anything but pings
+ * renews the version of the namespace's head, and is committed on the condition that this version is the one that was
+ * read. So one of those that compete always succeeds, and what was read still holds when it is written.
+ */
+import { randomBytes, randomInt } from "node:crypto";
+import {
+  type BeingId,
+  type BeingRecord,
+  earlierLast,
+  mergeBeings,
+  type SessionRecord,
+} from "../../core/records.ts";
+import type { Config } from "../../core/store.ts";
+import type { Environment } from "./environment.ts";
+import { changedBytes, type Keys } from "./keys.ts";
+
+/** What is kept once a namespace. */
+export interface Head {
+  /** Names this life of the namespace: another one begins after a drop. */
+  readonly life: string;
+  readonly config?: Config;
+  /** The latest session number. */
+  readonly seq: number;
+  /** Counts the changes: the latest has this number. */
+  readonly revision: number;
+}
+
+/** A record, and the number of its latest change: where it stands in the index of changes. */
+interface Kept<T> {
+  readonly revision: number;
+  readonly record: T;
+}
+
+function parse(bytes: Buffer): unknown {
+  return JSON.parse(bytes.toString());
+}
+
+function serialize(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+export function readHead(environment: Environment, keys: Keys): Head | undefined {
+  const bytes = environment.get(keys.head);
+  return bytes && (parse(bytes) as Head);
+}
+
+export function readSession(environment: Environment, keys: Keys, seq: number): SessionRecord | undefined {
+  const bytes = environment.get(keys.session(seq));
+  return bytes && (recordOf(bytes) as SessionRecord);
+}
+
+export function readBeing(environment: Environment, keys: Keys, id: BeingId): BeingRecord | undefined {
+  const bytes = environment.get(keys.being(id));
+  return bytes && (recordOf(bytes) as BeingRecord);
+}
+
+/** The session or being that is stored so. */
+export function recordOf(bytes: Buffer): unknown {
+  return (parse(bytes) as Kept<unknown>).record;
+}
+
+/** Drafts with `work` and commits, again and again until nobody came between. `work` must not wait for anything. */
+export function change<T>(
+  environment: Environment,
+  name: string,
+  keys: Keys,
+  work: (draft: Draft) => T,
+): Promise<T> {
+  return environment.queue(name, async () => {
+    for (;;) {
+      const { draft, result } = environment.view(() => {
+        const begun = new Draft(environment, keys);
+        return { draft: begun, result: work(begun) };
+      });
+      if (await draft.commit()) return result;
+    }
+  });
+}
+
+export class Draft {
+  readonly #environment: Environment;
+  readonly #keys: Keys;
+  readonly #version: number | undefined;
+  readonly #changes = new Map<string, { key: Buffer; value: Buffer | undefined }>();
+  #head: Head;
+  #isChanged = false;
+  #endsAll = false;
+
+  constructor(environment: Environment, keys: Keys) {
+    this.#environment = environment;
+    this.#keys = keys;
+    const entry = environment.entry(keys.head);
+    this.#version = entry?.version;
+    this.#head = entry
+      ? (parse(entry.value) as Head)
+      : { life: randomBytes(8).toString("hex"), seq: 0, revision: 0 };
+  }
+
+  get head(): Head {
+    return this.#head;
+  }
+
+  setHead(head: Partial<Head>): void {
+    this.#head = { ...this.#head, ...head };
+    this.#isChanged = true;
+  }
+
+  session(seq: number): SessionRecord | undefined {
+    return this.#kept<SessionRecord>(this.#keys.session(seq))?.record;
+  }
+
+  being(id: BeingId): BeingRecord | undefined {
+    return this.#kept<BeingRecord>(this.#keys.being(id))?.record;
+  }
+
+  /** Creates the session, or raises its slot, which is no change that anybody is told of. */
+  putSession(session: SessionRecord, now: number): void {
+    const key = this.#keys.session(session.seq);
+    const known = this.#kept<SessionRecord>(key);
+    if (known === undefined) this.#stampSession({ ...session, changed: now });
+    else if (session.slot > known.record.slot)
+      this.#set(key, serialize({ ...known, record: { ...known.record, slot: session.slot } }));
+  }
+
+  endSession(seq: number, last: number, now: number): void {
+    const known = this.session(seq);
+    if (known === undefined || earlierLast(known.last, last) === known.last) return;
+    this.#stampSession({ ...known, last, changed: now });
+  }
+
+  putBeing(being: BeingRecord, now: number): void {
+    const known = this.being(being);
+    const merged = known === undefined ? being : mergeBeings(known, being);
+    if (known === undefined) this.#set(this.#keys.byKey(being.key, being), Buffer.alloc(0));
+    else if (merged.slot === known.slot && merged.revision === known.revision && merged.last === known.last)
+      return;
+    this.#stampBeing({ ...merged, changed: now });
+  }
+
+  endBeing(id: BeingId, last: number, now: number): void {
+    const known = this.being(id);
+    if (known === undefined || earlierLast(known.last, last) === known.last) return;
+    this.#stampBeing({ ...known, last, changed: now });
+  }
+
+  removeSession(seq: number): void {
+    const key = this.#keys.session(seq);
+    this.#forgetChange(this.#kept<SessionRecord>(key));
+    this.#set(key, undefined);
+  }
+
+  removeBeing(being: BeingRecord): void {
+    const key = this.#keys.being(being);
+    this.#forgetChange(this.#kept<BeingRecord>(key));
+    this.#set(key, undefined);
+    this.#set(this.#keys.byKey(being.key, being), undefined);
+  }
+
+  /** Removes the entries of these keys; `last` says that with them the whole namespace is gone. */
+  removeAll(keys: readonly Buffer[], last: boolean): void {
+    for (const key of keys) this.#set(key, undefined);
+    this.#endsAll = last;
+  }
+
+  /** Whether it was committed: it is not when the namespace was changed meanwhile. */
+  async commit(): Promise<boolean> {
+    if (!this.#isChanged && this.#changes.size === 0) return true;
+    const guard = { key: this.#keys.head, version: this.#version };
+    // The versions of another life of the namespace begin elsewhere, so that they are not mistaken for this one's.
+    const version = this.#version === undefined ? randomInt(2 ** 47) : this.#version + 1;
+    const next = this.#endsAll ? undefined : { value: serialize(this.#head), version };
+    return this.#environment.commit(guard, next, this.#changes.values());
+  }
+
+  #stampSession(record: SessionRecord): void {
+    this.#stamp(this.#keys.session(record.seq), record, changedBytes({ session: record.seq }));
+  }
+
+  #stampBeing(record: BeingRecord): void {
+    this.#stamp(this.#keys.being(record), record, changedBytes({ being: record }));
+  }
+
+  /** Keeps the record as the latest change. */
+  #stamp(key: Buffer, record: SessionRecord | BeingRecord, changed: Buffer): void {
+    this.#forgetChange(this.#kept(key));
+    const revision = this.#head.revision + 1;
+    this.setHead({ revision });
+    this.#set(this.#keys.change(revision), changed);
+    this.#set(key, serialize({ revision, record }));
+  }
+
+  #forgetChange(kept: Kept<unknown> | undefined): void {
+    if (kept !== undefined) this.#set(this.#keys.change(kept.revision), undefined);
+  }
+
+  #kept<T>(key: Buffer): Kept<T> | undefined {
+    const drafted = this.#changes.get(key.toString("latin1"));
+    const bytes = drafted === undefined ? this.#environment.get(key) : drafted.value;
+    return bytes && (parse(bytes) as Kept<T>);
+  }
+
+  #set(key: Buffer, value: Buffer | undefined): void {
+    this.#changes.set(key.toString("latin1"), { key, value });
+  }
+}
