@@ -1,5 +1,14 @@
 import { defineConfig } from "vitest/config";
 
+/** `HEARTBIT_DRIVER=6` runs the tests, and with them the library, on version 6 of the MongoDB driver. */
+const driver = process.env["HEARTBIT_DRIVER"] === "6" ? [{ find: /^mongodb$/, replacement: "mongodb6" }] : [];
+
 export default defineConfig({
-  test: { include: ["test/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 120_000 },
+  resolve: { alias: driver },
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["test/servers/setup.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+  },
 });

@@ -37,14 +37,21 @@ export const BEING_FIELDS = {
 } as const;
 export const PING_FIELDS = { expireAt: 0 } as const;
 
+/** The last moment of the year 9999: the last that the shell, and most other clients, can show. */
+const DATE_MS_MAX = 253_402_300_799_999;
+
+export function dateOf(ms: number): Date {
+  return new Date(Math.min(ms, DATE_MS_MAX));
+}
+
 /** The fields of a session that are set once. */
 export function sessionConstants({ host, pid, opened }: SessionRecord): Document {
-  return { host, pid, opened: new Date(opened) };
+  return { host, pid, opened: dateOf(opened) };
 }
 
 /** The fields of a being that are set once. */
 export function beingConstants({ key, session, pinger, start, since }: BeingRecord): Document {
-  return { key, session, pinger, start, since: new Date(since) };
+  return { key, session, pinger, start, since: dateOf(since) };
 }
 
 /** Undefined where the document is not one of heartbit's. So in all that follow. */

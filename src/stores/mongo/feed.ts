@@ -27,6 +27,8 @@ const SELECTION_LENGTH_MAX = 100_000;
 /** How many sessions a feed remembers to have told. When there are more it forgets, and tells some again. */
 const TOLD_MAX = 100_000;
 
+const BATCH_MAX = 1000;
+
 /** What happens to a collection as a whole; after each of these the stream ends. */
 const ENDINGS = ["drop", "rename", "dropDatabase", "invalidate"];
 
@@ -102,9 +104,9 @@ class MongoFeed implements Feed {
       // only after another answer, for which the server takes its time.
       stream.once("resumeTokenChanged", () => resolve());
       const run = async (): Promise<void> => {
-        while (!this.#isOver) {
-          const changes = await nextChanges(stream);
+        for await (const changes of batches(stream)) {
           resolve();
+          if (this.#isOver) return;
           if (changes.length > 0) await tell(changes);
         }
       };
@@ -177,17 +179,33 @@ function beingChanges(select: Selection): Document[] {
   return [changes, { $match: { $or: [{ operationType: { $in: ENDINGS } }, ...selected] } }];
 }
 
-/** The documents of the next changes: all that have arrived together, none after `AWAIT_MS` without any. */
-async function nextChanges(stream: Stream): Promise<Document[]> {
-  const documents: Document[] = [];
-  do {
-    const change = await stream.tryNext();
-    if (change === null) break;
-    const { operationType, fullDocument }: Document = change;
-    if (ENDINGS.includes(String(operationType))) throw new Error(`the collection is gone: ${operationType}`);
-    if (typeof fullDocument === "object" && fullDocument !== null) documents.push(fullDocument as Document);
-  } while (stream.bufferedCount() > 0); // a document deleted meanwhile has none, and is no change of liveness
-  return documents;
+/** The documents of the changes, as many together as have arrived together; none after `AWAIT_MS` without any. */
+async function* batches(stream: Stream): AsyncGenerator<Document[]> {
+  let next = stream.tryNext();
+  for (;;) {
+    const documents: Document[] = [];
+    do {
+      const change = await next;
+      if (change === null && stream.closed) throw new Error("the stream was closed");
+      next = stream.tryNext();
+      next.catch(() => undefined); // awaited above, in its turn
+      if (change === null) break;
+      documents.push(...documentIn(change));
+    } while (documents.length < BATCH_MAX && (await isSettled(next)));
+    yield documents;
+  }
+}
+
+/** A document that was deleted meanwhile is not there; that is no change of liveness. */
+function documentIn({ operationType, fullDocument }: Document): Document[] {
+  if (ENDINGS.includes(String(operationType))) throw new Error(`the collection is gone: ${operationType}`);
+  return typeof fullDocument === "object" && fullDocument !== null ? [fullDocument as Document] : [];
+}
+
+/** Whether it needs no waiting: what the driver has already comes before the next turn of the event loop. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const turn = new Promise<false>((resolve) => setImmediate(resolve, false));
+  return Promise.race([turn, promise.then(() => true)]).catch(() => true);
 }
 
 function streamsAt({ calls }: Context): { count: number } {

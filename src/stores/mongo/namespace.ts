@@ -18,13 +18,15 @@ import type {
 } from "../../core/store.ts";
 import type { Context } from "./context.ts";
 import { CONFIG_ID, COUNTER_ID, toConfig } from "./documents.ts";
-import { codeOf, DUPLICATE_KEY, NAMESPACE_NOT_FOUND } from "./failures.ts";
+import { codeOf, DUPLICATE_KEY, NAMESPACE_NOT_FOUND, ServerRefusal, toHeartbitError } from "./failures.ts";
 import { openFeed } from "./feed.ts";
 import { createIndexes } from "./indexes.ts";
 import { prune } from "./pruning.ts";
 import { find, pings, read } from "./reading.ts";
 import { askServer } from "./server.ts";
 import { kill, ping, write } from "./writing.ts";
+
+const ATTEMPTS_MAX = 10;
 
 export class MongoNamespace implements Namespace {
   readonly #context: Context;
@@ -143,22 +145,22 @@ export class MongoNamespace implements Namespace {
   }
 
   /**
-   * Updates a document of `meta`, made if it is not there, and gives it as it is then. Of two that make it at once
-   * one may fail, for lack of the document and then for its presence: repeated, it finds it.
+   * Updates a document of `meta`, made if it is not there, and gives it as it is then. Of many that make it at once
+   * all but one may fail with E11000, as MongoDB documents: repeated, they find it.
    */
   async #modifyMeta(doing: string, query: Document, update: Document): Promise<Document> {
     const { calls, limits, names } = this.#context;
     await this.#context.server();
     const command = { findAndModify: names.meta, query, update, upsert: true, new: true };
-    const modify = async (): Promise<Document> => {
-      const { value }: Document = await calls.write(doing, command, limits.openingMs);
-      return value as Document;
-    };
-    try {
-      return await modify();
-    } catch (error) {
-      if (codeOf(error) !== DUPLICATE_KEY) throw error;
-      return modify();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { value }: Document = await calls.write(doing, command, limits.openingMs);
+        if (typeof value === "object" && value !== null) return value as Document;
+        // Some servers of other makers answer so where MongoDB answers E11000.
+        if (attempt === ATTEMPTS_MAX) throw new ServerRefusal(DUPLICATE_KEY, `${names.meta} is contended`);
+      } catch (error) {
+        if (codeOf(error) !== DUPLICATE_KEY || attempt === ATTEMPTS_MAX) throw toHeartbitError(error, doing);
+      }
     }
   }
 

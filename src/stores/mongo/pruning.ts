@@ -5,6 +5,7 @@
 import type { Document } from "mongodb";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import type { Context } from "./context.ts";
+import { dateOf } from "./documents.ts";
 import { chunks, find } from "./reading.ts";
 
 /** `_id`s in one delete. */
@@ -13,7 +14,7 @@ const DELETE_MAX = 1000;
 export async function prune(context: Context, query: PruneQuery): Promise<Pruned> {
   const { names } = context;
   const before = { $lt: query.beforeSlot };
-  const old = { slot: before, changed: { $lte: new Date(query.beforeMs) } };
+  const old = { slot: before, changed: { $lte: dateOf(query.beforeMs) } };
   const oldPings = { slot: before };
   const oldEnded = { last: { $gte: 0, ...before }, ...old };
   const oldUnended = { last: { $exists: false }, ...old };

@@ -7,7 +7,15 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import { BEING_FIELDS, PING_FIELDS, SESSION_FIELDS, toBeing, toPing, toSession } from "./documents.ts";
+import {
+  BEING_FIELDS,
+  dateOf,
+  PING_FIELDS,
+  SESSION_FIELDS,
+  toBeing,
+  toPing,
+  toSession,
+} from "./documents.ts";
 
 const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
@@ -135,7 +143,7 @@ export async function withSessions(
 function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
   if (since === undefined) return {};
   const { ms } = (since as MongoCursor).store;
-  return { changed: { $gte: new Date(ms - OVERLAP_PERIODS * periodMs) } };
+  return { changed: { $gte: dateOf(ms - OVERLAP_PERIODS * periodMs) } };
 }
 
 /** The sessions that are told whether or not a selected being is theirs. */

@@ -73,8 +73,9 @@ async function hello(calls: Calls, limitMs: number): Promise<Document> {
 
 function int32Of(reply: Document): Int32Class {
   const value: unknown = reply["maxWireVersion"];
-  const type = typeof value === "object" && value !== null ? value.constructor : undefined;
-  if (type?.name === "Int32") return type as Int32Class;
+  // By this mark, not by its name, which a bundler may have shortened.
+  const isInt32 = typeof value === "object" && value !== null && Reflect.get(value, "_bsontype") === "Int32";
+  if (isInt32) return value.constructor as Int32Class;
   throw new HeartbitError(
     "UNSUPPORTED_SERVER",
     "The MongoDB server gives its wire version in an unknown form.",

@@ -8,7 +8,7 @@ import type { BeingRecord, SessionRecord } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Write } from "../../core/store.ts";
 import type { Context } from "./context.ts";
-import { beingConstants, beingId, pingId, sessionConstants } from "./documents.ts";
+import { beingConstants, beingId, dateOf, pingId, sessionConstants } from "./documents.ts";
 import { DUPLICATE_KEY, ServerRefusal, toHeartbitError } from "./failures.ts";
 
 /** The server takes 100,000 statements and 16 MiB in one command; small ones let others in between. */
@@ -52,7 +52,7 @@ export async function write(context: Context, writes: readonly Write[]): Promise
 export async function ping(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
   const { Int32 } = await context.server();
   const livesMs = 2 * context.retentionSlots * context.periodMs;
-  const expireAt = new Date((await context.serverMs()) + livesMs);
+  const expireAt = dateOf((await context.serverMs()) + livesMs);
   const statements = Array.from(groupBits(seqs), ([segment, words]): Statement => {
     const bits = Object.fromEntries(
       Array.from(words, ([word, mask]) => [String(word), { or: new Int32(mask) }]),

@@ -183,10 +183,10 @@ export const writeTests: Suite = (test) => {
       const second = aBeing(1, "key", slot, { start: 2, meta: "2" });
       const third = aBeing(1, "other", slot, { pinger: 2 });
       await ns.write([put.session(aSession(1, slot)), ...[first, second, third].map(put.being)]);
-      await ns.write([put.end(first, 0), put.being({ ...first, meta: "late", revision: 1 })]);
+      await ns.write([put.end(first, 0), put.being({ ...first, meta: '"late"', revision: 1 })]);
       assert.deepEqual(plain(await readBeing(ns, second)), plain(second));
       assert.deepEqual(plain(await readBeing(ns, third)), plain(third));
-      assert.equal((await readBeing(ns, first)).meta, "late");
+      assert.equal((await readBeing(ns, first)).meta, '"late"');
     }),
   );
 
