@@ -24,6 +24,8 @@ export interface Store {
   readonly kind: string;
   /** The clock that presences of this store use when they are given none. */
   readonly clock?: Clock;
+  /** Where the store tells what a person may want to look into: set by whoever opens it. */
+  warn?: (message: string) => void;
   /** A namespace, without any I/O. */
   namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace;
   /** Lets go of what the store itself opened. Idempotent. */

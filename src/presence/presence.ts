@@ -93,6 +93,7 @@ export class Presence {
     const clock = options.clock ?? store.clock ?? systemClock;
     const namespace = store.namespace(name, { periodMs, retentionSlots });
     const log = makeLog(name, options.logger);
+    if (ownsStore) store.warn = (message) => log.warn(message);
     const stepped = (byMs: number): void => this.#stepped(byMs);
     const time = new StoreTime({ namespace, clock, periodMs, stepped });
     const health = new HealthKeeper(
@@ -381,6 +382,7 @@ export class Presence {
   /** The namespace is gone, or is another's: nothing here can go on. */
   #lose(error: Error): void {
     this.#isSetUp = false;
+    this.#shared.health.trouble(error.message);
     this.#heart?.stop();
     this.#heart = undefined;
     this.#holdings.forget();

@@ -35,7 +35,7 @@ export function nameOf(target: Target): string | undefined {
   return isCollection(target) ? target.collectionName : undefined;
 }
 
-/** The store, and whether it was opened here, and so must be closed. */
+/** The store, and whether it was made here, and so must be closed. The caller's own client never is. */
 export async function openStore(
   target: Target,
   options: CheckedOptions,
@@ -45,7 +45,7 @@ export async function openStore(
   if (isCollection(target) || isDb(target)) {
     const { mongoStore } = await import("../stores/mongo/index.ts");
     const db = isCollection(target) ? target.db : target;
-    return { store: mongoStore(db as Parameters<typeof mongoStore>[0]), opened: false };
+    return { store: mongoStore(db as Parameters<typeof mongoStore>[0]), opened: true };
   }
   throw badTarget(show(target));
 }

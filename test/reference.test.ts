@@ -1,0 +1,301 @@
+/** The Go package `state/presence`, row by row, and the behaviours that its users rely on, on each store. */
+import { describe, expect, it } from "vitest";
+import type { Change, Watcher } from "../src/index.ts";
+import { backends, World } from "./support/backends.ts";
+import { passes, until } from "./support/wait.ts";
+
+const PERIOD_MS = 400;
+
+/** What a listener has heard, as words. */
+function hear(
+  watcher: Watcher,
+  target: Parameters<Watcher["watch"]>[0],
+): { heard: string[]; listener: (c: Change) => void } {
+  const heard: string[] = [];
+  const listener = ({ key, alive, cause }: Change): void => {
+    heard.push(`${key} ${alive ? "alive" : "dead"} ${cause}`);
+  };
+  watcher.watch(target, listener);
+  return { heard, listener };
+}
+
+describe.each(backends)("on $name", (backend) => {
+  const world = (): Promise<World> => World.of(backend, { periodMs: PERIOD_MS });
+
+  it("Debug: a logger is told what happens, one that throws hurts nobody", async () => {
+    await using w = await world();
+    const lines: string[] = [];
+    const logger = {
+      warn: (line: string) => void lines.push(line),
+      error: () => {
+        throw new Error("from the logger");
+      },
+    };
+    const [a, b] = [await w.open({ logger }), await w.open()];
+    a.watcher().watch("k", () => {
+      throw new Error("from the listener");
+    });
+    await b.pinger("k").start();
+    await b.drop();
+    await until(() => a.health.state === "stale");
+    expect(lines.some((line) => line.startsWith("heartbit presence: stale: "))).toBe(true);
+  });
+
+  it("NewPinger: pings after Start, and not before", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const pinger = a.pinger("k");
+    const watcher = b.watcher();
+    expect(await watcher.alive("k")).toBe(false);
+    expect(pinger.state).toBe("stopped");
+    await pinger.start();
+    expect(pinger.state).toBe("started");
+    await watcher.sync();
+    expect(await watcher.alive("k")).toBe(true);
+  });
+
+  it("Start: an error when it is started already", async () => {
+    await using w = await world();
+    const pinger = (await w.open()).pinger("k");
+    await pinger.start();
+    await expect(pinger.start()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
+    await pinger.stop();
+    await pinger.start();
+  });
+
+  it("Stop: silent until the last ping has run out, then told", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const pinger = a.pinger("k");
+    await pinger.start();
+    const { heard } = hear(b.watcher(), "k");
+    await until(() => heard.length === 1);
+    const stopped = performance.now();
+    await pinger.stop();
+    await pinger.stop();
+    await until(() => heard.length > 1);
+    expect(heard).toEqual(["k alive initial", "k dead stopped"]);
+    expect(performance.now() - stopped).toBeGreaterThan(1.45 * PERIOD_MS);
+  });
+
+  it("Kill: told at once; idempotent; another holder of the key goes on", async () => {
+    await using w = await world();
+    const [a, b, c] = [await w.open(), await w.open(), await w.open()];
+    const [one, two] = [a.pinger("k"), c.pinger("k")];
+    await Promise.all([one.start(), two.start()]);
+    const { heard } = hear(b.watcher(), "k");
+    await until(() => heard.length === 1);
+    await one.kill();
+    await until(() => heard.length === 2);
+    const killed = performance.now();
+    await two.kill();
+    await two.kill();
+    await until(() => heard.length === 3);
+    expect(performance.now() - killed).toBeLessThan(1.1 * PERIOD_MS);
+    expect(heard).toEqual(["k alive initial", "k alive updated", "k dead killed"]);
+  });
+
+  it("Kill of a pinger that is not running reports the key dead, whoever holds it", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const holder = a.pinger("k");
+    await holder.start();
+    const { heard } = hear(b.watcher(), "k");
+    await until(() => heard.length === 1);
+    await b.pinger("k").kill();
+    await until(() => heard.length >= 2);
+    expect(heard[1]).toBe("k dead killed");
+  });
+
+  it("NewWatcher: any number of keys, and each change of each", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const watcher = b.watcher();
+    const all = hear(watcher, { all: true });
+    const some = hear(watcher, { prefix: "web/" });
+    await watcher.sync();
+    const pingers = ["web/1", "web/2", "db/1"].map((key) => a.pinger(key));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    await until(() => all.heard.length === 3 && some.heard.length === 2);
+    await a.close();
+    await until(() => all.heard.length === 6 && some.heard.length === 4);
+    expect(some.heard.slice(2).toSorted()).toEqual(["web/1 dead killed", "web/2 dead killed"]);
+  });
+
+  it("Alive: what the watcher considers true; an error when it has stopped", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    await a.pinger("k").start();
+    const watcher = b.watcher();
+    expect(await watcher.alive("k")).toBe(true);
+    expect(await watcher.alive("other")).toBe(false);
+    await watcher.stop();
+    await expect(watcher.alive("k")).rejects.toMatchObject({ code: "WATCHER_STOPPED" });
+  });
+
+  it("Dead and Err: resolved when it has stopped, null after a clean stop", async () => {
+    await using w = await world();
+    const watcher = (await w.open()).watcher();
+    const { heard } = hear(watcher, "k");
+    await until(() => heard.length === 1);
+    let dead = false;
+    void watcher.dead.then(() => (dead = true));
+    expect([watcher.state, watcher.error]).toEqual(["running", null]);
+    await passes(1);
+    expect(dead).toBe(false);
+    await watcher.stop();
+    await watcher.stop();
+    await watcher.dead;
+    expect([watcher.state, watcher.error]).toEqual(["stopped", null]);
+  });
+
+  it("Sync and StartSync: load now, and Sync returns when all has been handed over", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open({ feed: "poll", pollMs: PERIOD_MS })];
+    const watcher = b.watcher();
+    const { heard } = hear(watcher, "k");
+    await watcher.sync();
+    expect(heard).toEqual(["k dead initial"]);
+    const pinger = a.pinger("k");
+    await pinger.start();
+    await watcher.sync();
+    expect(heard).toEqual(["k dead initial", "k alive joined"]);
+    await pinger.kill();
+    watcher.startSync();
+    await until(() => heard.length === 3);
+    expect(heard[2]).toBe("k dead killed");
+  });
+
+  it("Watch: first the present state, then each change; the same listener twice throws", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const watcher = b.watcher();
+    const { heard, listener } = hear(watcher, "k");
+    expect(() => watcher.watch("k", listener)).toThrow(expect.objectContaining({ code: "ALREADY_WATCHED" }));
+    watcher.watch("other", listener);
+    expect(heard).toEqual([]);
+    await until(() => heard.length === 2);
+    expect(heard.toSorted()).toEqual(["k dead initial", "other dead initial"]);
+    await a.pinger("k").start();
+    await until(() => heard.length === 3);
+    expect(heard[2]).toBe("k alive joined");
+  });
+
+  it("Unwatch: nothing more is delivered, pending changes included", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const watcher = b.watcher();
+    const { heard, listener } = hear(watcher, "k");
+    watcher.unwatch("k", listener);
+    const other = hear(watcher, "k");
+    await a.pinger("k").start();
+    await until(() => other.heard.includes("k alive joined") || other.heard.includes("k alive initial"));
+    expect(heard).toEqual([]);
+    watcher.unwatch("k", listener);
+    watcher.unwatch("k", other.listener);
+    const count = other.heard.length;
+    await a.close();
+    await watcher.sync();
+    expect(other.heard).toHaveLength(count);
+  });
+
+  it("a restart of a pinger within the timeout is not noticed", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const pinger = a.pinger("k", { meta: { a: 1 } });
+    await pinger.start();
+    const { heard } = hear(b.watcher(), "k");
+    await until(() => heard.length === 1);
+    await pinger.stop();
+    await pinger.start();
+    await passes(4 * PERIOD_MS);
+    expect(heard).toEqual(["k alive initial"]);
+    await pinger.kill();
+    await until(() => heard.length === 2);
+    expect(heard[1]).toBe("k dead killed");
+  });
+
+  it("killing what is already dead tells nothing; a key that never existed is reported dead once", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const watcher = b.watcher();
+    const { heard } = hear(watcher, "k");
+    await until(() => heard.length === 1);
+    expect(await a.kill("k")).toBe(0);
+    await a.pinger("k").kill();
+    await watcher.sync();
+    await watcher.sync();
+    expect(heard).toEqual(["k dead initial"]);
+  });
+
+  it("deaths expire: a holder that is really alive brings its key back, and is told", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const pinger = a.pinger("k");
+    await pinger.start();
+    const { heard } = hear(b.watcher(), "k");
+    await until(() => heard.length === 1);
+    let killed = 0;
+    pinger.on("killed", () => killed++);
+    expect(await b.kill("k")).toBe(1);
+    await until(() => heard.length === 3);
+    expect(heard).toEqual(["k alive initial", "k dead killed", "k alive joined"]);
+    expect([killed, pinger.state]).toEqual([1, "started"]);
+  });
+
+  it("each base is a world of its own", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open({ name: "one" }), await w.open({ name: "two" })];
+    await a.pinger("k").start();
+    expect(await b.watcher().alive("k")).toBe(false);
+    expect((await b.list()).keys).toEqual([]);
+    expect((await a.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([["k", true]]);
+  });
+
+  it("drop: a namespace's data is removed whole, and its watchers fail", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    await a.pinger("k").start();
+    const watcher = b.watcher();
+    const { heard } = hear(watcher, "k");
+    await until(() => heard.length === 1);
+    await a.drop();
+    expect((await a.list()).keys).toEqual([]);
+    await watcher.dead;
+    expect(watcher.state).toBe("failed");
+    expect(watcher.error).toMatchObject({ code: "CONFIG_MISMATCH" });
+    const fresh = await w.open({ periodMs: PERIOD_MS * 2 });
+    await fresh.pinger("k").start();
+    expect((await fresh.list()).keys.map(({ key }) => key)).toEqual(["k"]);
+  });
+
+  it("prune: what is dead for longer than the retention goes, and nothing else", async () => {
+    await using w = await world();
+    const short = { periodMs: 100, retentionSlots: 10 };
+    const [a, b] = [await w.open(short), await w.open(short)];
+    await a.pinger("dead").start();
+    await b.pinger("alive").start();
+    await a.close();
+    let sessions = 0;
+    await until(async () => {
+      sessions += (await b.prune()).sessions;
+      return (await b.list()).keys.length === 1;
+    });
+    expect((await b.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([["alive", true]]);
+  });
+
+  it("one last ping at stop, so that the timeout is late rather than early", async () => {
+    await using w = await world();
+    const [a, b] = [await w.open(), await w.open()];
+    const pinger = a.pinger("k");
+    await pinger.start();
+    const { heard } = hear(b.watcher(), "k");
+    await until(() => heard.includes("k alive initial"));
+    // In the middle of a slot, when its ping of this slot is long past.
+    await passes(PERIOD_MS * 1.3);
+    const stopped = performance.now();
+    await pinger.stop();
+    await until(() => heard.includes("k dead stopped"));
+    expect(performance.now() - stopped).toBeGreaterThan(1.45 * PERIOD_MS);
+  });
+});

@@ -1,0 +1,51 @@
+/** The stores on which the tests of the API run. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Presence, type PresenceOptions, type Target } from "../../src/index.ts";
+import { newDatabase } from "../servers/database.ts";
+
+export interface Backend {
+  readonly name: string;
+  /** A target of its own, for as many presences as are wanted. */
+  target(): Promise<Target>;
+  readonly options?: PresenceOptions;
+}
+
+let count = 0;
+
+export const backends: readonly Backend[] = [
+  { name: "memory", target: async () => `memory:test-${process.pid}-${count++}` },
+  { name: "LMDB", target: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-test-"))}` },
+  { name: "MongoDB with its feed", target: async () => newDatabase() },
+  { name: "MongoDB by polling", target: async () => newDatabase(), options: { feed: "poll" } },
+];
+
+/** Opens presences of one namespace, and closes and drops all at the end of the test. */
+export class World implements AsyncDisposable {
+  readonly target: Target;
+  readonly #options: PresenceOptions;
+  readonly #opened: Presence[] = [];
+
+  private constructor(target: Target, options: PresenceOptions) {
+    this.target = target;
+    this.#options = options;
+  }
+
+  static async of(backend: Backend, options: PresenceOptions = {}): Promise<World> {
+    return new World(await backend.target(), { periodMs: 400, ...backend.options, ...options });
+  }
+
+  async open(options: PresenceOptions = {}): Promise<Presence> {
+    const presence = await Presence.open(this.target, { ...this.#options, ...options });
+    this.#opened.push(presence);
+    return presence;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#opened.map((presence) => presence.close()));
+    if (typeof this.target === "string" && this.target.startsWith("lmdb:")) {
+      await rm(this.target.slice(5), { recursive: true, force: true });
+    }
+  }
+}
