@@ -4,7 +4,7 @@ import { Roster } from "../core/roster.ts";
 import type { Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import { type Holder, toHolder } from "./change.ts";
-import { readPulse } from "./pulse.ts";
+import { lookBack, oldestRetained, readPulse } from "./pulse.ts";
 import { bulk, type Shared } from "./shared.ts";
 
 /** What is known of one key. */
@@ -39,6 +39,8 @@ export async function readListing(shared: Shared, selected: Selection): Promise<
     for (const session of page.sessions) roster.session(session);
     for (const being of page.beings) roster.being(being);
   }
+  // When one that has expired pinged last is told by older pings than those that tell who is alive.
+  if (hasExpired(roster)) await lookBack(shared, roster, oldestRetained(shared));
   const keys = [...roster.keys()].map((key) => stateOf(shared, roster, key));
   keys.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   return { asOf: new Date(shared.time.now), confirmed: isConfirmed(roster, judged), keys };
@@ -47,6 +49,16 @@ export async function readListing(shared: Shared, selected: Selection): Promise<
 /** Whether the latest complete slot is recent; or the pings have begun so lately that there can be none yet. */
 function isConfirmed(roster: Roster, judged: Slot): boolean {
   return roster.g >= judged - 1 || roster.pings.range().earliest >= judged - 2;
+}
+
+function hasExpired(roster: Roster): boolean {
+  for (const key of roster.keys()) {
+    if (roster.isAlive(key)) continue;
+    for (const { being, session } of roster.beings(key)) {
+      if (being.last === undefined && session.last === undefined) return true;
+    }
+  }
+  return false;
 }
 
 function stateOf(shared: Shared, roster: Roster, key: string): KeyState {

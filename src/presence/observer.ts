@@ -53,6 +53,7 @@ export class Observer {
   #loaded: Selection = NOTHING;
   #loading: Promise<void> | undefined;
   #polling: Promise<void> | undefined;
+  #nextPoll: Promise<void> | undefined;
   #pollLoop = false;
   /** How many polls have begun: a load that one overlapped must catch up. */
   #polls = 0;
@@ -248,12 +249,24 @@ export class Observer {
     this.#roster.forget(oldest, time.at(oldest));
   }
 
-  /** Reads what has changed since the last time; everything, where there was none or it was too long ago. */
+  /**
+   * Reads what has changed since the last time; everything, where there was none or it was too long ago. What it reads
+   * is as of after the call: one that is under way has begun too early, so another follows it.
+   */
   #poll(): Promise<void> {
-    this.#polling ??= this.#pollOnce().finally(() => {
-      this.#polling = undefined;
-    });
-    return this.#polling;
+    if (this.#polling === undefined) {
+      this.#polling = this.#pollOnce().finally(() => {
+        this.#polling = undefined;
+      });
+      return this.#polling;
+    }
+    this.#nextPoll ??= this.#polling
+      .catch(() => {})
+      .then(() => {
+        this.#nextPoll = undefined;
+        return this.#poll();
+      });
+    return this.#nextPoll;
   }
 
   async #pollOnce(): Promise<void> {
@@ -320,28 +333,25 @@ export class Observer {
 
   /** Loads what is wanted and not loaded, and hands the present state to those who wait for it. */
   #load(): Promise<void> {
-    this.#loading ??= Promise.resolve()
-      .then(() => this.#loadWanted())
-      .finally(() => {
-        this.#loading = undefined;
-      });
+    this.#loading ??= Promise.resolve().then(() => this.#loadWanted());
     return this.#loading;
   }
 
   async #loadWanted(): Promise<void> {
-    await this.#started;
-    for (;;) {
-      const waiting = this.#subscriptions.unready();
-      if (waiting.length === 0 || this.#sleeper.ended) return;
-      const missing = missingFrom(this.#loaded, select(waiting.map(({ target }) => target)));
-      if (!isEmptySelection(missing)) {
-        await this.#persist("load", () => this.#loadSelection(missing));
-        if (this.#sleeper.ended) return;
+    try {
+      await this.#started;
+      for (;;) {
+        const waiting = this.#subscriptions.unready();
+        if (waiting.length === 0 || this.#sleeper.ended) return;
+        const missing = missingFrom(this.#loaded, select(waiting.map(({ target }) => target)));
+        if (!isEmptySelection(missing)) await this.#persist("load", () => this.#loadSelection(missing));
+        this.#tell();
+        for (const subscription of this.#subscriptions.unready()) {
+          if (this.#hasLoaded(subscription.target)) this.#begin(subscription);
+        }
       }
-      this.#tell();
-      for (const subscription of this.#subscriptions.unready()) {
-        if (this.#hasLoaded(subscription.target)) this.#begin(subscription);
-      }
+    } finally {
+      this.#loading = undefined; // in the same turn as the last look at who waits
     }
   }
 

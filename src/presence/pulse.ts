@@ -19,20 +19,22 @@ export function oldestRetained({ time, retentionSlots }: Shared): Slot {
  * who has just come. Gives the judged slot, and the slot of the read.
  */
 export async function readPulse(shared: Shared, roster: Roster): Promise<{ judged: Slot; read: Slot }> {
-  const { namespace, time } = shared;
-  const lookBack = async (from: Slot): Promise<void> => {
-    const records = await soon(shared, "read pings", namespace.pings(from));
-    await ensurePresent(shared, records);
-    for (const record of records) roster.bits(record);
-  };
-  await lookBack(time.slot - FIRST_LOOK_SLOTS);
+  const { time } = shared;
+  await lookBack(shared, roster, time.slot - FIRST_LOOK_SLOTS);
   const read = time.slot;
   const judged = judgedSlot(time.position);
   const oldest = oldestRetained(shared);
   const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
-  if (latestComplete(judged, oldest, isEmpty) === oldest) await lookBack(oldest);
+  if (latestComplete(judged, oldest, isEmpty) === oldest) await lookBack(shared, roster, oldest);
   roster.judge(judged, oldest);
   return { judged, read };
+}
+
+/** Reads all pings from a slot on. */
+export async function lookBack(shared: Shared, roster: Roster, from: Slot): Promise<void> {
+  const records = await soon(shared, "read pings", shared.namespace.pings(from));
+  await ensurePresent(shared, records);
+  for (const record of records) roster.bits(record);
 }
 
 /**

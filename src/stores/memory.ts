@@ -47,6 +47,12 @@ export class MemoryStore implements Store {
     });
   }
 
+  /** How many records of each kind a namespace has. */
+  counts(name: string): { sessions: number; beings: number; pings: number } {
+    const { sessions, beings, pings } = this.#data.get(name) ?? emptyData();
+    return { sessions: sessions.size, beings: beings.size, pings: pings.size };
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

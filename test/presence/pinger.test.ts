@@ -1,0 +1,299 @@
+import { describe, expect, it } from "vitest";
+import { Bench, hear, PERIOD_MS } from "./support.ts";
+
+describe("a pinger", () => {
+  it("is seen as soon as `start` has resolved, with its meta", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    await a.pinger("k", { meta: { role: "web", port: 80 } }).start();
+    const { keys, confirmed } = await b.list();
+    expect(confirmed).toBe(true);
+    expect(keys).toMatchObject([{ key: "k", alive: true }]);
+    expect(keys[0]?.holders).toEqual([
+      {
+        session: a.session,
+        host: expect.any(String),
+        pid: process.pid,
+        since: expect.any(Date),
+        meta: { role: "web", port: 80 },
+      },
+    ]);
+  });
+
+  it("without a meta has null", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    await presence.pinger("k").start();
+    expect((await presence.list()).keys[0]?.holders[0]?.meta).toBe(null);
+  });
+
+  it("has another meta after `update`, and an update is no death and no birth", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const pinger = a.pinger("k", { meta: 1 });
+    await pinger.start();
+    const watcher = b.watcher();
+    const heard = await hear(watcher, "k");
+    await watcher.sync();
+    await pinger.update({ now: 2 });
+    await watcher.sync();
+    expect(heard).toEqual(["k alive initial", "k alive updated"]);
+    expect((await b.list({ key: "k" })).keys[0]?.holders[0]?.meta).toEqual({ now: 2 });
+    await pinger.stop();
+    await pinger.update(3);
+    expect((await b.list({ key: "k" })).keys[0]?.holders[0]?.meta).toEqual({ now: 2 });
+    await pinger.start();
+    expect((await b.list({ key: "k" })).keys[0]?.holders[0]?.meta).toBe(3);
+  });
+
+  it("told the same meta again, tells nothing", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pinger = presence.pinger("k", { meta: { a: 1 } });
+    await pinger.start();
+    const watcher = presence.watcher();
+    const heard = await hear(watcher, "k");
+    await watcher.sync();
+    await pinger.update({ a: 1 });
+    await watcher.sync();
+    expect(heard).toEqual(["k alive initial"]);
+  });
+
+  it("calls take effect in the order of the calls, awaited or not", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const pinger = a.pinger("k");
+    await Promise.all([pinger.start(), pinger.stop(), pinger.start(), pinger.kill(), pinger.kill()]);
+    expect(pinger.state).toBe("killed");
+    expect((await b.list({ key: "k" })).keys).toMatchObject([{ alive: false }]);
+    await Promise.all([pinger.start(), pinger.update(7), pinger.stop(), pinger.start()]);
+    expect(pinger.state).toBe("started");
+    expect((await b.list({ key: "k" })).keys).toMatchObject([{ alive: true, holders: [{ meta: 7 }] }]);
+  });
+
+  it("with `holdMs` the key stays alive that long although nobody pings, and no longer than three periods more", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const watcher = b.watcher();
+    const pinger = a.pinger("k");
+    await pinger.start();
+    const heard = await hear(watcher, "k");
+    await pinger.stop({ holdMs: 60_000 });
+    await a.close();
+    await bench.clock.advance(60_000);
+    expect(heard).toEqual(["k alive initial"]);
+    await bench.periods(3);
+    expect(heard).toEqual(["k alive initial", "k dead stopped"]);
+  });
+
+  it("started again in its planned absence, ends it: it dies like any other then", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+    const heard = await hear(b.watcher(), "k");
+    const pinger = a.pinger("k");
+    await pinger.start();
+    await pinger.stop({ holdMs: 3_600_000 });
+    await bench.periods(3);
+    await pinger.start();
+    await bench.periods(3);
+    link.pause();
+    await bench.periods(3);
+    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead expired"]);
+  });
+
+  it("killed in its planned absence, is dead at once", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const heard = await hear(b.watcher(), "k");
+    const pinger = a.pinger("k");
+    await pinger.start();
+    await bench.periods(1);
+    await pinger.stop({ holdMs: 3_600_000 });
+    await bench.periods(10);
+    await pinger.kill();
+    await bench.periods(0.01);
+    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
+  });
+
+  it("restarted after its last ping has run out, is told dead and alive again", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const heard = await hear(b.watcher(), "k");
+    const pinger = a.pinger("k");
+    await pinger.start();
+    await pinger.stop();
+    await bench.periods(3);
+    await pinger.start();
+    await bench.periods(0.01);
+    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead stopped", "k alive joined"]);
+  });
+
+  it("stopped by its `killed` listener is not taken up again", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const heard = await hear(b.watcher(), "k");
+    const pinger = a.pinger("k");
+    pinger.on("killed", () => void pinger.stop());
+    await pinger.start();
+    await bench.periods(1);
+    expect(await b.kill("k")).toBe(1);
+    await bench.periods(5);
+    expect(pinger.state).toBe("stopped");
+    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
+  });
+
+  it("its own stop and kill emit nothing; a listener that throws hurts nobody", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const pinger = a.pinger("k");
+    let killed = 0;
+    pinger.on("killed", () => {
+      throw new Error("from the listener");
+    });
+    pinger.on("killed", () => killed++);
+    await pinger.start();
+    await pinger.kill();
+    await pinger.start();
+    await pinger.stop();
+    await bench.periods(3);
+    expect(killed).toBe(0);
+    await pinger.start();
+    await b.kill("k");
+    await bench.periods(2);
+    expect([killed, pinger.state]).toEqual([1, "started"]);
+  });
+
+  it("of a key held twice: alive until the last holder goes, and killing one does not touch the other", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }, { presence: c }] = [
+      await bench.open(),
+      await bench.open(),
+      await bench.open(),
+    ];
+    const heard = await hear(c.watcher(), "k");
+    const [one, two, three] = [a.pinger("k"), a.pinger("k"), b.pinger("k")];
+    await Promise.all([one.start(), two.start(), three.start()]);
+    expect((await c.list()).keys[0]?.holders).toHaveLength(3);
+    await one.kill();
+    await three.kill();
+    await bench.periods(3);
+    expect((await c.list()).keys).toMatchObject([{ alive: true, holders: [{ session: a.session }] }]);
+    await two.kill();
+    await bench.periods(0.01);
+    expect(heard.at(-1)).toBe("k dead killed");
+    expect(heard.filter((line) => line.includes("dead"))).toHaveLength(2);
+  });
+
+  it("10,000 started in one tick are one session, few writes, and one ping a period", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    const operations: string[] = [];
+    link.intercept((operation) => {
+      operations.push(operation);
+      return "pass";
+    });
+    const pingers = Array.from({ length: 10_000 }, (_, index) => presence.pinger(`key-${index}`));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    expect(operations.filter((operation) => operation === "write")).toHaveLength(3); // the session, 2 x 5,000 beings
+    await bench.periods(2);
+    operations.length = 0;
+    await bench.periods(10);
+    expect(operations.filter((operation) => operation === "ping")).toHaveLength(10);
+    expect(operations.filter((operation) => operation === "write")).toHaveLength(0);
+    expect((await presence.list()).keys.filter(({ alive }) => alive)).toHaveLength(10_000);
+  });
+
+  it("waits for a store that is away, and is visible when it is back", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+    link.fail();
+    const pinger = a.pinger("k");
+    let started = false;
+    const starting = pinger.start().then(() => (started = true));
+    await bench.periods(4);
+    expect([started, pinger.state]).toEqual([false, "started"]);
+    link.heal();
+    await bench.periods(0.1);
+    await starting;
+    expect((await b.list({ key: "k" })).keys).toMatchObject([{ alive: true }]);
+  });
+
+  it("rejects, and holds nothing, when the presence is closed", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pinger = presence.pinger("k");
+    await presence.close();
+    await expect(pinger.start()).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
+    expect(pinger.state).toBe("stopped");
+    expect(() => presence.pinger("k")).toThrow(expect.objectContaining({ code: "PRESENCE_CLOSED" }));
+  });
+
+  it("`await using` kills", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    {
+      await using pinger = presence.pinger("k");
+      await pinger.start();
+      expect((await presence.list()).keys).toMatchObject([{ alive: true }]);
+    }
+    expect((await presence.list()).keys).toMatchObject([{ alive: false }]);
+  });
+
+  it.each([
+    ["", "INVALID_KEY"],
+    ["x".repeat(1025), "INVALID_KEY"],
+    ["é".repeat(513), "INVALID_KEY"],
+    ["a\ud800b", "INVALID_KEY"],
+    [42, "INVALID_KEY"],
+    [null, "INVALID_KEY"],
+  ])("refuses the key %j with %s", async (key, code) => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    expect(() => presence.pinger(key as string)).toThrow(expect.objectContaining({ code }));
+    await expect(presence.kill(key as string)).rejects.toMatchObject({ code });
+    await expect(presence.watcher().alive(key as string)).rejects.toMatchObject({ code });
+  });
+
+  const circular: { self?: unknown } = {};
+  circular.self = circular;
+  it.each([
+    ["a function", () => {}],
+    ["a Date", new Date(0)],
+    ["a Map", new Map()],
+    ["NaN", { a: Number.NaN }],
+    ["a bigint", { a: 1n }],
+    ["a symbol", { a: Symbol("a") }],
+    ["a circle", circular],
+    ["an undefined in an array", [undefined]],
+    ["more than 16 KiB", "x".repeat(16 * 1024)],
+  ])("refuses %s as meta", async (_, meta) => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    expect(() => presence.pinger("k", { meta })).toThrow(expect.objectContaining({ code: "INVALID_META" }));
+    const pinger = presence.pinger("k");
+    await expect(pinger.update(meta)).rejects.toMatchObject({ code: "INVALID_META" });
+  });
+
+  it("keeps any plain meta as it is", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const meta = JSON.parse(
+      '{"$set":{"a.b":1},"__proto__":{"x":1},"\\u0000":"\\ud800","n":null,"l":[1,"a",false]}',
+    ) as unknown;
+    await presence.pinger("k", { meta }).start();
+    const [state] = (await presence.list()).keys;
+    expect(JSON.stringify(state?.holders[0]?.meta)).toBe(JSON.stringify(meta));
+  });
+
+  it("refuses a planned absence out of bounds", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pinger = presence.pinger("k");
+    await pinger.start();
+    for (const holdMs of [-1, Number.NaN, Number.POSITIVE_INFINITY, 31 * 24 * 3_600_000]) {
+      await expect(pinger.stop({ holdMs })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    }
+    expect(pinger.state).toBe("started");
+    expect(PERIOD_MS).toBe(presence.periodMs);
+  });
+});

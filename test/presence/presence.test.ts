@@ -1,0 +1,404 @@
+import { describe, expect, it } from "vitest";
+import { type Health, type Lapse, Presence } from "../../src/index.ts";
+import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { Bench, hear, PERIOD_MS } from "./support.ts";
+
+describe("a presence", () => {
+  it("has no session before something is held or watched, and then has one", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open({ name: "agents" });
+    expect([presence.session, presence.vouchedUntil]).toEqual([undefined, null]);
+    expect([presence.name, presence.periodMs, presence.health]).toEqual([
+      "agents",
+      PERIOD_MS,
+      { state: "healthy" },
+    ]);
+    await presence.list();
+    expect(presence.session).toBe(undefined);
+    await presence.pinger("k").start();
+    expect(presence.session).toBe(1);
+  });
+
+  it("`vouchedUntil` is the earliest time at which a watcher could tell its keys dead", async () => {
+    for (let part = 0; part < 1; part += 0.1) {
+      const bench = new Bench();
+      const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+      await a.pinger("k").start();
+      const heard = await hear(b.watcher(), "k");
+      await bench.periods(4 + part);
+      link.pause();
+      const until = a.vouchedUntil?.getTime() ?? 0;
+      expect(until).toBeGreaterThan(bench.clock.now());
+      await bench.clock.advance(until - 1 - bench.clock.now());
+      expect(heard).toHaveLength(1);
+      await bench.clock.advance(2);
+      expect(heard).toHaveLength(2);
+      expect(a.vouchedUntil?.getTime()).toBe(until);
+    }
+  });
+
+  it("emits `lapse` once when it could not ping for so long, and brings its keys back when it can", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+    const lapses: Lapse[] = [];
+    a.on("lapse", (lapse) => lapses.push(lapse));
+    await a.pinger("k").start();
+    const heard = await hear(b.watcher(), "k");
+    await bench.periods(4);
+    link.fail();
+    await bench.periods(1.4); // last vouched for in slot 3, so until 5.5
+    expect(lapses).toHaveLength(0);
+    await bench.periods(10);
+    expect(lapses).toHaveLength(1);
+    const { from, to } = lapses[0] as Lapse;
+    expect((to.getTime() - from.getTime()) / PERIOD_MS).toBeGreaterThan(2);
+    expect((to.getTime() - from.getTime()) / PERIOD_MS).toBeLessThan(2.5);
+    expect(heard).toEqual(["k alive initial", "k dead expired"]);
+    link.heal();
+    await bench.periods(0.2);
+    expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
+    link.fail();
+    await bench.periods(4);
+    expect(lapses).toHaveLength(2);
+  });
+
+  it("comes back from a lapse longer than the retention, when all of it has been pruned", async () => {
+    const bench = new Bench();
+    const options = { retentionSlots: 10 };
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(options), await bench.open(options)];
+    await a.pinger("k", { meta: "m" }).start();
+    const heard = await hear(b.watcher(), "k");
+    await bench.periods(4);
+    link.pause();
+    await bench.periods(40);
+    await b.prune();
+    expect((await b.list()).keys).toEqual([]);
+    link.resume();
+    await bench.periods(2);
+    expect(heard.slice(0, 3)).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
+    expect(heard.slice(3).filter((line) => line.includes("dead"))).toEqual([]);
+    await bench.periods(40);
+    await b.prune();
+    expect((await b.list()).keys).toMatchObject([
+      { alive: true, holders: [{ session: a.session, meta: "m" }] },
+    ]);
+    expect(bench.store.counts("presence")).toMatchObject({ sessions: 2, beings: 1 });
+  });
+
+  it("is `stale`, with the reason and since when, while the store is away, and `healthy` again afterwards", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    const told: Health[] = [];
+    presence.on("health", (health) => told.push(health));
+    const watcher = presence.watcher();
+    watcher.on("health", (health) => told.push(health));
+    await hear(watcher, "k");
+    await bench.periods(3);
+    expect(told).toEqual([]);
+    const failed = bench.clock.now();
+    link.fail();
+    await bench.periods(2);
+    expect(presence.health).toMatchObject({
+      state: "stale",
+      reason: expect.stringContaining("The store was told to fail"),
+    });
+    expect(presence.health.since?.getTime()).toBe(failed);
+    link.heal();
+    await bench.periods(3);
+    expect(presence.health).toEqual({ state: "healthy" });
+    expect(told.map(({ state }) => state)).toEqual(["stale", "stale", "healthy", "healthy"]);
+  });
+
+  it("tells nobody dead by absence while the store is away, for all, and after it", async () => {
+    const bench = new Bench();
+    const clients = await Promise.all(Array.from({ length: 5 }, () => bench.open()));
+    await Promise.all(clients.map(({ presence }, index) => presence.pinger(`key-${index}`).start()));
+    const heard = await hear(clients[0]!.presence.watcher(), { all: true });
+    await bench.periods(4);
+    for (const { link } of clients) link.pause();
+    await bench.periods(200);
+    for (const { link } of clients) {
+      link.resume();
+      await bench.periods(0.2);
+    }
+    await bench.periods(10);
+    expect(heard).toHaveLength(5);
+  });
+
+  it("`close` ends every key at once, with one write; with `linger` they time out", async () => {
+    for (const linger of [false, true]) {
+      const bench = new Bench();
+      const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+      const pingers = ["a", "b", "c"].map((key) => a.pinger(key));
+      await Promise.all(pingers.map((pinger) => pinger.start()));
+      const heard = await hear(b.watcher(), { all: true });
+      await bench.periods(3);
+      let writes = 0;
+      link.intercept((operation) => {
+        if (operation === "write") writes++;
+        return "pass";
+      });
+      let closes = 0;
+      a.on("close", () => closes++);
+      const closing = a.close({ linger });
+      expect(a.close()).toBe(closing);
+      await closing;
+      await bench.clock.advance(1);
+      expect([writes, closes]).toEqual([1, 1]);
+      expect(pingers.map(({ state }) => state)).toEqual(Array(3).fill(linger ? "stopped" : "killed"));
+      expect(heard).toHaveLength(linger ? 3 : 6);
+      await bench.periods(3);
+      expect(heard.slice(3).toSorted()).toEqual(
+        ["a", "b", "c"].map((key) => `${key} dead ${linger ? "stopped" : "killed"}`),
+      );
+      expect(a.vouchedUntil).toBe(null);
+      await expect(a.list()).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
+    }
+  });
+
+  it("`close` waits at most one period for a store that is away, and does not reject", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    await presence.pinger("k").start();
+    link.pause();
+    let closed = false;
+    const closing = presence.close().then(() => (closed = true));
+    await bench.periods(0.9);
+    expect(closed).toBe(false);
+    await bench.periods(0.2);
+    await closing;
+  });
+
+  it("`await using` closes", async () => {
+    const bench = new Bench();
+    const { presence: b } = await bench.open();
+    {
+      await using presence = await Presence.open(bench.store);
+      await presence.pinger("k").start();
+    }
+    expect((await b.list()).keys).toMatchObject([{ key: "k", alive: false }]);
+  });
+
+  it("an aborted signal closes it, and stops it from opening", async () => {
+    const bench = new Bench();
+    const abort = new AbortController();
+    const { presence } = await bench.open({ signal: abort.signal });
+    let closed = false;
+    presence.on("close", () => (closed = true));
+    abort.abort();
+    await bench.periods(0.1);
+    expect(closed).toBe(true);
+    await expect(bench.open({ signal: abort.signal })).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
+  });
+
+  it("a namespace of another period refuses it, and keeps its own", async () => {
+    const bench = new Bench();
+    await bench.open({ periodMs: 1000 });
+    await expect(bench.open({ periodMs: 2000 })).rejects.toMatchObject({
+      code: "CONFIG_MISMATCH",
+      message: 'The namespace "presence" has a period of 1000 ms, but was opened with periodMs 2000.',
+    });
+    await expect(bench.open({ periodMs: 1000 })).resolves.toBeDefined();
+  });
+
+  it.each([
+    [{ name: "" }],
+    [{ name: "a b" }],
+    [{ name: "x".repeat(65) }],
+    [{ name: "$cmd" }],
+    [{ name: 7 }],
+    [{ periodMs: 99 }],
+    [{ periodMs: 3_600_001 }],
+    [{ periodMs: Number.NaN }],
+    [{ periodMs: "5000" }],
+    [{ periodMs: 1000.5 }],
+    [{ retentionSlots: 1 }],
+    [{ pollMs: 0 }],
+    [{ feed: "never" }],
+    [{ clock: {} }],
+    [{ signal: {} }],
+  ])("refuses the options %j", async (options) => {
+    const error = await Presence.open(new MemoryStore({ clock: new ManualClock() }), options as never).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toMatchObject({ name: "HeartbitError", code: "INVALID_OPTION", retryable: false });
+    expect((error as Error).message).toContain(Object.keys(options)[0]);
+  });
+
+  it.each([
+    "",
+    "redis://user:secret@host",
+    "mongodb",
+    "lmdb:",
+    "memory:",
+    "user:secret@host",
+    null,
+    7,
+    {},
+    [],
+  ])("refuses the target %j, and prints no password", async (target) => {
+    const error = await Presence.open(target as never).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "INVALID_OPTION" });
+    expect((error as Error).message).not.toContain("secret");
+  });
+
+  it("a store that does not answer refuses it in a few seconds", async () => {
+    const bench = new Bench();
+    const { link } = await bench.open();
+    link.pause();
+    const error = Presence.open(link).catch((e: unknown) => e);
+    await bench.clock.advance(10_000);
+    expect(await error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+  });
+
+  it("a listener that throws is logged and hurts nobody else; no event needs a listener", async () => {
+    const bench = new Bench();
+    const lines: string[] = [];
+    const { presence, link } = await bench.open({ logger: { error: (line) => lines.push(line) } });
+    let healths = 0;
+    presence.on("health", () => {
+      throw new Error("from the listener");
+    });
+    presence.once("health", () => healths++);
+    const off = (): number => healths++;
+    presence.on("health", off);
+    presence.off("health", off);
+    await presence.pinger("k").start();
+    link.fail();
+    await bench.periods(4);
+    link.heal();
+    await bench.periods(4);
+    expect(healths).toBe(1);
+    expect(lines).toEqual(Array(2).fill("heartbit presence: a listener of health threw"));
+  });
+
+  it("a step of the store's clock, forth or back, tells nobody dead and brings nobody back", async () => {
+    for (const [stepPeriods] of [[12], [-12], [1.5], [-1.5], [0.4], [-0.4]] as const) {
+      const bench = new Bench();
+      const clients = await Promise.all(Array.from({ length: 4 }, () => bench.open()));
+      await Promise.all(clients.map(({ presence }, index) => presence.pinger(`key-${index}`).start()));
+      const gone = await bench.open();
+      await gone.presence.pinger("gone").start();
+      const heard = await hear(clients[0]!.presence.watcher(), { all: true });
+      await bench.periods(5);
+      gone.link.pause();
+      await bench.periods(4);
+      const before = ["gone dead expired"];
+      expect(heard.slice(5)).toEqual(before);
+      bench.clock.step(stepPeriods * PERIOD_MS);
+      await bench.periods(8);
+      expect(heard.slice(5), `step by ${stepPeriods}`).toEqual(before);
+      clients[3]!.link.pause();
+      await bench.periods(5);
+      expect(heard.slice(5), `step by ${stepPeriods}`).toEqual([...before, "key-3 dead expired"]);
+      const { keys } = await clients[1]!.presence.list();
+      expect(keys.filter(({ alive }) => alive)).toHaveLength(3);
+    }
+  });
+
+  it("a new one after a step back continues after the latest stored slot", async () => {
+    const bench = new Bench();
+    const { presence: a, link } = await bench.open();
+    await a.pinger("old").start();
+    await bench.periods(5);
+    link.pause();
+    bench.clock.step(-20 * PERIOD_MS);
+    const { presence: b } = await bench.open();
+    await b.pinger("new").start();
+    const heard = await hear(b.watcher(), { all: true });
+    await bench.periods(6);
+    expect(heard.toSorted()).toEqual(["new alive initial", "old alive initial", "old dead expired"]);
+  });
+});
+
+describe("`list`", () => {
+  it("tells the living and the recently dead, with since and holders, in order", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+    await b.pinger("zebra").start();
+    const killed = b.pinger("killed");
+    await killed.start();
+    await a.pinger("crashed").start();
+    await bench.periods(3.5);
+    link.pause();
+    const killedAt = bench.clock.now();
+    await killed.kill();
+    await bench.periods(5);
+    const { keys, asOf, confirmed } = await b.list();
+    expect(confirmed).toBe(true);
+    expect(asOf.getTime()).toBe(bench.clock.now());
+    expect(keys.map(({ key, alive, holders }) => [key, alive, holders.length])).toEqual([
+      ["crashed", false, 0],
+      ["killed", false, 0],
+      ["zebra", true, 1],
+    ]);
+    expect(keys[1]?.since.getTime()).toBe(killedAt);
+    expect((keys[0]!.since.getTime() - killedAt) / PERIOD_MS).toBeCloseTo(2); // in slot 3, at 5.5
+    expect((await b.list({ prefix: "z" })).keys.map(({ key }) => key)).toEqual(["zebra"]);
+    expect((await b.list({ key: "never" })).keys).toEqual([]);
+    await expect(b.list({ key: "" })).rejects.toMatchObject({ code: "INVALID_KEY" });
+  });
+
+  it("is not confirmed when nobody has pinged lately", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+    expect(await b.list()).toMatchObject({ confirmed: true, keys: [] });
+    await a.pinger("k").start();
+    expect(await b.list()).toMatchObject({ confirmed: true, keys: [{ alive: true }] });
+    await bench.periods(1);
+    expect(await b.list()).toMatchObject({ confirmed: true });
+    await bench.periods(10);
+    expect(await b.list()).toMatchObject({ confirmed: true });
+    link.pause();
+    await bench.periods(10);
+    expect(await b.list()).toMatchObject({ confirmed: false, keys: [{ alive: true }] });
+  });
+
+  it("rejects with STORE_UNAVAILABLE when the store stays away, and waits out a short absence", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    link.fail();
+    const failing = presence.list().catch((error: unknown) => error);
+    await bench.periods(3);
+    expect(await failing).toMatchObject({ code: "STORE_UNAVAILABLE" });
+    const waiting = presence.list();
+    await bench.periods(0.3);
+    link.heal();
+    await bench.periods(0.3);
+    expect(await waiting).toMatchObject({ keys: [] });
+  });
+});
+
+describe("storage", () => {
+  it(
+    "stays flat in a week of 1,000 restarts an hour, and who lives is alive",
+    { timeout: 120_000 },
+    async () => {
+      const bench = new Bench();
+      const { presence } = await bench.open();
+      const steady = presence.pinger("steady");
+      await steady.start();
+      const heard = await hear(presence.watcher(), "steady");
+      const counts: number[] = [];
+      let worker = await bench.open();
+      for (let hour = 0; hour < 7 * 24; hour++) {
+        for (let restart = 0; restart < 1000; restart++) {
+          await worker.presence.pinger(`worker-${restart % 10}`).start();
+          if (restart % 2 === 0) await worker.presence.close();
+          else {
+            worker.link.pause(); // a crash: nothing of it reaches the store any more
+            void worker.presence.close();
+          }
+          worker = await bench.open();
+          await bench.clock.advance(3600);
+        }
+        const { sessions, beings, pings } = bench.store.counts("presence");
+        counts.push(sessions + beings + pings);
+      }
+      expect(heard).toEqual(["steady alive initial"]);
+      const [first, last] = [counts.slice(2, 26), counts.slice(-24)];
+      expect(Math.max(...last)).toBeLessThanOrEqual(1.3 * Math.max(...first));
+      expect(Math.max(...counts)).toBeLessThan(3000);
+    },
+  );
+});

@@ -1,0 +1,42 @@
+/** One memory store on a manual clock, with presences behind links of their own. */
+import { type Change, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
+import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
+
+export const PERIOD_MS = 5000;
+
+export interface Client {
+  readonly presence: Presence;
+  readonly link: FaultyStore;
+}
+
+export class Bench {
+  readonly clock = new ManualClock();
+  readonly store = new MemoryStore({ clock: this.clock });
+  readonly #start = this.clock.now();
+
+  async open(options: PresenceOptions = {}): Promise<Client> {
+    const link = new FaultyStore(this.store);
+    return { link, presence: await Presence.open(link, { periodMs: PERIOD_MS, ...options }) };
+  }
+
+  /** Periods since the beginning, which is at the start of a slot. */
+  get now(): number {
+    return (this.clock.now() - this.#start) / PERIOD_MS;
+  }
+
+  async periods(count: number): Promise<void> {
+    await this.clock.advance(count * PERIOD_MS);
+  }
+}
+
+/** What a watcher tells of a target, as words. Resolves when it has told the present state. */
+export async function hear(watcher: Watcher, target: Parameters<Watcher["watch"]>[0]): Promise<string[]> {
+  const heard: string[] = [];
+  watcher.watch(target, (change) => heard.push(words(change)));
+  await watcher.sync();
+  return heard;
+}
+
+export function words({ key, alive, cause }: Change): string {
+  return `${key} ${alive ? "alive" : "dead"} ${cause}`;
+}

@@ -1,0 +1,265 @@
+import { describe, expect, it } from "vitest";
+import type { Change } from "../../src/index.ts";
+import { Bench, hear, words } from "./support.ts";
+
+describe("a watcher", () => {
+  it("tells a crash 1.1 to 2.5 periods after it, and once", async () => {
+    for (let part = 0; part < 1; part += 0.05) {
+      const bench = new Bench();
+      const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+      await a.pinger("k").start();
+      const heard = await hear(b.watcher(), "k");
+      await bench.periods(5 + part);
+      link.pause(); // for ever
+      const crashed = bench.now;
+      while (heard.length === 1) await bench.periods(0.01);
+      expect(bench.now - crashed).toBeGreaterThanOrEqual(1.1);
+      expect(bench.now - crashed).toBeLessThanOrEqual(2.51);
+      await bench.periods(10);
+      expect(heard).toEqual(["k alive initial", "k dead expired"]);
+    }
+  });
+
+  it("tells a join and a kill at once by the feed, and by polling within `pollMs`", async () => {
+    for (const [feed, delayMs] of [
+      ["auto", 1],
+      ["poll", 500],
+    ] as const) {
+      const bench = new Bench();
+      const [{ presence: a }, { presence: b }] = [
+        await bench.open(),
+        await bench.open({ feed, pollMs: 500 }),
+      ];
+      const heard = await hear(b.watcher(), "k");
+      const pinger = a.pinger("k");
+      await pinger.start();
+      await bench.clock.advance(delayMs);
+      expect(heard).toEqual(["k dead initial", "k alive joined"]);
+      await bench.periods(1.3);
+      await pinger.kill();
+      await bench.clock.advance(delayMs);
+      expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
+    }
+  });
+
+  it("reads no beings of keys that it does not watch", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    await Promise.all(Array.from({ length: 100 }, (_, index) => a.pinger(`key-${index}`).start()));
+    const watcher = b.watcher();
+    const heard = await hear(watcher, "key-7");
+    expect(await watcher.alive("key-8")).toBe(true);
+    await bench.periods(3);
+    expect(heard).toEqual(["key-7 alive initial"]);
+  });
+
+  it("of a prefix tells each live key at first, then each change of it alone", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    await Promise.all(["web/1", "web/2", "db/1"].map((key) => a.pinger(key).start()));
+    const gone = a.pinger("web/0");
+    await gone.start();
+    await gone.kill();
+    const heard = await hear(b.watcher(), { prefix: "web/" });
+    expect(heard.toSorted()).toEqual(["web/1 alive initial", "web/2 alive initial"]);
+    await a.pinger("web/3").start();
+    await a.pinger("db/2").start();
+    await bench.periods(0.01);
+    expect(heard.slice(2)).toEqual(["web/3 alive joined"]);
+  });
+
+  it("told to watch more, loads more: each listener gets its own present state once", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    await Promise.all(["a", "b", "c"].map((key) => a.pinger(key).start()));
+    const watcher = b.watcher();
+    const one = await hear(watcher, "a");
+    const some = await hear(watcher, { prefix: "" });
+    const all = await hear(watcher, { all: true });
+    const again = await hear(watcher, "a");
+    expect(one).toEqual(["a alive initial"]);
+    expect(again).toEqual(["a alive initial"]);
+    expect(some.toSorted()).toEqual(["a alive initial", "b alive initial", "c alive initial"]);
+    expect(all.toSorted()).toEqual(["a alive initial", "b alive initial", "c alive initial"]);
+  });
+
+  it("collapses what is not consumed to the latest state, per key", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const pinger = a.pinger("k");
+    await pinger.start();
+    const watcher = b.watcher();
+    const changes = watcher.changes("k");
+    await watcher.sync();
+    const first = await changes.next();
+    expect(first.value).toMatchObject({ key: "k", alive: true, cause: "initial" });
+    for (let i = 0; i < 100; i++) {
+      await pinger.kill();
+      await pinger.start();
+    }
+    await pinger.kill();
+    await watcher.sync();
+    expect((await changes.next()).value).toMatchObject({ alive: false, cause: "killed" });
+    let more = false;
+    void changes.next().then(() => (more = true));
+    await bench.periods(3);
+    expect(more).toBe(false);
+    await watcher.stop();
+  });
+
+  it("a death and a return that were not consumed in between are no change, or an update of the holders", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const pinger = a.pinger("k");
+    await pinger.start();
+    const watcher = b.watcher();
+    const changes = watcher.changes("k");
+    await changes.next();
+    await pinger.kill();
+    await bench.periods(0.01);
+    await pinger.start();
+    await bench.periods(0.01);
+    expect((await changes.next()).value).toMatchObject({ alive: true, cause: "updated" });
+  });
+
+  it("`changes` ends at break, at return, at abort and when the watcher stops", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    for await (const change of watcher.changes("k")) {
+      expect(words(change)).toBe("k dead initial");
+      break;
+    }
+    const abort = new AbortController();
+    const aborted = watcher.changes("k", { signal: abort.signal });
+    await aborted.next();
+    const pending = aborted.next();
+    abort.abort();
+    expect(await pending).toEqual({ done: true, value: undefined });
+    expect(await aborted.next()).toEqual({ done: true, value: undefined });
+    expect(await watcher.changes("k", { signal: abort.signal }).next()).toEqual({
+      done: true,
+      value: undefined,
+    });
+    const stopped = watcher.changes({ all: true });
+    const last = stopped.next();
+    await watcher.stop();
+    expect(await last).toEqual({ done: true, value: undefined });
+    expect(() => watcher.changes("k")).toThrow(expect.objectContaining({ code: "WATCHER_STOPPED" }));
+  });
+
+  it("`sync` fills the buffers of `changes`, and hands everything to listeners that are slow or throw", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [
+      await bench.open(),
+      await bench.open({ feed: "poll", pollMs: 5000 }),
+    ];
+    const watcher = b.watcher();
+    const changes = watcher.changes({ all: true });
+    const heard: string[] = [];
+    watcher.watch({ all: true }, () => {
+      throw new Error("from the listener");
+    });
+    watcher.watch({ all: true }, async () => Promise.reject(new Error("from the listener")));
+    watcher.watch({ all: true }, (change) => heard.push(words(change)));
+    await watcher.sync();
+    await Promise.all(["a", "b"].map((key) => a.pinger(key).start()));
+    await watcher.sync();
+    expect(heard.toSorted()).toEqual(["a alive joined", "b alive joined"]);
+    expect([(await changes.next()).value?.key, (await changes.next()).value?.key]).toEqual(["a", "b"]);
+  });
+
+  it("nothing is delivered after `unwatch` or `stop`, by a listener that calls it either", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    await Promise.all(Array.from({ length: 20 }, (_, index) => a.pinger(`key-${index}`).start()));
+    const watcher = b.watcher();
+    let heard = 0;
+    const listener = (): void => {
+      heard++;
+      if (heard === 5) watcher.unwatch({ all: true }, listener);
+    };
+    watcher.watch({ all: true }, listener);
+    const other: Change[] = [];
+    watcher.watch({ all: true }, (change) => {
+      other.push(change);
+      if (other.length === 7) void watcher.stop();
+    });
+    await watcher.dead;
+    await bench.periods(3);
+    expect([heard, other.length]).toEqual([5, 7]);
+  });
+
+  it("a change that a listener alters is not altered for the others", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    await presence.pinger("k", { meta: { a: 1 } }).start();
+    const watcher = presence.watcher();
+    const metas: unknown[] = [];
+    for (let i = 0; i < 2; i++) {
+      watcher.watch("k", ({ holders }) => {
+        const meta = holders[0]?.meta as { a: number };
+        metas.push(meta.a++);
+      });
+    }
+    await watcher.sync();
+    expect(metas).toEqual([1, 1]);
+  });
+
+  it("refuses wrong targets and listeners at once", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    const listener = (): void => {};
+    for (const target of [null, undefined, 7, {}, { all: false }, { all: 1 }]) {
+      expect(() => watcher.watch(target as never, listener)).toThrow(
+        expect.objectContaining({ code: "INVALID_OPTION" }),
+      );
+    }
+    for (const target of ["", { prefix: 7 }, { prefix: "a\udc00" }]) {
+      expect(() => watcher.watch(target as never, listener)).toThrow(
+        expect.objectContaining({ code: "INVALID_KEY" }),
+      );
+    }
+    expect(() => watcher.watch("k", undefined as never)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION" }),
+    );
+    watcher.watch({ prefix: "" }, listener);
+    expect(() => watcher.watch({ all: true }, listener)).toThrow(
+      expect.objectContaining({ code: "ALREADY_WATCHED" }),
+    );
+  });
+
+  it("`sync` rejects when the store does not answer, `alive` and `watch` wait for it", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b, link }] = [await bench.open(), await bench.open()];
+    await a.pinger("k").start();
+    const watcher = b.watcher();
+    await watcher.sync();
+    link.fail();
+    const other = b.watcher();
+    await expect(other.sync()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+    let alive: boolean | undefined;
+    void other.alive("k").then((is) => (alive = is));
+    const heard: string[] = [];
+    other.watch("k", (change) => heard.push(words(change)));
+    await bench.periods(3);
+    expect([alive, heard]).toEqual([undefined, []]);
+    link.heal();
+    await bench.periods(0.2);
+    expect([alive, heard]).toEqual([true, ["k alive initial"]]);
+  });
+
+  it("calls on one that has stopped are refused; `dead` has resolved", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    await presence.close();
+    await watcher.dead;
+    expect([watcher.state, watcher.error]).toEqual(["stopped", null]);
+    expect(() => watcher.watch("k", () => {})).toThrow(expect.objectContaining({ code: "WATCHER_STOPPED" }));
+    await expect(watcher.sync()).rejects.toMatchObject({ code: "WATCHER_STOPPED" });
+    watcher.startSync();
+    expect(() => presence.watcher()).toThrow(expect.objectContaining({ code: "PRESENCE_CLOSED" }));
+  });
+});
