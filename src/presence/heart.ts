@@ -89,7 +89,8 @@ export class Heart {
     while (!this.#sleeper.ended) {
       const slot = await this.#ping();
       if (slot === undefined) await this.#wait(time.position + RETRY_OF_PERIOD);
-      else await this.#wait(Math.max(slot, time.slot) + 1 + between(clock, EARLIEST, LATEST));
+      // Of the slot that it pinged in: one whose answer came in the next has still to ping in that.
+      else await this.#wait(slot + 1 + between(clock, EARLIEST, LATEST));
     }
   }
 
