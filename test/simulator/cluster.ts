@@ -1,0 +1,70 @@
+/** The simulated store: one truth, and copies of how it was, which a deposed primary or a lagging member would show. */
+import type { Namespace } from "../../src/core/store.ts";
+import { MemoryStore } from "../../src/testing/index.ts";
+import { EPOCH } from "./machine.ts";
+import type { World } from "./world.ts";
+
+/** Something that changes what is stored. It can be done again, on a copy. */
+export type Act<T> = (namespace: Namespace) => Promise<T>;
+
+interface Done {
+  readonly at: number;
+  readonly stamp: number;
+  readonly act: Act<unknown>;
+}
+
+const NAME = "simulated";
+
+export class Cluster {
+  readonly world: World;
+  readonly primary: Namespace;
+  readonly #drift: number;
+  readonly #log: Done[] = [];
+  #steppedBy = 0;
+
+  constructor(world: World, drift: number) {
+    this.world = world;
+    this.#drift = drift;
+    this.primary = storeWith(() => this.now());
+  }
+
+  /** The store's time. */
+  now(): number {
+    return Math.floor(EPOCH + this.world.now * (1 + this.#drift) + this.#steppedBy);
+  }
+
+  step(ms: number): void {
+    this.#steppedBy += ms;
+  }
+
+  /** Does what changes the store, and notes it for the copies. */
+  change<T>(act: Act<T>): Promise<T> {
+    this.#log.push({ at: this.world.now, stamp: this.now(), act });
+    return act(this.primary);
+  }
+
+  /** A copy that shows the store as it was `lagMs` ago: at this moment, or, where it follows, at each read. */
+  copy(lagMs: number, follows: boolean): () => Namespace {
+    let stamp = 0;
+    let next = 0;
+    const namespace = storeWith(() => stamp);
+    const catchUp = (): void => {
+      for (let done = this.#log[next]; done !== undefined; done = this.#log[next]) {
+        if (done.at > this.world.now - lagMs) break;
+        stamp = done.stamp;
+        void done.act(namespace);
+        next++;
+      }
+    };
+    catchUp();
+    return () => {
+      if (follows) catchUp();
+      return namespace;
+    };
+  }
+}
+
+function storeWith(now: () => number): Namespace {
+  const clock = { now, monotonic: now, setTimer: () => () => {} };
+  return new MemoryStore({ clock }).namespace(NAME);
+}

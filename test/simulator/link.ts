@@ -1,0 +1,203 @@
+/** What lies between one process and the store: latency, and all that can go wrong on the way. */
+import { HeartbitError } from "../../src/index.ts";
+import type { Namespace, StoreNotice } from "../../src/core/store.ts";
+import type { Act, Cluster } from "./cluster.ts";
+import type { Machine } from "./machine.ts";
+import type { Random } from "./random.ts";
+
+/** Something wrong with a link, as long as it lasts. */
+export type Condition =
+  /** Operations fail, those under way too (they may have happened); feeds are lost. */
+  | { readonly kind: "fail" }
+  /** Operations and feeds are held up, and go on afterwards. */
+  | { readonly kind: "hold" }
+  /** Operations and feeds vanish on the way there or back: nobody ever answers. */
+  | { readonly kind: "lose" }
+  | { readonly kind: "slow"; readonly ms: number }
+  /** Some writes fail, or happen although they failed, or happen minutes later, or twice. */
+  | { readonly kind: "flaky"; readonly chance: number }
+  /** Beside a primary without its majority: writes fail, reads show what was, feeds are silent. */
+  | { readonly kind: "cut"; readonly copy: () => Namespace }
+  /** Some reads show what was. */
+  | { readonly kind: "stale"; readonly chance: number; readonly copy: () => Namespace }
+  /** The feed falls silent, without an error. */
+  | { readonly kind: "silent" }
+  /** The feed tells late, twice and out of order. */
+  | { readonly kind: "mess"; readonly ms: number };
+
+type Fate = "done" | "refused" | "unanswered" | "late" | "twice" | "never";
+
+export interface LinkOptions {
+  readonly cluster: Cluster;
+  readonly machine: Machine;
+  readonly random: Random;
+  readonly periodMs: number;
+  /** Whether the store tells when it is lost and found, and its time. */
+  readonly notices: boolean;
+}
+
+export class Link {
+  readonly machine: Machine;
+  readonly cluster: Cluster;
+  readonly random: Random;
+  readonly periodMs: number;
+  readonly #conditions = new Set<Condition>();
+  readonly #wakers = new Set<() => void>();
+  readonly #feeds = new Set<(reason: string) => void>();
+  readonly #listeners = new Set<(notice: StoreNotice) => void>();
+  readonly hasNotices: boolean;
+
+  constructor({ cluster, machine, random, periodMs, notices }: LinkOptions) {
+    this.cluster = cluster;
+    this.machine = machine;
+    this.random = random;
+    this.periodMs = periodMs;
+    this.hasNotices = notices;
+    if (notices) this.#tellTime();
+  }
+
+  /** Something goes wrong from now on; the result ends it. */
+  suffer(condition: Condition): () => void {
+    this.#conditions.add(condition);
+    if (condition.kind === "fail") this.loseFeeds("the connection failed");
+    const cutsOff = condition.kind === "fail" || condition.kind === "lose" || condition.kind === "cut";
+    if (cutsOff) this.#notice({ kind: "lost", reason: "the store was lost" });
+    return () => {
+      if (!this.#conditions.delete(condition)) return;
+      if (condition.kind === "cut") this.loseFeeds("the primary has changed");
+      if (condition.kind === "lose" && this.random.chance(0.7)) this.loseFeeds("the connection was reset");
+      for (const wake of this.#wakers) wake();
+      if (cutsOff) this.#notice({ kind: "found" });
+    };
+  }
+
+  /** All open feeds are lost, with all that they had to tell. */
+  loseFeeds(reason: string): void {
+    for (const lose of this.#feeds) lose(reason);
+  }
+
+  find<Kind extends Condition["kind"]>(kind: Kind): Extract<Condition, { kind: Kind }> | undefined {
+    for (const condition of this.#conditions) {
+      if (condition.kind === kind) return condition as Extract<Condition, { kind: Kind }>;
+    }
+    return undefined;
+  }
+
+  /** An operation that only reads. */
+  read<T>(act: Act<T>): Promise<T> {
+    return this.#deliver(async () => {
+      await this.#travel();
+      const stale = this.find("stale");
+      const copy =
+        this.find("cut")?.copy ?? (this.random.chance(stale?.chance ?? 0) ? stale?.copy : undefined);
+      const result = await act(copy?.() ?? this.cluster.primary);
+      await this.#travel();
+      return result;
+    });
+  }
+
+  /** An operation that changes something. */
+  write<T>(act: Act<T>): Promise<T> {
+    return this.#deliver(async () => {
+      await this.#travel();
+      if (this.find("cut") !== undefined) return this.#failBesideTheDeposed();
+      const fate = this.#fate();
+      const again = (): void => {
+        const lateMs =
+          this.periodMs * (this.random.chance(0.3) ? this.random.between(0, 30) : this.random.next());
+        this.cluster.world.after(lateMs, () => void this.cluster.change(act));
+      };
+      if (fate === "never") return forever<T>();
+      if (fate === "late" || fate === "twice") again();
+      if (fate === "refused" || fate === "late") throw unavailable(`a write was ${fate}`);
+      const result = await this.cluster.change(act);
+      await this.#travel();
+      if (fate === "unanswered") throw unavailable("a write was done, but not answered");
+      return result;
+    });
+  }
+
+  /** For feeds: `lose` is called when the link loses them. */
+  addFeed(lose: (reason: string) => void): () => void {
+    this.#feeds.add(lose);
+    return () => void this.#feeds.delete(lose);
+  }
+
+  listen(listener: (notice: StoreNotice) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  latency(): number {
+    return this.random.between(0.3, 4) + (this.find("slow")?.ms ?? 0) / 2;
+  }
+
+  /** The way there, or back. */
+  async #travel(): Promise<void> {
+    await this.sleep(this.latency());
+    while (this.find("hold") !== undefined) await new Promise<void>((resolve) => this.#wakers.add(resolve));
+    if (this.find("lose") !== undefined) await forever();
+    if (this.find("fail") !== undefined) throw unavailable("the connection failed");
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.cluster.world.after(ms, resolve));
+  }
+
+  #fate(): Fate {
+    const chance = this.find("flaky")?.chance ?? 0;
+    if (!this.random.chance(chance)) return "done";
+    return this.random.pick([
+      "refused",
+      "unanswered",
+      "late",
+      "twice",
+      "refused",
+      "unanswered",
+      "late",
+      "never",
+    ]);
+  }
+
+  /** It waits for a majority that does not come. */
+  async #failBesideTheDeposed(): Promise<never> {
+    await this.sleep(this.random.between(0, this.periodMs));
+    if (this.random.chance(0.5)) await forever();
+    throw unavailable("no majority has acknowledged the write");
+  }
+
+  #deliver<T>(run: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      run().then(
+        (result) => this.machine.deliver(() => resolve(result)),
+        (error: unknown) => this.machine.deliver(() => reject(error as Error)),
+      );
+    });
+  }
+
+  #notice(notice: StoreNotice): void {
+    if (!this.hasNotices) return;
+    this.cluster.world.after(this.random.between(0, this.periodMs / 4), () => this.#tell(notice));
+  }
+
+  #tell(notice: StoreNotice): void {
+    this.machine.deliver(() => {
+      for (const listener of this.#listeners) listener(notice);
+    });
+  }
+
+  #tellTime(): void {
+    if (this.machine.isCrashed) return;
+    const isCutOff = ["fail", "hold", "lose", "cut"].some((kind) => this.find(kind as "fail") !== undefined);
+    if (!isCutOff) this.#tell({ kind: "time", ms: this.cluster.now() });
+    this.cluster.world.after(this.periodMs * this.random.between(0.4, 0.9), () => this.#tellTime());
+  }
+}
+
+function forever<T>(): Promise<T> {
+  return new Promise<T>(() => {});
+}
+
+function unavailable(what: string): HeartbitError {
+  return new HeartbitError("STORE_UNAVAILABLE", `The simulated store: ${what}.`);
+}

@@ -1,0 +1,175 @@
+/** The port of a store, through a link. */
+import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../../src/core/store.ts";
+import type { Selection } from "../../src/core/selection.ts";
+import type { Act } from "./cluster.ts";
+import type { Link } from "./link.ts";
+
+/** What the simulation wants to know of what truly reaches the store. */
+export interface Effects {
+  /** A ping, sent at a true time, is done. */
+  pinged(seq: number, slot: number, sentAt: number): void;
+  killed(key: string): void;
+}
+
+/** Where a broken store is wanted, to see that the simulator catches it. */
+export interface Breakage {
+  ping?(namespace: Namespace, slot: number, seqs: readonly number[]): Promise<void>;
+  nextSeq?(namespace: Namespace): Promise<number>;
+}
+
+export function linkedStore(link: Link, effects: Effects, breakage: Breakage = {}): Store {
+  return {
+    kind: "simulated",
+    namespace: () => new LinkedNamespace(link, effects, breakage),
+    close: () => Promise.resolve(),
+  };
+}
+
+class LinkedNamespace implements Namespace {
+  readonly #link: Link;
+  readonly #effects: Effects;
+  readonly #breakage: Breakage;
+  readonly #feeds = new Set<LinkedFeed>();
+  readonly notices?: NonNullable<Namespace["notices"]>;
+
+  constructor(link: Link, effects: Effects, breakage: Breakage) {
+    this.#link = link;
+    this.#effects = effects;
+    this.#breakage = breakage;
+    if (link.hasNotices) this.notices = (listener) => link.listen(listener);
+  }
+
+  readonly config: Namespace["config"] = () => this.#link.read((store) => store.config());
+  readonly time: Namespace["time"] = () => this.#link.read(() => Promise.resolve(this.#link.cluster.now()));
+  readonly pings: Namespace["pings"] = (from) => this.#link.read((store) => store.pings(from));
+  readonly configure: Namespace["configure"] = (wanted) =>
+    this.#link.write((store) => store.configure(wanted));
+  readonly raiseOffset: Namespace["raiseOffset"] = (from, to) =>
+    this.#link.write((store) => store.raiseOffset(from, to));
+  readonly nextSeq: Namespace["nextSeq"] = () =>
+    this.#link.write((store) => this.#breakage.nextSeq?.(store) ?? store.nextSeq());
+  readonly write: Namespace["write"] = (writes) => this.#link.write((store) => store.write(writes));
+  readonly prune: Namespace["prune"] = (query) => this.#link.write((store) => store.prune(query));
+  readonly drop: Namespace["drop"] = () => this.#link.write((store) => store.drop());
+
+  readonly ping: Namespace["ping"] = (slot, seqs) => {
+    const sentAt = this.#link.cluster.world.now;
+    return this.#link.write((store) => {
+      if (this.#isReal(store)) for (const seq of seqs) this.#effects.pinged(seq, slot, sentAt);
+      return this.#breakage.ping?.(store, slot, seqs) ?? store.ping(slot, seqs);
+    });
+  };
+
+  readonly kill: Namespace["kill"] = (key) =>
+    this.#link.write((store) => {
+      if (this.#isReal(store)) this.#effects.killed(key);
+      return store.kill(key);
+    });
+
+  /** The same act is done again on copies: that is no effect. */
+  #isReal(store: Namespace): boolean {
+    return store === this.#link.cluster.primary;
+  }
+
+  async *read(query: ReadQuery): AsyncIterable<Page> {
+    const first = await this.#link.read(async (store) => {
+      const pages: Page[] = [];
+      for await (const page of store.read(query)) pages.push(page);
+      return pages;
+    });
+    for (const page of first) {
+      if (page.beings.length < 2 || this.#link.random.chance(0.8)) yield page;
+      else {
+        const half = page.beings.length >> 1;
+        yield { sessions: page.sessions, beings: page.beings.slice(0, half) };
+        yield await this.#link.read(() =>
+          Promise.resolve({ ...page, sessions: [], beings: page.beings.slice(half) }),
+        );
+      }
+    }
+  }
+
+  feed(select: Selection, sink: FeedSink): Feed {
+    const feed = new LinkedFeed(this.#link, select, sink, () => this.#feeds.delete(feed));
+    this.#feeds.add(feed);
+    return feed;
+  }
+
+  async close(): Promise<void> {
+    for (const feed of this.#feeds) await feed.close();
+  }
+}
+
+class LinkedFeed implements Feed {
+  readonly ready: Promise<void>;
+  readonly #link: Link;
+  readonly #sink: FeedSink;
+  readonly #onEnd: () => void;
+  readonly #forget: () => void;
+  #inner: Feed | undefined;
+  #ended = false;
+  /** When the latest page arrives: pages come in order. */
+  #arrival = 0;
+  #held: Page[] = [];
+
+  constructor(link: Link, select: Selection, sink: FeedSink, onEnd: () => void) {
+    this.#link = link;
+    this.#sink = sink;
+    this.#onEnd = onEnd;
+    this.#forget = link.addFeed((reason) => this.#lose(reason));
+    const open: Act<void> = async (store) => {
+      if (this.#ended) return;
+      const lost = (error: unknown): void => this.#lose(String(error));
+      // A feed beside a deposed primary is silent, so it matters little whose it is.
+      this.#inner = store.feed?.(select, { page: (page) => this.#hear(page), lost });
+    };
+    this.ready = link.read(open);
+  }
+
+  async close(): Promise<void> {
+    this.#ended = true;
+    this.#forget();
+    this.#onEnd();
+    await this.#inner?.close();
+  }
+
+  #lose(reason: string): void {
+    if (this.#ended) return;
+    void this.close();
+    this.#link.machine.deliver(() => this.#sink.lost(new Error(reason)));
+  }
+
+  #hear(page: Page): void {
+    const { random } = this.#link;
+    if (["silent", "lose", "cut"].some((kind) => this.#link.find(kind as "silent") !== undefined)) return;
+    if (this.#held.length > 0 || this.#link.find("hold") !== undefined) {
+      if (this.#held.push(page) === 1) this.#awaitRelease();
+      return;
+    }
+    const mess = this.#link.find("mess");
+    if (mess === undefined) {
+      this.#tellAfter(this.#link.latency(), page, true);
+      return;
+    }
+    this.#tellAfter(random.between(0, mess.ms), page, false);
+    if (random.chance(0.5)) this.#tellAfter(random.between(0, mess.ms), page, false);
+  }
+
+  #awaitRelease(): void {
+    this.#link.cluster.world.after(this.#link.periodMs / 50, () => {
+      if (this.#link.find("hold") !== undefined) this.#awaitRelease();
+      else for (const page of this.#held.splice(0)) this.#tellAfter(this.#link.latency(), page, true);
+    });
+  }
+
+  #tellAfter(ms: number, page: Page, inOrder: boolean): void {
+    const { world } = this.#link.cluster;
+    const at = inOrder ? Math.max(this.#arrival, world.now + ms) : world.now + ms;
+    this.#arrival = Math.max(this.#arrival, at);
+    world.at(at, () => {
+      this.#link.machine.deliver(() => {
+        if (!this.#ended) this.#sink.page(page);
+      });
+    });
+  }
+}

@@ -1,0 +1,99 @@
+/** What truly happened, as no process in the simulated world can know it. All times are true times in ms. */
+
+/** One start of one pinger, or its restart. */
+export interface Holding {
+  readonly key: string;
+  readonly life: Life;
+  readonly calledAt: number;
+  /** When `start` resolved: others can see it. */
+  visibleAt: number;
+  session: number;
+  /** When the program ended it, or its process; Infinity while it goes on. */
+  endedAt: number;
+  how: "stopped" | "held" | "killed" | "crashed" | undefined;
+  /** Until when a planned absence goes on. */
+  heldUntil: number;
+  /** When its end was acknowledged, or the process crashed: from then on it must be told in its bound. */
+  over: number;
+  /** The latest meta that was acknowledged, and since when. */
+  meta: number;
+  metaAt: number;
+  metaWanted: number;
+  /** When its pinger emitted `killed`. */
+  killedEvents: number[];
+}
+
+/** One life of one process: from its start to its crash or its close. */
+export interface Life {
+  readonly actor: number;
+  readonly number: number;
+  endedAt: number;
+  /** The pings that reached the store, with the times at which they were sent and done. The latest few. */
+  readonly proofs: { readonly sentAt: number; readonly doneAt: number }[];
+  readonly lapses: number[];
+  /** When it could not write: from, to. */
+  readonly downs: [from: number, to: number][];
+  /** When it was in trouble of any kind, and how long it takes to notice that it is over. */
+  troubles: number;
+  calmFrom: number;
+}
+
+export function newLife(actor: number, number: number, now: number): Life {
+  const calmFrom = now;
+  return { actor, number, endedAt: Infinity, proofs: [], lapses: [], downs: [], troubles: 0, calmFrom };
+}
+
+/** Begins a trouble of a life; the result ends it. `noticedMs`: how long it takes to notice that it is over. */
+export function beginTrouble(
+  life: Life,
+  now: number,
+  isDown: boolean,
+): (now: number, noticedMs: number) => void {
+  life.troubles++;
+  const down: [number, number] = [now, Infinity];
+  if (isDown) life.downs.push(down);
+  return (end, noticedMs) => {
+    life.troubles--;
+    down[1] = end;
+    life.calmFrom = Math.max(life.calmFrom, end + noticedMs);
+  };
+}
+
+/** How long the life has had no trouble: negative while it has. */
+export function calmFor(life: Life, now: number): number {
+  return life.troubles > 0 || life.endedAt <= now ? -1 : now - life.calmFrom;
+}
+
+/** When its latest ping was sent, of those that a reader could know of. */
+export function latestProof(life: Life, doneBefore: number): number {
+  let sent = -Infinity;
+  for (const { sentAt, doneAt } of life.proofs) if (doneAt <= doneBefore) sent = Math.max(sent, sentAt);
+  return sent;
+}
+
+/** For how long, from `from` to `to`, this life could not write although another could. */
+export function downAlone(life: Life, lives: readonly Life[], from: number, to: number): number {
+  const marks = new Set([from, to]);
+  for (const { downs, endedAt, proofs } of lives) {
+    for (const [begin, end] of downs) marks.add(begin).add(end);
+    marks.add(endedAt).add(proofs[0]?.sentAt ?? Infinity);
+  }
+  const times = [...marks].filter((time) => time >= from && time <= to).toSorted((a, b) => a - b);
+  let sum = 0;
+  for (let i = 1; i < times.length; i++) {
+    const [begin = 0, end = 0] = [times[i - 1], times[i]];
+    const middle = (begin + end) / 2;
+    if (isDown(life, middle) && lives.some((other) => other !== life && couldWrite(other, middle)))
+      sum += end - begin;
+  }
+  return sum;
+}
+
+function isDown({ downs }: Life, time: number): boolean {
+  return downs.some(([from, to]) => from <= time && time < to);
+}
+
+function couldWrite(life: Life, time: number): boolean {
+  const first = life.proofs[0]?.sentAt ?? Infinity;
+  return first <= time && time < life.endedAt && !isDown(life, time);
+}
