@@ -1,9 +1,10 @@
 /** The LMDB file of a directory, opened once in a process however many stores use it. */
-import { access, constants, mkdir, readdir, readFile, realpath, stat, unlink } from "node:fs/promises";
+import { access, constants, mkdir, readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type * as Lmdb from "lmdb";
 import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
 import { systemClock } from "../../presence/clock.ts";
+import { Gate } from "./gate.ts";
 import type { KeyRange } from "./keys.ts";
 
 export interface Entry {
@@ -26,12 +27,14 @@ const LEFTOVER_MS_MIN = 24 * 60 * 60 * 1000;
 export class Environment {
   readonly path: string;
   readonly #db: Lmdb.RootDatabase<Buffer, Buffer>;
+  readonly #gate: Gate;
   readonly #queues = new Map<string, Promise<void>>();
   #isClosed = false;
 
-  constructor(path: string, db: Lmdb.RootDatabase<Buffer, Buffer>) {
+  constructor(path: string, db: Lmdb.RootDatabase<Buffer, Buffer>, gate: Gate) {
     this.path = path;
     this.#db = db;
+    this.#gate = gate;
   }
 
   /** Runs `body`, which must not wait for anything, on one fresh view of the file. */
@@ -68,13 +71,14 @@ export class Environment {
     return [...this.#db.getKeys({ start, end, limit })];
   }
 
-  /** Sets and removes, in one transaction, whatever is stored. */
-  async put(keys: readonly Buffer[], value: Buffer): Promise<void> {
-    if (keys.length > 0) await this.#db.batch(() => keys.forEach((key) => void this.#db.put(key, value)));
+  /** Sets the keys to the value, in one transaction, whatever is stored. */
+  put(keys: readonly Buffer[], value: Buffer): Promise<void> {
+    return this.#batch(keys, (key) => this.#db.put(key, value));
   }
 
-  async remove(keys: readonly Buffer[]): Promise<void> {
-    if (keys.length > 0) await this.#db.batch(() => keys.forEach((key) => void this.#db.remove(key)));
+  /** Removes the keys, in one transaction, whatever is stored. */
+  remove(keys: readonly Buffer[]): Promise<void> {
+    return this.#batch(keys, (key) => this.#db.remove(key));
   }
 
   /**
@@ -92,9 +96,10 @@ export class Environment {
       else void db.put(guard.key, next.value, next.version);
       for (const { key, value } of changes) void (value === undefined ? db.remove(key) : db.put(key, value));
     };
-    return guard.version === undefined
-      ? db.ifNoExists(guard.key, apply)
-      : db.ifVersion(guard.key, guard.version, apply);
+    const { key: head, version } = guard;
+    return this.#gate.write(() =>
+      version === undefined ? db.ifNoExists(head, apply) : db.ifVersion(head, version, apply),
+    );
   }
 
   /** Runs the tasks of one queue one after the other, so that this process does not compete with itself. */
@@ -107,6 +112,11 @@ export class Environment {
     );
     this.#queues.set(name, settled);
     return run;
+  }
+
+  async #batch(keys: readonly Buffer[], act: (key: Buffer) => Promise<boolean>): Promise<void> {
+    if (keys.length === 0) return;
+    await this.#gate.write(() => this.#db.batch(() => keys.forEach((key) => void act(key))));
   }
 
   /** Forgets the queue where its last task has settled. */
@@ -124,6 +134,7 @@ export class Environment {
     await Promise.all(this.#queues.values());
     this.#isClosed = true;
     await this.#db.close();
+    this.#gate.close();
   }
 }
 
@@ -186,9 +197,10 @@ async function openIn(home: string): Promise<Environment> {
       // Nothing is flushed to the disk: what a crash of the system leaves behind is never read, see `bootId`.
       ...(boot === undefined ? {} : { noSync: true, overlappingSync: false }),
     };
-    const db = open<Buffer, Buffer>(options);
+    const gate = new Gate(`${path}-gate`);
+    const db = await gate.open(() => open<Buffer, Buffer>(options));
     await deleteLeftovers(home, basename(path));
-    return new Environment(path, db);
+    return new Environment(path, db, gate);
   } catch (error) {
     throw openingError(path, error);
   }
@@ -220,13 +232,13 @@ async function bootId(): Promise<string | undefined> {
 /** Deletes the files of earlier runs of the system, where nobody has used them for a day. */
 async function deleteLeftovers(home: string, current: string): Promise<void> {
   for (const name of await readdir(home)) {
-    if (!/^heartbit-[0-9a-f]+\.mdb(-lock)?$/.test(name) || name.startsWith(current)) continue;
+    if (!/^heartbit-[0-9a-f]+\.mdb(-lock|-gate)?$/.test(name) || name.startsWith(current)) continue;
     const path = join(home, name);
     const isOld = await stat(path).then(
       ({ mtimeMs }) => mtimeMs < systemClock.now() - LEFTOVER_MS_MIN,
       () => false,
     );
-    if (isOld) await unlink(path).catch(() => {});
+    if (isOld) await rm(path, { recursive: true, force: true });
   }
 }
 

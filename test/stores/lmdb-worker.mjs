@@ -1,0 +1,53 @@
+/**
+ * One process among several that share an LMDB directory. Its arguments: where the built library is, the directory,
+ * and what to do. It tells its parent what has been acknowledged, and stops writing when it is told anything.
+ */
+const [built, directory, task] = process.argv.slice(2);
+const { openLmdb } = await import(`${built}/stores/lmdb.js`);
+const store = await openLmdb(directory);
+const ns = store.namespace("shared", { periodMs: 1000, retentionSlots: 120 });
+const stop = new AbortController();
+const told = new Promise((resolve) => process.once("message", resolve)).then(() => stop.abort());
+const tell = (message) => process.send(message);
+const tasks = { write, ping, once };
+
+await tasks[task]();
+await store.close();
+process.disconnect?.(); // and nothing else keeps this process alive
+
+/** Starts and ends beings as fast as it can; tells each once it has been acknowledged. */
+async function write() {
+  const seq = await ns.nextSeq();
+  tell({ seq });
+  await ns.write([{ kind: "session", session: { seq, host: "h", pid: process.pid, opened: 1, slot: 10 } }]);
+  for (let pinger = 1; !stop.signal.aborted; pinger++) {
+    const id = { session: seq, pinger, start: 1 };
+    const key = `key-${seq % 7}-${pinger}`;
+    // Metas of many sizes make the file grow, and put records on pages of their own.
+    const meta = JSON.stringify("m".repeat((pinger * 37) % 5000));
+    await ns.write([{ kind: "being", being: { ...id, key, since: 1, slot: 10, meta, revision: 0 } }]);
+    await ns.ping(10 + pinger, [seq]);
+    if (pinger % 2 === 0) await ns.write([{ kind: "end", being: id, last: 10 + pinger }]);
+    tell({ seq, pinger, key, length: meta.length, ended: pinger % 2 === 0 });
+  }
+}
+
+/** Once told, pings 60 times, now and then; tells how long each took. */
+async function ping() {
+  const seq = await ns.nextSeq();
+  tell({ seq });
+  await told;
+  const times = [];
+  for (let slot = 1; slot <= 60; slot++) {
+    await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 60));
+    const begun = performance.now();
+    await ns.ping(slot, [seq]);
+    times.push(performance.now() - begun);
+  }
+  tell({ times });
+}
+
+async function once() {
+  await ns.ping(1, [await ns.nextSeq()]);
+  tell({ done: true });
+}
