@@ -1,4 +1,5 @@
 /** The LMDB file of a directory, opened once in a process however many stores use it. */
+import { closeSync, openSync, readSync } from "node:fs";
 import { access, constants, mkdir, readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type * as Lmdb from "lmdb";
@@ -12,6 +13,8 @@ export interface Entry {
   readonly value: Buffer;
 }
 
+/** 0xBEEFC0DE, in the header of the first page. */
+const LMDB_MAGIC = Buffer.from([0xde, 0xc0, 0xef, 0xbe]);
 /** Readers at one time, over all processes: two a process, and some that died. 64 bytes each in the lock file. */
 const READERS_MAX = 2000;
 /** What an earlier run of the system left is deleted when nobody has written it for so long. */
@@ -198,7 +201,10 @@ async function openIn(home: string): Promise<Environment> {
       ...(boot === undefined ? {} : { noSync: true, overlappingSync: false }),
     };
     const gate = new Gate(`${path}-gate`);
-    const db = await gate.open(() => open<Buffer, Buffer>(options));
+    const db = await gate.open(() => {
+      checkFile(path);
+      return open<Buffer, Buffer>(options);
+    });
     await deleteLeftovers(home, basename(path));
     return new Environment(path, db, gate);
   } catch (error) {
@@ -255,6 +261,22 @@ async function makeDirectory(directory: string): Promise<string> {
   } catch (error) {
     throw openingError(path, error);
   }
+}
+
+/** LMDB itself takes the whole process down with it when it is given another kind of file. */
+function checkFile(path: string): void {
+  const header = Buffer.alloc(32);
+  let length: number;
+  try {
+    const file = openSync(path, "r");
+    length = readSync(file, header);
+    closeSync(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  if (length > 0 && !header.includes(LMDB_MAGIC))
+    throw new HeartbitError("INVALID_OPTION", `${path} is no LMDB file.`);
 }
 
 /** What the reason was, as LMDB and the system name it. */

@@ -102,17 +102,22 @@ export class Keys {
   }
 
   pingsFrom(slot: Slot): KeyRange {
-    return { start: this.#key("p", number(slot)), end: startingWith(this.#key("p")).end };
+    return { start: this.#pingsStart(slot), end: startingWith(this.#key("p")).end };
   }
 
   pingsBefore(slot: Slot): KeyRange {
-    return { start: this.#key("p"), end: this.#key("p", number(slot)) };
+    return { start: this.#key("p"), end: this.#pingsStart(slot) };
   }
 
   /** The slot and the session that the key of a ping names. */
   pingOf(key: Buffer): { slot: Slot; seq: number } {
     const at = this.#prefix.length + 1;
     return { slot: numberAt(key, at), seq: numberAt(key, at + NUMBER_BYTES) };
+  }
+
+  /** Before the pings of the slot. What is asked may lie before the first slot, or behind the last. */
+  #pingsStart(slot: Slot): Buffer {
+    return this.#key("p", number(Math.min(Math.max(0, slot), Number.MAX_SAFE_INTEGER)));
   }
 
   #key(table: string, ...parts: Buffer[]): Buffer {

@@ -83,7 +83,7 @@ export const pingTests: Suite = (test) => {
       for (const ahead of [0, 1, 2, 50]) await ns.ping(slot + ahead, [1, 1024 + ahead]);
       assert.deepEqual(new Set((await pinged(ns, slot + 2)).keys()), new Set([slot + 2, slot + 50]));
       assert.deepEqual([...(await pinged(ns, slot + 51)).keys()], []);
-      assert.equal((await pinged(ns, 0)).size, 4);
+      for (const from of [0, -5, -Infinity]) assert.equal((await pinged(ns, from)).size, 4);
     }),
   );
 

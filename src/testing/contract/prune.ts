@@ -54,6 +54,16 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
+    "a namespace younger than its retention: slots before the first are no error, and nothing goes",
+    configured(async ({ ns, slot }) => {
+      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot, { last: 0 }))]);
+      await ns.ping(slot, [1]);
+      const query = { beforeSlot: -100, beforeMs: -500_000, limit: 10 };
+      assert.deepEqual({ ...(await ns.prune(query)) }, { sessions: 0, beings: 0, slots: 0 });
+    }),
+  );
+
+  test(
     "pings of slots before the given one go, the others stay",
     configured(async ({ ns, slot }) => {
       for (let ahead = 0; ahead < 6; ahead++) await ns.ping(slot + ahead, [1, 2000]);
