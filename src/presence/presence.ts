@@ -411,6 +411,8 @@ export class Presence {
   #stepped(byMs: number): void {
     this.#shared.health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
     this.#heart?.hurry();
+    // After a step forth what is held looks old, and whoever noticed first may have pruned it.
+    this.#holdings.rewrite();
     this.#observer?.resync();
   }
 
