@@ -1,0 +1,76 @@
+/** What every command is given, and how it is made and run. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "./duration.ts";
+import type { Interruption } from "./interruption.ts";
+import { Output } from "./output.ts";
+import { type CommonFlags, type Settings, settingsFrom } from "./settings.ts";
+
+/** Adds one command to the program. */
+export type AddCommand = (program: Command, runner: Runner) => void;
+
+export interface Cli {
+  readonly out: Output;
+  readonly interruption: Interruption;
+  readonly settings: Settings;
+  /** What was said on the command line, without the environment and the defaults. */
+  readonly flags: CommonFlags;
+}
+
+export class Runner {
+  /** What the command exits with, once it has run. */
+  exitCode = 0;
+  readonly #interruption: Interruption;
+
+  constructor(interruption: Interruption) {
+    this.#interruption = interruption;
+  }
+
+  /** Runs the command when commander has read its arguments: `run` gives the exit code. */
+  on(command: Command, run: (cli: Cli, command: Command) => Promise<number>): void {
+    command.action(async () => {
+      const flags = command.optsWithGlobals<CommonFlags>();
+      const cli = {
+        out: new Output(flags.json === true),
+        interruption: this.#interruption,
+        settings: settingsFrom(flags),
+        flags,
+      };
+      this.exitCode = await run(cli, command);
+    });
+  }
+}
+
+/** The options of all commands. They may stand anywhere before `--`. */
+export function addCommonOptions(program: Command): void {
+  program
+    .option("--store <target>", "mongodb://… or lmdb:<directory> (HEARTBIT_STORE)")
+    .option("--name <namespace>", 'the namespace, default "presence" (HEARTBIT_NAME)')
+    .addOption(durationOption("--period <time>", "the namespace's period: 5s, 500ms (HEARTBIT_PERIOD)"))
+    .option("--json", "data as JSON: one object, or one a line where there are many");
+}
+
+export function durationOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text) => {
+    const ms = parseDuration(text);
+    if (ms === undefined) throw new InvalidArgumentError("Write a time like 30s, 500ms or 2m.");
+    return ms;
+  });
+}
+
+export function metaOption(): Option {
+  return new Option("--meta <json>", "what others are told of the holder").argParser((text): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new InvalidArgumentError("Write JSON, like '{\"port\":8080}'.");
+    }
+  });
+}
+
+/** The examples below a command's help. */
+export function examples(lines: readonly (readonly [example: string, what: string])[]): string {
+  const width = Math.max(...lines.map(([example]) => example.length));
+  return ["", "Examples:", ...lines.map(([example, what]) => `  ${example.padEnd(width)}  ${what}`)].join(
+    "\n",
+  );
+}

@@ -1,0 +1,237 @@
+/** What happens in the demo, in its order. Each scene gives what it saw, to be judged at the end. */
+import { systemClock } from "../../presence/clock.ts";
+import type { Presence } from "../../presence/presence.ts";
+import { Sleeper } from "../../presence/timing.ts";
+import { CommandError } from "../errors.ts";
+import { Observations, type Telling } from "./observations.ts";
+import { absence, atOnce, type Bound } from "./verdict.ts";
+import { WorkerProcess } from "./workers.ts";
+
+const WORKERS = 8;
+const PREFIX = "worker-";
+/** A telling is given up after so many periods, and not before so many ms. */
+const GIVE_UP_PERIODS = 12;
+const GIVE_UP_MS_MIN = 10_000;
+/** How long the restarted worker is away, in periods. */
+const RESTART_PERIODS = 0.5;
+
+/** One line of the table: what happened, and what was told of it. */
+export interface Scene {
+  readonly who: string;
+  readonly what: string;
+  readonly happenedMs: number;
+  readonly told: Telling | undefined;
+  readonly vouchedUntilMs?: number;
+  /** When it should be told, or that nothing should be; or that this system cannot show it. */
+  readonly expected: Bound | "nothing" | "cannot be shown";
+}
+
+export interface StoryOptions {
+  readonly presence: Presence;
+  readonly store: string;
+  /** Hears what happens, as it happens. */
+  readonly say: (line: string) => void;
+  /** Hears what is told, as it is told. */
+  readonly told: (telling: Telling) => void;
+}
+
+export class Story {
+  readonly observations: Observations;
+  readonly scenes: Scene[] = [];
+  /** What the workers say of themselves: they could not ping, and so may have been told dead. */
+  readonly lapses: string[] = [];
+  readonly #options: StoryOptions;
+  readonly #workers: WorkerProcess[] = [];
+  #paused: WorkerProcess | undefined;
+  readonly #sleeper = new Sleeper(systemClock);
+  /** What should have been told, and was. Any other telling is a fault. */
+  readonly #expected = new Set<Telling>();
+  readonly #killAll = (): void => {
+    for (const worker of this.#workers) if (worker.isRunning) worker.signal("SIGKILL");
+  };
+
+  constructor(options: StoryOptions) {
+    this.#options = options;
+    this.observations = new Observations(options.presence, PREFIX, options);
+    process.once("exit", this.#killAll);
+  }
+
+  async play(): Promise<void> {
+    await this.#start();
+    await this.observations.calm(this.#limitMs);
+    await this.#pause(1);
+    const [stopped, killed, crashed, restarted, paused] = this.#workers;
+    if (!stopped || !killed || !crashed || !restarted || !paused) throw new CommandError("too few workers");
+    await this.#stop(stopped);
+    await this.#kill(killed);
+    await this.#crash(crashed);
+    const restartedMs = await this.#restart(restarted);
+    await this.#pauseAndResume(paused);
+    // Had the restart been noticed, it would have been told by now.
+    const silentMs = 3 * this.#periodMs;
+    await this.#sleeper.sleep(restartedMs + silentMs - systemClock.now());
+    for (const worker of this.#workers.slice(5)) this.#lives(worker, "lives to the end");
+  }
+
+  /** What should not have been told: the death of one that lived, or anything twice. */
+  strays(): Telling[] {
+    return this.observations.tellings.filter((telling) => !this.#expected.has(telling));
+  }
+
+  /** Cuts it short. */
+  stop(): void {
+    this.#sleeper.end();
+    void this.observations.end();
+    this.#killAll();
+  }
+
+  /** Ends the workers, those that are paused too. */
+  async end(): Promise<void> {
+    await this.observations.end();
+    const running = this.#workers.filter(({ isRunning }) => isRunning);
+    await Promise.all(
+      running.map((worker) => worker.order({ do: "end" }).catch(() => worker.signal("SIGKILL"))),
+    );
+    await Promise.all(this.#workers.map(({ ended }) => ended));
+    process.off("exit", this.#killAll);
+  }
+
+  get #periodMs(): number {
+    return this.#options.presence.periodMs;
+  }
+
+  /** After so long a telling is given up. */
+  get #limitMs(): number {
+    return Math.max(GIVE_UP_MS_MIN, GIVE_UP_PERIODS * this.#periodMs);
+  }
+
+  // ---- the scenes
+
+  async #start(): Promise<void> {
+    const { presence, store, say } = this.#options;
+    say(`${WORKERS} workers start, each a process of its own`);
+    const { name, periodMs } = presence;
+    const start = async (key: string): Promise<{ happenedMs: number; told: Telling | undefined }> => {
+      const worker = new WorkerProcess(key, (lapsed, ms) => this.#lapsed(lapsed, ms));
+      this.#workers.push(worker);
+      const { atMs } = await worker.order({ do: "start", store, name, periodMs, key });
+      return { happenedMs: atMs, told: await this.#expect(key, true, -Infinity) };
+    };
+    const started: Awaited<ReturnType<typeof start>>[] = [];
+    // Two at a time: eight programs that are loaded at once keep a small machine from all else.
+    for (let index = 1; index <= WORKERS; index += 2) {
+      started.push(...(await Promise.all([start(`${PREFIX}${index}`), start(`${PREFIX}${index + 1}`)])));
+    }
+    const lateMs = ({ happenedMs, told }: (typeof started)[number]): number =>
+      (told?.atMs ?? Infinity) - happenedMs;
+    const slowest = started.reduce((a, b) => (lateMs(b) > lateMs(a) ? b : a));
+    this.#add("all eight", "start()", slowest, atOnce(periodMs));
+  }
+
+  async #stop(worker: WorkerProcess): Promise<void> {
+    await this.#pause(Math.random()); // at any moment of a slot
+    this.#say(`${worker.key} stops to hold its key: stop()`);
+    const { atMs } = await worker.order({ do: "stop" });
+    const told = await this.#expect(worker.key, false, atMs);
+    this.#add(worker.key, "stop()", { happenedMs: atMs, told }, absence(this.#periodMs));
+  }
+
+  async #kill(worker: WorkerProcess): Promise<void> {
+    this.#say(`${worker.key} kills its key: kill()`);
+    const since = systemClock.now();
+    const { atMs } = await worker.order({ do: "kill" });
+    const told = await this.#expect(worker.key, false, since);
+    this.#add(worker.key, "kill()", { happenedMs: atMs, told }, atOnce(this.#periodMs));
+  }
+
+  async #crash(worker: WorkerProcess): Promise<void> {
+    await this.#pause(Math.random());
+    const { vouchedUntilMs } = await worker.order({ do: "report" });
+    this.#say(`${worker.key} crashes: kill -9 ${worker.pid}`);
+    const happenedMs = worker.signal("SIGKILL");
+    const told = await this.#expect(worker.key, false, happenedMs);
+    this.#add(worker.key, "kill -9", { happenedMs, told, vouchedUntilMs }, absence(this.#periodMs));
+  }
+
+  async #restart(worker: WorkerProcess): Promise<number> {
+    const afterMs = RESTART_PERIODS * this.#periodMs;
+    this.#say(`${worker.key} restarts: stop(), and start() ${afterMs} ms later`);
+    const { atMs } = await worker.order({ do: "restart", afterMs });
+    this.#lives(worker, "stop(), start()", atMs);
+    return atMs;
+  }
+
+  async #pauseAndResume(worker: WorkerProcess): Promise<void> {
+    if (process.platform === "win32") {
+      this.#say(`Windows cannot pause a process: ${worker.key} is left alone`);
+      this.scenes.push({ ...sceneOf(worker, "SIGSTOP"), expected: "cannot be shown" });
+      return;
+    }
+    const { key, pid } = worker;
+    await this.#workers.at(-1)?.order({ do: "guard", pid });
+    await this.#awaitQuietPart();
+    const { vouchedUntilMs } = await worker.order({ do: "report" });
+    this.#say(`${key} is paused: kill -STOP ${pid}`);
+    this.#paused = worker; // it will notice that it could not ping, and is right
+    const pausedMs = worker.signal("SIGSTOP");
+    const dead = await this.#expect(key, false, pausedMs);
+    this.#add(key, "SIGSTOP", { happenedMs: pausedMs, told: dead, vouchedUntilMs }, absence(this.#periodMs));
+    this.#say(`${key} is resumed: kill -CONT ${pid}`);
+    const resumedMs = worker.signal("SIGCONT");
+    const alive = await this.#expect(key, true, resumedMs);
+    const bound = { leastMs: 0, mostMs: this.#periodMs };
+    this.#add(key, "SIGCONT", { happenedMs: resumedMs, told: alive }, bound);
+  }
+
+  // ---- inside
+
+  /** Only an embedded store knows it: a process that is stopped in the middle of a write keeps the others from theirs. */
+  async #awaitQuietPart(): Promise<void> {
+    const period = this.#periodMs;
+    const position = (systemClock.now() / period) % 1;
+    // Pings are written from 10 % to 40 % of a slot.
+    if (position < 0.6 || position > 0.9) await this.#pause(((1.6 - position) % 1) + 0.01);
+  }
+
+  async #expect(key: string, alive: boolean, sinceMs: number): Promise<Telling | undefined> {
+    const told = await this.observations.next(key, alive, sinceMs, this.#limitMs);
+    this.#checkGoing();
+    if (told !== undefined) this.#expected.add(told);
+    return told;
+  }
+
+  #add(
+    who: string,
+    what: string,
+    seen: { happenedMs: number; told: Telling | undefined; vouchedUntilMs?: number },
+    expected: Bound,
+  ): void {
+    this.scenes.push({ who, what, expected, ...seen });
+  }
+
+  #lives(worker: WorkerProcess, what: string, happenedMs = systemClock.now()): void {
+    if (!worker.isRunning) throw new CommandError(`${worker.key} has ended, and should not have.`);
+    this.scenes.push({ ...sceneOf(worker, what), happenedMs });
+  }
+
+  #say(line: string): void {
+    this.#options.say(line);
+  }
+
+  #checkGoing(): void {
+    if (this.#sleeper.ended) throw new CommandError("The demo was cut short.");
+  }
+
+  #lapsed(worker: WorkerProcess, ms: number): void {
+    if (worker !== this.#paused) this.lapses.push(`${worker.key} could not ping for ${Math.round(ms)} ms`);
+  }
+
+  async #pause(periods: number): Promise<void> {
+    await this.#sleeper.sleep(periods * this.#periodMs);
+    this.#checkGoing();
+  }
+}
+
+function sceneOf({ key }: WorkerProcess, what: string): Scene {
+  return { who: key, what, happenedMs: systemClock.now(), told: undefined, expected: "nothing" };
+}

@@ -1,0 +1,30 @@
+import type { Command } from "commander";
+import { type Cli, examples, type Runner } from "./cli.ts";
+import { EXIT, UsageError } from "./errors.ts";
+import { openExisting } from "./open.ts";
+import { describeStore } from "./settings.ts";
+
+export function drop(program: Command, runner: Runner): void {
+  const command = program
+    .command("drop")
+    .summary("remove a namespace with all its data")
+    .description(
+      "Removes all data of the namespace. Its watchers fail; what is held there is dead. There is no way back.",
+    )
+    .option("--yes", "do it")
+    .addHelpText("after", examples([["heartbit drop --name staging --yes", "the namespace staging"]]));
+  runner.on(command, remove);
+}
+
+async function remove({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+  const what = `the namespace "${settings.name}" in ${describeStore(settings.store)}`;
+  if (command.opts<{ yes?: boolean }>().yes !== true) {
+    throw new UsageError(`This would remove all data of ${what}: add --yes to do it.`);
+  }
+  await using presence = await openExisting(settings, interruption.signal);
+  await presence?.drop();
+  const dropped = presence !== undefined;
+  if (out.json) await out.object({ name: settings.name, dropped });
+  else out.say(dropped ? `Removed ${what}.` : `There is no ${what.slice(4)}: nothing to remove.`);
+  return EXIT.ok;
+}

@@ -1,0 +1,42 @@
+/** How the command ends: its exit codes, and one line for each error. */
+import { CommanderError } from "commander";
+import { type ErrorCode, isHeartbitError } from "../core/errors.ts";
+import { withoutPasswords } from "./text.ts";
+
+export const EXIT = { ok: 0, failed: 1, usage: 2, notSo: 3, notExecutable: 126, notFound: 127 } as const;
+
+/** What was asked for cannot be: the message says what to write instead. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** What failed, in a sentence that is complete: no advice is added. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}
+
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  CONFIG_MISMATCH: "Leave --period out to take the namespace's own, or choose another --name.",
+  STORE_UNAVAILABLE: "Is it running, and is --store (or HEARTBIT_STORE) right?",
+  NOT_PERMITTED: "Check the user, its password and its rights in --store.",
+};
+
+const USAGE = new Set<ErrorCode>(["INVALID_KEY", "INVALID_OPTION", "INVALID_META"]);
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof UsageError) return EXIT.usage;
+  return isHeartbitError(error) && USAGE.has(error.code) ? EXIT.usage : EXIT.failed;
+}
+
+/** One line: what is wrong and what to do. Never a password. */
+export function explain(error: unknown): string {
+  const said = error instanceof Error ? error.message : String(error);
+  const advice = isHeartbitError(error) ? ADVICE[error.code] : undefined;
+  const sentence = withoutPasswords(said)
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/^error: /, "")
+    .trim();
+  const whole = /[.?!…)]$/.test(sentence) ? sentence : `${sentence}.`;
+  return advice === undefined ? whole : `${whole} ${advice}`;
+}

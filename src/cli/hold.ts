@@ -1,0 +1,49 @@
+/** Holding a key, for as long as a command runs. */
+import { HeartbitError } from "../core/errors.ts";
+import { systemClock } from "../presence/clock.ts";
+import type { Pinger } from "../presence/pinger.ts";
+import type { Presence } from "../presence/presence.ts";
+import { within } from "../presence/timing.ts";
+import type { Output } from "./output.ts";
+import { printable } from "./text.ts";
+import { describeHealth } from "./watch.ts";
+
+/** How long to wait at most until others can see the key, in ms, and in periods where that is longer. */
+const START_LIMIT_MS = 5000;
+const START_LIMIT_PERIODS = 2;
+
+/** What happens to a key that is held. `held`: others can see it. */
+export type HoldEvent =
+  | { readonly event: "held"; readonly key: string; readonly session: number | undefined }
+  | { readonly event: "killed"; readonly key: string }
+  | { readonly event: "lapse"; readonly key: string; readonly from: Date; readonly to: Date }
+  | { readonly event: "ended"; readonly key: string };
+
+/**
+ * Starts to hold the key; `tell` hears what happens to it from then on. Rejects with `STORE_UNAVAILABLE` when others
+ * cannot see the key in time.
+ */
+export async function hold(
+  presence: Presence,
+  { key, meta }: { readonly key: string; readonly meta?: unknown },
+  out: Output,
+  tell: (event: HoldEvent) => void,
+): Promise<Pinger> {
+  const pinger = presence.pinger(key, { meta });
+  presence.on("health", (health) => out.say(describeHealth(health)));
+  presence.on("lapse", ({ from, to }) => tell({ event: "lapse", key, from, to }));
+  pinger.on("killed", () => tell({ event: "killed", key }));
+  const limitMs = Math.max(START_LIMIT_MS, START_LIMIT_PERIODS * presence.periodMs);
+  await within(systemClock, limitMs, `start to hold ${JSON.stringify(key)}`, pinger.start());
+  if (pinger.state !== "started") throw new HeartbitError("STORE_UNAVAILABLE", "The key could not be held.");
+  tell({ event: "held", key, session: presence.session });
+  return pinger;
+}
+
+export function describeHold(event: HoldEvent): string {
+  const key = printable(event.key);
+  if (event.event === "held") return `Holding ${key} (session ${event.session}).`;
+  if (event.event === "killed") return `Another reported ${key} dead; it is taken up again.`;
+  if (event.event === "ended") return `${key} is ended.`;
+  return `No ping went through since ${event.from.toISOString()}: others may have been told that ${key} is dead.`;
+}

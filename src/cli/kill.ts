@@ -1,0 +1,25 @@
+import type { Command } from "commander";
+import { checkKey } from "../core/checks.ts";
+import { type Cli, examples, type Runner } from "./cli.ts";
+import { EXIT } from "./errors.ts";
+import { openExisting } from "./open.ts";
+import { count } from "./text.ts";
+
+export function kill(program: Command, runner: Runner): void {
+  const command = program
+    .command("kill <key>")
+    .summary("report a key dead now")
+    .description(
+      "Reports KEY dead now, whoever holds it, and prints how many holders that ended. No process is touched: a holder that is alive takes the key up again.",
+    )
+    .addHelpText("after", examples([["heartbit kill worker-7", "watchers are told at once"]]));
+  runner.on(command, end);
+}
+
+async function end({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+  const key = checkKey(command.args[0]);
+  await using presence = await openExisting(settings, interruption.signal);
+  const ended = (await presence?.kill(key)) ?? 0;
+  await (out.json ? out.object({ key, ended }) : out.data(`${count(ended, "holder")} ended`));
+  return EXIT.ok;
+}

@@ -1,0 +1,61 @@
+import type { Command } from "commander";
+import type { KeyState, Listing } from "../presence/list.ts";
+import { type Cli, examples, type Runner } from "./cli.ts";
+import { EXIT } from "./errors.ts";
+import { openExisting } from "./open.ts";
+import { columns, formatMeta, formatTime, printable } from "./text.ts";
+
+export function ls(program: Command, runner: Runner): void {
+  const command = program
+    .command("ls [prefix]")
+    .summary("list the live keys")
+    .description(
+      "Lists the live keys, or those that begin with PREFIX: a line for each holder of each, with its host, pid, since when it holds the key, and meta.",
+    )
+    .option("--all", "with the keys that have died lately")
+    .addHelpText(
+      "after",
+      examples([
+        ["heartbit ls", "all live keys"],
+        ["heartbit ls worker-", "those that begin with worker-"],
+        ["heartbit ls --all --json", "the dead too, as one object"],
+      ]),
+    );
+  runner.on(command, list);
+}
+
+async function list({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+  const [prefix = ""] = command.args;
+  const { all = false } = command.opts<{ all?: boolean }>();
+  await using presence = await openExisting(settings, interruption.signal);
+  const listing = await presence?.list({ prefix });
+  const keys = (listing?.keys ?? []).filter(({ alive }) => all || alive);
+  if (out.json) {
+    const { asOf = new Date(), confirmed = true } = listing ?? ({} as Partial<Listing>);
+    await out.object({ asOf, confirmed, keys });
+  } else if (keys.length > 0) await print(keys, all, out);
+  if (listing?.confirmed === false) {
+    out.say("Unconfirmed: nobody has pinged lately. What is listed was alive when pings were last seen.");
+  }
+  return EXIT.ok;
+}
+
+async function print(keys: readonly KeyState[], all: boolean, out: Cli["out"]): Promise<void> {
+  const heading = ["KEY", ...(all ? ["STATE"] : []), "HOST", "PID", "SINCE", "META"];
+  const [head = "", ...lines] = columns([heading, ...keys.flatMap((state) => rowsOf(state, all))]);
+  // A heading is talk: what a program reads has none.
+  if (out.isTerminal) out.say(out.paintTalk("dim", head));
+  for (const line of lines) await out.data(line);
+}
+
+function rowsOf({ key, alive, since, holders }: KeyState, all: boolean): string[][] {
+  const name = [printable(key), ...(all ? [alive ? "alive" : "dead"] : [])];
+  if (!alive) return [[...name, "-", "-", formatTime(since), "-"]];
+  return holders.map((holder) => [
+    ...name,
+    holder.host,
+    String(holder.pid),
+    formatTime(holder.since),
+    formatMeta(holder.meta),
+  ]);
+}

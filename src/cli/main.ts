@@ -1,0 +1,67 @@
+#!/usr/bin/env node
+/** The command `heartbit`: wires its commands together and maps how they end to exit codes. */
+import { readFileSync } from "node:fs";
+import { inspect, debuglog } from "node:util";
+import { Command, CommanderError } from "commander";
+import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
+import { demo } from "./demo.ts";
+import { drop } from "./drop.ts";
+import { EXIT, exitCodeOf, explain } from "./errors.ts";
+import { Interruption } from "./interruption.ts";
+import { kill } from "./kill.ts";
+import { ls } from "./ls.ts";
+import { onReaderGone, Output, writeHelp, writeTalk } from "./output.ts";
+import { ping } from "./ping.ts";
+import { prune } from "./prune.ts";
+import { run } from "./run.ts";
+import { wait } from "./wait.ts";
+import { watch } from "./watch.ts";
+
+const COMMANDS: readonly AddCommand[] = [demo, run, ping, ls, watch, wait, kill, prune, drop];
+
+async function main(args: readonly string[]): Promise<number> {
+  const interruption = new Interruption();
+  const runner = new Runner(interruption);
+  const program = makeProgram();
+  for (const add of COMMANDS) add(program, runner);
+  let command = "";
+  program.hook("preSubcommand", (_program, subcommand) => {
+    command = `${subcommand.name()} `;
+  });
+  onReaderGone(({ code }) => interruption.end(code === "EPIPE" ? EXIT.ok : EXIT.failed));
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return interruption.exitCode ?? runner.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
+    if (interruption.exitCode !== undefined) return interruption.exitCode;
+    const code = exitCodeOf(error);
+    const usage = code === EXIT.usage ? ` See: heartbit ${command}--help` : "";
+    const out = new Output(false);
+    out.say(`heartbit: ${explain(error)}${usage}`);
+    if (debuglog("heartbit").enabled) out.say(inspect(error));
+    return code;
+  }
+}
+
+function makeProgram(): Command {
+  const program = new Command("heartbit")
+    .description("Tells which of any set of keys - agents, processes, users, devices - are alive.")
+    .version(version(), "-V, --version", "print the version")
+    .usage("<command> [options]")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: writeHelp, writeErr: writeTalk, outputError: () => {} })
+    .exitOverride();
+  addCommonOptions(program);
+  return program;
+}
+
+function version(): string {
+  const url = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(url, "utf8")) as { version: string }).version;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,43 @@
+/** Opens what a command works on. */
+import { existsSync } from "node:fs";
+import type { Config } from "../core/store.ts";
+import { systemClock } from "../presence/clock.ts";
+import { checkOptions } from "../presence/options.ts";
+import { Presence } from "../presence/presence.ts";
+import { openStore } from "../presence/target.ts";
+import { within } from "../presence/timing.ts";
+import type { Settings } from "./settings.ts";
+
+/** How long the first answer of a store may take, in ms. */
+const ANSWER_LIMIT_MS = 5000;
+
+/** The namespace's config, or undefined where nobody has opened it yet. Writes nothing. */
+export async function readConfig(settings: Settings, signal: AbortSignal): Promise<Config | undefined> {
+  const { store: target, name, periodMs } = settings;
+  const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
+  // To open a directory would make it.
+  if (target.startsWith("lmdb:") && target.length > 5 && !existsSync(target.slice(5))) return undefined;
+  const { store } = await openStore(target, options);
+  const namespace = store.namespace(name, options);
+  try {
+    return await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
+  } finally {
+    await namespace.close();
+    await store.close();
+  }
+}
+
+/** Opens the namespace, and sets it up where nobody has. Without a period of its own it takes the namespace's. */
+export async function openPresence(settings: Settings, signal: AbortSignal): Promise<Presence> {
+  const { store, name } = settings;
+  const periodMs = settings.periodMs ?? (await readConfig(settings, signal))?.periodMs;
+  return Presence.open(store, { name, signal, ...(periodMs === undefined ? {} : { periodMs }) });
+}
+
+/** Opens the namespace where somebody has set it up; undefined where nobody has: to look sets nothing up. */
+export async function openExisting(settings: Settings, signal: AbortSignal): Promise<Presence | undefined> {
+  const config = await readConfig(settings, signal);
+  if (config === undefined) return undefined;
+  const { store, name, periodMs = config.periodMs } = settings;
+  return Presence.open(store, { name, periodMs, signal });
+}

@@ -1,0 +1,81 @@
+/** The only place where the command writes: stdout has data only, stderr the talk. */
+import type { WriteStream } from "node:tty";
+
+export type Colour = "green" | "red" | "yellow" | "dim" | "bold";
+
+const CODES: Readonly<Record<Colour, readonly [on: number, off: number]>> = {
+  green: [32, 39],
+  red: [31, 39],
+  yellow: [33, 39],
+  dim: [2, 22],
+  bold: [1, 22],
+};
+
+type Paint = (colour: Colour, text: string) => string;
+
+export class Output {
+  readonly json: boolean;
+  /** Whether a person reads stdout. */
+  readonly isTerminal: boolean;
+  /** Colours for stdout, where it takes them. */
+  readonly paint: Paint;
+  /** Colours for stderr, where it takes them. */
+  readonly paintTalk: Paint;
+  readonly #stdout: WriteStream;
+  readonly #stderr: WriteStream;
+
+  constructor(json: boolean, env: NodeJS.ProcessEnv = process.env) {
+    this.json = json;
+    this.#stdout = process.stdout;
+    this.#stderr = process.stderr;
+    this.isTerminal = this.#stdout.isTTY;
+    this.paint = painter(this.#stdout, env);
+    this.paintTalk = painter(this.#stderr, env);
+  }
+
+  /** A line of data. Resolves when there is room for more; a reader that has gone is not an error. */
+  async data(line: string): Promise<void> {
+    if (this.#stdout.destroyed || this.#stdout.write(`${line}\n`)) return;
+    await new Promise<void>((resolve) => {
+      this.#stdout
+        .once("drain", resolve)
+        .once("close", resolve)
+        .once("error", () => resolve());
+    });
+  }
+
+  /** What a program reads: one line of JSON. */
+  object(value: unknown): Promise<void> {
+    return this.data(JSON.stringify(value));
+  }
+
+  /** A line of talk. */
+  say(line: string): void {
+    this.#stderr.write(`${line}\n`);
+  }
+}
+
+/** Calls back when the reader of stdout has gone (`| head`). Without it, writing on would end the process with a stack. */
+export function onReaderGone(gone: (error: NodeJS.ErrnoException) => void): void {
+  process.stdout.on("error", gone);
+  process.stderr.on("error", () => {}); // nobody is left to tell
+}
+
+/** What commander writes for `--help` and `--version`. */
+export function writeHelp(text: string): void {
+  process.stdout.write(text);
+}
+
+/** What commander writes where a command is missing. */
+export function writeTalk(text: string): void {
+  process.stderr.write(text);
+}
+
+function painter(stream: WriteStream, env: NodeJS.ProcessEnv): Paint {
+  const { NO_COLOR } = env;
+  const coloured = stream.isTTY && (NO_COLOR ?? "") === "" && stream.hasColors(env);
+  return (colour, text) => {
+    const [on, off] = CODES[colour];
+    return coloured ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+  };
+}

@@ -1,0 +1,35 @@
+import type { Command } from "commander";
+import { type Cli, examples, metaOption, type Runner } from "./cli.ts";
+import { EXIT } from "./errors.ts";
+import { describeHold, hold, type HoldEvent } from "./hold.ts";
+import { openPresence } from "./open.ts";
+
+export function ping(program: Command, runner: Runner): void {
+  const command = program
+    .command("ping <key>")
+    .summary("hold a key until interrupted")
+    .description("Holds KEY until interrupted, then kills it: watchers are told at once.")
+    .addOption(metaOption())
+    .addHelpText(
+      "after",
+      examples([
+        ["heartbit ping laptop", "until Ctrl-C"],
+        ["heartbit ping web --meta '{\"port\":8080}'", "others see the port"],
+      ]),
+    );
+  runner.on(command, holdUntilInterrupted);
+}
+
+async function holdUntilInterrupted({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+  const [key = ""] = command.args;
+  const tell = (event: HoldEvent): void => {
+    if (out.json) void out.object(event);
+    else out.say(describeHold(event));
+  };
+  await using presence = await openPresence(settings, interruption.signal);
+  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, out, tell);
+  await Promise.race([interruption.ended(), new Promise<void>((resolve) => presence.once("close", resolve))]);
+  await presence.close();
+  tell({ event: "ended", key });
+  return EXIT.ok;
+}

@@ -1,0 +1,24 @@
+import type { Command } from "commander";
+import { type Cli, examples, type Runner } from "./cli.ts";
+import { EXIT } from "./errors.ts";
+import { openExisting } from "./open.ts";
+import { count } from "./text.ts";
+
+export function prune(program: Command, runner: Runner): void {
+  const command = program
+    .command("prune")
+    .summary("delete what has been dead for long")
+    .description(
+      "Deletes what has been dead for longer than the retention, and prints how much. Running presences do so by themselves, now and then.",
+    )
+    .addHelpText("after", examples([["heartbit prune --name staging", "the namespace staging"]]));
+  runner.on(command, deleteOld);
+}
+
+async function deleteOld({ out, settings, interruption }: Cli): Promise<number> {
+  await using presence = await openExisting(settings, interruption.signal);
+  const { sessions, beings, slots } = (await presence?.prune()) ?? { sessions: 0, beings: 0, slots: 0 };
+  const line = `${count(sessions, "session")}, ${count(beings, "being")} and ${count(slots, "slot")} deleted`;
+  await (out.json ? out.object({ sessions, beings, slots }) : out.data(line));
+  return EXIT.ok;
+}

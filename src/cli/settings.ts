@@ -1,0 +1,59 @@
+/** Which namespace a command works on: by its flags, else by the environment, else by default. */
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { parseDuration } from "./duration.ts";
+import { UsageError } from "./errors.ts";
+
+/** What every command takes, as commander gives it. */
+export interface CommonFlags {
+  readonly store?: string;
+  readonly name?: string;
+  /** In ms. */
+  readonly period?: number;
+  readonly json?: boolean;
+}
+
+export interface Settings {
+  /** `mongodb://…` or `lmdb:<directory>`. */
+  readonly store: string;
+  readonly name: string;
+  /** In ms; undefined: the namespace's own. */
+  readonly periodMs: number | undefined;
+}
+
+export function settingsFrom(flags: CommonFlags, env: NodeJS.ProcessEnv = process.env): Settings {
+  const said = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
+  const period = said("HEARTBIT_PERIOD");
+  return {
+    store: flags.store ?? said("HEARTBIT_STORE") ?? `lmdb:${dataDirectory(env)}`,
+    name: flags.name ?? said("HEARTBIT_NAME") ?? "presence",
+    periodMs: flags.period ?? (period === undefined ? undefined : periodFrom(period)),
+  };
+}
+
+function periodFrom(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  throw new UsageError(`HEARTBIT_PERIOD is ${JSON.stringify(text)}, but must be a time like 5s or 500ms.`);
+}
+
+/** Where programs of this user keep their data. */
+export function dataDirectory(
+  env: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+  home: string = homedir(),
+): string {
+  const { XDG_DATA_HOME, LOCALAPPDATA } = env;
+  if (XDG_DATA_HOME !== undefined && isAbsolute(XDG_DATA_HOME)) return join(XDG_DATA_HOME, "heartbit");
+  if (platform === "darwin") return join(home, "Library", "Application Support", "heartbit");
+  if (platform === "win32") return join(LOCALAPPDATA ?? join(home, "AppData", "Local"), "heartbit");
+  return join(home, ".local", "share", "heartbit");
+}
+
+/** The store in a message: never with a user, a password or options. */
+export function describeStore(store: string): string {
+  const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?]|$)/.exec(store)?.[1];
+  if (hosts !== undefined) return `MongoDB at ${hosts}`;
+  if (store.startsWith("lmdb:")) return `LMDB in ${store.slice(5)}`;
+  return store.startsWith("memory:") ? store : "MongoDB";
+}

@@ -1,0 +1,95 @@
+/** Text for a terminal: what a key or meta holds must neither break a line nor steer the terminal. */
+import { stripVTControlCharacters } from "node:util";
+import type { Change } from "../presence/change.ts";
+import type { Colour } from "./output.ts";
+
+/** The text with control and invisible characters written as escapes. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => {
+    const code = char.codePointAt(0) ?? 0;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** The text without what stands between `//` and the last `@`: there a connection string has its password. */
+export function withoutPasswords(text: string): string {
+  return text.replace(/(\w:\/\/)\S*@/g, "$1***@");
+}
+
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\uff01-\uff60]/u;
+const graphemes = new Intl.Segmenter();
+
+/** How many columns of a terminal the text takes. */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const { segment } of graphemes.segment(stripVTControlCharacters(text))) {
+    width += WIDE.test(segment) ? 2 : 1;
+  }
+  return width;
+}
+
+export function padEnd(text: string, width: number): string {
+  return text + " ".repeat(Math.max(0, width - widthOf(text)));
+}
+
+/** Rows as aligned columns, two spaces apart, nothing after the last; some of them aligned to the right. */
+export function columns(
+  rows: readonly (readonly string[])[],
+  right: ReadonlySet<number> = new Set(),
+): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, widthOf(cell))));
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, index) => {
+        const padded = padEnd(cell, widths[index] ?? 0);
+        return right.has(index) ? padded.slice(cell.length) + cell : padded;
+      })
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** `1 holder`, `2 holders`. */
+export function count(many: number, what: string): string {
+  return `${many} ${what}${many === 1 ? "" : "s"}`;
+}
+
+/** A moment, to the second. */
+export function formatTime(at: Date): string {
+  return at.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+export function formatMeta(meta: unknown): string {
+  return meta === null || meta === undefined ? "-" : printable(JSON.stringify(meta));
+}
+
+/** Who holds a key: `host:pid`, and its meta where it has one. */
+export function formatHolders(holders: Change["holders"]): string {
+  return holders
+    .map(({ host, pid, meta }) => `${host}:${pid}${meta === null ? "" : ` ${formatMeta(meta)}`}`)
+    .join(", ");
+}
+
+const KEY_WIDTH_MAX = 40;
+
+/** Makes the lines of a stream of changes: time, key, state, cause, holders; the keys' column grows as it must. */
+export class ChangeLines {
+  readonly #paint: (colour: Colour, text: string) => string;
+  #keyWidth = 12;
+
+  constructor(paint: (colour: Colour, text: string) => string) {
+    this.#paint = paint;
+  }
+
+  line({ key, alive, at, cause, holders }: Change): string {
+    const name = printable(key);
+    this.#keyWidth = Math.min(Math.max(this.#keyWidth, widthOf(name)), KEY_WIDTH_MAX);
+    const state = alive ? this.#paint("green", "alive") : this.#paint("red", "dead ");
+    const cells = [at.toISOString(), padEnd(name, this.#keyWidth), state, padEnd(cause, 7)];
+    return [...cells, formatHolders(holders)].join("  ").trimEnd();
+  }
+}

@@ -1,0 +1,99 @@
+import type { Command } from "commander";
+import { checkKey } from "../core/checks.ts";
+import { isHeartbitError } from "../core/errors.ts";
+import type { Change } from "../presence/change.ts";
+import { systemClock } from "../presence/clock.ts";
+import type { Presence } from "../presence/presence.ts";
+import { Sleeper, within } from "../presence/timing.ts";
+import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
+import { formatDuration } from "./duration.ts";
+import { EXIT } from "./errors.ts";
+import { openPresence } from "./open.ts";
+import type { Output } from "./output.ts";
+import { ChangeLines, printable } from "./text.ts";
+import { describeHealth } from "./watch.ts";
+
+/** How long the present state may take to load, in ms: `--timeout 0` still looks once. */
+const FIRST_LIMIT_MS = 5000;
+
+interface WaitFlags {
+  readonly dead?: boolean;
+  /** In ms. */
+  readonly timeout?: number;
+}
+
+export function wait(program: Command, runner: Runner): void {
+  const command = program
+    .command("wait <key>")
+    .summary("wait until a key is alive, or dead")
+    .description("Returns when KEY is alive, or with --dead when it is dead. Exits with 3 on time-out.")
+    .option("--dead", "wait for its death")
+    .addOption(durationOption("--timeout <time>", "how long to wait at most: 30s, 0 to look once"))
+    .addHelpText(
+      "after",
+      examples([
+        ["heartbit wait db && ./migrate", "when db is alive"],
+        ["heartbit wait worker-7 --dead --timeout 30s", "3 when it lives on"],
+      ]),
+    );
+  runner.on(command, waitFor);
+}
+
+async function waitFor({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+  const key = checkKey(command.args[0]);
+  const { dead = false, timeout = Infinity } = command.opts<WaitFlags>();
+  const began = systemClock.monotonic();
+  await using presence = await openPresence(settings, interruption.signal);
+  const watcher = presence.watcher();
+  watcher.on("health", (health) => out.say(describeHealth(health)));
+  const overdue = new AbortController();
+  const signal = AbortSignal.any([interruption.signal, overdue.signal]);
+  const changes = watcher.changes(key, { signal });
+  const first = await within(systemClock, FIRST_LIMIT_MS, "the first load", changes.next());
+  const leftMs = timeout - (systemClock.monotonic() - began);
+  const cancel = systemClock.setTimer(() => overdue.abort(), leftMs);
+  const isSo = (change: Change): boolean | Promise<boolean> =>
+    change.alive !== dead && (dead || isProven(presence, change, signal, out));
+  try {
+    for (let next = first; next.done !== true; next = await changes.next()) {
+      if (!(await isSo(next.value))) continue;
+      await (out.json ? out.object(next.value) : out.data(new ChangeLines(out.paint).line(next.value)));
+      return EXIT.ok;
+    }
+  } finally {
+    cancel();
+  }
+  if (watcher.error !== null) throw watcher.error;
+  if (interruption.signal.aborted) return EXIT.ok;
+  if (out.json) await out.object({ key, alive: dead, timedOut: true });
+  const after = timeout === 0 ? "" : ` after ${formatDuration(timeout)}`;
+  out.say(`${printable(key)} is ${dead ? "still" : "not"} alive${after}.`);
+  return EXIT.notSo;
+}
+
+/**
+ * Whether a key that is told alive is so by recent pings. Where nobody has pinged for a while, those who died then
+ * are told alive at first: this process pings now, and soon they can be told from the living.
+ */
+async function isProven(
+  presence: Presence,
+  { key, cause }: Change,
+  signal: AbortSignal,
+  out: Output,
+): Promise<boolean> {
+  if (cause !== "initial") return true;
+  const sleeper = new Sleeper(systemClock);
+  signal.addEventListener("abort", () => sleeper.end());
+  for (let look = 0; ; look++) {
+    const listing = await presence.list({ key }).catch(ifRetryable);
+    if (listing?.confirmed === true) return listing.keys.some(({ alive }) => alive);
+    if (signal.aborted) return false;
+    if (look === 0)
+      out.say(`${printable(key)} was alive when pings were last seen; waiting for recent ones.`);
+    await sleeper.sleep(presence.periodMs / 2);
+  }
+}
+
+function ifRetryable(error: unknown): undefined {
+  if (!isHeartbitError(error) || !error.retryable) throw error;
+}
