@@ -49,6 +49,7 @@ export class Heart {
   #firstDone: () => void = () => {};
   #vouch: Vouch | undefined;
   #lapsed = false;
+  #attempt: Promise<void> | undefined;
   #cancelLapse: () => void = () => {};
   #hurry = false;
 
@@ -76,6 +77,11 @@ export class Heart {
   hurry(): void {
     this.#hurry = true;
     this.#sleeper.wake();
+  }
+
+  /** Resolves when the latest ping has been answered, or given up. */
+  async settled(): Promise<void> {
+    await this.#attempt?.catch(() => {});
   }
 
   stop(): void {
@@ -113,7 +119,8 @@ export class Heart {
     const { slot } = time;
     const began = clock.monotonic();
     try {
-      await soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
+      this.#attempt = soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
+      await this.#attempt;
     } catch (error) {
       if (this.#sleeper.ended) return undefined;
       health.trouble(`a ping failed: ${describe(error)}`);

@@ -204,6 +204,7 @@ export class Observer {
   async #look(): Promise<void> {
     const { namespace, time, health, clock, periodMs } = this.#shared;
     const heart = this.#options.heart();
+    if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
     const seq = this.#options.holdings.session?.seq;
     const own = heart && seq !== undefined ? { seq, slot: heart.acknowledged } : undefined;
     const { slot, position } = time;
@@ -224,7 +225,8 @@ export class Observer {
       health.trouble(reason);
       await this.#options.verify();
     } else this.#read = slot;
-    this.#judge(judged);
+    // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
+    if (own === undefined || own.slot >= judged) this.#judge(judged);
     this.#tell();
   }
 

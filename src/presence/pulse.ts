@@ -62,7 +62,7 @@ export interface OwnPing {
 /**
  * Why a read of the slots from `from` on cannot be trusted, if it cannot. It must have our own latest acknowledged
  * ping: a deposed primary or a lagging member has not. Who may not write has none, and trusts a read with any ping
- * in the judged slot or the one before.
+ * in the judged slot.
  */
 export function distrust(
   records: readonly PingRecord[],
@@ -71,8 +71,8 @@ export function distrust(
   own: OwnPing | undefined,
 ): string | undefined {
   if (own === undefined) {
-    const recent = records.some(({ slot }) => slot === judged || slot === judged - 1);
-    return recent ? undefined : "nobody has pinged in the latest two slots";
+    const recent = records.some(({ slot }) => slot >= judged);
+    return recent ? undefined : "nobody has pinged in the latest slot";
   }
   if (own.slot < from) return undefined;
   const found = records.some((record) => record.slot === own.slot && hasBit(record, own.seq));
