@@ -1,7 +1,7 @@
 // Runs a server for as long as its parent lives: `node guard.mjs DIRECTORY COMMAND ARGS...`.
 //
 // Its standard input is a pipe from the parent that nothing is ever written to: it ends when the parent ends, however
-// that happens. Then the server is killed and its directory removed. The first line of the output is the server's pid.
+// that happens. Then the server is killed and its directory removed. It writes `pid: N`, and then what the server writes.
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 
@@ -13,7 +13,7 @@ server.on("error", (error) => {
   console.error(error.message);
   process.exit(127);
 });
-server.on("spawn", () => console.log(server.pid));
+server.on("spawn", () => console.log(`pid: ${server.pid}`));
 server.on("exit", (code, signal) => process.exit(signal === null ? code : 1));
 process.stdin.resume();
 process.stdin.on("end", () => {

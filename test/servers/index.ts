@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly standalone?: boolean;
   /** Refuses whoever is not logged in. The `uri` is that of its administrator. */
   readonly auth?: boolean;
+  /** What it acknowledged survives its being killed, as with MongoDB's journal; slower. Default: false. */
+  readonly durable?: boolean;
   /** Default: what `HEARTBIT_TEST_SERVER` says, else the first that can be had. */
   readonly kind?: ServerKind;
   /** Where to say what takes time. Default: nowhere. */
@@ -57,9 +59,9 @@ interface Program {
 
 /** Starts a server. Rejects, with what to do, when none can be had. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const { standalone = false, auth = false, say = () => {} } = options;
+  const { standalone = false, auth = false, durable = false, say = () => {} } = options;
   const program = await findProgram(options.kind ?? kindWanted(), say);
-  const server = await ServerProcess.start(commandOf(program, { standalone, auth: false }));
+  const server = await ServerProcess.start(commandOf(program, { standalone, auth: false, durable }));
   const address = `127.0.0.1:${server.port}`;
   let uri = `mongodb://${address}/`;
   let version: string;
@@ -69,7 +71,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     if (auth) {
       await createAdministrator(uri);
       await writeFile(join(server.directory, "key"), KEY, { mode: 0o600 });
-      await server.restart(commandOf(program, { standalone, auth }));
+      await server.restart(commandOf(program, { standalone, auth, durable }));
       uri = `mongodb://${ADMINISTRATOR.user}:${ADMINISTRATOR.password}@${address}/?authSource=admin`;
       await ready();
     }
@@ -160,11 +162,18 @@ function isMongod({ kind }: Program): boolean {
   return kind === "mongod" || kind === "memory";
 }
 
-function commandOf(program: Program, { standalone, auth }: { standalone: boolean; auth: boolean }): Command {
+interface Mode {
+  readonly standalone: boolean;
+  readonly auth: boolean;
+  readonly durable: boolean;
+}
+
+function commandOf(program: Program, { standalone, auth, durable }: Mode): Command {
   const login = auth ? ["--auth"] : [];
   if (!isMongod(program)) {
     const flags = ["--enable-test-commands", "--log-level", "WARNING", ...login];
     if (standalone) flags.push("--standalone");
+    if (durable) flags.push("--sync-on-commit");
     return {
       path: program.path,
       args: (port, storage) => ["--port", `${port}`, "--storage-path", join(storage, "data"), ...flags],

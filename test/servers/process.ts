@@ -56,6 +56,7 @@ export class ServerProcess {
   async restart(command = this.#command): Promise<void> {
     await this.#end("SIGTERM");
     this.#command = command;
+    this.#output = "";
     const args = [GUARD, this.directory, command.path, ...command.args(this.port, this.directory)];
     // Detached: an interrupt from the terminal goes to the tests, and reaches the server by way of the guard.
     const guard = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
@@ -69,7 +70,8 @@ export class ServerProcess {
     const pid = await new Promise<number>((resolve, reject) => {
       guard.stdout.on("data", (data: Buffer) => {
         this.#output = (this.#output + data.toString()).slice(-OUTPUT_MAX);
-        resolve(Number.parseInt(this.#output, 10));
+        const { 1: said } = /^pid: (\d+)$/m.exec(this.#output) ?? [];
+        if (said !== undefined) resolve(Number(said));
       });
       guard.stderr.on("data", (data: Buffer) => {
         this.#output = (this.#output + data.toString()).slice(-OUTPUT_MAX);
@@ -99,8 +101,12 @@ export class ServerProcess {
   async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
-    process.kill(running.pid, signal);
-    process.kill(running.pid, "SIGCONT"); // a paused process takes no other signal but SIGKILL
+    try {
+      process.kill(running.pid, signal);
+      process.kill(running.pid, "SIGCONT"); // a paused process takes no other signal but SIGKILL
+    } catch {
+      // It has ended already.
+    }
     await running.ended;
   }
 }

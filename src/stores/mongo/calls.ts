@@ -26,10 +26,13 @@ export const PLAIN = {
 
 /** The first word with a server that may be away: long enough for a connection with TLS and a login. */
 const OPENING_MS = 4000;
-const QUICK_MS_MIN = 500;
+/** The driver looks for a new primary twice a second at most. */
+const QUICK_MS_MIN = 1000;
 const QUICK_MS_MAX = 10_000;
 const BULK_MS_MIN = 2000;
 const BULK_MS_MAX = 30_000;
+/** What is let go of (a cursor, a stream, a client) is let go of here, whether or not the server hears of it. */
+const CLOSING_MS = 500;
 /** Calls without an answer at one time. Above it the server is certainly not answering; drivers queue without limit. */
 const UNANSWERED_MAX = 500;
 
@@ -37,6 +40,8 @@ const UNANSWERED_MAX = 500;
 export interface Limits {
   /** Setting up and asking for the first time. */
   readonly openingMs: number;
+  /** Letting go of something. */
+  readonly closingMs: number;
   /**
    * A ping, a single write. The presence gives up earlier (a fifth of the period) and repeats; this bounds what was
    * given up. It is no shorter, because giving up ends a connection, and a slow server is not helped by logins.
@@ -49,6 +54,7 @@ export interface Limits {
 export function limitsFor(periodMs: number): Limits {
   return {
     openingMs: OPENING_MS,
+    closingMs: CLOSING_MS,
     quickMs: Math.min(Math.max(periodMs / 5, QUICK_MS_MIN), QUICK_MS_MAX),
     bulkMs: Math.min(Math.max(periodMs, BULK_MS_MIN), BULK_MS_MAX),
   };

@@ -1,7 +1,7 @@
 /**
- * What an error of the driver or of the server means to heartbit. Decided by error codes and labels, which are
- * documented and stable, never by messages; and never by `instanceof`, because the caller's `Db` may come from
- * another copy of the driver.
+ * What an error of the driver or of the server means to heartbit. Decided by the server's error codes and, where there
+ * is none, by the names of the driver's errors, which are stable, never by messages; and never by `instanceof`,
+ * because the caller's `Db` may come from another copy of the driver.
  */
 import { type ErrorCode, HeartbitError, isHeartbitError } from "../../core/errors.ts";
 
@@ -14,8 +14,16 @@ const NOT_PERMITTED_CODES = new Set([11, 13, 18, 334, 8000]);
  */
 const UNSUPPORTED_CODES = new Set([59, 115, 148, 322, 323, 324, 40324, 40573]);
 
-/** MaxTimeMSExpired and WriteConcernTimeout: the time is used up, so that a repetition has none left. */
-const TIME_OUT_CODES = new Set([50, 64]);
+/** The codes that MongoDB's specification of retryable writes names: the connection or the primary was lost. */
+const LOST_CODES = new Set([6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
+
+/** Errors of the driver that have no code. */
+const LOST_NAMES = new Set(["MongoNetworkError", "MongoNetworkTimeoutError", "MongoPoolClearedError"]);
+/** A server too old for this driver; an optional package of the driver's that is missing. */
+const UNSUPPORTED_NAMES = new Set(["MongoCompatibilityError", "MongoMissingDependencyError"]);
+
+/** InvalidNamespace: the name of the database or of a collection is too long, or has a character that none may have. */
+const INVALID_NAMESPACE = 73;
 
 export const DUPLICATE_KEY = 11000;
 export const UNAUTHORIZED = 13;
@@ -38,13 +46,19 @@ export class ServerRefusal extends Error {
 
 /** The server's error code, of the error itself or of the first of its causes that has one. */
 export function codeOf(error: unknown): number | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < CAUSES_MAX; at = at.cause, depth++) {
-    const code: unknown = "code" in at ? at.code : undefined;
+  for (const one of withCauses(error)) {
+    const code: unknown = "code" in one ? one.code : undefined;
     const number = typeof code === "object" && code !== null ? Number(code) : code; // a Long, an Int32
     if (typeof number === "number" && Number.isInteger(number)) return number;
     if (typeof number === "bigint") return Number(number);
   }
   return undefined;
+}
+
+function withCauses(error: unknown): Error[] {
+  const errors: Error[] = [];
+  for (let at = error; at instanceof Error && errors.length < CAUSES_MAX; at = at.cause) errors.push(at);
+  return errors;
 }
 
 /** The error as a `HeartbitError` whose `cause` it is. `doing` is what was being done: "read the config". */
@@ -55,26 +69,18 @@ export function toHeartbitError(error: unknown, doing: string): HeartbitError {
   return new HeartbitError(meaningOf(error), `MongoDB could not ${doing}: ${said}.`, { cause: error });
 }
 
-/** Whether the same call, made again at once, may well succeed: after a lost connection or a change of primary. */
+/** Whether the same call, made again at once, may well succeed: the connection or the primary was lost. */
 export function isWorthRepeating(error: unknown): boolean {
-  if (isHeartbitError(error)) return false; // also our own giving up
-  if (hasLabel(error, "SystemOverloadedError")) return false;
-  return meaningOf(error) === "STORE_UNAVAILABLE" && !TIME_OUT_CODES.has(codeOf(error) ?? 0);
+  if (!(error instanceof Error) || isHeartbitError(error)) return false;
+  const code = codeOf(error);
+  return code === undefined ? LOST_NAMES.has(error.name) : LOST_CODES.has(code);
 }
 
 function meaningOf(error: unknown): ErrorCode {
   const code = codeOf(error);
   if (code !== undefined && NOT_PERMITTED_CODES.has(code)) return "NOT_PERMITTED";
   if (code !== undefined && UNSUPPORTED_CODES.has(code)) return "UNSUPPORTED_SERVER";
-  // Neither has a code: a server too old for this driver, and an optional package of the driver's that is missing.
-  const name = error instanceof Error ? error.name : "";
-  if (name === "MongoCompatibilityError" || name === "MongoMissingDependencyError")
-    return "UNSUPPORTED_SERVER";
-  return "STORE_UNAVAILABLE";
-}
-
-function hasLabel(error: unknown, label: string): boolean {
-  if (!(error instanceof Error) || !("errorLabels" in error) || !Array.isArray(error.errorLabels))
-    return false;
-  return error.errorLabels.includes(label);
+  if (code === INVALID_NAMESPACE) return "INVALID_OPTION";
+  const isUnsupported = withCauses(error).some(({ name }) => UNSUPPORTED_NAMES.has(name));
+  return isUnsupported ? "UNSUPPORTED_SERVER" : "STORE_UNAVAILABLE";
 }

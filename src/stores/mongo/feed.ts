@@ -68,7 +68,7 @@ class MongoFeed implements Feed {
       streams.map(async (stream) => {
         streamsAt(this.#context).count--;
         await calls
-          .bounded("end a change stream", limits.quickMs, () => stream.close())
+          .bounded("end a change stream", limits.closingMs, () => stream.close())
           .catch(() => undefined);
       }),
     );

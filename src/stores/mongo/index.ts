@@ -28,8 +28,9 @@ export interface OpenMongoOptions {
  * `STORE_UNAVAILABLE` where no server answers within 4 s; with the signal's reason when it gives up.
  */
 export async function openMongo(uri: string, { periodMs, signal }: OpenMongoOptions): Promise<MongoStore> {
+  const driver = await loadDriver();
   signal?.throwIfAborted();
-  const client = makeClient(await loadDriver(), uri, periodMs);
+  const client = makeClient(driver, uri, periodMs);
   const store = new MongoStore(namesDatabase(uri) ? client.db() : client.db(DATABASE), client);
   try {
     await orAborted(store.server(), signal);
@@ -100,7 +101,7 @@ export class MongoStore implements Store {
     // A server that does not answer must not hold the caller up; what the client holds it lets go of at once.
     const client = this.#client;
     if (client === undefined) return;
-    await this.#calls.bounded("close", OPENING.quickMs, () => client.close()).catch(() => undefined);
+    await this.#calls.bounded("close", OPENING.closingMs, () => client.close()).catch(() => undefined);
   }
 
   async #ask(): Promise<ServerInfo> {

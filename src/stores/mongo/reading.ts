@@ -66,7 +66,7 @@ export async function* find(
       yield batch;
     }
   } finally {
-    await calls.bounded("end a read", limits.quickMs, () => cursor.close()).catch(() => undefined);
+    await calls.bounded("end a read", limits.closingMs, () => cursor.close()).catch(() => undefined);
   }
 }
 

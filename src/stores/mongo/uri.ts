@@ -22,7 +22,9 @@ export function namesDatabase(uri: string): boolean {
 /** Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
 export function makeClient(driver: typeof Driver, uri: string, periodMs: number): MongoClient {
   try {
-    return new driver.MongoClient(uri, defaultsFor(uri, periodMs));
+    // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.
+    const readPreference = driver.ReadPreference.primary;
+    return new driver.MongoClient(uri, { ...defaultsFor(uri, periodMs), readPreference });
   } catch (error) {
     const said = withoutSecrets(uri, error instanceof Error ? error.message : String(error));
     // No cause: the driver's error quotes the connection string.

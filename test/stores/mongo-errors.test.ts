@@ -1,0 +1,160 @@
+import { type Document, MongoClient } from "mongodb";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { HeartbitError } from "../../src/core/errors.ts";
+import type { Namespace } from "../../src/core/store.ts";
+import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
+import { newDatabase } from "../servers/database.ts";
+import { startFakeServer } from "../servers/fake-server.ts";
+import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
+
+const SCALE = { periodMs: 1000, retentionSlots: 120 };
+const CONFIG = { version: 1, periodMs: 1000, offset: 0 };
+/** Nobody listens there. */
+const NOBODY = "mongodb://127.0.0.1:1/heartbit";
+
+/** The error that the promise rejects with, and after how long. */
+async function failure(promise: Promise<unknown>): Promise<{ error: HeartbitError; afterMs: number }> {
+  const began = performance.now();
+  const error = await promise.then(
+    () => expect.fail("it resolved"),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(HeartbitError);
+  return { error: error as HeartbitError, afterMs: performance.now() - began };
+}
+
+/** All that an error tells, its causes included. */
+function tellings(error: unknown): string {
+  return error instanceof Error ? `${error.message} ${error.stack} ${tellings(error.cause)}` : String(error);
+}
+
+describe("opening", () => {
+  it("a server that is not there is STORE_UNAVAILABLE within 5 s", async () => {
+    const { error, afterMs } = await failure(openMongo(NOBODY, { periodMs: 5000 }));
+    expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+    expect(afterMs).toBeLessThan(5000);
+  });
+
+  it("so it is for a Db of the caller's whose client would wait for half a minute", async () => {
+    const client = new MongoClient(NOBODY, { serverSelectionTimeoutMS: 30_000 });
+    const namespace = mongoStore(client.db()).namespace("presence", SCALE);
+    const { error, afterMs } = await failure(namespace.config());
+    expect(error.code).toBe("STORE_UNAVAILABLE");
+    expect(afterMs).toBeLessThan(5000);
+    await client.close();
+  });
+
+  it("a signal gives it up at once, with its reason", async () => {
+    const controller = new AbortController();
+    const opening = openMongo(NOBODY, { periodMs: 5000, signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await expect(opening).rejects.toThrow("enough");
+  });
+
+  it.each([
+    ["no host", "mongodb:///presence"],
+    ["a password with an at sign that is not escaped", "mongodb://joe:open@sesame@127.0.0.1/x"],
+    ["a password with a slash that is not escaped", "mongodb://joe:open/sesame@127.0.0.1/x"],
+    ["a port that is none", "mongodb://joe:sesame@127.0.0.1:99999999/x"],
+    ["an unknown option", "mongodb://joe:sesame@127.0.0.1/x?nonsense=1"],
+    ["an option with a wrong value", "mongodb://joe:sesame@127.0.0.1/x?maxPoolSize=many"],
+    ["options that contradict each other", "mongodb://joe:sesame@127.0.0.1/x?tls=true&ssl=false"],
+  ])("a connection string with %s is INVALID_OPTION, and tells no password", async (_, uri) => {
+    const { error } = await failure(openMongo(uri, { periodMs: 5000 }));
+    expect(error.code).toBe("INVALID_OPTION");
+    expect(tellings(error)).not.toContain("sesame");
+  });
+
+  it("a server before MongoDB 4.2 is UNSUPPORTED_SERVER", async () => {
+    const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
+    const old = await startFakeServer(() => ({ ...hello, minWireVersion: 0, maxWireVersion: 7 }));
+    const { error } = await failure(openMongo(old.uri, { periodMs: 5000 }));
+    expect(error).toMatchObject({ code: "UNSUPPORTED_SERVER" });
+    await old.stop();
+  });
+
+  it("the database is heartbit where the connection string names none", async () => {
+    const uri = new URL(newDatabase());
+    const named = await openMongo(uri.href, { periodMs: 5000 });
+    uri.pathname = "/";
+    const unnamed = await openMongo(uri.href, { periodMs: 5000 });
+    expect([`/${named.db.databaseName}`, unnamed.db.databaseName]).toEqual([
+      new URL(newDatabase()).pathname.replace(/\d+$/, () => /\d+$/.exec(named.db.databaseName)?.[0] ?? ""),
+      "heartbit",
+    ]);
+    await named.close();
+    await unnamed.close();
+  });
+});
+
+describe("a server with logins", () => {
+  let server: TestServer;
+  let admin: MongoClient;
+  let database: string;
+  beforeAll(async () => {
+    server = await startServer({ auth: true });
+    admin = new MongoClient(server.uri);
+    database = newDatabase(server.uri);
+  });
+  afterAll(async () => {
+    await admin.close();
+    await server.stop();
+  });
+
+  function as(user: string, password: string): string {
+    const uri = new URL(database);
+    uri.username = user;
+    uri.password = password;
+    return uri.href;
+  }
+
+  async function asUserWith(
+    roles: Document[],
+  ): Promise<{ namespace: Namespace; close: () => Promise<void> }> {
+    const user = `user${Math.random()}`;
+    await admin.db("admin").command({ createUser: user, pwd: "sesame", roles });
+    const store = await openMongo(as(user, "sesame"), { periodMs: 1000 });
+    return { namespace: store.namespace("presence", SCALE), close: () => store.close() };
+  }
+
+  it("a wrong password is NOT_PERMITTED, and is not told", async () => {
+    const { error } = await failure(openMongo(as("administrator", "sesame"), { periodMs: 5000 }));
+    expect(error.code).toBe("NOT_PERMITTED");
+    expect(tellings(error)).not.toContain("sesame");
+  });
+
+  it("no login is NOT_PERMITTED", async () => {
+    const uri = new URL(database);
+    const store = await openMongo(`mongodb://${uri.host}${uri.pathname}`, { periodMs: 5000 });
+    const namespace = store.namespace("presence", SCALE);
+    expect((await failure(namespace.config())).error.code).toBe("NOT_PERMITTED");
+    await store.close();
+  });
+
+  it("who may only read opens what is there, and is refused every write", async () => {
+    const db = new URL(database).pathname.slice(1);
+    const writer = await asUserWith([{ role: "readWrite", db }]);
+    const reader = await asUserWith([{ role: "read", db }]);
+    expect((await failure(reader.namespace.configure(CONFIG))).error.code).toBe("NOT_PERMITTED");
+    await writer.namespace.configure(CONFIG);
+    expect(await reader.namespace.configure({ ...CONFIG, periodMs: 1 })).toEqual(CONFIG);
+    expect(await reader.namespace.config()).toEqual(CONFIG);
+    expect(await reader.namespace.pings(0)).toEqual([]);
+    const writes: ((namespace: Namespace) => Promise<unknown>)[] = [
+      (namespace) => namespace.ping(1, [1]),
+      (namespace) => namespace.kill("key"),
+      (namespace) => namespace.nextSeq(),
+      (namespace) => namespace.write([{ kind: "endSession", session: 1, last: 0 }]),
+    ];
+    for (const write of writes) {
+      expect((await failure(write(reader.namespace))).error.code).toBe("NOT_PERMITTED");
+    }
+    await writer.close();
+    await reader.close();
+  });
+});
+
+it("withDatabase keeps the options", () => {
+  expect(withDatabase("mongodb://a,b/x?c=d", "y")).toBe("mongodb://a,b/y?c=d");
+  expect(withDatabase("mongodb://a", "y")).toBe("mongodb://a/y");
+});

@@ -1,0 +1,134 @@
+import { MongoClient } from "mongodb";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { isHeartbitError } from "../../src/core/errors.ts";
+import { EVERYTHING, select, type Selection } from "../../src/core/selection.ts";
+import type { Feed, Namespace, Page, Write } from "../../src/core/store.ts";
+import { mongoStore } from "../../src/stores/mongo/index.ts";
+import { newDatabase } from "../servers/database.ts";
+import { startServer } from "../servers/index.ts";
+
+const SCALE = { periodMs: 5000, retentionSlots: 120 };
+const SLOT = 360_000_000;
+
+let client: MongoClient;
+let namespace: Namespace;
+beforeEach(async () => {
+  client = new MongoClient(newDatabase(), { maxPoolSize: 20 });
+  namespace = mongoStore(client.db()).namespace("presence", SCALE);
+  await namespace.configure({ version: 1, periodMs: 5000, offset: 0 });
+});
+afterEach(async () => {
+  await namespace.close();
+  await client.close();
+});
+
+interface Heard {
+  readonly feed: Feed;
+  readonly pages: Page[];
+  readonly lost: unknown[];
+}
+
+function open(selection: Selection, of = namespace): Heard {
+  const pages: Page[] = [];
+  const lost: unknown[] = [];
+  const feed = of.feed?.(selection, { page: (page) => pages.push(page), lost: (error) => lost.push(error) });
+  return feed === undefined ? expect.fail("there is no feed") : { feed, pages, lost };
+}
+
+const until = (condition: () => boolean): Promise<void> =>
+  vi.waitFor(() => expect(condition()).toBe(true), { timeout: 20_000, interval: 10 });
+
+const session = (seq: number): Write => ({
+  kind: "session",
+  session: { seq, host: "here", pid: 1, opened: Date.now(), slot: SLOT },
+});
+const being = (seq: number, pinger: number, key: string): Write => ({
+  kind: "being",
+  being: {
+    session: seq,
+    pinger,
+    start: 1,
+    key,
+    since: Date.now(),
+    slot: SLOT,
+    meta: "null",
+    revision: 0,
+  },
+});
+const keysIn = (pages: readonly Page[]): string[] =>
+  pages.flatMap(({ beings }) => beings.map(({ key }) => key));
+
+describe("a feed", () => {
+  it("picks keys and prefixes on the server, whatever is in their names", async () => {
+    const names = ["$key", "a.b", "{", "\u{1F600}", "\uFFFF", "pre/$x", "pre/", "pr", "prf"];
+    const { feed, pages } = open(select(["$key", "\u{1F600}", { prefix: "pre/" }]));
+    await feed.ready;
+    await namespace.write([
+      session(1),
+      ...names.map((key, index) => being(1, index, key)),
+      being(1, 99, "pre/end"),
+    ]);
+    await until(() => keysIn(pages).includes("pre/end"));
+    expect(keysIn(pages)).toEqual(["$key", "\u{1F600}", "pre/$x", "pre/", "pre/end"]);
+  });
+
+  it("of more names than a command holds is a feed of everything", async () => {
+    const keys = Array.from({ length: 2000 }, (_, index) => `${"k".repeat(100)}${index}`);
+    const { feed, pages } = open(select(keys));
+    await feed.ready;
+    await namespace.write([session(1), being(1, 1, keys[7] ?? "")]);
+    await until(() => keysIn(pages).includes(keys[7] ?? ""));
+  });
+
+  it("tells a session that was there before it together with its first being, once", async () => {
+    await namespace.write([session(5)]);
+    const { feed, pages } = open(EVERYTHING);
+    await feed.ready;
+    await namespace.write([being(5, 1, "first")]);
+    await namespace.write([being(5, 2, "second")]);
+    await until(() => keysIn(pages).length === 2);
+    expect(pages.flatMap(({ sessions }) => sessions.map(({ seq }) => seq))).toEqual([5]);
+  });
+
+  it("is lost when the namespace is dropped, once", async () => {
+    const { feed, lost } = open(EVERYTHING);
+    await feed.ready;
+    await namespace.drop();
+    await until(() => lost.length > 0);
+    await feed.close();
+    expect(lost).toHaveLength(1);
+    expect(isHeartbitError(lost[0])).toBe(true);
+  });
+
+  it("is not lost when it is closed, at any time", async () => {
+    const early = open(EVERYTHING);
+    await early.feed.close();
+    const late = open(EVERYTHING);
+    await late.feed.ready;
+    await late.feed.close();
+    await late.feed.close();
+    await namespace.write([session(1)]);
+    expect([...early.lost, ...late.lost, ...early.pages, ...late.pages]).toEqual([]);
+  });
+
+  it("leaves half of the client's connections to others", async () => {
+    const opened = Array.from({ length: 6 }, () => open(EVERYTHING));
+    const ready = await Promise.allSettled(opened.map(({ feed }) => feed.ready));
+    expect(ready.filter(({ status }) => status === "fulfilled")).toHaveLength(5); // of 20 connections
+    expect(ready[5]).toMatchObject({ reason: { code: "UNSUPPORTED_SERVER" } });
+    await opened[0]?.feed.close();
+    await open(EVERYTHING).feed.ready;
+  });
+});
+
+describe("without a feed", () => {
+  it("on a standalone server it is UNSUPPORTED_SERVER", async () => {
+    const server = await startServer({ standalone: true });
+    const alone = new MongoClient(newDatabase(server.uri));
+    const { feed } = open(EVERYTHING, mongoStore(alone.db()).namespace("presence", SCALE));
+    await expect(feed.ready).rejects.toMatchObject({ code: "UNSUPPORTED_SERVER" });
+    await feed.close();
+    await alone.close();
+    await server.stop();
+  });
+});

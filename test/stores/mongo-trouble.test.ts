@@ -1,0 +1,208 @@
+import { type Document, MongoClient } from "mongodb";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { forEachSession } from "../../src/core/bits.ts";
+import { HeartbitError } from "../../src/core/errors.ts";
+import { EVERYTHING } from "../../src/core/selection.ts";
+import type { Namespace, Page, StoreNotice } from "../../src/core/store.ts";
+import { type MongoStore, mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
+import { newDatabase } from "../servers/database.ts";
+import { startServer, type TestServer } from "../servers/index.ts";
+
+const PERIOD_MS = 500;
+const SCALE = { periodMs: PERIOD_MS, retentionSlots: 120 };
+const SLOT = 1000;
+
+let server: TestServer;
+let store: MongoStore;
+let namespace: Namespace;
+beforeAll(async () => {
+  server = await startServer({ durable: true });
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  store = await openMongo(newDatabase(server.uri), { periodMs: PERIOD_MS });
+  namespace = store.namespace("presence", SCALE);
+  await namespace.configure({ version: 1, periodMs: PERIOD_MS, offset: 0 });
+});
+afterEach(async () => {
+  server.resume();
+  await namespace.close();
+  await store.close();
+});
+
+const until = (condition: () => boolean): Promise<void> =>
+  vi.waitFor(() => expect(condition()).toBe(true), { timeout: 20_000, interval: 20 });
+
+/** Repeats until it succeeds, as a presence does. */
+async function repeat<T>(attempt: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      expect(error).toMatchObject({ code: "STORE_UNAVAILABLE" });
+    }
+  }
+}
+
+/** Whose bits are set. */
+async function pinged(): Promise<number[]> {
+  const seqs: number[] = [];
+  for (const record of await namespace.pings(SLOT)) forEachSession(record, (seq) => seqs.push(seq));
+  return seqs;
+}
+
+function notices(): StoreNotice["kind"][] {
+  const heard: StoreNotice["kind"][] = [];
+  namespace.notices?.(({ kind }) => heard.push(kind));
+  return heard;
+}
+
+function feed(): { pages: Page[]; lost: unknown[]; ready: Promise<void> } {
+  const pages: Page[] = [];
+  const lost: unknown[] = [];
+  const opened = namespace.feed?.(EVERYTHING, {
+    page: (page) => pages.push(page),
+    lost: (error) => lost.push(error),
+  });
+  if (opened === undefined) return expect.fail("there is no feed");
+  return { pages, lost, ready: opened.ready };
+}
+
+const session = (seq: number): Parameters<Namespace["write"]>[0] => [
+  { kind: "session", session: { seq, host: "here", pid: 1, opened: Date.now(), slot: SLOT } },
+];
+const toldSessions = (pages: readonly Page[]): number[] =>
+  pages.flatMap(({ sessions }) => sessions.map(({ seq }) => seq));
+
+describe("a frozen server", () => {
+  it("makes every call fail in its time, piles up no connections, and serves at once when it goes on", async () => {
+    let open = 0;
+    let openMax = 0;
+    store.db.client.on("connectionCreated", () => (openMax = Math.max(openMax, ++open)));
+    store.db.client.on("connectionClosed", () => open--);
+    server.pause();
+    for (let round = 0; round < 3; round++) {
+      const calls = Array.from({ length: 30 }, () => namespace.ping(SLOT, [1]));
+      for (const call of calls) await expect(call).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    }
+    expect(openMax).toBeLessThanOrEqual(store.db.client.options.maxPoolSize);
+    const resumed = performance.now();
+    server.resume();
+    await repeat(() => namespace.ping(SLOT, [2]));
+    expect(performance.now() - resumed).toBeLessThan(1000);
+    expect(await pinged()).toContain(2);
+  });
+
+  it("does not hold up the closing of a store for long", async () => {
+    const { ready } = feed();
+    await ready;
+    server.pause();
+    const began = performance.now();
+    await namespace.close();
+    await store.close();
+    expect(performance.now() - began).toBeLessThan(2000);
+  });
+});
+
+describe("a server that goes away and comes back", () => {
+  it.each(["kill9", "restart"] as const)(
+    "by %s: the loss and the return are noticed, calls succeed again, and the feed goes on or says that it is lost",
+    async (how) => {
+      const heard = notices();
+      const { pages, lost, ready } = feed();
+      await ready;
+      await namespace.write(session(1));
+      await until(() => toldSessions(pages).includes(1));
+      if (how === "kill9") await server.kill9();
+      await server.restart();
+      await repeat(() => namespace.ping(SLOT, [1]));
+      await until(() => heard.includes("lost") && heard.lastIndexOf("found") > heard.lastIndexOf("lost"));
+      // A stand-in finds only as later events come that it has lost the one from which the feed would go on.
+      for (let seq = 2; lost.length === 0 && !toldSessions(pages).some((told) => told >= 2); seq++) {
+        await repeat(() => namespace.write(session(seq)));
+        await namespace.time();
+      }
+      expect(await namespace.config()).toEqual({ version: 1, periodMs: PERIOD_MS, offset: 0 });
+    },
+  );
+
+  it("and tells the time all along, several times a period at most", async () => {
+    const times: number[] = [];
+    const end = namespace.notices?.((notice) => notice.kind === "time" && times.push(notice.ms));
+    await until(() => times.length >= 2);
+    end?.();
+    expect(Math.abs((times.at(-1) ?? 0) - Date.now())).toBeLessThan(5000);
+  });
+});
+
+describe("a call that meets", () => {
+  let admin: MongoClient;
+  beforeAll(() => {
+    admin = new MongoClient(server.uri);
+  });
+  afterEach(() => admin.db("admin").command({ configureFailPoint: "failCommand", mode: "off" }));
+  afterAll(() => admin.close());
+
+  async function failNext(times: number, data: Document): Promise<void> {
+    const failCommands = ["update", "findAndModify", "find"];
+    const failPoint = { configureFailPoint: "failCommand", mode: { times }, data: { failCommands, ...data } };
+    await admin.db("admin").command(failPoint);
+  }
+
+  it.each([
+    ["a closed connection", { closeConnection: true }],
+    ["a primary that steps down", { errorCode: 10107 }],
+    ["a shutdown", { errorCode: 91 }],
+    ["a member in recovery", { errorCode: 11600 }],
+  ])("%s once, succeeds", async (_, data) => {
+    await failNext(1, data);
+    await namespace.ping(SLOT, [1]);
+    await failNext(1, data);
+    expect(await namespace.nextSeq()).toBeGreaterThan(0);
+  });
+
+  it("a primary that steps down again and again is STORE_UNAVAILABLE, and told as it is", async () => {
+    await failNext(100, { errorCode: 10107 });
+    const error: unknown = await namespace.ping(SLOT, [1]).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(HeartbitError);
+    expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+  });
+
+  it("a majority that does not acknowledge is STORE_UNAVAILABLE, and the repetition does no harm", async () => {
+    await failNext(1, { writeConcernError: { code: 64, errmsg: "waiting for replication timed out" } });
+    await expect(namespace.ping(SLOT, [1])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    await namespace.ping(SLOT, [1]);
+    expect(await pinged()).toEqual([1]);
+  });
+
+  it("a refusal is NOT_PERMITTED", async () => {
+    await failNext(1, { errorCode: 13 });
+    await expect(namespace.ping(SLOT, [1])).rejects.toMatchObject({
+      code: "NOT_PERMITTED",
+      retryable: false,
+    });
+  });
+});
+
+it("100 presences on one client listen to it as one, and leave it as it was", async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): unknown => warnings.push(warning);
+  process.on("warning", onWarning);
+  const client = new MongoClient(newDatabase(server.uri));
+  await client.connect();
+  const listeners = (): number =>
+    client.listenerCount("topologyDescriptionChanged") + client.listenerCount("serverHeartbeatSucceeded");
+  const before = listeners();
+  const namespaces = Array.from({ length: 100 }, (_, index) =>
+    mongoStore(client.db()).namespace(`n${index}`, SCALE),
+  );
+  let heard = 0;
+  for (const one of namespaces) one.notices?.(() => heard++);
+  expect(listeners()).toBe(before + 2);
+  await Promise.all(namespaces.map((one) => one.close()));
+  expect(listeners()).toBe(before);
+  await client.close();
+  process.off("warning", onWarning);
+  expect(warnings).toEqual([]);
+  expect(heard).toBe(0);
+});
