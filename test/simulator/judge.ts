@@ -90,8 +90,7 @@ export class Judge {
     const { now } = this.#world;
     const { life } = holding;
     if (this.#wasReplaced(holding)) return;
-    if (cause === "killed" && this.#kills.some((kill) => kill.key === key && kill.at >= holding.calledAt))
-      return;
+    if (cause === "killed" && this.#wasKilled(holding)) return;
     if (
       cause === "initial" &&
       this.#kills.some((kill) => kill.key === key && kill.at >= now - 4 * this.#periodMs)
@@ -100,6 +99,15 @@ export class Judge {
     if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, said);
     else if (life.endedAt > now) this.#judgeAbsence(holding, said);
     if (cause === "expired") this.#judgeLatency(actor, holding, said);
+  }
+
+  /** Whether this start or an earlier one was killed, by itself or by another. */
+  #wasKilled({ key, life, calledAt }: Holding): boolean {
+    const own = this.#holdings.get(key) ?? [];
+    return (
+      own.some((other) => other.life === life && other.how === "killed") ||
+      this.#kills.some((kill) => kill.key === key && kill.at >= calledAt)
+    );
   }
 
   /** Whether its pinger was started again since: then that start counts. */
@@ -161,7 +169,7 @@ export class Judge {
       const early = ((vouched - now) / this.#periodMs).toFixed(2);
       this.#wrong(`${said} ${early} periods before the vouchedUntil of p${life.actor}`);
     }
-    if (holding.how !== "crashed" || !this.#wasAlone(holding)) return;
+    if (holding.how !== "crashed" || watcher.life.troubles > 0 || !this.#wasAlone(holding)) return;
     const since = Math.max(holding.over, watcher.life.calmFrom);
     const took = (now - since) / this.#periodMs;
     if (took > TOLD_WITHIN + OPERATIONS) this.#wrong(`${said} ${took.toFixed(2)} periods after the crash`);

@@ -236,7 +236,7 @@ class Simulation {
     if (trouble.kind === "mess") return { kind: "mess", ms: this.#ms(trouble.periods) };
     if (trouble.kind === "stale") return { kind: "stale", chance: trouble.chance, copy };
     if (trouble.kind === "cut") return { kind: "cut", copy };
-    return trouble;
+    return { ...trouble }; // each its own: of two that overlap, one ends first
   }
 
   #those(actors: readonly number[] | "all"): readonly number[] {
