@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: { alias: driver },
   test: {
     include: ["test/**/*.test.ts"],
-    globalSetup: ["test/servers/setup.ts"],
+    globalSetup: ["test/servers/setup.ts", "test/support/build.ts"],
     testTimeout: 30_000,
     hookTimeout: 120_000,
   },

@@ -42,6 +42,8 @@ interface Session {
   readonly beings: Map<number, Being>;
   /** The load in which it was last heard of. */
   heard: number;
+  /** Of a former owner of its number: the latest slot with a bit that was its own. */
+  lastBit?: Slot;
 }
 
 interface Being {
@@ -62,6 +64,11 @@ const NOBODY: Snapshot = { beings: [], holders: [] };
 export class Roster {
   readonly #bits = new LatestBits();
   readonly #sessions = new Map<number, Session>();
+  /**
+   * Sessions whose number has another owner now. That happens only when a server has lost what it had acknowledged: the
+   * former owner finds out and takes another number. Until then its beings live on what it had pinged.
+   */
+  readonly #former = new Set<Session>();
   readonly #keys = new Map<string, Being[]>();
   /** Beings alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
   readonly #onTheirOwn = new Set<Being>();
@@ -89,7 +96,13 @@ export class Roster {
 
   /** Hears of a session. */
   session(record: SessionRecord): void {
-    const session = this.#sessions.get(record.seq);
+    let session = this.#sessions.get(record.seq);
+    if (session !== undefined && record.opened < session.record.opened) return; // of the former owner
+    if (session !== undefined && record.opened > session.record.opened) {
+      session.lastBit = this.#bits.latest(record.seq);
+      this.#former.add(session);
+      session = undefined;
+    }
     if (session === undefined) {
       this.#sessions.set(record.seq, { record, beings: new Map(), heard: this.#load });
       return;
@@ -143,9 +156,11 @@ export class Roster {
       latestComplete(judged, oldest, (slot) => this.#bits.isEmpty(slot)),
     );
     if (g === this.#g) return;
-    for (const session of this.#sessions.values()) {
-      const vouched = this.#vouchedIn(session);
-      if (isVouched(vouched, this.#g) && !isVouched(vouched, g)) this.#touchRiders(session);
+    for (const sessions of [this.#sessions.values(), this.#former]) {
+      for (const session of sessions) {
+        const vouched = this.#vouchedIn(session);
+        if (isVouched(vouched, this.#g) && !isVouched(vouched, g)) this.#touchRiders(session);
+      }
     }
     for (const being of this.#onTheirOwn) {
       const vouched = this.#lastPing(being);
@@ -176,9 +191,9 @@ export class Roster {
 
   /** Forgets the keys that are not selected, without a word. */
   retain(selected: (key: string) => boolean): void {
-    for (const key of this.#keys.keys()) {
-      if (!selected(key)) this.drop(key);
-    }
+    for (const key of this.#keys.keys()) if (!selected(key)) this.drop(key);
+    // A key that a load has just taken away is no longer among them, but still to be told.
+    for (const key of this.#touched.keys()) if (!selected(key)) this.#touched.delete(key);
   }
 
   /** Forgets one key, without a word. */
@@ -194,13 +209,10 @@ export class Roster {
   forget(oldest: Slot, oldestMs: number): void {
     this.#bits.forgetBefore(oldest);
     for (const [seq, session] of this.#sessions) {
-      const silent = Math.max(session.record.slot, this.#bits.latest(seq)) < oldest;
-      for (const being of session.beings.values()) {
-        const { slot, last = session.record.last, changed = 0 } = being.record;
-        const over = last === undefined ? silent : last < oldest && changed < oldestMs;
-        if (over && slot < oldest && !this.#touched.has(being.record.key)) this.#remove(being);
-      }
-      if (silent && session.beings.size === 0) this.#sessions.delete(seq);
+      if (this.#forgetBeings(session, oldest, oldestMs)) this.#sessions.delete(seq);
+    }
+    for (const session of this.#former) {
+      if (this.#forgetBeings(session, oldest, oldestMs)) this.#former.delete(session);
     }
   }
 
@@ -243,6 +255,21 @@ export class Roster {
   }
 
   // ---- inside
+
+  /** Gives whether the session itself may be forgotten. */
+  #forgetBeings(session: Session, oldest: Slot, oldestMs: number): boolean {
+    const silent = Math.max(session.record.slot, this.#latestBit(session)) < oldest;
+    for (const being of session.beings.values()) {
+      const { slot, last = session.record.last, changed = 0 } = being.record;
+      const over = last === undefined ? silent : last < oldest && changed < oldestMs;
+      if (over && slot < oldest && !this.#touched.has(being.record.key)) this.#remove(being);
+    }
+    return silent && session.beings.size === 0;
+  }
+
+  #latestBit(session: Session): Slot {
+    return session.lastBit ?? this.#bits.latest(session.record.seq);
+  }
 
   #cause(before: Snapshot, now: readonly HolderState[]): Transition | undefined {
     if (now.length > 0) {
@@ -314,13 +341,13 @@ export class Roster {
 
   /** The slot until which the session vouches for the beings that ride on it. */
   #vouchedIn(session: Session): Slot {
-    const { last, slot, seq } = session.record;
-    return last ?? Math.max(slot, this.#bits.latest(seq));
+    const { last, slot } = session.record;
+    return last ?? Math.max(slot, this.#latestBit(session));
   }
 
   #lastPing(being: Being): Slot {
-    const { slot, last, seq } = being.session.record;
-    return lastPing(being.record, { slot, last, bit: this.#bits.latest(seq) });
+    const { slot, last } = being.session.record;
+    return lastPing(being.record, { slot, last, bit: this.#latestBit(being.session) });
   }
 
   #isAlive(being: Being): boolean {

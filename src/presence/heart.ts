@@ -16,6 +16,9 @@ import { Sleeper } from "./timing.ts";
 const EARLIEST = 0.1;
 const LATEST = 0.4;
 
+/** Below this the distance of the wall clock to the monotonic clock has not changed. */
+const WALL_STEP_MS = 10;
+
 /** This process could not ping for so long that others may have told it dead. */
 export interface Lapse {
   /** When it was last vouched for: the answer to its last ping, by this machine's wall clock. */
@@ -52,6 +55,8 @@ export class Heart {
   #attempt: Promise<void> | undefined;
   #cancelLapse: () => void = () => {};
   #hurry = false;
+  /** Wall time less monotonic time, in ms. */
+  #wallDistance = 0;
 
   /** Starts to beat. `vouched` is a slot in which something of the session was written: that counts as a ping. */
   constructor(shared: Shared, seq: number, vouched: Slot, events: HeartEvents) {
@@ -69,8 +74,10 @@ export class Heart {
   /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */
   get vouchedUntil(): Date {
     const { clock } = this.#shared;
-    const untilMs = (this.#vouch?.until ?? -Infinity) - clock.monotonic();
-    return new Date(clock.now() + untilMs);
+    const wallDistance = clock.now() - clock.monotonic();
+    // The two clocks are read one after the other, so only a real step of the wall clock counts.
+    if (Math.abs(wallDistance - this.#wallDistance) > WALL_STEP_MS) this.#wallDistance = wallDistance;
+    return new Date((this.#vouch?.until ?? -Infinity) + this.#wallDistance);
   }
 
   /** Pings at once: the store answers again, or its clock has stepped. */

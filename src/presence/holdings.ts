@@ -58,6 +58,7 @@ export class Holdings {
   #refreshed: Slot = -Infinity;
   #cursor: Cursor | undefined;
   #checking = false;
+  #reopening = false;
 
   constructor(shared: Shared, identity: { host: string; pid: number }, events: HoldingsEvents) {
     this.#shared = shared;
@@ -187,7 +188,9 @@ export class Holdings {
         this.hear(page);
       },
       end: () => {
-        if (!found && session !== undefined && session === this.#session) this.#inBackground(this.#reopen());
+        if (found || session === undefined || session !== this.#session || this.#reopening) return;
+        this.#reopening = true;
+        this.#inBackground(this.#reopen(session).finally(() => (this.#reopening = false)));
       },
     };
   }
@@ -232,10 +235,11 @@ export class Holdings {
         const seq = await bulk(this.#shared, "open a session", namespace.nextSeq());
         const session = { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
         await bulk(this.#shared, "open a session", namespace.write([{ kind: "session", session }]));
+        // A server that lost what it had not journaled may have given another's number.
+        if (!(await this.#isOurs(session))) continue;
         if (this.#sleeper.ended) break;
         this.#session = session;
         this.#refreshed = session.slot;
-        this.#cursor = undefined;
         this.#events.opened(session);
         return session;
       } catch (error) {
@@ -248,9 +252,22 @@ export class Holdings {
     throw closed(name);
   }
 
+  /** Whether the record in the store is the one that we wrote. Also where `check` begins to read. */
+  async #isOurs(session: SessionRecord): Promise<boolean> {
+    let found = false;
+    const pages = this.#shared.namespace
+      .read({ select: NOTHING, session: session.seq })
+      [Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value: page } = await bulk(this.#shared, "open a session", pages.next());
+      if (done === true) return found;
+      found ||= page.sessions.some((record) => isSame(record, session));
+      this.#cursor = page.cursor ?? this.#cursor;
+    }
+  }
+
   /** Our session's record is gone, so its number must not be used again: another may have it. */
-  async #reopen(): Promise<void> {
-    const lost = this.#session;
+  async #reopen(lost: SessionRecord): Promise<void> {
     this.#shared.log.warn("the record of the session is gone from the store");
     await this.#events.gone();
     if (this.#session !== lost) return;

@@ -46,6 +46,8 @@ const OPEN_LIMIT_MS = 5000;
 /** What is asked for once, like `list`, is tried for this many periods, and at least this long, in ms. */
 const ATTEMPT_PERIODS = 1;
 const ATTEMPT_MS_MIN = 2000;
+/** For so long after the store was found again, a config that is missing was lost, and not dropped. */
+const RESTORE_PERIODS = 5;
 /** How many of a kind are pruned at a time. */
 const PRUNE_LIMIT = 1000;
 
@@ -65,6 +67,8 @@ export class Presence {
   #observer: Observer | undefined;
   #isSetUp = true;
   #wasLost = false;
+  /** When the store was found again for the last time: a monotonic time, in ms. */
+  #restoredAt = -Infinity;
   #endNotices: () => void = () => {};
   #closing: Promise<void> | undefined;
 
@@ -393,7 +397,10 @@ export class Presence {
   // ---- what happens
 
   async #verify(): Promise<void> {
-    const config = await bulk(this.#shared, "config", this.#shared.namespace.config());
+    const { clock, periodMs, namespace } = this.#shared;
+    const config = await bulk(this.#shared, "config", namespace.config());
+    // Lately lost with the server, rather than dropped: it is set up again.
+    if (config === undefined && clock.monotonic() - this.#restoredAt < periodMs * RESTORE_PERIODS) return;
     const error = config === undefined ? dropped(this.name) : mismatch(this.#shared, config);
     if (error === undefined) return;
     this.#lose(error);
@@ -428,10 +435,17 @@ export class Presence {
       time.sample().catch((error: unknown) => log.debug("sampling the time failed", error));
       this.#heart?.hurry();
       this.#holdings.hurry();
-      // What was acknowledged may have been lost with the server, where it was not journaled yet.
-      this.#holdings.rewrite();
       this.#observer?.hurry();
+      this.#restore().catch((error: unknown) => log.warn("what was held could not be restored", error));
     }
+  }
+
+  /** What was acknowledged may have been lost with the server, where it was not journaled yet: it is written again. */
+  async #restore(): Promise<void> {
+    this.#restoredAt = this.#shared.clock.monotonic();
+    await this.#attempt(() => bulk(this.#shared, "open", this.#configure()));
+    await this.#holdings.check();
+    this.#holdings.rewrite();
   }
 
   /** Tries for a while what is asked for once. */

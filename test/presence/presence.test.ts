@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Health, type Lapse, Presence } from "../../src/index.ts";
+import { type Health, type Lapse, Presence, type Store } from "../../src/index.ts";
 import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { Bench, hear, PERIOD_MS } from "./support.ts";
 
@@ -401,4 +401,60 @@ describe("storage", () => {
       expect(Math.max(...counts)).toBeLessThan(3000);
     },
   );
+});
+
+describe("a server that has lost what it had acknowledged", () => {
+  /** A store that gives session numbers as it is told, as one does whose counter was lost. */
+  function withSeqs(store: MemoryStore, seqs: number[]): Store {
+    return {
+      kind: store.kind,
+      clock: store.clock,
+      close: () => store.close(),
+      namespace: (name) => {
+        const namespace = store.namespace(name);
+        namespace.nextSeq = async () => seqs.shift() ?? 1000;
+        return namespace;
+      },
+    };
+  }
+
+  it("gives a number that another has: the next one is taken", async () => {
+    const bench = new Bench();
+    const a = await Presence.open(withSeqs(bench.store, [1]));
+    await a.pinger("a").start();
+    await bench.clock.advance(2000);
+    const b = await Presence.open(withSeqs(bench.store, [1, 1, 2]));
+    await b.pinger("b").start();
+    expect([a.session, b.session]).toEqual([1, 2]);
+    await bench.periods(3);
+    const { keys } = await b.list();
+    expect(keys.map(({ key, alive, holders }) => [key, alive, holders[0]?.session])).toEqual([
+      ["a", true, 1],
+      ["b", true, 2],
+    ]);
+  });
+
+  it("has lost all sessions, and given the number of one to another: nobody is told dead, and both have numbers of their own", async () => {
+    const bench = new Bench();
+    const w = await Presence.open(withSeqs(bench.store, [5, 6]));
+    const watcher = w.watcher();
+    const a = await Presence.open(withSeqs(bench.store, [7, 9]));
+    const pinger = a.pinger("a");
+    await pinger.start();
+    const heard = await hear(watcher, { all: true });
+    await bench.periods(3.45);
+    await bench.store.namespace("presence").prune({ beforeSlot: Infinity, beforeMs: Infinity, limit: 1e9 });
+    const b = await Presence.open(withSeqs(bench.store, [7]));
+    await b.pinger("b").start();
+    await bench.periods(6);
+    expect([w.session, a.session, b.session]).toEqual([6, 9, 7]);
+    expect(heard.filter((line) => line.includes("dead"))).toEqual([]);
+    const { keys } = await a.list();
+    expect(
+      keys.map(({ key, alive, holders }) => [key, alive, holders.map(({ session }) => session)]),
+    ).toEqual([
+      ["a", true, [9]],
+      ["b", true, [7]],
+    ]);
+  });
 });

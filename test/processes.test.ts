@@ -1,0 +1,151 @@
+/** Real processes on real stores: crashed with -9, paused, and with a server that goes away. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Change, Presence, type PresenceOptions } from "../src/index.ts";
+import { newDatabase } from "./servers/database.ts";
+import { startServer, type TestServer } from "./servers/index.ts";
+import { until } from "./support/wait.ts";
+import { Worker } from "./support/workers.ts";
+
+const PERIOD_MS = 1000;
+
+/** A watcher of all keys, which notes when it was told what, and whether it was ever stale. */
+class Log {
+  readonly told: { words: string; atMs: number }[] = [];
+  staleMs = 0;
+  #staleSince: number | undefined;
+
+  constructor(presence: Presence) {
+    presence.on("health", ({ state }) => {
+      const now = performance.now();
+      if (state === "stale") this.#staleSince = now;
+      else if (this.#staleSince !== undefined) this.staleMs += now - this.#staleSince;
+    });
+    presence.watcher().watch({ all: true }, ({ key, alive, cause }: Change) => {
+      this.told.push({ words: `${key} ${alive ? "alive" : "dead"} ${cause}`, atMs: performance.now() });
+    });
+  }
+
+  async of(words: string): Promise<number> {
+    await until(() => this.told.some((one) => one.words === words));
+    return this.told.find((one) => one.words === words)?.atMs ?? 0;
+  }
+
+  get deaths(): string[] {
+    return this.told.map(({ words }) => words).filter((words) => words.includes(" dead "));
+  }
+}
+
+const stores = [
+  {
+    name: "LMDB",
+    feed: "auto" as const,
+    target: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-"))}`,
+  },
+  { name: "MongoDB with its feed", feed: "auto" as const, target: async () => newDatabase() },
+  { name: "MongoDB by polling", feed: "poll" as const, target: async () => newDatabase() },
+];
+
+describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
+  it("crashed with -9 are told dead 1.1 to 2.5 periods of trouble-free time after it, and nobody else is", async () => {
+    const target = await makeTarget();
+    const options: PresenceOptions = { periodMs: PERIOD_MS, feed };
+    await using presence = await Presence.open(target, options);
+    const log = new Log(presence);
+    const workers = await Promise.all(
+      Array.from({ length: 6 }, (_, index) => Worker.start(target, options, `key-${index}`)),
+    );
+    try {
+      for (const index of workers.keys()) await log.of(`key-${index} alive joined`);
+      // Long enough that the start is no trouble any more.
+      await until(() => performance.now() > (log.told.at(-1)?.atMs ?? 0) + 3 * PERIOD_MS);
+      for (const index of [1, 3, 4]) {
+        const staleMs = log.staleMs;
+        const crashedMs = performance.now();
+        await workers[index]?.crash();
+        const toldMs = await log.of(`key-${index} dead expired`);
+        const periods = (toldMs - crashedMs) / PERIOD_MS;
+        expect(periods).toBeGreaterThanOrEqual(1.1 - 0.02);
+        // A trouble of this machine holds it back: at most for 2.5 periods after it.
+        const allowed = log.staleMs > staleMs || presence.health.state === "stale" ? 10 : 2.5 + 0.3;
+        expect(periods).toBeLessThanOrEqual(allowed);
+      }
+      expect(log.deaths.toSorted()).toEqual([1, 3, 4].map((index) => `key-${index} dead expired`));
+    } finally {
+      await Promise.all(workers.map((worker) => worker.crash()));
+      if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+    }
+  });
+
+  it("paused until it is told dead knows it when it goes on, and is told alive again", async () => {
+    const target = await makeTarget();
+    const options: PresenceOptions = { periodMs: PERIOD_MS / 2, feed };
+    await using presence = await Presence.open(target, options);
+    const log = new Log(presence);
+    const worker = await Worker.start(target, options, "k");
+    try {
+      await log.of("k alive joined");
+      worker.process.kill("SIGSTOP");
+      await log.of("k dead expired");
+      worker.process.kill("SIGCONT");
+      await worker.told("lapse");
+      await until(() => log.told.filter(({ words }) => words === "k alive joined").length === 2);
+      await worker.tell("close");
+      await log.of("k dead killed");
+    } finally {
+      await worker.crash();
+      if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+    }
+  });
+});
+
+describe("a MongoDB server that goes away and comes back", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  afterAll(() => server.stop());
+
+  it.each(["kill9", "pause"] as const)(
+    "by %s ends no pinger and no watcher, and tells no false death",
+    async (way) => {
+      const target = newDatabase(server.uri);
+      const options: PresenceOptions = { periodMs: PERIOD_MS };
+      await using presence = await Presence.open(target, options);
+      const log = new Log(presence);
+      const own = presence.pinger("own");
+      await own.start();
+      const workers = await Promise.all(
+        Array.from({ length: 3 }, (_, index) => Worker.start(target, options, `key-${index}`)),
+      );
+      try {
+        for (const index of workers.keys()) await log.of(`key-${index} alive joined`);
+        const healthy = (): boolean => presence.health.state === "healthy";
+        if (way === "kill9") await server.kill9();
+        else server.pause();
+        await until(() => !healthy());
+        const away = performance.now();
+        await until(() => performance.now() > away + 4 * PERIOD_MS);
+        if (way === "kill9") await server.restart();
+        else server.resume();
+        await until(healthy);
+        // Whoever had not come back by now would be told dead in these periods.
+        const back = performance.now();
+        await until(() => performance.now() > back + 4 * PERIOD_MS && healthy());
+        expect(log.deaths).toEqual([]);
+        expect(own.state).toBe("started");
+        // And it goes on: a join and a crash are told.
+        const late = await Worker.start(target, options, "late");
+        workers.push(late);
+        await log.of("late alive joined");
+        await late.crash();
+        await log.of("late dead expired");
+        expect(log.deaths).toEqual(["late dead expired"]);
+      } finally {
+        await Promise.all(workers.map((worker) => worker.crash()));
+      }
+    },
+  );
+});

@@ -1,0 +1,26 @@
+/** Builds the package once a run, for the tests that start it as real processes. Never into `dist`, which may be in use. */
+import { execFile } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** The folder with the built package: `index.js`, `testing/index.js`, `cli/main.js`. */
+    built: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const root = project.config.root;
+  // Within node_modules, so that the package's dependencies are found from there.
+  const built = join(root, "node_modules", ".cache", `heartbit-${process.pid}`);
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const args = [compiler, "-p", join(root, "tsconfig.build.json"), "--outDir", built];
+  await promisify(execFile)(process.execPath, args).catch((error: { stdout?: string }) => {
+    throw new Error(`The package could not be built:\n${error.stdout}`);
+  });
+  project.provide("built", built);
+  return () => rm(built, { recursive: true, force: true });
+}
