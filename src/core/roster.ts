@@ -260,7 +260,10 @@ export class Roster {
   #forgetBeings(session: Session, oldest: Slot, oldestMs: number): boolean {
     const silent = Math.max(session.record.slot, this.#latestBit(session)) < oldest;
     for (const being of session.beings.values()) {
-      const { slot, last = session.record.last, changed = 0 } = being.record;
+      const { slot, last = session.record.last } = being.record;
+      // What ended with its session ended when that changed.
+      const ended = being.record.last === undefined ? session.record.changed : undefined;
+      const changed = Math.max(being.record.changed ?? 0, ended ?? 0);
       const over = last === undefined ? silent : last < oldest && changed < oldestMs;
       if (over && slot < oldest && !this.#touched.has(being.record.key)) this.#remove(being);
     }

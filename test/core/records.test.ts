@@ -1,0 +1,108 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  type BeingRecord,
+  earlierLast,
+  mergeBeings,
+  mergeSessions,
+  type SessionRecord,
+} from "../../src/core/records.ts";
+
+const last = fc.oneof(fc.constant(undefined), fc.constant(0), fc.integer({ min: 1, max: 9 }));
+const slot = fc.integer({ min: 1, max: 9 });
+const changed = fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined });
+
+/** Versions of one session, as they may be heard. */
+const version = fc.record({ slot, last, changed });
+const aSession = version.map(
+  (one) => known({ seq: 1, host: "h", pid: 1, opened: 0, ...one }) as SessionRecord,
+);
+/** Versions of one being: what its meta is follows from its revision. */
+const being = { session: 1, pinger: 1, start: 1, key: "k", since: 5 };
+const aBeing = fc
+  .tuple(version, fc.integer({ min: 0, max: 3 }))
+  .map(([one, revision]) => known({ ...being, meta: `${revision}`, revision, ...one }) as BeingRecord);
+
+/** Without the members that are undefined. */
+function known(record: object): unknown {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
+}
+
+function laws<T extends SessionRecord | BeingRecord>(
+  merge: (a: T, b: T) => T,
+  arbitrary: fc.Arbitrary<T>,
+): void {
+  it("gives the same in either order", () => {
+    fc.assert(
+      fc.property(arbitrary, arbitrary, (a, b) => {
+        expect(merge(a, b)).toEqual(merge(b, a));
+      }),
+    );
+  });
+
+  it("gives the same whichever two of three come first", () => {
+    fc.assert(
+      fc.property(arbitrary, arbitrary, arbitrary, (a, b, c) => {
+        expect(merge(merge(a, b), c)).toEqual(merge(a, merge(b, c)));
+      }),
+    );
+  });
+
+  it("changes nothing when one is heard twice", () => {
+    fc.assert(
+      fc.property(arbitrary, arbitrary, (a, b) => {
+        expect(merge(a, a)).toEqual(a);
+        expect(merge(merge(a, b), b)).toEqual(merge(a, b));
+      }),
+    );
+  });
+
+  it("moves forward only: the later slot, the earlier last, the later stamp", () => {
+    fc.assert(
+      fc.property(arbitrary, arbitrary, (a, b) => {
+        const merged = merge(a, b);
+        expect(merged.slot).toBe(Math.max(a.slot, b.slot));
+        const lasts = [a.last, b.last].filter((one) => one !== undefined);
+        expect(merged.last).toBe(lasts.length === 0 ? undefined : Math.min(...lasts));
+        const stamps = [a.changed, b.changed].filter((one) => one !== undefined);
+        expect(merged.changed).toBe(stamps.length === 0 ? undefined : Math.max(...stamps));
+      }),
+    );
+  });
+
+  it("leaves what it is given as it is", () => {
+    fc.assert(
+      fc.property(arbitrary, arbitrary, (a, b) => {
+        const before = structuredClone([a, b]);
+        merge(a, b);
+        expect([a, b]).toEqual(before);
+      }),
+    );
+  });
+}
+
+describe("merging two versions of a session", () => laws(mergeSessions, aSession));
+describe("merging two versions of a being", () => laws(mergeBeings, aBeing));
+
+describe("mergeBeings", () => {
+  it("takes the meta of the newer revision", () => {
+    fc.assert(
+      fc.property(aBeing, aBeing, (a, b) => {
+        const { meta, revision } = mergeBeings(a, b);
+        expect([meta, revision]).toEqual([
+          `${Math.max(a.revision, b.revision)}`,
+          Math.max(a.revision, b.revision),
+        ]);
+      }),
+    );
+  });
+});
+
+describe("earlierLast", () => {
+  it("takes absent for later than any, and killed for earlier than any", () => {
+    expect([earlierLast(undefined, 3), earlierLast(3, undefined), earlierLast(undefined, undefined)]).toEqual(
+      [3, 3, undefined],
+    );
+    expect([earlierLast(0, 3), earlierLast(3, 0), earlierLast(3, 4)]).toEqual([0, 0, 3]);
+  });
+});

@@ -1,0 +1,170 @@
+/** The roster against a naive model of it, over random histories. A failing run prints its seed. */
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Roster, type RosterChange } from "../../src/core/roster.ts";
+import { history, KEYS, pingsOf, type Step } from "./histories.ts";
+import { Model, type ModelChange } from "./model.ts";
+
+/** Tells both the same, step by step; `check` is called after each. */
+function tell(steps: readonly Step[], check: (pair: { roster: Roster; model: Model }) => void): Roster {
+  const roster = new Roster();
+  const model = new Model();
+  const told: Step[] = [];
+  for (const step of steps) {
+    take(step, roster, model, told);
+    check({ roster, model });
+  }
+  return roster;
+}
+
+function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
+  if (step.do === "session" || step.do === "being" || step.do === "bits") {
+    hear(step, roster, model);
+    told.push(step);
+  } else if (step.do === "judge") {
+    roster.judge(step.judged, step.oldest);
+    model.judge(step.judged, step.oldest);
+  } else if (step.do === "retain") {
+    roster.retain((key) => step.keys.includes(key));
+    model.drop((key) => step.keys.includes(key));
+  } else if (step.do === "load") {
+    const load = roster.beginLoad();
+    expect(model.beginLoad()).toBe(load);
+    told.forEach((one, index) => {
+      if (step.keep[index % step.keep.length] === true) hear(one, roster, model);
+    });
+    const isSelected = (key: string): boolean => step.keep[0] === true || key !== "a";
+    roster.endLoad(load, isSelected);
+    model.endLoad(load, isSelected);
+  } else {
+    expectSame(roster.changes(), model.changes(KEYS));
+  }
+}
+
+function hear(step: Step, roster: Roster, model: Model): void {
+  if (step.do === "session") {
+    roster.session(step.session);
+    model.session(step.session);
+  } else if (step.do === "being") {
+    roster.being(step.being);
+    model.being(step.being);
+  } else if (step.do === "bits") {
+    for (const record of pingsOf(step.slot, step.seqs)) roster.bits(record);
+    model.bits(step.slot, step.seqs);
+  }
+}
+
+const inOrder = (a: { key: string }, b: { key: string }): number => (a.key < b.key ? -1 : 1);
+
+/** Whether they tell the same of the same keys, one change a key. */
+function expectSame(changes: readonly RosterChange[], expected: readonly ModelChange[]): void {
+  const told = changes.toSorted(inOrder);
+  const known = expected.toSorted(inOrder).map((change, index) => {
+    if (change.cause !== "gone") return change;
+    expect(["killed", "stopped", "expired"]).toContain(told[index]?.cause);
+    return { ...change, cause: told[index]?.cause };
+  });
+  expect(told).toEqual(known);
+}
+
+describe("the roster and the model", () => {
+  it("agree, after every step of any history, on who is alive and who holds what, and on what has changed", () => {
+    fc.assert(
+      fc.property(history, (steps) => {
+        tell(steps, ({ roster, model }) => {
+          expect(roster.g).toBe(model.g);
+          for (const key of KEYS) {
+            expect(roster.holders(key)).toEqual(model.holders(key));
+            expect(roster.isAlive(key)).toBe(model.holders(key).length > 0);
+          }
+        });
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("changes", () => {
+  it("alternate for each key, and each begins where the last one ended", () => {
+    fc.assert(
+      fc.property(history, (steps) => {
+        // What is not retained is forgotten without a word, so the tale of its key begins anew.
+        const tale = new Map<string, RosterChange["now"]>();
+        const ignoring = steps.filter((step) => step.do !== "retain" && step.do !== "changes");
+        tell(ignoring, ({ roster }) => {
+          for (const { key, cause, before, now } of roster.changes()) {
+            expect(before).toEqual(tale.get(key) ?? []);
+            expect(now).not.toEqual(before);
+            expect(now).toEqual(roster.holders(key));
+            if (cause === "joined") expect([before.length, now.length > 0]).toEqual([0, true]);
+            else if (cause === "updated") expect([before.length > 0, now.length > 0]).toEqual([true, true]);
+            else expect([before.length > 0, now.length]).toEqual([true, 0]);
+            tale.set(key, now);
+          }
+          expect(roster.changes()).toEqual([]);
+        });
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+/** What of a history are facts: these may come in any order, twice or late. */
+function factsOf(steps: readonly Step[]): Step[] {
+  return steps.filter((step) => step.do === "session" || step.do === "being" || step.do === "bits");
+}
+
+describe("the order in which the roster hears", () => {
+  it("does not matter, nor that it hears twice, as long as it hears of a session before its beings", () => {
+    const shuffledHistory = history.chain((steps) => {
+      const facts = factsOf(steps);
+      const order = fc.array(fc.nat(), { minLength: facts.length * 2, maxLength: facts.length * 2 });
+      return fc.record({ facts: fc.constant(facts), order });
+    });
+    fc.assert(
+      fc.property(shuffledHistory, ({ facts, order }) => {
+        const twice = [...facts, ...facts].map((fact, index) => ({ fact, order: order[index] ?? 0 }));
+        const mixed = twice.toSorted((a, b) => a.order - b.order).map(({ fact }) => fact);
+        const sessions = facts.filter((step) => step.do === "session");
+        const tellAll = (steps: readonly Step[]): unknown => {
+          const roster = tell([...sessions, ...steps, { do: "judge", judged: 20, oldest: 8 }], () => {});
+          return KEYS.map((key) => {
+            const beings = [...roster.beings(key)];
+            const lives = beings.map(({ being, last, alive }) => [
+              being.session,
+              being.pinger,
+              being.start,
+              last,
+              alive,
+            ]);
+            return [roster.holders(key), new Set(lives.map((life) => life.join()))];
+          });
+        };
+        expect(tellAll(mixed)).toEqual(tellAll(facts));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("forget", () => {
+  it("never changes who is alive, nor tells anything, and leaves nothing of what died long ago", () => {
+    fc.assert(
+      fc.property(history, fc.integer({ min: 1, max: 30 }), (steps, judged) => {
+        const roster = tell(factsOf(steps), () => {});
+        roster.judge(judged, Math.max(1, judged - 12));
+        roster.changes();
+        const before = KEYS.map((key) => roster.holders(key));
+        roster.forget(Math.min(roster.g, judged - 3), Infinity);
+        expect(KEYS.map((key) => roster.holders(key))).toEqual(before);
+        expect(roster.changes()).toEqual([]);
+
+        roster.judge(200, 188);
+        roster.changes();
+        roster.forget(188, Infinity);
+        expect(roster.size).toEqual({ keys: 0, sessions: 0 });
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

@@ -1,0 +1,194 @@
+import { describe, expect, it } from "vitest";
+import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
+import { Roster } from "../../src/core/roster.ts";
+import { pingsOf } from "./histories.ts";
+
+const session = (seq: number, slot: number, more: Partial<SessionRecord> = {}): SessionRecord => ({
+  seq,
+  host: `h${seq}`,
+  pid: seq,
+  opened: 0,
+  slot,
+  ...more,
+});
+const being = (seq: number, key: string, slot: number, more: Partial<BeingRecord> = {}): BeingRecord => ({
+  session: seq,
+  pinger: 1,
+  start: 1,
+  key,
+  since: 0,
+  slot,
+  meta: "{}",
+  revision: 0,
+  ...more,
+});
+
+/** A roster that has heard of these, pinged in the slots from 10 to `until` by the sessions. */
+function heard(beings: readonly BeingRecord[], until = 10): Roster {
+  const roster = new Roster();
+  const seqs = [...new Set(beings.map((one) => one.session))];
+  for (const seq of seqs) roster.session(session(seq, 10));
+  for (const one of beings) roster.being(one);
+  for (let slot = 10; slot <= until; slot++) for (const record of pingsOf(slot, seqs)) roster.bits(record);
+  return roster;
+}
+
+const told = (roster: Roster): string[] => roster.changes().map(({ key, cause }) => `${key} ${cause}`);
+
+describe("Roster", () => {
+  it("tells a crash when g has passed the last ping, and not before", () => {
+    const roster = heard([being(1, "a", 10), being(2, "b", 10)], 12);
+    expect(told(roster)).toEqual(["a joined", "b joined"]);
+    for (let slot = 13; slot <= 16; slot++) for (const record of pingsOf(slot, [1])) roster.bits(record);
+    roster.judge(13, 1);
+    expect([roster.g, told(roster)]).toEqual([12, []]);
+    roster.judge(14, 1);
+    expect([roster.g, told(roster)]).toEqual([13, ["b expired"]]);
+    expect([roster.isAlive("a"), roster.isAlive("b")]).toEqual([true, false]);
+  });
+
+  it("passes over a being whose session it has never heard of", () => {
+    const roster = new Roster();
+    roster.being(being(1, "a", 10));
+    roster.session(session(1, 10));
+    expect([roster.isAlive("a"), told(roster), roster.size]).toEqual([false, [], { keys: 0, sessions: 1 }]);
+  });
+
+  it("never moves g back", () => {
+    const roster = heard([being(1, "a", 10)], 20);
+    roster.judge(20, 1);
+    expect(roster.g).toBe(19);
+    roster.judge(15, 1);
+    expect(roster.g).toBe(19);
+  });
+
+  it("names why a key died by its holders: killed before stopped before expired", () => {
+    const [stopped, killed, closed] = [being(1, "a", 10), being(2, "b", 10), being(3, "c", 10)];
+    const roster = heard([stopped, killed, closed], 10);
+    told(roster);
+    roster.being({ ...stopped, last: 10 });
+    roster.being({ ...killed, last: 0 });
+    roster.session(session(3, 10, { last: 0 }));
+    expect(told(roster)).toEqual(["b killed", "c killed"]);
+    for (let slot = 10; slot <= 20; slot++) for (const record of pingsOf(slot, [9])) roster.bits(record);
+    roster.judge(20, 1);
+    expect(told(roster)).toEqual(["a stopped"]);
+  });
+
+  it("tells nothing of a key that died and came back between two calls", () => {
+    const roster = heard([being(1, "a", 10)]);
+    told(roster);
+    roster.being(being(1, "a", 10, { last: 0 }));
+    roster.being(being(1, "a", 10, { start: 2 }));
+    expect(told(roster)).toEqual([]);
+  });
+
+  it("tells an update of the meta, and of the holders, while the key stays alive", () => {
+    const roster = heard([being(1, "a", 10)]);
+    told(roster);
+    roster.being(being(1, "a", 10, { meta: "1", revision: 1 }));
+    expect(told(roster)).toEqual(["a updated"]);
+    roster.session(session(2, 10));
+    roster.being(being(2, "a", 10));
+    expect(told(roster)).toEqual(["a updated"]);
+    roster.being(being(1, "a", 10, { last: 0 }));
+    expect(told(roster)).toEqual(["a updated"]);
+    expect(roster.holders("a").map((holder) => holder.session)).toEqual([2]);
+  });
+
+  it("does not let a late record of an earlier start touch the later one", () => {
+    const roster = heard([being(1, "a", 10, { start: 2 })]);
+    told(roster);
+    roster.being(being(1, "a", 12, { start: 1, last: 0, meta: "late" }));
+    expect(told(roster)).toEqual([]);
+    expect(roster.holders("a")).toHaveLength(1);
+  });
+});
+
+describe("Roster.endLoad", () => {
+  it("takes away what was not heard of again, and tells it; what is not selected stays", () => {
+    const roster = heard([being(1, "a", 10), being(2, "b", 10), being(3, "c", 10)]);
+    told(roster);
+    const load = roster.beginLoad();
+    roster.being(being(1, "a", 10));
+    roster.endLoad(load, (key) => key !== "c");
+    expect(told(roster)).toEqual(["b expired"]);
+    expect(["a", "b", "c"].map((key) => roster.isAlive(key))).toEqual([true, false, true]);
+  });
+
+  it("keeps what was heard of by another way while the load went on", () => {
+    const roster = heard([being(1, "a", 10)]);
+    const load = roster.beginLoad();
+    roster.being(being(1, "b", 10, { pinger: 2 }));
+    roster.endLoad(load, () => true);
+    expect([...roster.keys()]).toEqual(["b"]);
+  });
+});
+
+describe("Roster.retain", () => {
+  it("forgets the keys that are not selected without a word; heard of again, they join", () => {
+    const roster = heard([being(1, "a", 10), being(2, "b", 10)]);
+    told(roster);
+    roster.retain((key) => key === "a");
+    expect([told(roster), roster.isAlive("b")]).toEqual([[], false]);
+    roster.being(being(2, "b", 10));
+    expect(told(roster)).toEqual(["b joined"]);
+  });
+
+  it("forgets what is still to be told, too", () => {
+    const roster = heard([being(1, "a", 10)]);
+    roster.retain(() => false);
+    expect(told(roster)).toEqual([]);
+  });
+
+  it("forgets what is still to be told of a key that a load has just taken away", () => {
+    const roster = heard([being(1, "a", 10)]);
+    told(roster);
+    roster.endLoad(roster.beginLoad(), () => true);
+    roster.retain(() => false);
+    expect(told(roster)).toEqual([]);
+  });
+});
+
+describe("Roster.forget", () => {
+  it("keeps the dead until the retention is over, so that a late record does not bring them back", () => {
+    const roster = heard([being(1, "a", 10, { changed: 1000 })], 40);
+    told(roster);
+    roster.being(being(1, "a", 10, { last: 0, changed: 2000 }));
+    expect(told(roster)).toEqual(["a killed"]);
+    roster.forget(30, 1500);
+    roster.being(being(1, "a", 10, { changed: 1000 }));
+    expect([told(roster), roster.isAlive("a")]).toEqual([[], false]);
+    roster.forget(30, 2500);
+    expect(roster.size.keys).toBe(0);
+  });
+
+  it("keeps those that ended with their session as long as those that ended by themselves", () => {
+    const roster = heard([being(1, "a", 10, { changed: 1000 })], 40);
+    told(roster);
+    roster.session(session(1, 10, { last: 0, changed: 2000 }));
+    expect(told(roster)).toEqual(["a killed"]);
+    roster.forget(30, 1500);
+    expect([...roster.keys()]).toEqual(["a"]);
+    roster.forget(30, 2500);
+    expect([...roster.keys()]).toEqual([]);
+  });
+
+  it("keeps what is still to be told", () => {
+    const roster = heard([being(1, "a", 10, { last: 0, changed: 1000 })]);
+    roster.forget(30, 5000);
+    expect(roster.size.keys).toBe(1);
+    told(roster);
+    roster.forget(30, 5000);
+    expect(roster.size.keys).toBe(0);
+  });
+
+  it("keeps a planned absence until it is over", () => {
+    const roster = heard([being(1, "a", 10, { last: 35, changed: 1000 })]);
+    told(roster);
+    roster.forget(30, 5000);
+    expect(roster.isAlive("a")).toBe(true);
+    roster.forget(36, 5000);
+    expect(roster.size).toEqual({ keys: 0, sessions: 0 });
+  });
+});

@@ -1,0 +1,100 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  EVERYTHING,
+  includesKey,
+  isEmptySelection,
+  missingFrom,
+  NOTHING,
+  prefixEnd,
+  select,
+  type WatchTarget,
+} from "../../src/core/selection.ts";
+
+/** Few letters, so that keys and prefixes meet; and those whose order is another in UTF-16 than in code points. */
+const text = fc
+  .array(fc.constantFrom("a", "b", "\0", "\uD7FF", "\uE000", "\uFFFF", "\u{10000}", "\u{10FFFF}"), {
+    maxLength: 4,
+  })
+  .map((letters) => letters.join(""));
+const aTarget: fc.Arbitrary<WatchTarget> = fc.oneof(
+  text.filter((key) => key !== ""),
+  text.map((prefix) => ({ prefix })),
+  { weight: 1, arbitrary: fc.constant({ all: true } as const) },
+);
+const targets = fc.array(aTarget, { maxLength: 4 });
+
+/** Whether one of the targets means the key, read off the targets. */
+const isMeant = (list: readonly WatchTarget[], key: string): boolean =>
+  list.some((target) => {
+    if (typeof target === "string") return target === key;
+    return "all" in target || key.startsWith(target.prefix);
+  });
+
+const isBefore = (a: string, b: string): boolean => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
+
+describe("a selection", () => {
+  it("means the keys that one of its targets means", () => {
+    fc.assert(
+      fc.property(targets, text, (list, key) => {
+        expect(includesKey(select(list), key)).toBe(isMeant(list, key));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("is empty when it has no target", () => {
+    fc.assert(
+      fc.property(targets, (list) => {
+        expect(isEmptySelection(select(list))).toBe(list.length === 0);
+      }),
+    );
+    expect([isEmptySelection(NOTHING), isEmptySelection(EVERYTHING)]).toEqual([true, false]);
+  });
+
+  it("less another means every key that only the first means, and together with that other no other key", () => {
+    fc.assert(
+      fc.property(targets, targets, text, (have, wanted, key) => {
+        const missing = missingFrom(select(have), select(wanted));
+        if (isMeant(wanted, key) && !isMeant(have, key)) expect(includesKey(missing, key)).toBe(true);
+        if (includesKey(missing, key)) expect(isMeant(wanted, key)).toBe(true);
+        expect(isEmptySelection(missingFrom(select(wanted), select(wanted)))).toBe(true);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("prefixEnd", () => {
+  it("comes after every key with the prefix in the order of UTF-8 bytes, and not after any other that comes later", () => {
+    fc.assert(
+      fc.property(text, text, (prefix, key) => {
+        const end = prefixEnd(prefix);
+        const isInRange = !isBefore(key, prefix) && (end === undefined || isBefore(key, end));
+        expect(isInRange).toBe(key.startsWith(prefix));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it.each([
+    ["a", "b"],
+    ["a\u{10FFFF}", "b"],
+    ["\uD7FF", "\uE000"],
+    ["\uFFFF", "\u{10000}"],
+    ["\u{10FFFF}", undefined],
+    ["\u{10FFFF}\u{10FFFF}", undefined],
+    ["", undefined],
+  ])("of %j is %j", (prefix, end) => {
+    expect(prefixEnd(prefix)).toBe(end);
+  });
+
+  it("is well-formed Unicode for a prefix of any letters", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (prefix) => {
+        const end = prefixEnd(prefix);
+        if (end !== undefined) expect(Buffer.from(end).toString()).toBe(end);
+      }),
+    );
+  });
+});
