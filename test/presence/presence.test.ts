@@ -449,6 +449,7 @@ describe("a server that has lost what it had acknowledged", () => {
     await bench.periods(6);
     expect([w.session, a.session, b.session]).toEqual([6, 9, 7]);
     expect(heard.filter((line) => line.includes("dead"))).toEqual([]);
+    expect(heard).toContain("b alive joined");
     const { keys } = await a.list();
     expect(
       keys.map(({ key, alive, holders }) => [key, alive, holders.map(({ session }) => session)]),
