@@ -44,6 +44,8 @@ export interface HoldingsEvents {
 
 /** How many of what is held go in one entry when all is written again. */
 const REWRITE_ENTRY = 1000;
+/** A session of so many slots is not taken for lost. */
+const REOPEN_SLOTS_MIN = 2;
 
 export class Holdings {
   readonly #shared: Shared;
@@ -235,8 +237,8 @@ export class Holdings {
         const seq = await bulk(this.#shared, "open a session", namespace.nextSeq());
         const session = { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
         await bulk(this.#shared, "open a session", namespace.write([{ kind: "session", session }]));
-        // A server that lost what it had not journaled may have given another's number.
-        if (!(await this.#isOurs(session))) continue;
+        // A server that lost what it had not journaled may have given us another's number.
+        if (await this.#isAnothers(session)) continue;
         if (this.#sleeper.ended) break;
         this.#session = session;
         this.#refreshed = session.slot;
@@ -252,8 +254,11 @@ export class Holdings {
     throw closed(name);
   }
 
-  /** Whether the record in the store is the one that we wrote. Also where `check` begins to read. */
-  async #isOurs(session: SessionRecord): Promise<boolean> {
+  /**
+   * Whether the record in the store is not the one that we wrote; one that a late read does not see yet is ours. Also
+   * where `check` begins to read.
+   */
+  async #isAnothers(session: SessionRecord): Promise<boolean> {
     let found = false;
     const pages = this.#shared.namespace
       .read({ select: NOTHING, session: session.seq })
@@ -261,13 +266,15 @@ export class Holdings {
     for (;;) {
       const { done, value: page } = await bulk(this.#shared, "open a session", pages.next());
       if (done === true) return found;
-      found ||= page.sessions.some((record) => isSame(record, session));
+      found ||= page.sessions.some((record) => record.seq === session.seq && !isSame(record, session));
       this.#cursor = page.cursor ?? this.#cursor;
     }
   }
 
   /** Our session's record is gone, so its number must not be used again: another may have it. */
   async #reopen(lost: SessionRecord): Promise<void> {
+    // A read that is late may be older than a young session: the next reads will tell.
+    if (this.#shared.time.slot - lost.slot <= REOPEN_SLOTS_MIN) return;
     this.#shared.log.warn("the record of the session is gone from the store");
     await this.#events.gone();
     if (this.#session !== lost) return;
