@@ -180,8 +180,11 @@ export class Holdings {
     }
   }
 
-  /** Listens to a read that has asked for our session: what it says of what we hold. */
-  audit(): { page(page: Page): void; end(): void } {
+  /**
+   * Listens to a read that has asked for our session: what it says of what we hold. `end` gives whether it had our
+   * session's record: a read that has not is not fresh, or the record is gone.
+   */
+  audit(): { page(page: Page): void; end(): boolean } {
     const session = this.#session;
     let found = false;
     return {
@@ -190,9 +193,11 @@ export class Holdings {
         this.hear(page);
       },
       end: () => {
-        if (found || session === undefined || session !== this.#session || this.#reopening) return;
+        if (found || session === undefined || session !== this.#session) return true;
+        if (this.#reopening) return false;
         this.#reopening = true;
         this.#inBackground(this.#reopen(session).finally(() => (this.#reopening = false)));
+        return false;
       },
     };
   }

@@ -24,7 +24,7 @@ import { FeedKeeper } from "./feed-keeper.ts";
 import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
 import { describe } from "./log.ts";
-import { distrust, ensurePresent, oldestRetained, readPulse } from "./pulse.ts";
+import { distrust, ensurePresent, notFresh, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
 import { isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Sleeper } from "./timing.ts";
@@ -148,7 +148,7 @@ export class Observer {
   async #start(): Promise<void> {
     await this.#persist("begin", async () => {
       await this.#options.begin();
-      this.#read = (await readPulse(this.#shared, this.#roster)).read;
+      this.#read = (await readPulse(this.#shared, this.#roster, this.#ownPing)).read;
     });
     this.#polledAt = this.#shared.time.slot;
     // A fresh watcher counts its start as trouble for the keys that it finds alive.
@@ -157,6 +157,13 @@ export class Observer {
     if (this.#options.useFeed) this.#feed.start(this.#subscriptions.wanted);
     this.#pollWithoutFeed();
     void this.#lookEachSlot();
+  }
+
+  /** Our own latest acknowledged ping, where we may write. */
+  get #ownPing(): OwnPing | undefined {
+    const heart = this.#options.heart();
+    const seq = this.#options.holdings.session?.seq;
+    return heart && seq !== undefined ? { seq, slot: heart.acknowledged } : undefined;
   }
 
   /** Tries until it succeeds, or never can. */
@@ -205,8 +212,7 @@ export class Observer {
     const { namespace, time, health, clock, periodMs } = this.#shared;
     const heart = this.#options.heart();
     if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
-    const seq = this.#options.holdings.session?.seq;
-    const own = heart && seq !== undefined ? { seq, slot: heart.acknowledged } : undefined;
+    const own = this.#ownPing;
     const { slot, position } = time;
     const judged = judgedSlot(position);
     const from = Math.max(Math.min(slot - 1, this.#read), oldestRetained(this.#shared));
@@ -312,7 +318,7 @@ export class Observer {
     } finally {
       void pages.return?.().catch(() => {});
     }
-    audit.end();
+    if (!audit.end()) throw notFresh("session");
     return cursor;
   }
 

@@ -1,6 +1,7 @@
 /** Reading the pings: how far back, and whether what was read can be trusted. */
 import { judgedSlot, latestComplete } from "../core/alive.ts";
 import { hasBit, type PingRecord } from "../core/bits.ts";
+import { HeartbitError } from "../core/errors.ts";
 import type { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
 import { type Shared, soon } from "./shared.ts";
@@ -16,13 +17,21 @@ export function oldestRetained({ time, retentionSlots }: Shared): Slot {
 
 /**
  * Reads the pings as far back as the rule needs them, and judges by what is stored alone: the state as it is for one
- * who has just come. Gives the judged slot, and the slot of the read.
+ * who has just come. Gives the judged slot, and the slot of the read. Rejects when it lacks our own ping, where one is
+ * given: who has just come has nothing better to hold on to than a read that is fresh.
  */
-export async function readPulse(shared: Shared, roster: Roster): Promise<{ judged: Slot; read: Slot }> {
+export async function readPulse(
+  shared: Shared,
+  roster: Roster,
+  own?: OwnPing,
+): Promise<{ judged: Slot; read: Slot }> {
   const { time } = shared;
   await lookBack(shared, roster, time.slot - FIRST_LOOK_SLOTS);
   const read = time.slot;
   const judged = judgedSlot(time.position);
+  if (own !== undefined && !(own.slot >= judged && roster.pings.latest(own.seq) >= own.slot)) {
+    throw notFresh("ping");
+  }
   const oldest = oldestRetained(shared);
   const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
   if (latestComplete(judged, oldest, isEmpty) === oldest) await lookBack(shared, roster, oldest);
@@ -51,6 +60,11 @@ export async function ensurePresent(
   await time.sample();
   await time.catchUp(latest());
   return true;
+}
+
+/** A read that lacks what we have written ourselves. */
+export function notFresh(what: string): HeartbitError {
+  return new HeartbitError("STORE_UNAVAILABLE", `A read lacks our own ${what}: it is not fresh.`);
 }
 
 /** Our own latest acknowledged ping. */
