@@ -42,9 +42,10 @@ async function list({ out, settings, interruption }: Cli, command: Command): Pro
 
 async function print(keys: readonly KeyState[], all: boolean, out: Cli["out"]): Promise<void> {
   const heading = ["KEY", ...(all ? ["STATE"] : []), "HOST", "PID", "SINCE", "META"];
-  const [head = "", ...lines] = columns([heading, ...keys.flatMap((state) => rowsOf(state, all))]);
+  const rows = keys.flatMap((state) => rowsOf(state, all));
+  const lines = columns(out.isTerminal ? [heading, ...rows] : rows);
   // A heading is talk: what a program reads has none.
-  if (out.isTerminal) out.say(out.paintTalk("dim", head));
+  if (out.isTerminal) out.say(out.paintTalk("dim", lines.shift() ?? ""));
   for (const line of lines) await out.data(line);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command `heartbit`: wires its commands together and maps how they end to exit codes. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
@@ -59,9 +59,13 @@ function makeProgram(): Command {
   return program;
 }
 
+/** Of the nearest package above this file: its own, wherever it was built to. */
 function version(): string {
-  const url = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(url, "utf8")) as { version: string }).version;
+  for (let url = new URL(".", import.meta.url); url.pathname !== "/"; url = new URL("..", url)) {
+    const file = new URL("package.json", url);
+    if (existsSync(file)) return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+  }
+  return "unknown";
 }
 
 process.exitCode = await main(process.argv.slice(2));

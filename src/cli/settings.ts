@@ -52,7 +52,7 @@ export function dataDirectory(
 
 /** The store in a message: never with a user, a password or options. */
 export function describeStore(store: string): string {
-  const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?]|$)/.exec(store)?.[1];
+  const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?$/.exec(store)?.[1];
   if (hosts !== undefined) return `MongoDB at ${hosts}`;
   if (store.startsWith("lmdb:")) return `LMDB in ${store.slice(5)}`;
   return store.startsWith("memory:") ? store : "MongoDB";

@@ -1,0 +1,119 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { MongoClient } from "mongodb";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { newDatabase } from "../servers/database.ts";
+import { until } from "../support/wait.ts";
+import { type Ended, heartbit, newDirectory, start } from "./heartbit.ts";
+
+interface Report {
+  readonly ok: boolean;
+  readonly rows: readonly { who: string; told: string | null; ok: boolean }[];
+}
+
+/** Whether there is such a process, and not only what is left of it. */
+async function isRunning(pid: number): Promise<boolean> {
+  const { stdout } = await promisify(execFile)("ps", ["-o", "stat=", "-p", String(pid)]).catch(() => ({
+    stdout: "",
+  }));
+  return stdout.trim() !== "" && !stdout.includes("Z");
+}
+
+describe("demo", () => {
+  const ends: (() => void)[] = [];
+  let temporary = "";
+  let uri = "";
+  let embedded: Ended;
+  let server: Ended;
+
+  // Both at once: most of the time they wait.
+  beforeAll(async () => {
+    temporary = await mkdtemp(join(tmpdir(), "heartbit-test-"));
+    uri = newDatabase();
+    const demo = (args: readonly string[]): Promise<Ended> =>
+      start(["demo", ...args], { TMPDIR: temporary }, (end) => ends.push(end)).ended;
+    [embedded, server] = await Promise.all([demo([]), demo(["--json", "--store", uri])]);
+  });
+
+  afterAll(async () => {
+    for (const end of ends) end();
+    await rm(temporary, { recursive: true, force: true });
+  });
+
+  it("on an embedded store prints what happens on stderr, and a table on stdout that ends with ok", () => {
+    const { code, stdout, stderr } = embedded;
+    expect(stderr).toMatch(/^On an LMDB store in a temporary directory, with a period of 1 s\.\n/);
+    expect(stderr).toMatch(/ s {2}worker-3 crashes: kill -9 \d+\n.* told: worker-3 is dead \(expired\)\n/);
+    expect(stdout).toMatch(/^WHO +WHAT HAPPENED +AT +WHAT WAS TOLD +AT +AFTER +PERIODS +EXPECTED\n/);
+    const time = "\\d+\\.\\d\\d s";
+    const row = `worker-1 +stop\\(\\) +${time} +dead, stopped +${time} +\\d+ ms +\\d\\.\\d\\d +1\\.1 to 2\\.5 periods +ok`;
+    expect(stdout).toMatch(new RegExp(`\n${row}\n`));
+    expect(stdout).toMatch(/\nok\n$/);
+    expect(code).toBe(0);
+  });
+
+  it("on a MongoDB server, as an object, tells what happened and nothing of the workers that lived", () => {
+    const { code, stdout, stderr } = server;
+    const { rows, ok } = JSON.parse(stdout) as Report;
+    expect({ code, ok, stderr }).toEqual({ code: 0, ok: true, stderr });
+    expect(rows.map(({ who, told }) => [who, told])).toEqual([
+      ["all eight", "alive, joined"],
+      ["worker-1", "dead, stopped"],
+      ["worker-2", "dead, killed"],
+      ["worker-3", "dead, expired"],
+      ["worker-4", null],
+      ["worker-5", "dead, expired"],
+      ["worker-5", "alive, joined"],
+      ["worker-6", null],
+      ["worker-7", null],
+      ["worker-8", null],
+    ]);
+  });
+
+  it("leaves nothing in the directory or on the server", async () => {
+    expect(await readdir(temporary)).toEqual([]);
+    const client = new MongoClient(uri);
+    const left = await client.db().listCollections().toArray();
+    await client.close();
+    expect(left).toEqual([]);
+  });
+
+  it.each(["SIGINT", "SIGKILL"] as const)(
+    "ended by %s leaves no worker behind, the paused one neither",
+    async (signal) => {
+      const TMPDIR = await newDirectory();
+      const demo = start(["demo", "--period", "300ms"], { TMPDIR });
+      const [, pid] = await demo.says("stderr", /worker-5 is paused: kill -STOP (\d+)/);
+      demo.child.kill(signal);
+      const { code, stdout } = await demo.ended;
+      expect({ code, stdout }).toEqual({ code: signal === "SIGINT" ? 130 : null, stdout: "" });
+      await until(async () => !(await isRunning(Number(pid))));
+      if (signal === "SIGINT") expect(await readdir(TMPDIR)).toEqual([]);
+    },
+    60_000,
+  );
+
+  it("does not touch a namespace that is there already", async () => {
+    const store = `lmdb:${await newDirectory()}`;
+    const { code } = await heartbit([
+      "run",
+      "a",
+      "--store",
+      store,
+      "--name",
+      "mine",
+      "--",
+      process.execPath,
+      "-e",
+      "0",
+    ]);
+    expect(code).toBe(0);
+    const demo = await heartbit(["demo", "--store", store, "--name", "mine"]);
+    expect(demo).toMatchObject({ code: 1, stdout: "" });
+    expect(demo.stderr).toMatch(/^heartbit: There is a namespace "mine" already/);
+    expect((await heartbit(["ls", "--all", "--store", store, "--name", "mine"])).stdout).toMatch(/^a /);
+  });
+});

@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import { faultOf, type Trouble } from "../../src/cli/demo/verdict.ts";
+import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
+import { explain } from "../../src/cli/errors.ts";
+import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
+import { columns, printable, widthOf } from "../../src/cli/text.ts";
+import { HeartbitError } from "../../src/core/errors.ts";
+
+describe("lengths of time", () => {
+  it.each([
+    ["5000", 5000],
+    ["5000ms", 5000],
+    ["5s", 5000],
+    ["1.5 s", 1500],
+    ["2m", 120_000],
+    ["1h", 3_600_000],
+    ["0", 0],
+  ])("reads %s", (text, ms) => expect(parseDuration(text)).toBe(ms));
+
+  it.each(["", "s", "-5s", "5 days", "1e3", "5s5s", "Infinity"])("refuses %j", (text) =>
+    expect(parseDuration(text)).toBeUndefined(),
+  );
+
+  it.each([
+    [250, "250 ms"],
+    [1000, "1 s"],
+    [12_340, "12.3 s"],
+    [245_000, "4 m 05 s"],
+    [12_000_000, "3 h 20 m"],
+  ])("writes %d ms as %s", (ms, text) => expect(formatDuration(ms)).toBe(text));
+});
+
+describe("settings", () => {
+  const env = { HEARTBIT_STORE: "lmdb:/env", HEARTBIT_NAME: "env", HEARTBIT_PERIOD: "2s" };
+
+  it("take flags before the environment", () => {
+    expect(settingsFrom({ store: "lmdb:/flag", name: "flag", period: 300 }, env)).toEqual({
+      store: "lmdb:/flag",
+      name: "flag",
+      periodMs: 300,
+    });
+  });
+
+  it("take the environment where there are no flags, and an empty variable for none", () => {
+    expect(settingsFrom({}, env)).toEqual({ store: "lmdb:/env", name: "env", periodMs: 2000 });
+    const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
+    expect(settingsFrom({}, empty)).toEqual({
+      store: "lmdb:/data/heartbit",
+      name: "presence",
+      periodMs: undefined,
+    });
+  });
+
+  it("refuse a period that is none, and name the variable", () => {
+    expect(() => settingsFrom({}, { HEARTBIT_PERIOD: "soon" })).toThrow(/HEARTBIT_PERIOD is "soon"/);
+  });
+
+  it("know the user's data directory on each system", () => {
+    expect(dataDirectory({}, "linux", "/home/a")).toBe("/home/a/.local/share/heartbit");
+    expect(dataDirectory({ XDG_DATA_HOME: "/x" }, "linux", "/home/a")).toBe("/x/heartbit");
+    expect(dataDirectory({ XDG_DATA_HOME: "relative" }, "linux", "/home/a")).toBe(
+      "/home/a/.local/share/heartbit",
+    );
+    expect(dataDirectory({}, "darwin", "/Users/a")).toBe("/Users/a/Library/Application Support/heartbit");
+    expect(dataDirectory({ LOCALAPPDATA: "/local" }, "win32", "/a")).toBe("/local/heartbit");
+  });
+});
+
+describe("no password is printed", () => {
+  it.each([
+    ["mongodb://user:secret@host:27017/db?x=1", "MongoDB at host:27017"],
+    ["mongodb+srv://user:secret@host/db", "MongoDB at host"],
+    ["mongodb://host1,host2", "MongoDB at host1,host2"],
+    ["mongodb://user:se/cr@et@host/db", "MongoDB"],
+    ["mongodb://host/?tlsCertificateKeyFilePassword=se@cret", "MongoDB"],
+  ])("describing %s", (store, described) => expect(describeStore(store)).toBe(described));
+
+  it("in an error that quotes one", () => {
+    const error = new Error("cannot reach mongodb://user:sec@ret@host/db");
+    expect(explain(error)).toBe("cannot reach mongodb://***@host/db.");
+  });
+});
+
+describe("text for a terminal", () => {
+  it("shows control characters instead of obeying them", () => {
+    expect(printable("a\nb\u001b[31mc\u202ed")).toBe("a\\x0ab\\x1b[31mc\\u{202e}d");
+  });
+
+  it("aligns columns by what a terminal shows", () => {
+    expect(
+      columns(
+        [
+          ["a", "1", "x"],
+          ["日本", "100", ""],
+          ["bb", "2", "y"],
+        ],
+        new Set([1]),
+      ),
+    ).toEqual(["a       1  x", "日本  100", "bb      2  y"]);
+    expect(widthOf("👍é")).toBe(3);
+  });
+
+  it("says what to do about an error, in one line", () => {
+    expect(explain(new HeartbitError("STORE_UNAVAILABLE", "No server\nanswered."))).toBe(
+      "No server answered. Is it running, and is --store (or HEARTBIT_STORE) right?",
+    );
+  });
+});
+
+const trouble = (fromMs: number, toMs: number): Trouble[] => [{ fromMs, toMs, reason: "slow" }];
+
+describe("the demo's verdict, with a period of a second", () => {
+  const bound = { leastMs: 1100, mostMs: 2500 };
+  const fault = (toldMs: number | undefined, troubles: Trouble[] = [], vouchedUntilMs?: number) =>
+    faultOf(
+      { happenedMs: 0, toldMs, bound, ...(vouchedUntilMs === undefined ? {} : { vouchedUntilMs }) },
+      1000,
+      troubles,
+    );
+
+  it("finds a telling within the bound right", () => {
+    expect(fault(1100)).toBeUndefined();
+    expect(fault(2500)).toBeUndefined();
+  });
+
+  it("finds fault with what was never told, too early or too late", () => {
+    expect(fault(undefined)).toBe("never told");
+    expect(fault(900)).toBe("told 180 ms too early");
+    expect(fault(3000)).toBe("told 280 ms too late");
+  });
+
+  it("finds an early telling right only where the process had not vouched for itself any longer", () => {
+    expect(fault(900, [], 880)).toBeUndefined();
+    expect(fault(900, [], 1200)).toBe("told 180 ms too early");
+  });
+
+  it("counts the bound from the end of a trouble before the telling, and of no other", () => {
+    expect(fault(4000, trouble(500, 2000))).toBeUndefined();
+    expect(fault(5000, trouble(500, 2000))).toBe("told 280 ms too late");
+    expect(fault(3000, trouble(-500, -100))).toBe("told 280 ms too late");
+    expect(fault(3000, trouble(3500, 4000))).toBe("told 280 ms too late");
+    expect(fault(900, trouble(0, 500))).toBe("told 180 ms too early");
+  });
+});
