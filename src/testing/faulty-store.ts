@@ -29,6 +29,11 @@ export class FaultyStore implements Store {
     this.#gate = new Gate(store.clock ?? systemClock);
   }
 
+  /** The wrapped store's own: where it tells what a person may want to look into. */
+  set warn(warn: (message: string) => void) {
+    this.#store.warn = warn;
+  }
+
   namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace {
     return new FaultyNamespace(this.#store.namespace(name, scale), this.#gate);
   }

@@ -1,11 +1,11 @@
 /** Real processes that share an LMDB directory, and are killed, stopped and started while they write. */
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { hasBit } from "../../src/core/bits.ts";
 import { EVERYTHING, select } from "../../src/core/selection.ts";
 import type { BeingRecord } from "../../src/core/records.ts";
@@ -22,24 +22,16 @@ interface Acknowledged {
 }
 
 const WORKER = resolve(import.meta.dirname, "lmdb-worker.mjs");
-let built: string;
+const built = inject("built");
 let directory: string;
 let store: LmdbStore;
 let ns: Namespace;
 const children = new Set<ChildProcess>();
 
-/** Builds the library for processes that know no TypeScript. */
-function build(into: string): string {
-  mkdirSync(into, { recursive: true });
-  writeFileSync(join(into, "package.json"), '{ "type": "module" }');
-  const tsc = resolve("node_modules/typescript/bin/tsc");
-  const args = [tsc, "-p", "tsconfig.build.json", "--outDir", into, "--noCheck"];
-  execFileSync(process.execPath, args, { stdio: "inherit" });
-  return into;
-}
-
-function start(task: string, from = built): ChildProcess {
-  const child = fork(WORKER, [pathToFileURL(from).href, directory, task], { stdio: ["ignore", 2, 2, "ipc"] });
+function start(task: string): ChildProcess {
+  const child = fork(WORKER, [pathToFileURL(built).href, directory, task], {
+    stdio: ["ignore", 2, 2, "ipc"],
+  });
   children.add(child);
   child.once("exit", () => children.delete(child));
   return child;
@@ -50,11 +42,6 @@ async function end(child: ChildProcess): Promise<number | string> {
   const [code, signal] = await once(child, "exit");
   return code ?? signal;
 }
-
-beforeAll(() => {
-  built = build(resolve(`node_modules/.cache/heartbit-lmdb-${process.pid}`));
-});
-afterAll(() => rmSync(built, { recursive: true, force: true }));
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "heartbit-lmdb-"));
@@ -189,7 +176,9 @@ describe("processes that share an LMDB directory", () => {
   });
 
   it("are told what to install where the package lmdb is missing", async () => {
-    const bare = build(mkdtempSync(join(tmpdir(), "heartbit-bare-")));
+    const bare = mkdtempSync(join(tmpdir(), "heartbit-bare-"));
+    cpSync(built, bare, { recursive: true });
+    writeFileSync(join(bare, "package.json"), '{ "type": "module" }');
     const script = `import(${JSON.stringify(`${pathToFileURL(bare).href}/stores/lmdb.js`)})
       .then(({ openLmdb }) => openLmdb(${JSON.stringify(directory)}))
       .catch(({ code, message }) => console.log(code, message));`;
