@@ -8,7 +8,7 @@
 import type { Change } from "../../src/index.ts";
 import type { Actor, Subscription } from "./actor.ts";
 import type { Plan, Target } from "./plan.ts";
-import { calmFor, downAlone, type Holding, latestProof, type Life } from "./truth.ts";
+import { calmFor, downAlone, type Holding, latestProof, type Life, wasDown } from "./truth.ts";
 
 /** A process that could not write although others could, for less than so many periods, is not told dead. */
 const FORGIVEN = 0.8;
@@ -81,12 +81,12 @@ export class Judge {
     if (alive) return;
     for (const holding of this.#holdings.get(key) ?? []) {
       if (before === undefined ? holding.visibleAt < subscription.watchedAt : knew(before, holding)) {
-        this.#judgeDeath(actor, change, holding, said);
+        this.#judgeDeath(actor, subscription.watchedAt, change, holding, said);
       }
     }
   }
 
-  #judgeDeath(actor: Actor, { cause, key }: Change, holding: Holding, said: string): void {
+  #judgeDeath(actor: Actor, watchedAt: number, { cause, key }: Change, holding: Holding, said: string): void {
     const { now } = this.#world;
     const { life } = holding;
     if (this.#wasReplaced(holding)) return;
@@ -97,8 +97,10 @@ export class Judge {
     )
       return;
     if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, said);
-    else if (life.endedAt > now) this.#judgeAbsence(holding, said);
-    if (cause === "expired") this.#judgeLatency(actor, holding, said);
+    else if (life.endedAt > now && !(cause === "initial" && this.#isNearDown(life))) {
+      this.#judgeAbsence(holding, said);
+    }
+    if (cause === "expired") this.#judgeLatency(actor, watchedAt, holding, said);
   }
 
   /** Whether this start or an earlier one was killed, by itself or by another. */
@@ -115,9 +117,10 @@ export class Judge {
     return (this.#holdings.get(key) ?? []).some((other) => other.life === life && other.calledAt > calledAt);
   }
 
-  /** A stop is told when it has run out, not before. */
-  #judgeEnd({ how, endedAt, heldUntil }: Holding, said: string): void {
+  /** A stop is told when it has run out, not before; unless it could not be written. */
+  #judgeEnd({ how, endedAt, heldUntil, life }: Holding, said: string): void {
     if (how === "killed" || this.#stepsSince(endedAt - this.#periodMs * STEP_NEAR)) return;
+    if (wasDown(life, endedAt - this.#periodMs * 3)) return;
     const early = (Math.max(endedAt, heldUntil) - this.#world.now) / this.#periodMs + 1.45;
     if (early > 0) this.#wrong(`${said} ${early.toFixed(2)} periods early after ${how}`);
   }
@@ -137,6 +140,11 @@ export class Judge {
       return;
     }
     this.#expectLapse(life, said);
+  }
+
+  /** Who has just come judges at once: who is only just back from an outage of all may not have pinged yet. */
+  #isNearDown(life: Life): boolean {
+    return wasDown(life, this.#world.now - this.#periodMs * 2);
   }
 
   /** It knows that it is not vouched for any more, and has said so; or does when it is no longer paused. */
@@ -160,7 +168,7 @@ export class Judge {
     this.#actorOf = find;
   }
 
-  #judgeLatency(watcher: Actor, holding: Holding, said: string): void {
+  #judgeLatency(watcher: Actor, watchedAt: number, holding: Holding, said: string): void {
     const { now } = this.#world;
     const { life } = holding;
     if (this.#stepsSince(now - this.#periodMs * STEP_NEAR)) return;
@@ -170,7 +178,7 @@ export class Judge {
       this.#wrong(`${said} ${early} periods before the vouchedUntil of p${life.actor}`);
     }
     if (holding.how !== "crashed" || watcher.life.troubles > 0 || !this.#wasAlone(holding)) return;
-    const since = Math.max(holding.over, watcher.life.calmFrom);
+    const since = Math.max(holding.over, watcher.life.calmFrom, watchedAt);
     const took = (now - since) / this.#periodMs;
     if (took > TOLD_WITHIN + OPERATIONS) this.#wrong(`${said} ${took.toFixed(2)} periods after the crash`);
     if (since === holding.over) this.latencies.push(took);
@@ -205,7 +213,7 @@ export class Judge {
     }
   }
 
-  #auditSubscription(actor: Actor, { name, target, known }: Subscription): void {
+  #auditSubscription(actor: Actor, { name, target, known, watchedAt }: Subscription): void {
     if (typeof target === "string" && !known.has(target))
       this.#wrong(`${name} was told nothing of ${target}`);
     for (const [key, holdings] of this.#holdings) {
@@ -215,10 +223,11 @@ export class Judge {
       if (!alive && holdings.some((holding) => this.#mustBeAlive(holding))) {
         this.#wrong(`${name} ${key} is alive, but ${actor.name} was told ${change?.cause ?? "nothing"}`);
       }
-      if (alive && holdings.every((holding) => this.#mustBeDead(holding))) {
+      const isSettled = this.#world.now - watchedAt > this.#periodMs * (TOLD_WITHIN + 0.5);
+      if (alive && isSettled && holdings.every((holding) => this.#mustBeDead(holding))) {
         this.#wrong(`${name} ${key} is dead, but ${actor.name} was told ${change?.cause}`);
       }
-      const [only] = holdings.filter((holding) => !this.#mustBeDead(holding));
+      const only = holdings.find((holding) => !this.#mustBeDead(holding));
       if (alive && only !== undefined && this.#mustBeAlive(only)) this.#auditMeta(name, only, change);
     }
   }

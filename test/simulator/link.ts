@@ -170,7 +170,7 @@ export class Link {
     return new Promise((resolve, reject) => {
       run().then(
         (result) => this.machine.deliver(() => resolve(result)),
-        (error: unknown) => this.machine.deliver(() => reject(error as Error)),
+        (error: unknown) => this.machine.deliver(() => reject(error)),
       );
     });
   }

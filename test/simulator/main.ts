@@ -1,39 +1,45 @@
-/** `npm run simulate -- --seed S --runs N`: runs seeds S to S+N-1; prints a failing one, shortened, and exits with 1. */
+/**
+ * `npm run simulate -- --seed S --runs N`: the runs of the seeds from S on. A failing one is shortened and printed, and
+ * the exit status is 1. `--trace` prints what happens in each; `--keep` adds those that fail to the kept ones.
+ */
 import { parseArgs } from "node:util";
-import { drawPlan } from "./plan.ts";
+import { keep } from "./kept.ts";
+import { drawPlan } from "./draw.ts";
+import { report, shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
   options: {
-    seed: { type: "string" },
-    runs: { type: "string" },
-    trace: { type: "boolean" },
-    all: { type: "boolean" },
+    seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+    runs: { type: "string", default: "1000" },
+    trace: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
   },
 });
-const first = Number(values.seed ?? Math.floor(Math.random() * 1e9));
-const runs = Number(values.runs ?? 1000);
-let failed = 0;
-let changes = 0;
-const latencies: number[] = [];
+const first = Number(values.seed);
+const runs = Number(values.runs);
 const began = Date.now();
+const totals = { failed: 0, faults: 0, changes: 0, crashes: 0, slowest: 0 };
+
+console.log(`${runs} runs, seeds from ${first}`);
 for (let seed = first; seed < first + runs; seed++) {
-  const outcome = await simulate(drawPlan(seed));
-  changes += outcome.changes;
-  for (const latency of outcome.latencies) latencies.push(latency);
+  const plan = drawPlan(seed);
+  const outcome = await simulate(plan);
+  totals.faults += plan.events.length;
+  totals.changes += outcome.changes;
+  totals.crashes += outcome.latencies.length;
+  totals.slowest = Math.max(totals.slowest, ...outcome.latencies);
   if (values.trace) console.log(outcome.trace.join("\n"));
   if (outcome.wrong.length === 0) continue;
-  failed++;
-  console.log(`seed ${seed}: ${outcome.wrong[0]}`);
+  totals.failed++;
+  process.exitCode = 1;
+  console.log(`seed ${seed} fails: ${outcome.wrong[0]}`);
+  const short = await shrink(plan);
+  console.log(report(short));
+  if (values.keep) keep({ why: short.outcome.wrong[0] ?? "", plan: short.plan });
 }
-latencies.sort((a, b) => a - b);
-console.log({
-  first,
-  runs,
-  failed,
-  changes,
-  seconds: (Date.now() - began) / 1000,
-  crashes: latencies.length,
-  median: latencies[latencies.length >> 1],
-  max: latencies.at(-1),
-});
+const { failed, faults, changes, crashes, slowest } = totals;
+console.log(
+  `${runs} runs with ${faults} events in ${((Date.now() - began) / 1000).toFixed(0)} s: ${failed} failed; ` +
+    `${changes} changes told; ${crashes} plain crashes, told ${slowest.toFixed(2)} periods later at most`,
+);

@@ -9,7 +9,7 @@ import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
 import { type Breakage, linkedStore } from "./store.ts";
-import { beginTrouble, type Life, newLife } from "./truth.ts";
+import { beginTrouble, type Life, newLife, wasDownAt } from "./truth.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -100,6 +100,8 @@ class Simulation {
     const effects = {
       pinged: (seq: number, _slot: number, sentAt: number): void => {
         this.#bySession.set(seq, life);
+        // What is sent through a link that is too slow, or held up, is no sign that it could write.
+        if (life.proofs.length > 0 && wasDownAt(life, sentAt)) return;
         life.proofs.push({ sentAt, doneAt: this.#world.now });
         if (life.proofs.length > 8) life.proofs.splice(1, 1); // the first says since when it could write
       },

@@ -83,17 +83,22 @@ export function downAlone(life: Life, lives: readonly Life[], from: number, to: 
   for (let i = 1; i < times.length; i++) {
     const [begin = 0, end = 0] = [times[i - 1], times[i]];
     const middle = (begin + end) / 2;
-    if (isDown(life, middle) && lives.some((other) => other !== life && couldWrite(other, middle)))
+    if (wasDownAt(life, middle) && lives.some((other) => other !== life && couldWrite(other, middle)))
       sum += end - begin;
   }
   return sum;
 }
 
-function isDown({ downs }: Life, time: number): boolean {
+/** Whether it could not write at some time since. */
+export function wasDown({ downs }: Life, since: number): boolean {
+  return downs.some(([, to]) => to > since);
+}
+
+export function wasDownAt({ downs }: Life, time: number): boolean {
   return downs.some(([from, to]) => from <= time && time < to);
 }
 
 function couldWrite(life: Life, time: number): boolean {
   const first = life.proofs[0]?.sentAt ?? Infinity;
-  return first <= time && time < life.endedAt && !isDown(life, time);
+  return first <= time && time < life.endedAt && !wasDownAt(life, time);
 }

@@ -1,0 +1,194 @@
+/** Draws a plan from a seed. */
+import type { ActorPlan, Plan, SimEvent, Target, Trouble } from "./plan.ts";
+import { Random } from "./random.ts";
+
+/** What an event is drawn from. Times are in periods. */
+interface Draw {
+  readonly random: Random;
+  readonly actors: readonly ActorPlan[];
+  readonly at: number;
+  readonly actor: number;
+  readonly key: number;
+  /** Some of the actors. */
+  readonly some: readonly number[];
+  readonly lasts: number;
+  readonly backAfter: number;
+}
+
+const KINDS = {
+  outage: ({ random, at, lasts }: Draw): SimEvent[] => [
+    befall(at, "all", drawOutage(random), lasts, stagger(random)),
+  ],
+  outages: ({ random, at }: Draw): SimEvent[] => {
+    const outage = drawOutage(random);
+    return Array.from({ length: random.whole(2, 5) }, (_, i) => {
+      const trouble = random.chance(0.7) ? outage : drawOutage(random);
+      const begins = at + (i === 0 ? 0 : random.between(0, 8));
+      return befall(begins, "all", trouble, random.between(0.01, 2), stagger(random));
+    });
+  },
+  link: ({ random, at, some, lasts }: Draw): SimEvent[] => [befall(at, some, drawOutage(random), lasts)],
+  flaky: ({ random, at, some, lasts }: Draw): SimEvent[] => {
+    const chance = random.between(0.05, 0.4);
+    return [befall(at, random.chance(0.5) ? "all" : some, { kind: "flaky", chance }, lasts * 3)];
+  },
+  cut: ({ random, at, some, lasts }: Draw): SimEvent[] => [
+    befall(at, some, { kind: "cut" }, lasts, random.between(0, 0.5)),
+  ],
+  stale: ({ random, at, some, lasts }: Draw): SimEvent[] => {
+    const chance = random.chance(0.4) ? 1 : random.between(0.1, 0.9);
+    // Never from before the namespace was set up: that looks like one that was dropped.
+    const lag = random.chance(0.3) ? random.between(0, 0.5) : random.between(0, Math.min(6, at - 3));
+    const trouble: Trouble = { kind: "stale", chance, lag, follows: random.chance(0.5) };
+    return [befall(at, random.chance(0.4) ? "all" : some, trouble, lasts)];
+  },
+  pause: ({ random, at, actor, lasts }: Draw): SimEvent[] => [
+    { at, do: "pause", actors: random.chance(0.1) ? "all" : [actor], lasts },
+  ],
+  crash: ({ random, at, actor, backAfter }: Draw): SimEvent[] => [
+    random.chance(0.4) ? { at, do: "crash", actor } : { at, do: "crash", actor, backAfter },
+  ],
+  close: ({ random, at, actor, backAfter }: Draw): SimEvent[] => [
+    { at, do: "close", actor, linger: random.chance(0.5), backAfter },
+  ],
+  pinger: ({ random, at, actor, key, backAfter }: Draw): SimEvent[] => [
+    { at, do: random.chance(0.6) ? "stop" : "kill", actor, key, backAfter },
+  ],
+  hold: ({ random, at, actor, key, backAfter }: Draw): SimEvent[] => [
+    { at, do: "hold", actor, key, periods: random.between(0, 12), backAfter },
+  ],
+  update: ({ at, actor, key }: Draw): SimEvent[] => [{ at, do: "update", actor, key }],
+  kill: ({ random, at, actor, actors }: Draw): SimEvent[] => {
+    const named = actors.flatMap(({ keys }) => keys);
+    return [{ at, do: "kill by other", actor, key: named.length === 0 ? "nobody" : random.pick(named) }];
+  },
+  feed: ({ random, at, actor, some, lasts }: Draw): SimEvent[] => {
+    if (random.chance(0.4)) return [{ at, do: "lose feed", actor }];
+    const silent: Trouble = { kind: "silent" };
+    const trouble: Trouble = random.chance(0.5) ? silent : { kind: "mess", periods: random.between(0.1, 4) };
+    return [befall(at, random.chance(0.5) ? "all" : some, trouble, lasts * 2)];
+  },
+  watch: ({ random, at, actor }: Draw): SimEvent[] => [
+    { at, do: random.chance(0.5) ? "watch" : "unwatch", actor },
+  ],
+  prune: ({ at, actor }: Draw): SimEvent[] => [{ at, do: "prune", actor }],
+  read: ({ random, at, actor }: Draw): SimEvent[] => [
+    { at, do: random.chance(0.5) ? "list" : "sync", actor },
+  ],
+  wall: ({ random, at, actor }: Draw): SimEvent[] => [
+    { at, do: "step wall", actor, periods: random.between(-12, 12) },
+  ],
+  store: ({ random, at }: Draw): SimEvent[] => {
+    // A smaller step is within what the slots allow for, and may be noticed only a minute later.
+    const size = random.chance(0.3) ? random.between(0.2, 1) : random.between(1, 12);
+    return [{ at, do: "step store", periods: random.chance(0.5) ? size : -size }];
+  },
+} satisfies Record<string, (draw: Draw) => SimEvent[]>;
+
+type Kind = keyof typeof KINDS;
+const OFTEN: readonly Kind[] = ["outage", "outages", "link", "pause", "crash", "pinger"];
+const ALL = [...(Object.keys(KINDS) as Kind[]), ...OFTEN];
+
+export function drawPlan(seed: number): Plan {
+  const random = new Random(seed);
+  const actors = drawActors(random);
+  const periods = random.whole(14, 40);
+  // Few kinds a run, each a few times: what goes wrong together is found sooner than with a little of everything.
+  const kinds = Array.from({ length: random.whole(1, 6) }, () => random.pick(ALL));
+  const events: SimEvent[] = [];
+  for (let left = random.whole(2, 14); left > 0; left--) {
+    events.push(...drawEvents(random, random.pick(kinds), 4 + random.between(0, periods), actors));
+  }
+  events.sort((a, b) => a.at - b.at);
+  return {
+    seed,
+    periodMs: random.pick([1000, 5000, 5000]),
+    retentionSlots: random.pick([12, 20, 120]),
+    notices: random.chance(0.5),
+    storeDrift: random.between(-1e-4, 1e-4),
+    periods: periods + 4,
+    actors,
+    events: spaceSteps(events),
+  };
+}
+
+/** The rule allows for a step of the store's clock each six periods. */
+const STEPS_APART = 6;
+
+function spaceSteps(events: readonly SimEvent[]): SimEvent[] {
+  let latest = -Infinity;
+  return events.filter((event) => {
+    if (event.do !== "step store") return true;
+    if (event.at - latest < STEPS_APART) return false;
+    latest = event.at;
+    return true;
+  });
+}
+
+function drawActors(random: Random): ActorPlan[] {
+  const count = random.whole(3, 7);
+  const feeds = random.chance(0.7);
+  return Array.from({ length: count }, (_, i) => {
+    const keys: string[] = [];
+    if (i > 0) keys.push(`web/${i}`);
+    if (random.chance(0.4)) keys.push("pair");
+    if (random.chance(0.2)) keys.push(`db/${i}`);
+    const watches: Target[] = [];
+    if (i === 0 || random.chance(0.35)) watches.push(drawTarget(random, count));
+    if (random.chance(0.15)) watches.push(drawTarget(random, count));
+    return {
+      keys,
+      watches: i === 0 && random.chance(0.7) ? [{ all: true }] : watches,
+      joinsAt: random.chance(0.2) ? random.between(3, 25) : random.between(0, 1.5),
+      drift: random.between(-1e-4, 1e-4),
+      wallAheadPeriods: random.chance(0.3) ? random.between(-50, 50) : random.between(-0.1, 0.1),
+      feed: feeds && random.chance(0.8) ? "auto" : "poll",
+    };
+  });
+}
+
+function drawTarget(random: Random, actors: number): Target {
+  if (random.chance(0.4)) return { all: true };
+  if (random.chance(0.4)) return { prefix: random.pick(["web/", "db/", "pa"]) };
+  return random.pick(["pair", `web/${random.whole(1, actors)}`, "nobody"]);
+}
+
+function drawEvents(random: Random, kind: Kind, at: number, actors: readonly ActorPlan[]): SimEvent[] {
+  return KINDS[kind]({
+    random,
+    actors,
+    at,
+    actor: random.whole(0, actors.length - 1),
+    key: random.whole(0, 2),
+    some: actors.map((_, i) => i).filter(() => random.chance(0.4)),
+    lasts: drawLength(random),
+    backAfter: random.chance(0.5) ? random.between(0.01, 2) : random.between(0.01, 12),
+  });
+}
+
+function befall(
+  at: number,
+  actors: readonly number[] | "all",
+  trouble: Trouble,
+  lasts: number,
+  lastComesLater = 0,
+): SimEvent {
+  return { at, do: "trouble", actors, trouble, lasts, stagger: lastComesLater };
+}
+
+/** From some ms to many slots. */
+function drawLength(random: Random): number {
+  if (random.chance(0.25)) return random.between(0.002, 0.2);
+  if (random.chance(0.4)) return random.between(0.2, 1.2);
+  return random.chance(0.85) ? random.between(1, 6) : random.between(6, 16);
+}
+
+/** How much later than the first the last process comes back from an outage of all. */
+function stagger(random: Random): number {
+  return random.between(0, 0.8);
+}
+
+function drawOutage(random: Random): Trouble {
+  const kind = random.pick(["fail", "hold", "lose", "slow"] as const);
+  return kind === "slow" ? { kind: "slow", periods: random.between(0.02, 1.5) } : { kind };
+}
