@@ -4,9 +4,7 @@ import { systemClock } from "../presence/clock.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
 import { within } from "../presence/timing.ts";
-import type { Output } from "./output.ts";
 import { printable } from "./text.ts";
-import { describeHealth } from "./watch.ts";
 
 /** How long to wait at most until others can see the key, in ms, and in periods where that is longer. */
 const START_LIMIT_MS = 5000;
@@ -26,11 +24,9 @@ export type HoldEvent =
 export async function hold(
   presence: Presence,
   { key, meta }: { readonly key: string; readonly meta?: unknown },
-  out: Output,
   tell: (event: HoldEvent) => void,
 ): Promise<Pinger> {
   const pinger = presence.pinger(key, { meta });
-  presence.on("health", (health) => out.say(describeHealth(health)));
   presence.on("lapse", ({ from, to }) => tell({ event: "lapse", key, from, to }));
   pinger.on("killed", () => tell({ event: "killed", key }));
   const limitMs = Math.max(START_LIMIT_MS, START_LIMIT_PERIODS * presence.periodMs);

@@ -27,7 +27,10 @@ async function holdUntilInterrupted({ out, settings, interruption }: Cli, comman
     else out.say(describeHold(event));
   };
   await using presence = await openPresence(settings, interruption.signal);
-  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, out, tell);
+  presence.on("health", ({ state, reason }) => {
+    out.say(state === "stale" ? `Trouble: ${reason}.` : "All is well again.");
+  });
+  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, tell);
   await Promise.race([interruption.ended(), new Promise<void>((resolve) => presence.once("close", resolve))]);
   await presence.close();
   tell({ event: "ended", key });

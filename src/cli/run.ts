@@ -31,7 +31,7 @@ async function holdWhileRunning({ out, settings, interruption }: Cli, command: C
   const [key = "", cmd = "", ...args] = command.args;
   if (cmd === "") throw new UsageError("The command to run is empty.");
   await using presence = await openPresence(settings, interruption.signal);
-  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, out, (event) => {
+  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, (event) => {
     if (event.event === "killed" || event.event === "lapse") out.say(describeHold(event));
   });
   const end = await runChild(cmd, args, interruption);

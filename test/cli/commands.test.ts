@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Env, heartbit, newDirectory, newStore, start } from "./heartbit.ts";
+import { type Env, heartbit, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
 
 const JSON_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -34,7 +34,7 @@ describe("ping", () => {
   });
 
   it("tells with --json what happens to the key, an object a line", async () => {
-    const env = await newStore();
+    const env = await newStore(SHORT);
     const held = start(["ping", "a", "--json"], env);
     await held.says("stdout", /held/);
     await heartbit(["kill", "a"], env);
@@ -108,7 +108,7 @@ describe("ls", () => {
   });
 
   it("says on stderr when nobody has pinged lately", async () => {
-    const env = { ...(await newStore()), HEARTBIT_PERIOD: "100ms" };
+    const env = await newStore("100ms");
     const held = await holding("a", env);
     await start(["wait", "a"], env).ended;
     held.child.kill("SIGKILL");
@@ -129,7 +129,7 @@ describe("ls", () => {
 
 describe("watch", () => {
   it("prints the live keys, then each change as it comes, and exits with 130 when it is interrupted", async () => {
-    const env = await newStore();
+    const env = await newStore(SHORT);
     const first = await holding("w-1", env);
     const watch = start(["watch", "w-"], env);
     await watch.says("stdout", /^\S+Z  w-1 +alive  initial  \S+:\d+\n/);
@@ -215,7 +215,7 @@ describe("wait", () => {
   });
 
   it("is not taken in by a key that was alive when everybody crashed, and exits with 130 when interrupted", async () => {
-    const env = { ...(await newStore()), HEARTBIT_PERIOD: "200ms" };
+    const env = await newStore("200ms");
     const held = await holding("a", env);
     held.child.kill("SIGKILL");
     await held.ended;
@@ -231,7 +231,7 @@ describe("wait", () => {
 
 describe("kill", () => {
   it("prints how many holders it ended, which living holders survive", async () => {
-    const env = await newStore();
+    const env = await newStore(SHORT);
     const one = await holding("a", env);
     const two = await holding("a", env);
     expect(await heartbit(["kill", "a"], env)).toMatchObject({ code: 0, stdout: "2 holders ended\n" });

@@ -1,6 +1,6 @@
 import { chmod, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { type Env, heartbit, newDirectory, newStore, start } from "./heartbit.ts";
+import { type Env, heartbit, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
 
 const node = (script: string): string[] => ["--", process.execPath, "-e", script];
 const keys = async (env: Env): Promise<string> => (await heartbit(["ls"], env)).stdout;
@@ -80,7 +80,7 @@ describe("run", () => {
   });
 
   it("says when another has reported the key dead, and holds it on", async () => {
-    const env = await newStore();
+    const env = await newStore(SHORT);
     const run = start(["run", "a", ...node("console.log(1); setTimeout(() => {}, 60000)")], env);
     await run.says("stdout", /1/);
     await heartbit(["kill", "a"], env);
@@ -91,9 +91,9 @@ describe("run", () => {
   it("does not start the command when the key cannot be held", async () => {
     const env = await newStore();
     await heartbit(["run", "a", ...node("")], env);
-    const args = ["run", "a", "--period", "5s", ...node("console.log('started')")];
+    const args = ["run", "a", "--period", "1s", ...node("console.log('started')")];
     const { code, stdout, stderr } = await heartbit(args, env);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toMatch(/^heartbit: .* has a period of 400 ms, .*\n$/);
+    expect(stderr).toMatch(/^heartbit: .* has a period of 5000 ms, .*\n$/);
   });
 });
