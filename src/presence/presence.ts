@@ -288,7 +288,7 @@ export class Presence {
     const { namespace, periodMs, time } = this.#shared;
     const config = await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0 });
     checkConfig(this.#shared, config);
-    time.follow(config.offset);
+    await time.follow(config.offset);
   }
 
   /** Sets the namespace up again, where it has been dropped since. */
@@ -416,7 +416,9 @@ export class Presence {
   }
 
   #stepped(byMs: number): void {
-    this.#shared.health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
+    const { health, time, log } = this.#shared;
+    health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
+    time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
     this.#heart?.hurry();
     // After a step forth what is held looks old, and whoever noticed first may have pruned it.
     this.#holdings.rewrite();

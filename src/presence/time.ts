@@ -106,7 +106,10 @@ export class StoreTime {
     return this.#sampling;
   }
 
-  /** Once a period: samples where it is time to, or where something looks like a step. Never rejects. */
+  /**
+   * Once a period: samples where it is time to, or where something looks like a step, and reads the offset with it:
+   * others may have raised it after a step that we slept through. Never rejects.
+   */
   async check(): Promise<void> {
     const { clock, periodMs } = this.#options;
     const wallDistance = clock.now() - clock.monotonic();
@@ -114,7 +117,11 @@ export class StoreTime {
     this.#wallDistance = wallDistance;
     const mono = clock.monotonic();
     const due = mono - this.#heardAt >= periodMs * 0.9 || mono - this.#best.taken >= RESAMPLE_MS;
-    if (wallStepped || due) await this.sample().catch(() => {});
+    if (wallStepped || due) {
+      await this.sample()
+        .then(() => this.catchUp())
+        .catch(() => {});
+    }
   }
 
   /** The store said that its time was `ms` at most a moment ago: detects a step. Never rejects. */
@@ -131,16 +138,22 @@ export class StoreTime {
   async catchUp(stored: Slot = this.slot): Promise<void> {
     const { namespace } = this.#options;
     const config = await this.#bounded("config", namespace.config());
-    if (config !== undefined) this.follow(config.offset);
+    if (config !== undefined) await this.follow(config.offset);
     const behind = stored - Math.floor(this.#rawPosition);
     if (behind > SLOTS_BEHIND_MAX) {
       const held = await this.#bounded("offset", namespace.raiseOffset(this.#offset, this.#offset + behind));
-      this.follow(held);
+      this.#offset = Math.max(this.#offset, held);
     }
   }
 
-  /** Takes over the offset of the namespace, which is only ever raised. */
-  follow(offset: number): void {
+  /**
+   * Takes over the offset of the namespace, which is only ever raised. A raised one says that the store's clock has
+   * stepped back, so the distance is measured anew first: with the old one our slots would run ahead of all others.
+   */
+  async follow(offset: number): Promise<void> {
+    if (offset <= this.#offset) return;
+    // Not `sample`: one that is under way may have begun before the step.
+    if (this.#best.errorMs !== Infinity) await this.#sample();
     this.#offset = Math.max(this.#offset, offset);
   }
 
