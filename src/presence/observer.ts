@@ -306,19 +306,22 @@ export class Observer {
     const session = holdings.session?.seq;
     const audit = holdings.audit();
     const pages = namespace.read({ select: selected, session, since })[Symbol.asyncIterator]();
+    const read: Page[] = [];
     let cursor = since;
     try {
       for (;;) {
         const { done, value: page } = await soon(this.#shared, "read", pages.next());
         if (done === true) break;
         audit.page(page);
-        this.#take(page);
+        read.push(page);
         cursor = page.cursor ?? cursor;
       }
     } finally {
       void pages.return?.().catch(() => {});
     }
     if (!audit.end()) throw notFresh("session");
+    // All at once: what the feed tells between two pages must not be told with half of them.
+    for (const page of read) this.#take(page);
     return cursor;
   }
 
