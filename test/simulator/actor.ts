@@ -5,7 +5,7 @@ import type { Store } from "../../src/core/store.ts";
 import type { Link } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, Target } from "./plan.ts";
-import type { Holding, Life } from "./truth.ts";
+import { type Holding, type Life, wasDown } from "./truth.ts";
 
 /** One call of `watch`, and what it was told. */
 export interface Subscription {
@@ -42,6 +42,7 @@ export class Actor {
   readonly #reports: Reports;
   readonly #pingers: { readonly pinger: Pinger; holding: Holding | undefined }[] = [];
   #updates = 0;
+  #isClosing = false;
   #vouchedAtEnd = -Infinity;
 
   constructor(plan: Plan, life: Life, machine: Machine, link: Link, store: Store, reports: Reports) {
@@ -91,7 +92,7 @@ export class Actor {
 
   start(key: number): void {
     const held = this.#pingers[key];
-    if (held === undefined || held.pinger.state === "started" || this.isOver) return;
+    if (held === undefined || held.pinger.state === "started" || this.isOver || this.#isClosing) return;
     const now = this.#reports.now();
     const holding: Holding = {
       key: held.pinger.key,
@@ -153,7 +154,7 @@ export class Actor {
   }
 
   watch(target: Target): void {
-    if (this.presence === undefined || this.isOver) return;
+    if (this.presence === undefined || this.isOver || this.#isClosing) return;
     this.watcher ??= this.presence.watcher();
     const subscription: Subscription = {
       name: `${this.name}/${this.subscriptions.length}`,
@@ -197,7 +198,8 @@ export class Actor {
 
   close(linger: boolean): void {
     const { presence } = this;
-    if (presence === undefined) return;
+    if (presence === undefined || this.#isClosing) return;
+    this.#isClosing = true;
     for (const subscription of this.subscriptions) subscription.ended = true;
     const now = this.#reports.now();
     const ended = this.holdings.filter(({ endedAt }) => endedAt === Infinity);
@@ -211,7 +213,7 @@ export class Actor {
       // Where the store was away, the keys time out.
       for (const holding of ended) {
         holding.over = this.life.endedAt;
-        if (holding.how === "killed" && this.life.downs.some(([, to]) => to > now)) holding.how = "crashed";
+        if (holding.how === "killed" && wasDown(this.life, now)) holding.how = "crashed";
       }
     });
   }

@@ -89,7 +89,7 @@ export class Judge {
   #judgeDeath(actor: Actor, watchedAt: number, { cause, key }: Change, holding: Holding, said: string): void {
     const { now } = this.#world;
     const { life } = holding;
-    if (this.#wasReplaced(holding)) return;
+    if (this.#wasReplaced(holding) || this.#hasMoved(holding)) return;
     if (cause === "killed" && this.#wasKilled(holding)) return;
     if (
       cause === "initial" &&
@@ -101,6 +101,12 @@ export class Judge {
       this.#judgeAbsence(holding, said);
     }
     if (cause === "expired") this.#judgeLatency(actor, watchedAt, holding, said);
+  }
+
+  /** Whether its process had to open another session: what it holds is there as soon as it can write it. */
+  #hasMoved({ life, session }: Holding): boolean {
+    const now = this.#actorOf?.(life)?.presence?.session;
+    return now !== undefined && now !== session;
   }
 
   /** Whether this start or an earlier one was killed, by itself or by another. */

@@ -153,7 +153,7 @@ class Simulation {
       if (event.backAfter !== undefined) again(event.backAfter);
     } else if (event.do === "step wall") actor.machine.step(this.#ms(event.periods));
     else {
-      beginTrouble(actor.life, this.#world.now, false)(this.#world.now, this.#ms(NOTICED));
+      beginTrouble(actor.life, this.#world.now, "in time")(this.#world.now, this.#ms(NOTICED));
       actor.link.loseFeeds("the history was lost");
     }
   }
@@ -181,7 +181,7 @@ class Simulation {
     const actor = this.#actors[i];
     if (actor === undefined || actor.isOver) return;
     this.#note(`${actor.name} is paused for ${periods.toFixed(2)}`);
-    const end = beginTrouble(actor.life, this.#world.now, true);
+    const end = beginTrouble(actor.life, this.#world.now, "never");
     actor.machine.pause();
     this.#world.after(this.#ms(periods), () => {
       this.#note(`${actor.name} goes on`);
@@ -221,8 +221,9 @@ class Simulation {
       return;
     }
     const slow = trouble.kind === "slow" ? trouble.periods : 0;
-    const isDown = ["fail", "hold", "lose", "cut"].includes(trouble.kind) || slow > 0.15;
-    const end = beginTrouble(actor.life, this.#world.now, isDown);
+    const isCut = ["fail", "hold", "lose", "cut"].includes(trouble.kind);
+    const writes = isCut ? "never" : slow > 0.15 ? "late" : "in time";
+    const end = beginTrouble(actor.life, this.#world.now, writes);
     const isUnanswered = ["lose", "cut", "flaky"].includes(trouble.kind);
     const noticed = isUnanswered
       ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)

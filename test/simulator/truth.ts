@@ -31,8 +31,8 @@ export interface Life {
   /** The pings that reached the store, with the times at which they were sent and done. The latest few. */
   readonly proofs: { readonly sentAt: number; readonly doneAt: number }[];
   readonly lapses: number[];
-  /** When it could not write: from, to. */
-  readonly downs: [from: number, to: number][];
+  /** When it could not write, or only late: from, to. */
+  readonly downs: { readonly from: number; to: number; readonly isLate: boolean }[];
   /** When it was in trouble of any kind, and how long it takes to notice that it is over. */
   troubles: number;
   calmFrom: number;
@@ -47,14 +47,14 @@ export function newLife(actor: number, number: number, now: number): Life {
 export function beginTrouble(
   life: Life,
   now: number,
-  isDown: boolean,
+  writes: "in time" | "late" | "never",
 ): (now: number, noticedMs: number) => void {
   life.troubles++;
-  const down: [number, number] = [now, Infinity];
-  if (isDown) life.downs.push(down);
+  const down = { from: now, to: Infinity, isLate: writes === "late" };
+  if (writes !== "in time") life.downs.push(down);
   return (end, noticedMs) => {
     life.troubles--;
-    down[1] = end;
+    down.to = end;
     life.calmFrom = Math.max(life.calmFrom, end + noticedMs);
   };
 }
@@ -75,7 +75,7 @@ export function latestProof(life: Life, doneBefore: number): number {
 export function downAlone(life: Life, lives: readonly Life[], from: number, to: number): number {
   const marks = new Set([from, to]);
   for (const { downs, endedAt, proofs } of lives) {
-    for (const [begin, end] of downs) marks.add(begin).add(end);
+    for (const { from: begin, to: end } of downs) marks.add(begin).add(end);
     marks.add(endedAt).add(proofs[0]?.sentAt ?? Infinity);
   }
   const times = [...marks].filter((time) => time >= from && time <= to).toSorted((a, b) => a - b);
@@ -91,14 +91,16 @@ export function downAlone(life: Life, lives: readonly Life[], from: number, to: 
 
 /** Whether it could not write at some time since. */
 export function wasDown({ downs }: Life, since: number): boolean {
-  return downs.some(([, to]) => to > since);
+  return downs.some(({ to }) => to > since);
 }
 
 export function wasDownAt({ downs }: Life, time: number): boolean {
-  return downs.some(([from, to]) => from <= time && time < to);
+  return downs.some(({ from, to }) => from <= time && time < to);
 }
 
-function couldWrite(life: Life, time: number): boolean {
-  const first = life.proofs[0]?.sentAt ?? Infinity;
-  return first <= time && time < life.endedAt && !wasDownAt(life, time);
+/** What is written late is written: its slot is not empty. */
+function couldWrite({ proofs, endedAt, downs }: Life, time: number): boolean {
+  const first = proofs[0]?.sentAt ?? Infinity;
+  const wasCut = downs.some(({ from, to, isLate }) => !isLate && from <= time && time < to);
+  return first <= time && time < endedAt && !wasCut;
 }
