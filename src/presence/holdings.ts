@@ -29,6 +29,8 @@ export interface Held {
   /** JSON text. */
   meta: string;
   revision: number;
+  /** The slot in which its record was written last. */
+  written?: Slot;
   /** Called when another has ended it. It is no longer held then. */
   readonly killed: () => void;
 }
@@ -107,7 +109,13 @@ export class Holdings {
   /** Stops to hold: vouched for until slot `last`, or killed. Resolves when that is written. */
   release(held: Held, last: Slot): Promise<void> {
     if (this.#held.get(held.pinger) === held) this.#held.delete(held.pinger);
-    return this.#writer.write(() => this.#endOf(held, held.start, last));
+    const { time, retentionSlots } = this.#shared;
+    // What was written long ago may have been pruned while this process slept; the end of what is not there is not told.
+    const isOld = time.slot - (held.written ?? Infinity) > retentionSlots / 2;
+    return this.#writer.write(() => [
+      ...(isOld ? this.#writesOf(held, false) : []),
+      ...this.#endOf(held, held.start, last),
+    ]);
   }
 
   /** Resolves when all that is queued has been written or refused. */
@@ -299,6 +307,7 @@ export class Holdings {
     if (this.#session === undefined) return [];
     const { seq: session } = this.#session;
     const { slot } = this.#shared.time;
+    held.written = slot;
     const being = { session, pinger, start, key, since, slot, meta, revision };
     return [{ kind: "being", being }, ...(endsEarlier ? this.#endOf(held, start - 1, KILLED) : [])];
   }
