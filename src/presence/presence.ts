@@ -338,6 +338,10 @@ export class Presence {
     this.#holdings.refresh(retentionSlots / 2);
     // An observer settles when it has judged, and hears of what is held with what it reads.
     if (this.#observer === undefined) health.settle();
+    // Nor does who watches nothing see pings of slots ahead, where others have raised the offset.
+    if (this.#observer === undefined) {
+      time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
+    }
     if (this.#observer === undefined || lapsed) {
       void this.#holdings.check().then(() => (lapsed ? this.#holdings.rewrite() : undefined));
     }
