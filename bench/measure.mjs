@@ -33,11 +33,15 @@ async function watch() {
 }
 
 async function measure() {
-  const child = fork(fileURLToPath(import.meta.url), [target, feed, "watch"], { env: { ...process.env, HEARTBIT_NAME: name } });
+  const child = fork(fileURLToPath(import.meta.url), [target, feed, "watch"], {
+    env: { ...process.env, HEARTBIT_NAME: name },
+  });
   const told = new Map();
   let ready;
   const isReady = new Promise((resolve) => (ready = resolve));
-  child.on("message", (message) => (message.ready ? ready() : told.get(`${message.key} ${message.alive}`)?.(message.at)));
+  child.on("message", (message) =>
+    message.ready ? ready() : told.get(`${message.key} ${message.alive}`)?.(message.at),
+  );
   await isReady;
   const figures = { join: [], kill: [], close: [] };
   for (let round = 0; round < ROUNDS; round++) {
@@ -65,7 +69,13 @@ async function measure() {
   await presence.close();
   const notice = Object.fromEntries(Object.entries(figures).map(([what, ms]) => [what, quantiles(ms)]));
   console.log(
-    JSON.stringify({ feed, noticeMs: notice, start10000Ms: round1(started - starting), loadAllOf10000Ms: loadAll, loadOneOf10000Ms: loadOne }),
+    JSON.stringify({
+      feed,
+      noticeMs: notice,
+      start10000Ms: round1(started - starting),
+      loadAllOf10000Ms: loadAll,
+      loadOneOf10000Ms: loadOne,
+    }),
   );
 }
 

@@ -40,7 +40,10 @@ export interface Config {
   readonly offset: number;
 }
 
-/** One change of what is stored; the store applies it by the law of `records.ts`. */
+/**
+ * One change of what is stored; the store applies it by the law of `records.ts`. The records given have no `last`: what
+ * ends is ended by its own write.
+ */
 export type Write =
   /** Creates the session, or raises its `slot`: a mere proof of life, which renews no stamp and is told to nobody. */
   | { readonly kind: "session"; readonly session: SessionRecord }
@@ -120,8 +123,8 @@ export interface Namespace {
    * - pings of slots before `beforeSlot`;
    * - sessions whose `slot` is before it and whose `last` is absent or before it, unless a being of theirs remains.
    *   (A living process raises the `slot` of its session well within the retention.)
-   * - beings whose `slot` is before it and whose `last` is before it; and those without a `last` whose session is
-   *   deleted as above or has such a `last` itself.
+   * - beings whose `slot` is before it and whose `last` is before it; and those without a `last` whose session is such
+   *   a session.
    * - nothing that was `changed` after `beforeMs`.
    */
   prune(query: PruneQuery): Promise<Pruned>;

@@ -273,9 +273,8 @@ export class Holdings {
    */
   async #isAnothers(session: SessionRecord): Promise<boolean> {
     let found = false;
-    const pages = this.#shared.namespace
-      .read({ select: NOTHING, session: session.seq })
-      [Symbol.asyncIterator]();
+    const query = { select: NOTHING, session: session.seq };
+    const pages = this.#shared.namespace.read(query)[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: page } = await bulk(this.#shared, "open a session", pages.next());
       if (done === true) return found;

@@ -60,6 +60,7 @@ async function openUri(uri: string, { periodMs, signal, clock }: CheckedOptions)
     return openLmdb(uri.slice(5), clock === undefined ? {} : { clock });
   }
   if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);
+  if (uri === "lmdb:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing behind it`);
   // Only the part before the first colon: what follows may hold a password.
   const scheme = /^[a-z][a-z+.-]*:/i.exec(uri)?.[0];
   throw badTarget(

@@ -403,21 +403,21 @@ describe("storage", () => {
   );
 });
 
-describe("a server that has lost what it had acknowledged", () => {
-  /** A store that gives session numbers as it is told, as one does whose counter was lost. */
-  function withSeqs(store: MemoryStore, seqs: number[]): Store {
-    return {
-      kind: store.kind,
-      clock: store.clock,
-      close: () => store.close(),
-      namespace: (name) => {
-        const namespace = store.namespace(name);
-        namespace.nextSeq = async () => seqs.shift() ?? 1000;
-        return namespace;
-      },
-    };
-  }
+/** A store that gives session numbers as it is told, as one does whose counter was lost. */
+function withSeqs(store: MemoryStore, seqs: number[]): Store {
+  return {
+    kind: store.kind,
+    clock: store.clock,
+    close: () => store.close(),
+    namespace: (name) => {
+      const namespace = store.namespace(name);
+      namespace.nextSeq = async () => seqs.shift() ?? 1000;
+      return namespace;
+    },
+  };
+}
 
+describe("a server that has lost what it had acknowledged", () => {
   it("gives a number that another has: the next one is taken", async () => {
     const bench = new Bench();
     const a = await Presence.open(withSeqs(bench.store, [1]));

@@ -160,6 +160,7 @@ describe("a watcher", () => {
     watcher.watch({ all: true }, () => {
       throw new Error("from the listener");
     });
+    // oxlint-disable-next-line typescript/no-misused-promises -- users do give async listeners
     watcher.watch({ all: true }, async () => Promise.reject(new Error("from the listener")));
     watcher.watch({ all: true }, (change) => heard.push(words(change)));
     await watcher.sync();
@@ -210,7 +211,7 @@ describe("a watcher", () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     const watcher = presence.watcher();
-    const listener = (): void => {};
+    const listener = (): unknown => watcher;
     for (const target of [null, undefined, 7, {}, { all: false }, { all: 1 }]) {
       expect(() => watcher.watch(target as never, listener)).toThrow(
         expect.objectContaining({ code: "INVALID_OPTION" }),

@@ -90,6 +90,13 @@ describe("openLmdb", () => {
     });
   });
 
+  it.runIf(process.platform === "linux")(
+    "rejects a directory where none can be made as INVALID_OPTION",
+    async () => {
+      await expect(openLmdb("/proc/heartbit/below")).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    },
+  );
+
   it.each(["", "a\0b", "x".repeat(300)])("rejects the path %j as INVALID_OPTION", async (path) => {
     await expect(openLmdb(path)).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });

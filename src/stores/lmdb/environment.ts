@@ -1,7 +1,7 @@
 /** The LMDB file of a directory, opened once in a process however many stores use it. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { access, constants, mkdir, readdir, readFile, realpath, rm, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type * as Lmdb from "lmdb";
 import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
 import { systemClock } from "../../presence/clock.ts";
@@ -255,11 +255,27 @@ async function makeDirectory(directory: string): Promise<string> {
     throw new HeartbitError("INVALID_OPTION", `The LMDB directory ${JSON.stringify(directory)} is no path.`);
   const path = resolve(directory);
   try {
-    await mkdir(path, { recursive: true });
+    await makeDirectories(path);
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
     return await realpath(path);
   } catch (error) {
     throw openingError(path, error);
+  }
+}
+
+/** One level at a time: with `recursive: true` Node tries for ever where a file system takes no folders, as in /proc. */
+async function makeDirectories(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST" || !(await stat(path)).isDirectory()) throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    const parent = dirname(path);
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || parent === path) throw error;
+    await makeDirectories(parent);
+    await make();
   }
 }
 
@@ -285,6 +301,7 @@ const REASONS: readonly (readonly [RegExp, "NOT_PERMITTED" | "INVALID_OPTION", s
   [/ENOTDIR|EEXIST|not a directory/i, "INVALID_OPTION", "is not a directory"],
   [/ENAMETOOLONG|too long/i, "INVALID_OPTION", "is too long a path"],
   [/MDB_INVALID|MDB_VERSION_MISMATCH|MDB_CORRUPTED/, "INVALID_OPTION", "is no LMDB file of this version"],
+  [/^ENOENT/, "INVALID_OPTION", "cannot be made"],
 ];
 
 function openingError(path: string, cause: unknown): HeartbitError {
