@@ -1,0 +1,75 @@
+/** A program that has closed what it opened ends by itself, whatever happened before. */
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, inject, it } from "vitest";
+import { newDatabase } from "./servers/database.ts";
+
+/** Runs a program, in which `Presence` is imported and `target` is given; resolves with its output when it has ended. */
+async function run(target: string, body: string): Promise<{ code: number | null; output: string }> {
+  const head = `import { Presence } from ${JSON.stringify(`${inject("built")}/index.js`)}; const target = process.argv[1];`;
+  const child = spawn(process.execPath, [
+    "--input-type=module",
+    "--unhandled-rejections=strict",
+    "-e",
+    head + body,
+    target,
+  ]);
+  let output = "";
+  child.stdout.on("data", (data: Buffer) => (output += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { code, output };
+}
+
+const stores = [
+  { name: "memory", make: async () => "memory:handles" },
+  { name: "LMDB", make: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-handles-"))}` },
+  { name: "MongoDB", make: async () => newDatabase() },
+];
+
+describe.each(stores)("on $name, a program ends by itself, and prints nothing of heartbit's", ({ make }) => {
+  it.each([
+    ["that held and watched, and closed", "await presence.close();"],
+    ["whose close was not awaited", "void presence.close();"],
+    ["that dropped the namespace, and closed", "await presence.drop(); await presence.close();"],
+    ["that aborted its signal", "abort.abort();"],
+  ])("%s", async (_, end) => {
+    const target = await make();
+    const { code, output } = await run(
+      target,
+      `const abort = new AbortController();
+      const presence = await Presence.open(target, { periodMs: 1000, signal: abort.signal });
+      const watcher = presence.watcher();
+      watcher.watch({ all: true }, () => {});
+      void watcher.changes("k").next();
+      await presence.pinger("k").start();
+      await watcher.sync();
+      ${end}`,
+    );
+    if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+    expect({ code, output }).toEqual({ code: 0, output: "" });
+  });
+});
+
+describe("a program that could not open ends by itself, with the error that says why", () => {
+  it.each([
+    ["mongodb://127.0.0.1:1/db", "STORE_UNAVAILABLE"],
+    ["mongodb://user:secret@127.0.0.1:1/db?authSource=admin", "STORE_UNAVAILABLE"],
+    ["mongodb://user:secret@/db", "INVALID_OPTION"],
+    ["mongodb://user:secret@127.0.0.1:99999/db", "INVALID_OPTION"],
+    ["mongodb://127.0.0.1:27017/db?nonsense=1", "INVALID_OPTION"],
+    ["http://user:secret@127.0.0.1", "INVALID_OPTION"],
+  ])("%s: %s", async (target, expected) => {
+    const { code, output } = await run(
+      target,
+      `const began = Date.now();
+      const error = await Presence.open(target).catch((error) => error);
+      console.log(error.code, error.name, Date.now() - began < 8000, error.message, String(error.stack), String(error.cause));`,
+    );
+    expect(output).toMatch(new RegExp(`^${expected} HeartbitError true `));
+    expect(output).not.toContain("secret");
+    expect(code).toBe(0);
+  });
+});
