@@ -4,7 +4,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { systemClock } from "../presence/clock.ts";
+import { systemClock } from "../system-clock.ts";
 import { Presence } from "../presence/presence.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { makeReport, printReport, type Report } from "./demo/report.ts";

@@ -1,6 +1,6 @@
 /** Holding a key, for as long as a command runs. */
 import { HeartbitError } from "../core/errors.ts";
-import { systemClock } from "../presence/clock.ts";
+import { systemClock } from "../system-clock.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
 import { within } from "../presence/timing.ts";

@@ -1,7 +1,7 @@
 /** Opens what a command works on. */
 import { existsSync } from "node:fs";
 import type { Config } from "../core/store.ts";
-import { systemClock } from "../presence/clock.ts";
+import { systemClock } from "../system-clock.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
 import { openStore } from "../presence/target.ts";

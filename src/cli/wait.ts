@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { checkKey } from "../core/checks.ts";
 import { isHeartbitError } from "../core/errors.ts";
 import type { Change } from "../presence/change.ts";
-import { systemClock } from "../presence/clock.ts";
+import { systemClock } from "../system-clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper, within } from "../presence/timing.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";

@@ -5,7 +5,7 @@ import { checkKey, checkPrefix } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import { type Config, FORMAT_VERSION, type Pruned, type Store, type StoreNotice } from "../core/store.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../system-clock.ts";
 import { Deliverer } from "./delivery.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import { type Health, HealthKeeper } from "./health.ts";

@@ -11,7 +11,7 @@ import { KILLED } from "../core/alive.ts";
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Config, Namespace, Page, Pruned, PruneQuery, ReadQuery, Store, Write } from "../core/store.ts";
-import { systemClock } from "../presence/clock.ts";
+import { systemClock } from "../system-clock.ts";
 import { change, type Draft, readHead } from "./lmdb/draft.ts";
 import { acquire, type Environment } from "./lmdb/environment.ts";
 import { Keys, NAME_BYTES_MAX } from "./lmdb/keys.ts";

@@ -21,7 +21,7 @@ import type {
   Store,
   Write,
 } from "../core/store.ts";
-import { systemClock } from "../presence/clock.ts";
+import { systemClock } from "../system-clock.ts";
 
 const PAGE_BEINGS = 1000;
 

@@ -1,5 +1,5 @@
 /** What happens in the demo, in its order. Each scene gives what it saw, to be judged at the end. */
-import { systemClock } from "../../presence/clock.ts";
+import { systemClock } from "../../system-clock.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../presence/timing.ts";
 import { CommandError } from "../errors.ts";
