@@ -48,6 +48,11 @@ const KINDS = {
   crash: ({ random, at, actor, backAfter }: Draw): SimEvent[] => [
     random.chance(0.4) ? { at, do: "crash", actor } : { at, do: "crash", actor, backAfter },
   ],
+  /** A watcher that starts in an outage, and so reads first right after it. */
+  comer: ({ random, at, lasts }: Draw): SimEvent[] => [
+    befall(at, "all", drawOutage(random), lasts, stagger(random)),
+    { at: at + lasts * 0.1, do: "crash", actor: 0, backAfter: lasts * random.between(0.3, 0.9) },
+  ],
   close: ({ random, at, actor, backAfter }: Draw): SimEvent[] => [
     { at, do: "close", actor, linger: random.chance(0.5), backAfter },
   ],

@@ -8,7 +8,7 @@
 import type { Change } from "../../src/index.ts";
 import type { Actor, Subscription } from "./actor.ts";
 import type { Plan, Target } from "./plan.ts";
-import { calmFor, downAlone, type Holding, latestProof, type Life, wasDown } from "./truth.ts";
+import { calmFor, downAlone, type Holding, latestDown, latestProof, type Life, wasDown } from "./truth.ts";
 
 /** A process that could not write although others could, for less than so many periods, is not told dead. */
 const FORGIVEN = 0.8;
@@ -62,6 +62,12 @@ export class Judge {
     this.#steps.push({ at: this.#world.now, ms });
   }
 
+  /** A process goes on that was paused at a true time: it may notice only now that the store's clock has stepped. */
+  resumed(paused: number): void {
+    const slept = this.#steps.find(({ at }) => at >= paused);
+    if (slept !== undefined) this.#steps.push({ at: this.#world.now, ms: slept.ms });
+  }
+
   // ---- at each change
 
   changed(actor: Actor, subscription: Subscription, change: Change): void {
@@ -89,6 +95,7 @@ export class Judge {
   #judgeDeath(actor: Actor, watchedAt: number, { cause, key }: Change, holding: Holding, said: string): void {
     const { now } = this.#world;
     const { life } = holding;
+    if (now - holding.visibleAt < this.#periodMs / 2) return; // a restart that came too late to be read
     if (this.#wasReplaced(holding) || this.#hasMoved(holding)) return;
     if (cause === "killed" && this.#wasKilled(holding)) return;
     if (
@@ -96,8 +103,8 @@ export class Judge {
       this.#kills.some((kill) => kill.key === key && kill.at >= now - 4 * this.#periodMs)
     )
       return;
-    if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, said);
-    else if (life.endedAt > now && !(cause === "initial" && this.#isNearDown(life))) {
+    if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, cause, said);
+    else if (life.endedAt > now && !(cause === "initial" && this.#isNearShortOutage(life))) {
       this.#judgeAbsence(holding, said);
     }
     if (cause === "expired") this.#judgeLatency(actor, watchedAt, holding, said);
@@ -123,8 +130,9 @@ export class Judge {
     return (this.#holdings.get(key) ?? []).some((other) => other.life === life && other.calledAt > calledAt);
   }
 
-  /** A stop is told when it has run out, not before; unless it could not be written. */
-  #judgeEnd({ how, endedAt, heldUntil, life }: Holding, said: string): void {
+  /** A stop is told when it has run out, not before; unless it could not be written before the presence closed. */
+  #judgeEnd({ how, endedAt, heldUntil, life }: Holding, cause: Change["cause"], said: string): void {
+    if (cause === "expired" && life.endedAt !== Infinity) return;
     if (how === "killed" || this.#stepsSince(endedAt - this.#periodMs * STEP_NEAR)) return;
     if (wasDown(life, endedAt - this.#periodMs * 3)) return;
     const early = (Math.max(endedAt, heldUntil) - this.#world.now) / this.#periodMs + 1.45;
@@ -148,14 +156,26 @@ export class Judge {
     this.#expectLapse(life, said);
   }
 
-  /** Who has just come judges at once: who is only just back from an outage of all may not have pinged yet. */
-  #isNearDown(life: Life): boolean {
-    return wasDown(life, this.#world.now - this.#periodMs * 2);
+  /**
+   * Who has just come judges at once: who is only just back from an outage of all may not have pinged yet. That is
+   * forgiven where the outage was long enough to leave an empty slot; not where what was held up has filled it.
+   */
+  #isNearShortOutage(life: Life): boolean {
+    const since = this.#world.now - this.#periodMs * 2;
+    const down = latestDown(life, since);
+    if (down === undefined) return false;
+    const isHeld = this.#lives.some((other) => latestDown(other, since)?.isHeld === true);
+    return isHeld || Math.min(down.to, this.#world.now) - down.from < this.#periodMs * 2.6;
+  }
+
+  /** It has said so, and may be back since the watcher has read. */
+  #hasJustLapsed({ lapses }: Life): boolean {
+    return lapses.some((lapse) => this.#world.now - lapse < this.#periodMs / 2);
   }
 
   /** It knows that it is not vouched for any more, and has said so; or does when it is no longer paused. */
   #expectLapse(life: Life, said: string): void {
-    if (this.#stepsSince(this.#world.now - this.#periodMs * STEP_NEAR)) return;
+    if (this.#stepsSince(this.#world.now - this.#periodMs * STEP_NEAR) || this.#hasJustLapsed(life)) return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
     const check = (): void => {
       if (life.endedAt <= this.#world.now) return;
@@ -177,9 +197,14 @@ export class Judge {
   #judgeLatency(watcher: Actor, watchedAt: number, holding: Holding, said: string): void {
     const { now } = this.#world;
     const { life } = holding;
-    if (this.#stepsSince(now - this.#periodMs * STEP_NEAR)) return;
+    if (this.#stepsSince(Math.min(now, holding.over) - this.#periodMs * STEP_NEAR)) return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? -Infinity;
-    if (holding.how !== "stopped" && holding.how !== "held" && now < vouched - this.#periodMs * 0.05) {
+    if (
+      holding.how !== "stopped" &&
+      holding.how !== "held" &&
+      !this.#hasJustLapsed(life) &&
+      now < vouched - this.#periodMs * 0.05
+    ) {
       const early = ((vouched - now) / this.#periodMs).toFixed(2);
       this.#wrong(`${said} ${early} periods before the vouchedUntil of p${life.actor}`);
     }

@@ -9,7 +9,7 @@ import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
 import { type Breakage, linkedStore } from "./store.ts";
-import { beginTrouble, type Life, newLife, wasDownAt } from "./truth.ts";
+import { beginTrouble, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -182,9 +182,11 @@ class Simulation {
     if (actor === undefined || actor.isOver) return;
     this.#note(`${actor.name} is paused for ${periods.toFixed(2)}`);
     const end = beginTrouble(actor.life, this.#world.now, "never");
+    const began = this.#world.now;
     actor.machine.pause();
     this.#world.after(this.#ms(periods), () => {
       this.#note(`${actor.name} goes on`);
+      this.#judge.resumed(began);
       end(this.#world.now, this.#ms(NOTICED));
       actor.machine.resume();
     });
@@ -221,8 +223,7 @@ class Simulation {
       return;
     }
     const slow = trouble.kind === "slow" ? trouble.periods : 0;
-    const isCut = ["fail", "hold", "lose", "cut"].includes(trouble.kind);
-    const writes = isCut ? "never" : slow > 0.15 ? "late" : "in time";
+    const writes = writesDuring(trouble);
     const end = beginTrouble(actor.life, this.#world.now, writes);
     const isUnanswered = ["lose", "cut", "flaky"].includes(trouble.kind);
     const noticed = isUnanswered
@@ -262,6 +263,12 @@ class Simulation {
     this.#note(`WRONG: ${what}`);
     this.#wrong.push(what);
   }
+}
+
+function writesDuring(trouble: Trouble): Writes {
+  if (trouble.kind === "hold") return "held";
+  if (trouble.kind === "slow") return trouble.periods > 0.15 ? "late" : "in time";
+  return trouble.kind === "fail" || trouble.kind === "lose" || trouble.kind === "cut" ? "never" : "in time";
 }
 
 /** What a program does itself, and so does not while it is paused. */

@@ -1,4 +1,5 @@
 /** The port of a store, through a link. */
+import type { PingRecord } from "../../src/core/bits.ts";
 import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../../src/core/store.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Act } from "./cluster.ts";
@@ -14,6 +15,7 @@ export interface Effects {
 /** Where a broken store is wanted, to see that the simulator catches it. */
 export interface Breakage {
   ping?(namespace: Namespace, slot: number, seqs: readonly number[]): Promise<void>;
+  pings?(namespace: Namespace, from: number): Promise<PingRecord[]>;
   nextSeq?(namespace: Namespace): Promise<number>;
 }
 
@@ -41,7 +43,8 @@ class LinkedNamespace implements Namespace {
 
   readonly config: Namespace["config"] = () => this.#link.read((store) => store.config());
   readonly time: Namespace["time"] = () => this.#link.read(() => Promise.resolve(this.#link.cluster.now()));
-  readonly pings: Namespace["pings"] = (from) => this.#link.read((store) => store.pings(from));
+  readonly pings: Namespace["pings"] = (from) =>
+    this.#link.read((store) => this.#breakage.pings?.(store, from) ?? store.pings(from));
   readonly configure: Namespace["configure"] = (wanted) =>
     this.#link.write((store) => store.configure(wanted));
   readonly raiseOffset: Namespace["raiseOffset"] = (from, to) =>

@@ -23,6 +23,19 @@ export interface Holding {
   killedEvents: number[];
 }
 
+/** When a life could not write. */
+export interface Down {
+  readonly from: number;
+  to: number;
+  /** It could, but late. */
+  readonly isLate: boolean;
+  /** What it wrote meanwhile is done afterwards: slots in which nobody could write are not empty then. */
+  readonly isHeld: boolean;
+}
+
+/** What a trouble does to the writes of a life. */
+export type Writes = "in time" | "late" | "held" | "never";
+
 /** One life of one process: from its start to its crash or its close. */
 export interface Life {
   readonly actor: number;
@@ -32,7 +45,7 @@ export interface Life {
   readonly proofs: { readonly sentAt: number; readonly doneAt: number }[];
   readonly lapses: number[];
   /** When it could not write, or only late: from, to. */
-  readonly downs: { readonly from: number; to: number; readonly isLate: boolean }[];
+  readonly downs: Down[];
   /** When it was in trouble of any kind, and how long it takes to notice that it is over. */
   troubles: number;
   calmFrom: number;
@@ -47,10 +60,10 @@ export function newLife(actor: number, number: number, now: number): Life {
 export function beginTrouble(
   life: Life,
   now: number,
-  writes: "in time" | "late" | "never",
+  writes: Writes,
 ): (now: number, noticedMs: number) => void {
   life.troubles++;
-  const down = { from: now, to: Infinity, isLate: writes === "late" };
+  const down = { from: now, to: Infinity, isLate: writes === "late", isHeld: writes === "held" };
   if (writes !== "in time") life.downs.push(down);
   return (end, noticedMs) => {
     life.troubles--;
@@ -87,6 +100,11 @@ export function downAlone(life: Life, lives: readonly Life[], from: number, to: 
       sum += end - begin;
   }
   return sum;
+}
+
+/** Its latest down since some time, if there was one. */
+export function latestDown({ downs }: Life, since: number): Down | undefined {
+  return downs.findLast(({ to }) => to > since);
 }
 
 /** Whether it could not write at some time since. */

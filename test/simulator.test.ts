@@ -1,0 +1,80 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { addingPings, reusedSeqs } from "./simulator/breakage.ts";
+import { drawPlan } from "./simulator/draw.ts";
+import { readKept } from "./simulator/kept.ts";
+import { report, shrink } from "./simulator/shrink.ts";
+import { simulate } from "./simulator/simulation.ts";
+import type { Breakage } from "./simulator/store.ts";
+
+/** Fresh seeds each time, for so long; `HEARTBIT_SEED` and `HEARTBIT_RUNS` choose others. */
+const first = Number(process.env["HEARTBIT_SEED"] ?? Math.floor(Math.random() * 1e9));
+const runs = Number(process.env["HEARTBIT_RUNS"] ?? 2500);
+
+describe("the simulator finds nothing wrong", () => {
+  it.each(readKept().map((kept) => [kept.why, kept.plan] as const))("kept: %s", async (_, plan) => {
+    const outcome = await simulate(plan);
+    expect(outcome.wrong, report({ plan, outcome })).toEqual([]);
+  });
+
+  it(`in ${runs} runs, seeds from ${first}`, { timeout: 1_200_000 }, async () => {
+    let changes = 0;
+    for (let seed = first; seed < first + runs; seed++) {
+      const plan = drawPlan(seed);
+      const outcome = await simulate(plan);
+      if (outcome.wrong.length > 0) expect.fail(`HEARTBIT_SEED=${seed}\n${report(await shrink(plan))}`);
+      changes += outcome.changes;
+    }
+    expect(changes).toBeGreaterThan(runs);
+  });
+});
+
+describe("the simulator finds what is wrong on purpose, and makes it short", () => {
+  afterEach(() => {
+    vi.doUnmock("../src/core/alive.ts");
+    vi.doUnmock("../src/presence/pulse.ts");
+    vi.resetModules();
+  });
+
+  it("deaths told in spite of trouble", async () => {
+    replaceIn("../src/core/alive.ts", { mayTellDeaths: () => true });
+    expect(await findFault()).toContain("lives");
+  });
+
+  it("deaths judged by the latest two slots, empty or not", async () => {
+    replaceIn("../src/core/alive.ts", { latestComplete: (judged: number) => judged - 1 });
+    expect(await findFault()).toContain("lives");
+  });
+
+  it("a late read that is trusted", async () => {
+    replaceIn("../src/presence/pulse.ts", { distrust: () => undefined });
+    expect(await findFault()).toContain("lives");
+  });
+
+  it("pings that add their bit instead of setting it", async () => {
+    expect(await findFault(addingPings())).toMatch(/lives|is dead|crash|stale/);
+  });
+
+  it("session numbers that are given twice", async () => {
+    expect(await findFault(reusedSeqs)).toBeDefined();
+  });
+});
+
+function replaceIn(path: string, replacement: object): void {
+  vi.doMock(path, async (original) => ({ ...(await original<object>()), ...replacement }));
+  vi.resetModules();
+}
+
+/** What the simulator says of the first plan that fails, once it is short. */
+async function findFault(breakage?: Breakage): Promise<string | undefined> {
+  // Imported anew, so that what is replaced is used.
+  const simulator = await import("./simulator/shrink.ts");
+  const { simulate: simulateAnew } = await import("./simulator/simulation.ts");
+  for (let seed = 1; seed <= 600; seed++) {
+    const plan = drawPlan(seed);
+    if ((await simulateAnew(plan, breakage)).wrong.length === 0) continue;
+    const short = await simulator.shrink(plan, breakage);
+    expect(short.plan.events.length).toBeLessThanOrEqual(plan.events.length);
+    return short.outcome.wrong[0];
+  }
+  return undefined;
+}

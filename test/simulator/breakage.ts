@@ -1,0 +1,34 @@
+/** Stores that are wrong on purpose, to see that the simulator catches them. */
+import { groupBits, type PingRecord, SEGMENT_WORDS } from "../../src/core/bits.ts";
+import type { Namespace } from "../../src/core/store.ts";
+import type { Breakage } from "./store.ts";
+
+/** A ping adds the session's bit, as `$inc` does: one that is repeated carries into the next session's. */
+export function addingPings(): Breakage {
+  const stored = new WeakMap<Namespace, Map<string, PingRecord>>();
+  const recordsOf = (namespace: Namespace): Map<string, PingRecord> => {
+    const known = stored.get(namespace) ?? new Map<string, PingRecord>();
+    stored.set(namespace, known);
+    return known;
+  };
+  return {
+    async ping(namespace, slot, seqs) {
+      const records = recordsOf(namespace);
+      for (const [segment, masks] of groupBits(seqs)) {
+        const id = `${slot}.${segment}`;
+        const record = records.get(id) ?? { slot, segment, words: new Int32Array(SEGMENT_WORDS) };
+        records.set(id, record);
+        for (const [word, mask] of masks) record.words[word] = (record.words[word] ?? 0) + mask;
+      }
+    },
+    async pings(namespace, from) {
+      const records = [...recordsOf(namespace).values()].filter(({ slot }) => slot >= from);
+      return records.map((record) => ({ ...record, words: record.words.slice() }));
+    },
+  };
+}
+
+/** Each number is given twice. */
+export const reusedSeqs: Breakage = {
+  nextSeq: async (namespace) => Math.ceil((await namespace.nextSeq()) / 2),
+};
