@@ -116,7 +116,9 @@ export class StoreTime {
     const wallStepped = Math.abs(wallDistance - this.#wallDistance) > periodMs / 20;
     this.#wallDistance = wallDistance;
     const mono = clock.monotonic();
-    const due = mono - this.#heardAt >= periodMs * 0.9 || mono - this.#best.taken >= RESAMPLE_MS;
+    const isOld = mono - this.#heardAt >= periodMs * 0.9 || mono - this.#best.taken >= RESAMPLE_MS;
+    // One taken while the store was slow may be far off: by more than a ping or a judgement allows for.
+    const due = isOld || this.errorMs > periodMs / 10;
     if (wallStepped || due) {
       await this.sample()
         .then(() => this.catchUp())
