@@ -177,12 +177,12 @@ export class Roster {
 
   /**
    * Ends a load: a being of the selected keys that has not been heard of since `beginLoad` is no longer stored, so
-   * it goes.
+   * it goes. One written in slot `asOf` or later stays: the load may be older than it.
    */
-  endLoad(load: number, selected: (key: string) => boolean): void {
+  endLoad(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): void {
     for (const beings of this.#keys.values()) {
       for (const being of beings) {
-        if (being.heard >= load || !selected(being.record.key)) continue;
+        if (being.heard >= load || being.record.slot >= asOf || !selected(being.record.key)) continue;
         this.#touch(being.record.key);
         this.#remove(being);
       }

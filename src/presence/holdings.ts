@@ -192,12 +192,21 @@ export class Holdings {
    * Listens to a read that has asked for our session: what it says of what we hold. `end` gives whether it had our
    * session's record: a read that has not is not fresh, or the record is gone.
    */
-  audit(): { page(page: Page): void; end(): boolean } {
+  audit(): { page(page: Page): void; end(): boolean; readonly asOf: Slot } {
     const session = this.#session;
     let found = false;
+    let asOf = session === undefined ? Infinity : -Infinity;
     return {
+      /** The slot of our session's record in it: the read is no older than that. Infinity where we have none. */
+      get asOf() {
+        return asOf;
+      },
       page: (page) => {
-        found ||= page.sessions.some((record) => session !== undefined && isSame(record, session));
+        for (const record of page.sessions) {
+          if (session === undefined || !isSame(record, session)) continue;
+          found = true;
+          asOf = Math.max(asOf, record.slot);
+        }
         this.hear(page);
       },
       end: () => {

@@ -63,7 +63,7 @@ export class Observer {
   #rereadWanted = false;
   /** And what is not there any more must go: only when a death may be told, since a late read lacks much. */
   #sweepWanted = false;
-  #swept: { readonly load: number; readonly selected: Selection } | undefined;
+  #swept: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
   /** The slot of the latest whole read of the pings: a later read begins there, or one before. */
   #read: Slot = -Infinity;
   #forgotten: Slot = -Infinity;
@@ -248,7 +248,7 @@ export class Observer {
     if (swept !== undefined) {
       this.#swept = undefined;
       this.#sweepWanted = false;
-      this.#roster.endLoad(swept.load, (key) => includesKey(swept.selected, key));
+      this.#roster.endLoad(swept.load, (key) => includesKey(swept.selected, key), swept.asOf);
     }
     this.#roster.judge(judged, oldest);
     health.settle();
@@ -289,18 +289,22 @@ export class Observer {
     const load = whole ? this.#roster.beginLoad() : 0;
     if (whole) this.#rereadWanted = false;
     try {
-      this.#cursor = await this.#readPages(selected, whole ? undefined : this.#cursor);
+      const { cursor, asOf } = await this.#readPages(selected, whole ? undefined : this.#cursor);
+      this.#cursor = cursor;
+      if (sweep) this.#swept = { load, selected, asOf };
     } catch (error) {
       if (whole) this.#rereadWanted = true;
       throw error;
     }
-    if (sweep) this.#swept = { load, selected };
     this.#polledAt = slot;
     this.#tell();
   }
 
-  /** Reads page by page into the roster; gives the cursor. */
-  async #readPages(selected: Selection, since: Cursor | undefined): Promise<Cursor | undefined> {
+  /** Reads page by page into the roster; gives the cursor, and the slot than which the read is no older. */
+  async #readPages(
+    selected: Selection,
+    since: Cursor | undefined,
+  ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
     const { namespace } = this.#shared;
     const { holdings } = this.#options;
     const session = holdings.session?.seq;
@@ -322,7 +326,7 @@ export class Observer {
     if (!audit.end()) throw notFresh("session");
     // All at once: what the feed tells between two pages must not be told with half of them.
     for (const page of read) this.#take(page);
-    return cursor;
+    return { cursor, asOf: audit.asOf };
   }
 
   #pollWithoutFeed(): void {
@@ -369,7 +373,7 @@ export class Observer {
   async #loadSelection(selected: Selection): Promise<void> {
     if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
     const polls = this.#polls;
-    const cursor = await this.#readPages(selected, undefined);
+    const { cursor } = await this.#readPages(selected, undefined);
     const wanted = this.#subscriptions.wanted;
     const { all, keys, prefixes } = this.#loaded;
     this.#loaded = {
