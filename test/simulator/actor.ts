@@ -268,7 +268,10 @@ export class Actor {
     act().catch((error: unknown) => {
       const isExpected =
         isHeartbitError(error, "STORE_UNAVAILABLE") ||
-        (this.isOver || this.presence === undefined || this.holdings.some(({ endedAt }) => endedAt < Infinity)
+        (this.#isClosing ||
+        this.isOver ||
+        this.presence === undefined ||
+        this.holdings.some(({ endedAt }) => endedAt < Infinity)
           ? isHeartbitError(error, "PRESENCE_CLOSED")
           : false) ||
         isHeartbitError(error, "WATCHER_STOPPED");

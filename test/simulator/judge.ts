@@ -8,7 +8,16 @@
 import type { Change } from "../../src/index.ts";
 import type { Actor, Subscription } from "./actor.ts";
 import type { Plan, Target } from "./plan.ts";
-import { calmFor, downAlone, type Holding, latestDown, latestProof, type Life, wasDown } from "./truth.ts";
+import {
+  calmFor,
+  downAlone,
+  downFor,
+  type Holding,
+  latestDown,
+  latestProof,
+  type Life,
+  wasDown,
+} from "./truth.ts";
 
 /** A process that could not write although others could, for less than so many periods, is not told dead. */
 const FORGIVEN = 0.8;
@@ -116,6 +125,16 @@ export class Judge {
     return now !== undefined && now !== session;
   }
 
+  /**
+   * A short outage of all leaves no slot empty, so who was cut off alone besides has not missed one slot only; a long
+   * one gives everybody two slots to come back.
+   */
+  #isForgiven(life: Life, proof: number, alone: number): boolean {
+    if (alone > FORGIVEN) return false;
+    const down = downFor(life, proof, this.#world.now) / this.#periodMs;
+    return alone <= 0.05 || down <= FORGIVEN || down >= 2.6 + alone;
+  }
+
   /** Whether this start or an earlier one was killed, by itself or by another. */
   #wasKilled({ key, life, calledAt }: Holding): boolean {
     const own = this.#holdings.get(key) ?? [];
@@ -146,7 +165,7 @@ export class Judge {
     const proof = latestProof(life, now - this.#periodMs / 4);
     const alone = downAlone(life, this.#lives, proof, now) / this.#periodMs;
     const steps = this.#stepsSince(now - this.#periodMs * STEP_NEAR);
-    if (steps ? alone <= 0 && this.#isCalm(life, STEP_NEAR) : alone <= FORGIVEN) {
+    if (steps ? alone <= 0 && this.#isCalm(life, STEP_NEAR) : this.#isForgiven(life, proof, alone)) {
       const ago = ((now - proof) / this.#periodMs).toFixed(2);
       this.#wrong(
         `${said}, but its holder p${life.actor} (session ${session}) lives: it was cut off alone for ${alone.toFixed(2)} periods, pinged ${ago} periods ago`,

@@ -102,6 +102,17 @@ export function downAlone(life: Life, lives: readonly Life[], from: number, to: 
   return sum;
 }
 
+/** For how long, from `from` to `to`, this life could not write. */
+export function downFor({ downs }: Life, from: number, to: number): number {
+  let sum = 0;
+  let end = from;
+  for (const down of downs.toSorted((a, b) => a.from - b.from)) {
+    sum += Math.max(0, Math.min(down.to, to) - Math.max(down.from, end));
+    end = Math.max(end, down.to);
+  }
+  return sum;
+}
+
 /** Its latest down since some time, if there was one. */
 export function latestDown({ downs }: Life, since: number): Down | undefined {
   return downs.findLast(({ to }) => to > since);
