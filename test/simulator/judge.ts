@@ -71,9 +71,9 @@ export class Judge {
     this.#steps.push({ at: this.#world.now, ms });
   }
 
-  /** A process goes on that was paused at a true time: it may notice only now that the store's clock has stepped. */
-  resumed(paused: number): void {
-    const slept = this.#steps.find(({ at }) => at >= paused);
+  /** A process is back that was away since a true time: it may notice only now that the store's clock has stepped. */
+  resumed(awaySince: number): void {
+    const slept = this.#steps.find(({ at }) => at >= awaySince);
     if (slept !== undefined) this.#steps.push({ at: this.#world.now, ms: slept.ms });
   }
 

@@ -8,6 +8,7 @@ import { type Condition, Link } from "./link.ts";
 import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
+import { auditStorage } from "./storage.ts";
 import { type Breakage, linkedStore } from "./store.ts";
 import { beginTrouble, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
 import { World } from "./world.ts";
@@ -74,6 +75,7 @@ class Simulation {
     for (let time = 2; time < end; time += 0.5)
       this.#at(time, () => this.#judge.audit([...this.#all.values()]));
     await this.#world.runUntil(this.#ms(end));
+    for (const what of await this.#auditStorage()) this.#fail(what);
     for (const actor of this.#actors) if (actor !== undefined && !actor.isOver) actor.crash();
     await turn();
     process.off("unhandledRejection", rejected);
@@ -83,6 +85,14 @@ class Simulation {
       latencies: this.#judge.latencies,
       changes: this.#changes,
     };
+  }
+
+  #auditStorage(): Promise<string[]> {
+    const holdings = [...this.#all.values()].flatMap((actor) => actor.holdings);
+    const { primary } = this.#cluster;
+    return auditStorage(primary, this.#plan, this.#cluster.now(), this.#world.now, holdings, [
+      ...this.#all.keys(),
+    ]);
   }
 
   #begin(i: number): void {
@@ -229,8 +239,10 @@ class Simulation {
     const noticed = isUnanswered
       ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)
       : NOTICED;
+    const began = this.#world.now;
     active.end = () => {
       heal();
+      this.#judge.resumed(began);
       end(this.#world.now, this.#ms(noticed + slow));
     };
   }
