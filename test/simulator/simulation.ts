@@ -2,7 +2,9 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Namespace } from "../../src/core/store.ts";
 import { Actor } from "./actor.ts";
+import { Audit } from "./audit.ts";
 import { Cluster } from "./cluster.ts";
+import { Facts } from "./facts.ts";
 import { Judge } from "./judge.ts";
 import { type Condition, Link } from "./link.ts";
 import { Machine } from "./machine.ts";
@@ -47,7 +49,9 @@ class Simulation {
   readonly #breakage: Breakage;
   readonly #world = new World();
   readonly #cluster: Cluster;
+  readonly #facts: Facts;
   readonly #judge: Judge;
+  readonly #audit: Audit;
   readonly #actors: (Actor | undefined)[] = [];
   readonly #births: number[] = [];
   readonly #all = new Map<Life, Actor>();
@@ -61,7 +65,9 @@ class Simulation {
     this.#plan = plan;
     this.#breakage = breakage;
     this.#cluster = new Cluster(this.#world, plan.storeDrift);
-    this.#judge = new Judge(plan, this.#world, (what) => this.#fail(what));
+    this.#facts = new Facts(plan, this.#world);
+    this.#judge = new Judge(this.#facts, (what) => this.#fail(what));
+    this.#audit = new Audit(this.#facts, (what) => this.#fail(what));
     this.#judge.findActors((life) => this.#all.get(life));
   }
 
@@ -73,7 +79,7 @@ class Simulation {
     for (const event of events) this.#at(event.at, () => this.#happen(event));
     const end = Math.max(periods, ...events.map(endOf)) + QUIET_PERIODS;
     for (let time = 2; time < end; time += 0.5)
-      this.#at(time, () => this.#judge.audit([...this.#all.values()]));
+      this.#at(time, () => this.#audit.audit([...this.#all.values()]));
     await this.#world.runUntil(this.#ms(end));
     for (const what of await this.#auditStorage()) this.#fail(what);
     for (const actor of this.#actors) if (actor !== undefined && !actor.isOver) actor.crash();
@@ -115,14 +121,14 @@ class Simulation {
         life.proofs.push({ sentAt, doneAt: this.#world.now });
         if (life.proofs.length > 8) life.proofs.splice(1, 1); // the first says since when it could write
       },
-      killed: (key: string): void => this.#judge.killed(key),
+      killed: (key: string): void => this.#facts.killed(key),
     };
     const store = linkedStore(link, effects, this.#breakage);
     const actor = new Actor(this.#plan, life, machine, link, store, {
       now: () => this.#world.now,
       note: (what) => this.#note(what),
       wrong: (what) => this.#fail(what),
-      held: (holding) => this.#judge.held(holding),
+      held: (holding) => this.#facts.held(holding),
       changed: (watcher, subscription, change) => {
         this.#changes++;
         const holders = change.holders.map(({ session }) => session).join(" ");
@@ -134,7 +140,7 @@ class Simulation {
     });
     this.#actors[i] = actor;
     this.#all.set(life, actor);
-    this.#judge.born(life);
+    this.#facts.born(life);
     for (const active of this.#active) if (active.actor === i) this.#afflict(active, actor);
     this.#note(`${actor.name} starts`);
     actor.begin();
@@ -144,7 +150,7 @@ class Simulation {
     if (event.do === "step store") {
       this.#note(`the store's clock steps by ${event.periods.toFixed(2)}`);
       this.#cluster.step(this.#ms(event.periods));
-      this.#judge.stepped(this.#ms(event.periods));
+      this.#facts.stepped(this.#ms(event.periods));
     } else if (event.do === "trouble") this.#trouble(event);
     else if (event.do === "pause") for (const i of this.#those(event.actors)) this.#pause(i, event.lasts);
     else this.#act(event);
@@ -196,7 +202,7 @@ class Simulation {
     actor.machine.pause();
     this.#world.after(this.#ms(periods), () => {
       this.#note(`${actor.name} goes on`);
-      this.#judge.resumed(began);
+      this.#facts.resumed(began);
       end(this.#world.now, this.#ms(NOTICED));
       actor.machine.resume();
     });
@@ -242,7 +248,7 @@ class Simulation {
     const began = this.#world.now;
     active.end = () => {
       heal();
-      this.#judge.resumed(began);
+      this.#facts.resumed(began);
       end(this.#world.now, this.#ms(noticed + slow));
     };
   }

@@ -1,0 +1,67 @@
+/** What the judges know of what truly happened. */
+import type { Plan } from "./plan.ts";
+import { calmFor, type Holding, type Life } from "./truth.ts";
+
+/** A step of the store's clock is over after so many periods: forth, and back. */
+const STEP_FORTH = 1.6;
+const STEP_BACK = 4.6;
+
+export interface TrueWorld {
+  readonly now: number;
+  after(ms: number, act: () => void): unknown;
+}
+
+export class Facts {
+  readonly periodMs: number;
+  readonly world: TrueWorld;
+  readonly holdings = new Map<string, Holding[]>();
+  readonly lives: Life[] = [];
+  readonly kills: { readonly key: string; readonly at: number }[] = [];
+  readonly steps: { readonly at: number; readonly ms: number }[] = [];
+
+  constructor({ periodMs }: Plan, world: TrueWorld) {
+    this.periodMs = periodMs;
+    this.world = world;
+  }
+
+  get now(): number {
+    return this.world.now;
+  }
+
+  born(life: Life): void {
+    this.lives.push(life);
+  }
+
+  held(holding: Holding): void {
+    const others = this.holdings.get(holding.key);
+    if (others === undefined) this.holdings.set(holding.key, [holding]);
+    else others.push(holding);
+  }
+
+  killed(key: string): void {
+    this.kills.push({ key, at: this.now });
+  }
+
+  stepped(ms: number): void {
+    this.steps.push({ at: this.now, ms });
+  }
+
+  /** A process is back that was away since a true time: it may notice only now that the store's clock has stepped. */
+  resumed(awaySince: number): void {
+    const slept = this.steps.find(({ at }) => at >= awaySince);
+    if (slept !== undefined) this.steps.push({ at: this.now, ms: slept.ms });
+  }
+
+  /** Whether the life has had no trouble, nor the store's clock a step, for so many periods. */
+  isCalm(life: Life, periods: number): boolean {
+    const { now } = this;
+    const stepping = this.steps.some(
+      ({ at, ms }) => now - at < this.periodMs * ((ms > 0 ? STEP_FORTH : STEP_BACK) + periods),
+    );
+    return !stepping && calmFor(life, now) >= this.periodMs * periods;
+  }
+
+  stepsSince(time: number): boolean {
+    return this.steps.some(({ at }) => at >= time);
+  }
+}
