@@ -13,14 +13,16 @@ export interface TrueWorld {
 
 export class Facts {
   readonly periodMs: number;
+  readonly retentionSlots: number;
   readonly world: TrueWorld;
   readonly holdings = new Map<string, Holding[]>();
   readonly lives: Life[] = [];
   readonly kills: { readonly key: string; readonly at: number }[] = [];
   readonly steps: { readonly at: number; readonly ms: number }[] = [];
 
-  constructor({ periodMs }: Plan, world: TrueWorld) {
+  constructor({ periodMs, retentionSlots }: Plan, world: TrueWorld) {
     this.periodMs = periodMs;
+    this.retentionSlots = retentionSlots;
     this.world = world;
   }
 

@@ -83,11 +83,12 @@ export class Judge {
   }
 
   /** Whether this start or an earlier one was killed, by itself or by another. */
-  #wasKilled({ key, life, calledAt }: Holding): boolean {
-    const own = this.#facts.holdings.get(key) ?? [];
+  #wasKilled({ key, life }: Holding): boolean {
+    const own = (this.#facts.holdings.get(key) ?? []).filter((other) => other.life === life);
+    const first = Math.min(...own.map(({ calledAt }) => calledAt));
     return (
-      own.some((other) => other.life === life && other.how === "killed") ||
-      this.#facts.kills.some((kill) => kill.key === key && kill.at >= calledAt)
+      own.some(({ how }) => how === "killed") ||
+      this.#facts.kills.some((kill) => kill.key === key && kill.at >= first)
     );
   }
 
@@ -133,7 +134,9 @@ export class Judge {
     const down = latestDown(life, since);
     if (down === undefined) return false;
     const isHeld = this.#facts.lives.some((other) => latestDown(other, since)?.isHeld === true);
-    return isHeld || Math.min(down.to, this.#facts.now) - down.from < this.#facts.periodMs * 2.6;
+    const periods = (Math.min(down.to, this.#facts.now) - down.from) / this.#facts.periodMs;
+    // Of an outage as long as the retention nothing is left to judge by.
+    return isHeld || periods < 2.6 || periods > this.#facts.retentionSlots - 4;
   }
 
   /** It has said so, and may be back since the watcher has read. */
