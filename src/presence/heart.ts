@@ -3,13 +3,14 @@
  *
  *   once a slot, at a moment drawn anew from 10 % to 40 % of it:   ping
  *   after a failure:                                               ping again every twentieth of the period
+ *   after a refusal: none, where it is the first ping; else ping again a period later, since rights may be given back
  *
  * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse.
  */
 import { deathPosition } from "../core/alive.ts";
 import type { Slot } from "../core/slots.ts";
 import { describe } from "./log.ts";
-import { between, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { between, isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
 /** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
@@ -45,6 +46,8 @@ export class Heart {
   readonly #seq: number;
   readonly #events: HeartEvents;
   readonly #sleeper: Sleeper;
+  /** Resolves when the first ping has been answered, or given up. Rejects when it was refused: the heart has stopped. */
+  readonly answered: Promise<void>;
   /** Resolves at the first acknowledged ping, or when the heart has stopped. */
   readonly first: Promise<void>;
   /** The latest slot with an acknowledged ping; -Infinity before the first. */
@@ -55,6 +58,8 @@ export class Heart {
   #attempt: Promise<void> | undefined;
   #cancelLapse: () => void = () => {};
   #hurry = false;
+  /** What the latest ping was refused with. */
+  #refusal: unknown;
   /** Wall time less monotonic time, in ms. */
   #wallDistance = 0;
 
@@ -68,7 +73,10 @@ export class Heart {
       this.#firstDone = resolve;
     });
     this.#vouchFor(vouched);
-    void this.#beat();
+    const ping = this.#ping();
+    this.answered = ping.then(() => this.#checkPermitted());
+    this.answered.catch(() => {}); // whoever opens the session is told
+    void this.#beat(ping);
   }
 
   /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */
@@ -97,14 +105,24 @@ export class Heart {
     this.#firstDone();
   }
 
-  async #beat(): Promise<void> {
+  async #beat(first: Promise<Slot | undefined>): Promise<void> {
     const { time, clock } = this.#shared;
-    while (!this.#sleeper.ended) {
-      const slot = await this.#ping();
-      if (slot === undefined) await this.#wait(time.position + RETRY_OF_PERIOD);
+    for (let ping = first; ; ping = this.#ping()) {
+      const slot = await ping;
+      if (this.#sleeper.ended) return;
+      if (this.#refusal !== undefined) await this.#wait(time.position + 1);
+      else if (slot === undefined) await this.#wait(time.position + RETRY_OF_PERIOD);
       // Of the slot that it pinged in: one whose answer came in the next has still to ping in that.
       else await this.#wait(slot + 1 + between(clock, EARLIEST, LATEST));
+      if (this.#sleeper.ended) return;
     }
+  }
+
+  /** After the first ping: who may not ping holds nothing, and needs not try on. */
+  #checkPermitted(): void {
+    if (this.#refusal === undefined) return;
+    this.stop();
+    throw this.#refusal;
   }
 
   /** Waits for a position, but not for longer than it should take: the store's clock may have stepped back. */
@@ -130,9 +148,11 @@ export class Heart {
       await this.#attempt;
     } catch (error) {
       if (this.#sleeper.ended) return undefined;
+      this.#refusal = isFinal(error) ? error : undefined;
       health.trouble(`a ping failed: ${describe(error)}`);
       return undefined;
     }
+    this.#refusal = undefined;
     if (this.#sleeper.ended) return slot;
     const tookMs = clock.monotonic() - began;
     if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ping took ${Math.round(tookMs)} ms`);

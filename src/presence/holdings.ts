@@ -38,8 +38,11 @@ export interface Held {
 export interface HoldingsEvents {
   /** Before a session is opened: sets the namespace up where it is not. Rejects with what can never heal. */
   prepare(): Promise<void>;
-  /** A session has been opened: the first, or a later one after its record was gone. */
-  opened(session: SessionRecord): void;
+  /**
+   * A session has been opened: the first, or a later one after its record was gone. Resolves when its first ping has
+   * been answered, or given up; rejects when it was refused.
+   */
+  opened(session: SessionRecord): Promise<void>;
   /** The record of the session is gone: resolves when a new one may be opened, rejects when the namespace is gone too. */
   gone(): Promise<void>;
 }
@@ -58,6 +61,8 @@ export class Holdings {
   readonly #held = new Map<number, Held>();
   #session: SessionRecord | undefined;
   #opening: Promise<SessionRecord> | undefined;
+  /** Rejects when the session may not ping, and so can hold nothing for longer than a moment. */
+  #permitted: Promise<void> = Promise.resolve();
   /** The slot that the session's record bears, as far as that is acknowledged. */
   #refreshed: Slot = -Infinity;
   #cursor: Cursor | undefined;
@@ -90,11 +95,12 @@ export class Holdings {
     return this.#opening;
   }
 
-  /** Starts to hold; resolves when others can see it. */
+  /** Starts to hold; resolves when others can see it. Rejects with what can never heal. */
   async hold(held: Held): Promise<void> {
     this.#held.set(held.pinger, held);
     try {
       await this.#writer.write(() => this.#writesOf(held, held.endsEarlier));
+      await this.#permitted;
     } catch (error) {
       if (this.#held.get(held.pinger) === held) this.#held.delete(held.pinger);
       throw error;
@@ -264,7 +270,10 @@ export class Holdings {
         if (this.#sleeper.ended) break;
         this.#session = session;
         this.#refreshed = session.slot;
-        this.#events.opened(session);
+        this.#permitted = this.#events.opened(session);
+        this.#permitted.catch(() => {
+          if (this.#session === session) this.#session = undefined; // the next to hold something tries again
+        });
         return session;
       } catch (error) {
         if (isFinal(error)) throw error;

@@ -324,12 +324,18 @@ export class Presence {
 
   // ---- the parts
 
-  #startHeart(seq: number, vouched: number): void {
+  /** Resolves when the first ping has been answered, or given up. Rejects when it was refused. */
+  #startHeart(seq: number, vouched: number): Promise<void> {
     this.#heart?.stop();
-    this.#heart = new Heart(this.#shared, seq, vouched, {
+    const heart = new Heart(this.#shared, seq, vouched, {
       pinged: (slot, lapsed) => this.#pinged(slot, lapsed),
       lapse: (lapse) => this.#events.emit("lapse", lapse),
     });
+    this.#heart = heart;
+    heart.answered.catch(() => {
+      if (this.#heart === heart) this.#heart = undefined;
+    });
+    return heart.answered;
   }
 
   #pinged(slot: number, lapsed: boolean): void {
@@ -367,11 +373,13 @@ export class Presence {
   async #beginToWatch(): Promise<void> {
     try {
       await this.#holdings.open();
-      await this.#heart?.first;
     } catch (error) {
       if (!(error instanceof HeartbitError) || error.code !== "NOT_PERMITTED") throw error;
       this.#shared.log.info("watching without the right to write", error);
     }
+    const heart = this.#heart;
+    await heart?.answered; // who may open a session, but not ping, has been given a part of the rights: that is told
+    await heart?.first;
   }
 
   #watcherEnded(watcher: Watcher): void {
