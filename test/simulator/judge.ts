@@ -139,9 +139,10 @@ export class Judge {
     return isHeld || periods < 2.6 || periods > this.#facts.retentionSlots - 4;
   }
 
-  /** It has said so, and may be back since the watcher has read. */
-  #hasJustLapsed({ lapses }: Life): boolean {
-    return lapses.some((lapse) => this.#facts.now - lapse < this.#facts.periodMs / 2);
+  /** It has said so, and was not back yet when the watcher read. */
+  #hasJustLapsed(life: Life): boolean {
+    const lapse = life.lapses.at(-1) ?? -Infinity;
+    return lapse > latestProof(life, this.#facts.now - this.#facts.periodMs * 0.4);
   }
 
   /** It knows that it is not vouched for any more, and has said so; or does when it is no longer paused. */
