@@ -12,8 +12,10 @@ export interface FakeServer {
   stop(): Promise<void>;
 }
 
+type Answer = (command: Document, address: string) => Document;
+
 /** Answers each command with what `answer` gives for it. */
-export async function startFakeServer(answer: (command: Document) => Document): Promise<FakeServer> {
+export async function startFakeServer(answer: Answer): Promise<FakeServer> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -24,7 +26,7 @@ export async function startFakeServer(answer: (command: Document) => Document): 
       while (rest.length >= 4 && rest.length >= rest.readInt32LE(0)) {
         const message = rest.subarray(0, rest.readInt32LE(0));
         rest = rest.subarray(message.length);
-        socket.write(replyTo(message, answer));
+        socket.write(replyTo(message, (command) => answer(command, `127.0.0.1:${socket.localPort}`)));
       }
     });
   });

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
+/** How long a server may take to end in good order. */
+const GRACE_MS = 3000;
 const OUTPUT_MAX = 4000;
 
 /** What to run: `args` for the given port and storage. */
@@ -107,7 +109,10 @@ export class ServerProcess {
     } catch {
       // It has ended already.
     }
+    // The stand-in in Python waits for its clients to go, and they wait for it.
+    const kill = setTimeout(() => process.kill(running.pid, "SIGKILL"), GRACE_MS);
     await running.ended;
+    clearTimeout(kill);
   }
 }
 

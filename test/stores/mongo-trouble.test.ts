@@ -6,6 +6,7 @@ import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Namespace, Page, StoreNotice } from "../../src/core/store.ts";
 import { type MongoStore, mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { startFakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 
 const PERIOD_MS = 500;
@@ -40,6 +41,7 @@ async function repeat<T>(attempt: () => Promise<T>): Promise<T> {
       return await attempt();
     } catch (error) {
       expect(error).toMatchObject({ code: "STORE_UNAVAILABLE" });
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 }
@@ -133,6 +135,35 @@ describe("a server that goes away and comes back", () => {
     end?.();
     expect(Math.abs((times.at(-1) ?? 0) - Date.now())).toBeLessThan(5000);
   });
+});
+
+it("a server that says of itself, for a while, that it is in no replica set is found again", async () => {
+  let isMember = true;
+  const fake = await startFakeServer((command, address) => ({
+    ok: 1,
+    ismaster: true,
+    isWritablePrimary: true,
+    setName: "set",
+    hosts: isMember ? [address] : [],
+    me: address,
+    localTime: new Date(),
+    minWireVersion: 0,
+    maxWireVersion: 21,
+    cursor: { id: 0, ns: `${String(command["$db"])}.none`, firstBatch: [] },
+  }));
+  const found = await openMongo(fake.uri, { periodMs: PERIOD_MS });
+  const asked = found.namespace("presence", SCALE);
+  const heard: StoreNotice["kind"][] = [];
+  asked.notices?.(({ kind }) => heard.push(kind));
+  isMember = false;
+  await until(() => heard.includes("lost"));
+  await expect(asked.time()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  isMember = true;
+  await repeat(() => asked.time());
+  await until(() => heard.lastIndexOf("found") > heard.lastIndexOf("lost"));
+  await asked.close();
+  await found.close();
+  await fake.stop();
 });
 
 describe("a call that meets", () => {

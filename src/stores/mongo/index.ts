@@ -8,6 +8,7 @@ import type { Context } from "./context.ts";
 import { namesOf } from "./indexes.ts";
 import { type Monitor, monitorOf } from "./monitor.ts";
 import { MongoNamespace } from "./namespace.ts";
+import { keepLooking } from "./revival.ts";
 import { askServer, type ServerInfo } from "./server.ts";
 import { DATABASE, makeClient, namesDatabase } from "./uri.ts";
 
@@ -54,6 +55,7 @@ export class MongoStore implements Store {
   readonly #monitor: Monitor;
   /** Ours to close. */
   readonly #client: MongoClient | undefined;
+  readonly #letGo: () => void;
   #server: Promise<ServerInfo> | undefined;
 
   /** Use `openMongo` or `mongoStore`. */
@@ -61,6 +63,7 @@ export class MongoStore implements Store {
     this.#calls = new Calls(db);
     this.#monitor = monitorOf(db.client);
     this.#client = client;
+    this.#letGo = client === undefined ? () => undefined : keepLooking(client);
   }
 
   /** The database. */
@@ -101,6 +104,7 @@ export class MongoStore implements Store {
     // A server that does not answer must not hold the caller up; what the client holds it lets go of at once.
     const client = this.#client;
     if (client === undefined) return;
+    this.#letGo();
     await this.#calls.bounded("close", OPENING.closingMs, () => client.close()).catch(() => undefined);
   }
 
