@@ -13,30 +13,41 @@ const RETRY_MS = 250;
 
 /** The result ends it. */
 export function keepLooking(client: MongoClient): () => void {
-  let isOver = false;
-  let isReviving = false;
+  const reviver = new Reviver(client);
+  client.on("topologyDescriptionChanged", reviver.onTopology);
+  return () => {
+    reviver.isOver = true;
+    client.off("topologyDescriptionChanged", reviver.onTopology);
+  };
+}
 
-  const revive = async (): Promise<void> => {
-    isReviving = true;
-    await client.close().catch(() => undefined); // it tells of an empty topology itself, which is not heeded
-    while (!isOver) {
-      const isConnected = await client.connect().then(
-        () => true,
-        () => false,
-      );
-      if (isConnected) break;
+class Reviver {
+  isOver = false;
+  readonly #client: MongoClient;
+  #isReviving = false;
+
+  constructor(client: MongoClient) {
+    this.#client = client;
+  }
+
+  readonly onTopology = ({ newDescription }: TopologyDescriptionChangedEvent): void => {
+    if (newDescription.servers.size === 0 && !this.#isReviving && !this.isOver) void this.#revive();
+  };
+
+  async #revive(): Promise<void> {
+    this.#isReviving = true;
+    await this.#client.close().catch(() => undefined); // it tells of an empty topology itself, which is not heeded
+    while (!this.isOver && !(await this.#connects())) {
       await new Promise<void>((resolve) => systemClock.setTimer(resolve, RETRY_MS));
     }
-    isReviving = false;
-    if (isOver) await client.close().catch(() => undefined);
-  };
+    this.#isReviving = false;
+    if (this.isOver) await this.#client.close().catch(() => undefined);
+  }
 
-  const onTopology = ({ newDescription }: TopologyDescriptionChangedEvent): void => {
-    if (newDescription.servers.size === 0 && !isReviving && !isOver) void revive();
-  };
-  client.on("topologyDescriptionChanged", onTopology);
-  return () => {
-    isOver = true;
-    client.off("topologyDescriptionChanged", onTopology);
-  };
+  async #connects(): Promise<boolean> {
+    return this.#client.connect().then(
+      () => true,
+      () => false,
+    );
+  }
 }
