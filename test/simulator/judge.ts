@@ -42,7 +42,11 @@ export class Judge {
     subscription.known.set(key, change);
     if (alive) return;
     for (const holding of this.#facts.holdings.get(key) ?? []) {
-      if (before === undefined ? holding.visibleAt < subscription.watchedAt : knew(before, holding)) {
+      // What is told at first, by one whose reads are late, is as late.
+      const isLate = calmFor(actor.life, this.#facts.now) < 0 && holding.visibleAt > actor.life.bornAt;
+      const isKnown =
+        before === undefined ? holding.visibleAt < subscription.watchedAt && !isLate : knew(before, holding);
+      if (isKnown) {
         this.#judgeDeath(actor, subscription.watchedAt, change, holding, said);
       }
     }
@@ -122,7 +126,7 @@ export class Judge {
       );
       return;
     }
-    this.#expectLapse(life, said);
+    this.#expectLapse(holding, said);
   }
 
   /**
@@ -146,7 +150,8 @@ export class Judge {
   }
 
   /** It knows that it is not vouched for any more, and has said so; or does when it is no longer paused. */
-  #expectLapse(life: Life, said: string): void {
+  #expectLapse(holding: Holding, said: string): void {
+    const { life } = holding;
     if (
       this.#facts.stepsSince(this.#facts.now - this.#facts.periodMs * STEP_NEAR) ||
       this.#hasJustLapsed(life)
@@ -154,7 +159,7 @@ export class Judge {
       return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
     const check = (): void => {
-      if (life.endedAt <= this.#facts.now) return;
+      if (life.endedAt <= this.#facts.now || holding.endedAt <= this.#facts.now) return; // it may be closing
       if (this.#actorOf?.(life)?.machine.isPaused === true)
         this.#facts.world.after(this.#facts.periodMs * 0.3, check);
       else if (!life.lapses.some((lapse) => lapse >= vouched - this.#facts.periodMs * 0.05)) {

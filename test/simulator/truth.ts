@@ -40,6 +40,7 @@ export type Writes = "in time" | "late" | "held" | "never";
 export interface Life {
   readonly actor: number;
   readonly number: number;
+  readonly bornAt: number;
   endedAt: number;
   /** The pings that reached the store, with the times at which they were sent and done. The latest few. */
   readonly proofs: { readonly sentAt: number; readonly doneAt: number }[];
@@ -53,7 +54,17 @@ export interface Life {
 
 export function newLife(actor: number, number: number, now: number): Life {
   const calmFrom = now;
-  return { actor, number, endedAt: Infinity, proofs: [], lapses: [], downs: [], troubles: 0, calmFrom };
+  return {
+    actor,
+    number,
+    bornAt: now,
+    endedAt: Infinity,
+    proofs: [],
+    lapses: [],
+    downs: [],
+    troubles: 0,
+    calmFrom,
+  };
 }
 
 /** Begins a trouble of a life; the result ends it. `noticedMs`: how long it takes to notice that it is over. */
