@@ -6,7 +6,16 @@ import type { Change } from "../../src/index.ts";
 import type { Actor, Subscription } from "./actor.ts";
 import type { Facts } from "./facts.ts";
 import type { Target } from "./plan.ts";
-import { downAlone, downFor, type Holding, latestDown, latestProof, type Life, wasDown } from "./truth.ts";
+import {
+  calmFor,
+  downAlone,
+  downFor,
+  type Holding,
+  latestDown,
+  latestProof,
+  type Life,
+  wasDown,
+} from "./truth.ts";
 
 /** A process that could not write although others could, for less than so many periods, is not told dead. */
 const FORGIVEN = 0.8;
