@@ -16,6 +16,7 @@ import { makeLog } from "./log.ts";
 import { Observer } from "./observer.ts";
 import { type CheckedOptions, checkOptions, type PresenceOptions } from "./options.ts";
 import { Pinger } from "./pinger.ts";
+import { plausible } from "./plausible.ts";
 import { ensurePresent } from "./pulse.ts";
 import { between, bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
@@ -95,9 +96,13 @@ export class Presence {
   private constructor(store: Store, ownsStore: boolean, options: CheckedOptions) {
     const { name, periodMs, retentionSlots } = options;
     const clock = options.clock ?? store.clock ?? systemClock;
-    const namespace = store.namespace(name, { periodMs, retentionSlots });
     const log = makeLog(name, options.logger);
     if (ownsStore) store.warn = (message) => log.warn(message);
+    const namespace = plausible(store.namespace(name, { periodMs, retentionSlots }), {
+      periodMs,
+      present: () => this.#shared.time.slot,
+      warn: (message) => log.warn(message),
+    });
     const stepped = (byMs: number): void => this.#stepped(byMs);
     const time = new StoreTime({ namespace, clock, periodMs, stepped });
     const health = new HealthKeeper(

@@ -7,13 +7,17 @@
  * words of the pings are `Int32` by name: the bitwise update refuses doubles.
  */
 import type { Document } from "mongodb";
-import { type PingRecord, SEGMENT_WORDS } from "../../core/bits.ts";
+import { type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
 import type { Config } from "../../core/store.ts";
 
 /** No key is longer than 1,024 bytes, and no meta than 16 KiB; what is a good deal longer is not heartbit's. */
 const KEY_LENGTH_MAX = 1024;
 const META_LENGTH_MAX = 32 * 1024;
+/** Names of hosts are far shorter. */
+const HOST_LENGTH_MAX = 1024;
+/** Hundreds of steps of a hundred years at the shortest period. Above it slots would have no fractions to speak of. */
+const OFFSET_MAX = 2 ** 43;
 
 export const CONFIG_ID = "config";
 export const COUNTER_ID = "sessions";
@@ -57,15 +61,27 @@ export function beingConstants({ key, session, pinger, start, since }: BeingReco
 /** Undefined where the document is not one of heartbit's. So in all that follow. */
 export function toConfig(document: Document): Config | undefined {
   const { version, period, offset }: Document = document;
-  if (!isCount(version) || !isCount(offset)) return undefined;
+  if (!isCount(version) || !isCount(offset) || offset > OFFSET_MAX) return undefined;
   if (typeof period !== "number" || !(period > 0)) return undefined;
   return { version, periodMs: period, offset };
+}
+
+/** The number in the counter. */
+export function toSeq({ seq }: Document): number | undefined {
+  return isCount(seq) && seq > 0 ? seq : undefined;
 }
 
 export function toSession(document: Document): SessionRecord | undefined {
   const { _id: seq, host, pid, opened, slot, last, changed }: Document = document;
   if (!isCount(seq) || !isCount(slot) || !isLast(last)) return undefined;
-  if (typeof host !== "string" || !isCount(pid) || !isDate(opened) || !isDate(changed)) return undefined;
+  if (
+    typeof host !== "string" ||
+    host.length > HOST_LENGTH_MAX ||
+    !isCount(pid) ||
+    !isDate(opened) ||
+    !isDate(changed)
+  )
+    return undefined;
   const session = { seq, host, pid, opened: opened.getTime(), slot, changed: changed.getTime() };
   return last === undefined ? session : { ...session, last };
 }
@@ -94,11 +110,11 @@ export function toBeing(document: Document): BeingRecord | undefined {
 export function toPing({ _id: id, slot, ...fields }: Document): PingRecord | undefined {
   if (typeof id !== "string" || !isCount(slot)) return undefined;
   const segment = Number(id.slice(id.indexOf(".") + 1));
-  if (!isCount(segment) || id !== pingId(slot, segment)) return undefined;
+  if (!isCount(segment * SEGMENT_SESSIONS) || id !== pingId(slot, segment)) return undefined;
   const words = new Int32Array(SEGMENT_WORDS);
   for (const [name, value] of Object.entries(fields)) {
     const word = Number(name);
-    if (!isCount(word) || word >= SEGMENT_WORDS || !isInt32(value)) return undefined;
+    if (String(word) !== name || !isCount(word) || word >= SEGMENT_WORDS || !isInt32(value)) return undefined;
     words[word] = value;
   }
   return { slot, segment, words };

@@ -27,6 +27,7 @@ const INVALID_NAMESPACE = 73;
 
 export const DUPLICATE_KEY = 11000;
 export const UNAUTHORIZED = 13;
+export const TYPE_MISMATCH = 14;
 export const NAMESPACE_NOT_FOUND = 26;
 /** IndexOptionsConflict and IndexKeySpecsConflict: there is an index over these fields, made by somebody else. */
 export const INDEX_CONFLICTS = new Set([85, 86]);

@@ -17,8 +17,15 @@ import type {
   Write,
 } from "../../core/store.ts";
 import type { Context } from "./context.ts";
-import { CONFIG_ID, COUNTER_ID, toConfig } from "./documents.ts";
-import { codeOf, DUPLICATE_KEY, NAMESPACE_NOT_FOUND, ServerRefusal, toHeartbitError } from "./failures.ts";
+import { CONFIG_ID, COUNTER_ID, toConfig, toSeq } from "./documents.ts";
+import {
+  codeOf,
+  DUPLICATE_KEY,
+  NAMESPACE_NOT_FOUND,
+  ServerRefusal,
+  toHeartbitError,
+  TYPE_MISMATCH,
+} from "./failures.ts";
 import { openFeed } from "./feed.ts";
 import { createIndexes } from "./indexes.ts";
 import { prune } from "./pruning.ts";
@@ -76,13 +83,16 @@ export class MongoNamespace implements Namespace {
 
   /** A number is lost where the call that took it fails; none is given twice. */
   async nextSeq(): Promise<number> {
-    const counter = await this.#modifyMeta("number a session", { _id: COUNTER_ID }, { $inc: { seq: 1 } });
-    const seq: unknown = counter["seq"];
-    if (typeof seq === "number" && Number.isSafeInteger(seq) && seq > 0) return seq;
-    throw new HeartbitError(
-      "STORE_UNAVAILABLE",
-      `The counter in ${this.#context.names.meta} is not a number.`,
+    const increment = { $inc: { seq: 1 } };
+    const counter = await this.#modifyMeta("number a session", { _id: COUNTER_ID }, increment).catch(
+      (error: unknown) => {
+        if (codeOf(error) === TYPE_MISMATCH) return {}; // what is there is no number
+        throw error;
+      },
     );
+    const seq = toSeq(counter);
+    if (seq !== undefined) return seq;
+    throw notOurs(`The counter in ${this.#context.names.meta}`);
   }
 
   async write(writes: readonly Write[]): Promise<void> {
@@ -167,9 +177,11 @@ export class MongoNamespace implements Namespace {
   #understood(document: Document): Config {
     const config = toConfig(document);
     if (config !== undefined) return config;
-    throw new HeartbitError(
-      "CONFIG_MISMATCH",
-      `The config in ${this.#context.names.meta} is not one of heartbit's.`,
-    );
+    throw notOurs(`The config in ${this.#context.names.meta}`);
   }
+}
+
+/** No waiting can heal it. */
+function notOurs(what: string): HeartbitError {
+  return new HeartbitError("CONFIG_MISMATCH", `${what} is not one of heartbit's.`);
 }

@@ -11,6 +11,9 @@ import { chunks, find } from "./reading.ts";
 /** `_id`s in one delete. */
 const DELETE_MAX = 1000;
 
+/** What can be the number of a session. */
+const NUMBERS = { $gte: 0, $lte: Number.MAX_SAFE_INTEGER };
+
 export async function prune(context: Context, query: PruneQuery): Promise<Pruned> {
   const { names } = context;
   const before = { $lt: query.beforeSlot };
@@ -44,14 +47,15 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
  */
 async function missingSessions(context: Context, limit: number): Promise<unknown[]> {
   const { beings, sessions } = context.names;
-  const newest = (await fieldOf(context, beings, {}, "session", 1, -1))[0];
+  // Of numbers only: what others wrote in their place sorts above them, and must not hide them.
+  const newest = (await fieldOf(context, beings, { session: NUMBERS }, "session", 1, -1))[0];
   if (typeof newest !== "number") return [];
   const from = Math.random() * newest;
-  const above = await fieldOf(context, beings, { session: { $gte: from } }, "session", limit, 1);
+  const above = await fieldOf(context, beings, { session: { ...NUMBERS, $gte: from } }, "session", limit, 1);
   const below = await fieldOf(
     context,
     beings,
-    { session: { $lt: from } },
+    { session: { ...NUMBERS, $lt: from } },
     "session",
     limit - above.length,
     1,

@@ -1,0 +1,68 @@
+/**
+ * What is read from the store, without what no clock can have written.
+ *
+ * A stored slot ahead of the present is taken for a step back of the store's clock, and followed: the slots go on from
+ * it, for all and for ever. A document with a number that is merely wrong must not do that, nor keep a key alive for
+ * ever. The bound is a hundred years: a clock without a battery begins in 1970, and comes forward from there, so steps
+ * of decades do happen; and after hundreds of such steps slots still have fractions.
+ */
+import type { Slot } from "../core/slots.ts";
+import type { Namespace, Page } from "../core/store.ts";
+
+export const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
+
+interface Plausibility {
+  readonly periodMs: number;
+  /** The present slot. */
+  readonly present: () => Slot;
+  readonly warn: (message: string) => void;
+}
+
+/** The namespace, which passes over what lies too far ahead, and says so once. */
+export function plausible(namespace: Namespace, { periodMs, present, warn }: Plausibility): Namespace {
+  let hasWarned = false;
+  const isPlausible = (...slots: (Slot | undefined)[]): boolean => {
+    const latest = present() + AHEAD_MS_MAX / periodMs;
+    const far = slots.find((slot) => slot !== undefined && slot > latest);
+    if (far === undefined) return true;
+    if (!hasWarned) warn(`Passed over what has slot ${far}, more than 100 years ahead of the present.`);
+    hasWarned = true;
+    return false;
+  };
+  // The beings of a session that is passed over are passed over with it, by the roster.
+  const ofPage = (page: Page): Page => ({
+    ...page,
+    sessions: page.sessions.filter(({ slot, last }) => isPlausible(slot, last)),
+    beings: page.beings.filter(({ slot, last }) => isPlausible(slot, last)),
+  });
+  return {
+    config: () => namespace.config(),
+    configure: (wanted) => namespace.configure(wanted),
+    raiseOffset: (from, to) => namespace.raiseOffset(from, to),
+    time: () => namespace.time(),
+    nextSeq: () => namespace.nextSeq(),
+    write: (writes) => namespace.write(writes),
+    ping: (slot, seqs) => namespace.ping(slot, seqs),
+    kill: (key) => namespace.kill(key),
+    pings: async (from) => {
+      const records = await namespace.pings(from);
+      return records.filter(({ slot }) => isPlausible(slot));
+    },
+    async *read(query) {
+      for await (const page of namespace.read(query)) yield ofPage(page);
+    },
+    prune: (query) => namespace.prune(query),
+    drop: () => namespace.drop(),
+    ...(namespace.feed === undefined ? {} : { feed: feedOf(namespace, ofPage) }),
+    ...(namespace.notices === undefined ? {} : { notices: namespace.notices.bind(namespace) }),
+    close: () => namespace.close(),
+  };
+}
+
+type OpenFeed = NonNullable<Namespace["feed"]>;
+
+function feedOf(namespace: Namespace, ofPage: (page: Page) => Page): OpenFeed {
+  const feed = namespace.feed?.bind(namespace) as OpenFeed;
+  return (select, sink) =>
+    feed(select, { page: (page) => sink.page(ofPage(page)), lost: (error) => sink.lost(error) });
+}
