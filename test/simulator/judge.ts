@@ -22,6 +22,8 @@ const FORGIVEN = 0.8;
 /** A death is told within so many periods, and what the operations take, of time without trouble. */
 export const TOLD_WITHIN = 2.5;
 const OPERATIONS = 0.1;
+/** A process may be wrong about the store's time by so many periods. */
+const CLOCK_ERROR = 0.11;
 /** Within so many periods of a step, who is in another trouble besides may be told dead. */
 const STEP_NEAR = 5;
 
@@ -171,7 +173,7 @@ export class Judge {
       if (life.endedAt <= this.#facts.now || holding.endedAt <= this.#facts.now) return; // it may be closing
       if (this.#actorOf?.(life)?.machine.isPaused === true)
         this.#facts.world.after(this.#facts.periodMs * 0.3, check);
-      else if (!life.lapses.some((lapse) => lapse >= vouched - this.#facts.periodMs * 0.05)) {
+      else if (!life.lapses.some((lapse) => lapse >= vouched - this.#facts.periodMs * CLOCK_ERROR)) {
         this.#wrong(`${said}, but p${life.actor} had no lapse`);
       }
     };
