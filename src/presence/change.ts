@@ -27,8 +27,8 @@ export interface Change {
    * - `expired`: dead by absence: its last holder has not pinged
    */
   readonly cause: "initial" | Transition;
-  /** The live holders, oldest first; empty when dead. */
-  readonly holders: readonly Holder[];
+  /** The live holders, oldest first; empty when dead. The receiver's own: nobody else has the same array. */
+  readonly holders: Holder[];
 }
 
 export function toHolder({ session, host, pid, since, meta }: HolderState): Holder {

@@ -14,7 +14,7 @@ export interface KeyState {
   /** Alive: since when its oldest holder holds it. Dead: since when it is dead. By the store's clock. */
   readonly since: Date;
   /** The live holders, oldest first; empty when dead. */
-  readonly holders: readonly Holder[];
+  readonly holders: Holder[];
 }
 
 export interface Listing {
@@ -26,7 +26,7 @@ export interface Listing {
    */
   readonly confirmed: boolean;
   /** The live keys and those dead for less than the retention, in the order of their code points. */
-  readonly keys: readonly KeyState[];
+  readonly keys: KeyState[];
 }
 
 export async function readListing(shared: Shared, selected: Selection): Promise<Listing> {
