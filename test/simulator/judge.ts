@@ -196,7 +196,7 @@ export class Judge {
       holding.how !== "stopped" &&
       holding.how !== "held" &&
       !this.#hasJustLapsed(life) &&
-      now < vouched - this.#facts.periodMs * 0.05
+      now < vouched - this.#facts.periodMs * CLOCK_ERROR
     ) {
       const early = ((vouched - now) / this.#facts.periodMs).toFixed(2);
       this.#wrong(`${said} ${early} periods before the vouchedUntil of p${life.actor}`);
