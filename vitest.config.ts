@@ -7,6 +7,8 @@ export default defineConfig({
   resolve: { alias: driver },
   test: {
     include: ["test/**/*.test.ts"],
+    // Most of the time is spent waiting for real processes and servers, not computing.
+    maxWorkers: 3,
     globalSetup: ["test/servers/setup.ts", "test/support/build.ts"],
     testTimeout: 30_000,
     hookTimeout: 120_000,

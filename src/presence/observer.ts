@@ -25,7 +25,7 @@ import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
 import { describe } from "./log.ts";
 import { distrust, ensurePresent, notFresh, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
-import { isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { attempt, isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Sleeper } from "./timing.ts";
 
@@ -119,11 +119,11 @@ export class Observer {
     }
   }
 
-  /** Loads now; resolves when all that was found has been put to the subscriptions. Rejects when the store does not answer. */
+  /** Loads now; resolves when all that was found has been put to the subscriptions. Rejects when the store stays away. */
   async sync(): Promise<void> {
     await this.#started;
     await this.#load();
-    await this.#look();
+    await attempt(this.#shared, this.#sleeper, () => this.#look());
   }
 
   /** Reads all anew, because changes may have been missed. */

@@ -4,7 +4,7 @@ import { hasBit, type PingRecord } from "../core/bits.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import { type Shared, soon } from "./shared.ts";
+import { bulk, type Shared } from "./shared.ts";
 
 /** Slots that a first read goes back, in the hope that they hold a complete one. */
 const FIRST_LOOK_SLOTS = 4;
@@ -39,9 +39,9 @@ export async function readPulse(
   return { judged, read };
 }
 
-/** Reads all pings from a slot on. */
+/** Reads all pings from a slot on: no deaths are told by it, so it may take its time. */
 export async function lookBack(shared: Shared, roster: Roster, from: Slot): Promise<void> {
-  const records = await soon(shared, "read pings", shared.namespace.pings(from));
+  const records = await bulk(shared, "read pings", shared.namespace.pings(from));
   await ensurePresent(shared, records);
   for (const record of records) roster.bits(record);
 }

@@ -4,7 +4,7 @@ import type { Namespace } from "../core/store.ts";
 import type { HealthKeeper } from "./health.ts";
 import type { Logger } from "./log.ts";
 import type { StoreTime } from "./time.ts";
-import { within } from "./timing.ts";
+import { type Sleeper, within } from "./timing.ts";
 
 /** What the parts of one presence share. */
 export interface Shared {
@@ -33,6 +33,24 @@ export function soon<T>({ clock, periodMs }: Shared, what: string, operation: Pr
 /** An operation on many records, given up after a period, at least two seconds. */
 export function bulk<T>({ clock, periodMs }: Shared, what: string, operation: Promise<T>): Promise<T> {
   return within(clock, Math.max(periodMs, BULK_LIMIT_MS_MIN), what, operation);
+}
+
+/** What is asked for once, like a listing, is tried for this many periods, and at least this long, in ms. */
+const ATTEMPT_PERIODS = 1;
+const ATTEMPT_MS_MIN = 2000;
+
+/** Tries for a while what is asked for once; rejects with the last error, or at once with what can never heal. */
+export async function attempt<T>(shared: Shared, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
+  const { clock, periodMs } = shared;
+  const end = clock.monotonic() + Math.max(periodMs * ATTEMPT_PERIODS, ATTEMPT_MS_MIN);
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      if (isFinal(error) || sleeper.ended || clock.monotonic() >= end) throw error;
+      await sleeper.sleep(periodMs * RETRY_OF_PERIOD);
+    }
+  }
 }
 
 /** Whether no waiting can heal the error. */

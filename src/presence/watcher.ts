@@ -157,7 +157,8 @@ export class Watcher {
 
   /**
    * Loads now; resolves when all that was found has been handed to the listeners, or put into the buffers of `changes`.
-   * Rejects with `STORE_UNAVAILABLE` when the store does not answer, and with `WATCHER_STOPPED`.
+   * Rejects with `STORE_UNAVAILABLE` when the store stays away for a period, at least two seconds, and with
+   * `WATCHER_STOPPED`. Where this watcher has loaded nothing yet, it waits for the store.
    */
   async sync(): Promise<void> {
     this.#checkRunning();

@@ -239,7 +239,9 @@ describe("a watcher", () => {
     await watcher.sync();
     link.fail();
     const other = b.watcher();
-    await expect(other.sync()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+    const syncing = other.sync().catch((error: unknown) => error);
+    await bench.periods(2);
+    expect(await syncing).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
     let alive: boolean | undefined;
     void other.alive("k").then((is) => (alive = is));
     const heard: string[] = [];

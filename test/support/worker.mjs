@@ -1,5 +1,6 @@
 // A process that holds keys, for tests: node worker.mjs BUILT TARGET OPTIONS KEY...
-// It tells its parent what happens, and does what it is told: "stop", "kill", "close".
+// It tells its parent what happens, and does what it is told: "stop", "kill", "close"; asked "vouched", it tells until when
+// it is vouched for.
 const [built, target, options, ...keys] = process.argv.slice(2);
 const { Presence } = await import(`${built}/index.js`);
 
@@ -9,6 +10,7 @@ const pingers = keys.map((key) => presence.pinger(key, { meta: { pid: process.pi
 for (const pinger of pingers) pinger.on("killed", () => process.send({ event: "killed" }));
 await Promise.all(pingers.map((pinger) => pinger.start()));
 process.on("message", async (what) => {
+  if (what === "vouched") return process.send({ event: what, until: presence.vouchedUntil.getTime() });
   if (what === "close") await presence.close();
   else await Promise.all(pingers.map((pinger) => pinger[what]()));
   process.send({ event: what });

@@ -11,12 +11,14 @@ export class Worker {
   readonly process: ChildProcess;
   /** What it has told, in order. */
   readonly events: string[] = [];
+  #vouchedUntil = Number.NaN;
   readonly #waiting = new Map<string, () => void>();
 
   private constructor(target: string, options: PresenceOptions, keys: readonly string[]) {
     this.process = fork(SCRIPT, [inject("built"), target, JSON.stringify(options), ...keys]);
-    this.process.on("message", ({ event }: { event: string }) => {
+    this.process.on("message", ({ event, until }: { event: string; until?: number }) => {
       this.events.push(event);
+      this.#vouchedUntil = until ?? this.#vouchedUntil;
       this.#waiting.get(event)?.();
     });
   }
@@ -41,6 +43,14 @@ export class Worker {
   async tell(what: "stop" | "kill" | "close"): Promise<void> {
     this.process.send(what);
     await this.told(what);
+  }
+
+  /** Until when it is vouched for, as it says itself: a wall time in ms. */
+  async vouchedUntil(): Promise<number> {
+    this.events.splice(0, this.events.length, ...this.events.filter((event) => event !== "vouched"));
+    this.process.send("vouched");
+    await this.told("vouched");
+    return this.#vouchedUntil;
   }
 
   /** Ends it with -9, if it has not ended. */
