@@ -32,6 +32,9 @@ export const NAMESPACE_NOT_FOUND = 26;
 /** IndexOptionsConflict and IndexKeySpecsConflict: there is an index over these fields, made by somebody else. */
 export const INDEX_CONFLICTS = new Set([85, 86]);
 
+/** What Node.js says of a folder in place of a file, and of a file that holds no certificate or key. */
+const FILE_CODES = /^(?:EISDIR|ERR_OSSL_PEM_\w+)$/;
+
 const CAUSES_MAX = 8;
 
 /** What the server said in the body of an answer that the driver takes for a success. */
@@ -66,7 +69,7 @@ function withCauses(error: unknown): Error[] {
 export function toHeartbitError(error: unknown, doing: string): HeartbitError {
   if (isHeartbitError(error)) return error;
   const told = error instanceof Error ? error.message : String(error);
-  const said = told.replace(/\s+/g, " ").replace(/\.$/, "");
+  const said = told.replace(/\s+/g, " ").replace(/[. ]+$/, "");
   return new HeartbitError(meaningOf(error), `MongoDB could not ${doing}: ${said}.`, { cause: error });
 }
 
@@ -81,7 +84,13 @@ function meaningOf(error: unknown): ErrorCode {
   const code = codeOf(error);
   if (code !== undefined && NOT_PERMITTED_CODES.has(code)) return "NOT_PERMITTED";
   if (code !== undefined && UNSUPPORTED_CODES.has(code)) return "UNSUPPORTED_SERVER";
-  if (code === INVALID_NAMESPACE) return "INVALID_OPTION";
+  if (code === INVALID_NAMESPACE || withCauses(error).some(isOfFile)) return "INVALID_OPTION";
   const isUnsupported = withCauses(error).some(({ name }) => UNSUPPORTED_NAMES.has(name));
   return isUnsupported ? "UNSUPPORTED_SERVER" : "STORE_UNAVAILABLE";
+}
+
+/** A file that the connection string names cannot be opened, or holds no certificate or key. */
+function isOfFile(error: Error): boolean {
+  if ("syscall" in error && error.syscall === "open") return true;
+  return "code" in error && FILE_CODES.test(String(error.code));
 }

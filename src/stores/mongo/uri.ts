@@ -12,6 +12,9 @@ const CONNECT_MS = 3000;
 const HEARTBEAT_MS_MIN = 500; // the driver allows no less
 const HEARTBEAT_MS_MAX = 10_000;
 
+/** Options with something in them that must not be told: of certificates, of proxies, of clouds. */
+const SECRET_OPTION = /^[^=]*(?:password|token|secret|properties)/i;
+
 /** `mongodb://hosts/database?options`. A slash in a name, a password or a path of a socket is written `%2F`. */
 const URI = /^mongodb(?:\+srv)?:\/\/(?<authority>[^/?]*)(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/s;
 
@@ -25,11 +28,36 @@ export function makeClient(driver: typeof Driver, uri: string, periodMs: number)
     // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.
     const readPreference = driver.ReadPreference.primary;
     return new driver.MongoClient(uri, { ...defaultsFor(uri, periodMs), readPreference });
-  } catch (error) {
-    const said = withoutSecrets(uri, error instanceof Error ? error.message : String(error));
+  } catch {
     // No cause: the driver's error quotes the connection string.
-    throw new HeartbitError("INVALID_OPTION", `The MongoDB connection string is not valid: ${said}.`);
+    const message = `The MongoDB connection string is not valid: ${whyInvalid(driver, uri)}.`;
+    throw new HeartbitError("INVALID_OPTION", message);
   }
+}
+
+const MAYBE_UNESCAPED =
+  "a user, a password or an option has a character that must be percent-encoded (@ as %40, / as %2F), or a value that it may not have";
+
+/** What the driver says of the same connection string without its secrets: so it cannot tell any of them. */
+function whyInvalid(driver: typeof Driver, uri: string): string {
+  const {
+    1: scheme = "",
+    2: login,
+    3: place = "",
+  } = /^(mongodb(?:\+srv)?:\/\/)(?:(.*)@)?(.*)$/s.exec(uri) ?? [];
+  if (login?.includes("?") === true) return MAYBE_UNESCAPED; // what follows the @ may be the rest of a secret
+  const [path = "", query] = place.split("?", 2);
+  const options = query?.split("&") ?? [];
+  // What follows a secret may be the rest of it.
+  const secret = options.findIndex((option) => SECRET_OPTION.test(option));
+  const told = secret < 0 ? options : options.slice(0, secret);
+  const open = `${scheme}${login === undefined ? "" : "user:password@"}${path}?${told.join("&")}`;
+  try {
+    void new driver.MongoClient(open).close();
+  } catch (error) {
+    return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  }
+  return MAYBE_UNESCAPED;
 }
 
 /** What the connection string leaves open. */
@@ -48,27 +76,4 @@ function defaultsFor(uri: string, periodMs: number): MongoClientOptions {
     ),
   );
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => !said.has(name.toLowerCase())));
-}
-
-/** The text without the connection string and without what it keeps secret. */
-function withoutSecrets(uri: string, text: string): string {
-  const secrets = [uri];
-  const userinfo = uri.slice(uri.indexOf("//") + 2, Math.max(uri.lastIndexOf("@"), 0));
-  const password = userinfo.slice(userinfo.indexOf(":") + 1);
-  for (const secret of [userinfo, password, decoded(password)]) secrets.push(secret);
-  for (const [name, value] of new URLSearchParams(uri.slice(uri.indexOf("?") + 1))) {
-    if (/password|token|secret|properties/i.test(name)) secrets.push(value);
-  }
-  return secrets.reduce(
-    (left, secret) => (secret === "" ? left : left.replaceAll(secret, "***")),
-    text.replace(/\.$/, ""),
-  );
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
