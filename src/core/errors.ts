@@ -32,6 +32,13 @@ export class HeartbitError extends Error {
   }
 }
 
+/** An attempt was given up: it had no answer in time, or one that is too old. Made again it may well succeed. */
+export class GivenUp extends HeartbitError {
+  constructor(message: string) {
+    super("STORE_UNAVAILABLE", message);
+  }
+}
+
 /** Whether `error` is a `HeartbitError`, of `code` where one is given. */
 export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
   return error instanceof HeartbitError && (code === undefined || error.code === code);

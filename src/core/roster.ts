@@ -181,7 +181,7 @@ export class Roster {
    */
   endLoad(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): void {
     for (const beings of this.#keys.values()) {
-      for (const being of beings) {
+      for (const being of beings.slice()) {
         if (being.heard >= load || being.record.slot >= asOf || !selected(being.record.key)) continue;
         this.#touch(being.record.key);
         this.#remove(being);
@@ -198,7 +198,7 @@ export class Roster {
 
   /** Forgets one key, without a word. */
   drop(key: string): void {
-    for (const being of this.#keys.get(key) ?? []) this.#remove(being);
+    for (const being of this.#keys.get(key)?.slice() ?? []) this.#remove(being);
     this.#touched.delete(key);
   }
 
@@ -321,9 +321,9 @@ export class Roster {
     const { key, pinger } = being.record;
     being.session.beings.delete(pinger);
     this.#onTheirOwn.delete(being);
-    const others = this.#keys.get(key)?.filter((other) => other !== being) ?? [];
-    if (others.length === 0) this.#keys.delete(key);
-    else this.#keys.set(key, others);
+    const beings = this.#keys.get(key) ?? [];
+    beings.splice(beings.indexOf(being), 1); // in place: a key may have thousands
+    if (beings.length === 0) this.#keys.delete(key);
   }
 
   /** Keeps `#onTheirOwn` true for the being. */

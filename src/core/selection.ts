@@ -39,11 +39,14 @@ export function includesKey(selection: Selection, key: string): boolean {
 export function missingFrom(have: Selection, wanted: Selection): Selection {
   if (have.all) return NOTHING;
   if (wanted.all) return EVERYTHING;
-  const covered = (text: string): boolean => [...have.prefixes].some((prefix) => text.startsWith(prefix));
+  const prefixes = [...have.prefixes];
+  const covered = (text: string): boolean => prefixes.some((prefix) => text.startsWith(prefix));
   return {
     all: false,
     keys: new Set([...wanted.keys].filter((key) => !have.keys.has(key) && !covered(key))),
-    prefixes: new Set([...wanted.prefixes].filter((prefix) => !covered(prefix))),
+    prefixes: new Set(
+      [...wanted.prefixes].filter((prefix) => !have.prefixes.has(prefix) && !covered(prefix)),
+    ),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Typed events. A listener that throws is reported and hurts nobody else; no event ends the process. */
+import { checkListener } from "./options.ts";
 
 /** What an event calls. A promise that it returns is not waited for; its rejection is reported like a throw. */
 export type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
@@ -11,9 +12,10 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     this.#report = report;
   }
 
+  /** Throws `INVALID_OPTION` for what is no function. */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>, once = false): void {
     const others = this.#listeners.get(name) ?? [];
-    this.#listeners.set(name, [...others, { listener, once }]);
+    this.#listeners.set(name, [...others, { listener: checkListener(listener), once }]);
   }
 
   /** Removes the listener once, where it was added most lately. */

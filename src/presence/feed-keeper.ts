@@ -13,8 +13,8 @@ import { describe } from "./log.ts";
 import { bulk, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
-/** Above so many keys the feed tells of all: to narrow it costs the server more than it saves. */
-const KEYS_MAX = 64;
+/** Above so many keys and prefixes the feed tells of all: to narrow it costs the server more than it saves. */
+const NAMES_MAX = 64;
 const BACKOFF_MS_MAX = 30_000;
 
 export interface FeedEvents {
@@ -105,8 +105,8 @@ export class FeedKeeper {
   }
 
   async #openOnce(): Promise<void> {
-    const { keys, all } = this.#wanted;
-    const selected = all || keys.size > KEYS_MAX ? EVERYTHING : copyOf(this.#wanted);
+    const { keys, prefixes, all } = this.#wanted;
+    const selected = all || keys.size + prefixes.size > NAMES_MAX ? EVERYTHING : copyOf(this.#wanted);
     const current: Current = { selected, feed: undefined, over: undefined };
     const feed = this.#shared.namespace.feed?.(selected, {
       page: (page) => this.#events.page(page),

@@ -8,15 +8,9 @@
  * Everything it reads goes to the roster; what the roster tells goes to the subscriptions.
  */
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
+import { GivenUp } from "../core/errors.ts";
 import { Roster } from "../core/roster.ts";
-import {
-  includesKey,
-  isEmptySelection,
-  missingFrom,
-  NOTHING,
-  select,
-  type Selection,
-} from "../core/selection.ts";
+import { includesKey, isEmptySelection, missingFrom, select, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Cursor, Page } from "../core/store.ts";
 import { Subscription } from "./delivery.ts";
@@ -25,9 +19,10 @@ import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
 import { describe } from "./log.ts";
 import { distrust, ensurePresent, notFresh, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
-import { attempt, isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { Loaded } from "./loaded.ts";
+import { bulk, isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { Sleeper } from "./timing.ts";
+import { OneAtATime, Sleeper, within } from "./timing.ts";
 
 export interface ObserverOptions {
   readonly holdings: Holdings;
@@ -42,6 +37,15 @@ export interface ObserverOptions {
   readonly failed: (error: unknown) => void;
 }
 
+/** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
+const SYNC_MS_MIN = 2000;
+
+interface Sync {
+  /** A monotonic time, in ms. */
+  readonly until: number;
+  readonly reject: (error: unknown) => void;
+}
+
 export class Observer {
   readonly #shared: Shared;
   readonly #options: ObserverOptions;
@@ -50,10 +54,11 @@ export class Observer {
   readonly #subscriptions = new Subscriptions();
   readonly #feed: FeedKeeper;
   readonly #started: Promise<void>;
-  #loaded: Selection = NOTHING;
+  readonly #loaded = new Loaded();
   #loading: Promise<void> | undefined;
-  #polling: Promise<void> | undefined;
-  #nextPoll: Promise<void> | undefined;
+  readonly #polling = new OneAtATime(() => this.#pollOnce());
+  readonly #looking = new OneAtATime(() => this.#lookOnce());
+  readonly #syncs = new Set<Sync>();
   #pollLoop = false;
   /** How many polls have begun: a load that one overlapped must catch up. */
   #polls = 0;
@@ -90,25 +95,34 @@ export class Observer {
     void this.#load().catch(() => {}); // told by `failed`
   }
 
+  /** Lets a subscription go, and with it what is loaded and no longer wanted. */
   unsubscribe(subscription: Subscription): void {
     this.#subscriptions.delete(subscription);
-    const wanted = this.#subscriptions.wanted;
+    const { target } = subscription;
+    const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    // What is loaded and no longer wanted goes.
-    this.#loaded = {
-      all: false,
-      keys: new Set([...wanted.keys].filter((key) => includesKey(this.#loaded, key))),
-      prefixes: new Set([...wanted.prefixes].filter((prefix) => this.#hasLoaded({ prefix }))),
-    };
-    if (typeof subscription.target === "string") {
-      if (!includesKey(wanted, subscription.target)) this.#roster.drop(subscription.target);
-    } else this.#roster.retain((key) => includesKey(wanted, key));
+    this.#loaded.leave(target, wanted);
+    if (typeof target === "string") {
+      if (!includesKey(wanted, target)) this.#roster.drop(target);
+      return;
+    }
+    const prefix = "prefix" in target ? target.prefix : "";
+    this.#roster.retain((key) => !key.startsWith(prefix) || includesKey(wanted, key));
+  }
+
+  /** Lets many go at once. */
+  unsubscribeAll(subscriptions: Iterable<Subscription>): void {
+    for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
+    const { wanted } = this.#subscriptions;
+    if (wanted.all) return;
+    this.#loaded.narrow(wanted);
+    this.#roster.retain((key) => includesKey(wanted, key));
   }
 
   /** Whether the key is alive, as far as is known here, loaded first where it is not. Rejects when it never can be. */
   async alive(key: string): Promise<boolean> {
     await this.#started;
-    if (includesKey(this.#loaded, key)) return this.#roster.isAlive(key);
+    if (this.#loaded.has(key)) return this.#roster.isAlive(key);
     const subscription = new Subscription(key, () => {});
     this.#subscriptions.add(subscription);
     try {
@@ -119,11 +133,38 @@ export class Observer {
     }
   }
 
-  /** Loads now; resolves when all that was found has been put to the subscriptions. Rejects when the store stays away. */
-  async sync(): Promise<void> {
-    await this.#started;
+  /**
+   * Loads now; resolves when all that was found has been put to the subscriptions. Rejects when the store says that it
+   * cannot, or has not answered for a while.
+   */
+  sync(): Promise<void> {
+    const { clock, periodMs } = this.#shared;
+    const limitMs = Math.max(periodMs, SYNC_MS_MIN);
+    return new Promise((resolve, reject) => {
+      const sync = { until: clock.monotonic() + limitMs, reject };
+      this.#syncs.add(sync);
+      within(clock, limitMs, "begin", this.#started)
+        .then(() => this.#sync(sync))
+        .finally(() => this.#syncs.delete(sync))
+        .then(resolve, reject);
+    });
+  }
+
+  async #sync(sync: Sync): Promise<void> {
     await this.#load();
-    await attempt(this.#shared, this.#sleeper, () => this.#look());
+    while (!this.#sleeper.ended) {
+      try {
+        await this.#look();
+        return;
+      } catch (error) {
+        if (this.#isOver(sync, error)) throw error;
+        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
+      }
+    }
+  }
+
+  #isOver({ until }: Sync, error: unknown): boolean {
+    return !(error instanceof GivenUp) || this.#shared.clock.monotonic() >= until;
   }
 
   /** Reads all anew, because changes may have been missed. */
@@ -179,6 +220,7 @@ export class Observer {
           throw error;
         }
         this.#trouble(what, error);
+        for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
         await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
       }
     }
@@ -207,8 +249,12 @@ export class Observer {
     if (time.slotsBehind > 0) await time.catchUp();
   }
 
-  /** Reads the pings and what has changed; judges, unless there was trouble; tells. */
-  async #look(): Promise<void> {
+  /** Reads the pings and what has changed, as of after the call; judges, unless there was trouble; tells. */
+  #look(): Promise<void> {
+    return this.#looking.run();
+  }
+
+  async #lookOnce(): Promise<void> {
     const { namespace, time, health, clock, periodMs } = this.#shared;
     const heart = this.#options.heart();
     if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
@@ -262,25 +308,13 @@ export class Observer {
    * is as of after the call: one that is under way has begun too early, so another follows it.
    */
   #poll(): Promise<void> {
-    if (this.#polling === undefined) {
-      this.#polling = this.#pollOnce().finally(() => {
-        this.#polling = undefined;
-      });
-      return this.#polling;
-    }
-    this.#nextPoll ??= this.#polling
-      .catch(() => {})
-      .then(() => {
-        this.#nextPoll = undefined;
-        return this.#poll();
-      });
-    return this.#nextPoll;
+    return this.#polling.run();
   }
 
   async #pollOnce(): Promise<void> {
     const { time, retentionSlots } = this.#shared;
     this.#polls++;
-    const selected = this.#loaded;
+    const selected = this.#loaded.copy();
     const { slot } = time;
     // What ended in between may have been pruned since, and would be missed.
     if (slot - this.#polledAt > retentionSlots / 2) this.#rereadWanted = this.#sweepWanted = true;
@@ -304,6 +338,7 @@ export class Observer {
   async #readPages(
     selected: Selection,
     since: Cursor | undefined,
+    bound = soon,
   ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
     const { namespace } = this.#shared;
     const { holdings } = this.#options;
@@ -314,7 +349,7 @@ export class Observer {
     let cursor = since;
     try {
       for (;;) {
-        const { done, value: page } = await soon(this.#shared, "read", pages.next());
+        const { done, value: page } = await bound(this.#shared, "read", pages.next());
         if (done === true) break;
         audit.page(page);
         read.push(page);
@@ -362,7 +397,7 @@ export class Observer {
         if (!isEmptySelection(missing)) await this.#persist("load", () => this.#loadSelection(missing));
         this.#tell();
         for (const subscription of this.#subscriptions.unready()) {
-          if (this.#hasLoaded(subscription.target)) this.#begin(subscription);
+          if (this.#loaded.has(subscription.target)) this.#begin(subscription);
         }
       }
     } finally {
@@ -373,27 +408,14 @@ export class Observer {
   async #loadSelection(selected: Selection): Promise<void> {
     if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
     const polls = this.#polls;
-    const { cursor } = await this.#readPages(selected, undefined);
-    const wanted = this.#subscriptions.wanted;
-    const { all, keys, prefixes } = this.#loaded;
-    this.#loaded = {
-      all: all || (selected.all && wanted.all),
-      keys: new Set([...keys, ...[...selected.keys].filter((key) => wanted.keys.has(key))]),
-      prefixes: new Set([
-        ...prefixes,
-        ...[...selected.prefixes].filter((prefix) => wanted.prefixes.has(prefix)),
-      ]),
-    };
+    const { cursor } = await this.#readPages(selected, undefined, bulk);
+    this.#loaded.add(selected, this.#subscriptions.wanted);
     if (this.#cursor === undefined && polls === this.#polls) {
       this.#cursor = cursor;
       this.#polledAt = this.#shared.time.slot;
     }
     // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
-    else if (polls !== this.#polls) await this.#readPages(selected, cursor);
-  }
-
-  #hasLoaded(target: Subscription["target"]): boolean {
-    return isEmptySelection(missingFrom(this.#loaded, select([target])));
+    else if (polls !== this.#polls) await this.#readPages(selected, cursor, bulk);
   }
 
   #begin(subscription: Subscription): void {

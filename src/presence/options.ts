@@ -49,7 +49,7 @@ const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
 /** The options with their defaults, or `INVALID_OPTION`. `name` is the target's where it names one. */
 export function checkOptions(options: PresenceOptions, targetName: string | undefined): CheckedOptions {
-  if (typeof options !== "object" || options === null) throw invalid("options", show(options), "an object");
+  checkOptionsObject(options);
   const { name = targetName ?? "presence", feed = "auto", clock, logger, signal } = options;
   if (typeof name !== "string" || !NAME.test(name)) {
     throw invalid(
@@ -67,8 +67,9 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
   if (feed !== "auto" && feed !== "poll") throw invalid("feed", show(feed), '"auto" or "poll"');
   if (clock !== undefined && typeof clock?.setTimer !== "function")
     throw invalid("clock", show(clock), "a Clock");
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid("signal", show(signal), "an AbortSignal");
+  checkSignal(signal);
+  if (logger !== undefined && (typeof logger !== "object" || logger === null)) {
+    throw invalid("logger", show(logger), "an object with some of debug, info, warn and error");
   }
   return { name, periodMs, retentionSlots, feed, pollMs, clock, logger, signal };
 }
@@ -89,6 +90,20 @@ export function checkTarget(target: unknown): string | { prefix: string } | { al
     if ("all" in target && target.all === true) return { all: true };
   }
   throw invalid("target", show(target), "a key, { prefix } or { all: true }");
+}
+
+/** The options of a call, or `INVALID_OPTION`. */
+export function checkOptionsObject<T extends object>(options: T): T {
+  if (typeof options === "object" && options !== null) return options;
+  throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
+}
+
+/** A signal, or `INVALID_OPTION`. */
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined) return signal;
+  // Not instanceof: test environments bring their own.
+  if (typeof signal?.addEventListener === "function" && typeof signal.aborted === "boolean") return signal;
+  throw invalid("signal", show(signal), "an AbortSignal");
 }
 
 /** A callback, or `INVALID_OPTION`. */

@@ -1,7 +1,7 @@
 /** Reading the pings: how far back, and whether what was read can be trusted. */
 import { judgedSlot, latestComplete } from "../core/alive.ts";
 import { hasBit, type PingRecord } from "../core/bits.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { GivenUp } from "../core/errors.ts";
 import type { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
 import { bulk, type Shared } from "./shared.ts";
@@ -63,8 +63,8 @@ export async function ensurePresent(
 }
 
 /** A read that lacks what we have written ourselves. */
-export function notFresh(what: string): HeartbitError {
-  return new HeartbitError("STORE_UNAVAILABLE", `A read lacks our own ${what}: it is not fresh.`);
+export function notFresh(what: string): GivenUp {
+  return new GivenUp(`A read lacks our own ${what}: it is not fresh.`);
 }
 
 /** Our own latest acknowledged ping. */

@@ -1,6 +1,6 @@
 /** Waiting, with a clock that is given: bounded operations and loops that can be woken and ended. */
 import type { Clock } from "../core/clock.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { GivenUp } from "../core/errors.ts";
 
 /**
  * What the operation gives, or a rejection with `STORE_UNAVAILABLE` when it has not answered in `limitMs`. It is only
@@ -9,10 +9,37 @@ import { HeartbitError } from "../core/errors.ts";
 export function within<T>(clock: Clock, limitMs: number, what: string, operation: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const cancel = clock.setTimer(() => {
-      reject(new HeartbitError("STORE_UNAVAILABLE", `The store did not answer in ${limitMs} ms (${what}).`));
+      reject(new GivenUp(`The store did not answer in ${limitMs} ms (${what}).`));
     }, limitMs);
     operation.then(resolve, reject).finally(cancel);
   });
+}
+
+/** Runs one at a time. Who asks while one runs shares the next, which begins after they have asked. */
+export class OneAtATime {
+  readonly #run: () => Promise<void>;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(run: () => Promise<void>) {
+    this.#run = run;
+  }
+
+  run(): Promise<void> {
+    if (this.#running === undefined) {
+      this.#running = this.#run().finally(() => {
+        this.#running = undefined;
+      });
+      return this.#running;
+    }
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined;
+        return this.run();
+      });
+    return this.#next;
+  }
 }
 
 /** Waits that end early when they are woken. What is ended stays awake. */

@@ -9,12 +9,13 @@
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { WatchTarget } from "../core/selection.ts";
+import { onAbort } from "./abort.ts";
 import type { Change } from "./change.ts";
 import { ChangeStream, type Deliverer, Subscription } from "./delivery.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import type { Health } from "./health.ts";
 import type { Observer } from "./observer.ts";
-import { checkListener, checkTarget } from "./options.ts";
+import { checkListener, checkOptionsObject, checkSignal, checkTarget } from "./options.ts";
 import type { Shared } from "./shared.ts";
 
 export type WatcherState = "running" | "stopped" | "failed";
@@ -47,6 +48,8 @@ export class Watcher {
   /** By target, as text, and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
   readonly #streams = new Set<ChangeStream>();
+  /** What waits for the store: told when this watcher stops. */
+  readonly #interrupted = new Set<() => void>();
   #state: WatcherState = "running";
   #error: Error | null = null;
   #died: () => void = () => {};
@@ -118,17 +121,16 @@ export class Watcher {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterableIterator<Change> {
     const checked = checkTarget(target);
+    const signal = checkSignal(checkOptionsObject(options).signal);
     this.#checkRunning();
-    const { signal } = options;
+    let ignore: (() => void) | undefined;
     const stream = new ChangeStream(checked, () => {
-      signal?.removeEventListener("abort", end);
+      ignore?.();
       if (this.#streams.delete(stream)) this.#host.running?.unsubscribe(stream.subscription);
     });
-    const end = (): void => stream.end();
     this.#streams.add(stream);
     this.#host.observer().subscribe(stream.subscription);
-    if (signal?.aborted === true) end();
-    else signal?.addEventListener("abort", end);
+    ignore = onAbort(signal, () => stream.end());
     return stream;
   }
 
@@ -139,11 +141,7 @@ export class Watcher {
   async alive(key: string): Promise<boolean> {
     checkKey(key);
     this.#checkRunning();
-    const alive = this.#host.observer().alive(key);
-    const stopped = await Promise.race([alive.then(() => false), this.dead.then(() => true)]);
-    if (stopped) alive.catch(() => {});
-    this.#checkRunning();
-    return alive;
+    return this.#whileRunning(this.#host.observer().alive(key));
   }
 
   /** Asks for a load now, and does not wait for it. What goes wrong shows in `health`. */
@@ -157,15 +155,12 @@ export class Watcher {
 
   /**
    * Loads now; resolves when all that was found has been handed to the listeners, or put into the buffers of `changes`.
-   * Rejects with `STORE_UNAVAILABLE` when the store stays away for a period, at least two seconds, and with
-   * `WATCHER_STOPPED`. Where this watcher has loaded nothing yet, it waits for the store.
+   * Rejects with `STORE_UNAVAILABLE` at once when the store says that it cannot, and when it has not answered for a
+   * period, at least 2 s; and with `WATCHER_STOPPED`.
    */
   async sync(): Promise<void> {
     this.#checkRunning();
-    const synced = this.#host.observer().sync();
-    const stopped = await Promise.race([synced.then(() => false), this.dead.then(() => true)]);
-    if (stopped) synced.catch(() => {});
-    this.#checkRunning();
+    await this.#whileRunning(this.#host.observer().sync());
     await this.#host.deliverer.drained();
   }
 
@@ -205,24 +200,35 @@ export class Watcher {
 
   #end(state: "stopped" | "failed", error: Error | null): void {
     if (this.#state !== "running") return;
-    for (const listeners of this.#subscriptions.values()) {
-      for (const subscription of listeners.values()) {
-        subscription.cancel();
-        this.#host.running?.unsubscribe(subscription);
-      }
-    }
+    const subscriptions = [...this.#subscriptions.values()].flatMap((listeners) => [...listeners.values()]);
+    for (const subscription of subscriptions) subscription.cancel();
+    this.#host.running?.unsubscribeAll(subscriptions);
     for (const stream of this.#streams) stream.end();
     this.#subscriptions.clear();
     this.#state = state;
     this.#error = error;
     this.#host.ended(this);
+    for (const interrupt of this.#interrupted) interrupt();
     this.#died();
   }
 
+  /** What it gives, or a rejection as soon as this watcher has stopped. */
+  #whileRunning<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stopped = (): void => reject(this.#stoppedError());
+      // Not `dead.then`: a promise keeps who waits for it for as long as it is pending.
+      this.#interrupted.add(stopped);
+      work.finally(() => this.#interrupted.delete(stopped)).then(resolve, reject);
+    });
+  }
+
   #checkRunning(): void {
-    if (this.#state === "running") return;
+    if (this.#state !== "running") throw this.#stoppedError();
+  }
+
+  #stoppedError(): HeartbitError {
     const why = this.#error === null ? "" : ` because it failed: ${this.#error.message}`;
-    throw new HeartbitError("WATCHER_STOPPED", `The watcher has stopped${why || "."}`, {
+    return new HeartbitError("WATCHER_STOPPED", `The watcher has stopped${why || "."}`, {
       cause: this.#error,
     });
   }

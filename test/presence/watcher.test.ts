@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/index.ts";
 import { Bench, hear, words } from "./support.ts";
 
+const wrong = (value: unknown): never => value as never;
+
 describe("a watcher", () => {
   it("tells a crash 1.1 to 2.5 periods after it, and once", async () => {
     for (let part = 0; part < 1; part += 0.05) {
@@ -207,6 +209,20 @@ describe("a watcher", () => {
     expect(metas).toEqual([1, 1]);
   });
 
+  it("refuses wrong options and event listeners at once, by their names", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    const refused = { code: "INVALID_OPTION" };
+    for (const value of [null, 5]) {
+      expect(() => watcher.changes("k", wrong(value))).toThrow(expect.objectContaining(refused));
+      expect(() => watcher.changes("k", wrong({ signal: 5 }))).toThrow(expect.objectContaining(refused));
+      expect(() => presence.on("close", wrong(value))).toThrow(expect.objectContaining(refused));
+      expect(() => presence.pinger("k").on("killed", wrong(value))).toThrow(expect.objectContaining(refused));
+      expect(() => watcher.once("health", wrong(value))).toThrow(expect.objectContaining(refused));
+    }
+  });
+
   it("refuses wrong targets and listeners at once", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();
@@ -251,6 +267,43 @@ describe("a watcher", () => {
     link.heal();
     await bench.periods(0.2);
     expect([alive, heard]).toEqual([true, ["k alive initial"]]);
+  });
+
+  it("`sync` asks again where it has had no answer, for a period; one that is told that the store cannot rejects at once", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    const watcher = presence.watcher();
+    const outcomes: string[] = [];
+    const sync = async (): Promise<void> => {
+      await watcher.sync().then(
+        () => outcomes.push("done"),
+        (error: unknown) => outcomes.push(String(error)),
+      );
+    };
+    const noAnswer = expect.stringContaining("did not answer") as string;
+    link.fail();
+    void sync(); // before there is a session
+    await bench.periods(1.1);
+    expect(outcomes).toEqual([noAnswer]);
+    link.heal();
+    await bench.periods(0.1);
+    await sync();
+    link.pause();
+    void sync();
+    await bench.periods(0.5);
+    link.resume();
+    await bench.periods(0.3);
+    expect(outcomes.slice(1)).toEqual(["done", "done"]);
+    link.pause();
+    void sync();
+    await bench.periods(0.9);
+    expect(outcomes.slice(3)).toEqual([]);
+    await bench.periods(0.4);
+    expect(outcomes.slice(3)).toEqual([noAnswer]);
+    link.fail();
+    await bench.periods(0.3);
+    await sync();
+    expect(outcomes.slice(4)).toEqual(["HeartbitError: The store was told to fail."]);
   });
 
   it("calls on one that has stopped are refused; `dead` has resolved", async () => {

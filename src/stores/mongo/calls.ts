@@ -5,7 +5,7 @@
  * the database or the URI: no read preference, no concern, no retrying. So what is said here holds.
  */
 import type { Db, Document } from "mongodb";
-import { HeartbitError } from "../../core/errors.ts";
+import { GivenUp, HeartbitError } from "../../core/errors.ts";
 import { systemClock } from "../../system-clock.ts";
 import { isWorthRepeating, ServerRefusal, toHeartbitError } from "./failures.ts";
 
@@ -116,7 +116,7 @@ export class Calls {
     const running = run(controller.signal).finally(() => this.#unanswered--);
     return new Promise((resolve, reject) => {
       const cancel = systemClock.setTimer(() => {
-        reject(unavailable(doing, `no answer within ${Math.ceil(limitMs)} ms`));
+        reject(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`));
         controller.abort();
       }, limitMs);
       running

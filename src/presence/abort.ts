@@ -1,0 +1,37 @@
+/** Listening to many signals, and often to the same: one listener a signal, because Node warns of more than a few. */
+
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls `aborted` once, when the signal is aborted: at once where it is already. The result ends it. */
+export function onAbort(signal: AbortSignal | undefined, aborted: () => void): () => void {
+  if (signal === undefined) return () => {};
+  if (signal.aborted) {
+    aborted();
+    return () => {};
+  }
+  const own = (): void => aborted(); // the same function twice is two listeners
+  const others = waiting.get(signal);
+  if (others !== undefined) others.add(own);
+  else listen(signal, new Set([own]));
+  return () => {
+    const all = waiting.get(signal);
+    if (all?.delete(own) === true && all.size === 0) ignore(signal);
+  };
+}
+
+const tell = ({ currentTarget }: Event): void => {
+  const signal = currentTarget as AbortSignal;
+  const all = waiting.get(signal) ?? [];
+  ignore(signal);
+  for (const aborted of all) aborted();
+};
+
+function listen(signal: AbortSignal, all: Set<() => void>): void {
+  waiting.set(signal, all);
+  signal.addEventListener("abort", tell);
+}
+
+function ignore(signal: AbortSignal): void {
+  waiting.delete(signal);
+  signal.removeEventListener("abort", tell);
+}

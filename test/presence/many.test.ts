@@ -1,0 +1,80 @@
+/** Of many: what would take minutes, were its time the square of their number. */
+import { describe, expect, it } from "vitest";
+import { Bench, hear, words } from "./support.ts";
+
+const MANY = 20_000;
+const nothing = (): void => {};
+
+describe("many", { timeout: 15_000 }, () => {
+  it("keys are watched and left one by one", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    for (let turn = 0; turn < 2; turn++) {
+      for (let index = 0; index < MANY; index++) watcher.watch(`key-${index}`, nothing);
+      await watcher.sync();
+      if (turn > 0) await watcher.stop();
+      else for (let index = 0; index < MANY; index++) watcher.unwatch(`key-${index}`, nothing);
+    }
+  });
+
+  it("prefixes are watched and left one by one", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    for (let index = 0; index < MANY / 10; index++) watcher.watch({ prefix: `prefix-${index}-` }, nothing);
+    await watcher.sync();
+    for (let index = 0; index < MANY / 10; index++) watcher.unwatch({ prefix: `prefix-${index}-` }, nothing);
+    await presence.close();
+  });
+
+  it("holders of one key are told, and go with their presence", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const watcher = b.watcher();
+    await Promise.all(Array.from({ length: MANY }, () => a.pinger("k").start()));
+    const counts: number[] = [];
+    watcher.watch("k", ({ holders }) => counts.push(holders.length));
+    await watcher.sync();
+    const other = b.watcher();
+    other.watch("k", nothing);
+    await watcher.stop();
+    other.unwatch("k", nothing); // forgets all of them
+    const again = await hear(b.watcher(), "k");
+    await a.close();
+    await b.watcher().sync();
+    expect([counts, again]).toEqual([[MANY], ["k alive initial", "k dead killed"]]);
+  });
+
+  it("what a wider target has loaded for a narrower one goes on being told after the wider has left", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open({ feed: "poll" })];
+    const watcher = b.watcher();
+    watcher.watch({ prefix: "a" }, nothing);
+    await watcher.sync();
+    const heard: string[] = [];
+    watcher.watch("ab", (change) => heard.push(words(change)));
+    watcher.watch({ prefix: "aa" }, (change) => heard.push(words(change)));
+    await watcher.sync();
+    watcher.unwatch({ prefix: "a" }, nothing);
+    await Promise.all(["ab", "aab", "ac"].map((key) => a.pinger(key).start()));
+    await watcher.sync();
+    expect(heard.toSorted()).toEqual(["aab alive joined", "ab alive joined", "ab dead initial"]);
+  });
+
+  it("streams on one signal are one listener of it, so that Node warns of nothing", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const watcher = presence.watcher();
+    const warnings: Error[] = [];
+    const warned = (warning: Error): number => warnings.push(warning);
+    process.on("warning", warned);
+    const { signal } = new AbortController();
+    for (let index = 0; index < 50; index++) watcher.changes("k", { signal });
+    await watcher.sync();
+    await new Promise((resolve) => setImmediate(resolve)); // warnings come in a turn of their own
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+    await presence.close();
+  });
+});
