@@ -194,8 +194,8 @@ export class Presence {
    * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
-    const target =
-      options.key === undefined ? { prefix: checkPrefix(options.prefix ?? "") } : checkKey(options.key);
+    const { prefix = "" } = options; // null is not absent: it must not mean all keys
+    const target = options.key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(options.key);
     return this.#attempt(() => readListing(this.#shared, select([target])));
   }
 

@@ -59,20 +59,18 @@ interface Program {
 
 async function findProgram(): Promise<Program> {
   const mongod = await findMongod();
-  if (mongod !== undefined) {
-    const flags = ["--bind_ip", "127.0.0.1", "--quiet", "--replSet", "heartbit"];
-    const args = (port: number, storage: string): string[] => [
-      ...["--port", `${port}`, "--dbpath", storage],
-      ...flags,
-    ];
-    return { path: mongod, isMongod: true, args };
-  }
+  if (mongod !== undefined) return { path: mongod, isMongod: true, args: mongodArgs };
   const path = (await findStandIn("rs")) ?? (await installStandIn("py", () => {}));
-  const args = (port: number, storage: string): string[] => [
-    ...["--port", `${port}`, "--storage-path", join(storage, "data")],
-    ...["--log-level", "WARNING"],
-  ];
-  return { path, isMongod: false, args };
+  return { path, isMongod: false, args: standInArgs };
+}
+
+function mongodArgs(port: number, storage: string): string[] {
+  const flags = ["--bind_ip", "127.0.0.1", "--quiet", "--replSet", "heartbit"];
+  return ["--port", `${port}`, "--dbpath", storage, ...flags];
+}
+
+function standInArgs(port: number, storage: string): string[] {
+  return ["--port", `${port}`, "--storage-path", join(storage, "data"), "--log-level", "WARNING"];
 }
 
 function standInFlags({ authority, server, wantsCertificate }: SecuredOptions): string[] {
