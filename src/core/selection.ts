@@ -63,3 +63,18 @@ export function prefixEnd(prefix: string): string | undefined {
   }
   return undefined;
 }
+
+/** Less than 0 where `a` comes before `b` in the order of code points: JavaScript's own is that of UTF-16. */
+export function compareCodePoints(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
+    // Halves of a pair stand for code points above all others.
+    if (x !== y) return isHalf(x) === isHalf(y) ? x - y : isHalf(x) ? 1 : -1;
+  }
+  return a.length - b.length;
+}
+
+function isHalf(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdfff;
+}

@@ -1,7 +1,7 @@
 /** The state of keys as one read finds it, by the rule alone: what one who has just come can say. */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { Roster } from "../core/roster.ts";
-import type { Selection } from "../core/selection.ts";
+import { compareCodePoints, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import { type Holder, toHolder } from "./change.ts";
 import { lookBack, oldestRetained, readPulse } from "./pulse.ts";
@@ -42,7 +42,7 @@ export async function readListing(shared: Shared, selected: Selection): Promise<
   // When one that has expired pinged last is told by older pings than those that tell who is alive.
   if (hasExpired(roster)) await lookBack(shared, roster, oldestRetained(shared));
   const keys = [...roster.keys()].map((key) => stateOf(shared, roster, key));
-  keys.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  keys.sort((a, b) => compareCodePoints(a.key, b.key));
   return { asOf: new Date(shared.time.now), confirmed: isConfirmed(roster, judged), keys };
 }
 

@@ -27,12 +27,25 @@ export interface PingerEvents {
   killed: [];
 }
 
+/** What a pinger's presence does for it. It knows the started ones only: programs make many, and let them go. */
+export interface PingerHost {
+  readonly shared: Shared;
+  readonly holdings: Holdings;
+  /** The presence is closing, or closed. */
+  readonly isClosed: boolean;
+  /** How many times the namespace was lost: what was held before is gone. */
+  readonly losses: number;
+  kill(key: string): Promise<unknown>;
+  started(pinger: Pinger): void;
+  ended(pinger: Pinger): void;
+}
+
 export class Pinger {
   readonly key: string;
+  readonly #host: PingerHost;
   readonly #holdings: Holdings;
   readonly #shared: Shared;
   readonly #pinger: number;
-  readonly #killKey: (key: string) => Promise<unknown>;
   readonly #events: Emitter<PingerEvents>;
   #meta: string;
   #held: Held | undefined;
@@ -40,23 +53,18 @@ export class Pinger {
   #last: Slot | undefined;
   #state: PingerState = "stopped";
   #ended: Promise<void> = Promise.resolve();
-  #isClosed = false;
+  /** `losses` of the host at the latest start. */
+  #losses = 0;
 
   /** @internal Use `presence.pinger(key)`. */
-  constructor(
-    shared: Shared,
-    holdings: Holdings,
-    pinger: number,
-    key: string,
-    meta: unknown,
-    killKey: (key: string) => Promise<unknown>,
-  ) {
+  constructor(host: PingerHost, pinger: number, key: string, meta: unknown) {
+    const { shared, holdings } = host;
     this.key = key;
+    this.#host = host;
     this.#shared = shared;
     this.#holdings = holdings;
     this.#pinger = pinger;
     this.#meta = encodeMeta(meta);
-    this.#killKey = killKey;
     this.#events = new Emitter((error, event) => shared.log.error(`a listener of ${event} threw`, error));
   }
 
@@ -69,7 +77,7 @@ export class Pinger {
    * `ALREADY_STARTED`, `PRESENCE_CLOSED`, or `NOT_PERMITTED` (the key is not held then).
    */
   start(): Promise<void> {
-    if (this.#isClosed) return Promise.reject(closed(this.#shared.name));
+    if (this.#host.isClosed) return Promise.reject(closed(this.#shared.name));
     if (this.#state === "started") {
       const message = `The pinger of key ${JSON.stringify(this.key)} is started already.`;
       return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
@@ -96,10 +104,10 @@ export class Pinger {
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ended;
     if (this.#state === "started") return this.#end("killed", KILLED);
-    if (this.#isClosed) throw closed(this.#shared.name);
+    if (this.#host.isClosed) throw closed(this.#shared.name);
     this.#state = "killed";
     this.#last = KILLED;
-    this.#ended = this.#killKey(this.key).then(
+    this.#ended = this.#host.kill(this.key).then(
       () => undefined,
       (error: unknown) => {
         if (this.#state === "killed") this.#state = "stopped";
@@ -143,19 +151,20 @@ export class Pinger {
 
   /** @internal The presence closes: the key ends with its session. */
   close(state: "stopped" | "killed"): void {
-    this.#isClosed = true;
-    if (this.#state === "started") this.#state = state;
+    this.#leave(state);
     this.#held = undefined;
   }
 
   /** @internal The namespace is gone, and the key with it. */
   lose(): void {
-    if (this.#state === "started") this.#state = "killed";
-    this.#last = KILLED;
+    this.#leave("killed");
   }
 
   async #take(): Promise<void> {
     const { time } = this.#shared;
+    // What was held before the namespace was lost is gone, and nothing of it goes on.
+    if (this.#losses !== this.#host.losses) this.#last = KILLED;
+    this.#losses = this.#host.losses;
     const earlier = this.#held;
     // A restart before the earlier start has run out is not noticed: the key has been held all along.
     const goesOn = this.#last !== undefined && earlier !== undefined && this.#isVouched(this.#last);
@@ -172,16 +181,22 @@ export class Pinger {
     this.#held = held;
     this.#last = undefined;
     this.#state = "started";
+    this.#host.started(this);
     try {
       await this.#holdings.hold(held);
     } catch (error) {
-      if (this.#held === held && this.#state === "started") this.#state = "stopped";
+      if (this.#held === held && this.#state === "started") this.#leave("stopped");
       throw error;
     }
   }
 
+  #leave(state: "stopped" | "killed"): void {
+    if (this.#state === "started") this.#state = state;
+    this.#host.ended(this);
+  }
+
   async #end(state: "stopped" | "killed", last: Slot): Promise<void> {
-    this.#state = state;
+    this.#leave(state);
     this.#last = last;
     if (this.#held !== undefined) this.#ended = this.#holdings.release(this.#held, last);
     return this.#ended;

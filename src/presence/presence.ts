@@ -5,6 +5,7 @@ import { checkKey, checkPrefix } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import { type Config, FORMAT_VERSION, type Pruned, type Store, type StoreNotice } from "../core/store.ts";
+import { onAbort } from "./abort.ts";
 import { systemClock } from "../system-clock.ts";
 import { Deliverer } from "./delivery.ts";
 import { Emitter, type Listener } from "./emitter.ts";
@@ -14,8 +15,8 @@ import { Holdings } from "./holdings.ts";
 import { type Listing, readListing } from "./list.ts";
 import { makeLog } from "./log.ts";
 import { Observer } from "./observer.ts";
-import { type CheckedOptions, checkOptions, type PresenceOptions } from "./options.ts";
-import { Pinger } from "./pinger.ts";
+import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOptions } from "./options.ts";
+import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
 import { ensurePresent } from "./pulse.ts";
 import { between, bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
@@ -61,9 +62,12 @@ export class Presence {
   readonly #holdings: Holdings;
   readonly #deliverer: Deliverer;
   readonly #sleeper: Sleeper;
+  readonly #pingerHost: PingerHost;
+  /** The started ones. */
   readonly #pingers = new Set<Pinger>();
   readonly #watchers = new Set<Watcher>();
   #pingerCount = 0;
+  #losses = 0;
   #heart: Heart | undefined;
   #observer: Observer | undefined;
   #isSetUp = true;
@@ -71,6 +75,7 @@ export class Presence {
   /** When the store was found again for the last time: a monotonic time, in ms. */
   #restoredAt = -Infinity;
   #endNotices: () => void = () => {};
+  #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
 
   /**
@@ -81,14 +86,16 @@ export class Presence {
   static async open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
     const checked = checkOptions(options, nameOf(target));
     checkNotAborted(checked);
-    const { store, opened } = await openStore(target, checked);
-    const presence = new Presence(store, opened, checked);
+    let presence: Presence | undefined;
     try {
-      await presence.#begin();
+      const { store, opened } = await openStore(target, checked);
+      presence = new Presence(store, opened, checked);
+      await unlessAborted(presence.#begin(), checked);
       checkNotAborted(checked);
       return presence;
     } catch (error) {
-      await presence.close();
+      await presence?.close();
+      checkNotAborted(checked); // whatever else has gone wrong meanwhile
       throw error;
     }
   }
@@ -126,6 +133,7 @@ export class Presence {
         gone: () => this.#verify(),
       },
     );
+    this.#pingerHost = this.#hostPingers();
   }
 
   get name(): string {
@@ -158,17 +166,8 @@ export class Presence {
   /** A pinger of the key. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
   pinger(key: string, options: { readonly meta?: unknown } = {}): Pinger {
     this.#checkOpen();
-    const kill = (killed: string): Promise<number> => this.kill(killed);
-    const pinger = new Pinger(
-      this.#shared,
-      this.#holdings,
-      this.#pingerCount++,
-      checkKey(key),
-      options.meta,
-      kill,
-    );
-    this.#pingers.add(pinger);
-    return pinger;
+    const { meta } = checkOptionsObject(options);
+    return new Pinger(this.#pingerHost, this.#pingerCount++, checkKey(key), meta);
   }
 
   /** A watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
@@ -194,8 +193,8 @@ export class Presence {
    * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
-    const { prefix = "" } = options; // null is not absent: it must not mean all keys
-    const target = options.key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(options.key);
+    const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
+    const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
     return this.#attempt(() => readListing(this.#shared, select([target])));
   }
 
@@ -281,13 +280,10 @@ export class Presence {
       this.#shared,
       await within(clock, OPEN_LIMIT_MS, "open", namespace.pings(time.slot + 1)),
     );
+    this.#checkOpen();
     this.#endNotices = namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
-    this.#options.signal?.addEventListener("abort", this.#abort);
+    this.#ignoreAbort = onAbort(this.#options.signal, () => void this.close());
   }
-
-  readonly #abort = (): void => {
-    void this.close();
-  };
 
   async #configure(): Promise<void> {
     const { namespace, periodMs, time } = this.#shared;
@@ -305,7 +301,7 @@ export class Presence {
 
   async #close(linger: boolean): Promise<void> {
     const { clock, periodMs, time, namespace, log } = this.#shared;
-    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#ignoreAbort();
     this.#endNotices();
     this.#sleeper.end();
     for (const watcher of this.#watchers) await watcher.stop();
@@ -328,6 +324,24 @@ export class Presence {
   }
 
   // ---- the parts
+
+  #hostPingers(): PingerHost {
+    const isClosed = (): boolean => this.#closing !== undefined;
+    const losses = (): number => this.#losses;
+    return {
+      shared: this.#shared,
+      holdings: this.#holdings,
+      get isClosed() {
+        return isClosed();
+      },
+      get losses() {
+        return losses();
+      },
+      kill: (key) => this.kill(key),
+      started: (pinger) => this.#pingers.add(pinger),
+      ended: (pinger) => this.#pingers.delete(pinger),
+    };
+  }
 
   /** Resolves when the first ping has been answered, or given up. Rejects when it was refused. */
   #startHeart(seq: number, vouched: number): Promise<void> {
@@ -407,6 +421,7 @@ export class Presence {
     this.#heart?.stop();
     this.#heart = undefined;
     this.#holdings.forget();
+    this.#losses++;
     for (const pinger of this.#pingers) pinger.lose();
     this.#failWatchers(error);
   }
@@ -485,7 +500,15 @@ export class Presence {
 }
 
 function checkNotAborted({ name, signal }: CheckedOptions): void {
-  if (signal?.aborted === true) throw closed(name);
+  if (signal?.aborted === true) throw closed(name, signal.reason);
+}
+
+/** What it gives, or a rejection as soon as the signal is aborted. */
+function unlessAborted<T>(work: Promise<T>, { name, signal }: CheckedOptions): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const ignore = onAbort(signal, () => reject(closed(name, signal?.reason)));
+    work.finally(ignore).then(resolve, reject);
+  });
 }
 
 function checkConfig(shared: Shared, config: Config): void {

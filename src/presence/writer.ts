@@ -95,6 +95,7 @@ function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-export function closed(name: string): HeartbitError {
-  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`);
+export function closed(name: string, cause?: unknown): HeartbitError {
+  const options = cause === undefined ? {} : { cause };
+  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
 }

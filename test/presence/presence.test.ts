@@ -1,6 +1,8 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { type Health, type Lapse, Presence, type Store } from "../../src/index.ts";
-import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { Bench, hear, PERIOD_MS } from "./support.ts";
 
 describe("a presence", () => {
@@ -191,6 +193,52 @@ describe("a presence", () => {
     await expect(bench.open({ signal: abort.signal })).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
   });
 
+  it("a signal aborted while it opens, on a store that does not answer, ends that at once", async () => {
+    const bench = new Bench();
+    const link = new FaultyStore(bench.store);
+    link.pause();
+    const abort = new AbortController();
+    const opening = Presence.open(link, { signal: abort.signal });
+    const reason = new Error("enough");
+    abort.abort(reason);
+    await expect(opening).rejects.toMatchObject({ code: "PRESENCE_CLOSED", cause: reason });
+    link.resume();
+    await bench.periods(1);
+    expect((await (await bench.open()).presence.list()).keys).toEqual([]);
+  });
+
+  it("keeps no pinger that is not started, so that a program may make as many as it likes", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const made = async (state: string): Promise<WeakRef<object>> => {
+      const pinger = presence.pinger(state);
+      if (state !== "new") await pinger.start();
+      if (state === "stopped") await pinger.stop();
+      if (state === "killed") await pinger.kill();
+      return new WeakRef(pinger);
+    };
+    const states = ["new", "stopped", "killed", "started"];
+    const made4 = await Promise.all(states.map(made));
+    await bench.periods(1);
+    setFlagsFromString("--expose-gc");
+    (runInNewContext("gc") as () => void)();
+    expect(states.filter((_, index) => made4[index]?.deref() !== undefined)).toEqual(["started"]);
+    await presence.close();
+  });
+
+  it("nothing of what was held before a drop goes on after it", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pinger = presence.pinger("k");
+    await pinger.start();
+    await pinger.stop({ holdMs: 60_000 });
+    await bench.periods(1);
+    await presence.drop();
+    const dropped = bench.clock.now();
+    await pinger.start();
+    expect((await presence.list()).keys[0]?.holders[0]?.since.getTime()).toBe(dropped);
+  });
+
   it("a namespace of another period refuses it, and keeps its own", async () => {
     const bench = new Bench();
     await bench.open({ periodMs: 1000 });
@@ -217,6 +265,7 @@ describe("a presence", () => {
     [{ feed: "never" }],
     [{ clock: {} }],
     [{ signal: {} }],
+    [{ logger: 5 }],
   ])("refuses the options %j", async (options) => {
     const error = await Presence.open(new MemoryStore({ clock: new ManualClock() }), options as never).catch(
       (e: unknown) => e,
@@ -337,6 +386,16 @@ describe("`list`", () => {
     expect((await b.list({ prefix: "z" })).keys.map(({ key }) => key)).toEqual(["zebra"]);
     expect((await b.list({ key: "never" })).keys).toEqual([]);
     await expect(b.list({ key: "" })).rejects.toMatchObject({ code: "INVALID_KEY" });
+    await expect(b.list({ prefix: null as never })).rejects.toMatchObject({ code: "INVALID_KEY" });
+    await expect(b.list(null as never)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  });
+
+  it("orders keys by code points, as the stores do", async () => {
+    const { presence } = await new Bench().open();
+    const keys = ["a", "a\0b", "\uE000", "\uFFFF", "\u{1F600}", "\u{10FFFF}", "a\u{1F600}", "a\uFFFF"];
+    await Promise.all(keys.map((key) => presence.pinger(key).start()));
+    const listed = (await presence.list()).keys.map(({ key }) => key);
+    expect(listed).toEqual(keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
   });
 
   it("is not confirmed when nobody has pinged lately", async () => {

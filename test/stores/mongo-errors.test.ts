@@ -56,6 +56,7 @@ describe("opening", () => {
     ["a password with an at sign that is not escaped", "mongodb://joe:open@sesame@127.0.0.1/x"],
     ["a password with a slash that is not escaped", "mongodb://joe:open/sesame@127.0.0.1/x"],
     ["a port that is none", "mongodb://joe:sesame@127.0.0.1:99999999/x"],
+    ["a database whose name has a dot", "mongodb://joe:sesame@127.0.0.1/a.b"],
     ["an unknown option", "mongodb://joe:sesame@127.0.0.1/x?nonsense=1"],
     ["an option with a wrong value", "mongodb://joe:sesame@127.0.0.1/x?maxPoolSize=many"],
     ["options that contradict each other", "mongodb://joe:sesame@127.0.0.1/x?tls=true&ssl=false"],

@@ -10,7 +10,7 @@ import { type Monitor, monitorOf } from "./monitor.ts";
 import { MongoNamespace } from "./namespace.ts";
 import { keepLooking } from "./revival.ts";
 import { askServer, type ServerInfo } from "./server.ts";
-import { DATABASE, makeClient, namesDatabase } from "./uri.ts";
+import { makeClient } from "./uri.ts";
 
 const OPENING = limitsFor(0);
 
@@ -31,8 +31,8 @@ export interface OpenMongoOptions {
 export async function openMongo(uri: string, { periodMs, signal }: OpenMongoOptions): Promise<MongoStore> {
   const driver = await loadDriver();
   signal?.throwIfAborted();
-  const client = makeClient(driver, uri, periodMs);
-  const store = new MongoStore(namesDatabase(uri) ? client.db() : client.db(DATABASE), client);
+  const { client, db } = makeClient(driver, uri, periodMs);
+  const store = new MongoStore(db, client);
   try {
     await orAborted(store.server(), signal);
     return store;

@@ -1,10 +1,10 @@
 /** Connection strings: the database they name, a client for them, and what must not be told of them. */
 import type * as Driver from "mongodb";
-import type { MongoClient, MongoClientOptions } from "mongodb";
+import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 
 /** Where the connection string names none. (The driver's default is "test".) */
-export const DATABASE = "heartbit";
+const DATABASE = "heartbit";
 
 /** One ping loop, one polling loop and two change streams need no more. */
 const POOL_SIZE = 10;
@@ -18,16 +18,21 @@ const SECRET_OPTION = /^[^=]*(?:password|token|secret|properties)/i;
 /** `mongodb://hosts/database?options`. A slash in a name, a password or a path of a socket is written `%2F`. */
 const URI = /^mongodb(?:\+srv)?:\/\/(?<authority>[^/?]*)(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/s;
 
-export function namesDatabase(uri: string): boolean {
+function namesDatabase(uri: string): boolean {
   return (URI.exec(uri)?.groups?.["database"] ?? "") !== "";
 }
 
-/** Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
-export function makeClient(driver: typeof Driver, uri: string, periodMs: number): MongoClient {
+/** A client, and the database. Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
+export function makeClient(
+  driver: typeof Driver,
+  uri: string,
+  periodMs: number,
+): { client: MongoClient; db: Db } {
   try {
     // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.
     const readPreference = driver.ReadPreference.primary;
-    return new driver.MongoClient(uri, { ...defaultsFor(uri, periodMs), readPreference });
+    const client = new driver.MongoClient(uri, { ...defaultsFor(uri, periodMs), readPreference });
+    return { client, db: namesDatabase(uri) ? client.db() : client.db(DATABASE) };
   } catch {
     // No cause: the driver's error quotes the connection string.
     const message = `The MongoDB connection string is not valid: ${whyInvalid(driver, uri)}.`;
@@ -53,7 +58,9 @@ function whyInvalid(driver: typeof Driver, uri: string): string {
   const told = secret < 0 ? options : options.slice(0, secret);
   const open = `${scheme}${login === undefined ? "" : "user:password@"}${path}?${told.join("&")}`;
   try {
-    void new driver.MongoClient(open).close();
+    const client = new driver.MongoClient(open);
+    void client.close();
+    client.db(); // refuses what cannot name a database
   } catch (error) {
     return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
   }
