@@ -151,23 +151,17 @@ export class Roster {
    * having heard all pings up to `judged`, and for having had no trouble.
    */
   judge(judged: Slot, oldest: Slot): void {
-    const g = Math.max(
-      this.#g,
-      latestComplete(judged, oldest, (slot) => this.#bits.isEmpty(slot)),
-    );
+    const g = this.#nextG(judged, oldest);
     if (g === this.#g) return;
-    for (const sessions of [this.#sessions.values(), this.#former]) {
-      for (const session of sessions) {
-        const vouched = this.#vouchedIn(session);
-        if (isVouched(vouched, this.#g) && !isVouched(vouched, g)) this.#touchRiders(session);
-      }
-    }
-    for (const being of this.#onTheirOwn) {
-      const vouched = this.#lastPing(being);
-      if (isVouched(vouched, this.#g) && !isVouched(vouched, g)) this.#touch(being.record.key);
-    }
+    for (const beings of this.#falling(g)) for (const { record } of beings) this.#touch(record.key);
     this.#g = g;
     for (const being of this.#onTheirOwn) this.#follow(being);
+  }
+
+  /** Whether `judge` would tell a death now. */
+  wouldEnd(judged: Slot, oldest: Slot): boolean {
+    for (const beings of this.#falling(this.#nextG(judged, oldest))) if (beings.length > 0) return true;
+    return false;
   }
 
   /** Begins to read all that is selected anew; returns what `endLoad` needs. */
@@ -256,6 +250,28 @@ export class Roster {
 
   // ---- inside
 
+  #nextG(judged: Slot, oldest: Slot): Slot {
+    return Math.max(
+      this.#g,
+      latestComplete(judged, oldest, (slot) => this.#bits.isEmpty(slot)),
+    );
+  }
+
+  /** The beings that are alive, and would not be if `g` were this. */
+  *#falling(g: Slot): IterableIterator<Being[]> {
+    const falls = (last: Slot): boolean => isVouched(last, this.#g) && !isVouched(last, g);
+    for (const sessions of [this.#sessions.values(), this.#former]) {
+      for (const session of sessions) {
+        if (falls(this.#vouchedIn(session))) yield this.#ridersOf(session);
+      }
+    }
+    for (const being of this.#onTheirOwn) if (falls(this.#lastPing(being))) yield [being];
+  }
+
+  #ridersOf(session: Session): Being[] {
+    return [...session.beings.values()].filter(({ record }) => record.last === undefined);
+  }
+
   /** Gives whether the session itself may be forgotten. */
   #forgetBeings(session: Session, oldest: Slot, oldestMs: number): boolean {
     const silent = Math.max(session.record.slot, this.#latestBit(session)) < oldest;
@@ -296,7 +312,7 @@ export class Roster {
 
   /** Touches the keys whose beings ride on the session. */
   #touchRiders(session: Session): void {
-    for (const { record } of session.beings.values()) if (record.last === undefined) this.#touch(record.key);
+    for (const { record } of this.#ridersOf(session)) this.#touch(record.key);
   }
 
   #snapshot(key: string): Snapshot {

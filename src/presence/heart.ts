@@ -88,6 +88,24 @@ export class Heart {
     return new Date((this.#vouch?.until ?? -Infinity) + this.#wallDistance);
   }
 
+  /**
+   * Pings once more, and gives whether that was acknowledged. A write that a majority acknowledges proves that what was
+   * read just before was fresh: a primary that has been cut off answers reads for a while, and no such write.
+   */
+  async confirm(): Promise<boolean> {
+    const { namespace, time, health, clock, periodMs } = this.#shared;
+    const began = clock.monotonic();
+    try {
+      await soon(this.#shared, "ping", namespace.ping(time.slot, [this.#seq]));
+    } catch (error) {
+      if (!this.#sleeper.ended) health.trouble(`a ping failed: ${describe(error)}`);
+      return false;
+    }
+    const tookMs = clock.monotonic() - began;
+    if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ping took ${Math.round(tookMs)} ms`);
+    return true;
+  }
+
   /** Pings at once: the store answers again, or its clock has stepped. */
   hurry(): void {
     this.#hurry = true;

@@ -277,8 +277,9 @@ export class Observer {
       health.trouble(reason);
       await this.#options.verify();
     } else this.#read = slot;
+    this.#tell();
     // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
-    if (own === undefined || own.slot >= judged) this.#judge(judged);
+    if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
     this.#tell();
   }
 
@@ -286,10 +287,14 @@ export class Observer {
     return mayTellDeaths(judged, this.#shared.health.latestTrouble);
   }
 
-  #judge(judged: Slot): void {
+  async #judge(judged: Slot, heart: Heart | undefined): Promise<void> {
     const { health, time, retentionSlots } = this.#shared;
     if (!this.#mayTellDeaths(judged)) return;
     const oldest = judged - retentionSlots;
+    if (this.#swept !== undefined || this.#roster.wouldEnd(judged, oldest)) {
+      if (heart !== undefined && !(await heart.confirm())) return;
+      if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
+    }
     const swept = this.#swept;
     if (swept !== undefined) {
       this.#swept = undefined;

@@ -22,6 +22,23 @@ describe("a watcher", () => {
     }
   });
 
+  it("tells no death by a read that no write confirms: a primary that was cut off answers reads for a while", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b, link: own }] = [await bench.open(), await bench.open()];
+    await a.pinger("k").start();
+    const heard = await hear(b.watcher(), "k");
+    await bench.periods(5.9); // a has pinged in slot 5
+    link.pause(); // for ever
+    await bench.periods(1.55); // and b in slot 7, in which the death would be told, at 7.5
+    own.intercept((operation) => (operation === "ping" ? "fail" : "pass"));
+    await bench.periods(0.2);
+    expect(heard).toEqual(["k alive initial"]);
+    expect(b.health.state).toBe("stale");
+    own.intercept();
+    await bench.periods(3);
+    expect(heard).toEqual(["k alive initial", "k dead expired"]);
+  });
+
   it("tells a join and a kill at once by the feed, and by polling within `pollMs`", async () => {
     for (const [feed, delayMs] of [
       ["auto", 1],
