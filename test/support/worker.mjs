@@ -10,7 +10,10 @@ const pingers = keys.map((key) => presence.pinger(key, { meta: { pid: process.pi
 for (const pinger of pingers) pinger.on("killed", () => process.send({ event: "killed" }));
 await Promise.all(pingers.map((pinger) => pinger.start()));
 process.on("message", async (what) => {
-  if (what === "vouched") return process.send({ event: what, until: presence.vouchedUntil.getTime() });
+  if (what === "vouched") {
+    process.send({ event: what, until: presence.vouchedUntil.getTime() });
+    return;
+  }
   if (what === "close") await presence.close();
   else await Promise.all(pingers.map((pinger) => pinger[what]()));
   process.send({ event: what });
