@@ -5,7 +5,7 @@ import { newDatabase } from "../servers/database.ts";
 import { until } from "../support/wait.ts";
 import { open } from "./support.ts";
 
-const PERIOD_MS = 300;
+const PERIOD_MS = 600;
 
 interface Foreign {
   readonly _id: unknown;

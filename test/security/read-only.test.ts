@@ -6,7 +6,7 @@ import { startAuthorizer } from "./authorizer.ts";
 import { failure, newUser, open, privilegesOf } from "./support.ts";
 
 const DATABASE = "app";
-const PERIOD_MS = 400;
+const PERIOD_MS = 600;
 
 let server: TestServer;
 let admin: MongoClient;

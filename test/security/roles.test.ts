@@ -12,7 +12,7 @@ import { failure, newUser, open, privilegesOf } from "./support.ts";
  * checks what MongoDB documents; the stand-in's own checks come on top. A real mongod is asked alone.
  */
 const DATABASE = "app";
-const PERIOD_MS = 200;
+const PERIOD_MS = 2000;
 /** The rights without which something is refused. */
 const RIGHTS = [
   ...["find", "insert", "update"].map((action) => [action, "meta"] as const),

@@ -28,16 +28,35 @@ export function makeClient(
   uri: string,
   periodMs: number,
 ): { client: MongoClient; db: Db } {
+  if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);
   try {
     // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.
     const readPreference = driver.ReadPreference.primary;
     const client = new driver.MongoClient(uri, { ...defaultsFor(uri, periodMs), readPreference });
     return { client, db: namesDatabase(uri) ? client.db() : client.db(DATABASE) };
   } catch {
-    // No cause: the driver's error quotes the connection string.
-    const message = `The MongoDB connection string is not valid: ${whyInvalid(driver, uri)}.`;
-    throw new HeartbitError("INVALID_OPTION", message);
+    throw invalid(whyInvalid(driver, uri));
   }
+}
+
+function invalid(why: string): HeartbitError {
+  // No cause: the driver's error quotes the connection string.
+  return new HeartbitError("INVALID_OPTION", `The MongoDB connection string is not valid: ${why}.`);
+}
+
+const HOSTS = /^[^:,[\]]*(?::\d*)?(?:,[^:,[\]]*(?::\d*)?)*$/;
+
+/**
+ * Whether no part of a password can be taken for the name of a host or a database, which are told. Not every release
+ * of the driver looks.
+ */
+function isLoginEscaped(uri: string): boolean {
+  const { authority = "", database = "" } = URI.exec(uri)?.groups ?? {};
+  const parts = authority.split("@");
+  if (parts.length > 2 || database.includes("@")) return false;
+  if (parts.length === 1) return HOSTS.test(authority) || !uri.slice(uri.indexOf(authority)).includes("@");
+  const [login = ""] = parts;
+  return !/[#[\]]|:.*:|%(?![\da-f]{2})/is.test(login);
 }
 
 const MAYBE_UNESCAPED =
