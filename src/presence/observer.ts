@@ -20,7 +20,7 @@ import type { Holdings } from "./holdings.ts";
 import { describe } from "./log.ts";
 import { distrust, ensurePresent, notFresh, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
 import { Loaded } from "./loaded.ts";
-import { bulk, isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { bulk, isFinal, LIMIT_OF_PERIOD, patienceMs, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { OneAtATime, Sleeper, within } from "./timing.ts";
 
@@ -38,7 +38,7 @@ export interface ObserverOptions {
 }
 
 /** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
-const SYNC_MS_MIN = 2000;
+const SYNC_MS_MIN = 5000;
 
 interface Sync {
   /** A monotonic time, in ms. */
@@ -138,8 +138,8 @@ export class Observer {
    * cannot, or has not answered for a while.
    */
   sync(): Promise<void> {
-    const { clock, periodMs } = this.#shared;
-    const limitMs = Math.max(periodMs, SYNC_MS_MIN);
+    const { clock } = this.#shared;
+    const limitMs = patienceMs(this.#shared, SYNC_MS_MIN);
     return new Promise((resolve, reject) => {
       const sync = { until: clock.monotonic() + limitMs, reject };
       this.#syncs.add(sync);

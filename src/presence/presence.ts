@@ -19,7 +19,7 @@ import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOpt
 import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
 import { ensurePresent } from "./pulse.ts";
-import { between, bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { attempt, between, bulk, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
 import { StoreTime } from "./time.ts";
 import { Sleeper, within } from "./timing.ts";
@@ -45,9 +45,8 @@ export interface PresenceEvents {
 
 /** How long opening waits for a store that does not answer, in ms. */
 const OPEN_LIMIT_MS = 5000;
-/** What is asked for once, like `list`, is tried for this many periods, and at least this long, in ms. */
-const ATTEMPT_PERIODS = 1;
-const ATTEMPT_MS_MIN = 2000;
+/** How long closing waits for it, where a period is longer, in ms. */
+const CLOSE_LIMIT_MS = 10_000;
 /** For so long after the store was found again, a config that is missing was lost, and not dropped. */
 const RESTORE_PERIODS = 5;
 /** How many of a kind are pruned at a time. */
@@ -307,13 +306,14 @@ export class Presence {
     for (const watcher of this.#watchers) await watcher.stop();
     for (const pinger of this.#pingers) pinger.close(linger ? "stopped" : "killed");
     this.#heart?.stop();
-    await within(clock, periodMs, "close", this.#holdings.end(linger ? time.slot : KILLED)).catch(
+    const limitMs = Math.min(periodMs, CLOSE_LIMIT_MS);
+    await within(clock, limitMs, "close", this.#holdings.end(linger ? time.slot : KILLED)).catch(
       (error: unknown) => log.warn("the keys could not be ended, they will time out", error),
     );
     this.#holdings.stop();
     this.#heart = undefined;
     const closing = namespace.close().then(() => (this.#ownsStore ? this.#store.close() : undefined));
-    await within(clock, periodMs, "close", closing).catch((error: unknown) =>
+    await within(clock, limitMs, "close", closing).catch((error: unknown) =>
       log.debug("closing failed", error),
     );
     this.#events.emit("close");
@@ -483,19 +483,14 @@ export class Presence {
   }
 
   /** Tries for a while what is asked for once. */
-  async #attempt<T>(attempt: () => Promise<T>): Promise<T> {
-    const { clock, periodMs } = this.#shared;
-    const end = clock.monotonic() + Math.max(periodMs * ATTEMPT_PERIODS, ATTEMPT_MS_MIN);
-    for (;;) {
+  #attempt<T>(act: () => Promise<T>): Promise<T> {
+    return attempt(this.#shared, this.#sleeper, async () => {
       this.#checkOpen();
-      try {
-        return await attempt();
-      } catch (error) {
+      return act().catch((error: unknown) => {
         this.#checkOpen();
-        if (isFinal(error) || clock.monotonic() >= end) throw error;
-        await this.#sleeper.sleep(periodMs * RETRY_OF_PERIOD);
-      }
-    }
+        throw error;
+      });
+    });
   }
 }
 

@@ -22,33 +22,36 @@ export interface Shared {
 export const LIMIT_OF_PERIOD = 1 / 5;
 /** After a failure it is tried again this part of a period later. */
 export const RETRY_OF_PERIOD = 1 / 20;
-/** Many records at once may take longer than a ping. */
-const BULK_LIMIT_MS_MIN = 2000;
+/** Many records at once, and what a caller waits for, may take longer than a ping: a period, but not an hour. */
+const PATIENCE_MS_MIN = 2000;
+const PATIENCE_MS_MAX = 10_000;
 
-/** A small operation, given up after a fifth of the period. */
+/** A small operation, given up after a fifth of the period, at most ten seconds. */
 export function soon<T>({ clock, periodMs }: Shared, what: string, operation: Promise<T>): Promise<T> {
-  return within(clock, periodMs * LIMIT_OF_PERIOD, what, operation);
+  return within(clock, Math.min(periodMs * LIMIT_OF_PERIOD, PATIENCE_MS_MAX), what, operation);
 }
 
-/** An operation on many records, given up after a period, at least two seconds. */
-export function bulk<T>({ clock, periodMs }: Shared, what: string, operation: Promise<T>): Promise<T> {
-  return within(clock, Math.max(periodMs, BULK_LIMIT_MS_MIN), what, operation);
+/** A period, at least two seconds (or `leastMs`) and at most ten. */
+export function patienceMs({ periodMs }: Shared, leastMs = PATIENCE_MS_MIN): number {
+  return Math.min(Math.max(periodMs, leastMs), PATIENCE_MS_MAX);
 }
 
-/** What is asked for once, like a listing, is tried for this many periods, and at least this long, in ms. */
-const ATTEMPT_PERIODS = 1;
-const ATTEMPT_MS_MIN = 2000;
+/** An operation on many records, given up after a period, at least two seconds and at most ten. */
+export function bulk<T>(shared: Shared, what: string, operation: Promise<T>): Promise<T> {
+  return within(shared.clock, patienceMs(shared), what, operation);
+}
 
-/** Tries for a while what is asked for once; rejects with the last error, or at once with what can never heal. */
+/** Tries for as long what is asked for once, like a listing; rejects with the last error, or at once with what can never heal. */
 export async function attempt<T>(shared: Shared, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
   const { clock, periodMs } = shared;
-  const end = clock.monotonic() + Math.max(periodMs * ATTEMPT_PERIODS, ATTEMPT_MS_MIN);
+  const end = clock.monotonic() + patienceMs(shared);
   for (;;) {
     try {
       return await act();
     } catch (error) {
-      if (isFinal(error) || sleeper.ended || clock.monotonic() >= end) throw error;
-      await sleeper.sleep(periodMs * RETRY_OF_PERIOD);
+      const leftMs = end - clock.monotonic();
+      if (isFinal(error) || sleeper.ended || leftMs <= 0) throw error;
+      await sleeper.sleep(Math.min(periodMs * RETRY_OF_PERIOD, leftMs));
     }
   }
 }

@@ -156,7 +156,7 @@ export class Watcher {
   /**
    * Loads now; resolves when all that was found has been handed to the listeners, or put into the buffers of `changes`.
    * Rejects with `STORE_UNAVAILABLE` at once when the store says that it cannot, and when it has not answered for a
-   * period, at least 2 s; and with `WATCHER_STOPPED`.
+   * period, at least 5 s and at most 10; and with `WATCHER_STOPPED`.
    */
   async sync(): Promise<void> {
     this.#checkRunning();

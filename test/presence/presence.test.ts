@@ -428,6 +428,27 @@ describe("`list`", () => {
   });
 });
 
+it("with a period of an hour nobody waits that long for a store that does not answer", async () => {
+  const bench = new Bench();
+  const { presence, link } = await bench.open({ periodMs: 3_600_000 });
+  await presence.pinger("k").start();
+  const watcher = presence.watcher();
+  await watcher.sync();
+  for (const trouble of ["fail", "pause"] as const) {
+    const outcomes: string[] = [];
+    link[trouble]();
+    for (const call of [presence.list(), presence.kill("k"), presence.prune(), watcher.sync()]) {
+      call.catch(({ code }: { code: string }) => outcomes.push(code));
+    }
+    await bench.clock.advance(11_000);
+    expect(outcomes).toEqual(Array.from({ length: 4 }, () => "STORE_UNAVAILABLE"));
+  }
+  let closed = false;
+  void presence.close().then(() => (closed = true));
+  await bench.clock.advance(11_000);
+  expect(closed).toBe(true);
+});
+
 describe("storage", () => {
   it(
     "stays flat in a week of 1,000 restarts an hour, and who lives is alive",
