@@ -477,7 +477,8 @@ describe("storage", () => {
       }
       expect(heard).toEqual(["steady alive initial"]);
       const [first, last] = [counts.slice(2, 26), counts.slice(-24)];
-      expect(Math.max(...last)).toBeLessThanOrEqual(1.3 * Math.max(...first));
+      const mean = (of: number[]): number => of.reduce((a, b) => a + b, 0) / of.length;
+      expect(mean(last)).toBeLessThanOrEqual(1.3 * mean(first)); // pruning is by chance, so single hours differ
       expect(Math.max(...counts)).toBeLessThan(3000);
     },
   );
