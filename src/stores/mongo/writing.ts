@@ -149,7 +149,9 @@ class Batches {
 async function run(context: Context, doing: string, batch: Batch): Promise<void> {
   const { calls, limits } = context;
   await context.server(); // the first call says whether the server will do at all
-  const limitMs = batch.statements.length <= QUICK_STATEMENTS_MAX ? limits.quickMs : limits.bulkMs;
+  const isBulk =
+    batch.statements.length > QUICK_STATEMENTS_MAX || batch.statements.some(({ multi }) => multi);
+  const limitMs = isBulk ? limits.bulkMs : limits.quickMs;
   let { statements } = batch;
   for (let duplicates = 0; statements.length > 0; duplicates++) {
     const command = { update: batch.collection, updates: statements, ordered: batch.ordered };
