@@ -11,9 +11,13 @@ interface Timer {
 export interface ManualClockOptions {
   /** The time at which it begins: ms since 1970. Default 2026-01-01T00:00:00Z. */
   readonly start?: number;
+  /** Where chance comes from. Default: the same numbers in each run, so that a run can be repeated. */
+  readonly random?: () => number;
 }
 
 export class ManualClock implements Clock {
+  /** A number from 0 up to, not including, 1. */
+  readonly random: () => number;
   readonly #start: number;
   #elapsed = 0;
   #steppedBy = 0;
@@ -24,6 +28,7 @@ export class ManualClock implements Clock {
 
   constructor(options: ManualClockOptions = {}) {
     this.#start = options.start ?? Date.UTC(2026, 0, 1);
+    this.random = options.random ?? seeded();
   }
 
   now(): number {
@@ -115,4 +120,15 @@ function isBefore(a: Timer | undefined, b: Timer): boolean {
 async function settle(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The generator mulberry32 (Tommy Ettinger, public domain), from one seed. */
+function seeded(): () => number {
+  let state = 1;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
