@@ -29,7 +29,7 @@ const OPENING_MS = 4000;
 /** The driver looks for a new primary twice a second at most. */
 const QUICK_MS_MIN = 1000;
 const QUICK_MS_MAX = 10_000;
-const BULK_MS_MIN = 2000;
+const BULK_MS_MIN = 5000;
 const BULK_MS_MAX = 30_000;
 /** What is let go of (a cursor, a stream, a client) is let go of here, whether or not the server hears of it. */
 const CLOSING_MS = 500;
