@@ -1,12 +1,7 @@
 /** A clock that stands still until it is told to go on. */
 import type { Clock } from "../core/clock.ts";
-
-interface Timer {
-  readonly due: number;
-  readonly order: number;
-  readonly callback: () => void;
-  cancelled: boolean;
-}
+import { Agenda } from "./agenda.ts";
+import { randomWords } from "./random.ts";
 
 export interface ManualClockOptions {
   /** The time at which it begins: ms since 1970. Default 2026-01-01T00:00:00Z. */
@@ -21,9 +16,7 @@ export class ManualClock implements Clock {
   readonly #start: number;
   #elapsed = 0;
   #steppedBy = 0;
-  #order = 0;
-  /** A binary heap: the earliest first, of equals the first set. */
-  readonly #timers: Timer[] = [];
+  readonly #timers = new Agenda();
   #advancing: Promise<void> = Promise.resolve();
 
   constructor(options: ManualClockOptions = {}) {
@@ -45,12 +38,7 @@ export class ManualClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number): () => void {
-    const due = this.#elapsed + Math.max(0, delayMs);
-    const timer: Timer = { due, order: this.#order++, callback, cancelled: false };
-    this.#push(timer);
-    return () => {
-      timer.cancelled = true;
-    };
+    return this.#timers.plan(this.#elapsed + Math.max(0, delayMs), callback);
   }
 
   /**
@@ -66,54 +54,13 @@ export class ManualClock implements Clock {
   async #run(ms: number): Promise<void> {
     const end = this.#elapsed + ms;
     await settle();
-    for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
+    for (let timer = this.#timers.take(end); timer !== undefined; timer = this.#timers.take(end)) {
       this.#elapsed = timer.due;
-      timer.callback();
+      timer.act();
       await settle();
     }
     this.#elapsed = end;
   }
-
-  #next(end: number): Timer | undefined {
-    for (;;) {
-      const first = this.#timers[0];
-      if (first === undefined || first.due > end) return undefined;
-      this.#pop();
-      if (!first.cancelled) return first;
-    }
-  }
-
-  #push(timer: Timer): void {
-    const heap = this.#timers;
-    let at = heap.push(timer) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (isBefore(heap[parent], timer)) break;
-      heap[at] = heap[parent] as Timer;
-      at = parent;
-    }
-    heap[at] = timer;
-  }
-
-  #pop(): void {
-    const heap = this.#timers;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = at * 2 + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child] as Timer)) child++;
-      if (!isBefore(heap[child], last)) break;
-      heap[at] = heap[child] as Timer;
-      at = child;
-    }
-    heap[at] = last;
-  }
-}
-
-function isBefore(a: Timer | undefined, b: Timer): boolean {
-  return a !== undefined && (a.due < b.due || (a.due === b.due && a.order < b.order));
 }
 
 /** A turn of the event loop runs every promise to its end; two, for what itself yields once. */
@@ -122,13 +69,8 @@ async function settle(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The generator mulberry32 (Tommy Ettinger, public domain), from one seed. */
+/** From 0 up to, not including, 1: the same in each run. */
 function seeded(): () => number {
-  let state = 1;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = randomWords(1);
+  return () => next() / 2 ** 32;
 }

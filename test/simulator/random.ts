@@ -1,18 +1,16 @@
-/** A small seeded generator: mulberry32 (Tommy Ettinger, public domain). Enough for choosing faults. */
+import { randomWords } from "../../src/testing/random.ts";
+
+/** Seeded chance. Enough for choosing faults. */
 export class Random {
-  #state: number;
+  readonly #word: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#word = randomWords(seed);
   }
 
   /** From 0 up to, not including, 1. */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+    return this.#word() / 2 ** 32;
   }
 
   between(low: number, high: number): number {

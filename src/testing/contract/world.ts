@@ -13,6 +13,7 @@ import {
   type Store,
   type Write,
 } from "../../core/store.ts";
+import { randomWords } from "../random.ts";
 
 export type MakeStore = () => Store | Promise<Store>;
 /** Declares its tests with `test`. */
@@ -176,13 +177,8 @@ export async function timeAfter(ns: Namespace, ms: number): Promise<number> {
 
 /** Random numbers below `limit`, the same for the same seed. */
 export function randomNumbers(seed: number): (limit: number) => number {
-  let state = seed >>> 0;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
-  };
+  const next = randomWords(seed);
+  return (limit) => next() % limit;
 }
 
 /** The items in a random order. */
