@@ -39,6 +39,11 @@ export class GivenUp extends HeartbitError {
   }
 }
 
+/** What was thrown, as an error: anything can be thrown. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
 /** Whether `error` is a `HeartbitError`, of `code` where one is given. */
 export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
   return error instanceof HeartbitError && (code === undefined || error.code === code);

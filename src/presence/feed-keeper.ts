@@ -6,7 +6,7 @@
  *
  * The feed is only a hint: while it is live, what has changed is still read once a period.
  */
-import { isHeartbitError } from "../core/errors.ts";
+import { isHeartbitError, toError } from "../core/errors.ts";
 import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../core/selection.ts";
 import type { Feed, Page } from "../core/store.ts";
 import { describe } from "./log.ts";
@@ -143,10 +143,6 @@ export class FeedKeeper {
     this.#events.down();
     void this.#open();
   }
-}
-
-function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
 
 function closeQuietly(feed: Feed | undefined): void {

@@ -10,7 +10,7 @@
 import { deathPosition } from "../core/alive.ts";
 import type { Slot } from "../core/slots.ts";
 import { describe } from "./log.ts";
-import { between, isFinal, LIMIT_OF_PERIOD, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { between, isFinal, noteSlow, RETRY_OF_PERIOD, type Shared, sleepUntil, soon } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
 /** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
@@ -93,17 +93,14 @@ export class Heart {
    * read just before was fresh: a primary that has been cut off answers reads for a while, and no such write.
    */
   async confirm(): Promise<boolean> {
-    const { namespace, time, health, clock, periodMs } = this.#shared;
-    const began = clock.monotonic();
+    const { time, health } = this.#shared;
     try {
-      await soon(this.#shared, "ping", namespace.ping(time.slot, [this.#seq]));
+      await this.#send(time.slot);
+      return true;
     } catch (error) {
       if (!this.#sleeper.ended) health.trouble(`a ping failed: ${describe(error)}`);
       return false;
     }
-    const tookMs = clock.monotonic() - began;
-    if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ping took ${Math.round(tookMs)} ms`);
-    return true;
   }
 
   /** Pings at once: the store answers again, or its clock has stepped. */
@@ -145,24 +142,30 @@ export class Heart {
 
   /** Waits for a position, but not for longer than it should take: the store's clock may have stepped back. */
   async #wait(position: number): Promise<void> {
-    const { time, periodMs, health } = this.#shared;
+    const { time } = this.#shared;
     while (!this.#sleeper.ended && !this.#hurry && time.position < position) {
-      const lateMs = await this.#sleeper.sleep(time.until(position));
-      if (lateMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a timer fired ${Math.round(lateMs)} ms late`);
+      await sleepUntil(this.#shared, this.#sleeper, position);
       if (time.slotsBehind > 0) break;
     }
     this.#hurry = false;
   }
 
+  /** Sets our bit in the slot. */
+  async #send(slot: Slot): Promise<void> {
+    const { namespace, clock } = this.#shared;
+    const began = clock.monotonic();
+    await soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
+    if (!this.#sleeper.ended) noteSlow(this.#shared, "ping", began);
+  }
+
   /** Gives the slot in which it pinged, or undefined. */
   async #ping(): Promise<Slot | undefined> {
-    const { namespace, time, health, clock, periodMs, log } = this.#shared;
+    const { time, health, log } = this.#shared;
     if (time.slotsBehind > 0)
       await time.catchUp().catch((error) => log.debug("reading the offset failed", error));
     const { slot } = time;
-    const began = clock.monotonic();
     try {
-      this.#attempt = soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
+      this.#attempt = this.#send(slot);
       await this.#attempt;
     } catch (error) {
       if (this.#sleeper.ended) return undefined;
@@ -172,8 +175,6 @@ export class Heart {
     }
     this.#refusal = undefined;
     if (this.#sleeper.ended) return slot;
-    const tookMs = clock.monotonic() - began;
-    if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ping took ${Math.round(tookMs)} ms`);
     this.#checkLapse();
     const lapsed = this.#lapsed;
     this.#lapsed = false;

@@ -11,7 +11,7 @@ import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Cursor, Page, Write } from "../core/store.ts";
 import { describe } from "./log.ts";
-import { bulk, isFinal, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { bulk, isFinal, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 import { closed, Writer } from "./writer.ts";
 
@@ -79,11 +79,6 @@ export class Holdings {
 
   get session(): SessionRecord | undefined {
     return this.#session;
-  }
-
-  /** How many keys are held. */
-  get size(): number {
-    return this.#held.size;
   }
 
   /** Opens the session, if it is not open. Rejects with what can never heal, or with `PRESENCE_CLOSED`. */
@@ -174,15 +169,8 @@ export class Holdings {
     this.#checking = true;
     try {
       const audit = this.audit();
-      const pages = this.#shared.namespace.read({
-        select: NOTHING,
-        session: session.seq,
-        since: this.#cursor,
-      });
-      const iterator = pages[Symbol.asyncIterator]();
-      for (;;) {
-        const { done, value: page } = await soon(this.#shared, "read", iterator.next());
-        if (done === true) break;
+      const query = { select: NOTHING, session: session.seq, since: this.#cursor };
+      for await (const page of readPages(this.#shared, query)) {
         audit.page(page);
         this.#cursor = page.cursor ?? this.#cursor;
       }
@@ -292,13 +280,11 @@ export class Holdings {
   async #isAnothers(session: SessionRecord): Promise<boolean> {
     let found = false;
     const query = { select: NOTHING, session: session.seq };
-    const pages = this.#shared.namespace.read(query)[Symbol.asyncIterator]();
-    for (;;) {
-      const { done, value: page } = await bulk(this.#shared, "open a session", pages.next());
-      if (done === true) return found;
+    for await (const page of readPages(this.#shared, query, bulk, "open a session")) {
       found ||= page.sessions.some((record) => record.seq === session.seq && !isSame(record, session));
       this.#cursor = page.cursor ?? this.#cursor;
     }
+    return found;
   }
 
   /** Our session's record is gone, so its number must not be used again: another may have it. */

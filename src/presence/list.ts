@@ -5,7 +5,7 @@ import { compareCodePoints, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import { type Holder, toHolder } from "./change.ts";
 import { lookBack, oldestRetained, readPulse } from "./pulse.ts";
-import { bulk, type Shared } from "./shared.ts";
+import { bulk, readPages, type Shared } from "./shared.ts";
 
 /** What is known of one key. */
 export interface KeyState {
@@ -32,10 +32,7 @@ export interface Listing {
 export async function readListing(shared: Shared, selected: Selection): Promise<Listing> {
   const roster = new Roster();
   const { judged } = await readPulse(shared, roster);
-  const pages = shared.namespace.read({ select: selected })[Symbol.asyncIterator]();
-  for (;;) {
-    const { done, value: page } = await bulk(shared, "read", pages.next());
-    if (done === true) break;
+  for await (const page of readPages(shared, { select: selected }, bulk)) {
     for (const session of page.sessions) roster.session(session);
     for (const being of page.beings) roster.being(being);
   }

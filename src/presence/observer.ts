@@ -20,7 +20,8 @@ import type { Holdings } from "./holdings.ts";
 import { describe } from "./log.ts";
 import { distrust, ensurePresent, notFresh, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
 import { Loaded } from "./loaded.ts";
-import { bulk, isFinal, LIMIT_OF_PERIOD, patienceMs, RETRY_OF_PERIOD, type Shared, soon } from "./shared.ts";
+import { bulk, isFinal, noteSlow, patienceMs, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { sleepUntil, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { OneAtATime, Sleeper, within } from "./timing.ts";
 
@@ -227,14 +228,11 @@ export class Observer {
   }
 
   async #lookEachSlot(): Promise<void> {
-    const { time, periodMs, health } = this.#shared;
+    const { time } = this.#shared;
     while (!this.#sleeper.ended) {
       const half = judgedSlot(time.position) + 1.5;
-      while (!this.#sleeper.ended && time.position < half) {
-        const lateMs = await this.#sleeper.sleep(time.until(half));
-        if (lateMs > periodMs * LIMIT_OF_PERIOD)
-          health.trouble(`a timer fired ${Math.round(lateMs)} ms late`);
-      }
+      while (!this.#sleeper.ended && time.position < half)
+        await sleepUntil(this.#shared, this.#sleeper, half);
       await this.#persist("read", async () => {
         if (this.#options.heart() === undefined) await this.#keepTime();
         await this.#look();
@@ -255,7 +253,7 @@ export class Observer {
   }
 
   async #lookOnce(): Promise<void> {
-    const { namespace, time, health, clock, periodMs } = this.#shared;
+    const { namespace, time, health, clock } = this.#shared;
     const heart = this.#options.heart();
     if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
     const own = this.#ownPing;
@@ -268,8 +266,7 @@ export class Observer {
       this.#poll(),
     ]);
     if (this.#sleeper.ended) return;
-    const tookMs = clock.monotonic() - began;
-    if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a read took ${Math.round(tookMs)} ms`);
+    noteSlow(this.#shared, "read", began);
     if (await ensurePresent(this.#shared, records)) return;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, judged, own);
@@ -328,7 +325,7 @@ export class Observer {
     const load = whole ? this.#roster.beginLoad() : 0;
     if (whole) this.#rereadWanted = false;
     try {
-      const { cursor, asOf } = await this.#readPages(selected, whole ? undefined : this.#cursor);
+      const { cursor, asOf } = await this.#readSelected(selected, whole ? undefined : this.#cursor);
       this.#cursor = cursor;
       if (sweep) this.#swept = { load, selected, asOf };
     } catch (error) {
@@ -340,28 +337,20 @@ export class Observer {
   }
 
   /** Reads page by page into the roster; gives the cursor, and the slot than which the read is no older. */
-  async #readPages(
+  async #readSelected(
     selected: Selection,
     since: Cursor | undefined,
     bound = soon,
   ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
-    const { namespace } = this.#shared;
     const { holdings } = this.#options;
-    const session = holdings.session?.seq;
+    const query = { select: selected, session: holdings.session?.seq, since };
     const audit = holdings.audit();
-    const pages = namespace.read({ select: selected, session, since })[Symbol.asyncIterator]();
     const read: Page[] = [];
     let cursor = since;
-    try {
-      for (;;) {
-        const { done, value: page } = await bound(this.#shared, "read", pages.next());
-        if (done === true) break;
-        audit.page(page);
-        read.push(page);
-        cursor = page.cursor ?? cursor;
-      }
-    } finally {
-      void pages.return?.().catch(() => {});
+    for await (const page of readPages(this.#shared, query, bound)) {
+      audit.page(page);
+      read.push(page);
+      cursor = page.cursor ?? cursor;
     }
     if (!audit.end()) throw notFresh("session");
     // All at once: what the feed tells between two pages must not be told with half of them.
@@ -413,14 +402,14 @@ export class Observer {
   async #loadSelection(selected: Selection): Promise<void> {
     if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
     const polls = this.#polls;
-    const { cursor } = await this.#readPages(selected, undefined, bulk);
+    const { cursor } = await this.#readSelected(selected, undefined, bulk);
     this.#loaded.add(selected, this.#subscriptions.wanted);
     if (this.#cursor === undefined && polls === this.#polls) {
       this.#cursor = cursor;
       this.#polledAt = this.#shared.time.slot;
     }
     // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
-    else if (polls !== this.#polls) await this.#readPages(selected, cursor, bulk);
+    else if (polls !== this.#polls) await this.#readSelected(selected, cursor, bulk);
   }
 
   #begin(subscription: Subscription): void {

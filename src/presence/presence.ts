@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { KILLED } from "../core/alive.ts";
 import { checkKey, checkPrefix } from "../core/checks.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { HeartbitError, toError } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import { type Config, FORMAT_VERSION, type Pruned, type Store, type StoreNotice } from "../core/store.ts";
 import { onAbort } from "./abort.ts";
@@ -361,10 +361,10 @@ export class Presence {
     const { time, health, retentionSlots, clock, log } = this.#shared;
     void time.check();
     this.#holdings.refresh(retentionSlots / 2);
-    // An observer settles when it has judged, and hears of what is held with what it reads.
-    if (this.#observer === undefined) health.settle();
-    // Nor does who watches nothing see pings of slots ahead, where others have raised the offset.
     if (this.#observer === undefined) {
+      // An observer settles when it has judged, and hears of what is held with what it reads.
+      health.settle();
+      // Nor does who watches nothing see pings of slots ahead, where others have raised the offset.
       time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
     }
     if (this.#observer === undefined || lapsed) {
@@ -383,7 +383,7 @@ export class Presence {
       verify: () => this.#verify(),
       useFeed: this.#options.feed === "auto",
       pollMs: this.#options.pollMs,
-      failed: (error) => this.#failWatchers(error instanceof Error ? error : new Error(String(error))),
+      failed: (error) => this.#failWatchers(toError(error)),
     });
     return this.#observer;
   }

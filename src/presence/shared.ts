@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { isHeartbitError } from "../core/errors.ts";
-import type { Namespace } from "../core/store.ts";
+import type { Namespace, Page, ReadQuery } from "../core/store.ts";
 import type { HealthKeeper } from "./health.ts";
 import type { Logger } from "./log.ts";
 import type { StoreTime } from "./time.ts";
@@ -19,7 +19,7 @@ export interface Shared {
 }
 
 /** A ping or read unanswered for this part of a period is given up and repeated. */
-export const LIMIT_OF_PERIOD = 1 / 5;
+const LIMIT_OF_PERIOD = 1 / 5;
 /** After a failure it is tried again this part of a period later. */
 export const RETRY_OF_PERIOD = 1 / 20;
 /** Many records at once, and what a caller waits for, may take longer than a ping: a period, but not an hour. */
@@ -39,6 +39,41 @@ export function patienceMs({ periodMs }: Shared, leastMs = PATIENCE_MS_MIN): num
 /** An operation on many records, given up after a period, at least two seconds and at most ten. */
 export function bulk<T>(shared: Shared, what: string, operation: Promise<T>): Promise<T> {
   return within(shared.clock, patienceMs(shared), what, operation);
+}
+
+/**
+ * The pages of a read, each bounded by `bound`. What the read holds in the store is freed however the iteration ends,
+ * without waiting for it: the store may be away.
+ */
+export async function* readPages(
+  shared: Shared,
+  query: ReadQuery,
+  bound = soon,
+  what = "read",
+): AsyncGenerator<Page> {
+  const pages = shared.namespace.read(query)[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value: page } = await bound(shared, what, pages.next());
+      if (done === true) return;
+      yield page;
+    }
+  } finally {
+    void pages.return?.().catch(() => {});
+  }
+}
+
+/** Notes as trouble that something took longer than a fifth of the period. `began`: a monotonic time, in ms. */
+export function noteSlow({ clock, periodMs, health }: Shared, what: string, began: number): void {
+  const tookMs = clock.monotonic() - began;
+  if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ${what} took ${Math.round(tookMs)} ms`);
+}
+
+/** Waits for a position, or until woken; notes as trouble when the timer fired late. */
+export async function sleepUntil(shared: Shared, sleeper: Sleeper, position: number): Promise<void> {
+  const { time, periodMs, health } = shared;
+  const lateMs = await sleeper.sleep(time.until(position));
+  if (lateMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a timer fired ${Math.round(lateMs)} ms late`);
 }
 
 /** Tries for as long what is asked for once, like a listing; rejects with the last error, or at once with what can never heal. */

@@ -3,7 +3,7 @@
  * fails is repeated every twentieth of the period until it succeeds, which is harmless because every write is
  * idempotent.
  */
-import { HeartbitError } from "../core/errors.ts";
+import { HeartbitError, toError } from "../core/errors.ts";
 import type { Write } from "../core/store.ts";
 import { describe } from "./log.ts";
 import { bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
@@ -89,10 +89,6 @@ export class Writer {
       return toError(error);
     }
   }
-}
-
-function toError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
 
 export function closed(name: string, cause?: unknown): HeartbitError {
