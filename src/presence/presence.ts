@@ -12,6 +12,7 @@ import { Emitter, type Listener } from "./emitter.ts";
 import { type Health, HealthKeeper } from "./health.ts";
 import { Heart, type Lapse } from "./heart.ts";
 import { Holdings } from "./holdings.ts";
+import { setInside } from "./inside.ts";
 import { type Listing, readListing } from "./list.ts";
 import { makeLog } from "./log.ts";
 import { Observer } from "./observer.ts";
@@ -117,6 +118,7 @@ export class Presence {
       (changed) => this.#tellHealth(changed),
     );
     this.#shared = { name, namespace, clock, time, health, log, periodMs, retentionSlots };
+    setInside(this, this.#shared);
     this.#options = options;
     this.#store = store;
     this.#ownsStore = ownsStore;
