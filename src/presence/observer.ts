@@ -10,17 +10,17 @@
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
 import { GivenUp } from "../core/errors.ts";
 import { Roster } from "../core/roster.ts";
-import { includesKey, isEmptySelection, missingFrom, select, type Selection } from "../core/selection.ts";
+import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
-import type { Cursor, Page } from "../core/store.ts";
+import type { Page } from "../core/store.ts";
 import { Subscription } from "./delivery.ts";
 import { FeedKeeper } from "./feed-keeper.ts";
 import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
 import { describe } from "./log.ts";
-import { distrust, ensurePresent, notFresh, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
-import { Loaded } from "./loaded.ts";
-import { bulk, isFinal, noteSlow, patienceMs, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
+import { Reader } from "./reader.ts";
+import { isFinal, noteSlow, patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { sleepUntil, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { OneAtATime, Sleeper, within } from "./timing.ts";
@@ -53,23 +53,13 @@ export class Observer {
   readonly #sleeper: Sleeper;
   readonly #roster = new Roster();
   readonly #subscriptions = new Subscriptions();
+  readonly #reader: Reader;
   readonly #feed: FeedKeeper;
   readonly #started: Promise<void>;
-  readonly #loaded = new Loaded();
   #loading: Promise<void> | undefined;
-  readonly #polling = new OneAtATime(() => this.#pollOnce());
   readonly #looking = new OneAtATime(() => this.#lookOnce());
   readonly #syncs = new Set<Sync>();
   #pollLoop = false;
-  /** How many polls have begun: a load that one overlapped must catch up. */
-  #polls = 0;
-  #cursor: Cursor | undefined;
-  #polledAt: Slot = -Infinity;
-  /** All must be read anew: changes may have been missed. */
-  #rereadWanted = false;
-  /** And what is not there any more must go: only when a death may be told, since a late read lacks much. */
-  #sweepWanted = false;
-  #swept: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
   /** The slot of the latest whole read of the pings: a later read begins there, or one before. */
   #read: Slot = -Infinity;
   #forgotten: Slot = -Infinity;
@@ -78,6 +68,12 @@ export class Observer {
     this.#shared = shared;
     this.#options = options;
     this.#sleeper = new Sleeper(shared.clock);
+    this.#reader = new Reader(shared, this.#roster, options.holdings, {
+      wanted: () => this.#subscriptions.wanted,
+      mayTellDeaths: () => this.#mayTellDeaths(),
+      isCurrent: () => (options.heart()?.acknowledged ?? Infinity) >= shared.time.slot - 1,
+      heard: () => this.#tell(),
+    });
     this.#feed = new FeedKeeper(shared, {
       page: (page) => {
         this.#hear(page);
@@ -102,7 +98,7 @@ export class Observer {
     const { target } = subscription;
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.#loaded.leave(target, wanted);
+    this.#reader.loaded.leave(target, wanted);
     if (typeof target === "string") {
       if (!includesKey(wanted, target)) this.#roster.drop(target);
       return;
@@ -116,14 +112,14 @@ export class Observer {
     for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.#loaded.narrow(wanted);
+    this.#reader.loaded.narrow(wanted);
     this.#roster.retain((key) => includesKey(wanted, key));
   }
 
   /** Whether the key is alive, as far as is known here, loaded first where it is not. Rejects when it never can be. */
   async alive(key: string): Promise<boolean> {
     await this.#started;
-    if (this.#loaded.has(key)) return this.#roster.isAlive(key);
+    if (this.#reader.loaded.has(key)) return this.#roster.isAlive(key);
     const subscription = new Subscription(key, () => {});
     this.#subscriptions.add(subscription);
     try {
@@ -170,8 +166,7 @@ export class Observer {
 
   /** Reads all anew, because changes may have been missed. */
   resync(): void {
-    this.#rereadWanted = true;
-    this.#sweepWanted = true;
+    this.#reader.reread();
     this.hurry();
   }
 
@@ -179,7 +174,7 @@ export class Observer {
   hurry(): void {
     this.#feed.retry();
     this.#sleeper.wake();
-    if (!isEmptySelection(this.#loaded)) this.#pollInBackground();
+    if (!isEmptySelection(this.#reader.loaded)) this.#pollInBackground();
   }
 
   async stop(): Promise<void> {
@@ -192,7 +187,6 @@ export class Observer {
       await this.#options.begin();
       this.#read = (await readPulse(this.#shared, this.#roster, this.#ownPing)).read;
     });
-    this.#polledAt = this.#shared.time.slot;
     // A fresh watcher counts its start as trouble for the keys that it finds alive.
     this.#shared.health.begin();
     if (this.#sleeper.ended) return;
@@ -263,7 +257,7 @@ export class Observer {
     const began = clock.monotonic();
     const [records] = await Promise.all([
       soon(this.#shared, "read pings", namespace.pings(from)),
-      this.#poll(),
+      this.#reader.poll(),
     ]);
     if (this.#sleeper.ended) return;
     noteSlow(this.#shared, "read", began);
@@ -288,74 +282,16 @@ export class Observer {
     const { health, time, retentionSlots } = this.#shared;
     if (!this.#mayTellDeaths(judged)) return;
     const oldest = judged - retentionSlots;
-    if (this.#swept !== undefined || this.#roster.wouldEnd(judged, oldest)) {
+    if (this.#reader.hasSwept || this.#roster.wouldEnd(judged, oldest)) {
       if (heart !== undefined && !(await heart.confirm())) return;
       if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
     }
-    const swept = this.#swept;
-    if (swept !== undefined) {
-      this.#swept = undefined;
-      this.#sweepWanted = false;
-      this.#roster.endLoad(swept.load, (key) => includesKey(swept.selected, key), swept.asOf);
-    }
+    this.#reader.sweep();
     this.#roster.judge(judged, oldest);
     health.settle();
     if (judged - this.#forgotten < retentionSlots / 4) return;
     this.#forgotten = judged;
     this.#roster.forget(oldest, time.at(oldest));
-  }
-
-  /**
-   * Reads what has changed since the last time; everything, where there was none or it was too long ago. What it reads
-   * is as of after the call: one that is under way has begun too early, so another follows it.
-   */
-  #poll(): Promise<void> {
-    return this.#polling.run();
-  }
-
-  async #pollOnce(): Promise<void> {
-    const { time, retentionSlots } = this.#shared;
-    this.#polls++;
-    const selected = this.#loaded.copy();
-    const { slot } = time;
-    // What ended in between may have been pruned since, and would be missed.
-    if (slot - this.#polledAt > retentionSlots / 2) this.#rereadWanted = this.#sweepWanted = true;
-    const sweep = this.#sweepWanted && this.#mayTellDeaths();
-    const whole = sweep || this.#rereadWanted;
-    const load = whole ? this.#roster.beginLoad() : 0;
-    if (whole) this.#rereadWanted = false;
-    try {
-      const { cursor, asOf } = await this.#readSelected(selected, whole ? undefined : this.#cursor);
-      this.#cursor = cursor;
-      if (sweep) this.#swept = { load, selected, asOf };
-    } catch (error) {
-      if (whole) this.#rereadWanted = true;
-      throw error;
-    }
-    this.#polledAt = slot;
-    this.#tell();
-  }
-
-  /** Reads page by page into the roster; gives the cursor, and the slot than which the read is no older. */
-  async #readSelected(
-    selected: Selection,
-    since: Cursor | undefined,
-    bound = soon,
-  ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
-    const { holdings } = this.#options;
-    const query = { select: selected, session: holdings.session?.seq, since };
-    const audit = holdings.audit();
-    const read: Page[] = [];
-    let cursor = since;
-    for await (const page of readPages(this.#shared, query, bound)) {
-      audit.page(page);
-      read.push(page);
-      cursor = page.cursor ?? cursor;
-    }
-    if (!audit.end()) throw notFresh("session");
-    // All at once: what the feed tells between two pages must not be told with half of them.
-    for (const page of read) this.#take(page);
-    return { cursor, asOf: audit.asOf };
   }
 
   #pollWithoutFeed(): void {
@@ -365,14 +301,14 @@ export class Observer {
       while (!this.#sleeper.ended && !this.#feed.live) {
         await this.#sleeper.sleep(this.#options.pollMs);
         if (this.#sleeper.ended || this.#feed.live) break;
-        await this.#poll().catch((error: unknown) => this.#trouble("read", error));
+        await this.#reader.poll().catch((error: unknown) => this.#trouble("read", error));
       }
       this.#pollLoop = false;
     })();
   }
 
   #pollInBackground(): void {
-    this.#poll().catch((error: unknown) => this.#trouble("read", error));
+    this.#reader.poll().catch((error: unknown) => this.#trouble("read", error));
   }
 
   /** Loads what is wanted and not loaded, and hands the present state to those who wait for it. */
@@ -387,29 +323,19 @@ export class Observer {
       for (;;) {
         const waiting = this.#subscriptions.unready();
         if (waiting.length === 0 || this.#sleeper.ended) return;
-        const missing = missingFrom(this.#loaded, select(waiting.map(({ target }) => target)));
-        if (!isEmptySelection(missing)) await this.#persist("load", () => this.#loadSelection(missing));
+        const missing = missingFrom(this.#reader.loaded, select(waiting.map(({ target }) => target)));
+        if (!isEmptySelection(missing)) {
+          if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
+          await this.#persist("load", () => this.#reader.load(missing));
+        }
         this.#tell();
         for (const subscription of this.#subscriptions.unready()) {
-          if (this.#loaded.has(subscription.target)) this.#begin(subscription);
+          if (this.#reader.loaded.has(subscription.target)) this.#begin(subscription);
         }
       }
     } finally {
       this.#loading = undefined; // in the same turn as the last look at who waits
     }
-  }
-
-  async #loadSelection(selected: Selection): Promise<void> {
-    if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
-    const polls = this.#polls;
-    const { cursor } = await this.#readSelected(selected, undefined, bulk);
-    this.#loaded.add(selected, this.#subscriptions.wanted);
-    if (this.#cursor === undefined && polls === this.#polls) {
-      this.#cursor = cursor;
-      this.#polledAt = this.#shared.time.slot;
-    }
-    // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
-    else if (polls !== this.#polls) await this.#readSelected(selected, cursor, bulk);
   }
 
   #begin(subscription: Subscription): void {
@@ -430,13 +356,7 @@ export class Observer {
   /** Takes what was heard, from wherever, into the roster and the holdings. */
   #hear(page: Page): void {
     this.#options.holdings.hear(page);
-    this.#take(page);
-  }
-
-  #take(page: Page): void {
-    const { wanted } = this.#subscriptions;
-    for (const session of page.sessions) this.#roster.session(session);
-    for (const being of page.beings) if (includesKey(wanted, being.key)) this.#roster.being(being);
+    this.#reader.take(page);
   }
 
   /** Puts what has changed to the subscriptions. */

@@ -1,5 +1,6 @@
 /** One memory store on a manual clock, with presences behind links of their own. */
 import { type Change, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
+import type { Page, ReadQuery, Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 
 export const PERIOD_MS = 5000;
@@ -27,6 +28,28 @@ export class Bench {
   async periods(count: number): Promise<void> {
     await this.clock.advance(count * PERIOD_MS);
   }
+}
+
+/** The store, with what its reads give seen through `see`, page by page. */
+export function readThrough(store: Store, see: (page: Page) => Page): Store {
+  return {
+    kind: store.kind,
+    ...(store.clock === undefined ? {} : { clock: store.clock }),
+    namespace: (...args) => {
+      const namespace = store.namespace(...args);
+      const read = async function* (query: ReadQuery): AsyncGenerator<Page> {
+        for await (const page of namespace.read(query)) yield see(page);
+      };
+      return new Proxy(namespace, {
+        get: (target, name) => {
+          if (name === "read") return read;
+          const member: unknown = Reflect.get(target, name);
+          return typeof member === "function" ? member.bind(target) : member;
+        },
+      });
+    },
+    close: () => store.close(),
+  };
 }
 
 /** What a watcher tells of a target, as words. Resolves when it has told the present state. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Change } from "../../src/index.ts";
-import { Bench, hear, words } from "./support.ts";
+import { type Change, Presence } from "../../src/index.ts";
+import { FaultyStore } from "../../src/testing/index.ts";
+import { Bench, hear, PERIOD_MS, readThrough, words } from "./support.ts";
 
 const wrong = (value: unknown): never => value as never;
 
@@ -37,6 +38,31 @@ describe("a watcher", () => {
     own.intercept();
     await bench.periods(3);
     expect(heard).toEqual(["k alive initial", "k dead expired"]);
+  });
+
+  it("misses nothing that reads did not see while members of the server lagged", async () => {
+    const bench = new Bench();
+    const { presence: a } = await bench.open();
+    let lags = false;
+    const link = new FaultyStore(
+      readThrough(bench.store, (page) =>
+        lags ? { ...page, beings: page.beings.filter(({ key }) => key !== "late") } : page,
+      ),
+    );
+    const b = await Presence.open(link, { periodMs: PERIOD_MS, feed: "poll" });
+    const heard = await hear(b.watcher(), { all: true });
+    await bench.periods(5);
+    // What a majority has not got yet is not read, nor is a ping acknowledged.
+    lags = true;
+    link.intercept((operation) => (operation === "ping" ? "fail" : "pass"));
+    await bench.periods(3);
+    await a.pinger("late").start();
+    await bench.periods(5);
+    expect(heard).toEqual([]);
+    lags = false;
+    link.intercept();
+    await bench.periods(2);
+    expect(heard).toEqual(["late alive joined"]);
   });
 
   it("tells a join and a kill at once by the feed, and by polling within `pollMs`", async () => {
