@@ -1,0 +1,203 @@
+/**
+ * The board: the state of all keys, as one watcher tells it, however many look. It keeps what the library keeps: the
+ * living, and those that died within the retention.
+ */
+import { toError } from "../core/errors.ts";
+import { onAbort } from "../presence/abort.ts";
+import type { Change, Holder } from "../presence/change.ts";
+import type { Health } from "../presence/health.ts";
+import { insideOf } from "../presence/inside.ts";
+import type { KeyState } from "../presence/list.ts";
+import type { Presence } from "../presence/presence.ts";
+import { Sleeper } from "../presence/timing.ts";
+import type { Watcher } from "../presence/watcher.ts";
+import { type Entry, Journal } from "./journal.ts";
+import { Processes } from "./processes.ts";
+
+/** The dead are forgotten sooner where there are more. */
+const DEAD_MAX = 20_000;
+
+export interface BoardHealth {
+  /** `failed`: it can never go on; a new dashboard is needed. */
+  readonly state: Health["state"] | "failed";
+  readonly reason?: string;
+  readonly since?: Date;
+}
+
+/** Hears what happens to the board. */
+export interface BoardSink {
+  /** All keys are known from now on. */
+  loaded(): void;
+  changed(entry: Entry): void;
+  health(): void;
+  closed(): void;
+}
+
+export class Board {
+  readonly presence: Presence;
+  readonly journal = new Journal();
+  readonly processes = new Processes();
+  readonly #watcher: Watcher;
+  readonly #sleeper: Sleeper;
+  readonly #closing = new AbortController();
+  readonly #sinks = new Set<BoardSink>();
+  readonly #keys = new Map<string, KeyState>();
+  /** The dead keys, in the order of their deaths, with when: the store's time in ms. */
+  readonly #dead = new Map<string, number>();
+  #sorted: readonly string[] | undefined;
+  #isLoaded = false;
+
+  constructor(presence: Presence) {
+    this.presence = presence;
+    this.#sleeper = new Sleeper(insideOf(presence).clock);
+    this.#watcher = presence.watcher();
+    this.#watcher.on("health", () => this.#tell("health"));
+    this.#watcher.watch({ all: true }, (change) => this.#take(change));
+    void this.#watcher.dead.then(() => (this.#watcher.error === null ? this.close() : this.#tell("health")));
+    void this.#run();
+  }
+
+  /** Whether all keys are known. */
+  get isLoaded(): boolean {
+    return this.#isLoaded;
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  get health(): BoardHealth {
+    const { error, state, health } = this.#watcher;
+    if (state === "running") return health;
+    return { state: "failed", reason: error?.message ?? "the presence is closed" };
+  }
+
+  /** How many keys there are. */
+  get totals(): { readonly alive: number; readonly dead: number } {
+    return { alive: this.#keys.size - this.#dead.size, dead: this.#dead.size };
+  }
+
+  get(key: string): KeyState | undefined {
+    return this.#keys.get(key);
+  }
+
+  /** All keys, in no order: the array is the caller's own. */
+  keys(): string[] {
+    return [...this.#keys.keys()];
+  }
+
+  /** All keys, in the order of their UTF-16 code units. */
+  sortedKeys(): readonly string[] {
+    this.#sorted ??= this.keys().toSorted();
+    return this.#sorted;
+  }
+
+  /** The sink hears what happens from now on, until the result is called. */
+  follow(sink: BoardSink): () => void {
+    this.#sinks.add(sink);
+    return () => void this.#sinks.delete(sink);
+  }
+
+  /** Resolves when all keys are known, or this is closed. */
+  loaded(): Promise<void> {
+    if (this.#isLoaded || this.isClosed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = this.follow({
+        loaded: () => done(),
+        changed: () => {},
+        health: () => {},
+        closed: () => done(),
+      });
+      const done = (): void => {
+        end();
+        resolve();
+      };
+    });
+  }
+
+  /** Idempotent. The presence is the caller's: it stays open. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.#closing.abort();
+    this.#sleeper.end();
+    await this.#watcher.stop();
+    this.#tell("closed");
+    this.#sinks.clear();
+  }
+
+  /** Calls back when this closes. */
+  onClose(callback: () => void): () => void {
+    return onAbort(this.#closing.signal, callback);
+  }
+
+  async #run(): Promise<void> {
+    const { log, retentionSlots, periodMs } = insideOf(this.presence);
+    while (!this.#isLoaded && !this.#sleeper.ended) {
+      try {
+        await this.#watcher.sync();
+        await this.#loadDead();
+        this.#isLoaded = true;
+        this.#tell("loaded");
+      } catch (error) {
+        log.debug("the dashboard's keys could not be loaded", toError(error));
+        await this.#sleeper.sleep(Math.min(periodMs, 1000));
+      }
+    }
+    while (!this.#sleeper.ended) {
+      await this.#sleeper.sleep((retentionSlots * periodMs) / 20);
+      this.#forget();
+    }
+  }
+
+  /** A watcher tells the living alone; those who died before it came are on the list. */
+  async #loadDead(): Promise<void> {
+    const { keys } = await this.presence.list();
+    const dead = keys.filter(({ key, alive }) => !alive && !this.#keys.has(key));
+    const diedBefore = [...this.#dead];
+    this.#dead.clear();
+    for (const state of dead.toSorted((a, b) => a.since.getTime() - b.since.getTime())) {
+      this.#keys.set(state.key, state);
+      this.#dead.set(state.key, state.since.getTime());
+    }
+    for (const [key, ms] of diedBefore) this.#dead.set(key, ms);
+    this.#sorted = undefined;
+  }
+
+  #take(change: Change): void {
+    const { key, alive, at, cause, holders } = change;
+    const before = this.#keys.get(key);
+    const since = holders[0]?.since ?? at;
+    this.#keys.set(key, { key, alive, since, holders });
+    if (before === undefined) this.#sorted = undefined;
+    this.#dead.delete(key); // so that it goes to the end
+    if (!alive) this.#dead.set(key, at.getTime());
+    this.processes.change(before?.holders ?? NOBODY, holders, cause, at);
+    // The state that a watcher begins with is no change: who comes is told it whole.
+    if (cause === "initial") return;
+    const entry = this.journal.add(change);
+    for (const sink of this.#sinks) sink.changed(entry);
+    if (this.#dead.size > DEAD_MAX) this.#forgetDead(-Infinity);
+  }
+
+  #forget(): void {
+    const { time, retentionSlots, periodMs } = insideOf(this.presence);
+    const oldest = time.now - retentionSlots * periodMs;
+    this.#forgetDead(oldest);
+    this.processes.forgetBefore(oldest);
+  }
+
+  #forgetDead(oldest: number): void {
+    for (const [key, ms] of this.#dead) {
+      if (ms >= oldest && this.#dead.size <= DEAD_MAX) break;
+      this.#dead.delete(key);
+      this.#keys.delete(key);
+      this.#sorted = undefined;
+    }
+  }
+
+  #tell(what: "loaded" | "health" | "closed"): void {
+    for (const sink of this.#sinks) sink[what]();
+  }
+}
+
+const NOBODY: readonly Holder[] = [];

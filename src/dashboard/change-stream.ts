@@ -1,0 +1,225 @@
+/**
+ * What one client of `GET /api/changes` is told, as server-sent events:
+ *
+ *   hello                            always first: whose state it is, and whether the client goes on where it was
+ *   keys, keys, ... ready            the snapshot: the state of every key, unless the client goes on
+ *   change, change, ...              what has changed since, each with an id to go on from
+ *   health                           whenever it turns
+ *
+ * Nothing is made before the client takes it, so a slow client costs what it has not taken: per key the latest change,
+ * and where that is much, a mark that it needs a new snapshot.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { KeyState } from "../presence/list.ts";
+import { insideOf } from "../presence/inside.ts";
+import type { Board } from "./board.ts";
+import type { Entry } from "./journal.ts";
+
+/** Keys in one event of a snapshot. */
+const PAGE_KEYS = 500;
+/** Changes that wait for one client. With more than these a snapshot is cheaper. */
+const PENDING_MAX = 10_000;
+/** About so many characters are handed over at a time. */
+const CHUNK_CHARS = 64 * 1024;
+/** Where there is nothing to tell, a comment is sent after so many ms, so that both sides know the other is there. */
+export const SILENCE_MS = 15_000;
+
+export interface ChangeStreamOptions {
+  readonly board: Board;
+  /** Told in `hello`. */
+  readonly allowWrites: boolean;
+  /** Names this dashboard: ids of another mean nothing here. */
+  readonly instance: string;
+  /** The id of the last event that the client has seen, if any. */
+  readonly lastEventId: string | undefined;
+  /** Called once, when the client has gone or the board is closed. */
+  readonly ended: () => void;
+}
+
+export class ChangeStream {
+  readonly #options: ChangeStreamOptions;
+  readonly #clock: Clock;
+  /** What the client missed while it was away, the oldest last: told before all that is pending. */
+  #missed: Entry[] = [];
+  /** By key, in the order of their numbers. */
+  readonly #pending = new Map<string, Entry>();
+  /** The keys of the snapshot that are still to be told, from the end. */
+  #untold: string[] | undefined;
+  #isFresh = true;
+  #needsSnapshot = false;
+  #needsHealth = false;
+  #hasEnded = false;
+  #unfollow: () => void = () => {};
+  #wake: () => void = () => {};
+
+  constructor(options: ChangeStreamOptions) {
+    this.#options = options;
+    this.#clock = insideOf(options.board.presence).clock;
+  }
+
+  /** The events as they are sent. Each chunk is made when the one before it has been taken. */
+  readable(): ReadableStream<Uint8Array> {
+    const utf8 = new TextEncoder();
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const chunk = await this.#next();
+          if (chunk === undefined) controller.close();
+          else controller.enqueue(utf8.encode(chunk));
+        },
+        cancel: () => this.end(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#unfollow();
+    this.#pending.clear();
+    this.#missed = [];
+    this.#wake();
+    this.#options.ended();
+  }
+
+  /** What is to be told next, as soon as there is something; undefined at the end. */
+  async #next(): Promise<string | undefined> {
+    const { board } = this.#options;
+    while (!this.#hasEnded) {
+      if (board.isClosed) this.end();
+      else if (this.#isFresh) return this.#begin();
+      const text = this.#take();
+      if (text !== "") return text;
+      if (!this.#hasEnded && (await this.#sleep()) === "silence") return ": still here\n\n";
+    }
+    return undefined;
+  }
+
+  #begin(): string {
+    const { board, instance, lastEventId = "" } = this.#options;
+    const [, of, id] = /^(\w+)-(\d{1,15})$/.exec(lastEventId) ?? [];
+    const missed = of === instance ? board.journal.after(Number(id)) : undefined;
+    this.#isFresh = false;
+    this.#unfollow = board.follow({
+      loaded: () => this.#wake(),
+      changed: (entry) => this.#put(entry),
+      health: () => {
+        this.#needsHealth = true;
+        this.#wake();
+      },
+      closed: () => this.end(),
+    });
+    this.#needsSnapshot = missed === undefined;
+    this.#missed = missed?.toReversed() ?? [];
+    return this.#hello();
+  }
+
+  #put(entry: Entry): void {
+    if (this.#needsSnapshot) return;
+    this.#pending.delete(entry.key); // so that it goes to the end
+    this.#pending.set(entry.key, entry);
+    if (this.#pending.size > PENDING_MAX) {
+      this.#pending.clear();
+      this.#missed = [];
+      this.#untold = undefined;
+      this.#needsSnapshot = true;
+    }
+    this.#wake();
+  }
+
+  /** What there is to tell now, up to a chunk. */
+  #take(): string {
+    const { board } = this.#options;
+    let text = "";
+    if (this.#needsHealth) {
+      this.#needsHealth = false;
+      text += event("health", board.health);
+    }
+    if (this.#needsSnapshot && board.isLoaded) {
+      this.#needsSnapshot = false;
+      this.#untold = board.keys();
+      text += event("snapshot", board.totals);
+    }
+    if (this.#untold !== undefined) return text + this.#takeSnapshot(this.#untold);
+    while (this.#missed.length > 0 && text.length < CHUNK_CHARS) {
+      const entry = this.#missed.pop();
+      if (entry !== undefined) text += this.#change(entry);
+    }
+    for (const [key, entry] of this.#pending) {
+      if (text.length >= CHUNK_CHARS) break;
+      this.#pending.delete(key);
+      text += this.#change(entry);
+    }
+    return text;
+  }
+
+  #takeSnapshot(untold: string[]): string {
+    const { board, instance } = this.#options;
+    if (untold.length > 0) {
+      const states: KeyState[] = [];
+      for (const key of untold.splice(-PAGE_KEYS)) {
+        const state = board.get(key);
+        if (state !== undefined) states.push(state);
+        this.#pending.delete(key); // its state is told with whatever has changed it
+      }
+      return event("keys", compact(states));
+    }
+    this.#untold = undefined;
+    const [first] = this.#pending.values();
+    const upTo = first === undefined ? board.journal.latest : first.id - 1;
+    return event("ready", board.totals, `${instance}-${upTo}`);
+  }
+
+  #change({ id, text }: Entry): string {
+    return `event: change\nid: ${this.#options.instance}-${id}\ndata: ${text}\n\n`;
+  }
+
+  #hello(): string {
+    const { board, instance, allowWrites } = this.#options;
+    const { name, periodMs, retentionSlots, time } = insideOf(board.presence);
+    return event("hello", {
+      instance,
+      resumed: !this.#needsSnapshot,
+      name,
+      periodMs,
+      retentionMs: periodMs * retentionSlots,
+      session: board.presence.session ?? null,
+      now: new Date(time.now),
+      allowWrites,
+      health: board.health,
+    });
+  }
+
+  /** Resolves when there may be something to tell, or when there was nothing for too long. */
+  #sleep(): Promise<"woken" | "silence"> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.setTimer(() => resolve("silence"), SILENCE_MS);
+      this.#wake = () => {
+        cancel();
+        resolve("woken");
+      };
+    });
+  }
+}
+
+/**
+ * The states without their names, and each process once:
+ * `{ sessions: [[session, host, pid], ...], keys: [[key, sinceMs, [[session, sinceMs, meta], ...]], ...] }`.
+ * A key without holders is dead.
+ */
+function compact(states: readonly KeyState[]): unknown {
+  const sessions = new Map<number, readonly [session: number, host: string, pid: number]>();
+  const keys = states.map(({ key, since, holders }) => {
+    const held = holders.map(({ session, host, pid, since: from, meta }) => {
+      if (!sessions.has(session)) sessions.set(session, [session, host, pid]);
+      return [session, from.getTime(), meta];
+    });
+    return [key, since.getTime(), held];
+  });
+  return { sessions: [...sessions.values()], keys };
+}
+
+function event(name: string, data: unknown, id?: string): string {
+  return `event: ${name}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+}

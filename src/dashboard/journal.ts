@@ -1,0 +1,49 @@
+/** The latest changes, numbered, so that a client that was away can be told what it missed. Bounded in two ways. */
+import type { Change } from "../presence/change.ts";
+
+const CHANGES_MAX = 10_000;
+/** A meta has up to 16 KiB, so a number of changes alone bounds little. */
+const CHARS_MAX = 8 * 1024 * 1024;
+
+export interface Entry {
+  /** From 1, without a gap. */
+  readonly id: number;
+  readonly key: string;
+  /** The change as JSON: written once, however many clients are told. */
+  readonly text: string;
+}
+
+export class Journal {
+  /** By number, in their order. */
+  readonly #entries = new Map<number, Entry>();
+  #chars = 0;
+  #latest = 0;
+
+  /** The number of the latest change; 0 before the first. */
+  get latest(): number {
+    return this.#latest;
+  }
+
+  add(change: Change): Entry {
+    const entry = { id: ++this.#latest, key: change.key, text: JSON.stringify(change) };
+    this.#entries.set(entry.id, entry);
+    this.#chars += entry.text.length;
+    for (const [id, { text }] of this.#entries) {
+      if (this.#entries.size <= CHANGES_MAX && this.#chars <= CHARS_MAX) break;
+      this.#entries.delete(id);
+      this.#chars -= text.length;
+    }
+    return entry;
+  }
+
+  /** The changes after the one with this number, oldest first; undefined when some of them are not kept any more. */
+  after(id: number): Entry[] | undefined {
+    if (id > this.#latest || id < this.#latest - this.#entries.size) return undefined;
+    const missed: Entry[] = [];
+    for (let next = id + 1; next <= this.#latest; next++) {
+      const entry = this.#entries.get(next);
+      if (entry !== undefined) missed.push(entry);
+    }
+    return missed;
+  }
+}

@@ -1,0 +1,52 @@
+/** The page: the files that `npm run build` puts beside this one, read once and served from memory. */
+import { readdirSync, readFileSync } from "node:fs";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Refusal } from "./refusal.ts";
+import { PAGE_HEADERS } from "./headers.ts";
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
+
+/** What has a hash in its name never changes. */
+const HASHED = /^assets\//;
+
+interface File {
+  readonly bytes: Buffer<ArrayBuffer>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export class Page {
+  readonly #folder: URL;
+  #files: ReadonlyMap<string, File> | undefined;
+
+  constructor(folder = new URL("page/", import.meta.url)) {
+    this.#folder = folder;
+  }
+
+  /** The file with the name, `index.html` for the empty one. Throws a refusal where there is none. */
+  serve(name: string): Response {
+    this.#files ??= readFiles(this.#folder);
+    const file = this.#files.get(name === "" ? "index.html" : name);
+    if (file === undefined) throw new Refusal("NOT_FOUND", "There is nothing here.");
+    return new Response(file.bytes, { headers: file.headers });
+  }
+}
+
+function readFiles(folder: URL): ReadonlyMap<string, File> {
+  const files = new Map<string, File>();
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const type = TYPES[extname(entry.name)];
+    if (!entry.isFile() || type === undefined) continue;
+    const path = `${entry.parentPath}/${entry.name}`;
+    const name = path.slice(fileURLToPath(folder).length).replaceAll("\\", "/");
+    const bytes = readFileSync(path);
+    const caching = HASHED.test(name) ? "public, max-age=31536000, immutable" : "no-cache";
+    files.set(name, { bytes, headers: { ...PAGE_HEADERS, "content-type": type, "cache-control": caching } });
+  }
+  return files;
+}

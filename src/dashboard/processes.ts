@@ -1,0 +1,42 @@
+/** The processes that hold keys, or held some lately: what the pulse calls the sessions whose bits it draws. */
+import type { Change, Holder } from "../presence/change.ts";
+
+export interface Process {
+  readonly session: number;
+  readonly host: string;
+  readonly pid: number;
+  /** How many keys it holds. */
+  keys: number;
+  /** How the last of its keys ended, and when: the store's time in ms. Absent while it holds some. */
+  ended?: { readonly cause: Change["cause"]; readonly ms: number };
+}
+
+export class Processes {
+  readonly #bySession = new Map<number, Process>();
+
+  get(session: number): Process | undefined {
+    return this.#bySession.get(session);
+  }
+
+  /** A key had the holders before, and has the others now. */
+  change(before: readonly Holder[], now: readonly Holder[], cause: Change["cause"], at: Date): void {
+    for (const { session, host, pid } of now) {
+      const process = this.#bySession.get(session) ?? { session, host, pid, keys: 0 };
+      this.#bySession.set(session, process);
+      process.keys++;
+      delete process.ended;
+    }
+    for (const { session } of before) {
+      const process = this.#bySession.get(session);
+      if (process === undefined) continue;
+      process.keys--;
+      if (process.keys === 0) process.ended = { cause, ms: at.getTime() };
+    }
+  }
+
+  forgetBefore(ms: number): void {
+    for (const [session, { ended }] of this.#bySession) {
+      if (ended !== undefined && ended.ms < ms) this.#bySession.delete(session);
+    }
+  }
+}

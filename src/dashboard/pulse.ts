@@ -1,0 +1,200 @@
+/**
+ * The pulse: who pinged in which slot, and who did late. It is read when somebody asks, once a slot however many ask, and
+ * only what may have changed since: a page that nobody looks at costs the store nothing.
+ */
+import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts";
+import { NOTHING } from "../core/selection.ts";
+import type { Slot } from "../core/slots.ts";
+import { insideOf } from "../presence/inside.ts";
+import { readPages, type Shared, soon } from "../presence/shared.ts";
+import type { Board } from "./board.ts";
+
+/** How many slots back one can look. */
+export const PULSE_SLOTS = 120;
+/** A slot is read when this part of it has passed: after its half, when all have pinged that are in time. */
+const READ_AT = 0.6;
+/** Processes without a key are asked for one by one: so many a read. */
+const LOOKUPS_MAX = 16;
+
+interface Row {
+  readonly slot: Slot;
+  readonly segment: number;
+  readonly words: Int32Array;
+  /** Of these, the ones that were not there when the slot was read for the first time. */
+  readonly late: Int32Array;
+  /** The number of the read in which it last changed. */
+  read: number;
+}
+
+export interface PulseView {
+  /** Give it back to be told only what has changed after it. */
+  readonly read: number;
+  /** The slot of the latest read. */
+  readonly slot: Slot;
+  /** When that slot began: the store's time in ms. */
+  readonly slotMs: number;
+  readonly periodMs: number;
+  /** In how many ms there will be something new to read. */
+  readonly nextMs: number;
+  /** Why the latest read failed, where it did: what is told is as it was before. */
+  readonly error?: string;
+  /** The session of this dashboard. */
+  readonly own: number | null;
+  /** The processes that pinged lately and hold no key now. */
+  readonly processes: readonly {
+    readonly session: number;
+    readonly host: string;
+    readonly pid: number;
+    /** How its last key ended, where it had one. */
+    readonly ended?: string;
+  }[];
+  /** Bit `session % 1024` of segment `floor(session / 1024)`: base64 of 32 words of 32 bits, the least first. */
+  readonly pings: readonly {
+    readonly slot: Slot;
+    readonly segment: number;
+    readonly bits: string;
+    readonly late?: string;
+  }[];
+}
+
+export class Pulse {
+  readonly #board: Board;
+  readonly #shared: Shared;
+  readonly #rows = new Map<string, Row>();
+  /** The slots that were read when those in time had pinged. */
+  readonly #looked = new Set<Slot>();
+  /** The processes without a key that were asked for; undefined: there is no such session. */
+  readonly #asked = new Map<number, { readonly host: string; readonly pid: number } | undefined>();
+  #reads = 0;
+  #slot: Slot = -Infinity;
+  #phase = -Infinity;
+  #error: string | undefined;
+  #reading: Promise<void> | undefined;
+
+  constructor(board: Board) {
+    this.#board = board;
+    this.#shared = insideOf(board.presence);
+  }
+
+  /** What has changed after the read with this number; all where it is 0. Never rejects because of the store. */
+  async view(after: number): Promise<PulseView> {
+    const { time, periodMs } = this.#shared;
+    if (phaseAt(time.position) > this.#phase) await this.#readOnce();
+    return {
+      read: this.#reads,
+      slot: this.#slot,
+      slotMs: time.at(this.#slot),
+      periodMs,
+      nextMs: Math.round(time.until(phaseAt(time.position) + 1 + READ_AT)),
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+      own: this.#board.presence.session ?? null,
+      processes: this.#processes(),
+      pings: [...this.#rows.values()].filter(({ read }) => read > after).map(toView),
+    };
+  }
+
+  #readOnce(): Promise<void> {
+    this.#reading ??= this.#read()
+      .then(
+        () => (this.#error = undefined),
+        (error: unknown) => {
+          this.#error = error instanceof Error ? error.message : String(error);
+        },
+      )
+      .then(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const { namespace, time } = this.#shared;
+    const { slot, position } = time;
+    const oldest = slot - PULSE_SLOTS + 1;
+    const records = await soon(this.#shared, "read pings", namespace.pings(Math.max(oldest, this.#slot - 1)));
+    this.#reads++;
+    for (const record of records) this.#add(record);
+    for (const [id, row] of this.#rows) if (row.slot < oldest) this.#rows.delete(id);
+    for (const looked of this.#looked) if (looked < oldest) this.#looked.delete(looked);
+    if (position - slot >= READ_AT) this.#looked.add(slot);
+    this.#slot = slot;
+    this.#phase = phaseAt(position);
+    await this.#lookUp();
+  }
+
+  #add({ slot, segment, words }: PingRecord): void {
+    const id = `${slot}/${segment}`;
+    let row = this.#rows.get(id);
+    if (row === undefined) {
+      row = {
+        slot,
+        segment,
+        words: new Int32Array(SEGMENT_WORDS),
+        late: new Int32Array(SEGMENT_WORDS),
+        read: 0,
+      };
+      this.#rows.set(id, row);
+    }
+    const isLate = this.#looked.has(slot);
+    for (let at = 0; at < SEGMENT_WORDS; at++) {
+      const fresh = (words[at] ?? 0) & ~(row.words[at] ?? 0);
+      if (fresh === 0) continue;
+      row.words[at] = (row.words[at] ?? 0) | fresh;
+      if (isLate) row.late[at] = (row.late[at] ?? 0) | fresh;
+      row.read = this.#reads;
+    }
+  }
+
+  /** The sessions in sight that hold no key. */
+  #keyless(): Set<number> {
+    const sessions = new Set<number>();
+    for (const row of this.#rows.values()) {
+      forEachSession(row, (session) => {
+        if ((this.#board.processes.get(session)?.keys ?? 0) === 0) sessions.add(session);
+      });
+    }
+    return sessions;
+  }
+
+  /** Asks for the processes that ping and were never seen to hold a key, like this one. */
+  async #lookUp(): Promise<void> {
+    const keyless = this.#keyless();
+    for (const session of this.#asked.keys()) if (!keyless.has(session)) this.#asked.delete(session);
+    const unknown = [...keyless].filter(
+      (session) => !this.#asked.has(session) && this.#board.processes.get(session) === undefined,
+    );
+    for (const session of unknown.slice(-LOOKUPS_MAX)) {
+      for await (const page of readPages(this.#shared, { select: NOTHING, session })) {
+        this.#asked.set(
+          session,
+          page.sessions.find(({ seq }) => seq === session),
+        );
+        break; // its keys are of no interest
+      }
+    }
+  }
+
+  #processes(): PulseView["processes"] {
+    return [...this.#keyless()].flatMap((session) => {
+      const process = this.#board.processes.get(session);
+      const { host, pid } = process ?? this.#asked.get(session) ?? {};
+      if (host === undefined || pid === undefined) return [];
+      const ended = process?.ended?.cause;
+      return [{ session, host, pid, ...(ended === undefined ? {} : { ended }) }];
+    });
+  }
+}
+
+/** Counts the moments at which something new can be read. */
+function phaseAt(position: number): number {
+  return Math.floor(position - READ_AT);
+}
+
+function toView({ slot, segment, words, late }: Row): PulseView["pings"][number] {
+  const anyLate = late.some((word) => word !== 0);
+  return { slot, segment, bits: base64(words), ...(anyLate ? { late: base64(late) } : {}) };
+}
+
+function base64(words: Int32Array): string {
+  const bytes = Buffer.alloc(words.length * 4);
+  words.forEach((word, at) => bytes.writeInt32LE(word, at * 4));
+  return bytes.toString("base64");
+}

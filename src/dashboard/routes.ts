@@ -1,0 +1,115 @@
+/**
+ * The routes:
+ *
+ *   GET /, /assets/...                          the page
+ *   GET /healthz                                for whoever watches this process: asks for no token, by any host name
+ *   GET /metrics                                where there are some
+ *   GET /api/changes                            changes as server-sent events
+ *   GET /api/pulse                              who pinged when
+ *   GET, PUT, DELETE, POST /api/keys/...        the keys
+ */
+import { randomBytes } from "node:crypto";
+import { type Context, Hono } from "hono";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import { insideOf } from "../presence/inside.ts";
+import { ChangeStream } from "./change-stream.ts";
+import { DATA_HEADERS } from "./headers.ts";
+import { addKeysRoutes } from "./keys-routes.ts";
+import type { Board } from "./board.ts";
+import type { Holds } from "./holds.ts";
+import type { CheckedDashboardOptions } from "./options.ts";
+import { Page } from "./page.ts";
+import { Pulse } from "./pulse.ts";
+import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
+import { checkBearer, checkHost, checkOrigin, checkUrl } from "./security.ts";
+
+/** Streams of changes at one time. */
+const STREAMS_MAX = 256;
+
+export interface RoutesOptions extends CheckedDashboardOptions {
+  readonly board: Board;
+  readonly holds: Holds;
+  /** Hears of what nobody foresaw. */
+  readonly failed: (error: Error) => void;
+}
+
+export function makeRoutes(options: RoutesOptions): Hono {
+  const { basePath, board, hosts, token } = options;
+  const app = new Hono({ strict: false }).basePath(basePath);
+  app.onError((error) => {
+    const answer = answerTo(error);
+    if (answer === undefined) options.failed(error);
+    return answer ?? answerToBug();
+  });
+  app.notFound(() => refuse(new Refusal("NOT_FOUND", "There is nothing here.")));
+
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed: (_context, methods) => {
+        const allow = methods.join(", ");
+        return refuse(new Refusal("METHOD_NOT_ALLOWED", `This takes ${allow}.`, { allow }));
+      },
+    }),
+  );
+  app.get("/healthz", (context) => tellHealth(context, board, options.staleAfterMs));
+  app.use(async ({ req }, next) => {
+    checkUrl(req.raw);
+    checkHost(req.raw, hosts);
+    await next();
+  });
+  for (const path of ["/api/*", "/metrics"]) {
+    app.use(path, async ({ req, header }, next) => {
+      checkOrigin(req.raw);
+      checkBearer(req.raw, token);
+      await next();
+      for (const [name, value] of Object.entries(DATA_HEADERS)) header(name, value);
+    });
+  }
+  app.get("/metrics", (context) => tellMetrics(context, options.metrics));
+  app.get("/api/changes", changes(options));
+  const pulse = new Pulse(board);
+  app.get("/api/pulse", async ({ req, json }) => json(await pulse.view(Number(req.query("after")) || 0)));
+  addKeysRoutes(app, options);
+  const page = new Page();
+  const start = basePath.length + 1;
+  app.get("/*", ({ req, redirect }) => {
+    const { pathname } = new URL(req.url);
+    // The page names its files and routes from where it lies.
+    return pathname.length < start ? redirect(`${basePath}/`) : page.serve(pathname.slice(start));
+  });
+  return app;
+}
+
+/** 200, or 503 where it has been stale for longer, failed or was closed. Without the reason: it may name hosts. */
+function tellHealth(context: Context, board: Board, staleAfterMs: number): Response {
+  const { state, since } = board.health;
+  const { clock } = insideOf(board.presence);
+  const isStale = state === "stale" && since !== undefined && clock.now() - since.getTime() > staleAfterMs;
+  const isWell = state !== "failed" && !isStale;
+  for (const [name, value] of Object.entries(DATA_HEADERS)) context.header(name, value);
+  return context.json({ state, ...(since === undefined ? {} : { since }) }, isWell ? 200 : 503);
+}
+
+async function tellMetrics(context: Context, metrics: RoutesOptions["metrics"]): Promise<Response> {
+  if (metrics === undefined) throw new Refusal("NOT_FOUND", "This server has no metrics.");
+  return context.body(await metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+}
+
+function changes({ board, allowWrites }: RoutesOptions): (context: Context) => Response {
+  const instance = randomBytes(6).toString("hex");
+  let streams = 0;
+  return ({ req, body }) => {
+    if (req.raw.method !== "GET")
+      throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });
+    if (streams >= STREAMS_MAX) {
+      throw new Refusal("TOO_MANY_STREAMS", `${STREAMS_MAX} streams are open: the limit.`);
+    }
+    streams++;
+    const lastEventId = req.header("last-event-id") ?? req.query("lastEventId");
+    const stream = new ChangeStream({ board, allowWrites, instance, lastEventId, ended: () => streams-- });
+    // A client that has gone before it has taken anything is told by this alone.
+    req.raw.signal.addEventListener("abort", () => stream.end(), { once: true });
+    return body(stream.readable(), 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * Who is let in. In the order of the checks:
+ *
+ * - *Host*: a page of another site that has pointed its own name at this machine (DNS rebinding) asks for that name,
+ *   which is none of ours. An IP address in `Host` cannot come from such a name.
+ * - *Origin*: a page of another site that sends requests here (CSRF) cannot hide where it comes from: browsers say so in
+ *   `Origin` and `Sec-Fetch-Site`.
+ * - *Token*: compared in constant time. The page itself is served without: it has no data.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
+import { Refusal } from "./refusal.ts";
+
+/** A key of 1,024 bytes, every byte of it escaped, with room for the rest. */
+const URL_CHARS_MAX = 4096;
+
+export function checkUrl(request: Request): void {
+  if (request.url.length <= URL_CHARS_MAX) return;
+  throw new Refusal("TOO_LARGE", `The URL is longer than ${URL_CHARS_MAX} characters.`);
+}
+
+/** `hosts`: the names that are allowed, in lower case. */
+export function checkHost(request: Request, hosts: ReadonlySet<string>): void {
+  const name = hostnameOf(hostOf(request));
+  if (name === "localhost" || name.endsWith(".localhost") || isIP(name) !== 0 || hosts.has(name)) return;
+  throw new Refusal(
+    "FORBIDDEN_HOST",
+    "This server does not go by that host name: allow it with --allow-host, or with the option hosts.",
+  );
+}
+
+export function checkOrigin(request: Request): void {
+  const site = request.headers.get("sec-fetch-site");
+  const origin = request.headers.get("origin");
+  const isForeignSite = site !== null && site !== "same-origin" && site !== "none";
+  // The scheme is not compared: TLS may end before us.
+  const isForeignOrigin = origin !== null && originHost(origin) !== hostOf(request);
+  if (!isForeignSite && !isForeignOrigin) return;
+  throw new Refusal("FORBIDDEN_ORIGIN", "Pages of other sites may not ask this server anything.");
+}
+
+export function checkBearer(request: Request, token: string | undefined): void {
+  if (token === undefined) return;
+  const given = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (given !== undefined && isEqual(given, token)) return;
+  throw new Refusal("UNAUTHORIZED", "Send the token of this server: Authorization: Bearer <token>.", {
+    "www-authenticate": 'Bearer realm="heartbit"',
+  });
+}
+
+/** In a time that tells nothing of either: digests have one length. */
+function isEqual(a: string, b: string): boolean {
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+/** As the client asked for it: a server that this one is mounted in may have rewritten the URL. */
+function hostOf(request: Request): string {
+  return (request.headers.get("host") ?? new URL(request.url).host).toLowerCase();
+}
+
+/** Undefined for what is no URL: `null` is what a page sends that hides where it comes from. */
+function originHost(origin: string): string | undefined {
+  return URL.canParse(origin) ? new URL(origin).host : undefined;
+}
+
+/** Without the port, and an IPv6 address without its brackets. */
+function hostnameOf(host: string): string {
+  return host.replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1");
+}

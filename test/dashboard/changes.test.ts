@@ -1,0 +1,251 @@
+import { describe, expect, it } from "vitest";
+import { newStage, type Stage, StreamClient, words } from "./support.ts";
+
+async function connect({ ask }: Stage, lastEventId?: string): Promise<StreamClient> {
+  const headers = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+  const response = await ask("/api/changes", { headers });
+  expect(response.headers.get("content-type")).toBe("text/event-stream");
+  return new StreamClient(response);
+}
+
+describe("GET /api/changes", () => {
+  it("tells who it is, the state of every key, and then each change as it comes", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    await holder.pinger("a", { meta: { port: 1 } }).start();
+    await stage.bench.periods(1);
+    const client = await connect(stage);
+    const [hello, snapshot, keys, ready] = await client.all();
+    expect(hello).toMatchObject({
+      event: "hello",
+      data: {
+        name: "presence",
+        periodMs: 5000,
+        retentionMs: 600_000,
+        resumed: false,
+        health: { state: "healthy" },
+      },
+    });
+    expect(snapshot).toMatchObject({ event: "snapshot", data: { alive: 1, dead: 0 } });
+    expect(keys?.data).toEqual({
+      sessions: [[2, expect.any(String), process.pid]],
+      keys: [["a", expect.any(Number), [[2, expect.any(Number), { port: 1 }]]]],
+    });
+    expect(ready).toMatchObject({ event: "ready", id: expect.stringMatching(/^\w+-1$/) as string });
+    const other = holder.pinger("b");
+    await other.start();
+    await stage.bench.periods(1);
+    const [joined] = await client.all();
+    expect(joined?.data).toMatchObject({ key: "b", alive: true, cause: "joined", holders: [{ session: 2 }] });
+    await other.kill();
+    await stage.bench.periods(1);
+    expect(words(await client.all())).toEqual(["change b dead killed"]);
+  });
+
+  it("tells those that died before it came as dead", async () => {
+    const bench = (await newStage()).bench;
+    const { presence: holder } = await bench.open();
+    await holder.pinger("lives").start();
+    const died = holder.pinger("died");
+    await died.start();
+    await died.kill();
+    const stage = await newStage({}, bench);
+    const client = await connect(stage);
+    const told = words(await client.all());
+    expect(told[2]?.split(" ").toSorted()).toEqual(["died:0", "keys", "lives:1"]);
+  });
+
+  it("goes on where a lost connection was: each change that was missed, none twice", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const client = await connect(stage);
+    expect(words(await client.all())).toEqual(["hello anew", "snapshot", "ready"]);
+    const pinger = holder.pinger("a");
+    await pinger.start();
+    await stage.bench.periods(1);
+    expect(words(await client.all())).toEqual(["change a alive joined"]);
+    await client.close();
+    await pinger.kill();
+    await stage.bench.periods(1);
+    await pinger.start();
+    await stage.bench.periods(1);
+    const again = await connect(stage, client.lastId);
+    expect(words(await again.all())).toEqual([
+      "hello again",
+      "change a dead killed",
+      "change a alive joined",
+    ]);
+    await pinger.kill();
+    await stage.bench.periods(1);
+    expect(words(await again.all())).toEqual(["change a dead killed"]);
+    const nothing = await connect(stage, again.lastId);
+    expect(words(await nothing.all())).toEqual(["hello again"]);
+  });
+
+  it("begins anew for an id of another dashboard, of the future, or of no kind", async () => {
+    const stage = await newStage();
+    const client = await connect(stage);
+    await client.all();
+    const [instance] = (client.lastId ?? "").split("-");
+    for (const id of ["0123456789ab-0", `${instance}-99`, `${instance}--1`, "x", `${instance}-1e3`]) {
+      expect(words(await (await connect(stage, id)).all())).toEqual(["hello anew", "snapshot", "ready"]);
+    }
+  });
+
+  it("begins anew for a client that was away for longer than changes are kept", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const client = await connect(stage);
+    await client.all();
+    await client.close();
+    const pinger = holder.pinger("a");
+    await pinger.start();
+    await stage.bench.periods(1);
+    const text = "x".repeat(15_000);
+    // 8 MiB of changes are kept.
+    for (let update = 0; update < 600; update++) {
+      await pinger.update(text + update);
+      await stage.bench.clock.advance(1);
+    }
+    const again = await connect(stage, client.lastId);
+    expect(words(await again.all())).toEqual(["hello anew", "snapshot", "keys a:1", "ready"]);
+  });
+
+  it("tells a slow client the latest change of each key, and it can go on from there", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const slow = await connect(stage);
+    await slow.all(); // has asked for the next chunk
+    const pinger = holder.pinger("a");
+    await pinger.start();
+    await stage.bench.periods(1); // that chunk is made
+    const other = holder.pinger("b");
+    await other.start();
+    for (let update = 0; update < 5; update++) {
+      await pinger.update(update);
+      await stage.bench.periods(1);
+    }
+    await other.kill();
+    await stage.bench.periods(1);
+    const events = await slow.all();
+    expect(words(events)).toEqual([
+      "change a alive joined",
+      "change a alive updated",
+      "change b dead killed",
+    ]);
+    expect(events[1]?.data).toMatchObject({ holders: [{ meta: 4 }] });
+    expect(words(await (await connect(stage, slow.lastId)).all())).toEqual(["hello again"]);
+  });
+
+  it("a client that takes nothing while 10,000 keys change is told a new snapshot", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const slow = await connect(stage);
+    await slow.all();
+    const keys = Array.from({ length: 10_100 }, (_, index) => `k${index}`);
+    await holder.pinger("first").start();
+    await stage.bench.periods(1);
+    await Promise.all(keys.map((key) => holder.pinger(key).start()));
+    await stage.bench.periods(1);
+    const told = words(await slow.all());
+    expect(told.slice(0, 2)).toEqual(["change first alive joined", "snapshot"]);
+    expect(told.at(-1)).toBe("ready");
+    expect(
+      told
+        .slice(2, -1)
+        .join(" ")
+        .match(/k\d+:1/g),
+    ).toHaveLength(10_100);
+  });
+
+  it("a change in the middle of a snapshot is told with its key, or after it, once", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const pingers = Array.from({ length: 1200 }, (_, index) => holder.pinger(`k${index}`));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    await stage.bench.periods(1);
+    const response = await stage.ask("/api/changes");
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const utf8 = new TextDecoder();
+    const read = async (): Promise<string> => utf8.decode((await reader.read()).value);
+    expect(await read()).toMatch(/^event: hello\n/);
+    const page = await read();
+    const told = [...page.matchAll(/\["(k\d+)"/g)].map(([, key]) => key);
+    expect(told).toHaveLength(500);
+    const early = pingers.find(({ key }) => told.includes(key));
+    const late = pingers.find(({ key }) => !told.includes(key));
+    await Promise.all([early?.kill(), late?.kill()]);
+    await stage.bench.periods(1);
+    const rest: string[] = [];
+    for (let chunk = await read(); ; chunk = await read()) {
+      rest.push(chunk);
+      if (chunk.includes(`"key":"${early?.key}"`)) break;
+    }
+    await reader.cancel();
+    const text = rest.join("");
+    expect(text.match(new RegExp(`"${late?.key}"`, "g"))).toHaveLength(1);
+    expect(text).toMatch(new RegExp(`\\["${late?.key}",\\d+,\\[\\]\\]`)); // dead
+    expect(text.match(new RegExp(`"${early?.key}"`, "g"))).toHaveLength(1);
+    // The id of `ready` is before the change that is told after it.
+    expect(text).toMatch(/event: ready\nid: \w+-1200\n/);
+    expect(text).toMatch(/event: change\nid: \w+-120[12]\n/);
+  });
+
+  it("waits for the store where it is away, and tells the health as it turns", async () => {
+    const stage = await newStage();
+    const client = await connect(stage);
+    await client.all();
+    stage.link.fail();
+    await stage.bench.periods(2);
+    expect(words(await client.all())).toContain("health stale");
+    stage.link.heal();
+    await stage.bench.periods(4);
+    expect(words(await client.all())).toContain("health healthy");
+  });
+
+  it("sends a comment where there is nothing to tell for 15 s", async () => {
+    const stage = await newStage();
+    const client = await connect(stage);
+    await client.all();
+    await stage.bench.clock.advance(14_000);
+    expect(words(await client.all())).toEqual([]);
+    await stage.bench.clock.advance(1000);
+    expect(words(await client.all())).toEqual([""]);
+  });
+
+  it("ends when the dashboard is closed, and when the presence is", async () => {
+    for (const what of ["dashboard", "presence"] as const) {
+      const stage = await newStage();
+      const client = await connect(stage);
+      await client.all();
+      const closing = stage[what].close();
+      await stage.bench.periods(1);
+      await closing;
+      await client.all();
+      expect(client.ended).toBe(true);
+    }
+  });
+
+  it("has room for 256 at a time: one that has gone makes room, whether it has read or not", async () => {
+    const stage = await newStage();
+    const abort = new AbortController();
+    const clients = await Promise.all(
+      Array.from({ length: 255 }, async () => new StreamClient(await stage.ask("/api/changes"))),
+    );
+    const unread = await stage.ask("/api/changes", { signal: abort.signal });
+    expect(unread.status).toBe(200);
+    const refused = await stage.ask("/api/changes");
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ error: { code: "TOO_MANY_STREAMS" } });
+    abort.abort();
+    expect((await stage.ask("/api/changes")).status).toBe(200);
+    await clients[0]?.close();
+    expect((await stage.ask("/api/changes")).status).toBe(200);
+    expect((await stage.ask("/api/changes")).status).toBe(503);
+  });
+
+  it("takes no HEAD", async () => {
+    const { ask } = await newStage();
+    expect((await ask("/api/changes", { method: "HEAD" })).status).toBe(405);
+  });
+});

@@ -1,0 +1,129 @@
+import { describe, expect, it } from "vitest";
+import { SEGMENT_WORDS, hasBit } from "../../src/core/bits.ts";
+import { newStage, type Stage } from "./support.ts";
+
+interface View {
+  readonly read: number;
+  readonly slot: number;
+  readonly slotMs: number;
+  readonly nextMs: number;
+  readonly error?: string;
+  readonly own: number;
+  readonly processes: { session: number; host: string; pid: number; ended?: string }[];
+  readonly pings: { slot: number; segment: number; bits: string; late?: string }[];
+}
+
+async function view({ ask }: Stage, after = 0): Promise<View> {
+  return (await (await ask(`/api/pulse?after=${after}`)).json()) as View;
+}
+
+/** The slots in which the session pinged, counted from the latest read slot. */
+function slotsOf({ pings, slot: latest }: View, session: number, which: "bits" | "late" = "bits"): number[] {
+  return pings
+    .filter(({ [which]: text, slot, segment }) => {
+      if (text === undefined) return false;
+      const bytes = Buffer.from(text, "base64");
+      const words = Int32Array.from({ length: SEGMENT_WORDS }, (_, at) => bytes.readInt32LE(at * 4));
+      return hasBit({ slot, segment, words }, session);
+    })
+    .map(({ slot }) => slot - latest)
+    .toSorted((a, b) => a - b);
+}
+
+describe("GET /api/pulse", () => {
+  it("tells who pinged in which slot, and who the processes without a key are", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const pinger = holder.pinger("a");
+    await pinger.start();
+    await stage.bench.periods(3.7);
+    const { slot, slotMs, own, processes, ...first } = await view(stage);
+    expect(slotMs).toBe(Math.floor(stage.bench.clock.now() / 5000) * 5000);
+    expect(own).toBe(stage.presence.session);
+    expect(slotsOf({ slot, slotMs, own, processes, ...first }, 2)).toEqual([-3, -2, -1, 0]);
+    expect(processes).toEqual([{ session: own, host: expect.any(String) as string, pid: process.pid }]);
+    await pinger.kill();
+    await stage.bench.periods(1);
+    expect((await view(stage)).processes.find(({ session }) => session === 2)).toMatchObject({
+      ended: "killed",
+    });
+  });
+
+  it("tells only what has changed since, where it is asked so", async () => {
+    const stage = await newStage();
+    await stage.bench.periods(5.7);
+    const first = await view(stage);
+    expect(first.pings.length).toBeGreaterThan(4);
+    expect((await view(stage, first.read)).pings).toEqual([]);
+    await stage.bench.periods(1);
+    const second = await view(stage, first.read);
+    expect(second.pings.map(({ slot }) => slot)).toEqual([second.slot]);
+  });
+
+  it("shows a ping that came after its slot was read as late, and a slot without one as a gap", async () => {
+    const stage = await newStage();
+    const { presence: holder, link } = await stage.bench.open();
+    await holder.pinger("a").start();
+    await stage.bench.periods(2);
+    await view(stage);
+    link.fail();
+    await stage.bench.periods(0.65);
+    expect(slotsOf(await view(stage), 2)).not.toContain(0);
+    link.heal();
+    await stage.bench.periods(0.3); // it tries again within the slot
+    await stage.bench.periods(0.7);
+    const late = await view(stage);
+    expect(slotsOf(late, 2, "late")).toEqual([-1]);
+    expect(slotsOf(late, stage.presence.session ?? 0, "late")).toEqual([]);
+    link.fail();
+    await stage.bench.periods(2);
+    expect(slotsOf(await view(stage), 2)).not.toContain(0);
+  });
+
+  it("reads once a slot however many ask, and not at all while nobody does", async () => {
+    const stage = await newStage();
+    await stage.bench.periods(1);
+    const ask = async (): Promise<number> => (await view(stage)).read;
+    const before = await ask();
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual([before, before, before]);
+    await stage.bench.periods(1);
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual([before + 1, before + 1, before + 1]);
+    await stage.bench.periods(50);
+    expect(await ask()).toBe(before + 2);
+    // Nothing that was not looked at meanwhile is missing.
+    expect(slotsOf(await view(stage), stage.presence.session ?? 0)).toHaveLength(53);
+  });
+
+  it("says when there will be something new", async () => {
+    const stage = await newStage();
+    await stage.bench.periods(0.2);
+    const { nextMs } = await view(stage);
+    await stage.bench.clock.advance(nextMs - 1);
+    const { read } = await view(stage);
+    await stage.bench.clock.advance(2);
+    expect((await view(stage)).read).toBe(read + 1);
+  });
+
+  it("tells what it knows, and why that is old, where the store does not answer", async () => {
+    const stage = await newStage();
+    await stage.bench.periods(2);
+    const before = await view(stage);
+    stage.link.fail();
+    await stage.bench.periods(1);
+    const after = await view(stage);
+    expect(after.error).toMatch(/./);
+    expect(after.pings).toEqual(before.pings);
+    stage.link.heal();
+    await stage.bench.periods(1);
+    expect((await view(stage)).error).toBe(undefined);
+  });
+
+  it("keeps 120 slots", async () => {
+    const stage = await newStage();
+    await stage.bench.periods(10);
+    await view(stage);
+    await stage.bench.periods(125.7);
+    const { pings } = await view(stage);
+    expect(new Set(pings.map(({ slot }) => slot)).size).toBe(120);
+  });
+});

@@ -1,0 +1,112 @@
+/** For tests: a dashboard over a memory store on a manual clock, and a client of its streams. */
+import { onTestFinished } from "vitest";
+import { dashboard, type Dashboard, type DashboardOptions } from "../../src/dashboard/index.ts";
+import type { Presence } from "../../src/index.ts";
+import type { FaultyStore } from "../../src/testing/index.ts";
+import { Bench } from "../presence/support.ts";
+
+export const TOKEN = "a-token-of-16-characters-or-more";
+
+export interface Stage {
+  readonly bench: Bench;
+  /** The dashboard's own. */
+  readonly presence: Presence;
+  /** Between the dashboard and the store. */
+  readonly link: FaultyStore;
+  readonly dashboard: Dashboard;
+  /** Asks for a path, as a browser on this machine does. */
+  readonly ask: (path: string, init?: RequestInit) => Promise<Response>;
+  /** Asks for a path with the token. */
+  readonly order: (path: string, init?: RequestInit) => Promise<Response>;
+}
+
+export async function newStage(options: DashboardOptions = {}, bench = new Bench()): Promise<Stage> {
+  const { presence, link } = await bench.open();
+  const made = dashboard(presence, options);
+  onTestFinished(async () => {
+    const closed = made.close().then(() => presence.close());
+    await bench.periods(3);
+    await closed;
+  });
+  await bench.periods(1);
+  const ask = (path: string, init?: RequestInit): Promise<Response> =>
+    made.handler(new Request(`http://localhost:7077${path}`, init));
+  const order = (path: string, init: RequestInit = {}): Promise<Response> =>
+    ask(path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...(init.headers as object) } });
+  return { bench, presence, link, dashboard: made, ask, order };
+}
+
+/** One server-sent event; a comment has the name "". */
+export interface Told {
+  readonly event: string;
+  readonly id: string | undefined;
+  readonly data: unknown;
+}
+
+/** A client of `/api/changes` that takes events when it is told to. */
+export class StreamClient {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #utf8 = new TextDecoder();
+  readonly #events: Told[] = [];
+  #text = "";
+  #next: ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]> | undefined;
+  lastId: string | undefined;
+  ended = false;
+
+  constructor(response: Response) {
+    if (response.body === null) throw new Error("The answer has no body.");
+    this.#reader = response.body.getReader();
+    onTestFinished(() => this.close());
+  }
+
+  /** Takes all that there is to tell now. */
+  async all(): Promise<Told[]> {
+    for (;;) {
+      this.#next ??= this.#reader.read();
+      const waited = new Promise<undefined>((resolve) =>
+        setImmediate(() => setImmediate(() => resolve(undefined))),
+      );
+      const result = await Promise.race([this.#next, waited]);
+      if (result === undefined) return this.#events.splice(0);
+      this.#next = undefined;
+      if (result.done) {
+        this.ended = true;
+        return this.#events.splice(0);
+      }
+      this.#parse(this.#utf8.decode(result.value, { stream: true }));
+    }
+  }
+
+  /** The connection is lost. */
+  async close(): Promise<void> {
+    await this.#reader.cancel();
+  }
+
+  #parse(text: string): void {
+    const blocks = (this.#text + text).split("\n\n");
+    this.#text = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+      const id = field("id");
+      if (id !== undefined) this.lastId = id;
+      this.#events.push({ event: field("event") ?? "", id, data: JSON.parse(field("data") ?? "null") });
+    }
+  }
+}
+
+/** The events as words: `change a dead expired`. */
+export function words(events: readonly Told[]): string[] {
+  return events.map(({ event, data }) => {
+    if (event === "change") {
+      const { key, alive, cause } = data as { key: string; alive: boolean; cause: string };
+      return `${event} ${key} ${alive ? "alive" : "dead"} ${cause}`;
+    }
+    if (event === "keys") {
+      const { keys } = data as { keys: [string, number, unknown[]][] };
+      return `keys ${keys.map(([key, , holders]) => `${key}:${holders.length}`).join(" ")}`;
+    }
+    if (event === "hello") return `hello ${(data as { resumed: boolean }).resumed ? "again" : "anew"}`;
+    if (event === "health") return `health ${(data as { state: string }).state}`;
+    return event;
+  });
+}
