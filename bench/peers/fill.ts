@@ -1,0 +1,44 @@
+/** Many keys at once, written as pingers write them: through the store's port. */
+import type { Namespace, Write } from "../../src/core/store.ts";
+
+const WRITES_AT_ONCE = 5000;
+
+export interface Filling {
+  /** The session that holds them: it must be there. */
+  readonly session: number;
+  readonly slot: number;
+  readonly keys: readonly string[];
+  /** The number of the first pinger: those before it are taken. */
+  readonly firstPinger?: number;
+  readonly meta?: string;
+}
+
+export async function fill(
+  namespace: Namespace,
+  { session, slot, keys, firstPinger = 0, meta = "null" }: Filling,
+): Promise<void> {
+  const since = Date.now();
+  const writes = keys.map((key, index): Write => {
+    const being = { session, pinger: firstPinger + index, start: 1, key, since, slot, meta, revision: 0 };
+    return { kind: "being", being };
+  });
+  for (let first = 0; first < writes.length; first += WRITES_AT_ONCE) {
+    await namespace.write(writes.slice(first, first + WRITES_AT_ONCE));
+  }
+}
+
+/** The numbers below are for the presences that open a session themselves. */
+export const FIRST_SESSION = 1024;
+
+/** So many sessions that have just been opened; gives their numbers. Each is kept alive by pings with its number. */
+export async function fillSessions(namespace: Namespace, count: number, slot: number): Promise<number[]> {
+  const opened = Date.now();
+  const seqs = Array.from({ length: count }, (_, index) => FIRST_SESSION + index);
+  for (let first = 0; first < count; first += WRITES_AT_ONCE) {
+    const writes = seqs
+      .slice(first, first + WRITES_AT_ONCE)
+      .map((seq): Write => ({ kind: "session", session: { seq, host: "bench", pid: seq, opened, slot } }));
+    await namespace.write(writes);
+  }
+  return seqs;
+}

@@ -1,0 +1,64 @@
+/** heartbit by the port of its store: what presences write, for more processes than fit into this one as presences. */
+import type { Db } from "mongodb";
+import type { Namespace } from "../../src/core/store.ts";
+import { mongoStore } from "../../src/stores/mongo/index.ts";
+import { FORMAT_VERSION } from "../../src/core/store.ts";
+import { fill, fillSessions } from "./fill.ts";
+import { connectTo } from "./mongo-peer.ts";
+import { type FleetSize, keysOf, type PeerOptions } from "./peer.ts";
+
+export const RETENTION_SLOTS = 120;
+/** Sessions in one call: each segment of them is one statement. */
+const PINGS_AT_ONCE = 10_240;
+
+export class PortFleet {
+  readonly namespace: Namespace;
+  readonly seqs: readonly number[];
+  readonly #db: Db;
+  readonly #periodMs: number;
+
+  static async open(options: PeerOptions, size: FleetSize): Promise<PortFleet> {
+    const db = await connectTo(options);
+    const { name, periodMs } = options;
+    const namespace = mongoStore(db).namespace(name, { periodMs, retentionSlots: RETENTION_SLOTS });
+    await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0 });
+    const slot = Math.floor(Date.now() / periodMs);
+    const seqs = await fillSessions(namespace, size.processes, slot);
+    for (const [process, session] of seqs.entries()) {
+      await fill(namespace, { session, slot, keys: keysOf(process, size) });
+    }
+    const fleet = new PortFleet(db, namespace, seqs, periodMs);
+    await fleet.pingAll();
+    return fleet;
+  }
+
+  private constructor(db: Db, namespace: Namespace, seqs: readonly number[], periodMs: number) {
+    this.#db = db;
+    this.namespace = namespace;
+    this.seqs = seqs;
+    this.#periodMs = periodMs;
+  }
+
+  get slot(): number {
+    return Math.floor(Date.now() / this.#periodMs);
+  }
+
+  /** One process's ping, as its presence makes it. */
+  ping(process: number): Promise<void> {
+    return this.namespace.ping(this.slot, [this.seqs[process]!]);
+  }
+
+  /** Pings of all, or of some, in this slot and the one before, in a few calls: to keep alive what is only read. */
+  async pingAll(seqs = this.seqs): Promise<void> {
+    for (const slot of [this.slot - 1, this.slot]) {
+      for (let first = 0; first < seqs.length; first += PINGS_AT_ONCE) {
+        await this.namespace.ping(slot, seqs.slice(first, first + PINGS_AT_ONCE));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.namespace.close();
+    await this.#db.client.close();
+  }
+}

@@ -1,0 +1,22 @@
+/** The peers by their names, for whoever starts them in a process of their own. */
+import { openDesign2014 } from "./design2014.ts";
+import { openEtcd } from "./etcd.ts";
+import { openHeartbit } from "./heartbit.ts";
+import { openNaive } from "./naive.ts";
+import type { Peer, PeerOptions } from "./peer.ts";
+import { openRawStream } from "./raw-stream.ts";
+import { openRedis } from "./redis.ts";
+import { openZookeeper } from "./zookeeper.ts";
+
+export const PEERS = {
+  heartbit: openHeartbit,
+  "naive MongoDB": (options: PeerOptions) => openNaive(options, "single"),
+  "naive MongoDB, bulk": (options: PeerOptions) => openNaive(options, "bulk"),
+  "2014 design": openDesign2014,
+  "raw change stream": openRawStream,
+  Redis: openRedis,
+  etcd: openEtcd,
+  ZooKeeper: openZookeeper,
+} satisfies Readonly<Record<string, (options: PeerOptions) => Promise<Peer>>>;
+
+export type PeerName = keyof typeof PEERS;

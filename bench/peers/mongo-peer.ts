@@ -1,0 +1,18 @@
+/** What the ways of using MongoDB share: a client and a database. */
+import { type Db, MongoClient } from "mongodb";
+import { withDatabase } from "../../test/servers/index.ts";
+import type { PeerOptions } from "./peer.ts";
+
+/** As many as the driver opens by default. */
+export const CONNECTIONS = 100;
+/** Where many change streams are open: each takes a connection, and heartbit wants as many for its other calls. */
+export const STREAMS_POOL = 1000;
+/** How many calls are made at once where many are: enough to keep a server of two cores busy. */
+export const AT_ONCE = 50;
+
+export async function connectTo({ uri, name }: PeerOptions, maxPoolSize = CONNECTIONS): Promise<Db> {
+  if (uri === undefined) throw new Error("a MongoDB peer needs a uri");
+  const client = new MongoClient(withDatabase(uri, name), { maxPoolSize });
+  await client.connect();
+  return client.db();
+}

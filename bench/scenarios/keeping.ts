@@ -1,0 +1,179 @@
+/** What it costs the server, in a period, to keep processes with their keys alive. */
+import { median } from "../measure/quantiles.ts";
+import { wait } from "../measure/time.ts";
+import { type Cost, costOf, perOne } from "../measure/window.ts";
+import { PEERS, type PeerName } from "../peers/index.ts";
+import { spreadOver } from "../peers/many.ts";
+import type { Fleet, FleetSize } from "../peers/peer.ts";
+import { type Goal, show, type Section, type Table } from "../report/section.ts";
+import { optionsFor, Servers } from "../servers/index.ts";
+import type { Effort, Scenario } from "./scenario.ts";
+
+/** heartbit reads again what has changed in the last two periods: before it is measured that is to be nothing. */
+const QUIET_PERIODS = 3;
+
+interface Size extends FleetSize {
+  readonly periodMs: number;
+  readonly rounds: number;
+  /** Of those who do not take part, why. */
+  readonly absent?: Readonly<Partial<Record<PeerName, string>>>;
+  /** Of those whose cost does not depend on how many keys a process has: with fewer keys each. */
+  readonly keysEachOf?: Readonly<Partial<Record<PeerName, number>>>;
+}
+
+interface Result {
+  readonly size: Size;
+  readonly costs: ReadonlyMap<PeerName, readonly PeriodCost[]>;
+}
+
+interface PeriodCost {
+  /** The whole server in a period. */
+  readonly busy: Cost;
+  /** The same server in as much time with nobody to keep alive. */
+  readonly idle: Cost;
+}
+
+const NAMES: readonly PeerName[] = [
+  "heartbit",
+  "naive MongoDB",
+  "naive MongoDB, bulk",
+  "2014 design",
+  "Redis",
+  "etcd",
+  "ZooKeeper",
+];
+
+const SIZES: readonly Size[] = [
+  { processes: 100, keysEach: 100, periodMs: 2000, rounds: 3 },
+  {
+    processes: 1000,
+    keysEach: 1000,
+    periodMs: 5000,
+    rounds: 1,
+    keysEachOf: { etcd: 10, ZooKeeper: 10 },
+    absent: {
+      "naive MongoDB": "a million single updates a period",
+      "2014 design": "a million single updates a period",
+    },
+  },
+  { processes: 10_000, keysEach: 1, periodMs: 20_000, rounds: 1, keysEachOf: {}, absent: { ZooKeeper: "" } },
+];
+
+export const keeping: Scenario = {
+  name: "keeping",
+  async run(effort) {
+    const servers = await Servers.start();
+    try {
+      const results: Result[] = [];
+      for (const size of sizesFor(effort)) results.push(await measure(servers, size, effort));
+      return report(results, servers);
+    } finally {
+      await servers.stop();
+    }
+  },
+};
+
+function sizesFor({ quick }: Effort): readonly Size[] {
+  return quick ? [{ processes: 100, keysEach: 100, periodMs: 1000, rounds: 1 }] : SIZES;
+}
+
+async function measure(servers: Servers, size: Size, effort: Effort): Promise<Result> {
+  const costs = new Map<PeerName, PeriodCost[]>();
+  for (let round = 0; round < size.rounds; round++) {
+    for (const name of NAMES) {
+      if (servers.of(name) === undefined || size.absent?.[name] !== undefined) continue;
+      effort.say(`${size.processes} processes of ${size.keysEach} keys, ${name}`);
+      const cost = await costOfFleet(servers, name, size);
+      costs.set(name, [...(costs.get(name) ?? []), cost]);
+    }
+  }
+  return { size, costs };
+}
+
+async function costOfFleet(servers: Servers, name: PeerName, size: Size): Promise<PeriodCost> {
+  const { periodMs, processes, keysEachOf = {} } = size;
+  const server = servers.of(name)!;
+  const peer = await PEERS[name](optionsFor(server, name, periodMs));
+  const periods = Math.max(1, Math.round(6000 / periodMs));
+  const idle = perOne(await costOf(server.pid, () => wait(periods * periodMs)), periods);
+  const fleet = await peer.fleet({ processes, keysEach: keysEachOf[name] ?? size.keysEach });
+  await pass(fleet, size, QUIET_PERIODS);
+  const busy = perOne(await costOf(server.pid, () => pass(fleet, size, periods)), periods);
+  await fleet.close();
+  await peer.close();
+  return { busy, idle };
+}
+
+/** Keeps all alive for so many periods, each process pinging at its own moment. */
+async function pass({ ping }: Fleet, { processes, periodMs }: Size, periods: number): Promise<void> {
+  if (ping === undefined) await wait(periods * periodMs);
+  else for (let period = 0; period < periods; period++) await spreadOver(periodMs, processes, ping);
+}
+
+/** What the keeping alive itself costs the server: beyond what it costs to be there. */
+function net({ busy, idle }: PeriodCost): number {
+  return Math.max(0, busy.serverMs - idle.serverMs);
+}
+
+function report(results: readonly Result[], servers: Servers): Section {
+  const tables = results.map(({ size, costs }): Table => {
+    const { processes, keysEach } = size;
+    return {
+      title: `${processes.toLocaleString("en-US")} processes of ${keysEach.toLocaleString("en-US")} keys`,
+      columns: [
+        "",
+        "server CPU a period, ms",
+        "of that at rest, ms",
+        "client CPU, ms",
+        "heartbit's part of it",
+      ],
+      rows: [...costs].map(([name, all]) => [
+        size.keysEachOf?.[name] === undefined ? name : `${name}, ${size.keysEachOf[name]} keys a process`,
+        show(median(all.map(({ busy }) => busy.serverMs))),
+        show(median(all.map(({ idle }) => idle.serverMs))),
+        show(median(all.map(({ busy }) => busy.clientMs))),
+        show(ratioOf(costs, "heartbit", name)),
+      ]),
+    };
+  });
+  const absent = results.flatMap(({ size }) =>
+    Object.entries(size.absent ?? {}).map(
+      ([name, why]) => `${name} with ${size.processes} processes of ${size.keysEach} keys (${why})`,
+    ),
+  );
+  const { missing } = servers.names;
+  return {
+    title: "Keeping alive, in a period",
+    about: [
+      "Simulated processes: each is a presence, a lease, or a session of its own in one process, and those of MongoDB and Redis share connections (100 at most). Each pings at a moment of its own in the period. The server's processor time, median of the rounds, of all that it does in a period, and of that what it does with nobody to keep alive; the part is of what lies between the two.",
+      ...(absent.length === 0 ? [] : [`Not run: ${absent.join("; ")}.`]),
+      ...(missing.length === 0 ? [] : [`Not installed, and so not run: ${missing.join(", ")}.`]),
+    ].join("\n\n"),
+    tables,
+    goals: results.flatMap(goalsOf),
+  };
+}
+
+/** The cost of one beside that of another. */
+function ratioOf(costs: Result["costs"], name: PeerName, other: PeerName): number {
+  const cost = (one: PeerName): number => median((costs.get(one) ?? []).map(net));
+  return costs.has(name) && costs.has(other) ? cost(name) / cost(other) : NaN;
+}
+
+function goalsOf({ size, costs }: Result): Goal[] {
+  const { processes, keysEach } = size;
+  const against = (other: PeerName, most: number, words: string): Goal[] => {
+    if (!costs.has(other)) return [];
+    const ratio = ratioOf(costs, "heartbit", other);
+    const id = `keeping-${processes}-${other}`;
+    const text = `${processes.toLocaleString("en-US")} processes of ${keysEach.toLocaleString("en-US")} keys: ${words} ${other}`;
+    return [{ id, text, figure: `${show(ratio)} of it`, reached: ratio <= most }];
+  };
+  if (processes === 100)
+    return [
+      ...against("Redis", 1, "no more server CPU a period than"),
+      ...against("etcd", 1, "no more server CPU a period than"),
+    ];
+  if (processes === 1000) return against("Redis", 1 / 5, "at most a fifth of the server CPU a period of");
+  return [];
+}

@@ -1,0 +1,15 @@
+import type { Section } from "../report/section.ts";
+
+/** How much is done: a quick run has a part of the sizes and rounds, and says so. */
+export interface Effort {
+  readonly quick: boolean;
+  /** Says what is being done, for who waits. */
+  readonly say: (line: string) => void;
+}
+
+export interface Scenario {
+  /** For `--only`. */
+  readonly name: string;
+  /** Measures. Starts the servers that it needs, and ends them. */
+  run(effort: Effort): Promise<Section>;
+}

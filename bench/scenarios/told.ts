@@ -1,0 +1,178 @@
+/** How soon watchers in another process are told of a join, an update and a kill, beside a raw change stream's. */
+import { clockMs, wait } from "../measure/time.ts";
+import { type Quantiles, quantiles } from "../measure/quantiles.ts";
+import { PEERS, type PeerName } from "../peers/index.ts";
+import type { Member, Peer, PeerOptions } from "../peers/peer.ts";
+import { type Goal, show, type Section } from "../report/section.ts";
+import { startMongo } from "../servers/mongo.ts";
+import { WatchingProcess } from "../workers/watching-process.ts";
+import type { Effort, Scenario } from "./scenario.ts";
+
+const PERIOD_MS = 5000;
+const P50_GOAL = 1.5;
+const IDLE_P99_MS = 10;
+const BUSY_P99_MS = 50;
+const BUSY_PER_SECOND = 1000;
+/** At the busy rate joins are made in so many equal steps a second. */
+const STEPS_PER_SECOND = 200;
+const KINDS = ["join", "update", "kill"] as const;
+
+type Kind = (typeof KINDS)[number];
+
+/** The delays of one contender, in ms. */
+type Delays = Record<Kind, number[]>;
+
+interface Contender {
+  readonly name: PeerName;
+  readonly peer: Peer;
+}
+
+interface Row {
+  readonly name: string;
+  readonly watchers: number;
+  readonly what: string;
+  readonly delays: Quantiles;
+}
+
+export const told: Scenario = {
+  name: "told",
+  async run(effort) {
+    const server = await startMongo();
+    const { address, uri = "" } = server;
+    const options = (name: PeerName): PeerOptions => ({
+      address,
+      uri,
+      name: name.replaceAll(" ", "-"),
+      periodMs: PERIOD_MS,
+    });
+    const contenders: Contender[] = [];
+    for (const name of ["heartbit", "raw change stream"] as const) {
+      contenders.push({ name, peer: await PEERS[name](options(name)) });
+    }
+    const rows: Row[] = [];
+    for (const watchers of effort.quick ? [1, 10] : [1, 10, 100]) {
+      effort.say(`${watchers} watchers`);
+      const watching = new WatchingProcess();
+      for (const { name } of contenders) {
+        await watching.watch({ peer: name, options: options(name), watchers });
+      }
+      rows.push(...(await whenIdle(contenders, watching, watchers, effort)));
+      if (watchers === 1) {
+        effort.say(`${BUSY_PER_SECOND} joins a second`);
+        for (const one of contenders) rows.push(await whenBusy(one, watching, effort));
+      }
+      await watching.stop();
+    }
+    for (const { peer } of contenders) await peer.close();
+    await server.stop();
+    return report(rows, effort);
+  },
+};
+
+/** One change at a time, of each contender in turn. */
+async function whenIdle(
+  contenders: readonly Contender[],
+  watching: WatchingProcess,
+  watchers: number,
+  { quick }: Effort,
+): Promise<Row[]> {
+  const delays = contenders.map((): Delays => ({ join: [], update: [], kill: [] }));
+  const rounds = Math.round((quick ? 100 : 300) / Math.sqrt(watchers));
+  // The first round opens sessions and connections: it is not counted.
+  for (let round = 0; round <= rounds; round++) {
+    for (const [index, { name, peer }] of contenders.entries()) {
+      const key = `idle-${watchers}-${round}`;
+      const time = async (kind: Kind, alive: boolean, act: () => Promise<unknown>): Promise<void> => {
+        const all = watching.told(name, key, alive);
+        const began = clockMs();
+        await act();
+        const ms = (await all).map((at) => at - began);
+        if (round > 0) delays[index]![kind].push(...ms);
+        await wait(2 + 8 * Math.random());
+      };
+      let member: Member | undefined;
+      await time("join", true, async () => (member = await peer.join(key)));
+      await time("update", true, async () => member?.update?.());
+      await time("kill", false, async () => member?.kill());
+    }
+  }
+  return contenders.flatMap(({ name }, index) =>
+    KINDS.map((what) => ({ name, watchers, what, delays: quantiles(delays[index]![what]) })),
+  );
+}
+
+/** Many joins a second, made evenly. */
+async function whenBusy(
+  { name, peer }: Contender,
+  watching: WatchingProcess,
+  { quick }: Effort,
+): Promise<Row> {
+  const steps = STEPS_PER_SECOND * (quick ? 3 : 10);
+  const perStep = BUSY_PER_SECOND / STEPS_PER_SECOND;
+  const delays: Promise<number>[] = [];
+  const start = clockMs();
+  for (let step = 0; step < steps; step++) {
+    await wait(start + (step * 1000) / STEPS_PER_SECOND - clockMs());
+    for (let index = 0; index < perStep; index++) {
+      const key = `busy-${step}-${index}`;
+      const all = watching.told(name, key, true);
+      const began = clockMs();
+      void peer.join(key);
+      delays.push(all.then(([at = NaN]) => at - began));
+    }
+  }
+  return {
+    name,
+    watchers: 1,
+    what: `join, at ${BUSY_PER_SECOND} a second`,
+    delays: quantiles(await Promise.all(delays)),
+  };
+}
+
+function report(rows: readonly Row[], { quick }: Effort): Section {
+  const find = (name: PeerName, what: string): Quantiles =>
+    rows.find((row) => row.name === name && row.watchers === 1 && row.what.startsWith(what))!.delays;
+  const idle = find("heartbit", "join");
+  const busy = find("heartbit", "join, at");
+  const ratio = idle.p50 / find("raw change stream", "join").p50;
+  const goals: Goal[] = [
+    {
+      id: "told-p50",
+      text: `a join is told, by the median, within ${P50_GOAL} times a raw change stream's`,
+      figure: `${show(ratio)} times`,
+      reached: ratio <= P50_GOAL,
+    },
+    {
+      id: "told-p99-idle",
+      text: `p99 under ${IDLE_P99_MS} ms when idle`,
+      figure: `${show(idle.p99)} ms`,
+      reached: idle.p99 < IDLE_P99_MS,
+    },
+    {
+      id: "told-p99-busy",
+      text: `p99 under ${BUSY_P99_MS} ms at ${BUSY_PER_SECOND} joins a second`,
+      figure: `${show(busy.p99)} ms`,
+      reached: busy.p99 < BUSY_P99_MS,
+    },
+  ];
+  return {
+    title: "How soon a watcher in another process is told",
+    about: `From the call to the listener. One process makes the changes, one at a time (${quick ? 100 : 300} of each kind with one watcher, fewer with more), and then ${BUSY_PER_SECOND} joins a second; another watches, with several presences where there are several watchers. The raw change stream is the driver's own, over a collection of its own, in the same rounds: an insert, an update, a delete.`,
+    tables: [
+      {
+        title: "Delays, ms",
+        columns: ["", "watchers", "change", "p50", "p99", "max", "told"],
+        rows: rows.map(({ name, watchers, what, delays: { p50, p99, max, count } }) => [
+          name,
+          watchers,
+          what,
+          show(p50),
+          show(p99),
+          show(max),
+          count.toLocaleString("en-US"),
+        ]),
+      },
+    ],
+    goals,
+  };
+}
