@@ -14,10 +14,11 @@ import { onReaderGone, Output, writeHelp, writeTalk } from "./output.ts";
 import { ping } from "./ping.ts";
 import { prune } from "./prune.ts";
 import { run } from "./run.ts";
+import { serve } from "./serve.ts";
 import { wait } from "./wait.ts";
 import { watch } from "./watch.ts";
 
-const COMMANDS: readonly AddCommand[] = [demo, run, ping, ls, watch, wait, kill, prune, drop];
+const COMMANDS: readonly AddCommand[] = [demo, run, ping, ls, watch, wait, serve, kill, prune, drop];
 
 async function main(args: readonly string[]): Promise<number> {
   const interruption = new Interruption();

@@ -2,7 +2,8 @@
  * What one client of `GET /api/changes` is told, as server-sent events:
  *
  *   hello                            always first: whose state it is, and whether the client goes on where it was
- *   keys, keys, ... ready            the snapshot: the state of every key, unless the client goes on
+ *   snapshot, keys, keys, ...        the state of every key, unless the client goes on
+ *   past, ready                      the latest changes, oldest first; and that all of the snapshot has been told
  *   change, change, ...              what has changed since, each with an id to go on from
  *   health                           whenever it turns
  *
@@ -19,6 +20,8 @@ import type { Entry } from "./journal.ts";
 const PAGE_KEYS = 500;
 /** Changes that wait for one client. With more than these a snapshot is cheaper. */
 const PENDING_MAX = 10_000;
+/** Of what happened before a client came it is told so much, so that it need not begin with nothing. */
+const PAST_CHANGES = 100;
 /** About so many characters are handed over at a time. */
 const CHUNK_CHARS = 64 * 1024;
 /** Where there is nothing to tell, a comment is sent after so many ms, so that both sides know the other is there. */
@@ -168,7 +171,8 @@ export class ChangeStream {
     this.#untold = undefined;
     const [first] = this.#pending.values();
     const upTo = first === undefined ? board.journal.latest : first.id - 1;
-    return event("ready", board.totals, `${instance}-${upTo}`);
+    const past = board.journal.upTo(upTo, PAST_CHANGES).map(({ text }) => text);
+    return `event: past\ndata: [${past.join(",")}]\n\n${event("ready", board.totals, `${instance}-${upTo}`)}`;
   }
 
   #change({ id, text }: Entry): string {

@@ -39,11 +39,20 @@ export class Journal {
   /** The changes after the one with this number, oldest first; undefined when some of them are not kept any more. */
   after(id: number): Entry[] | undefined {
     if (id > this.#latest || id < this.#latest - this.#entries.size) return undefined;
-    const missed: Entry[] = [];
-    for (let next = id + 1; next <= this.#latest; next++) {
-      const entry = this.#entries.get(next);
-      if (entry !== undefined) missed.push(entry);
+    return this.#between(id, this.#latest);
+  }
+
+  /** The latest `count` changes up to the one with this number, as far as they are kept, oldest first. */
+  upTo(id: number, count: number): Entry[] {
+    return this.#between(id - count, id);
+  }
+
+  #between(after: number, last: number): Entry[] {
+    const entries: Entry[] = [];
+    for (let id = after + 1; id <= last; id++) {
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) entries.push(entry);
     }
-    return missed;
+    return entries;
   }
 }

@@ -1,6 +1,6 @@
 /** The page: the files that `npm run build` puts beside this one, read once and served from memory. */
 import { readdirSync, readFileSync } from "node:fs";
-import { extname } from "node:path";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Refusal } from "./refusal.ts";
 import { PAGE_HEADERS } from "./headers.ts";
@@ -39,12 +39,12 @@ export class Page {
 
 function readFiles(folder: URL): ReadonlyMap<string, File> {
   const files = new Map<string, File>();
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    const type = TYPES[extname(entry.name)];
-    if (!entry.isFile() || type === undefined) continue;
-    const path = `${entry.parentPath}/${entry.name}`;
-    const name = path.slice(fileURLToPath(folder).length).replaceAll("\\", "/");
-    const bytes = readFileSync(path);
+  const path = fileURLToPath(folder);
+  for (const found of readdirSync(path, { recursive: true, encoding: "utf8" })) {
+    const type = TYPES[extname(found)];
+    if (type === undefined) continue; // a folder, or a map of the sources
+    const bytes = readFileSync(join(path, found));
+    const name = found.replaceAll("\\", "/");
     const caching = HASHED.test(name) ? "public, max-age=31536000, immutable" : "no-cache";
     files.set(name, { bytes, headers: { ...PAGE_HEADERS, "content-type": type, "cache-control": caching } });
   }

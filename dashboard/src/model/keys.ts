@@ -1,0 +1,191 @@
+/** What the page knows of the keys: their states, in order, and the processes that hold them. */
+
+export type Cause = "initial" | "joined" | "updated" | "stopped" | "killed" | "expired";
+
+export interface Holder {
+  readonly session: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly sinceMs: number;
+  readonly meta: unknown;
+}
+
+/** The same object for as long as the key is known, so that the order need not be made again. */
+export interface Key {
+  readonly key: string;
+  /** By it keys are in order as a person counts: worker-2 before worker-10. */
+  readonly order: string;
+  alive: boolean;
+  sinceMs: number;
+  /** What its latest change was; undefined where the page has not seen one. */
+  cause: Cause | undefined;
+  holders: readonly Holder[];
+  /** What a search looks through: made when it is needed. */
+  text: string | undefined;
+}
+
+type State = Pick<Key, "key" | "alive" | "sinceMs" | "cause" | "holders">;
+
+export interface Change {
+  /** Counts the changes that this page has seen. */
+  readonly id: number;
+  readonly key: string;
+  readonly alive: boolean;
+  readonly atMs: number;
+  readonly cause: Cause;
+  readonly holders: readonly Holder[];
+}
+
+/** As the server tells it: see docs/dashboard.md. */
+export interface KeysPage {
+  readonly sessions: readonly (readonly [session: number, host: string, pid: number])[];
+  readonly keys: readonly (readonly [
+    key: string,
+    sinceMs: number,
+    holders: readonly (readonly [session: number, sinceMs: number, meta: unknown])[],
+  ])[];
+}
+
+export interface Process {
+  readonly session: number;
+  readonly host: string;
+  readonly pid: number;
+  keys: number;
+}
+
+export type Show = "alive" | "dead" | "all";
+export type Sort = "key" | "since";
+
+export class Keys {
+  readonly #keys = new Map<string, Key>();
+  readonly #processes = new Map<number, Process>();
+  /** In order, but for those that came since. */
+  #sorted: Key[] = [];
+  #fresh: Key[] = [];
+  #alive = 0;
+  #version = 0;
+  #latest: { readonly of: string; readonly list: readonly Key[] } | undefined;
+
+  get alive(): number {
+    return this.#alive;
+  }
+
+  get dead(): number {
+    return this.#keys.size - this.#alive;
+  }
+
+  /** Those that hold a key. */
+  get processes(): ReadonlyMap<number, Process> {
+    return this.#processes;
+  }
+
+  get(key: string): Key | undefined {
+    return this.#keys.get(key);
+  }
+
+  clear(): void {
+    this.#keys.clear();
+    this.#processes.clear();
+    this.#sorted = [];
+    this.#fresh = [];
+    this.#alive = 0;
+    this.#version++;
+  }
+
+  /** A part of a snapshot. */
+  load({ sessions, keys }: KeysPage): void {
+    const processes = new Map(sessions.map(([session, host, pid]) => [session, { host, pid }]));
+    for (const [key, sinceMs, held] of keys) {
+      const holders = held.map(([session, since, meta]) => {
+        const { host = "?", pid = 0 } = processes.get(session) ?? {};
+        return { session, host, pid, sinceMs: since, meta };
+      });
+      this.#put({ key, alive: holders.length > 0, sinceMs, cause: undefined, holders });
+    }
+  }
+
+  change({ key, alive, atMs, cause, holders }: Change): void {
+    this.#put({ key, alive, sinceMs: holders[0]?.sinceMs ?? atMs, cause, holders });
+  }
+
+  /** A change that is in what was loaded already: says how what is dead has died. */
+  explain({ key, alive, cause, atMs }: Change): void {
+    const known = this.#keys.get(key);
+    if (known === undefined || known.alive || alive || known.sinceMs !== atMs) return;
+    known.cause = cause;
+    this.#version++;
+  }
+
+  /** Forgets those that died before. */
+  forgetBefore(ms: number): void {
+    const gone = new Set<Key>();
+    for (const key of this.#keys.values()) if (!key.alive && key.sinceMs < ms) gone.add(key);
+    if (gone.size === 0) return;
+    for (const { key } of gone) this.#keys.delete(key);
+    this.#sorted = this.#inOrder().filter((key) => !gone.has(key));
+    this.#version++;
+  }
+
+  /** The keys that are shown, in their order: the same array until something changes. */
+  list({ show, query, sort }: { show: Show; query: string; sort: Sort }): readonly Key[] {
+    const of = `${this.#version} ${show} ${sort} ${query}`;
+    if (this.#latest?.of === of) return this.#latest.list;
+    const terms = query.toLowerCase().split(/\s+/).filter(Boolean);
+    const list = this.#inOrder().filter((key) => {
+      if (show !== "all" && key.alive !== (show === "alive")) return false;
+      return terms.every((term) => textOf(key).includes(term));
+    });
+    if (sort === "since") list.sort((a, b) => b.sinceMs - a.sinceMs);
+    this.#latest = { of, list };
+    return list;
+  }
+
+  #put(state: State): void {
+    const known = this.#keys.get(state.key);
+    const before = known?.holders ?? [];
+    this.#alive += Number(state.alive) - Number(known?.alive ?? false);
+    this.#version++;
+    if (known === undefined) {
+      const key = { ...state, order: orderOf(state.key), text: undefined };
+      this.#keys.set(state.key, key);
+      this.#fresh.push(key);
+    } else Object.assign(known, state, { text: undefined });
+    for (const { session, host, pid } of state.holders) {
+      const process = this.#processes.get(session);
+      if (process === undefined) this.#processes.set(session, { session, host, pid, keys: 1 });
+      else process.keys++;
+    }
+    for (const { session } of before) {
+      const process = this.#processes.get(session);
+      if (process !== undefined && --process.keys === 0) this.#processes.delete(session);
+    }
+  }
+
+  #inOrder(): Key[] {
+    if (this.#fresh.length === 0) return this.#sorted;
+    // Two runs that are in order each: sorting them is merging.
+    this.#sorted = [...this.#sorted, ...this.#fresh.toSorted(byOrder)].toSorted(byOrder);
+    this.#fresh = [];
+    return this.#sorted;
+  }
+}
+
+function byOrder(a: Key, b: Key): number {
+  return a.order < b.order ? -1 : Number(a.order > b.order);
+}
+
+function orderOf(key: string): string {
+  return key.replace(/\d+/g, (digits) => digits.padStart(12, "0"));
+}
+
+function textOf(key: Key): string {
+  key.text ??= [
+    key.key,
+    ...key.holders.map(
+      ({ host, pid, meta }) => `${host}:${pid} ${meta === null ? "" : JSON.stringify(meta)}`,
+    ),
+  ]
+    .join(" ")
+    .toLowerCase();
+  return key.text;
+}

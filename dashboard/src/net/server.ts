@@ -1,0 +1,38 @@
+/** The routes of the server that this page came from. The token is kept for as long as the tab is open. */
+
+const STORED = "heartbit-token";
+
+/** What the server refused, or that it was not there (status 0). */
+export class RequestError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export function setToken(token: string): void {
+  sessionStorage.setItem(STORED, token);
+}
+
+export function hasToken(): boolean {
+  return sessionStorage.getItem(STORED) !== null;
+}
+
+/** Asks for a path below the page. Rejects with a `RequestError`, or when it is aborted. */
+export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  const token = sessionStorage.getItem(STORED);
+  if (token !== null) headers.set("authorization", `Bearer ${token}`);
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), { ...init, headers, cache: "no-store" });
+  } catch (error) {
+    if (init.signal?.aborted === true) throw error;
+    throw new RequestError(0, "The server does not answer.");
+  }
+  if (response.ok) return response;
+  const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
+  throw new RequestError(response.status, body.error?.message ?? `The server answered ${response.status}.`);
+}

@@ -1,0 +1,63 @@
+import { useEffect, useLayoutEffect, useReducer, useState } from "preact/hooks";
+import { type Address, readAddress, writeAddress } from "../address.ts";
+import type { Model } from "../model/model.ts";
+
+/** Draws again when the model has something new, and once a second, for the ages. */
+export function useModel(model: Model): void {
+  const [, draw] = useReducer<number, void>((count) => count + 1, 0);
+  useEffect(() => model.listen(() => draw()), [model]);
+  useEffect(() => {
+    const timer = setInterval(() => draw(), 1000);
+    return () => clearInterval(timer);
+  }, []);
+}
+
+/** Keeps the pulse up to date while the component is there. */
+export function usePulse(model: Model): void {
+  useEffect(() => model.usePulse(), [model]);
+}
+
+export type Go = (to: Partial<Address>) => void;
+
+export function useAddress(): [Address, Go] {
+  const [address, set] = useState(readAddress);
+  useEffect(() => {
+    const read = (): void => set(readAddress());
+    addEventListener("popstate", read);
+    return () => removeEventListener("popstate", read);
+  }, []);
+  const go: Go = (to) => {
+    const next = { ...readAddress(), ...to };
+    writeAddress(next, next.key !== address.key || next.view !== address.view);
+    set(next);
+  };
+  return [address, go];
+}
+
+/** Whether the window is so narrow that one part is shown at a time. */
+export function useNarrow(): boolean {
+  const [media] = useState(() => matchMedia("(max-width: 759px)"));
+  const [narrow, set] = useState(media.matches);
+  useEffect(() => {
+    const turned = (): void => set(media.matches);
+    media.addEventListener("change", turned);
+    return () => media.removeEventListener("change", turned);
+  }, [media]);
+  return narrow;
+}
+
+/** The width and height of an element, in CSS pixels. */
+export function useSize(element: {
+  readonly current: Element | null;
+}): readonly [width: number, height: number] {
+  const [size, set] = useState<readonly [number, number]>([0, 0]);
+  useLayoutEffect(() => {
+    if (element.current === null) return undefined;
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry !== undefined) set([entry.contentRect.width, entry.contentRect.height]);
+    });
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, [element]);
+  return size;
+}

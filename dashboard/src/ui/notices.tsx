@@ -1,0 +1,39 @@
+import { formatAge, formatClock } from "../format.ts";
+import type { Model } from "../model/model.ts";
+
+/** What one should know before one trusts what is shown. Read out as it comes. */
+export function Notices({ model }: { readonly model: Model }) {
+  const { health, link } = model;
+  return (
+    <div role="alert" class="notices">
+      {link.state === "lost" && (
+        <p class="notice bad">
+          <strong>Offline</strong> {link.reason} What you see is as of{" "}
+          {formatClock(link.sinceMs + (model.now - Date.now()))}; trying again.
+        </p>
+      )}
+      {link.state !== "lost" && health.state === "stale" && (
+        <p class="notice doubtful">
+          <strong>Stale</strong> {sentence(health.reason)} Joins and kills are told; deaths by absence are
+          held back
+          {health.since !== undefined && ` since ${formatClock(Date.parse(health.since))}`}.
+        </p>
+      )}
+      {health.state === "failed" && (
+        <p class="notice bad">
+          <strong>Failed</strong> {sentence(health.reason)} It cannot go on by itself: start it again.
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The age is no part of a notice: it would be read out every second. */
+export function Age({ ms, now }: { readonly ms: number; readonly now: number }) {
+  return <time dateTime={new Date(ms).toISOString()}>{formatAge(now - ms)}</time>;
+}
+
+function sentence(reason = "The reason is not known"): string {
+  const text = `${reason[0]?.toUpperCase() ?? ""}${reason.slice(1)}`;
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

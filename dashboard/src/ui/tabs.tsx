@@ -1,0 +1,26 @@
+import type { Address, View } from "../address.ts";
+import type { Go } from "./hooks.ts";
+
+const VIEWS: readonly (readonly [View, string])[] = [
+  ["keys", "Keys"],
+  ["pulse", "Pulse"],
+  ["changes", "Changes"],
+];
+
+/** Where the window is narrow: one part at a time. */
+export function Tabs({ address, go }: { readonly address: Address; readonly go: Go }) {
+  return (
+    <nav class="tabs" aria-label="Parts">
+      {VIEWS.map(([view, title]) => (
+        <button
+          key={view}
+          type="button"
+          aria-current={view === address.view && address.key === undefined ? "page" : undefined}
+          onClick={() => go({ view, key: undefined })}
+        >
+          {title}
+        </button>
+      ))}
+    </nav>
+  );
+}

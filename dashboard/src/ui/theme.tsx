@@ -1,0 +1,36 @@
+import { useEffect, useState } from "preact/hooks";
+import { Moon, Sun } from "./marks.tsx";
+
+type Theme = "light" | "dark";
+
+const STORED = "heartbit-theme";
+
+/** Turns from light to dark and back. Who turns to what the system wants follows the system again. */
+export function ThemeButton() {
+  const [media] = useState(() => matchMedia("(prefers-color-scheme: dark)"));
+  const system = (): Theme => (media.matches ? "dark" : "light");
+  const chosen = (): Theme => (document.documentElement.dataset["theme"] as Theme | undefined) ?? system();
+  const [theme, set] = useState(chosen);
+  useEffect(() => {
+    const turned = (): void => set(chosen());
+    media.addEventListener("change", turned);
+    return () => media.removeEventListener("change", turned);
+  });
+  const turn = (): void => {
+    const next = theme === "dark" ? "light" : "dark";
+    set(next);
+    if (next === system()) {
+      delete document.documentElement.dataset["theme"];
+      localStorage.removeItem(STORED);
+    } else {
+      document.documentElement.dataset["theme"] = next;
+      localStorage.setItem(STORED, next);
+    }
+  };
+  const label = theme === "dark" ? "Use light colours" : "Use dark colours";
+  return (
+    <button type="button" class="icon" onClick={turn} aria-label={label} title={label}>
+      {theme === "dark" ? <Sun /> : <Moon />}
+    </button>
+  );
+}

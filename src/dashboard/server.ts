@@ -1,0 +1,89 @@
+/** A server of its own for the dashboard, with limits on what a connection may cost. */
+import { lookup } from "node:dns/promises";
+import type { Server } from "node:http";
+import { isIPv6 } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { invalid } from "../presence/options.ts";
+import type { Dashboard } from "./dashboard.ts";
+
+const LIMITS = {
+  /** Of all headers together. */
+  maxHeaderSize: 16 * 1024,
+  /** How long a client may take to send its headers, and its whole request, in ms. */
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 5000,
+} as const;
+const CONNECTIONS_MAX = 1024;
+
+export interface Serving {
+  /** Where browsers find it: `http://127.0.0.1:7077/`. */
+  readonly url: string;
+  /** Takes no more requests and ends the dashboard, with its streams. Idempotent; never rejects. */
+  readonly close: () => Promise<void>;
+}
+
+export interface ServeOptions {
+  /** A host name or address of this machine. Only a loopback one, unless there is a token. */
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly hasToken: boolean;
+}
+
+/**
+ * Serves the dashboard. Rejects with `INVALID_OPTION` where the address can be reached from other machines and there is no
+ * token, and with Node's error where the port cannot be had.
+ */
+export async function serve(dashboard: Dashboard, { host, port, hasToken }: ServeOptions): Promise<Serving> {
+  // What is bound is the address that was looked at: a name could mean another one the next time.
+  const { address } = await lookup(host).catch(() => {
+    throw invalid("host", JSON.stringify(host), "a host name or address of this machine");
+  });
+  if (!hasToken && !isLoopback(address)) {
+    throw invalid(
+      "host",
+      JSON.stringify(host),
+      "a loopback address such as 127.0.0.1 where there is no token",
+    );
+  }
+  const server = createAdaptorServer({
+    fetch: dashboard.handler,
+    overrideGlobalObjects: false,
+    serverOptions: LIMITS,
+  }) as Server;
+  server.maxConnections = CONNECTIONS_MAX;
+  await listen(server, port, address);
+  const bound = server.address();
+  const boundPort = typeof bound === "object" && bound !== null ? bound.port : port;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${isIPv6(address) ? `[${address}]` : address}:${boundPort}/`,
+    close() {
+      closing ??= end(server, dashboard);
+      return closing;
+    },
+  };
+}
+
+export function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address.startsWith("::ffff:127.");
+}
+
+function listen(server: Server, port: number, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, address, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** What is under way is answered; the streams end with the dashboard. */
+async function end(server: Server, dashboard: Dashboard): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await dashboard.close();
+  server.closeIdleConnections();
+  await closed;
+}
