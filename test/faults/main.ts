@@ -1,0 +1,113 @@
+/**
+ * `npm run faults`: real processes on a real store, a nemesis, and a judge who reads the logs of all. The exit status is 1
+ * where something promised did not hold.
+ */
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Note } from "./fleet.ts";
+import { judge, type Verdict } from "./judge.ts";
+import { type NemesisLine, now, parseLines, toRun, type WorkerLine } from "./log.ts";
+import { Nemesis, roundsIn } from "./nemesis.ts";
+import { describe } from "./report.ts";
+import { setStage } from "./stage.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "50" },
+    faults: { type: "string", default: "1000" },
+    processes: { type: "string", default: "50" },
+    store: { type: "string", default: "mongodb" },
+    seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+    period: { type: "string", default: "5000" },
+    /** On MongoDB: with its journal, without, or half of the time each. */
+    durable: { type: "string", default: "both" },
+    out: { type: "string", default: "node_modules/.cache/heartbit-faults-logs" },
+    /** Judges the logs of a run again. */
+    judge: { type: "string" },
+  },
+});
+/** So that what is dead is pruned several times in a run. */
+const RETENTION_SLOTS = 60;
+/** Fifty that start at one time are a fault of their own. */
+const START_TOGETHER = 4;
+const NEMESIS = "nemesis.jsonl";
+
+if (values.judge === undefined) await runAll();
+else tell(judgeLogs(values.judge), values.judge);
+
+async function runAll(): Promise<void> {
+  if (values.store !== "mongodb" && values.store !== "lmdb") throw new Error("--store is mongodb or lmdb.");
+  const modes =
+    values.store === "lmdb" || values.durable !== "both" ? [values.durable !== "no"] : [true, false];
+  for (const isDurable of modes) {
+    const logs = join(values.out, values.store === "lmdb" ? "lmdb" : isDurable ? "durable" : "not-durable");
+    await runOne(isDurable, modes.length, logs);
+    tell(judgeLogs(logs), logs);
+  }
+}
+
+async function runOne(isDurable: boolean, share: number, logs: string): Promise<void> {
+  const periodMs = Number(values.period);
+  const seed = Number(values.seed);
+  mkdirSync(logs, { recursive: true });
+  for (const name of readdirSync(logs).filter((one) => /\.(jsonl|wall)$/.test(one)))
+    writeFileSync(join(logs, name), "");
+  const file = join(logs, NEMESIS);
+  writeFileSync(file, "");
+  const note: Note = (line) => appendFileSync(file, `${JSON.stringify({ t: now(), ...line })}\n`);
+  const early: Parameters<Note>[0][] = [];
+  let write: Note = (line) => early.push(line);
+  const scene = await setStage(
+    {
+      store: values.store as "mongodb" | "lmdb",
+      isDurable,
+      processes: Number(values.processes),
+      periodMs,
+      retentionSlots: RETENTION_SLOTS,
+      seed,
+      built: process.env["HEARTBIT_BUILT"] ?? "",
+      logs,
+    },
+    (line) => write(line),
+  );
+  note({ e: "run", seed, periodMs, retentionSlots: RETENTION_SLOTS, server: scene.place });
+  early.forEach(note);
+  write = note;
+  const rounds = Math.max(1, Math.round(roundsIn(Number(values.minutes), periodMs) / share));
+  const faults = Math.ceil(Number(values.faults) / share);
+  console.log(
+    `seed ${seed}: ${scene.fleet.length} processes, a period of ${periodMs} ms, ${faults} faults in ${rounds} rounds, on ${scene.place}`,
+  );
+  try {
+    for (const [index, member] of scene.fleet.entries()) {
+      member.start();
+      if (index % START_TOGETHER === 0) await member.ready;
+    }
+    await Promise.all(scene.fleet.map((member) => member.ready));
+    const nemesis = new Nemesis(scene, note);
+    await nemesis.run({ rounds, faults }, console.log);
+    note({ e: "end" });
+  } finally {
+    for (const member of scene.fleet) member.crash();
+    await Promise.all(scene.fleet.map((member) => member.ended()));
+    await scene.end();
+  }
+}
+
+function judgeLogs(folder: string): Verdict {
+  const read = <Line>(name: string): Line[] => parseLines<Line>(readFileSync(join(folder, name), "utf8"));
+  const workers = new Map<string, WorkerLine[]>();
+  for (const name of readdirSync(folder)) {
+    const { 1: life } = /^(p\d+\.\d+)\.jsonl$/.exec(name) ?? [];
+    if (life !== undefined) workers.set(life, read<WorkerLine>(name));
+  }
+  return judge(toRun(read<NemesisLine>(NEMESIS), workers));
+}
+
+function tell(verdict: Verdict, folder: string): void {
+  const text = describe(verdict);
+  writeFileSync(join(folder, "verdict.txt"), `${text}\n`);
+  console.log(text);
+  if (verdict.wrong.length > 0) process.exitCode = 1;
+}

@@ -1,0 +1,176 @@
+/**
+ * The nemesis: rounds of a storm, in which faults come at random and overlap, and a calm, in which some processes crash and
+ * some keys are killed and started again, so that what is promised for calm times shows.
+ */
+import type { Note } from "./fleet.ts";
+import { KINDS } from "./kinds.ts";
+import { now } from "./log.ts";
+import type { Applied, Kind, Scene } from "./scene.ts";
+
+/** In periods. */
+const STORM = 7;
+const CALM = 8;
+/** When in the calm some crash: late enough that all have noticed that it is calm, early enough to be told in it. */
+const CALM_EVENTS = { from: 3, to: 5 };
+const CRASHES_IN_CALM = 2;
+
+export interface Campaign {
+  readonly rounds: number;
+  readonly faults: number;
+}
+
+/** How many rounds there are in so many minutes. */
+export function roundsIn(minutes: number, periodMs: number): number {
+  return Math.max(1, Math.floor((minutes * 60_000) / ((STORM + CALM) * periodMs)));
+}
+
+export class Nemesis {
+  readonly #scene: Scene;
+  readonly #note: Note;
+  readonly #kinds: readonly Kind[];
+  readonly #taken = new Set<string>();
+  #isServerDown = false;
+  #count = 0;
+
+  constructor(scene: Scene, note: Note) {
+    this.#scene = scene;
+    this.#note = note;
+    this.#kinds = KINDS.filter((kind) => {
+      const why = kind.unfit?.(scene);
+      if (why !== undefined) note({ e: "not applied", kind: kind.kind, why });
+      return why === undefined;
+    });
+  }
+
+  /** How many faults it has done. */
+  get count(): number {
+    return this.#count;
+  }
+
+  async run({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
+      const left = faults - this.#count;
+      const perStorm = Math.ceil(left / (rounds - round)) - CRASHES_IN_CALM;
+      await this.#storm(Math.max(perStorm, 1));
+      await this.#calm();
+      if (round % 5 === 4 || round === rounds - 1) {
+        const running = this.#scene.fleet.filter(({ isRunning }) => isRunning).length;
+        say(`round ${round + 1} of ${rounds}: ${this.#count} faults, ${running} processes run`);
+      }
+    }
+  }
+
+  async #storm(faults: number): Promise<void> {
+    const { random, periodMs } = this.#scene;
+    const end = now() + STORM * periodMs;
+    const begins = Array.from({ length: faults }, () => random.between(0, STORM - 0.5)).toSorted(
+      (a, b) => a - b,
+    );
+    const under: Promise<void>[] = [];
+    for (const begin of begins) {
+      await until(end - (STORM - begin) * periodMs);
+      const kind = this.#draw();
+      // What hits all ends with the storm; what hits some may last longer.
+      const most = (end - now()) / periodMs + (kind.exclusive === undefined ? 2 : 0);
+      const lasts = Math.min(draw(random, kind.lasts), Math.max(most, 0.05));
+      under.push(this.#inflict(kind, lasts * periodMs));
+      if (random.chance(0.2)) this.#churn();
+    }
+    await until(end);
+    await Promise.all(under);
+  }
+
+  async #calm(): Promise<void> {
+    const { random, periodMs, fleet } = this.#scene;
+    const begin = now();
+    const crash = this.#kinds.find(({ kind }) => kind === "process killed with -9");
+    const moments = Array.from({ length: CRASHES_IN_CALM }, () =>
+      random.between(CALM_EVENTS.from, CALM_EVENTS.to),
+    ).toSorted((a, b) => a - b);
+    const under: Promise<void>[] = [];
+    for (const moment of moments) {
+      await until(begin + moment * periodMs);
+      this.#churn();
+      if (crash !== undefined) under.push(this.#inflict(crash, random.between(0.05, 4) * periodMs));
+    }
+    await until(begin + (CALM - 0.5) * periodMs);
+    await this.#scene.count().then(
+      (counts) => this.#note({ e: "counts", ...counts }),
+      (error: unknown) => this.#note({ e: "not applied", kind: "count", why: String(error) }),
+    );
+    await until(begin + CALM * periodMs);
+    await Promise.all(under);
+    // Who was closed, or has not come back.
+    for (const member of fleet) member.start();
+  }
+
+  #draw(): Kind {
+    const fit = this.#kinds.filter(
+      ({ exclusive, asksServer }) =>
+        (exclusive === undefined || !this.#taken.has(exclusive)) &&
+        !(asksServer === true && this.#isServerDown),
+    );
+    let left = this.#scene.random.next() * fit.reduce((sum, { weight }) => sum + weight, 0);
+    const drawn = fit.find(({ weight }) => (left -= weight) < 0) ?? fit.at(-1);
+    if (drawn === undefined) throw new Error("There is no fault that could be drawn.");
+    return drawn;
+  }
+
+  /** Does it, and heals it after a while. */
+  async #inflict(kind: Kind, lastsMs: number): Promise<void> {
+    const id = ++this.#count;
+    const { exclusive } = kind;
+    if (exclusive !== undefined) this.#taken.add(exclusive);
+    this.#isServerDown ||= exclusive === "server";
+    const from = now();
+    try {
+      const applied = await this.#apply(kind, lastsMs);
+      if (applied === undefined) return;
+      const { heal, ...what } = applied;
+      this.#note({ e: "fault", id, kind: kind.kind, from, ...what });
+      await until(from + lastsMs);
+      await heal();
+      this.#note({ e: "healed", id });
+    } finally {
+      if (exclusive !== undefined) this.#taken.delete(exclusive);
+      if (exclusive === "server") this.#isServerDown = false;
+    }
+  }
+
+  async #apply(kind: Kind, lastsMs: number): Promise<Applied | undefined> {
+    try {
+      return await kind.apply(this.#scene, lastsMs);
+    } catch (error) {
+      this.#count--;
+      this.#note({ e: "not applied", kind: kind.kind, why: String(error) });
+      return undefined;
+    }
+  }
+
+  /** What programs do. */
+  #churn(): void {
+    const { random, fleet, periodMs } = this.#scene;
+    const running = fleet.filter(({ isRunning, isPaused }) => isRunning && !isPaused);
+    const member = random.pick(running);
+    const other = random.pick(running);
+    if (member === undefined || other === undefined) return;
+    const chance = random.next();
+    const backMs = periodMs * random.between(0, 4);
+    if (chance < 0.6) {
+      member.tell({ do: "restart", key: random.whole(0, 1), how: random.pick(["kill", "stop"]), backMs });
+    } else if (chance < 0.8) {
+      const key = random.pick(other.settings.keys);
+      if (key !== undefined) member.tell({ do: "kill other", key });
+    } else member.close(random.chance(0.5));
+  }
+}
+
+function draw(random: Scene["random"], most: number): number {
+  if (most === 0) return 0;
+  return random.chance(0.3) ? random.between(0.02, 0.5) : random.between(0.05, most);
+}
+
+async function until(time: number): Promise<void> {
+  const left = time - now();
+  if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+}

@@ -1,0 +1,54 @@
+/** What a nemesis has to work on. */
+import type { MongoClient } from "mongodb";
+import type { TestServer } from "../servers/index.ts";
+import type { Random } from "../simulator/random.ts";
+import type { Member } from "./fleet.ts";
+import type { Link } from "./link.ts";
+import type { Counts } from "./log.ts";
+
+export interface Scene {
+  readonly kind: "mongodb" | "lmdb";
+  /** The server, or the library, and its version. */
+  readonly place: string;
+  readonly random: Random;
+  readonly periodMs: number;
+  readonly namespace: string;
+  readonly fleet: readonly Member[];
+  /** By the names of the members that go through one. */
+  readonly links: ReadonlyMap<string, Link>;
+  /** Ours to kill. */
+  readonly server?: TestServer;
+  /** Whether what it acknowledged survives a kill. */
+  readonly isDurable: boolean;
+  /** Speaks to the server past all links; no fail point is for it. */
+  readonly control?: MongoClient;
+  /** Where the LMDB files are. */
+  readonly directory?: string;
+  count(): Promise<Counts>;
+  end(): Promise<void>;
+}
+
+/** What a nemesis does to it. */
+export interface Applied {
+  readonly who: "all" | readonly string[];
+  readonly loses?: boolean;
+  readonly detail?: string;
+  /** Ends it. */
+  readonly heal: () => void | Promise<void>;
+}
+
+export interface Kind {
+  readonly kind: string;
+  /** How often it is drawn, beside the others. */
+  readonly weight: number;
+  /** One at a time of those that share it. */
+  readonly exclusive?: "server" | "fail point";
+  /** It is done by the server, which must be there. */
+  readonly asksServer?: boolean;
+  /** How long it lasts at most, in periods. */
+  readonly lasts: number;
+  /** Why it never can be, on this scene. */
+  readonly unfit?: (scene: Scene) => string | undefined;
+  /** Does it. `lastsMs`: how long until it is healed. */
+  readonly apply: (scene: Scene, lastsMs: number) => Promise<Applied>;
+}

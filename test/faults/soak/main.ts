@@ -1,0 +1,150 @@
+/**
+ * `npm run soak -- --minutes 60 --period 100`: processes that make every use of heartbit over and over, some crashed
+ * and started again all the time, on a server of their own. Samples what each holds and what is stored, fits lines, draws
+ * plots, and fails where something grows.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { MongoClient } from "mongodb";
+import { startServer, withDatabase } from "../../servers/index.ts";
+import { plot } from "./plot.ts";
+import { fit, type Held, type Sample, seriesOf } from "./samples.ts";
+
+const SCRIPT = fileURLToPath(new URL("worker.js", import.meta.url));
+const NAMESPACE = "soak";
+const SAMPLE_MS = 10_000;
+const CRASH_MS = 10_000;
+/** A line through fewer minutes says more of the warm-up than of anything else. */
+const JUDGED_MINUTES_MIN = 10;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "60" },
+    period: { type: "string", default: "100" },
+    out: { type: "string", default: "node_modules/.cache/heartbit-soak-logs" },
+  },
+});
+const minutes = Number(values.minutes);
+const periodMs = Number(values.period);
+mkdirSync(values.out, { recursive: true });
+const samplesFile = join(values.out, "samples.jsonl");
+writeFileSync(samplesFile, "");
+
+const given = process.env["MONGODB_URI"];
+const server = given === undefined || given === "" ? await startServer({ say: console.log }) : undefined;
+const target = withDatabase(server?.uri ?? given ?? "", `heartbit_soak_${process.pid}`);
+const warnings: string[] = [];
+
+interface Worker {
+  readonly process: ChildProcess;
+  counts: Record<string, number>;
+}
+
+function start(name: string): Worker {
+  const args = [target, JSON.stringify({ name: NAMESPACE, periodMs }), name];
+  const execArgv = ["--expose-gc", "--trace-warnings", "--max-old-space-size=256"];
+  const worker: Worker = { process: fork(SCRIPT, args, { execArgv }), counts: {} };
+  worker.process.on("message", ({ warning }: { warning?: string }) => {
+    if (warning !== undefined) warnings.push(`${name}: ${warning}`);
+  });
+  return worker;
+}
+
+async function weigh(worker: Worker): Promise<Held> {
+  const answered = once(worker.process, "message");
+  worker.process.send("sample");
+  const [{ held, counts }] = (await answered) as [{ held?: Held; counts: Record<string, number> }];
+  if (held === undefined) return weigh(worker); // it was a warning
+  worker.counts = counts;
+  return held;
+}
+
+const client = new MongoClient(target);
+const { version } = await client.db("admin").command({ buildInfo: 1 });
+const place = `${server?.name ?? "the server of MONGODB_URI"} (as MongoDB ${version}), Node ${process.version}`;
+console.log(`${minutes} min at a period of ${periodMs} ms on ${place}`);
+
+const began = performance.now();
+const lasting = new Map(["steady-1", "steady-2"].map((name) => [name, start(name)]));
+const mortal = ["mortal-1", "mortal-2"].map(start);
+let crashes = 0;
+const crashing = setInterval(() => {
+  const index = crashes++ % mortal.length;
+  mortal[index]?.process.kill("SIGKILL");
+  mortal[index] = start(`mortal-${index + 1}`);
+}, CRASH_MS);
+
+const samples: Sample[] = [];
+try {
+  while (performance.now() - began < minutes * 60_000) {
+    await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+    const held = await Promise.all(
+      Array.from(lasting, async ([name, worker]) => {
+        if (worker.process.exitCode !== null) throw new Error(`${name} has ended.`);
+        return [name, await weigh(worker)] as const;
+      }),
+    );
+    const count = async (kind: string): Promise<number> =>
+      client.db().collection(`${NAMESPACE}.${kind}`).countDocuments();
+    const sample: Sample = {
+      minute: (performance.now() - began) / 60_000,
+      processes: Object.fromEntries(held),
+      stored: {
+        sessions: await count("sessions"),
+        beings: await count("beings"),
+        pings: await count("pings"),
+      },
+    };
+    samples.push(sample);
+    appendFileSync(samplesFile, `${JSON.stringify(sample)}\n`);
+  }
+} finally {
+  clearInterval(crashing);
+  for (const { process: worker } of [...lasting.values(), ...mortal]) worker.kill("SIGKILL");
+  await client.db().dropDatabase();
+  await client.close();
+  await server?.stop();
+}
+report();
+
+function report(): void {
+  const series = seriesOf(samples);
+  const draw = (file: string, title: string, begin: string): void =>
+    writeFileSync(
+      join(values.out, file),
+      plot(
+        title,
+        series.filter(({ name }) => name.startsWith(begin)),
+      ),
+    );
+  draw("heap.svg", "Heap of the processes after garbage collection, MB", "heap of");
+  draw("resident.svg", "Resident memory of the processes, MB", "resident memory of");
+  draw("descriptors.svg", "Open file descriptors", "file descriptors of");
+  draw("stored.svg", "Stored documents", "stored");
+  const fits = series.map(fit);
+  const isJudged = minutes >= JUDGED_MINUTES_MIN;
+  for (const { name, unit, mean, max, slopePerHour, growth, isFlat } of fits) {
+    const slope = `${slopePerHour >= 0 ? "+" : ""}${slopePerHour.toFixed(2)} an hour`;
+    const verdict = isJudged ? (isFlat ? "flat" : "GROWS") : "too short to judge";
+    console.log(
+      `${name}: mean ${mean.toFixed(1)} ${unit}, max ${max.toFixed(1)}, ${slope} (${(growth * 100).toFixed(1)} %): ${verdict}`,
+    );
+  }
+  const totals: Record<string, number> = { crashes };
+  for (const { counts } of lasting.values()) {
+    for (const [what, count] of Object.entries(counts)) totals[what] = (totals[what] ?? 0) + count;
+  }
+  console.log(`in all: ${JSON.stringify(totals)}`);
+  for (const warning of new Set(warnings)) console.log(`warning: ${warning}`);
+  const failed = warnings.length > 0 || (isJudged && fits.some(({ isFlat }) => !isFlat));
+  writeFileSync(
+    join(values.out, "fits.json"),
+    `${JSON.stringify({ place, minutes, periodMs, totals, warnings, fits }, null, 2)}\n`,
+  );
+  console.log(failed ? "the soak failed" : "the soak passed");
+  if (failed) process.exitCode = 1;
+}

@@ -1,0 +1,105 @@
+/** What the soak measures, and whether it is flat. Pure. */
+
+/** What one process holds. */
+export interface Held {
+  /** Of JavaScript's heap, after the garbage was collected. */
+  readonly heapMb: number;
+  readonly externalMb: number;
+  readonly rssMb: number;
+  readonly handles: number;
+  readonly timers: number;
+  readonly descriptors: number;
+}
+
+export interface Sample {
+  /** Since the start. */
+  readonly minute: number;
+  /** By the names of the processes that live as long as the soak. */
+  readonly processes: Readonly<Record<string, Held>>;
+  /** Documents. */
+  readonly stored: { readonly sessions: number; readonly beings: number; readonly pings: number };
+}
+
+/** One quantity over time. */
+export interface Series {
+  readonly name: string;
+  readonly unit: string;
+  readonly points: readonly (readonly [minute: number, value: number])[];
+}
+
+export interface Fit {
+  readonly name: string;
+  readonly unit: string;
+  readonly first: number;
+  readonly last: number;
+  readonly mean: number;
+  readonly max: number;
+  /** Of the line of least squares. */
+  readonly slopePerHour: number;
+  /** How much that line rises over the time it was fitted to, as a part of the mean. */
+  readonly growth: number;
+  readonly isFlat: boolean;
+}
+
+/** What comes before this part of the soak is warming up: caches fill, code is compiled. */
+const WARM_UP = 1 / 4;
+/** The line may rise by this part of the mean. */
+const GROWTH_MAX = 0.1;
+/** And whatever is little in itself may rise by as much as this: one more connection is no leak. */
+const RISE_MAX: Readonly<Record<string, number>> = { MB: 2, "": 3 };
+
+export function seriesOf(samples: readonly Sample[]): Series[] {
+  const names = Object.keys(samples[0]?.processes ?? {});
+  const of = (name: string, unit: string, value: (sample: Sample) => number): Series => ({
+    name,
+    unit,
+    points: samples.map((sample) => [sample.minute, value(sample)] as const),
+  });
+  const kinds = [
+    ["heapMb", "heap", "MB"],
+    ["externalMb", "external memory", "MB"],
+    ["rssMb", "resident memory", "MB"],
+    ["handles", "handles", ""],
+    ["timers", "timers", ""],
+    ["descriptors", "file descriptors", ""],
+  ] as const;
+  return [
+    ...kinds.flatMap(([kind, label, unit]) =>
+      names.map((name) => of(`${label} of ${name}`, unit, ({ processes }) => processes[name]?.[kind] ?? NaN)),
+    ),
+    ...(["sessions", "beings", "pings"] as const).map((kind) =>
+      of(`stored ${kind}`, "documents", ({ stored }) => stored[kind]),
+    ),
+  ];
+}
+
+/** Fits a line to what comes after the warm-up. Throws where that are less than three points. */
+export function fit({ name, unit, points }: Series): Fit {
+  const from = (points.at(-1)?.[0] ?? 0) * WARM_UP;
+  const fitted = points.filter(([minute]) => minute >= from);
+  if (fitted.length < 3) throw new Error(`There are ${fitted.length} points of ${name}, too few for a line.`);
+  const [meanMinute, mean] = [meanOf(fitted.map(([x]) => x)), meanOf(fitted.map(([, y]) => y))];
+  let [covariance, variance] = [0, 0];
+  for (const [x, y] of fitted) {
+    covariance += (x - meanMinute) * (y - mean);
+    variance += (x - meanMinute) ** 2;
+  }
+  const slope = covariance / variance;
+  const rise = slope * ((fitted.at(-1)?.[0] ?? 0) - (fitted[0]?.[0] ?? 0));
+  const growth = mean === 0 ? 0 : rise / mean;
+  return {
+    name,
+    unit,
+    first: fitted[0]?.[1] ?? NaN,
+    last: fitted.at(-1)?.[1] ?? NaN,
+    mean,
+    max: fitted.reduce((max, [, y]) => Math.max(max, y), -Infinity),
+    slopePerHour: slope * 60,
+    growth,
+    isFlat: growth <= GROWTH_MAX || rise <= (RISE_MAX[unit] ?? 0),
+  };
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,114 @@
+/**
+ * One process of the soak: node --expose-gc worker.js TARGET OPTIONS NAME. It makes every use of heartbit that a program
+ * could make for years, over and over, and tells its parent how much it holds when it is asked.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type * as Library from "../../../src/index.ts";
+import type { Held } from "./samples.ts";
+
+const { Presence } = (await import(
+  pathToFileURL(join(process.env["HEARTBIT_BUILT"] ?? "", "index.js")).href
+)) as typeof Library;
+
+const [target = "", optionsText = "{}", name = ""] = process.argv.slice(2);
+const options = JSON.parse(optionsText) as Library.PresenceOptions;
+/** How many keys it holds at a time, and how many names it has for them. */
+const KEYS_HELD = 20;
+const KEYS = 100;
+const STEP_MS = 250;
+
+const held: Library.Pinger[] = [];
+const counts = { changes: 0, churned: 0, opened: 0, lapses: 0, failed: 0 };
+let step = 0;
+
+process.on("warning", ({ name: kind, message }) => process.send?.({ warning: `${kind}: ${message}` }));
+process.on("disconnect", () => process.exit());
+const presence = await Presence.open(target, options);
+presence.on("lapse", () => counts.lapses++);
+const watcher = presence.watcher();
+watcher.watch({ all: true }, () => counts.changes++);
+void iterate();
+process.on("message", (message) => {
+  if (message === "sample") process.send?.({ held: weigh(), counts });
+});
+const pass = (): void => void churn().finally(() => setTimeout(pass, STEP_MS));
+pass();
+
+async function churn(): Promise<void> {
+  step++;
+  try {
+    await changeKeys();
+    if (step % 10 === 0) await look();
+    if (step % 30 === 0) await openAnother();
+  } catch (error) {
+    // A machine that is busy may be late for a period of 100 ms.
+    counts.failed++;
+    if (!String(error).includes("STORE_UNAVAILABLE") && !String(error).includes("did not answer"))
+      throw error;
+  }
+}
+
+async function changeKeys(): Promise<void> {
+  counts.churned++;
+  const pinger = presence.pinger(`${name}/${step % KEYS}`, { meta: { step } });
+  held.push(pinger);
+  await pinger.start();
+  await held[step % held.length]?.update({ step, at: Date.now() });
+  if (held.length <= KEYS_HELD) return;
+  const oldest = held.shift();
+  if (step % 3 === 0) await oldest?.kill();
+  else await oldest?.stop(step % 3 === 1 ? {} : { holdMs: 500 });
+}
+
+function listener(): void {}
+
+/** Watches, and ceases to; lists; asks. */
+async function look(): Promise<void> {
+  const other = presence.watcher();
+  other.watch(`${name}/${step % KEYS}`, listener);
+  other.watch({ prefix: `${name}/1` }, listener);
+  await other.alive(`${name}/${(step + 7) % KEYS}`);
+  await other.sync();
+  other.unwatch(`${name}/${step % KEYS}`, listener);
+  await other.stop();
+  await presence.list({ prefix: name });
+  await presence.kill(`${name}/nobody`);
+}
+
+async function openAnother(): Promise<void> {
+  counts.opened++;
+  const controller = new AbortController();
+  const other: Library.Presence = await Presence.open(target, { ...options, signal: controller.signal });
+  await other.pinger(`${name}/guest`).start();
+  const stream = other.watcher().changes({ prefix: name });
+  await stream.next();
+  if (step % 60 === 0) await other.close({ linger: step % 120 === 0 });
+  else controller.abort();
+  await other.close();
+}
+
+/** Iterators, each for some hundred changes, the present state among them. */
+async function iterate(): Promise<void> {
+  for (;;) {
+    let left = 300;
+    for await (const _ of watcher.changes({ prefix: "" })) if (--left === 0) break;
+    // Else, with many live keys, one that finds all loaded would follow the other without a turn of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+  }
+}
+
+/** What it holds, after the garbage is collected. */
+function weigh(): Held {
+  globalThis.gc?.();
+  const { heapUsed, rss, external } = process.memoryUsage();
+  return {
+    heapMb: heapUsed / 2 ** 20,
+    externalMb: external / 2 ** 20,
+    rssMb: rss / 2 ** 20,
+    handles: process.getActiveResourcesInfo().filter((kind) => kind !== "Timeout").length,
+    timers: process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length,
+    descriptors: process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0,
+  };
+}

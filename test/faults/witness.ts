@@ -1,0 +1,145 @@
+/** One life of one process, as its log shows it. */
+import type { Fault, Life, Told, WorkerLine } from "./log.ts";
+import { merge, type Span } from "./spans.ts";
+
+/** From a start of a pinger to its end. */
+export interface Holding {
+  readonly key: string;
+  /** When `start` was called, and resolved. */
+  readonly calledAt: number;
+  readonly from: number;
+  /** When its end was begun, and when that was written, or its process was gone: Infinity while it goes on. */
+  readonly endingAt: number;
+  readonly overAt: number;
+  readonly how: "killed" | "stopped" | "crashed" | "lives";
+}
+
+/** What a watcher was told of a key. */
+export interface View extends Told {
+  readonly t: number;
+}
+
+export class Witness {
+  readonly life: Life;
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  /** What hit it alone, or it and some others; and when its event loop did not turn. */
+  readonly own: readonly Span[];
+  /** What hit all. */
+  readonly shared: readonly Span[];
+  /** When it said that its view is stale. */
+  readonly stale: readonly Span[];
+  readonly holdings: readonly Holding[];
+  readonly watched: readonly { readonly prefix: string; readonly since: number }[];
+  readonly views: ReadonlyMap<string, readonly View[]>;
+  readonly lapses: readonly number[];
+  readonly broken: readonly string[];
+  readonly closingAt: number;
+  readonly #vouched: readonly { readonly t: number; readonly until: number }[];
+  readonly #sessions: readonly { readonly t: number; readonly session: number | null }[];
+
+  constructor(life: Life, faults: readonly Fault[]) {
+    const { lines, from, to } = life;
+    this.life = life;
+    this.name = `${life.name}.${life.life}`;
+    this.from = from;
+    this.to = to;
+    const hits = faults.filter((fault) => fault.to >= from && fault.from <= to);
+    const late = lines
+      .filter((line) => line.e === "late")
+      .map(({ from: since, t }) => ({ from: since, to: t }));
+    this.own = merge([...hits.filter(({ who }) => who !== "all" && who.includes(life.name)), ...late]);
+    this.shared = merge(hits.filter(({ who }) => who === "all"));
+    this.stale = staleSpans(lines);
+    this.closingAt = lines.find(({ e }) => e === "closing")?.t ?? Infinity;
+    this.holdings = holdingsOf(life, this.closingAt);
+    this.watched = lines
+      .filter((line) => line.e === "watching")
+      .map(({ t, what }) => ({ prefix: what, since: t }));
+    const views = new Map<string, View[]>();
+    for (const line of lines) {
+      if (line.e !== "told") continue;
+      const told = views.get(line.key);
+      if (told === undefined) views.set(line.key, [line]);
+      else told.push(line);
+    }
+    this.views = views;
+    this.lapses = lines.filter(({ e }) => e === "lapse").map(({ t }) => t);
+    this.broken = lines.filter((line) => line.e === "broken").map(({ why }) => why);
+    this.#vouched = lines.filter((line) => line.e === "vouched");
+    this.#sessions = lines.filter((line) => line.e === "session");
+  }
+
+  /** Since when it watches the key; undefined where it does not. */
+  watches(key: string): number | undefined {
+    return this.watched.find(({ prefix }) => key.startsWith(prefix))?.since;
+  }
+
+  /** Until when it knew itself to be vouched for, at a time. */
+  vouchedAt(time: number): number {
+    return this.#vouched.findLast(({ t }) => t <= time)?.until ?? -Infinity;
+  }
+
+  sessionAt(time: number): number | undefined {
+    return this.#sessions.findLast(({ t }) => t <= time)?.session ?? undefined;
+  }
+
+  get sessions(): readonly number[] {
+    return this.#sessions.flatMap(({ session }) => (session === null ? [] : [session]));
+  }
+
+  sessionChangedIn(from: number, to: number): boolean {
+    return this.#sessions.some(({ t }) => t >= from && t <= to);
+  }
+
+  /** What it knew of a key at a time. */
+  viewAt(key: string, time: number): View | undefined {
+    const views = this.views.get(key) ?? [];
+    let [low, high] = [0, views.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((views[middle]?.t ?? Infinity) <= time) low = middle + 1;
+      else high = middle;
+    }
+    return views[low - 1];
+  }
+}
+
+function staleSpans(lines: readonly WorkerLine[]): Span[] {
+  const spans: Span[] = [];
+  let since: number | undefined;
+  for (const line of lines) {
+    if (line.e !== "health") continue;
+    if (line.state === "stale") since ??= line.t;
+    else if (since !== undefined) {
+      spans.push({ from: since, to: line.t });
+      since = undefined;
+    }
+  }
+  return since === undefined ? spans : [...spans, { from: since, to: Infinity }];
+}
+
+function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
+  const holdings: Holding[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (line.e !== "holds") continue;
+    const { key, t } = line;
+    const calledAt = lines.findLast((one) => one.e === "holding" && one.key === key && one.t <= t)?.t ?? t;
+    const later = lines.slice(index + 1);
+    const ending = later.find((one) => one.e === "ending" && one.key === key);
+    const ended = later.find((one) => one.e === "ended" && one.key === key);
+    const closed = later.find(({ e }) => e === "closed");
+    const isAlive = how === "lives" || how === "exited";
+    if (ending?.e === "ending" && ending.t < closingAt) {
+      const overAt = ended?.t ?? to;
+      holdings.push({ key, calledAt, from: t, endingAt: ending.t, overAt, how: ending.how });
+    } else if (closingAt !== Infinity) {
+      // How it closes depends on whether the store was there; either way it ends as a stop does, at the latest.
+      holdings.push({ key, calledAt, from: t, endingAt: closingAt, overAt: closed?.t ?? to, how: "stopped" });
+    } else {
+      holdings.push({ key, calledAt, from: t, endingAt: to, overAt: to, how: isAlive ? "lives" : "crashed" });
+    }
+  }
+  return holdings;
+}

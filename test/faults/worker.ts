@@ -1,0 +1,161 @@
+/**
+ * One process of the fleet: holds keys, watches, does what it is told, and logs all that happens to it, each line written
+ * before it goes on, so that a kill loses nothing.
+ */
+import { openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type * as Library from "../../src/index.ts";
+import { now, type Watched, type WorkerLine } from "./log.ts";
+
+export interface WorkerSettings {
+  readonly built: string;
+  readonly log: string;
+  readonly target: string;
+  readonly options: Library.PresenceOptions;
+  readonly keys: readonly string[];
+  readonly watched: readonly Watched[];
+}
+
+/** What a process can be told to do. */
+export type Order =
+  | { readonly do: "busy"; readonly ms: number }
+  /** Writes without a pause, until its end. */
+  | { readonly do: "write" }
+  | { readonly do: "restart"; readonly key: number; readonly how: "kill" | "stop"; readonly backMs: number }
+  | { readonly do: "kill other"; readonly key: string }
+  | { readonly do: "close"; readonly linger: boolean };
+
+const settings = JSON.parse(process.argv[2] ?? "{}") as WorkerSettings;
+const { periodMs = 5000 } = settings.options;
+/** How often it looks at what cannot be listened to. Fifty processes wake up for it. */
+const TICK_MS = periodMs / 20;
+const { Presence, HeartbitError } = (await import(
+  pathToFileURL(join(settings.built, "index.js")).href
+)) as typeof Library;
+
+const file = openSync(settings.log, "a");
+type Unstamped<Line> = Line extends WorkerLine ? Omit<Line, "t"> : never;
+
+function log(line: Unstamped<WorkerLine>): void {
+  writeSync(file, `${JSON.stringify({ t: now(), ...line })}\n`);
+}
+
+log({ e: "begin", pid: process.pid });
+process.on("uncaughtException", (error) => log({ e: "broken", why: `uncaught: ${error.stack}` }));
+process.on("unhandledRejection", (error) => log({ e: "broken", why: `unhandled: ${String(error)}` }));
+process.on("warning", ({ name, message }) => log({ e: "broken", why: `warning: ${name}: ${message}` }));
+process.on("disconnect", () => process.exit());
+
+let isClosing = false;
+let turned = now();
+let vouched = NaN;
+let session: number | undefined;
+const presence = await open();
+const pingers = settings.keys.map(makePinger);
+presence.on("lapse", () => log({ e: "lapse" }));
+presence.on("health", ({ state, reason }) =>
+  log({ e: "health", state, ...(reason === undefined ? {} : { reason }) }),
+);
+setInterval(tick, TICK_MS);
+for (const what of settings.watched) watch(what);
+process.on("message", (order: Order) => {
+  void obey(order).catch((error: unknown) => log({ e: "refused", why: String(error) }));
+});
+await Promise.all(pingers.map(start));
+process.send?.("ready");
+
+async function open(): Promise<Library.Presence> {
+  for (;;) {
+    try {
+      return await Presence.open(settings.target, settings.options);
+    } catch (error) {
+      if (!(error instanceof HeartbitError) || error.code !== "STORE_UNAVAILABLE") {
+        log({ e: "broken", why: `open: ${String(error)}` });
+        process.exit(1);
+      }
+      log({ e: "refused", why: error.message });
+      await after(periodMs / 20);
+    }
+  }
+}
+
+function watch(prefix: Watched): void {
+  const watcher = presence.watcher();
+  log({ e: "watching", what: prefix });
+  watcher.watch(prefix === "" ? { all: true } : { prefix }, ({ key, alive, cause, holders }) => {
+    log({ e: "told", key, alive, cause, sessions: holders.map((holder) => holder.session) });
+  });
+  void tellEnd(watcher);
+}
+
+async function tellEnd(watcher: Library.Watcher): Promise<void> {
+  await watcher.dead;
+  if (!isClosing) log({ e: "broken", why: `a watcher died: ${watcher.error?.message}` });
+}
+
+function makePinger(key: string): Library.Pinger {
+  const pinger = presence.pinger(key, { meta: { pid: process.pid } });
+  pinger.on("killed", () => log({ e: "killed", key }));
+  return pinger;
+}
+
+async function start(pinger: Library.Pinger): Promise<void> {
+  log({ e: "holding", key: pinger.key });
+  await pinger.start();
+  tick();
+  log({ e: "holds", key: pinger.key });
+}
+
+async function obey(order: Order): Promise<void> {
+  if (order.do === "busy") {
+    for (const end = now() + order.ms; now() < end;);
+  } else if (order.do === "write") {
+    await writeForEver();
+  } else if (order.do === "restart") {
+    const pinger = pingers[order.key % pingers.length];
+    if (pinger === undefined || pinger.state !== "started") return;
+    const how = order.how === "kill" ? "killed" : "stopped";
+    log({ e: "ending", key: pinger.key, how });
+    await pinger[order.how]();
+    log({ e: "ended", key: pinger.key, how });
+    await after(order.backMs);
+    if (!isClosing) await start(pinger);
+  } else if (order.do === "kill other") {
+    log({ e: "kills", key: order.key });
+    await presence.kill(order.key);
+  } else {
+    isClosing = true;
+    log({ e: "closing", linger: order.linger });
+    await presence.close({ linger: order.linger });
+    log({ e: "closed" });
+    process.disconnect();
+  }
+}
+
+async function writeForEver(): Promise<void> {
+  for (let n = 0; presence.session !== undefined; n++) {
+    await Promise.all(pingers.map((pinger) => pinger.update({ n })));
+  }
+}
+
+/** Logs what cannot be listened to. */
+function tick(): void {
+  const t = now();
+  if (t - turned > TICK_MS + periodMs / 10) log({ e: "late", from: turned });
+  turned = t;
+  const until = presence.vouchedUntil;
+  const monotonic = until === null ? NaN : until.getTime() - Date.now() + t;
+  if (Math.abs(monotonic - vouched) > 10 || Number.isNaN(monotonic) !== Number.isNaN(vouched)) {
+    vouched = monotonic;
+    if (!Number.isNaN(monotonic)) log({ e: "vouched", until: monotonic });
+  }
+  if (presence.session !== session) {
+    session = presence.session;
+    log({ e: "session", session: session ?? null });
+  }
+}
+
+async function after(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
