@@ -104,12 +104,6 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
   });
 });
 
-/**
- * The driver looks for a server that is away twice a second at most, and the rule forgives a return within 0.9 of a
- * period: with a second there is no room for a machine that runs other tests besides.
- */
-const SERVER_PERIOD_MS = 2000;
-
 describe("a MongoDB server that goes away and comes back", () => {
   let server: TestServer;
   beforeAll(async () => {
@@ -121,7 +115,7 @@ describe("a MongoDB server that goes away and comes back", () => {
     "by %s ends no pinger and no watcher, and tells no false death",
     async (way) => {
       const target = newDatabase(server.uri);
-      const options: PresenceOptions = { periodMs: SERVER_PERIOD_MS };
+      const options: PresenceOptions = { periodMs: PERIOD_MS };
       await using presence = await Presence.open(target, options);
       const log = new Log(presence);
       const own = presence.pinger("own");
@@ -136,13 +130,13 @@ describe("a MongoDB server that goes away and comes back", () => {
         else server.pause();
         await until(() => !healthy());
         const away = performance.now();
-        await until(() => performance.now() > away + 4 * SERVER_PERIOD_MS);
+        await until(() => performance.now() > away + 4 * PERIOD_MS);
         if (way === "kill9") await server.restart();
         else server.resume();
         await until(healthy);
         // Whoever had not come back by now would be told dead in these periods.
         const back = performance.now();
-        await until(() => performance.now() > back + 4 * SERVER_PERIOD_MS && healthy());
+        await until(() => performance.now() > back + 4 * PERIOD_MS && healthy());
         expect(log.deaths).toEqual([]);
         expect(own.state).toBe("started");
         // And it goes on: a join and a crash are told.

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { addingPings, reusedSeqs } from "./simulator/breakage.ts";
-import { drawPlan } from "./simulator/draw.ts";
+import { drawPlan, type Kind } from "./simulator/draw.ts";
 import { readKept } from "./simulator/kept.ts";
 import { report, shrink } from "./simulator/shrink.ts";
 import { simulate } from "./simulator/simulation.ts";
@@ -42,7 +42,8 @@ describe("the simulator finds what is wrong on purpose, and makes it short", { t
 
   it("deaths judged by the latest two slots, empty or not", async () => {
     replaceIn("../src/core/alive.ts", { latestComplete: (judged: number) => judged - 1 });
-    expect(await findFault()).toContain("lives");
+    // Who was there before the outage holds deaths back for its trouble: it shows to those who come in one.
+    expect(await findFault(undefined, ["comer", "outage"])).toContain("lives");
   });
 
   it("a late read that is trusted", async () => {
@@ -65,12 +66,12 @@ function replaceIn(path: string, replacement: object): void {
 }
 
 /** What the simulator says of the first plan that fails, once it is short. */
-async function findFault(breakage?: Breakage): Promise<string | undefined> {
+async function findFault(breakage?: Breakage, kinds?: readonly Kind[]): Promise<string | undefined> {
   // Imported anew, so that what is replaced is used.
   const simulator = await import("./simulator/shrink.ts");
   const { simulate: simulateAnew } = await import("./simulator/simulation.ts");
   for (let seed = 1; seed <= 600; seed++) {
-    const plan = drawPlan(seed);
+    const plan = drawPlan(seed, kinds);
     if ((await simulateAnew(plan, breakage)).wrong.length === 0) continue;
     const short = await simulator.shrink(plan, breakage);
     expect(short.plan.events.length).toBeLessThanOrEqual(plan.events.length);

@@ -68,11 +68,13 @@ export interface Page {
 export interface ReadQuery {
   /** The beings of these keys. */
   readonly select: Selection;
-  /** Also this session's record, changed or not, and its beings: what the asking presence holds itself. */
+  /** Also the beings of this session: what the asking presence holds itself. */
   readonly session?: number | undefined;
+  /** And the record of that session, changed or not. */
+  readonly withRecord?: boolean;
   /**
-   * Only what may have changed since the read that gave this cursor; it may give more, never less. Sessions too: all
-   * that changed, whether or not a selected being is theirs. Absent: everything selected.
+   * Only what may have changed since the read that gave this cursor; it may give more, never less. Sessions too, where
+   * anything is selected: all that changed, whether or not a selected being is theirs. Absent: everything selected.
    */
   readonly since?: Cursor | undefined;
 }

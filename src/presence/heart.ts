@@ -10,6 +10,7 @@
 import { deathPosition } from "../core/alive.ts";
 import type { Slot } from "../core/slots.ts";
 import { describe } from "./log.ts";
+import type { OwnPing } from "./pulse.ts";
 import { between, isFinal, noteSlow, RETRY_OF_PERIOD, type Shared, sleepUntil, soon } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
@@ -77,6 +78,11 @@ export class Heart {
     this.answered = ping.then(() => this.#checkPermitted());
     this.answered.catch(() => {}); // whoever opens the session is told
     void this.#beat(ping);
+  }
+
+  /** Our own latest acknowledged ping. */
+  get own(): OwnPing {
+    return { seq: this.#seq, slot: this.acknowledged };
   }
 
   /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */

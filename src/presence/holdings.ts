@@ -9,10 +9,10 @@ import { KILLED } from "../core/alive.ts";
 import type { SessionRecord } from "../core/records.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
-import type { Cursor, Page, Write } from "../core/store.ts";
+import type { Cursor, Page, ReadQuery, Write } from "../core/store.ts";
 import { describe } from "./log.ts";
 import { bulk, isFinal, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
-import { Sleeper } from "./timing.ts";
+import { OneAtATime, Sleeper } from "./timing.ts";
 import { closed, Writer } from "./writer.ts";
 
 /** One start of one pinger of this presence. */
@@ -43,14 +43,30 @@ export interface HoldingsEvents {
    * been answered, or given up; rejects when it was refused.
    */
   opened(session: SessionRecord): Promise<void>;
+  /** See `ReaderEvents`. */
+  isCurrent(): boolean;
   /** The record of the session is gone: resolves when a new one may be opened, rejects when the namespace is gone too. */
   gone(): Promise<void>;
+}
+
+/** What listens to a read for what becomes of what we hold. */
+export interface Audit {
+  readonly asks: Pick<ReadQuery, "session" | "withRecord">;
+  page(page: Page): void;
+  end(): boolean;
+  /** The slot of our session's record in it: the read is no older than that. Infinity where we have no session. */
+  readonly asOf: Slot;
 }
 
 /** How many of what is held go in one entry when all is written again. */
 const REWRITE_ENTRY = 1000;
 /** A session of so many slots is not taken for lost. */
 const REOPEN_SLOTS_MIN = 2;
+/**
+ * How often the session's record is looked at without any sign that it may be gone. A server loses what it has
+ * acknowledged only when it goes away, which is such a sign.
+ */
+const AUDIT_SLOTS = 4;
 
 export class Holdings {
   readonly #shared: Shared;
@@ -66,8 +82,9 @@ export class Holdings {
   /** The slot that the session's record bears, as far as that is acknowledged. */
   #refreshed: Slot = -Infinity;
   #cursor: Cursor | undefined;
-  #checking = false;
-  #reopening = false;
+  /** The slot of the latest read that had the session's record. */
+  #audited: Slot = -Infinity;
+  readonly #checking = new OneAtATime(() => this.#check());
 
   constructor(shared: Shared, identity: { host: string; pid: number }, events: HoldingsEvents) {
     this.#shared = shared;
@@ -126,8 +143,7 @@ export class Holdings {
 
   /** Writes all that is held again, with the present slot. Does not wait. */
   rewrite(): void {
-    const session = this.#session;
-    if (session === undefined) return;
+    if (this.#session === undefined) return;
     this.refresh(Infinity);
     const held = [...this.#held.values()];
     for (let first = 0; first < held.length; first += REWRITE_ENTRY) {
@@ -162,52 +178,67 @@ export class Holdings {
     this.#writer.hurry();
   }
 
-  /** Reads what has become of what is held. Never rejects. */
-  async check(): Promise<void> {
-    const session = this.#session;
-    if (session === undefined || this.#checking) return;
-    this.#checking = true;
+  /** What was acknowledged may have been lost: the next read that asks for our session asks for its record too. */
+  doubt(): void {
+    this.#audited = -Infinity;
+  }
+
+  /** Whether the next read asks for the session's record: lately nothing has said that it is there. */
+  get isDoubtful(): boolean {
+    return this.#shared.time.slot - this.#audited >= AUDIT_SLOTS;
+  }
+
+  /** Reads what has become of what is held, as of after the call. Never rejects. */
+  check(): Promise<void> {
+    return this.#checking.run();
+  }
+
+  async #check(): Promise<void> {
+    if (this.#session === undefined) return;
     try {
       const audit = this.audit();
-      const query = { select: NOTHING, session: session.seq, since: this.#cursor };
+      const query = { select: NOTHING, since: this.#cursor, ...audit.asks };
+      const isCurrent = this.#events.isCurrent();
       for await (const page of readPages(this.#shared, query)) {
         audit.page(page);
-        this.#cursor = page.cursor ?? this.#cursor;
+        if (isCurrent) this.#cursor = page.cursor ?? this.#cursor;
       }
       audit.end();
     } catch (error) {
       if (!this.#sleeper.ended) this.#shared.health.trouble(`a read failed: ${describe(error)}`);
-    } finally {
-      this.#checking = false;
     }
   }
 
   /**
-   * Listens to a read that has asked for our session: what it says of what we hold. `end` gives whether it had our
-   * session's record: a read that has not is not fresh, or the record is gone.
+   * Listens to a read: what it says of what we hold. `asks` is what the read must ask for besides. `end` gives false
+   * where it asked for our session's record and has not got it: the read is not fresh, or the record is gone.
    */
-  audit(): { page(page: Page): void; end(): boolean; readonly asOf: Slot } {
+  audit(always = false): Audit {
     const session = this.#session;
-    let found = false;
-    let asOf = session === undefined ? Infinity : -Infinity;
+    const { slot } = this.#shared.time;
+    const withRecord = always || this.isDoubtful;
+    let found: "ours" | "another's" | undefined;
+    let asOf = session === undefined && this.#opening === undefined ? Infinity : -Infinity;
     return {
-      /** The slot of our session's record in it: the read is no older than that. Infinity where we have none. */
+      asks: { session: session?.seq, withRecord },
       get asOf() {
         return asOf;
       },
       page: (page) => {
         for (const record of page.sessions) {
-          if (session === undefined || !isSame(record, session)) continue;
-          found = true;
-          asOf = Math.max(asOf, record.slot);
+          if (record.seq !== session?.seq) continue;
+          found = isSame(record, session) ? "ours" : "another's";
+          if (found === "ours") asOf = Math.max(asOf, record.slot);
         }
         this.hear(page);
       },
       end: () => {
-        if (found || session === undefined || session !== this.#session) return true;
-        if (this.#reopening) return false;
-        this.#reopening = true;
-        this.#inBackground(this.#reopen(session).finally(() => (this.#reopening = false)));
+        if (found === "ours") this.#audited = slot;
+        const isOurs = found === "ours" || (found === undefined && !withRecord);
+        if (isOurs || session === undefined || session !== this.#session) return true;
+        // A read that is late may be older than a young session: the next reads will tell.
+        const isYoung = slot - session.slot <= REOPEN_SLOTS_MIN;
+        if (found === "another's" || !isYoung) this.#reopen();
         return false;
       },
     };
@@ -246,31 +277,49 @@ export class Holdings {
   }
 
   async #open(): Promise<SessionRecord> {
-    const { namespace, time, health, periodMs, name } = this.#shared;
-    while (!this.#sleeper.ended) {
+    for (;;) {
+      const session = await this.#persist("opening a session", () => this.#openOnce());
+      if (session !== undefined) return session;
+    }
+  }
+
+  /** Gives undefined where the number turns out to be another's. */
+  async #openOnce(): Promise<SessionRecord | undefined> {
+    const { namespace, time } = this.#shared;
+    await this.#events.prepare();
+    const seq = await bulk(this.#shared, "open a session", namespace.nextSeq());
+    const session = { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
+    await bulk(this.#shared, "open a session", namespace.write([{ kind: "session", session }]));
+    // A server that lost what it had not journaled may have given us another's number.
+    if (await this.#isAnothers(session)) return undefined;
+    this.#checkRunning();
+    this.#session = session;
+    this.#audited = session.slot;
+    this.#refreshed = session.slot;
+    this.#permitted = this.#events.opened(session);
+    this.#permitted.catch(() => {
+      if (this.#session === session) this.#session = undefined; // the next to hold something tries again
+    });
+    return session;
+  }
+
+  /** Tries until it succeeds, or never can. */
+  async #persist<T>(what: string, act: () => Promise<T>): Promise<T> {
+    for (;;) {
+      this.#checkRunning();
       try {
-        await this.#events.prepare();
-        const seq = await bulk(this.#shared, "open a session", namespace.nextSeq());
-        const session = { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
-        await bulk(this.#shared, "open a session", namespace.write([{ kind: "session", session }]));
-        // A server that lost what it had not journaled may have given us another's number.
-        if (await this.#isAnothers(session)) continue;
-        if (this.#sleeper.ended) break;
-        this.#session = session;
-        this.#refreshed = session.slot;
-        this.#permitted = this.#events.opened(session);
-        this.#permitted.catch(() => {
-          if (this.#session === session) this.#session = undefined; // the next to hold something tries again
-        });
-        return session;
+        return await act();
       } catch (error) {
         if (isFinal(error)) throw error;
-        if (this.#sleeper.ended) break;
-        health.trouble(`opening a session failed: ${describe(error)}`);
-        await this.#sleeper.sleep(periodMs * RETRY_OF_PERIOD);
+        this.#checkRunning();
+        this.#shared.health.trouble(`${what} failed: ${describe(error)}`);
+        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
       }
     }
-    throw closed(name);
+  }
+
+  #checkRunning(): void {
+    if (this.#sleeper.ended) throw closed(this.#shared.name);
   }
 
   /**
@@ -279,7 +328,7 @@ export class Holdings {
    */
   async #isAnothers(session: SessionRecord): Promise<boolean> {
     let found = false;
-    const query = { select: NOTHING, session: session.seq };
+    const query = { select: NOTHING, session: session.seq, withRecord: true };
     for await (const page of readPages(this.#shared, query, bulk, "open a session")) {
       found ||= page.sessions.some((record) => record.seq === session.seq && !isSame(record, session));
       this.#cursor = page.cursor ?? this.#cursor;
@@ -287,16 +336,19 @@ export class Holdings {
     return found;
   }
 
-  /** Our session's record is gone, so its number must not be used again: another may have it. */
-  async #reopen(lost: SessionRecord): Promise<void> {
-    // A read that is late may be older than a young session: the next reads will tell.
-    if (this.#shared.time.slot - lost.slot <= REOPEN_SLOTS_MIN) return;
+  /** Our session's record is gone, or another's: nothing may be written under its number again. */
+  #reopen(): void {
     this.#shared.log.warn("the record of the session is gone from the store");
-    await this.#events.gone();
-    if (this.#session !== lost) return;
     this.#session = undefined;
-    await this.open();
-    this.rewrite();
+    this.#opening = this.#openAgain().finally(() => {
+      this.#opening = undefined;
+    });
+    this.#inBackground(this.#opening.then(() => this.rewrite()));
+  }
+
+  async #openAgain(): Promise<SessionRecord> {
+    await this.#persist("looking at the namespace", () => this.#events.gone());
+    return this.#open();
   }
 
   #inBackground(work: Promise<unknown>): void {

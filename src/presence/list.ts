@@ -31,7 +31,7 @@ export interface Listing {
 
 export async function readListing(shared: Shared, selected: Selection): Promise<Listing> {
   const roster = new Roster();
-  const { judged } = await readPulse(shared, roster);
+  const judged = await readPulse(shared, roster);
   for await (const page of readPages(shared, { select: selected }, bulk)) {
     for (const session of page.sessions) roster.session(session);
     for (const being of page.beings) roster.being(being);

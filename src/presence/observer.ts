@@ -32,6 +32,8 @@ export interface ObserverOptions {
   readonly begin: () => Promise<void>;
   /** Rejects when the namespace is gone, or another's. */
   readonly verify: () => Promise<void>;
+  /** See `ReaderEvents`. */
+  readonly isCurrent: () => boolean;
   readonly useFeed: boolean;
   readonly pollMs: number;
   /** It can never go on. */
@@ -60,7 +62,7 @@ export class Observer {
   readonly #looking = new OneAtATime(() => this.#lookOnce());
   readonly #syncs = new Set<Sync>();
   #pollLoop = false;
-  /** The slot of the latest whole read of the pings: a later read begins there, or one before. */
+  /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
   #read: Slot = -Infinity;
   #forgotten: Slot = -Infinity;
 
@@ -71,7 +73,7 @@ export class Observer {
     this.#reader = new Reader(shared, this.#roster, options.holdings, {
       wanted: () => this.#subscriptions.wanted,
       mayTellDeaths: () => this.#mayTellDeaths(),
-      isCurrent: () => (options.heart()?.acknowledged ?? Infinity) >= shared.time.slot - 1,
+      isCurrent: () => options.isCurrent(),
       heard: () => this.#tell(),
     });
     this.#feed = new FeedKeeper(shared, {
@@ -185,7 +187,7 @@ export class Observer {
   async #start(): Promise<void> {
     await this.#persist("begin", async () => {
       await this.#options.begin();
-      this.#read = (await readPulse(this.#shared, this.#roster, this.#ownPing)).read;
+      this.#read = await readPulse(this.#shared, this.#roster, this.#options.heart()?.own);
     });
     // A fresh watcher counts its start as trouble for the keys that it finds alive.
     this.#shared.health.begin();
@@ -193,13 +195,6 @@ export class Observer {
     if (this.#options.useFeed) this.#feed.start(this.#subscriptions.wanted);
     this.#pollWithoutFeed();
     void this.#lookEachSlot();
-  }
-
-  /** Our own latest acknowledged ping, where we may write. */
-  get #ownPing(): OwnPing | undefined {
-    const heart = this.#options.heart();
-    const seq = this.#options.holdings.session?.seq;
-    return heart && seq !== undefined ? { seq, slot: heart.acknowledged } : undefined;
   }
 
   /** Tries until it succeeds, or never can. */
@@ -247,31 +242,42 @@ export class Observer {
   }
 
   async #lookOnce(): Promise<void> {
-    const { namespace, time, health, clock } = this.#shared;
+    const { time, clock } = this.#shared;
     const heart = this.#options.heart();
     if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
-    const own = this.#ownPing;
+    const own = heart?.own;
     const { slot, position } = time;
     const judged = judgedSlot(position);
-    const from = Math.max(Math.min(slot - 1, this.#read), oldestRetained(this.#shared));
+    // In quiet times the judged slot says enough: who has pinged in it lives.
+    const isQuiet = judged === slot && this.#read >= slot - 1 && (own === undefined || own.slot === slot);
+    const from = isQuiet ? slot : Math.min(slot - 1, this.#read);
     const began = clock.monotonic();
-    const [records] = await Promise.all([
-      soon(this.#shared, "read pings", namespace.pings(from)),
-      this.#reader.poll(),
-    ]);
-    if (this.#sleeper.ended) return;
+    const [isFresh] = await Promise.all([this.#readPings(from, own), this.#reader.poll()]);
+    if (this.#sleeper.ended || !isFresh) return;
     noteSlow(this.#shared, "read", began);
-    if (await ensurePresent(this.#shared, records)) return;
-    for (const record of records) this.#roster.bits(record);
-    const reason = distrust(records, from, judged, own);
-    if (reason !== undefined) {
-      health.trouble(reason);
-      await this.#options.verify();
-    } else this.#read = slot;
     this.#tell();
     // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
     if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
     this.#tell();
+  }
+
+  /**
+   * Reads the pings from a slot on. Gives false where it cannot be gone on from: the store's clock has stepped.
+   */
+  async #readPings(earliest: Slot, own: OwnPing | undefined): Promise<boolean> {
+    const { namespace, time, health } = this.#shared;
+    const judged = judgedSlot(time.position);
+    const from = Math.max(earliest, oldestRetained(this.#shared));
+    const records = await soon(this.#shared, "read pings", namespace.pings(from));
+    if (this.#sleeper.ended || (await ensurePresent(this.#shared, records))) return false;
+    for (const record of records) this.#roster.bits(record);
+    const reason = distrust(records, from, judged, own);
+    if (reason === undefined) this.#read = judged;
+    else {
+      health.trouble(reason);
+      await this.#options.verify();
+    }
+    return true;
   }
 
   #mayTellDeaths(judged = judgedSlot(this.#shared.time.position)): boolean {
@@ -282,10 +288,12 @@ export class Observer {
     const { health, time, retentionSlots } = this.#shared;
     if (!this.#mayTellDeaths(judged)) return;
     const oldest = judged - retentionSlots;
-    if (this.#reader.hasSwept || this.#roster.wouldEnd(judged, oldest)) {
-      if (heart !== undefined && !(await heart.confirm())) return;
-      if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
-    }
+    const wouldEnd = (): boolean => this.#roster.wouldEnd(judged, oldest);
+    // Who has not pinged in the judged slot may have done so late in the one before.
+    if (wouldEnd() && !(await this.#readPings(judged - 1, heart?.own))) return;
+    const tellsDeaths = this.#reader.hasSwept || wouldEnd();
+    if (tellsDeaths && heart !== undefined && !(await heart.confirm())) return;
+    if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
     this.#reader.sweep();
     this.#roster.judge(judged, oldest);
     health.settle();

@@ -19,7 +19,7 @@ import { Observer } from "./observer.ts";
 import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOptions } from "./options.ts";
 import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
-import { ensurePresent } from "./pulse.ts";
+import { ensurePresent, lookAhead } from "./pulse.ts";
 import { attempt, between, bulk, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
 import { StoreTime } from "./time.ts";
@@ -131,6 +131,7 @@ export class Presence {
       {
         prepare: () => this.#setUp(),
         opened: (session) => this.#startHeart(session.seq, session.slot),
+        isCurrent: () => this.#isCurrent(),
         gone: () => this.#verify(),
       },
     );
@@ -363,11 +364,12 @@ export class Presence {
     const { time, health, retentionSlots, clock, log } = this.#shared;
     void time.check();
     this.#holdings.refresh(retentionSlots / 2);
+    if (lapsed) this.#holdings.doubt();
     if (this.#observer === undefined) {
       // An observer settles when it has judged, and hears of what is held with what it reads.
       health.settle();
-      // Nor does who watches nothing see pings of slots ahead, where others have raised the offset.
-      time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
+      if (this.#holdings.isDoubtful)
+        lookAhead(this.#shared).catch((error: unknown) => log.debug("looking ahead failed", error));
     }
     if (this.#observer === undefined || lapsed) {
       void this.#holdings.check().then(() => (lapsed ? this.#holdings.rewrite() : undefined));
@@ -383,6 +385,7 @@ export class Presence {
       heart: () => this.#heart,
       begin: () => this.#beginToWatch(),
       verify: () => this.#verify(),
+      isCurrent: () => this.#isCurrent(),
       useFeed: this.#options.feed === "auto",
       pollMs: this.#options.pollMs,
       failed: (error) => this.#failWatchers(toError(error)),
@@ -401,6 +404,10 @@ export class Presence {
     const heart = this.#heart;
     await heart?.answered; // who may open a session, but not ping, has been given a part of the rights: that is told
     await heart?.first;
+  }
+
+  #isCurrent(): boolean {
+    return (this.#heart?.acknowledged ?? Infinity) >= this.#shared.time.slot - 1;
   }
 
   #watcherEnded(watcher: Watcher): void {
@@ -480,6 +487,7 @@ export class Presence {
   async #restore(): Promise<void> {
     this.#restoredAt = this.#shared.clock.monotonic();
     await this.#attempt(() => bulk(this.#shared, "open", this.#configure()));
+    this.#holdings.doubt();
     await this.#holdings.check();
     this.#holdings.rewrite();
   }

@@ -4,7 +4,7 @@ import { hasBit, type PingRecord } from "../core/bits.ts";
 import { GivenUp } from "../core/errors.ts";
 import type { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import { bulk, type Shared } from "./shared.ts";
+import { bulk, type Shared, soon } from "./shared.ts";
 
 /** Slots that a first read goes back, in the hope that they hold a complete one. */
 const FIRST_LOOK_SLOTS = 4;
@@ -17,17 +17,12 @@ export function oldestRetained({ time, retentionSlots }: Shared): Slot {
 
 /**
  * Reads the pings as far back as the rule needs them, and judges by what is stored alone: the state as it is for one
- * who has just come. Gives the judged slot, and the slot of the read. Rejects when it lacks our own ping, where one is
+ * who has just come. Gives the judged slot. Rejects when it lacks our own ping, where one is
  * given: who has just come has nothing better to hold on to than a read that is fresh.
  */
-export async function readPulse(
-  shared: Shared,
-  roster: Roster,
-  own?: OwnPing,
-): Promise<{ judged: Slot; read: Slot }> {
+export async function readPulse(shared: Shared, roster: Roster, own?: OwnPing): Promise<Slot> {
   const { time } = shared;
   await lookBack(shared, roster, time.slot - FIRST_LOOK_SLOTS);
-  const read = time.slot;
   const judged = judgedSlot(time.position);
   if (own !== undefined && !(own.slot >= judged && roster.pings.latest(own.seq) >= own.slot)) {
     throw notFresh("ping");
@@ -36,7 +31,7 @@ export async function readPulse(
   const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
   if (latestComplete(judged, oldest, isEmpty) === oldest) await lookBack(shared, roster, oldest);
   roster.judge(judged, oldest);
-  return { judged, read };
+  return judged;
 }
 
 /** Reads all pings from a slot on: no deaths are told by it, so it may take its time. */
@@ -44,6 +39,11 @@ export async function lookBack(shared: Shared, roster: Roster, from: Slot): Prom
   const records = await bulk(shared, "read pings", shared.namespace.pings(from));
   await ensurePresent(shared, records);
   for (const record of records) roster.bits(record);
+}
+
+/** For who watches nothing, and so reads no pings: looks whether others are ahead, who have raised the offset. */
+export async function lookAhead(shared: Shared): Promise<void> {
+  await ensurePresent(shared, await soon(shared, "read pings", shared.namespace.pings(shared.time.slot + 1)));
 }
 
 /**

@@ -136,8 +136,8 @@ export class Reader {
     since: Cursor | undefined,
     bound = soon,
   ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
-    const query = { select: selected, session: this.#holdings.session?.seq, since };
-    const audit = this.#holdings.audit();
+    const audit = this.#holdings.audit(since === undefined);
+    const query = { select: selected, since, ...audit.asks };
     const read: Page[] = [];
     let cursor: Cursor | undefined;
     for await (const page of readPages(this.#shared, query, bound)) {

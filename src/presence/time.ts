@@ -106,24 +106,17 @@ export class StoreTime {
     return this.#sampling;
   }
 
-  /**
-   * Once a period: samples where it is time to, or where something looks like a step, and reads the offset with it:
-   * others may have raised it after a step that we slept through. Never rejects.
-   */
+  /** Once a period: samples where it is time to, or where something looks like a step. Never rejects. */
   async check(): Promise<void> {
     const { clock, periodMs } = this.#options;
     const wallDistance = clock.now() - clock.monotonic();
     const wallStepped = Math.abs(wallDistance - this.#wallDistance) > periodMs / 20;
     this.#wallDistance = wallDistance;
     const mono = clock.monotonic();
-    const isOld = mono - this.#heardAt >= periodMs * 0.9 || mono - this.#best.taken >= RESAMPLE_MS;
+    const isOld = mono - this.#heardAt >= periodMs / 2 || mono - this.#best.taken >= RESAMPLE_MS;
     // One taken while the store was slow may be far off: by more than a ping or a judgement allows for.
     const due = isOld || this.errorMs > periodMs / 10;
-    if (wallStepped || due) {
-      await this.sample()
-        .then(() => this.catchUp())
-        .catch(() => {});
-    }
+    if (wallStepped || due) await this.sample().catch(() => {});
   }
 
   /** The store said that its time was `ms` at most a moment ago: detects a step. Never rejects. */

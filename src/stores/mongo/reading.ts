@@ -2,7 +2,7 @@
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
 import type { BeingRecord, SessionRecord } from "../../core/records.ts";
-import { includesKey, prefixEnd, type Selection } from "../../core/selection.ts";
+import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
@@ -147,9 +147,12 @@ function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
 }
 
 /** The sessions that are told whether or not a selected being is theirs. */
-function sessionFilters({ session, since }: ReadQuery, changed: Document): Document[] {
-  const own = session === undefined ? [] : [{ _id: session }];
-  return since === undefined ? own : [changed, ...own];
+function sessionFilters(query: ReadQuery, changed: Document): Document[] {
+  const { select, session, withRecord = false, since } = query;
+  return [
+    ...(since === undefined || isEmptySelection(select) ? [] : [changed]), // changed
+    ...(withRecord && session !== undefined ? [{ _id: session }] : []), // _id
+  ];
 }
 
 /** Together they match all that is asked for; by which index each goes is said beside it. */
@@ -163,7 +166,8 @@ function beingFilters({ select, session, since }: ReadQuery, changed: Document):
       ...own,
     ];
     if (select.all || keys.length + prefixes.length > PICKED_MAX) return [changed]; // changed
-    return picks.length === 0 ? [] : [{ ...changed, $or: picks }]; // changed, or one index for each pick
+    if (picks.length <= 1) return picks.map((pick) => ({ ...changed, ...pick })); // its own
+    return [{ ...changed, $or: picks }]; // changed, or one index for each pick
   }
   if (select.all) return [{}]; // the collection, as it lies
   return [

@@ -173,7 +173,7 @@ export const readTests: Suite = (test) => {
       assert.deepEqual(keysOf(found), ["mine"]);
       assert.deepEqual(seqsOf(found), [1, 2]);
       assert.equal(found.sessions.get(2)?.last, slot);
-      const none = await readAll(ns, { since: cursor });
+      const none = await readAll(ns, { select: only("another"), since: cursor });
       assert.deepEqual([keysOf(none), seqsOf(none)], [[], [1, 2]]);
     }),
   );

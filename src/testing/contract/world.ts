@@ -126,7 +126,7 @@ export async function readAll(
   { select: selection = NOTHING, ...more }: Wanted,
 ): Promise<Found> {
   const pages: Page[] = [];
-  for await (const page of ns.read({ select: selection, ...more })) pages.push(page);
+  for await (const page of ns.read({ select: selection, withRecord: true, ...more })) pages.push(page);
   const sessions = new Map<number, SessionRecord>();
   const beings = new Map<string, BeingRecord>();
   for (const page of pages) {
