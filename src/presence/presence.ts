@@ -4,7 +4,7 @@ import { KILLED } from "../core/alive.ts";
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { HeartbitError, toError } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
-import { type Config, FORMAT_VERSION, type Pruned, type Store, type StoreNotice } from "../core/store.ts";
+import type { Pruned, Store, StoreNotice } from "../core/store.ts";
 import { onAbort } from "./abort.ts";
 import { systemClock } from "../system-clock.ts";
 import { Deliverer } from "./delivery.ts";
@@ -20,6 +20,7 @@ import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOpt
 import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
 import { ensurePresent, lookAhead } from "./pulse.ts";
+import { dropped, Setup } from "./setup.ts";
 import { attempt, between, bulk, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
 import { StoreTime } from "./time.ts";
@@ -48,8 +49,6 @@ export interface PresenceEvents {
 const OPEN_LIMIT_MS = 5000;
 /** How long closing waits for it, where a period is longer, in ms. */
 const CLOSE_LIMIT_MS = 10_000;
-/** For so long after the store was found again, a config that is missing was lost, and not dropped. */
-const RESTORE_PERIODS = 5;
 /** How many of a kind are pruned at a time. */
 const PRUNE_LIMIT = 1000;
 
@@ -59,6 +58,7 @@ export class Presence {
   readonly #store: Store;
   readonly #ownsStore: boolean;
   readonly #events: Emitter<PresenceEvents>;
+  readonly #setup: Setup;
   readonly #holdings: Holdings;
   readonly #deliverer: Deliverer;
   readonly #sleeper: Sleeper;
@@ -70,10 +70,7 @@ export class Presence {
   #losses = 0;
   #heart: Heart | undefined;
   #observer: Observer | undefined;
-  #isSetUp = true;
   #wasLost = false;
-  /** When the store was found again for the last time: a monotonic time, in ms. */
-  #restoredAt = -Infinity;
   #endNotices: () => void = () => {};
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
@@ -125,11 +122,12 @@ export class Presence {
     this.#sleeper = new Sleeper(clock);
     this.#events = new Emitter((error, event) => log.error(`a listener of ${event} threw`, error));
     this.#deliverer = new Deliverer(clock, (error) => log.error("a listener of changes threw", error));
+    this.#setup = new Setup(this.#shared);
     this.#holdings = new Holdings(
       this.#shared,
       { host: hostname(), pid: process.pid },
       {
-        prepare: () => this.#setUp(),
+        prepare: () => this.#setup.ensure(),
         opened: (session) => this.#startHeart(session.seq, session.slot),
         isCurrent: () => this.#isCurrent(),
         gone: () => this.#verify(),
@@ -275,7 +273,7 @@ export class Presence {
 
   async #begin(): Promise<void> {
     const { namespace, clock, time } = this.#shared;
-    await within(clock, OPEN_LIMIT_MS, "open", this.#configure());
+    await within(clock, OPEN_LIMIT_MS, "open", this.#setup.configure());
     await time.sample();
     // The store's clock may have stepped back while nobody was there.
     await ensurePresent(
@@ -285,20 +283,6 @@ export class Presence {
     this.#checkOpen();
     this.#endNotices = namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
     this.#ignoreAbort = onAbort(this.#options.signal, () => void this.close());
-  }
-
-  async #configure(): Promise<void> {
-    const { namespace, periodMs, time } = this.#shared;
-    const config = await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0 });
-    checkConfig(this.#shared, config);
-    await time.follow(config.offset);
-  }
-
-  /** Sets the namespace up again, where it has been dropped since. */
-  async #setUp(): Promise<void> {
-    if (this.#isSetUp) return;
-    await bulk(this.#shared, "open", this.#configure());
-    this.#isSetUp = true;
   }
 
   async #close(linger: boolean): Promise<void> {
@@ -425,7 +409,7 @@ export class Presence {
 
   /** The namespace is gone, or is another's: nothing here can go on. */
   #lose(error: Error): void {
-    this.#isSetUp = false;
+    this.#setup.lost();
     this.#shared.health.trouble(error.message);
     this.#heart?.stop();
     this.#heart = undefined;
@@ -438,11 +422,7 @@ export class Presence {
   // ---- what happens
 
   async #verify(): Promise<void> {
-    const { clock, periodMs, namespace } = this.#shared;
-    const config = await bulk(this.#shared, "config", namespace.config());
-    // Lately lost with the server, rather than dropped: it is set up again.
-    if (config === undefined && clock.monotonic() - this.#restoredAt < periodMs * RESTORE_PERIODS) return;
-    const error = config === undefined ? dropped(this.name) : mismatch(this.#shared, config);
+    const error = await this.#setup.check();
     if (error === undefined) return;
     this.#lose(error);
     throw error;
@@ -485,8 +465,7 @@ export class Presence {
 
   /** What was acknowledged may have been lost with the server, where it was not journaled yet: it is written again. */
   async #restore(): Promise<void> {
-    this.#restoredAt = this.#shared.clock.monotonic();
-    await this.#attempt(() => bulk(this.#shared, "open", this.#configure()));
+    await this.#attempt(() => this.#setup.restore());
     this.#holdings.doubt();
     await this.#holdings.check();
     this.#holdings.rewrite();
@@ -514,23 +493,4 @@ function unlessAborted<T>(work: Promise<T>, { name, signal }: CheckedOptions): P
     const ignore = onAbort(signal, () => reject(closed(name, signal?.reason)));
     work.finally(ignore).then(resolve, reject);
   });
-}
-
-function checkConfig(shared: Shared, config: Config): void {
-  const error = mismatch(shared, config);
-  if (error !== undefined) throw error;
-}
-
-function mismatch({ name, periodMs }: Shared, config: Config): HeartbitError | undefined {
-  if (config.version !== FORMAT_VERSION) {
-    const message = `The namespace "${name}" has format version ${config.version}, but this heartbit knows version ${FORMAT_VERSION}.`;
-    return new HeartbitError("CONFIG_MISMATCH", message);
-  }
-  if (config.periodMs === periodMs) return undefined;
-  const message = `The namespace "${name}" has a period of ${config.periodMs} ms, but was opened with periodMs ${periodMs}.`;
-  return new HeartbitError("CONFIG_MISMATCH", message);
-}
-
-function dropped(name: string): HeartbitError {
-  return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
 }
