@@ -82,16 +82,17 @@ export class Member {
     });
   }
 
-  crash(): void {
-    if (this.#process === undefined) return;
-    this.#how = "crashed";
-    this.#note({ e: "gone", name: this.name, life: this.#life, how: "crashed" });
-    this.#process.kill("SIGKILL");
-  }
-
-  /** Resolves when there is no process. */
-  async ended(): Promise<void> {
-    if (this.#process !== undefined) await once(this.#process, "exit");
+  /** Resolves when the process has ended. */
+  async crash(): Promise<void> {
+    const crashed = this.#process;
+    if (crashed === undefined) return;
+    const exited = once(crashed, "exit");
+    if (this.#how !== "crashed") {
+      this.#how = "crashed";
+      this.#note({ e: "gone", name: this.name, life: this.#life, how: "crashed" });
+    }
+    crashed.kill("SIGKILL");
+    await exited;
   }
 
   close(linger: boolean): void {

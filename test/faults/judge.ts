@@ -11,7 +11,7 @@
  *
  * A process is in calm when no fault has hit it, or all, for a while, and its own event loop has turned.
  */
-import type { Run } from "./log.ts";
+import type { Loss, Run } from "./log.ts";
 import { covered, merge, quietSince, type Span, touches } from "./spans.ts";
 import { type Holding, type View, Witness } from "./witness.ts";
 
@@ -68,8 +68,8 @@ class Judge {
   readonly #witnesses: readonly Witness[];
   readonly #kills: readonly { readonly key: string; readonly t: number }[];
   readonly #holders = new Map<string, { readonly witness: Witness; readonly holding: Holding }[]>();
-  /** When what was acknowledged may have been lost. */
-  readonly #losses: readonly Span[];
+  /** When what was acknowledged was lost: the latest of it, and all that is held. */
+  readonly #losses: Readonly<Record<Loss, readonly Span[]>>;
   readonly #wrong: Wrong[] = [];
   readonly #told: Record<string, number> = {};
   readonly #crashes: number[] = [];
@@ -82,7 +82,10 @@ class Judge {
     this.#run = run;
     this.#period = run.periodMs;
     this.#witnesses = run.lives.map((life) => new Witness(life, run.faults));
-    this.#losses = run.faults.filter(({ loses }) => loses === true);
+    this.#losses = {
+      "the latest": run.faults.filter(({ loses }) => loses === "the latest"),
+      "what is held": run.faults.filter(({ loses }) => loses === "what is held"),
+    };
     this.#kills = run.lives.flatMap(({ lines }) =>
       lines.filter((line) => line.e === "kills").map(({ key, t }) => ({ key, t })),
     );
@@ -182,13 +185,13 @@ class Judge {
     );
     for (const { witness: holder, holding } of holders) {
       const said = `${watcher.name} was told that ${key} of ${holder.name} is dead (${cause})`;
-      if (this.#wasKilled(key, holding, t) || this.#wasLost(t)) continue;
+      if (this.#wasKilled(key, holding, t) || this.#hasLost("what is held", t)) continue;
       if (cause !== "expired") {
         this.#find("false death", t, `${said}, but nobody has killed or stopped it`);
         continue;
       }
       const vouched = holder.vouchedAt(t - READ_AGE * this.#period);
-      if (vouched > t + CLOCK_ERROR * this.#period) {
+      if (vouched > t + CLOCK_ERROR * this.#period && !this.#hasLost("the latest", t)) {
         this.#find("false death", t, `${said} ${this.#periods(vouched - t)} before its vouchedUntil`);
         continue;
       }
@@ -221,9 +224,8 @@ class Judge {
     return this.#kills.some((kill) => kill.key === key && kill.t >= calledAt - this.#period && kill.t <= t);
   }
 
-  /** Lately, what was acknowledged may have been lost. */
-  #wasLost(t: number): boolean {
-    return touches(this.#losses, t - RESTORED_WITHIN * this.#period, t);
+  #hasLost(loss: Loss, t: number): boolean {
+    return touches(this.#losses[loss], t - RESTORED_WITHIN * this.#period, t);
   }
 
   /** It learns of it when its `vouchedUntil` passes, or as soon as its event loop turns again. */
@@ -232,7 +234,9 @@ class Judge {
     if (Math.min(holder.to, holder.closingAt, this.#run.to) <= limit) return;
     const since = vouched - CLOCK_ERROR * this.#period;
     const knows = holder.lapses.some((lapse) => lapse >= since && lapse <= limit);
-    if (!knows) this.#find("false death", t, `${said}, and it had no lapse`);
+    if (!knows && !this.#hasLost("the latest", t)) {
+      this.#find("false death", t, `${said}, and it had no lapse`);
+    }
   }
 
   // ---- what has ended
@@ -294,7 +298,7 @@ class Judge {
           Math.min(one.to, one.closingAt) > t &&
           this.#isCalm(one, t, 3.5),
       );
-      if (watchers.length === 0 || this.#wasLost(t)) continue;
+      if (watchers.length === 0 || this.#hasLost("what is held", t)) continue;
       this.#auditHoldings(watchers, t);
       this.#auditAgreement(watchers, t);
     }
@@ -381,7 +385,10 @@ class Judge {
     for (const { t, sessions, beings, pings } of counts) {
       const lately = this.#witnesses.filter(({ from, to }) => from <= t && to >= t - kept);
       // A session is lost with what was lost, and a new one is opened, once a loss.
-      const losses = this.#losses.filter(({ to, from }) => from <= t && to >= t - kept).length + 1;
+      const losses =
+        Object.values(this.#losses)
+          .flat()
+          .filter(({ to, from }) => from <= t && to >= t - kept).length + 1;
       const starts = lately.flatMap(({ holdings }) => holdings.filter((one) => one.overAt >= t - kept));
       const kills = this.#kills.filter((kill) => kill.t <= t && kill.t >= t - kept).length * 2;
       const segments = 1 + Math.floor(Math.max(0, ...lately.flatMap((one) => one.sessions)) / 1024);

@@ -1,5 +1,5 @@
 /** Everything that a nemesis can do. */
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Document } from "mongodb";
 import type { Member } from "./fleet.ts";
@@ -42,7 +42,7 @@ function onServer(): Kind[] {
       unfit: ours,
       apply: async ({ server, isDurable }) => {
         await server?.kill9();
-        return { who: "all", loses: !isDurable, heal: () => server?.restart() };
+        return { who: "all", ...(isDurable ? {} : { loses: "the latest" }), heal: () => server?.restart() };
       },
     },
     {
@@ -133,7 +133,8 @@ function onStored(): Kind[] {
       unfit: needsMongo,
       apply: async ({ control, namespace }) => {
         await control?.db().collection(`${namespace}.${what}`).drop();
-        return { who: "all", loses: true, heal: () => {} };
+        // Without its pings who lives is known from those that come; without a record nothing is.
+        return { who: "all", loses: what === "pings" ? "the latest" : "what is held", heal: () => {} };
       },
     })),
     {
@@ -261,16 +262,27 @@ function onDisk(): Kind[] {
       weight: 6,
       exclusive: "server",
       lasts: 4,
-      unfit: ({ kind, directory }) => {
+      unfit: ({ kind, disk }) => {
         if (kind !== "lmdb") return "it is the server's disk, not a disk of its own";
-        return directory === undefined
-          ? "a small file system could not be mounted, which takes root"
-          : undefined;
+        return disk === undefined ? "a small file system could not be mounted, which takes root" : undefined;
       },
-      apply: async ({ directory = "" }) => {
-        const filler = join(directory, "filler");
+      apply: async ({ disk = "" }) => {
+        const filler = join(disk, "filler");
         fill(filler);
         return { who: "all", heal: () => rmSync(filler, { force: true }) };
+      },
+    },
+    {
+      kind: "directory removed",
+      weight: 0.7,
+      exclusive: "server",
+      lasts: 2,
+      unfit: ({ kind }) => (kind === "lmdb" ? undefined : "there is no directory"),
+      apply: async ({ directory = "", fleet }) => {
+        for (const name of readdirSync(directory))
+          rmSync(join(directory, name), { recursive: true, force: true });
+        // Whoever has the old files open goes on with them, and nobody who comes later finds them: all start anew.
+        return { who: "all", loses: "what is held", heal: () => crash(fleet).heal() };
       },
     },
   ];
@@ -294,11 +306,11 @@ function fill(path: string): void {
 }
 
 function crash(members: readonly Member[]): Applied {
-  for (const member of members) member.crash();
+  const crashed = Promise.all(members.map((member) => member.crash()));
   return {
     who: names(members),
     heal: async () => {
-      await Promise.all(members.map((member) => member.ended()));
+      await crashed;
       for (const member of members) member.start();
     },
   };

@@ -60,11 +60,13 @@ export interface Settings {
   readonly server: string;
 }
 
+export type Loss = "the latest" | "what is held";
+
 export interface FaultKind {
   readonly kind: string;
   readonly who: Who;
-  /** What was acknowledged may be lost. */
-  readonly loses?: boolean;
+  /** What was acknowledged may be lost: the latest of it, or all that is held. */
+  readonly loses?: Loss;
   readonly detail?: string;
 }
 

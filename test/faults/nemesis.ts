@@ -32,11 +32,12 @@ export class Nemesis {
   #isServerDown = false;
   #count = 0;
 
-  constructor(scene: Scene, note: Note) {
+  /** `only`: of the faults whose names it matches. */
+  constructor(scene: Scene, note: Note, only: RegExp) {
     this.#scene = scene;
     this.#note = note;
     this.#kinds = KINDS.filter((kind) => {
-      const why = kind.unfit?.(scene);
+      const why = only.test(kind.kind) ? kind.unfit?.(scene) : "left out by --only";
       if (why !== undefined) note({ e: "not applied", kind: kind.kind, why });
       return why === undefined;
     });
@@ -131,6 +132,8 @@ export class Nemesis {
       await until(from + lastsMs);
       await heal();
       this.#note({ e: "healed", id });
+    } catch (error) {
+      this.#note({ e: "not applied", kind: `the end of ${kind.kind}`, why: String(error) });
     } finally {
       if (exclusive !== undefined) this.#taken.delete(exclusive);
       if (exclusive === "server") this.#isServerDown = false;

@@ -4,7 +4,7 @@ import type { TestServer } from "../servers/index.ts";
 import type { Random } from "../simulator/random.ts";
 import type { Member } from "./fleet.ts";
 import type { Link } from "./link.ts";
-import type { Counts } from "./log.ts";
+import type { Counts, Loss } from "./log.ts";
 
 export interface Scene {
   readonly kind: "mongodb" | "lmdb";
@@ -24,6 +24,8 @@ export interface Scene {
   readonly control?: MongoClient;
   /** Where the LMDB files are. */
   readonly directory?: string;
+  /** The same, where it is a small file system, that can be filled. */
+  readonly disk?: string;
   count(): Promise<Counts>;
   end(): Promise<void>;
 }
@@ -31,7 +33,7 @@ export interface Scene {
 /** What a nemesis does to it. */
 export interface Applied {
   readonly who: "all" | readonly string[];
-  readonly loses?: boolean;
+  readonly loses?: Loss;
   readonly detail?: string;
   /** Ends it. */
   readonly heal: () => void | Promise<void>;

@@ -113,8 +113,6 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
   const { EVERYTHING } = (await import(
     pathToFileURL(join(built, "core/selection.js")).href
   )) as typeof Selection;
-  const opened = await stores.openLmdb(store);
-  const namespace = opened.namespace(NAMESPACE);
   return {
     kind: "lmdb",
     place: `LMDB on ${isMounted ? `a file system of ${DISK}` : "the disk"}`,
@@ -124,18 +122,24 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
     fleet,
     links: new Map(),
     isDurable: true,
-    ...(isMounted ? { directory: store } : {}),
+    directory: store,
+    ...(isMounted ? { disk: store } : {}),
     count: async () => {
-      const [sessions, beings] = [new Set<number>(), new Set<string>()];
-      for await (const page of namespace.read({ select: EVERYTHING })) {
-        for (const { seq } of page.sessions) sessions.add(seq);
-        for (const { session, pinger, start } of page.beings) beings.add(`${session} ${pinger} ${start}`);
+      const opened = await stores.openLmdb(store); // each time: the files may have been removed since
+      try {
+        const namespace = opened.namespace(NAMESPACE);
+        const [sessions, beings] = [new Set<number>(), new Set<string>()];
+        for await (const page of namespace.read({ select: EVERYTHING })) {
+          for (const { seq } of page.sessions) sessions.add(seq);
+          for (const { session, pinger, start } of page.beings) beings.add(`${session} ${pinger} ${start}`);
+        }
+        const pings = (await namespace.pings(0)).length;
+        return { sessions: sessions.size, beings: beings.size, pings };
+      } finally {
+        await opened.close();
       }
-      const pings = (await namespace.pings(0)).length;
-      return { sessions: sessions.size, beings: beings.size, pings };
     },
     end: async () => {
-      await opened.close();
       if (isMounted) execFileSync("umount", ["--lazy", store]);
       rmSync(store, { recursive: true, force: true });
     },
