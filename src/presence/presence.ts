@@ -332,6 +332,8 @@ export class Presence {
 
   /** Resolves when the first ping has been answered, or given up. Rejects when it was refused. */
   #startHeart(seq: number, vouched: number): Promise<void> {
+    // A session whose opening was under way when the presence was closed ends at once.
+    if (this.#closing !== undefined) return Promise.resolve();
     this.#heart?.stop();
     const heart = new Heart(this.#shared, seq, vouched, {
       pinged: (slot, lapsed) => this.#pinged(slot, lapsed),

@@ -23,6 +23,17 @@ describe("a presence", () => {
     expect(presence.session).toBe(1);
   });
 
+  it("closed while its session is being opened does not ping afterwards", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    presence.watcher().watch({ all: true }, () => {});
+    await presence.close();
+    const before = bench.store.counts("presence");
+    await bench.periods(5);
+    expect(bench.store.counts("presence")).toEqual(before);
+    expect(presence.vouchedUntil).toBe(null);
+  });
+
   it("`vouchedUntil` is the earliest time at which a watcher could tell its keys dead", async () => {
     for (let part = 0; part < 1; part += 0.1) {
       const bench = new Bench();
