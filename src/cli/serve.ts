@@ -3,11 +3,14 @@ import { isIP } from "node:net";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { dashboard } from "../dashboard/dashboard.ts";
 import { type Serving, serve as listen } from "../dashboard/server.ts";
+import { onAbort } from "../presence/abort.ts";
 import type { Presence } from "../presence/presence.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
 import { CommandError, EXIT, UsageError } from "./errors.ts";
+import type { Interruption } from "./interruption.ts";
 import { openPresence } from "./open.ts";
 import type { Output } from "./output.ts";
+import type { Settings } from "./settings.ts";
 import { describeHealth } from "./watch.ts";
 
 interface ServeFlags {
@@ -63,7 +66,7 @@ async function run({ out, settings, interruption }: Cli, command: Command): Prom
   if (flags.allowWrites === true && token === undefined) {
     throw new UsageError("--allow-writes needs a --token-file: anyone could kill keys.");
   }
-  await using presence = await openPresence(settings, interruption.signal);
+  await using presence = await openUninterrupted(settings, interruption);
   presence.on("health", (health) => out.say(describeHealth(health)));
   const serving = await startServing(presence, flags, token);
   try {
@@ -77,6 +80,17 @@ async function run({ out, settings, interruption }: Cli, command: Command): Prom
     await serving.close();
   }
   return EXIT.ok;
+}
+
+/** A presence that an interruption does not close: the dashboard lets go of the keys that it holds first. */
+async function openUninterrupted(settings: Settings, { signal }: Interruption): Promise<Presence> {
+  const opening = new AbortController();
+  const stopListening = onAbort(signal, () => opening.abort());
+  try {
+    return await openPresence(settings, opening.signal);
+  } finally {
+    stopListening();
+  }
 }
 
 async function startServing(

@@ -197,7 +197,8 @@ describe("PUT /api/keys/:key", () => {
         pulled++;
       },
     });
-    const answer = await order("/api/keys/a", { method: "PUT", body: endless, duplex: "half" });
+    const init = { method: "PUT", body: endless, duplex: "half" };
+    const answer = await order("/api/keys/a", init);
     expect(answer.status).toBe(413);
     expect(pulled).toBeLessThan(10);
   });

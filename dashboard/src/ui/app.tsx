@@ -53,16 +53,16 @@ export function App({ model }: { readonly model: Model }) {
       <div class="app narrow">
         <Header model={model} />
         <Notices model={model} />
-        {keyPage ?? (
-          <>
-            <Totals model={model} />
-            <main class="parts">
+        <main>
+          {keyPage ?? (
+            <>
+              <Totals model={model} />
               {view === "keys" && <KeysPanel {...parts} narrow search={search} />}
               {view === "pulse" && <PulsePanel {...parts} narrow />}
               {view === "changes" && <ChangesPanel {...parts} />}
-            </main>
-          </>
-        )}
+            </>
+          )}
+        </main>
         <Tabs address={address} go={go} />
       </div>
     );
@@ -71,11 +71,13 @@ export function App({ model }: { readonly model: Model }) {
     <div class="app wide">
       <Header model={model} />
       <Notices model={model} />
-      <Totals model={model} />
-      <main class="parts">
-        <PulsePanel {...parts} />
-        <KeysPanel {...parts} search={search} />
-        {keyPage ?? <ChangesPanel {...parts} />}
+      <main>
+        <Totals model={model} />
+        <div class="parts">
+          <PulsePanel {...parts} />
+          <KeysPanel {...parts} search={search} />
+          {keyPage ?? <ChangesPanel {...parts} />}
+        </div>
       </main>
     </div>
   );

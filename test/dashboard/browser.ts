@@ -1,0 +1,140 @@
+/** For tests: the built page in a real Chromium, served from this process. */
+import { accessSync, constants } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { delimiter, join } from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import axe from "axe-core";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, inject, onTestFinished } from "vitest";
+import type * as Dashboards from "../../src/dashboard/index.ts";
+import type * as Library from "../../src/index.ts";
+import type * as Testing from "../../src/testing/index.ts";
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** Where Chromium is, on the PATH. Throws with what to do where it is not. */
+function findChromium(): string {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    for (const name of NAMES) {
+      try {
+        const path = join(folder, name);
+        accessSync(path, constants.X_OK);
+        return path;
+      } catch {
+        // The next one.
+      }
+    }
+  }
+  throw new Error(
+    `There is no Chromium on the PATH (${NAMES.join(", ")}): install it, on Debian with "apt-get install chromium".`,
+  );
+}
+
+/** A browser for the tests of a file. */
+export function useBrowser(): () => Browser {
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: findChromium(),
+      args: ["--disable-background-networking", ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])],
+    });
+  });
+  afterAll(() => browser?.close());
+  return () => {
+    if (browser === undefined) throw new Error("The browser has not started.");
+    return browser;
+  };
+}
+
+export interface Visit {
+  readonly page: Page;
+  /** What the page complained of: errors of its scripts, and what its policy refused. */
+  readonly complaints: string[];
+  /** The other hosts that it asked. */
+  readonly strangers: string[];
+}
+
+/** Opens a page of its own, and closes it with the test. */
+export async function visit(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Visit> {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    locale: "en-GB",
+    ...options,
+  });
+  onTestFinished(() => context.close());
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const strangers: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    if (/policy|refused to/i.test(message.text())) complaints.push(message.text());
+  });
+  const { origin } = new URL(url);
+  page.on("request", (request) => {
+    if (!request.url().startsWith(`${origin}/`)) strangers.push(request.url());
+  });
+  await page.goto(url);
+  return { page, complaints, strangers };
+}
+
+/** What axe finds wrong with the page as it is now, in a line each. */
+export async function wrongs(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+type Built = typeof Library & typeof Testing & typeof Dashboards;
+
+/** The built package: the page is served from there, and needs a presence of the same copy. */
+export async function built(): Promise<Built> {
+  const parts = [".", "testing", "dashboard"].map(
+    (part) => import(join(inject("built"), part, "index.js")) as Promise<object>,
+  );
+  return Object.assign({}, ...(await Promise.all(parts))) as Built;
+}
+
+/** An HTTP server that can go away and come back, on the same port, with the same handler or another. */
+export class Front {
+  readonly #server: Server;
+  readonly #port: number;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+  }
+
+  static async open(handler: (request: Request) => Promise<Response>, port = 0): Promise<Front> {
+    const answer = getRequestListener(handler, { overrideGlobalObjects: false });
+    const server = createServer((incoming, outgoing) => void answer(incoming, outgoing));
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    const front = new Front(server);
+    onTestFinished(() => front.close());
+    return front;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}/`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+/** Resolves when the page shows what is wanted: what it shows is told where it does not in time. */
+export async function shows(page: Page, read: () => Promise<unknown>, wanted: unknown): Promise<void> {
+  await expect.poll(read, { timeout: 15_000, interval: 50 }).toEqual(wanted);
+  expect(page.isClosed()).toBe(false);
+}

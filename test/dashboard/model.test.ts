@@ -1,0 +1,174 @@
+import { describe, expect, it } from "vitest";
+import { formatAge, formatMeta, printable } from "../../dashboard/src/format.ts";
+import { type Cause, Keys } from "../../dashboard/src/model/keys.ts";
+import { Pulse, type PulsePage } from "../../dashboard/src/model/pulse.ts";
+import { EventParser } from "../../dashboard/src/net/sse.ts";
+import { SEGMENT_WORDS } from "../../src/core/bits.ts";
+
+const holder = (session: number) => ({ session, host: "h", pid: session, sinceMs: session, meta: null });
+
+const bits = (...sessions: number[]): string => {
+  const words = new Int32Array(SEGMENT_WORDS);
+  for (const session of sessions) words[session >> 5] = (words[session >> 5] ?? 0) | (1 << (session & 31));
+  return Buffer.from(words.buffer).toString("base64");
+};
+
+const page = (slot: number, pings: PulsePage["pings"], read = slot): PulsePage => ({
+  read,
+  slot,
+  slotMs: 0,
+  periodMs: 1000,
+  nextMs: 1000,
+  own: 1,
+  processes: [],
+  pings,
+});
+
+const draw = (pulse: Pulse, session: number, ended = false): string => {
+  const signs = { none: " ", ping: "#", late: "L", missed: "x", outage: "_", due: "." };
+  return pulse
+    .cells(session, 10, ended)
+    .map((cell) => signs[cell])
+    .join("");
+};
+
+const slots = (from: number, to: number, ...sessions: number[]): PulsePage["pings"] =>
+  Array.from({ length: to - from + 1 }, (_, at) => ({
+    slot: from + at,
+    segment: 0,
+    bits: bits(...sessions),
+  }));
+
+describe("EventParser", () => {
+  const text = ': hello\n\nevent: a\nid: 7\ndata: {"x":1}\n\ndata: one\ndata:two\n\nevent: empty\n\n';
+  const events = [
+    { event: "a", id: "7", data: '{"x":1}' },
+    { event: "message", id: "7", data: "one\ntwo" },
+  ];
+
+  it("reads events, with the last id that was told, and passes over comments", () => {
+    expect(new EventParser().take(text)).toEqual(events);
+  });
+
+  it("reads the same wherever the text is cut", () => {
+    for (let cut = 0; cut <= text.length; cut++) {
+      const parser = new EventParser();
+      expect([...parser.take(text.slice(0, cut)), ...parser.take(text.slice(cut))]).toEqual(events);
+    }
+  });
+});
+
+describe("Keys", () => {
+  const shown = { show: "all", query: "", sort: "key" } as const;
+  let id = 0;
+  const change = (key: string, sessions: number[], cause: Cause, atMs = 0) => ({
+    id: ++id,
+    key,
+    alive: sessions.length > 0,
+    atMs,
+    cause,
+    holders: sessions.map(holder),
+  });
+
+  it("counts the living, the dead and the processes through every change", () => {
+    const keys = new Keys();
+    keys.load({
+      sessions: [[1, "h", 1]],
+      keys: [
+        ["a", 5, [[1, 5, null]]],
+        ["b", 6, []],
+      ],
+    });
+    const counts = (): number[] => [keys.alive, keys.dead, keys.processes.size];
+    expect(counts()).toEqual([1, 1, 1]);
+    keys.change(change("b", [1, 2], "joined"));
+    expect(counts()).toEqual([2, 0, 2]);
+    expect(keys.processes.get(1)?.keys).toBe(2);
+    keys.change(change("a", [], "expired", 100));
+    keys.change(change("b", [2], "updated"));
+    expect(counts()).toEqual([1, 1, 1]);
+    keys.forgetBefore(100);
+    expect(counts()).toEqual([1, 1, 1]);
+    keys.forgetBefore(101);
+    expect(counts()).toEqual([1, 0, 1]);
+    expect(keys.list(shown).map(({ key }) => key)).toEqual(["b"]);
+    keys.clear();
+    expect([...counts(), keys.list(shown).length]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("has them in order as a person counts, whenever they came", () => {
+    const keys = new Keys();
+    for (const name of ["w10", "w9", "w1"]) keys.change(change(name, [1], "joined"));
+    expect(keys.list(shown).map(({ key }) => key)).toEqual(["w1", "w9", "w10"]);
+    keys.change(change("w2", [1], "joined"));
+    expect(keys.list(shown).map(({ key }) => key)).toEqual(["w1", "w2", "w9", "w10"]);
+  });
+
+  it("gives the same list until something changes", () => {
+    const keys = new Keys();
+    keys.change(change("a", [1], "joined"));
+    const list = keys.list(shown);
+    expect(keys.list(shown)).toBe(list);
+    keys.change(change("a", [], "killed"));
+    expect(keys.list(shown)).not.toBe(list);
+    expect(keys.list({ ...shown, show: "alive" })).toEqual([]);
+  });
+
+  it("says of what was dead when it came how it died, where the change is known", () => {
+    const keys = new Keys();
+    keys.load({ sessions: [], keys: [["a", 100, []]] });
+    keys.explain(change("a", [], "killed", 99)); // an earlier death
+    expect(keys.get("a")?.cause).toBe(undefined);
+    keys.explain(change("a", [], "expired", 100));
+    expect(keys.get("a")?.cause).toBe("expired");
+  });
+});
+
+describe("Pulse", () => {
+  it("draws pings, late ones, those missed, and slots in which nobody pinged", () => {
+    const pulse = new Pulse();
+    pulse.take(
+      page(10, [
+        ...slots(2, 4, 1, 31, 32),
+        { slot: 5, segment: 0, bits: bits(1, 32), late: bits(32) },
+        { slot: 6, segment: 0, bits: bits(1, 31, 32) },
+        ...slots(8, 9, 1, 31, 32), // nobody in 7
+        ...slots(10, 10, 1),
+      ]),
+      120,
+    );
+    expect(pulse.sessions()).toEqual([1, 31, 32]);
+    expect(draw(pulse, 1)).toBe(" #####_###");
+    expect(draw(pulse, 31)).toBe(" ###x#_##.");
+    expect(draw(pulse, 32)).toBe(" ###L#_##.");
+  });
+
+  it("shows a crash as three missed and then nothing, and a clean end as nothing", () => {
+    const pulse = new Pulse();
+    pulse.take(page(10, [...slots(1, 3, 1, 2), ...slots(4, 10, 1)]), 120);
+    expect(draw(pulse, 2)).toBe("###xxx    ");
+    expect(draw(pulse, 2, true)).toBe("###       ");
+  });
+
+  it("takes what has changed, forgets what is old, and all of another server", () => {
+    const pulse = new Pulse();
+    pulse.take(page(10, slots(1, 10, 1)), 5);
+    expect(draw(pulse, 1)).toBe("     #####");
+    pulse.take(page(11, slots(11, 11, 1)), 5);
+    expect(draw(pulse, 1)).toBe("     #####");
+    pulse.take(page(12, slots(12, 12, 1), 1), 5);
+    expect(draw(pulse, 1)).toBe("         #");
+  });
+});
+
+describe("formats", () => {
+  it("ages", () => {
+    const ages = [-5, 0, 59_999, 60_000, 3_599_999, 3_600_000, 86_400_000 * 3 + 3_600_000 * 4];
+    expect(ages.map(formatAge)).toEqual(["0 s", "0 s", "59 s", "1 min", "59 min", "1 h 00", "3 d 4 h"]);
+  });
+
+  it("hide nothing in keys and metas", () => {
+    expect(printable("a\u0000\u202eb\u2028")).toBe("a\\u{0}\\u{202e}b\\u{2028}");
+    expect([formatMeta(null), formatMeta({ a: "\u200b" })]).toEqual(["", '{"a":"\\u{200b}"}']);
+  });
+});

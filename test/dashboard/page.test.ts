@@ -1,0 +1,444 @@
+import { expect, describe, it, onTestFinished } from "vitest";
+import type { Page } from "playwright-core";
+import type { DashboardOptions } from "../../src/dashboard/index.ts";
+import type { Presence } from "../../src/index.ts";
+import type { FaultyStore } from "../../src/testing/index.ts";
+import { newDirectory } from "../cli/heartbit.ts";
+import { Worker } from "../support/workers.ts";
+import { built, Front, shows, useBrowser, visit, type Visit, wrongs } from "./browser.ts";
+import { TOKEN } from "./support.ts";
+
+/** Long enough that a busy machine keeps up, short enough that a death comes soon. */
+const PERIOD_MS = 500;
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true };
+
+interface Stage {
+  /** Another presence of the same store, which holds what is seen. */
+  readonly holder: Presence;
+  readonly link: FaultyStore;
+  readonly front: Front;
+  readonly handler: (request: Request) => Promise<Response>;
+}
+
+/** A dashboard over a memory store, served. */
+async function newStage(options: DashboardOptions = {}, periodMs = PERIOD_MS): Promise<Stage> {
+  const { Presence: Opened, MemoryStore, FaultyStore: Faulty, dashboard } = await built();
+  const store = new MemoryStore();
+  const link = new Faulty(store);
+  const holder = await Opened.open(store, { name: "agents", periodMs });
+  const presence = await Opened.open(link, { name: "agents", periodMs });
+  const { handler, close } = dashboard(presence, options);
+  onTestFinished(async () => {
+    link.heal();
+    await close();
+    await Promise.all([presence.close(), holder.close()]);
+  });
+  return { holder, link, handler, front: await Front.open(handler) };
+}
+
+const keysOf = (page: Page): Promise<string[]> => page.locator(".grid .virtual .cell.name").allTextContents();
+const total = (page: Page, name: string): Promise<string | null> =>
+  page.locator(".total", { hasText: name }).locator("dd").textContent();
+/** The changes that are listed, the latest first. */
+const changesOf = async (page: Page): Promise<string[]> => {
+  const rows = await page.locator(".change").all();
+  return Promise.all(
+    rows.map(
+      async (row) =>
+        `${await row.locator("button").textContent()} ${await row.locator(".cause").textContent()}`,
+    ),
+  );
+};
+
+function clean({ complaints, strangers }: Visit): void {
+  expect(complaints).toEqual([]);
+  expect(strangers).toEqual([]);
+}
+
+describe("the page", () => {
+  const browser = useBrowser();
+
+  it("shows the keys with holders and metas, the totals and the health, and asks no other host", async () => {
+    const { holder, front } = await newStage();
+    await holder.pinger("worker/10", { meta: { queue: "mail" } }).start();
+    await holder.pinger("worker/2").start();
+    const gone = holder.pinger("gone");
+    await gone.start();
+    await gone.kill();
+    const seen = await visit(browser(), front.url);
+    const { page } = seen;
+    await shows(page, () => keysOf(page), ["worker/2", "worker/10"]); // as a person counts
+    expect(await page.title()).toBe("agents · heartbit");
+    expect(await total(page, "alive")).toBe("2");
+    expect(await total(page, "died in")).toBe("1");
+    expect(await total(page, "processes")).toBe("1");
+    const row = page.getByRole("row", { name: "worker/10" });
+    expect(await row.locator(".meta").textContent()).toBe('{"queue":"mail"}');
+    expect(await row.locator(".holders").textContent()).toMatch(new RegExp(`.+:${process.pid}$`));
+    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
+    // Both presences of this process ping: the holder's row, and the dashboard's own.
+    await shows(page, async () => (await page.locator(".beat .what").allTextContents()).toSorted(), [
+      "2 keys",
+      "this dashboard",
+    ]);
+    await shows(page, async () => (await page.locator(".beat path.ping").count()) === 2, true);
+    clean(seen);
+  });
+
+  it("shows a real process as it joins, and as it is crashed with kill -9", async () => {
+    const { Presence: Opened, dashboard } = await built();
+    const target = `lmdb:${await newDirectory()}`;
+    const options = { name: "agents", periodMs: PERIOD_MS };
+    const presence = await Opened.open(target, options);
+    const { handler, close } = dashboard(presence);
+    onTestFinished(() => close().then(() => presence.close()));
+    const front = await Front.open(handler);
+    const { page } = await visit(browser(), `${front.url}?show=all`);
+    await shows(page, () => page.getByText("No keys.").count(), 1);
+    const worker = await Worker.start(target, options, "crash-me");
+    onTestFinished(() => worker.crash());
+    const row = page.getByRole("row", { name: "crash-me" });
+    await shows(page, () => row.locator(".state").allTextContents(), ["alive"]);
+    await shows(page, () => changesOf(page), ["crash-me joined, alive"]);
+    const beat = page.locator(".beat", { hasText: String(worker.process.pid) });
+    await shows(page, () => beat.locator(".what").allTextContents(), ["1 key"]);
+    await worker.crash();
+    await shows(page, () => row.locator(".state").allTextContents(), ["expired"]);
+    await shows(page, () => changesOf(page), ["crash-me expired, dead", "crash-me joined, alive"]);
+    expect([await total(page, "alive"), await total(page, "died in")]).toEqual(["0", "1"]);
+    await shows(page, () => beat.locator(".what").allTextContents(), ["expired"]);
+    await shows(page, () => beat.locator("path.missed").count(), 1);
+  }, 60_000);
+
+  it("searches keys, hosts and metas, filters and sorts, and has all of it in the URL", async () => {
+    const { holder, front } = await newStage();
+    for (const [key, meta] of [
+      ["api/1", { zone: "eu" }],
+      ["api/2", { zone: "us" }],
+      ["worker/1", null],
+    ] as const) {
+      await holder.pinger(key, { meta }).start();
+      await new Promise((resolve) => setTimeout(resolve, 2)); // each at a time of its own
+    }
+    const gone = holder.pinger("worker/gone");
+    await gone.start();
+    await gone.kill();
+    const { page } = await visit(browser(), front.url);
+    await shows(page, () => keysOf(page), ["api/1", "api/2", "worker/1"]);
+    await page.getByRole("searchbox").fill("API us");
+    await shows(page, () => keysOf(page), ["api/2"]);
+    expect(new URL(page.url()).search).toBe("?q=API+us");
+    await page.getByRole("searchbox").fill("worker");
+    await page.getByRole("radio", { name: "all" }).check();
+    await shows(page, () => keysOf(page), ["worker/1", "worker/gone"]);
+    await page.getByRole("radio", { name: "dead" }).check();
+    await shows(page, () => keysOf(page), ["worker/gone"]);
+    await page.getByRole("searchbox").fill("nothing like it");
+    await page.getByText("No dead key matches “nothing like it”.").waitFor();
+    await page.getByRole("searchbox").fill("");
+    await page.getByRole("radio", { name: "alive" }).check();
+    await page.getByRole("columnheader", { name: "Since" }).getByRole("button").click();
+    await shows(page, () => keysOf(page), ["worker/1", "api/2", "api/1"]);
+    expect(new URL(page.url()).search).toBe("?sort=since");
+    await page.goto(`${front.url}?q=api&show=alive&sort=since&key=api%2F1`);
+    await shows(page, () => keysOf(page), ["api/2", "api/1"]);
+    await page.getByRole("heading", { name: "api/1" }).waitFor();
+  });
+
+  it("has a page for each key, with its holders and its history, and goes back with the browser", async () => {
+    const { holder, front } = await newStage();
+    const pinger = holder.pinger("a/b c", { meta: { version: 1 } });
+    await pinger.start();
+    const { page } = await visit(browser(), front.url);
+    await page.getByRole("row", { name: "a/b c" }).click();
+    expect(new URL(page.url()).search).toBe("?key=a%2Fb+c");
+    await page.getByRole("heading", { name: "a/b c" }).waitFor();
+    expect(await page.locator(".holder pre").textContent()).toBe('{\n  "version": 1\n}');
+    await pinger.update({ version: 2 });
+    await shows(page, () => page.locator(".holder pre").textContent(), '{\n  "version": 2\n}');
+    await pinger.kill();
+    await shows(page, () => page.locator(".about strong").textContent(), "dead");
+    expect((await page.locator(".history .cause").allTextContents()).slice(0, 2)).toEqual([
+      "killed, dead",
+      "updated, alive",
+    ]);
+    await page.goBack();
+    await page.getByRole("heading", { name: "Changes" }).waitFor();
+    expect(new URL(page.url()).search).toBe("");
+    await page.goForward();
+    await page.getByRole("heading", { name: "a/b c" }).waitFor();
+  });
+
+  it("is stale in sight, with the reason, while the store does not answer, and healthy again after it", async () => {
+    const { holder, link, front } = await newStage();
+    await holder.pinger("a").start();
+    const { page } = await visit(browser(), front.url);
+    await shows(page, () => keysOf(page), ["a"]);
+    link.fail(new Error("the disk is gone"));
+    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: stale");
+    const notice = page.getByRole("alert");
+    expect(await notice.textContent()).toMatch(
+      /^Stale .*the disk is gone.*deaths by absence are held back since/,
+    );
+    expect(await keysOf(page)).toEqual(["a"]); // what is known stays
+    await shows(
+      page,
+      () =>
+        page
+          .locator(".pulse .aside")
+          .textContent()
+          .then((text) => text?.includes("not read")),
+      true,
+    );
+    link.heal();
+    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
+    await shows(page, () => notice.textContent(), "");
+  });
+
+  it("after a lost connection goes on where it was: nothing is missing, nothing is told twice", async () => {
+    const { holder, handler, front } = await newStage();
+    const { page } = await visit(browser(), `${front.url}?show=all`);
+    await holder.pinger("before").start();
+    await shows(page, () => changesOf(page), ["before joined, alive"]);
+    await front.close();
+    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: offline");
+    expect(await page.getByRole("alert").textContent()).toMatch(
+      /^Offline The server does not answer\.|^Offline/,
+    );
+    const during = holder.pinger("during");
+    await during.start();
+    await during.kill();
+    await holder.pinger("later").start();
+    const again = await Front.open(handler, front.port);
+    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
+    await holder.pinger("after").start();
+    await shows(page, async () => (await changesOf(page))[0], "after joined, alive");
+    const told = await changesOf(page);
+    expect(told.filter((line) => line.startsWith("before"))).toEqual(["before joined, alive"]);
+    expect(told.filter((line) => line.startsWith("later"))).toEqual(["later joined, alive"]);
+    expect(new Set(told).size).toBe(told.length);
+    await shows(page, () => keysOf(page), ["after", "before", "during", "later"]);
+    expect(again.port).toBe(front.port);
+  });
+
+  it("after a restart of the server shows what that one knows", async () => {
+    const first = await newStage();
+    await first.holder.pinger("of the first").start();
+    const { page } = await visit(browser(), first.front.url);
+    await shows(page, () => keysOf(page), ["of the first"]);
+    await first.front.close();
+    const second = await newStage();
+    await second.holder.pinger("of the second").start();
+    await Front.open(second.handler, first.front.port);
+    await shows(page, () => keysOf(page), ["of the second"]);
+  });
+
+  it("is used with the keyboard alone", async () => {
+    const { holder, front } = await newStage();
+    await Promise.all(Array.from({ length: 60 }, (_, index) => holder.pinger(`k${index + 1}`).start()));
+    const { page } = await visit(browser(), front.url);
+    await shows(page, async () => (await keysOf(page))[0], "k1");
+    const active = (): Promise<string | null> =>
+      page.getByRole("row", { selected: true }).locator(".name").textContent();
+    await page.keyboard.press("/");
+    await page.keyboard.type("k");
+    expect(await page.getByRole("searchbox").inputValue()).toBe("k");
+    await page.keyboard.press("ArrowDown");
+    expect(await active()).toBe("k1");
+    await page.keyboard.press("ArrowDown");
+    expect(await active()).toBe("k2");
+    await page.keyboard.press("End");
+    expect(await active()).toBe("k60");
+    const grid = page.getByRole("grid");
+    const id = await grid.getAttribute("aria-activedescendant");
+    expect(await page.locator(`#${id} .name`).textContent()).toBe("k60");
+    const inSight = (): Promise<boolean> =>
+      grid.evaluate((element, row) => {
+        const [outer, inner] = [element, document.getElementById(row ?? "")].map((each) =>
+          each?.getBoundingClientRect(),
+        );
+        return (
+          outer !== undefined &&
+          inner !== undefined &&
+          inner.top >= outer.top &&
+          inner.bottom <= outer.bottom + 1
+        );
+      }, id);
+    expect(await inSight()).toBe(true);
+    await page.keyboard.press("PageUp");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Enter");
+    const open = new URL(page.url()).searchParams.get("key");
+    await page.getByRole("heading", { name: open ?? "?", exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("heading", { name: "Changes" }).waitFor();
+    await grid.focus();
+    await page.keyboard.press("Home");
+    expect(await active()).toBe("k1");
+    await page.keyboard.press("/");
+    await page.keyboard.press("Escape");
+    expect(new URL(page.url()).search).toBe("");
+  });
+
+  it.each(["light", "dark"] as const)("has nothing that axe finds wrong, in %s", async (colorScheme) => {
+    const { holder, link, front } = await newStage({ token: TOKEN, allowWrites: true });
+    await holder.pinger("a", { meta: { x: [1, 2] } }).start();
+    const gone = holder.pinger("gone");
+    await gone.start();
+    await gone.stop();
+    const seen = await visit(browser(), `${front.url}?show=all`, { colorScheme });
+    const { page } = seen;
+    await page.getByLabel("Token").waitFor();
+    expect(await wrongs(page)).toEqual([]);
+    await page.getByLabel("Token").fill(TOKEN);
+    await page.keyboard.press("Enter");
+    await shows(page, () => changesOf(page).then((told) => told[0]), "gone stopped, dead");
+    await shows(page, () => page.locator(".beat").count(), 2);
+    expect(await wrongs(page)).toEqual([]);
+    await page.locator(".grid .virtual .row").first().click();
+    await page.getByRole("button", { name: "Kill…" }).click();
+    expect(await wrongs(page)).toEqual([]);
+    link.fail();
+    await page.getByText("State: stale").waitFor();
+    expect(await wrongs(page)).toEqual([]);
+    await page.setViewportSize(PHONE.viewport);
+    for (const part of ["Keys", "Pulse", "Changes"]) {
+      await page.getByRole("button", { name: part, exact: true }).click();
+      expect(await wrongs(page)).toEqual([]);
+    }
+    clean(seen);
+  });
+
+  it("turns to the other colours, and remembers it", async () => {
+    const { front } = await newStage();
+    const { page } = await visit(browser(), front.url, { colorScheme: "light" });
+    const ground = (): Promise<string> =>
+      page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await ground();
+    await page.getByRole("button", { name: "Use dark colours" }).click();
+    const dark = await ground();
+    expect(dark).not.toBe(light);
+    await page.reload();
+    await page.getByRole("button", { name: "Use light colours" }).waitFor();
+    expect(await ground()).toBe(dark);
+    await page.getByRole("button", { name: "Use light colours" }).click();
+    expect(await ground()).toBe(light);
+    await page.emulateMedia({ colorScheme: "dark" }); // chosen is what the system wants: so it follows it again
+    await shows(page, ground, dark);
+  });
+
+  it("fits a phone: one part at a time, nothing wider than the window", async () => {
+    const { holder, front } = await newStage();
+    await holder.pinger("a key with a long name ".repeat(20), { meta: "x".repeat(500) }).start();
+    await holder.pinger("b").start();
+    const { page } = await visit(browser(), front.url, PHONE);
+    await shows(page, async () => (await keysOf(page)).at(-1), "b");
+    const wide = (): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth);
+    expect(await wide()).toBe(390);
+    await page.getByRole("button", { name: "Pulse", exact: true }).click();
+    await shows(page, () => page.locator(".beat").count(), 2);
+    expect(await wide()).toBe(390);
+    expect(new URL(page.url()).search).toBe("?view=pulse");
+    await page.getByRole("button", { name: "Changes", exact: true }).click();
+    await page.getByRole("heading", { name: "Changes" }).waitFor();
+    await page.getByRole("button", { name: "Keys", exact: true }).click();
+    await page.getByRole("row", { name: "a key with" }).click();
+    await page.getByRole("button", { name: "Close" }).waitFor();
+    expect(await wide()).toBe(390);
+  });
+
+  it("asks for the token, says where it is wrong, and keeps it for the tab", async () => {
+    const { holder, front } = await newStage({ token: TOKEN });
+    await holder.pinger("a").start();
+    const { page } = await visit(browser(), front.url);
+    const form = page.getByLabel("Token");
+    await form.fill("not the token at all");
+    await page.keyboard.press("Enter");
+    await page.getByText("That is not the token.").waitFor();
+    await form.fill(TOKEN);
+    await page.getByRole("button", { name: "Open" }).click();
+    await shows(page, () => keysOf(page), ["a"]);
+    await page.reload();
+    await shows(page, () => keysOf(page), ["a"]);
+    await page.locator(".grid .virtual .row").click();
+    await page.getByRole("heading", { name: "History" }).waitFor();
+    expect(await page.getByRole("button", { name: "Kill…" }).count()).toBe(0); // it only reads
+  });
+
+  it("kills a key where it may, when it has asked once more", async () => {
+    const { holder, front } = await newStage({ token: TOKEN, allowWrites: true });
+    const pinger = holder.pinger("a").on("killed", () => void pinger.stop());
+    await pinger.start();
+    const { page } = await visit(browser(), `${front.url}?key=a&show=all`);
+    await page.getByLabel("Token").fill(TOKEN);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Kill…" }).click();
+    expect(await page.locator(".about strong").textContent()).toBe("alive");
+    await page.getByRole("button", { name: "Report it dead now" }).click();
+    await shows(page, () => page.locator(".about strong").textContent(), "dead");
+  });
+
+  it("shows what keys and metas hold as text, whatever it is", async () => {
+    const { holder, front } = await newStage();
+    const key = '<img src=x onerror="document.title=1">\u202e\n';
+    await holder.pinger(key, { meta: { "<script>": "</pre><b>" } }).start();
+    const seen = await visit(browser(), front.url);
+    const { page } = seen;
+    await shows(page, () => keysOf(page), ['<img src=x onerror="document.title=1">\\u{202e}\\u{a}']);
+    await page.locator(".grid .virtual .row").click();
+    await shows(page, () => page.locator(".holder pre").textContent(), '{\n  "<script>": "</pre><b>"\n}');
+    expect(await page.locator(".app img, .app b:not(.process b)").count()).toBe(0);
+    clean(seen);
+  });
+
+  it("lies below a path of another server", async () => {
+    const { holder, front } = await newStage({ basePath: "/ops/presence" });
+    await holder.pinger("a").start();
+    const seen = await visit(browser(), `${front.url}ops/presence`);
+    await shows(seen.page, () => keysOf(seen.page), ["a"]);
+    expect(new URL(seen.page.url()).pathname).toBe("/ops/presence/");
+    const { headers } = await fetch(`${front.url}ops/presence/`);
+    expect(headers.get("content-security-policy")).toMatch(
+      /^default-src 'none'; script-src 'self'; style-src 'self';/,
+    );
+    expect((await fetch(`${front.url}ops/presence/assets/../../../package.json`)).status).toBe(404);
+    expect((await fetch(`${front.url}ops/presence/%2e%2e%2findex.js`)).status).toBe(404);
+    clean(seen);
+  });
+
+  it("scrolls 100,000 keys: few rows in the document, and frames far below 50 ms", async () => {
+    const { holder, front } = await newStage({}, 5000);
+    const keys = Array.from({ length: 100_000 }, (_, index) => `fleet/${index % 97}/worker-${index}`);
+    await Promise.all(keys.map((key) => holder.pinger(key, { meta: { region: "eu" } }).start()));
+    const { page } = await visit(browser(), front.url);
+    await expect.poll(() => total(page, "alive"), { timeout: 60_000 }).toBe("100,000");
+    await shows(page, async () => (await keysOf(page))[0], "fleet/0/worker-0");
+    const { frames, rows } = await page.getByRole("grid").evaluate(scroll);
+    const at = (part: number): number => Math.round(frames[Math.floor(frames.length * part)] ?? Infinity);
+    console.log(
+      `100,000 keys: frames of ${at(0.5)} ms (median), ${at(0.95)} ms (95 %), ${at(0.999)} ms (longest)`,
+    );
+    expect(rows).toBeLessThan(60);
+    expect(at(0.5)).toBeLessThan(50);
+    await page.getByRole("searchbox").fill("worker-77777");
+    await shows(page, () => keysOf(page), ["fleet/80/worker-77777"]);
+  }, 120_000);
+});
+
+/** In the page: scrolls from the top to the end and back. Gives the times of the frames, sorted, and the most rows. */
+async function scroll(grid: Element): Promise<{ frames: number[]; rows: number }> {
+  const frames: number[] = [];
+  let rows = 0;
+  let before = await new Promise<number>(requestAnimationFrame);
+  const steps = 120;
+  for (let step = 0; step <= steps; step++) {
+    // Small steps first, then leaps.
+    const part = step < steps / 2 ? step / 10_000 : (step - steps / 2) / (steps / 2);
+    grid.scrollTop = part * (grid.scrollHeight - grid.clientHeight);
+    const now = await new Promise<number>(requestAnimationFrame);
+    frames.push(now - before);
+    before = now;
+    rows = Math.max(rows, grid.querySelectorAll(".virtual .row").length);
+  }
+  return { frames: frames.toSorted((a, b) => a - b), rows };
+}
