@@ -5,6 +5,9 @@
  *   judge     `judge(j)` moves `g`, the only thing by which absence becomes death (see alive.ts)
  *   take      `changes()` gives the difference between the state now and the state at the last `changes()`
  *
+ * What may concern very many beings is done in steps: between two of them the caller may do something else, and feed
+ * the roster, but must not take changes.
+ *
  * It never invents a change: whatever it is fed, what it tells is the difference of two states, so that for each key
  * alive and dead alternate.
  */
@@ -61,6 +64,16 @@ interface Snapshot {
 
 const NOBODY: Snapshot = { beings: [], holders: [] };
 
+/** A step goes through about so many beings. */
+const STEP_BEINGS = 200;
+
+/** Work in steps: it is done when the iteration has ended. */
+export type Steps = Generator<void, void, void>;
+
+function doAll(steps: Steps): void {
+  while (steps.next().done !== true);
+}
+
 export class Roster {
   readonly #bits = new LatestBits();
   readonly #sessions = new Map<number, Session>();
@@ -69,7 +82,8 @@ export class Roster {
    * former owner finds out and takes another number. Until then its beings live on what it had pinged.
    */
   readonly #former = new Set<Session>();
-  readonly #keys = new Map<string, Being[]>();
+  /** Nearly every key has one being: a list for each would be a sixth of all memory. */
+  readonly #keys = new Map<string, Being | Being[]>();
   /** Beings alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
   readonly #onTheirOwn = new Set<Being>();
   /** The keys touched since the last `changes()`, as they were then. */
@@ -151,9 +165,20 @@ export class Roster {
    * having heard all pings up to `judged`, and for having had no trouble.
    */
   judge(judged: Slot, oldest: Slot): void {
+    doAll(this.judgeInSteps(judged, oldest));
+  }
+
+  /** `g` moves in the last step. */
+  *judgeInSteps(judged: Slot, oldest: Slot): Steps {
     const g = this.#nextG(judged, oldest);
     if (g === this.#g) return;
-    for (const beings of this.#falling(g)) for (const { record } of beings) this.#touch(record.key);
+    let count = 0;
+    for (const beings of this.#falling(g)) {
+      for (const { record } of beings) {
+        this.#touch(record.key);
+        if (++count % STEP_BEINGS === 0) yield;
+      }
+    }
     this.#g = g;
     for (const being of this.#onTheirOwn) this.#follow(being);
   }
@@ -173,11 +198,17 @@ export class Roster {
    * Ends a load: a being of the selected keys that has not been heard of since `beginLoad` is no longer stored, so
    * it goes. One written in slot `asOf` or later stays: the load may be older than it.
    */
-  endLoad(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): void {
-    for (const beings of this.#keys.values()) {
-      for (const being of beings.slice()) {
-        if (being.heard >= load || being.record.slot >= asOf || !selected(being.record.key)) continue;
-        this.#touch(being.record.key);
+  endLoad(load: number, selected: (key: string) => boolean, asOf?: Slot): void {
+    doAll(this.endLoadInSteps(load, selected, asOf));
+  }
+
+  *endLoadInSteps(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): Steps {
+    let count = 0;
+    for (const key of this.#keys.keys()) {
+      if (++count % STEP_BEINGS === 0) yield;
+      for (const being of this.#beingsOf(key)) {
+        if (being.heard >= load || being.record.slot >= asOf || !selected(key)) continue;
+        this.#touch(key);
         this.#remove(being);
       }
     }
@@ -192,7 +223,7 @@ export class Roster {
 
   /** Forgets one key, without a word. */
   drop(key: string): void {
-    for (const being of this.#keys.get(key)?.slice() ?? []) this.#remove(being);
+    for (const being of this.#beingsOf(key)) this.#remove(being);
     this.#touched.delete(key);
   }
 
@@ -201,12 +232,18 @@ export class Roster {
    * because a record of them that comes late must not bring them back.
    */
   forget(oldest: Slot, oldestMs: number): void {
+    doAll(this.forgetInSteps(oldest, oldestMs));
+  }
+
+  *forgetInSteps(oldest: Slot, oldestMs: number): Steps {
     this.#bits.forgetBefore(oldest);
     for (const [seq, session] of this.#sessions) {
-      if (this.#forgetBeings(session, oldest, oldestMs)) this.#sessions.delete(seq);
+      yield* this.#forgetBeings(session, oldest, oldestMs);
+      if (this.#isForgotten(session, oldest)) this.#sessions.delete(seq);
     }
     for (const session of this.#former) {
-      if (this.#forgetBeings(session, oldest, oldestMs)) this.#former.delete(session);
+      yield* this.#forgetBeings(session, oldest, oldestMs);
+      if (this.#isForgotten(session, oldest)) this.#former.delete(session);
     }
   }
 
@@ -217,8 +254,13 @@ export class Roster {
     return this.#snapshot(key).holders;
   }
 
+  /** The live holders as they were at the last `changes()`: for who is told what changes from then on. */
+  toldHolders(key: string): readonly HolderState[] {
+    return (this.#touched.get(key) ?? this.#snapshot(key)).holders;
+  }
+
   isAlive(key: string): boolean {
-    return this.#keys.get(key)?.some((being) => this.#isAlive(being)) ?? false;
+    return this.#beingsOf(key).some((being) => this.#isAlive(being));
   }
 
   /** The keys that have a being, alive or recently dead. */
@@ -230,21 +272,28 @@ export class Roster {
   *beings(
     key: string,
   ): IterableIterator<{ being: BeingRecord; session: SessionRecord; alive: boolean; last: Slot }> {
-    for (const being of this.#keys.get(key) ?? []) {
+    for (const being of this.#beingsOf(key)) {
       const last = this.#lastPing(being);
       yield { being: being.record, session: being.session.record, alive: this.#isAlive(being), last };
     }
   }
 
-  /** The difference between the state at the last call and now, a change a key. */
-  changes(): RosterChange[] {
+  /** Whether `changes()` has anything to look at. */
+  get isTouched(): boolean {
+    return this.#touched.size > 0;
+  }
+
+  /** The difference between the state at the last call and now, a change a key; it looks at `limit` keys at most. */
+  changes(limit = Infinity): RosterChange[] {
     const changes: RosterChange[] = [];
+    let left = limit;
     for (const [key, before] of this.#touched) {
+      if (left-- <= 0) break;
+      this.#touched.delete(key);
       const now = this.#snapshot(key).holders;
       const cause = this.#cause(before, now);
       if (cause !== undefined) changes.push({ key, cause, before: before.holders, now });
     }
-    this.#touched.clear();
     return changes;
   }
 
@@ -272,10 +321,11 @@ export class Roster {
     return [...session.beings.values()].filter(({ record }) => record.last === undefined);
   }
 
-  /** Gives whether the session itself may be forgotten. */
-  #forgetBeings(session: Session, oldest: Slot, oldestMs: number): boolean {
-    const silent = Math.max(session.record.slot, this.#latestBit(session)) < oldest;
+  *#forgetBeings(session: Session, oldest: Slot, oldestMs: number): Steps {
+    const silent = this.#isSilent(session, oldest);
+    let count = 0;
     for (const being of session.beings.values()) {
+      if (++count % STEP_BEINGS === 0) yield;
       const { slot, last = session.record.last } = being.record;
       // What ended with its session ended when that changed.
       const ended = being.record.last === undefined ? session.record.changed : undefined;
@@ -283,7 +333,14 @@ export class Roster {
       const over = last === undefined ? silent : last < oldest && changed < oldestMs;
       if (over && slot < oldest && !this.#touched.has(being.record.key)) this.#remove(being);
     }
-    return silent && session.beings.size === 0;
+  }
+
+  #isForgotten(session: Session, oldest: Slot): boolean {
+    return session.beings.size === 0 && this.#isSilent(session, oldest);
+  }
+
+  #isSilent(session: Session, oldest: Slot): boolean {
+    return Math.max(session.record.slot, this.#latestBit(session)) < oldest;
   }
 
   #latestBit(session: Session): Slot {
@@ -316,11 +373,9 @@ export class Roster {
   }
 
   #snapshot(key: string): Snapshot {
-    const known = this.#keys.get(key);
-    if (known === undefined) return NOBODY;
-    const beings = known.filter((being) => this.#isAlive(being));
+    const beings = this.#beingsOf(key).filter((being) => this.#isAlive(being));
     if (beings.length === 0) return NOBODY;
-    beings.sort(bySeniority);
+    if (beings.length > 1) beings.sort(bySeniority);
     return { beings, holders: beings.map(holderOf) };
   }
 
@@ -328,8 +383,9 @@ export class Roster {
     const { key, pinger } = being.record;
     being.session.beings.set(pinger, being);
     const others = this.#keys.get(key);
-    if (others === undefined) this.#keys.set(key, [being]);
-    else others.push(being);
+    if (others === undefined) this.#keys.set(key, being);
+    else if (Array.isArray(others)) others.push(being);
+    else this.#keys.set(key, [others, being]);
     this.#follow(being);
   }
 
@@ -337,9 +393,16 @@ export class Roster {
     const { key, pinger } = being.record;
     being.session.beings.delete(pinger);
     this.#onTheirOwn.delete(being);
-    const beings = this.#keys.get(key) ?? [];
-    beings.splice(beings.indexOf(being), 1); // in place: a key may have thousands
-    if (beings.length === 0) this.#keys.delete(key);
+    const beings = this.#keys.get(key);
+    if (Array.isArray(beings)) beings.splice(beings.indexOf(being), 1); // in place: a key may have thousands
+    if (beings === being || (Array.isArray(beings) && beings.length === 0)) this.#keys.delete(key);
+  }
+
+  /** A list of its own: it stays as it is when beings come and go. */
+  #beingsOf(key: string): Being[] {
+    const beings = this.#keys.get(key);
+    if (beings === undefined) return [];
+    return Array.isArray(beings) ? beings.slice() : [beings];
   }
 
   /** Keeps `#onTheirOwn` true for the being. */

@@ -139,8 +139,25 @@ export interface Namespace {
   feed?(select: Selection, sink: FeedSink): Feed;
   /** Optional: tells what the store notices by itself. The result ends it. */
   notices?(listener: (notice: StoreNotice) => void): () => void;
+  /**
+   * Optional: looks at what only this kind of store has, for `doctor`, and changes nothing. What is older than
+   * `beforeSlot` should have been pruned long ago. What may not be looked at is a finding, and no rejection.
+   */
+  examine?(beforeSlot: Slot): Promise<Finding[]>;
   /** Lets go of what the namespace holds (feeds, cursors). Idempotent. */
   close(): Promise<void>;
+}
+
+/** Something that was looked at, and how it is. */
+export interface Finding {
+  /** What was looked at: "indexes". */
+  readonly check: string;
+  /** `error`: heartbit cannot do its work; `warning`: it does, but worse than it could. */
+  readonly level: "ok" | "warning" | "error";
+  /** How it is: one sentence. */
+  readonly found: string;
+  /** What to do: one sentence, where something should be done. */
+  readonly advice?: string;
 }
 
 /** Where a feed puts what it hears. Its members never throw and never block. */

@@ -7,9 +7,7 @@ import type { HolderState, RosterChange } from "../core/roster.ts";
 import type { WatchTarget } from "../core/selection.ts";
 import { type Change, collapse, type Pending, toChange } from "./change.ts";
 import { callSafely } from "./emitter.ts";
-
-/** Listeners are called for so long at a time, then the event loop has a turn. */
-const SLICE_MS = 8;
+import { Slices } from "./timing.ts";
 
 /** One caller's interest in a target, with what it has not consumed yet. */
 export class Subscription {
@@ -88,16 +86,13 @@ export class Deliverer {
   }
 
   async #run(): Promise<void> {
-    let sliceEnd = this.#clock.monotonic() + SLICE_MS;
+    const slices = new Slices(this.#clock);
     while (this.#waiting.size > 0) {
       for (const [subscription, listener] of this.#waiting) {
         const change = subscription.take();
         if (change === undefined) this.#waiting.delete(subscription);
         else callSafely(listener, [change], this.#report);
-        if (this.#clock.monotonic() >= sliceEnd) {
-          await new Promise((resolve) => setImmediate(resolve));
-          sliceEnd = this.#clock.monotonic() + SLICE_MS;
-        }
+        if (slices.isOver) await slices.turn();
       }
     }
     this.#running = undefined;

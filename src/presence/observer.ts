@@ -9,7 +9,7 @@
  */
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
 import { GivenUp } from "../core/errors.ts";
-import { Roster } from "../core/roster.ts";
+import { Roster, type Steps } from "../core/roster.ts";
 import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Page } from "../core/store.ts";
@@ -23,7 +23,7 @@ import { Reader } from "./reader.ts";
 import { isFinal, noteSlow, patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { sleepUntil, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { OneAtATime, Sleeper, within } from "./timing.ts";
+import { OneAtATime, Sleeper, Slices, within } from "./timing.ts";
 
 export interface ObserverOptions {
   readonly holdings: Holdings;
@@ -39,6 +39,9 @@ export interface ObserverOptions {
   /** It can never go on. */
   readonly failed: (error: unknown) => void;
 }
+
+/** More changes than these are told in slices. */
+const TELL_AT_ONCE = 200;
 
 /** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
 const SYNC_MS_MIN = 5000;
@@ -62,6 +65,9 @@ export class Observer {
   readonly #looking = new OneAtATime(() => this.#lookOnce());
   readonly #syncs = new Set<Sync>();
   #pollLoop = false;
+  /** Nothing is told while long work on the roster is under way. */
+  #holdsBack = false;
+  #working: Promise<void> = Promise.resolve();
   /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
   #read: Slot = -Infinity;
   #forgotten: Slot = -Infinity;
@@ -74,6 +80,7 @@ export class Observer {
       wanted: () => this.#subscriptions.wanted,
       mayTellDeaths: () => this.#mayTellDeaths(),
       isCurrent: () => options.isCurrent(),
+      untold: (work) => this.#untold(work),
       heard: () => this.#tell(),
     });
     this.#feed = new FeedKeeper(shared, {
@@ -258,7 +265,7 @@ export class Observer {
     this.#tell();
     // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
     if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
-    this.#tell();
+    await this.#tellAll();
   }
 
   /**
@@ -294,12 +301,12 @@ export class Observer {
     const tellsDeaths = this.#reader.hasSwept || wouldEnd();
     if (tellsDeaths && heart !== undefined && !(await heart.confirm())) return;
     if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
-    this.#reader.sweep();
-    this.#roster.judge(judged, oldest);
+    await this.#untold(this.#reader.sweep());
+    await this.#untold(this.#roster.judgeInSteps(judged, oldest));
     health.settle();
     if (judged - this.#forgotten < retentionSlots / 4) return;
     this.#forgotten = judged;
-    this.#roster.forget(oldest, time.at(oldest));
+    await this.#untold(this.#roster.forgetInSteps(oldest, time.at(oldest)));
   }
 
   #pollWithoutFeed(): void {
@@ -336,28 +343,12 @@ export class Observer {
           if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
           await this.#persist("load", () => this.#reader.load(missing));
         }
-        this.#tell();
         for (const subscription of this.#subscriptions.unready()) {
-          if (this.#reader.loaded.has(subscription.target)) this.#begin(subscription);
+          if (this.#reader.loaded.has(subscription.target)) await this.#begin(subscription);
         }
       }
     } finally {
       this.#loading = undefined; // in the same turn as the last look at who waits
-    }
-  }
-
-  #begin(subscription: Subscription): void {
-    const { target } = subscription;
-    const atMs = this.#shared.time.now;
-    subscription.ready = true;
-    if (typeof target === "string") {
-      subscription.begin(target, this.#roster.holders(target), atMs);
-      return;
-    }
-    const selected = select([target]);
-    for (const key of this.#roster.keys()) {
-      const holders = includesKey(selected, key) ? this.#roster.holders(key) : [];
-      if (holders.length > 0) subscription.begin(key, holders, atMs);
     }
   }
 
@@ -367,14 +358,70 @@ export class Observer {
     this.#reader.take(page);
   }
 
-  /** Puts what has changed to the subscriptions. */
+  // ---- long work on the roster: one after the other, with turns for others in between
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#working.then(work);
+    this.#working = done.catch(() => {});
+    return done;
+  }
+
+  /** Does what is done in steps; nothing is told before its end. */
+  #untold(steps: Steps): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#holdsBack = true;
+      try {
+        await new Slices(this.#shared.clock).doAll(steps);
+      } finally {
+        this.#holdsBack = false;
+      }
+    });
+  }
+
+  /** Puts what has changed to the subscriptions: at once where it is little. */
   #tell(): void {
+    if (!this.#holdsBack && this.#tellSome()) void this.#tellAll();
+  }
+
+  /** Resolves when all that has changed up to now has been put to the subscriptions. */
+  #tellAll(): Promise<void> {
+    return this.#inTurn(async () => {
+      const slices = new Slices(this.#shared.clock);
+      while (this.#tellSome()) if (slices.isOver) await slices.turn();
+    });
+  }
+
+  /** Gives whether there is more. */
+  #tellSome(): boolean {
     const atMs = this.#shared.time.now;
-    for (const change of this.#roster.changes()) {
+    for (const change of this.#roster.changes(TELL_AT_ONCE)) {
       for (const subscription of this.#subscriptions.of(change.key)) {
         if (subscription.ready) subscription.push(change, atMs);
       }
     }
+    return this.#roster.isTouched;
+  }
+
+  /** Hands the present state to a subscription; from then on it is told what changes. */
+  async #begin(subscription: Subscription): Promise<void> {
+    await this.#tellAll();
+    await this.#untold(this.#beginInSteps(subscription));
+  }
+
+  /** What is heard between two steps is told as a change, after the last. */
+  *#beginInSteps(subscription: Subscription): Steps {
+    const { target } = subscription;
+    const atMs = this.#shared.time.now;
+    const keys = typeof target === "string" ? [target] : [...this.#roster.keys()];
+    const selected = select([target]);
+    let count = 0;
+    for (const key of keys) {
+      if (++count % TELL_AT_ONCE === 0) yield;
+      if (!includesKey(selected, key)) continue;
+      const holders = this.#roster.toldHolders(key);
+      if (holders.length > 0 || typeof target === "string") subscription.begin(key, holders, atMs);
+    }
+    subscription.ready = true;
   }
 
   #trouble(what: string, error: unknown): void {

@@ -2,7 +2,8 @@
  * Reads sessions and beings into the roster: whole what is newly wanted, and from then on what has changed. Also takes
  * out of the roster what a whole read has not found.
  */
-import type { Roster } from "../core/roster.ts";
+import type { BeingRecord } from "../core/records.ts";
+import type { Roster, Steps } from "../core/roster.ts";
 import { includesKey, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Cursor, Page } from "../core/store.ts";
@@ -11,6 +12,8 @@ import { Loaded } from "./loaded.ts";
 import { notFresh } from "./pulse.ts";
 import { bulk, readPages, type Shared, soon } from "./shared.ts";
 import { OneAtATime } from "./timing.ts";
+
+const STEP_BEINGS = 100;
 
 export interface ReaderEvents {
   /** What anybody wants to be told of at present. */
@@ -22,6 +25,8 @@ export interface ReaderEvents {
    * can be read. Where members of the server lag, it cannot.
    */
   readonly isCurrent: () => boolean;
+  /** Does long work on the roster, of which nothing is told before its end. */
+  readonly untold: (work: Steps) => Promise<void>;
   /** The roster has been given what a read has found. */
   readonly heard: () => void;
 }
@@ -84,19 +89,35 @@ export class Reader {
   }
 
   /** Takes out of the roster what the latest whole read has not found. Only when a death may be told. */
-  sweep(): void {
+  *sweep(): Steps {
     const swept = this.#swept;
     if (swept === undefined) return;
     this.#swept = undefined;
     this.#sweepWanted = false;
-    this.#roster.endLoad(swept.load, (key) => includesKey(swept.selected, key), swept.asOf);
+    const { load, selected, asOf } = swept;
+    yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
   /** Takes what was heard, from wherever, into the roster. */
   take(page: Page): void {
-    const wanted = this.#events.wanted();
     for (const session of page.sessions) this.#roster.session(session);
-    for (const being of page.beings) if (includesKey(wanted, being.key)) this.#roster.being(being);
+    this.#takeBeings(page.beings);
+  }
+
+  #takeBeings(beings: readonly BeingRecord[]): void {
+    const wanted = this.#events.wanted();
+    for (const being of beings) if (includesKey(wanted, being.key)) this.#roster.being(being);
+  }
+
+  /** All at once, as far as is told: what the feed tells between two pages must not be told with half of them. */
+  *#takeAll(pages: readonly Page[]): Steps {
+    for (const page of pages) {
+      this.take({ sessions: page.sessions, beings: [] });
+      for (let first = 0; first < page.beings.length; first += STEP_BEINGS) {
+        this.#takeBeings(page.beings.slice(first, first + STEP_BEINGS));
+        yield;
+      }
+    }
   }
 
   async #poll(): Promise<void> {
@@ -146,8 +167,7 @@ export class Reader {
       cursor = page.cursor ?? cursor;
     }
     if (!audit.end()) throw notFresh("session");
-    // All at once: what the feed tells between two pages must not be told with half of them.
-    for (const page of read) this.take(page);
+    await this.#events.untold(this.#takeAll(read));
     return { cursor, asOf: audit.asOf };
   }
 }

@@ -42,6 +42,36 @@ export class OneAtATime {
   }
 }
 
+/** Long work goes on for so long at a time, then the event loop has a turn. */
+const SLICE_MS = 8;
+
+/** Long work in slices, so that it keeps nobody waiting: a ping least of all. */
+export class Slices {
+  readonly #clock: Clock;
+  #end: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#end = clock.monotonic() + SLICE_MS;
+  }
+
+  /** Whether it is time for a `turn`. */
+  get isOver(): boolean {
+    return this.#clock.monotonic() >= this.#end;
+  }
+
+  /** Lets others have their turn. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#end = this.#clock.monotonic() + SLICE_MS;
+  }
+
+  /** Does what is done in steps. */
+  async doAll(steps: Iterator<void>): Promise<void> {
+    while (steps.next().done !== true) if (this.isOver) await this.turn();
+  }
+}
+
 /** Waits that end early when they are woken. What is ended stays awake. */
 export class Sleeper {
   readonly #clock: Clock;

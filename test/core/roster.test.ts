@@ -36,6 +36,34 @@ function heard(beings: readonly BeingRecord[], until = 10): Roster {
 const told = (roster: Roster): string[] => roster.changes().map(({ key, cause }) => `${key} ${cause}`);
 
 describe("Roster", () => {
+  it("judges in steps: nobody is dead before the last, and who pings meanwhile stays alive", () => {
+    const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
+    const roster = heard([
+      ...keys.map((key, index) => being(1, key, 10, { pinger: index })),
+      being(2, "a", 10),
+      being(3, "b", 10),
+    ]);
+    roster.changes();
+    for (let slot = 11; slot <= 14; slot++) for (const record of pingsOf(slot, [3])) roster.bits(record);
+    const steps = roster.judgeInSteps(14, 1);
+    let count = 0;
+    for (; steps.next().done !== true; count++) {
+      expect([roster.isAlive("key-999"), roster.isAlive("a")]).toEqual([true, true]);
+      for (const record of pingsOf(14, [2])) roster.bits(record);
+    }
+    expect(count).toBeGreaterThan(3);
+    expect(roster.isAlive("a")).toBe(true);
+    expect(told(roster).toSorted()).toEqual(keys.map((key) => `${key} expired`).toSorted());
+  });
+
+  it("gives its changes in parts, each key in one of them", () => {
+    const roster = heard(["a", "b", "c"].map((key, index) => being(index + 1, key, 10)));
+    expect(roster.changes(2).map(({ key }) => key)).toEqual(["a", "b"]);
+    expect(roster.toldHolders("a")).toHaveLength(1);
+    expect(roster.toldHolders("c")).toEqual([]);
+    expect([roster.isTouched, told(roster), roster.isTouched]).toEqual([true, ["c joined"], false]);
+  });
+
   it("tells a crash when g has passed the last ping, and not before", () => {
     const roster = heard([being(1, "a", 10), being(2, "b", 10)], 12);
     expect(told(roster)).toEqual(["a joined", "b joined"]);

@@ -1,6 +1,8 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { describe, expect, it } from "vitest";
-import { Bench, hear, words } from "./support.ts";
+import type { Clock } from "../../src/core/clock.ts";
+import { Presence } from "../../src/index.ts";
+import { Bench, hear, PERIOD_MS, words } from "./support.ts";
 
 const MANY = 20_000;
 const nothing = (): void => {};
@@ -44,6 +46,44 @@ describe("many", { timeout: 15_000 }, () => {
     await a.close();
     await b.watcher().sync();
     expect([counts, again]).toEqual([[MANY], ["k alive initial", "k dead killed"]]);
+  });
+
+  it("keys are loaded, told and ended in slices, in which others start and end keys: each is told alive and dead in turn", async () => {
+    const bench = new Bench();
+    const { presence: a } = await bench.open();
+    const keys = Array.from({ length: 5000 }, (_, index) => `key-${index}`);
+    const pingers = keys.map((key) => a.pinger(key));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    // Each look at the clock takes as long as a slice: every step has a turn of its own.
+    let looks = 0;
+    const clock: Clock = {
+      now: () => bench.clock.now(),
+      monotonic: () => bench.clock.monotonic() + looks++ * 8,
+      setTimer: (due, delayMs) => bench.clock.setTimer(due, delayMs),
+    };
+    const b = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock });
+    const told = new Map<string, string[]>();
+    b.watcher().watch({ all: true }, ({ key, alive }) => {
+      const states = told.get(key) ?? [];
+      told.set(key, [...states, alive ? "alive" : "dead"]);
+    });
+    let turns = 0;
+    for (; told.size < keys.length; turns++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const pinger = pingers[(turns * 37) % pingers.length];
+      if (pinger?.state === "started") void pinger.kill();
+      else void pinger?.start();
+      if (told.size === 0) await bench.clock.advance(1);
+    }
+    await a.close();
+    while ([...told.values()].some((states) => states.at(-1) !== "dead")) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(turns).toBeGreaterThan(20);
+    for (const [key, states] of told) {
+      const inTurn = states.map((_, index) => (index % 2 === 0 ? "alive" : "dead"));
+      expect(states, key).toEqual(inTurn);
+    }
   });
 
   it("what a wider target has loaded for a narrower one goes on being told after the wider has left", async () => {
