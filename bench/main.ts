@@ -1,23 +1,96 @@
 /** The benchmarks: reads the arguments, runs the scenarios in turn, and writes the report. */
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { clockMs } from "./measure/time.ts";
+import { writeReport } from "./report/document.ts";
+import { goalOf, markdownOf } from "./report/markdown.ts";
+import { keep, kept } from "./report/results.ts";
+import { crash } from "./scenarios/crash.ts";
+import { idle } from "./scenarios/idle.ts";
 import { keeping } from "./scenarios/keeping.ts";
+import { lmdb } from "./scenarios/lmdb.ts";
+import { million } from "./scenarios/million.ts";
 import { pings } from "./scenarios/pings.ts";
 import { reading } from "./scenarios/reading.ts";
+import { sessions } from "./scenarios/sessions.ts";
+import { starting } from "./scenarios/starting.ts";
+import { startup } from "./scenarios/startup.ts";
+import { storage } from "./scenarios/storage.ts";
 import { told } from "./scenarios/told.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
-import { markdownOf } from "./report/markdown.ts";
+import { used } from "./servers/server.ts";
 
-const SCENARIOS: readonly Scenario[] = [pings, keeping, reading, told];
+const SCENARIOS: readonly Scenario[] = [
+  pings,
+  idle,
+  keeping,
+  reading,
+  told,
+  starting,
+  crash,
+  million,
+  sessions,
+  storage,
+  startup,
+  lmdb,
+];
+
+const HELP = `npm run bench -- [options]
+
+  --quick         in less than three minutes, with smaller sizes; writes no report
+  --only a,b      these parts alone: ${SCENARIOS.map(({ name }) => name).join(", ")}
+  --report        runs nothing; writes docs/benchmarks.md anew, of the latest results
+
+The MongoDB server is the one that MONGODB_URI names, or one that is started for it.`;
+
+/** A quick run leaves out what takes long even when it is small. */
+const NOT_QUICK = new Set(["crash", "startup", "lmdb"]);
 
 const { values } = parseArgs({
-  options: { quick: { type: "boolean", default: false }, only: { type: "string" } },
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    report: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
 });
-const only = values.only?.split(",");
-for (const scenario of SCENARIOS) {
-  if (only !== undefined && !only.includes(scenario.name)) continue;
-  const section = await scenario.run({
-    quick: values.quick,
-    say: (line) => console.error(`${scenario.name}: ${line}`),
+
+if (values.help) console.log(HELP);
+else {
+  if (!values.report) for (const scenario of wanted()) await run(scenario);
+  if (!values.quick) await report();
+}
+
+/** The scenarios to be run. Throws for a name that none has. */
+function wanted(): Scenario[] {
+  if (values.only === undefined) return SCENARIOS.filter(({ name }) => !values.quick || !NOT_QUICK.has(name));
+  return values.only.split(",").map((name) => {
+    const scenario = SCENARIOS.find((one) => one.name === name);
+    if (scenario === undefined) throw new Error(`There is no part "${name}". See --help.`);
+    return scenario;
   });
-  console.log(markdownOf(section));
+}
+
+async function run({ name, run: measure }: Scenario): Promise<void> {
+  const at = new Date().toISOString();
+  const [before = NaN] = loadavg();
+  const began = clockMs();
+  used.running.clear();
+  const section = await measure({ quick: values.quick, say: (line) => console.error(`${name}: ${line}`) });
+  const [after = NaN] = loadavg();
+  console.log([markdownOf(section), ...section.goals.map(goalOf), ""].join("\n"));
+  if (values.quick) return;
+  await keep(name, {
+    section,
+    at,
+    tookMs: clockMs() - began,
+    load: [before, after],
+    servers: [...used.running],
+    missing: [...used.missing],
+  });
+}
+
+async function report(): Promise<void> {
+  const results = await Promise.all(SCENARIOS.map(({ name }) => kept(name)));
+  await writeReport(results.filter((result) => result !== undefined));
 }

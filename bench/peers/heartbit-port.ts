@@ -14,7 +14,7 @@ const PINGS_AT_ONCE = 10_240;
 export class PortFleet {
   readonly namespace: Namespace;
   readonly seqs: readonly number[];
-  readonly #db: Db;
+  readonly db: Db;
   readonly #periodMs: number;
 
   static async open(options: PeerOptions, size: FleetSize): Promise<PortFleet> {
@@ -33,7 +33,7 @@ export class PortFleet {
   }
 
   private constructor(db: Db, namespace: Namespace, seqs: readonly number[], periodMs: number) {
-    this.#db = db;
+    this.db = db;
     this.namespace = namespace;
     this.seqs = seqs;
     this.#periodMs = periodMs;
@@ -59,6 +59,6 @@ export class PortFleet {
 
   async close(): Promise<void> {
     await this.namespace.close();
-    await this.#db.client.close();
+    await this.db.client.close();
   }
 }

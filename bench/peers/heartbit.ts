@@ -12,7 +12,7 @@ const PINGERS_MAX = 20_000;
 const RETENTION_SLOTS = 120;
 
 export async function openHeartbit(options: PeerOptions): Promise<Peer> {
-  return new Heartbit(options, await connectTo(options, STREAMS_POOL));
+  return new Heartbit(options, await connectTo(options));
 }
 
 class Heartbit implements Peer {
@@ -20,6 +20,7 @@ class Heartbit implements Peer {
   readonly #db: Db;
   readonly #presences: Presence[] = [];
   #own: Promise<Presence> | undefined;
+  #watching: Promise<Db> | undefined;
 
   constructor(options: PeerOptions, db: Db) {
     this.#options = options;
@@ -52,7 +53,8 @@ class Heartbit implements Peer {
   }
 
   async watch(told: (key: string, alive: boolean) => void): Promise<void> {
-    const watcher = (await this.#open()).watcher();
+    this.#watching ??= connectTo(this.#options, STREAMS_POOL);
+    const watcher = (await this.#open(await this.#watching)).watcher();
     watcher.watch({ all: true }, ({ key, alive }) => told(key, alive));
     await watcher.sync();
   }
@@ -65,6 +67,7 @@ class Heartbit implements Peer {
   async close(): Promise<void> {
     await Promise.all(this.#presences.map((presence) => presence.close({ linger: true })));
     await this.#db.client.close();
+    await (await this.#watching)?.client.close();
   }
 
   /** The one in which this process joins and reads. */
@@ -72,9 +75,9 @@ class Heartbit implements Peer {
     return (this.#own ??= this.#open());
   }
 
-  async #open(): Promise<Presence> {
+  async #open(db = this.#db): Promise<Presence> {
     const { name, periodMs } = this.#options;
-    const presence = await Presence.open(this.#db, { name, periodMs, retentionSlots: RETENTION_SLOTS });
+    const presence = await Presence.open(db, { name, periodMs, retentionSlots: RETENTION_SLOTS });
     this.#presences.push(presence);
     return presence;
   }

@@ -2,17 +2,22 @@
 import type { Goal, Section, Table } from "./section.ts";
 import { whereTimeGoes } from "./where-time-goes.ts";
 
-/** `plotFolder`: where the plots lie, seen from the report. */
-export function markdownOf(section: Section, plotFolder = "plots"): string {
-  const { title, about, tables, plots = [], goals } = section;
+/** Without its goals: they stand at the top of the report. */
+export function markdownOf({ title, about, tables, plots = [] }: Section): string {
   return [
     `## ${title}`,
     about,
     ...tables.map(tableOf),
-    ...plots.map((plot) => `![${plot.title}](${plotFolder}/${plot.name}.svg)`),
-    ...(goals.length === 0 ? [] : [goals.map(goalOf).join("\n")]),
+    ...plots.map((plot) => `![${plot.title}](plots/${plot.name}.svg)`),
     "",
   ].join("\n\n");
+}
+
+/** A goal as an item of a list, with where the time goes when it is not reached. */
+export function goalOf({ id, text, figure, reached }: Goal): string {
+  const why = reached ? undefined : whereTimeGoes[id];
+  const because = why === undefined ? "" : ` ${why}`;
+  return `- ${reached ? "Reached" : "**Not reached**"}: ${text}. Measured: ${figure}.${because}`;
 }
 
 function tableOf({ title, columns, rows }: Table): string {
@@ -22,9 +27,4 @@ function tableOf({ title, columns, rows }: Table): string {
 
 function row(cells: readonly (string | number)[]): string {
   return `| ${cells.join(" | ")} |`;
-}
-
-function goalOf({ id, text, figure, reached }: Goal): string {
-  const why = reached ? undefined : whereTimeGoes[id];
-  return `- ${reached ? "Reached" : "**Not reached**"}: ${text}. Measured: ${figure}.${why === undefined ? "" : ` ${why}`}`;
 }

@@ -95,6 +95,10 @@ export const reading: Scenario = {
   },
 };
 
+function rounds({ quick }: Effort): number {
+  return quick ? 3 : 5;
+}
+
 async function measure(effort: Effort, processes: number): Promise<Result[]> {
   const server = await startMongo();
   const results: (Result & { readonly reader: Reader; readonly filled: Filled })[] = [];
@@ -106,7 +110,7 @@ async function measure(effort: Effort, processes: number): Promise<Result[]> {
   }
   effort.say("waiting until nothing has changed for two periods");
   await wait(QUIET_MS);
-  for (let round = 0; round < (effort.quick ? 3 : 7); round++) {
+  for (let round = 0; round < rounds(effort); round++) {
     for (const { start, period, reader, name, filled } of results) {
       await filled.keepAlive();
       start.costs.push(await costOf(server.pid, () => checked(reader.start(), processes, name)));
@@ -141,7 +145,7 @@ async function checked(found: Promise<number>, processes: number, name: string):
   if (count !== processes) throw new Error(`${name} finds ${count} of ${processes} alive`);
 }
 
-function report(results: ReadonlyMap<number, readonly Result[]>, { quick }: Effort): Section {
+function report(results: ReadonlyMap<number, readonly Result[]>, effort: Effort): Section {
   const tables = (["start", "period"] as const).map((when): Table => ({
     title: when === "start" ? "At the start" : "In each period",
     columns: ["", "processes", "ms", "client CPU, ms", "server CPU, ms", "bytes"],
@@ -172,7 +176,7 @@ function report(results: ReadonlyMap<number, readonly Result[]>, { quick }: Effo
   });
   return {
     title: "Reading who is alive",
-    about: `Processes with one key each. heartbit reads, at the start, all keys and who has pinged, and then in each period who has pinged in this slot or the one before, and what has changed; it takes both into its roster and judges. The others read who is alive anew each time. ${quick ? 3 : 7} rounds in turn, medians; bytes both ways, through a counting proxy, in a round of their own.`,
+    about: `Processes with one key each. heartbit reads, at the start, all keys and who has pinged, and then in each period who has pinged in this slot or the one before, and what has changed; it takes both into its roster and judges. The others read who is alive anew each time. ${rounds(effort)} rounds in turn, medians; bytes both ways, through a counting proxy, in a round of their own.`,
     tables,
     goals,
   };

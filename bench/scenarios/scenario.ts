@@ -11,5 +11,5 @@ export interface Scenario {
   /** For `--only`. */
   readonly name: string;
   /** Measures. Starts the servers that it needs, and ends them. */
-  run(effort: Effort): Promise<Section>;
+  readonly run: (effort: Effort) => Promise<Section>;
 }

@@ -2,14 +2,19 @@
 import { existsSync } from "node:fs";
 import { MongoClient } from "mongodb";
 import { startServer } from "../../test/servers/index.ts";
-import type { BenchServer } from "./server.ts";
+import { type BenchServer, used } from "./server.ts";
 
 const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 /** Starts a server, or connects to the one that is given. */
 export async function startMongo(): Promise<BenchServer> {
   const given = process.env["MONGODB_URI"];
-  if (given !== undefined && given !== "") return useMongo(given);
+  const server = given === undefined || given === "" ? await startOwn() : await useMongo(given);
+  used.running.add(server.name);
+  return server;
+}
+
+async function startOwn(): Promise<BenchServer> {
   const server = await startServer({ say: (line) => console.error(line) });
   const { hostname: host, port } = new URL(server.uri);
   return {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { BenchServer } from "./server.ts";
+import { type BenchServer, used } from "./server.ts";
 
 const run = promisify(execFile);
 /** Seen from where the compiled file lies: bench/dist/bench/servers. */
@@ -27,8 +27,11 @@ export async function startOthers(): Promise<Others> {
   const { stdout } = await run(SCRIPT, ["start", folder]);
   for (const line of stdout.trim().split("\n")) {
     const [name, port, pid, version] = line.split(" ") as [OtherName, string, string?, string?];
-    if (pid === undefined) missing.push(name);
-    else {
+    if (pid === undefined) {
+      missing.push(name);
+      used.missing.add(name);
+    } else {
+      used.running.add(`${name} ${version}`);
       running[name] = {
         name: `${name} ${version}`,
         pid: Number(pid),

@@ -12,3 +12,6 @@ export interface BenchServer {
   /** Ends it, where it is ours. */
   stop(): Promise<void>;
 }
+
+/** The servers that have run since the process began, with their versions, and those that are not installed. */
+export const used = { running: new Set<string>(), missing: new Set<string>() };

@@ -1,0 +1,45 @@
+/** The report: docs/benchmarks.md and its plots, of the latest results. */
+import { readdir, rm, writeFile, mkdir } from "node:fs/promises";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { goalOf, markdownOf } from "./markdown.ts";
+import { svgOf } from "./plot.ts";
+import type { Result } from "./results.ts";
+import { show } from "./section.ts";
+
+/** Seen from bench/dist/bench/report. */
+const DOCS = fileURLToPath(new URL("../../../../docs/", import.meta.url));
+
+export async function writeReport(results: readonly Result[]): Promise<void> {
+  const plots = join(DOCS, "plots");
+  await mkdir(plots, { recursive: true });
+  for (const name of await readdir(plots)) if (/^bench-.*\.svg$/.test(name)) await rm(join(plots, name));
+  for (const { section } of results) {
+    for (const plot of section.plots ?? []) await writeFile(join(plots, `${plot.name}.svg`), svgOf(plot));
+  }
+  await writeFile(join(DOCS, "benchmarks.md"), documentOf(results));
+}
+
+function documentOf(results: readonly Result[]): string {
+  const servers = new Set(results.flatMap((result) => result.servers));
+  const missing = new Set(results.flatMap((result) => result.missing));
+  const goals = results.flatMap(({ section }) => section.goals);
+  const unreached = goals.filter(({ reached }) => !reached);
+  const machine = `${availableParallelism()} processors (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB of memory, ${process.platform}`;
+  return [
+    "# Benchmarks",
+    "What heartbit costs, beside what one would take instead, measured in one run on one machine. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did. This file is written by the benchmarks themselves:",
+    "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, of Debian's packages\nnpm run bench                 # all, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file anew\nMONGODB_URI=mongodb://… npm run bench\n```",
+    `Machine: ${machine}; Node ${process.version}. Servers: ${[...servers].join(", ")}.${missing.size === 0 ? "" : ` Not installed, and so missing: ${[...missing].join(", ")}.`}`,
+    "Processor time is what the server's process has used, by `/proc`, not time that has passed. Peers take turns in each round. What is compared is in [`bench/peers`](../bench/peers), one file each.",
+    "## Goals",
+    `${goals.length - unreached.length} of ${goals.length} are reached.`,
+    goals.map(goalOf).join("\n"),
+    ...results.map(({ section, at, load, tookMs }) => {
+      const [before, after] = load.map(show);
+      const when = `${at.slice(0, 16).replace("T", " ")} UTC, in ${Math.ceil(tookMs / 1000)} s; load average ${before} before, ${after} after.`;
+      return `${markdownOf(section)}\n*Run ${when}*\n`;
+    }),
+  ].join("\n\n");
+}

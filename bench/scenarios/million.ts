@@ -1,0 +1,187 @@
+/** A watcher of up to a million keys: loading them, their memory, a quiet period, and 100,000 deaths at once. */
+import { withDatabase } from "../../test/servers/index.ts";
+import { storedIn } from "../measure/stored.ts";
+import { clockMs } from "../measure/time.ts";
+import { costOf } from "../measure/window.ts";
+import { PortFleet } from "../peers/heartbit-port.ts";
+import type { Series } from "../report/plot.ts";
+import { type Goal, type Section, show } from "../report/section.ts";
+import { optionsFor } from "../servers/index.ts";
+import { startMongo } from "../servers/mongo.ts";
+import type { BenchServer } from "../servers/server.ts";
+import { Worker } from "../workers/ask.ts";
+import type { Deaths, Loaded, Quiet, ToMillion } from "../workers/million.ts";
+import type { Effort, Scenario } from "./scenario.ts";
+
+const PERIOD_MS = 5000;
+const KEYS_EACH = 1000;
+/** After the load what was written in the last two periods is read again, in the first periods. */
+const QUIET_AFTER_PERIODS = 4;
+const QUIET_PERIODS = 5;
+const HEAP = ["--expose-gc", "--max-old-space-size=8192"];
+
+const LOAD_MS = 10_000;
+const BYTES_A_KEY = 300;
+const QUIET_CPU_MS = 5;
+const BLOCK_MS = 20;
+
+interface Result {
+  readonly processes: number;
+  readonly keys: number;
+  /** How long the keys took to be written, in ms. */
+  readonly writeMs: number;
+  readonly storedBytes: number;
+  readonly load: Loaded;
+  readonly loadServerMs: number;
+}
+
+interface LastResult extends Result {
+  readonly quiet: Quiet;
+  readonly deaths: Deaths;
+}
+
+export const million: Scenario = {
+  name: "million",
+  async run(effort) {
+    const server = await startMongo();
+    try {
+      const sizes = effort.quick ? [1, 10] : [1, 10, 100];
+      const results: Result[] = [];
+      for (const processes of sizes) results.push(await measure(server, processes, effort));
+      const last = await measure(server, effort.quick ? 100 : 1000, effort, QUIET_PERIODS);
+      return report([...results, last], last as LastResult, effort);
+    } finally {
+      await server.stop();
+    }
+  },
+};
+
+/** With so many quiet periods and then the deaths of a tenth; without, the loading alone. */
+async function measure(
+  server: BenchServer,
+  processes: number,
+  { say }: Effort,
+  quietPeriods?: number,
+): Promise<Result | LastResult> {
+  const keys = processes * KEYS_EACH;
+  say(`writing ${keys} keys`);
+  const options = optionsFor(server, `keys-${keys}`, PERIOD_MS);
+  const began = clockMs();
+  const fleet = await PortFleet.open(options, { processes, keysEach: KEYS_EACH });
+  const writeMs = clockMs() - began;
+  let living = fleet.seqs;
+  const beat = setInterval(() => void fleet.pingAll(living).catch(() => {}), PERIOD_MS / 2);
+  const worker = new Worker<ToMillion>("million.js", HEAP);
+  try {
+    say(`loading ${keys} keys`);
+    const { bytes: storedBytes } = await storedIn(fleet.db);
+    const uri = withDatabase(server.uri ?? "", options.name);
+    const target = { uri, name: options.name, periodMs: PERIOD_MS };
+    let load!: Loaded;
+    const { serverMs } = await costOf(server.pid, async () => {
+      load = await worker.ask<Loaded>({ kind: "load", target });
+    });
+    const result = { processes, keys, writeMs, storedBytes, load, loadServerMs: serverMs };
+    if (quietPeriods === undefined) return result;
+    say("being quiet");
+    await worker.ask<Quiet>({ kind: "quiet", periods: QUIET_AFTER_PERIODS });
+    const quiet = await worker.ask<Quiet>({ kind: "quiet", periods: quietPeriods });
+    say(`${keys / 10} deaths`);
+    living = fleet.seqs.slice(processes / 10);
+    const deaths = await worker.ask<Deaths>({ kind: "deaths", count: keys / 10 });
+    return { ...result, quiet, deaths };
+  } finally {
+    clearInterval(beat);
+    await worker.stop();
+    await fleet.close();
+  }
+}
+
+function report(results: readonly Result[], last: LastResult, { quick }: Effort): Section {
+  const { processes, load, quiet, deaths } = last;
+  const goals: Goal[] = [
+    goal("load", `loaded in under ${LOAD_MS / 1000} s`, load.ms / 1000, "s", LOAD_MS / 1000),
+    goal("memory", `at most ${BYTES_A_KEY} bytes of memory a key`, load.bytesAKey, "bytes", BYTES_A_KEY),
+    goal("quiet", `under ${QUIET_CPU_MS} ms of CPU a quiet period`, quiet.cpuMsAPeriod, "ms", QUIET_CPU_MS),
+    goal(
+      "deaths",
+      `${deaths.told.toLocaleString("en-US")} deaths at once block the event loop for at most ${BLOCK_MS} ms`,
+      deaths.blockMs,
+      "ms",
+      BLOCK_MS,
+    ),
+  ];
+  const series = (name: string, of: (result: Result) => number): Series => ({
+    name,
+    points: results.map((result) => ({ x: result.keys, y: of(result) })),
+  });
+  return {
+    title: `A watcher of ${last.keys.toLocaleString("en-US")} keys, and how it grows`,
+    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at the most), written and kept alive through the store's port; one watcher of all of them in a process of its own, by the public API, which measures itself. Memory is what a garbage collection leaves. The longest block of the event loop is as the machine's clock saw it: with what else ran on the machine. In the end a tenth of the processes cease to ping.${quick ? " A quick run: a tenth of the keys, for which the goals are not meant." : ""}`,
+    tables: [
+      {
+        title: "Growth",
+        columns: [
+          "keys",
+          "written in, s",
+          "stored, bytes a key",
+          "loaded in, s",
+          "server CPU, s",
+          "client CPU, s",
+          "memory, bytes a key",
+        ],
+        rows: results.map((one) => [
+          one.keys.toLocaleString("en-US"),
+          show(one.writeMs / 1000),
+          show(one.storedBytes / one.keys),
+          show(one.load.ms / 1000),
+          show(one.loadServerMs / 1000),
+          show(one.load.cpuMs / 1000),
+          show(one.load.bytesAKey),
+        ]),
+      },
+      {
+        title: `The watcher of ${last.keys.toLocaleString("en-US")} keys`,
+        columns: ["", "ms", "its CPU, ms", "longest block, ms"],
+        rows: [
+          ["loading", show(load.ms), show(load.cpuMs), show(load.blockMs)],
+          ["a quiet period", PERIOD_MS, show(quiet.cpuMsAPeriod), show(quiet.blockMs)],
+          [
+            `telling ${deaths.told.toLocaleString("en-US")} deaths`,
+            show(deaths.ms),
+            show(deaths.cpuMs),
+            show(deaths.blockMs),
+          ],
+        ],
+      },
+    ],
+    plots: [
+      {
+        name: "bench-keys-time",
+        title: "Time by the number of keys",
+        x: "keys",
+        y: "s",
+        series: [
+          series("written", ({ writeMs }) => writeMs / 1000),
+          series("loaded by a watcher", (one) => one.load.ms / 1000),
+          series("loaded: client CPU", (one) => one.load.cpuMs / 1000),
+        ],
+      },
+      {
+        name: "bench-keys-size",
+        title: "Size by the number of keys",
+        x: "keys",
+        y: "MB",
+        series: [
+          series("stored", ({ storedBytes }) => storedBytes / 1e6),
+          series("memory of a watcher", ({ keys, load: { bytesAKey } }) => (keys * bytesAKey) / 1e6),
+        ],
+      },
+    ],
+    goals,
+  };
+}
+
+function goal(id: string, text: string, figure: number, unit: string, most: number): Goal {
+  return { id: `million-${id}`, text, figure: `${show(figure)} ${unit}`, reached: figure <= most };
+}

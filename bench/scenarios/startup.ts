@@ -1,0 +1,113 @@
+/** What it takes to begin: importing, opening until the first key is visible, the size of the package. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { fileURLToPath } from "node:url";
+import { median } from "../measure/quantiles.ts";
+import { clockMs } from "../measure/time.ts";
+import { Presence } from "../../src/index.ts";
+import { withDatabase } from "../../test/servers/index.ts";
+import { type Section, show } from "../report/section.ts";
+import { startMongo } from "../servers/mongo.ts";
+import type { Scenario } from "./scenario.ts";
+
+const run = promisify(execFile);
+/** Seen from bench/dist/bench/scenarios. */
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+const IMPORT_MS = 60;
+const PACKED_BYTES = 150_000;
+
+interface Packed {
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string; readonly size: number }[];
+}
+
+export const startup: Scenario = {
+  name: "startup",
+  async run({ quick, say }) {
+    const turns = quick ? 7 : 21;
+    say("building the package");
+    await run("npm", ["run", "--silent", "build"], { cwd: ROOT });
+    say("importing");
+    const imports = {
+      nothing: await nodeMs("", turns),
+      heartbit: await nodeMs(`await import(${JSON.stringify(`${ROOT}dist/index.js`)})`, turns),
+      driver: await nodeMs('await import("mongodb")', turns),
+    };
+    say("opening");
+    const server = await startMongo();
+    const opens: number[] = [];
+    for (let turn = 0; turn < turns; turn++) {
+      const began = clockMs();
+      const presence = await Presence.open(withDatabase(server.uri ?? "", "startup"), {
+        name: `turn-${turn}`,
+      });
+      await presence.pinger("first").start();
+      opens.push(clockMs() - began);
+      await presence.close();
+    }
+    await server.stop();
+    say("packing");
+    const { stdout } = await run("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+      cwd: ROOT,
+      maxBuffer: 1e8,
+    });
+    const [packed] = JSON.parse(stdout) as [Packed];
+    const lean = packed.files.map(({ path }) => path).filter((path) => !path.includes("dashboard"));
+    const options = { cwd: ROOT, encoding: "buffer", maxBuffer: 1e8 } as const;
+    const { stdout: archive } = await run("tar", ["-cz", "--", ...lean], options);
+    return report(imports, opens, packed, archive.length);
+  },
+};
+
+/** How long a process takes that does only this, in ms: the median of some. */
+async function nodeMs(code: string, turns: number): Promise<number> {
+  const times: number[] = [];
+  for (let turn = 0; turn < turns; turn++) {
+    const began = clockMs();
+    await run(process.execPath, ["--input-type=module", "-e", code], { cwd: ROOT });
+    times.push(clockMs() - began);
+  }
+  return median(times);
+}
+
+function report(
+  imports: Readonly<Record<string, number>>,
+  opens: readonly number[],
+  packed: Packed,
+  leanBytes: number,
+): Section {
+  const { nothing = NaN, heartbit = NaN, driver = NaN } = imports;
+  return {
+    title: "Beginning",
+    about: `Importing: a process that imports it, less one that imports nothing, medians of ${opens.length}. Opening: from \`Presence.open\` with a connection string, the driver's own connecting and the making of collections and indexes included, until \`start\` of the first key has resolved.`,
+    tables: [
+      {
+        title: "Beginning",
+        columns: ["", ""],
+        rows: [
+          ["importing heartbit, ms", show(heartbit - nothing)],
+          ["importing the driver, ms", show(driver - nothing)],
+          ["from opening to the first key visible, ms, median", show(median(opens))],
+          ["the package as npm packs it, bytes", packed.size.toLocaleString("en-US")],
+          ["without the dashboard, bytes", leanBytes.toLocaleString("en-US")],
+          ["unpacked, bytes", packed.unpackedSize.toLocaleString("en-US")],
+        ],
+      },
+    ],
+    goals: [
+      {
+        id: "import",
+        text: `imported in under ${IMPORT_MS} ms, without the driver`,
+        figure: `${show(heartbit - nothing)} ms`,
+        reached: heartbit - nothing < IMPORT_MS,
+      },
+      {
+        id: "packed",
+        text: `the package under ${PACKED_BYTES / 1000} kB packed, without the dashboard`,
+        figure: `${show(leanBytes / 1000)} kB`,
+        reached: leanBytes < PACKED_BYTES,
+      },
+    ],
+  };
+}
