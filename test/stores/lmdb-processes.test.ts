@@ -1,5 +1,5 @@
 /** Real processes that share an LMDB directory, and are killed, stopped and started while they write. */
-import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -168,6 +168,33 @@ describe("processes that share an LMDB directory", () => {
     console.log(`LMDB, 32 processes: a ping takes ${at(0.5)} ms, at the 99th percentile ${at(0.99)} ms`);
     const pings = await ns.pings(0);
     for (const seq of seqs) expect(pings.filter((record) => hasBit(record, seq))).toHaveLength(60);
+  });
+
+  it("are refused what finds no space, with the reason, and go on; what was written before is there", async () => {
+    // A limit on the size of files, which root has too. Without the trap it would end the process.
+    const limited = `trap "" XFSZ; ulimit -f 2000; exec "$@"`;
+    const args = [
+      "-c",
+      limited,
+      "sh",
+      process.execPath,
+      WORKER,
+      pathToFileURL(built).href,
+      directory,
+      "fill",
+    ];
+    const child = spawn("sh", args, { stdio: ["ignore", "ignore", "ignore", "ipc"] });
+    children.add(child);
+    const ended = end(child);
+    const told = once(child, "message") as Promise<[{ seq: number; refusals: string[] }]>;
+    expect(await ended).toBe(0);
+    const [{ seq, refusals }] = await told;
+    expect(refusals).not.toEqual([]);
+    for (const refusal of refusals)
+      expect(refusal).toMatch(/^STORE_UNAVAILABLE: The LMDB store failed: .*\.$/);
+    expect(refusals.join()).toMatch(/Input\/output error|No space|File too large/);
+    expect(await ns.nextSeq()).toBe(seq + 1);
+    expect((await readBeings()).size).toBeGreaterThan(10);
   });
 
   it("end by themselves once their store is closed", async () => {

@@ -9,7 +9,7 @@ const ns = store.namespace("shared", { periodMs: 1000, retentionSlots: 120 });
 const stop = new AbortController();
 const told = new Promise((resolve) => process.once("message", resolve)).then(() => stop.abort());
 const tell = (message) => process.send(message);
-const tasks = { write, ping, once };
+const tasks = { write, ping, once, fill };
 
 await tasks[task]();
 await store.close();
@@ -50,4 +50,29 @@ async function ping() {
 async function once() {
   await ns.ping(1, [await ns.nextSeq()]);
   tell({ done: true });
+}
+
+/** Writes where there is no space for all of it; tells what each kind of write is refused with. */
+async function fill() {
+  const seq = await ns.nextSeq();
+  const meta = JSON.stringify("m".repeat(10_000));
+  const refusals = new Set();
+  const note = ({ code, message }) => refusals.add(`${code}: ${message}`);
+  for (let pinger = 1; pinger <= 300; pinger++) {
+    const being = {
+      session: seq,
+      pinger,
+      start: 1,
+      key: `k${pinger}`,
+      since: 1,
+      slot: 10,
+      meta,
+      revision: 0,
+    };
+    await Promise.all([
+      ns.write([{ kind: "being", being }]).catch(note),
+      ns.ping(10 + pinger, [seq]).catch(note),
+    ]);
+  }
+  tell({ seq, refusals: [...refusals] });
 }

@@ -95,12 +95,12 @@ export class Environment {
   ): Promise<boolean> {
     const db = this.#db;
     const apply = (): void => {
-      if (next === undefined) void db.remove(guard.key);
-      else void db.put(guard.key, next.value, next.version);
-      for (const { key, value } of changes) void (value === undefined ? db.remove(key) : db.put(key, value));
+      withTheRest(next === undefined ? db.remove(guard.key) : db.put(guard.key, next.value, next.version));
+      for (const { key, value } of changes)
+        withTheRest(value === undefined ? db.remove(key) : db.put(key, value));
     };
     const { key: head, version } = guard;
-    return this.#gate.write(() =>
+    return this.#write(() =>
       version === undefined ? db.ifNoExists(head, apply) : db.ifVersion(head, version, apply),
     );
   }
@@ -119,7 +119,15 @@ export class Environment {
 
   async #batch(keys: readonly Buffer[], act: (key: Buffer) => Promise<boolean>): Promise<void> {
     if (keys.length === 0) return;
-    await this.#gate.write(() => this.#db.batch(() => keys.forEach((key) => void act(key))));
+    await this.#write(() => this.#db.batch(() => keys.forEach((key) => withTheRest(act(key)))));
+  }
+
+  async #write<T>(write: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#gate.write(write);
+    } catch (error) {
+      throw await whyNotCommitted(error);
+    }
   }
 
   /** Forgets the queue where its last task has settled. */
@@ -138,6 +146,24 @@ export class Environment {
     this.#isClosed = true;
     await this.#db.close();
     this.#gate.close();
+  }
+}
+
+/** One write of a transaction: it fails with all of it, which is told of the whole. */
+function withTheRest(write: Promise<boolean>): void {
+  write.catch(() => {});
+}
+
+/**
+ * The reason of a commit that failed, as of one that found no space. It comes as a promise in the error, which rejects:
+ * where nobody looked at it, it would end the program.
+ */
+async function whyNotCommitted(failure: unknown): Promise<unknown> {
+  try {
+    const reason = (failure as { commitError?: Promise<never> }).commitError;
+    return await Promise.race([reason ?? failure, failure]);
+  } catch (reason) {
+    return reason;
   }
 }
 
@@ -197,6 +223,8 @@ async function openIn(home: string): Promise<Environment> {
       maxReaders: READERS_MAX,
       // All of a transaction is written down before LMDB's thread takes the lock for it.
       batchStartThreshold: Infinity,
+      // Else a commit that fails, as on a full disk, rejects a promise of the package's own, which ends the program.
+      eventTurnBatching: false,
       // Nothing is flushed to the disk: what a crash of the system leaves behind is never read, see `bootId`.
       ...(boot === undefined ? {} : { noSync: true, overlappingSync: false }),
     };
