@@ -35,10 +35,12 @@ const KINDS = {
   cut: ({ random, at, some, lasts }: Draw): SimEvent[] => [
     befall(at, some, { kind: "cut" }, lasts, random.between(0, 0.5)),
   ],
-  stale: ({ random, at, some, lasts }: Draw): SimEvent[] => {
+  stale: ({ random, at, actors, some, lasts }: Draw): SimEvent[] => {
     const chance = random.chance(0.4) ? 1 : random.between(0.1, 0.9);
     // Never from before the namespace was set up: that looks like one that was dropped.
-    const lag = random.chance(0.3) ? random.between(0, 0.5) : random.between(0, Math.min(6, at - 3));
+    const setUp = Math.min(...actors.map(({ joinsAt }) => joinsAt)) + 2;
+    const lagMax = Math.max(0, Math.min(6, at - setUp));
+    const lag = random.chance(0.3) ? Math.min(lagMax, random.between(0, 0.5)) : random.between(0, lagMax);
     const trouble: Trouble = { kind: "stale", chance, lag, follows: random.chance(0.5) };
     return [befall(at, random.chance(0.4) ? "all" : some, trouble, lasts)];
   },
