@@ -31,12 +31,21 @@ export function exitCodeOf(error: unknown): number {
 
 /** One line: what is wrong and what to do. Never a password. */
 export function explain(error: unknown): string {
+  const advice = adviceOn(error);
+  return advice === undefined ? sentenceOf(error) : `${sentenceOf(error)} ${advice}`;
+}
+
+/** What is wrong, on one line. Never a password. */
+export function sentenceOf(error: unknown): string {
   const said = error instanceof Error ? error.message : String(error);
-  const advice = isHeartbitError(error) ? ADVICE[error.code] : undefined;
   const sentence = withoutPasswords(said)
     .replace(/\s*\n\s*/g, " ")
     .replace(/^error: /, "")
     .trim();
-  const whole = /[.?!…)]$/.test(sentence) ? sentence : `${sentence}.`;
-  return advice === undefined ? whole : `${whole} ${advice}`;
+  return /[.?!…)]$/.test(sentence) ? sentence : `${sentence}.`;
+}
+
+/** What to do about it, where that is known. */
+export function adviceOn(error: unknown): string | undefined {
+  return isHeartbitError(error) ? ADVICE[error.code] : undefined;
 }

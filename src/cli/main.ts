@@ -5,6 +5,7 @@ import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
 import { demo } from "./demo.ts";
+import { doctor } from "./doctor.ts";
 import { drop } from "./drop.ts";
 import { EXIT, exitCodeOf, explain } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
@@ -18,7 +19,7 @@ import { serve } from "./serve.ts";
 import { wait } from "./wait.ts";
 import { watch } from "./watch.ts";
 
-const COMMANDS: readonly AddCommand[] = [demo, run, ping, ls, watch, wait, serve, kill, prune, drop];
+const COMMANDS: readonly AddCommand[] = [demo, run, ping, ls, watch, wait, serve, kill, prune, drop, doctor];
 
 async function main(args: readonly string[]): Promise<number> {
   const interruption = new Interruption();

@@ -1,6 +1,6 @@
 /** Opens what a command works on. */
 import { existsSync } from "node:fs";
-import type { Config } from "../core/store.ts";
+import type { Config, Namespace, Store } from "../core/store.ts";
 import { systemClock } from "../system-clock.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
@@ -11,8 +11,15 @@ import type { Settings } from "./settings.ts";
 /** How long the first answer of a store may take, in ms. */
 const ANSWER_LIMIT_MS = 5000;
 
-/** The namespace's config, or undefined where nobody has opened it yet. Writes nothing. */
-export async function readConfig(settings: Settings, signal: AbortSignal): Promise<Config | undefined> {
+/**
+ * What `use` gives for the namespace, which is closed afterwards; undefined where there is no store yet: to look makes
+ * none.
+ */
+export async function withNamespace<T>(
+  settings: Settings,
+  signal: AbortSignal,
+  use: (namespace: Namespace, store: Store) => Promise<T>,
+): Promise<T | undefined> {
   const { store: target, name, periodMs } = settings;
   const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
   // To open a directory would make it.
@@ -20,11 +27,18 @@ export async function readConfig(settings: Settings, signal: AbortSignal): Promi
   const { store } = await openStore(target, options);
   const namespace = store.namespace(name, options);
   try {
-    return await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
+    return await use(namespace, store);
   } finally {
     await namespace.close();
     await store.close();
   }
+}
+
+/** The namespace's config, or undefined where nobody has opened it yet. Writes nothing. */
+export function readConfig(settings: Settings, signal: AbortSignal): Promise<Config | undefined> {
+  return withNamespace(settings, signal, (namespace) =>
+    within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config()),
+  );
 }
 
 /** Opens the namespace, and sets it up where nobody has. Without a period of its own it takes the namespace's. */

@@ -5,12 +5,24 @@
  * The file lives as long as the system runs: after a restart of the machine, which no process survives, there is an
  * empty one. It must lie on a local file system.
  */
+import { stat } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
 import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
-import type { Config, Namespace, Page, Pruned, PruneQuery, ReadQuery, Store, Write } from "../core/store.ts";
+import type {
+  Config,
+  Finding,
+  Namespace,
+  Page,
+  Pruned,
+  PruneQuery,
+  ReadQuery,
+  Store,
+  Write,
+} from "../core/store.ts";
+import { OLD_MAX, storageFinding } from "./storage.ts";
 import { systemClock } from "../system-clock.ts";
 import { change, type Draft, readHead } from "./lmdb/draft.ts";
 import { acquire, type Environment } from "./lmdb/environment.ts";
@@ -186,6 +198,16 @@ class LmdbNamespace implements Namespace {
           return last;
         });
       }
+    });
+  }
+
+  /** The bytes are those of the file, which all namespaces of the directory share. */
+  examine(beforeSlot: Slot): Promise<Finding[]> {
+    return this.#do(async () => {
+      const { size } = await stat(this.#environment.path);
+      const range = this.#keys.pingsBefore(beforeSlot);
+      const old = this.#environment.view(() => this.#environment.keys(range, OLD_MAX)).length;
+      return [storageFinding({ bytes: size, old })];
     });
   }
 

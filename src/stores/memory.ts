@@ -13,6 +13,7 @@ import type {
   Config,
   Feed,
   FeedSink,
+  Finding,
   Namespace,
   Page,
   Pruned,
@@ -21,6 +22,7 @@ import type {
   Store,
   Write,
 } from "../core/store.ts";
+import { storageFinding } from "./storage.ts";
 import { systemClock } from "../system-clock.ts";
 
 const PAGE_BEINGS = 1000;
@@ -234,6 +236,11 @@ class MemoryNamespace implements Namespace {
     };
     this.#closers.add(close);
     return { ready: Promise.resolve(), close: () => Promise.resolve(close()) };
+  }
+
+  async examine(beforeSlot: Slot): Promise<Finding[]> {
+    const old = [...this.#data().pings.values()].filter(({ slot }) => slot < beforeSlot).length;
+    return [storageFinding({ old })];
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../core/
 import { systemClock } from "../system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
-export type Operation = Exclude<keyof Namespace, "close" | "notices">;
+export type Operation = Exclude<keyof Namespace, "close" | "notices" | "examine">;
 
 /** What becomes of an operation: it is done; it is not; or it is done and the caller is told that it failed. */
 export type Verdict = "pass" | "fail" | "fail after it happened";
@@ -166,6 +166,7 @@ function intercepted(operation: Operation): HeartbitError {
 class FaultyNamespace implements Namespace {
   readonly feed?: NonNullable<Namespace["feed"]>;
   readonly notices?: NonNullable<Namespace["notices"]>;
+  readonly examine?: NonNullable<Namespace["examine"]>;
   readonly #inner: Namespace;
   readonly #gate: Gate;
   readonly #feeds = new Set<FaultyFeed>();
@@ -179,6 +180,8 @@ class FaultyNamespace implements Namespace {
       this.feed = (select, sink) => this.#openFeed((wrapped) => feed(select, wrapped), sink);
     const notices = inner.notices?.bind(inner);
     if (notices !== undefined) this.notices = notices;
+    const examine = inner.examine?.bind(inner);
+    if (examine !== undefined) this.examine = examine;
   }
 
   readonly config: Namespace["config"] = () => this.#gate.run("config", () => this.#inner.config());

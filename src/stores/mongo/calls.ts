@@ -98,6 +98,13 @@ export class Calls {
     });
   }
 
+  /** A command on the server as a whole. */
+  async admin(doing: string, command: Document, limitMs: number): Promise<Document> {
+    return this.bounded(doing, limitMs, (signal) =>
+      this.db.client.db("admin").command(command, { ...PLAIN, signal }),
+    );
+  }
+
   /** A command that writes: `{w: "majority"}`, bounded on the server too. */
   async write(doing: string, command: Document, limitMs: number): Promise<Document> {
     const bounds = { writeConcern: majorityWithin(limitMs), maxTimeMS: Math.ceil(limitMs) };

@@ -1,6 +1,7 @@
 /** The collections of a namespace, and their indexes. */
+import type { Document } from "mongodb";
 import { type Calls, majorityWithin } from "./calls.ts";
-import { codeOf, INDEX_CONFLICTS } from "./failures.ts";
+import { codeOf, INDEX_CONFLICTS, NAMESPACE_NOT_FOUND } from "./failures.ts";
 
 /** Building an index over what a big namespace holds already takes its time. */
 const BUILD_MS = 30_000;
@@ -29,8 +30,10 @@ interface IndexSpec {
   readonly partialFilterExpression?: object;
 }
 
+const KINDS = ["sessions", "beings", "pings"] as const;
+
 /** Every query of heartbit goes by one of these or by `_id`. */
-const INDEXES: Readonly<Record<"sessions" | "beings" | "pings", readonly IndexSpec[]>> = {
+const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = {
   sessions: [
     { name: "changed", key: { changed: 1 } },
     { name: "slot", key: { slot: 1 } },
@@ -54,8 +57,7 @@ const INDEXES: Readonly<Record<"sessions" | "beings" | "pings", readonly IndexSp
  * `NOT_PERMITTED` where the right is missing. An index over the same fields made by somebody else will do.
  */
 export async function createIndexes(calls: Calls, names: Names): Promise<void> {
-  const kinds = ["sessions", "beings", "pings"] as const;
-  await Promise.all(kinds.map((kind) => createOn(calls, names[kind], INDEXES[kind])));
+  await Promise.all(KINDS.map((kind) => createOn(calls, names[kind], INDEXES[kind])));
 }
 
 async function createOn(calls: Calls, collection: string, indexes: readonly IndexSpec[]): Promise<void> {
@@ -69,5 +71,29 @@ async function createOn(calls: Calls, collection: string, indexes: readonly Inde
   } catch (error) {
     if (!INDEX_CONFLICTS.has(codeOf(error) ?? 0)) throw error;
     if (indexes.length > 1) for (const index of indexes) await createOn(calls, collection, [index]);
+  }
+}
+
+/** The indexes that are not there, as `presence.beings: key`. An index over the same fields by another name will do. */
+export async function missingIndexes(calls: Calls, names: Names, limitMs: number): Promise<string[]> {
+  const missing = KINDS.map(async (kind) => {
+    const there = await fieldsIndexed(calls, names[kind], limitMs);
+    const absent = INDEXES[kind].filter(({ key }) => !there.has(JSON.stringify(key)));
+    return absent.map(({ name }) => `${names[kind]}: ${name}`);
+  });
+  return (await Promise.all(missing)).flat();
+}
+
+async function fieldsIndexed(calls: Calls, collection: string, limitMs: number): Promise<Set<string>> {
+  try {
+    const { cursor }: Document = await calls.command(
+      "list its indexes",
+      { listIndexes: collection },
+      limitMs,
+    );
+    return new Set((cursor as { firstBatch: Document[] }).firstBatch.map(({ key }) => JSON.stringify(key)));
+  } catch (error) {
+    if (codeOf(error) !== NAMESPACE_NOT_FOUND) throw error;
+    return new Set();
   }
 }

@@ -8,6 +8,7 @@ import type {
   Config,
   Feed,
   FeedSink,
+  Finding,
   Namespace,
   Page,
   Pruned,
@@ -18,6 +19,7 @@ import type {
 } from "../../core/store.ts";
 import type { Context } from "./context.ts";
 import { CONFIG_ID, COUNTER_ID, toConfig, toSeq } from "./documents.ts";
+import { examine } from "./examine.ts";
 import {
   codeOf,
   DUPLICATE_KEY,
@@ -148,6 +150,10 @@ export class MongoNamespace implements Namespace {
     };
     this.#closers.add(close);
     return close;
+  }
+
+  async examine(beforeSlot: Slot): Promise<Finding[]> {
+    return examine(this.#context, beforeSlot);
   }
 
   async close(): Promise<void> {

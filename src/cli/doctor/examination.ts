@@ -1,0 +1,103 @@
+/** What `doctor` looks at in every kind of store; what only one kind has, the store itself tells. */
+import { slotAt } from "../../core/slots.ts";
+import { type Config, type Finding, FORMAT_VERSION, type Namespace } from "../../core/store.ts";
+import { within } from "../../presence/timing.ts";
+import { systemClock } from "../../system-clock.ts";
+import { formatDuration } from "../duration.ts";
+import { adviceOn, sentenceOf } from "../errors.ts";
+import { ANSWER_LIMIT_MS, examineClock, examineRoundTrip, takeSamples } from "./clock.ts";
+import { examineFeed } from "./feed.ts";
+
+export interface Subject {
+  /** The store's: "mongodb". */
+  readonly kind: string;
+  readonly name: string;
+  /** What the namespace would be opened with; undefined: its own. */
+  readonly periodMs: number | undefined;
+}
+
+/** The period of a namespace that nobody has set up yet, in ms. */
+const PERIOD_MS = 5000;
+/** Four times the default retention, in slots: what is older should have been pruned several times over. */
+const OLD_SLOTS = 4 * 120;
+
+/** In the order in which they are told. */
+const CHECKS = [
+  "server",
+  "topology",
+  "namespace",
+  "feed",
+  "change streams",
+  "indexes",
+  "clock offset",
+  "round trip",
+  "permissions",
+  "storage",
+];
+
+/** What was found. A store that cannot be opened, does not answer or is not there yet is a finding too. */
+export async function examineAll(examining: Promise<Finding[] | undefined>): Promise<Finding[]> {
+  try {
+    const findings = (await examining) ?? [noStore];
+    return findings.toSorted((a, b) => CHECKS.indexOf(a.check) - CHECKS.indexOf(b.check));
+  } catch (error) {
+    const advice = adviceOn(error);
+    const found = sentenceOf(error);
+    return [{ check: "server", level: "error", found, ...(advice === undefined ? {} : { advice }) }];
+  }
+}
+
+const noStore: Finding = {
+  check: "server",
+  level: "ok",
+  found: "There is no store yet: the first that holds or watches a key makes it.",
+};
+
+/** All that was found; changes nothing. Rejects where the store does not answer, or refuses. */
+export async function examineNamespace(namespace: Namespace, subject: Subject): Promise<Finding[]> {
+  const config = await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
+  const periodMs = subject.periodMs ?? config?.periodMs ?? PERIOD_MS;
+  const samples = await takeSamples(namespace);
+  const { offset, periodMs: scale } = config ?? { offset: 0, periodMs };
+  const old = slotAt({ periodMs: scale, offset }, samples.storeMs) - OLD_SLOTS;
+  const own = (await namespace.examine?.(old)) ?? [];
+  return [
+    ...(own.some(({ check }) => check === "server") ? [] : [answers(subject)]),
+    // Before it is set up it has none.
+    ...own.filter(({ check }) => config !== undefined || check !== "indexes"),
+    examineConfig(config, subject),
+    await examineFeed(namespace, subject.kind),
+    examineClock(samples, periodMs),
+    examineRoundTrip(samples, periodMs),
+  ];
+}
+
+function answers({ kind }: Subject): Finding {
+  return { check: "server", level: "ok", found: `The ${kind} store answers.` };
+}
+
+function examineConfig(config: Config | undefined, { name, periodMs }: Subject): Finding {
+  const check = "namespace";
+  if (config === undefined) {
+    const found = `"${name}" is not set up yet: the first that holds or watches a key there does so.`;
+    return { check, level: "ok", found };
+  }
+  if (config.version !== FORMAT_VERSION) {
+    return {
+      check,
+      level: "error",
+      found: `"${name}" has format version ${config.version}, but this heartbit knows version ${FORMAT_VERSION}.`,
+      advice: "Use the same version of heartbit everywhere, or choose another --name.",
+    };
+  }
+  const period = formatDuration(config.periodMs);
+  if (periodMs === undefined || periodMs === config.periodMs) {
+    return { check, level: "ok", found: `"${name}" has a period of ${period}.` };
+  }
+  return {
+    check,
+    level: "error",
+    found: `"${name}" has a period of ${period}, not ${formatDuration(periodMs)}: it cannot be opened with that.`,
+    advice: "Leave --period (periodMs) out or make it the same, or choose another --name.",
+  };
+}

@@ -1,0 +1,45 @@
+/** Whether changes are told as they happen, tried out. */
+import { HeartbitError, isHeartbitError, toError } from "../../core/errors.ts";
+import { select } from "../../core/selection.ts";
+import type { Finding, Namespace } from "../../core/store.ts";
+import { within } from "../../presence/timing.ts";
+import { systemClock } from "../../system-clock.ts";
+import { adviceOn, sentenceOf } from "../errors.ts";
+import { ANSWER_LIMIT_MS } from "./clock.ts";
+
+const POLLED = "Joins and kills are told by polling, a quarter of a period late.";
+
+export async function examineFeed(namespace: Namespace, kind: string): Promise<Finding> {
+  const check = "feed";
+  if (namespace.feed === undefined) {
+    return {
+      check,
+      level: "ok",
+      found: `A ${kind} store has none: changes are polled for, as they should be.`,
+    };
+  }
+  let lost: Error | undefined;
+  const feed = namespace.feed(select(["doctor"]), {
+    page: () => {},
+    lost: (error) => (lost = toError(error)),
+  });
+  try {
+    await within(systemClock, ANSWER_LIMIT_MS, "open a feed", feed.ready);
+    if (lost !== undefined) throw new HeartbitError("STORE_UNAVAILABLE", lost.message);
+    return { check, level: "ok", found: "Changes are told as they happen." };
+  } catch (error) {
+    return { check, level: "warning", found: `${sentenceOf(error)} ${POLLED}`, advice: adviceOnFeed(error) };
+  } finally {
+    await feed.close();
+  }
+}
+
+function adviceOnFeed(error: unknown): string {
+  if (isHeartbitError(error, "NOT_PERMITTED")) {
+    return "Grant the right changeStream on the collections of sessions and beings.";
+  }
+  if (!isHeartbitError(error, "UNSUPPORTED_SERVER")) return adviceOn(error) ?? "Look into the server's log.";
+  return /maxPoolSize/.test(error.message)
+    ? "Raise maxPoolSize in the connection string: streams may take half of it, and each watching presence needs two."
+    : "Make the server a replica set, if only of one member: then it has change streams.";
+}

@@ -1,0 +1,102 @@
+/** For tests: what a MongoDB server answers to `doctor` where all is well, for a server that says what a test wants. */
+import { BSON, type Document } from "mongodb";
+import { onTestFinished } from "vitest";
+import { startFakeServer } from "../servers/fake-server.ts";
+
+export const DATABASE = "app";
+const ALL = ["find", "insert", "update", "remove", "createIndex", "changeStream"];
+export const privilege = (collection: string, ...actions: string[]): Document => ({
+  resource: { db: DATABASE, collection },
+  actions,
+});
+
+const INDEXED: Readonly<Record<string, readonly Document[]>> = {
+  "presence.sessions": [{ changed: 1 }, { slot: 1 }],
+  "presence.beings": [{ key: 1 }, { session: 1, changed: 1 }, { changed: 1 }, { last: 1 }],
+  "presence.pings": [{ slot: 1 }, { expireAt: 1 }],
+};
+
+const rows = (firstBatch: readonly Document[], more: Document = {}): Document => ({
+  ok: 1,
+  cursor: { id: BSON.Long.ZERO, ns: `${DATABASE}.x`, firstBatch, ...more },
+});
+
+/** What differs from a server on which all is well. */
+export interface Differences {
+  readonly version?: string;
+  readonly maxWireVersion?: number;
+  /** How far its clock is ahead, in ms. */
+  readonly aheadMs?: number;
+  readonly privileges?: readonly Document[];
+  readonly operations?: readonly Document[];
+  /** The answer to what names this command, or this stage of an aggregation. */
+  readonly answers?: Readonly<Record<string, Document>>;
+}
+
+function answer(command: Document, address: string, differs: Differences): Document {
+  const [name = "", target] = Object.entries(command)[0] ?? [];
+  const stage = Object.keys((command["pipeline"] as Document[] | undefined)?.[0] ?? {})[0] ?? name;
+  const given = differs.answers?.[stage];
+  if (given !== undefined) return given;
+  switch (stage) {
+    case "hello":
+    case "isMaster":
+    case "ismaster":
+      return {
+        ok: 1,
+        helloOk: true,
+        isWritablePrimary: true,
+        ismaster: true,
+        setName: "rs",
+        me: address,
+        primary: address,
+        hosts: [address],
+        minWireVersion: 0,
+        maxWireVersion: differs.maxWireVersion ?? 21,
+        maxBsonObjectSize: 16_777_216,
+        maxMessageSizeBytes: 48_000_000,
+        maxWriteBatchSize: 100_000,
+        localTime: new Date(Date.now() + (differs.aheadMs ?? 0)),
+        connectionId: 1,
+      };
+    case "buildInfo":
+      return { ok: 1, version: differs.version ?? "8.0.4" };
+    case "find":
+      return rows(target === "presence.meta" ? [{ _id: "config", version: 1, period: 5000, offset: 0 }] : []);
+    case "listIndexes":
+      return rows((INDEXED[String(target)] ?? []).map((key) => ({ key })));
+    case "$collStats":
+      return rows([{ storageStats: { storageSize: 4096, totalIndexSize: 8192 } }]);
+    case "$currentOp":
+      return rows(differs.operations ?? []);
+    case "$changeStream":
+      return rows([], { id: BSON.Long.ONE, postBatchResumeToken: { _data: "1" } });
+    case "getMore":
+      return {
+        ok: 1,
+        cursor: {
+          id: BSON.Long.ONE,
+          ns: `${DATABASE}.x`,
+          nextBatch: [],
+          postBatchResumeToken: { _data: "1" },
+        },
+      };
+    case "connectionStatus":
+      return {
+        ok: 1,
+        authInfo: {
+          authenticatedUsers: [{ user: "me", db: "admin" }],
+          authenticatedUserPrivileges: differs.privileges ?? [privilege("", ...ALL)],
+        },
+      };
+    default:
+      return { ok: 1 };
+  }
+}
+
+/** A server on which all is well, but for what differs. Gives its connection string. */
+export async function startHealthyServer(differs: Differences = {}): Promise<string> {
+  const server = await startFakeServer((command, address) => answer(command, address, differs));
+  onTestFinished(() => server.stop());
+  return `${server.uri}${DATABASE}?directConnection=true`;
+}
