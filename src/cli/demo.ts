@@ -4,6 +4,8 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { dashboard } from "../dashboard/dashboard.ts";
+import { DEFAULT_PORT, serve, type Serving } from "../dashboard/server.ts";
 import { systemClock } from "../system-clock.ts";
 import { Presence } from "../presence/presence.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
@@ -22,7 +24,7 @@ export function demo(program: Command, runner: Runner): void {
     .command("demo")
     .summary("see it work: workers that stop, crash, pause and live")
     .description(
-      "Starts eight worker processes and watches them, while one is stopped, one killed, one crashed with kill -9, one restarted, and one paused and resumed. Says what is told as it is told; ends with a table of what happened, when it was told, and whether that is as it should be. Uses an embedded store in a temporary directory, and a period of 1 s. With --store it uses a namespace of its own there, which it removes. The environment is not asked.",
+      "Starts eight worker processes and watches them, while one is stopped, one killed, one crashed with kill -9, one restarted, and one paused and resumed. Says what is told as it is told, and serves the dashboard meanwhile; ends with a table of what happened, when it was told, and whether that is as it should be. Uses an embedded store in a temporary directory, and a period of 1 s. With --store it uses a namespace of its own there, which it removes. The environment is not asked.",
     )
     .addHelpText(
       "after",
@@ -40,6 +42,8 @@ async function show({ out, flags, interruption }: Cli): Promise<number> {
   const { store, presence } = stage;
   const where = flags.store === undefined ? "an LMDB store in a temporary directory" : describeStore(store);
   out.say(`On ${where}, with a period of ${formatDuration(presence.periodMs)}.`);
+  await using serving = await serveDashboard(presence);
+  out.say(`See it at ${serving.url} while it lasts.`);
   const beganMs = systemClock.now();
   const story = new Story({ presence, store, ...narrator(out, beganMs) });
   const cut = (): void => story.stop();
@@ -59,6 +63,19 @@ async function show({ out, flags, interruption }: Cli): Promise<number> {
   out.say("");
   await (out.json ? out.object(report) : printReport(report, out));
   return report.ok ? EXIT.ok : EXIT.failed;
+}
+
+/** At the port of `heartbit serve`, or at any where that is taken. */
+async function serveDashboard(presence: Presence): Promise<Serving & AsyncDisposable> {
+  const made = dashboard(presence);
+  const at = (port: number): Promise<Serving> => serve(made, { host: "127.0.0.1", port, hasToken: false });
+  try {
+    const serving = await at(DEFAULT_PORT).catch(() => at(0));
+    return { ...serving, [Symbol.asyncDispose]: () => serving.close() };
+  } catch (error) {
+    await made.close();
+    throw error;
+  }
 }
 
 interface Stage extends AsyncDisposable {

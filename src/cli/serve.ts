@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { dashboard } from "../dashboard/dashboard.ts";
-import { type Serving, serve as listen } from "../dashboard/server.ts";
+import { DEFAULT_PORT, type Serving, serve as listen } from "../dashboard/server.ts";
 import { onAbort } from "../presence/abort.ts";
 import type { Presence } from "../presence/presence.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
@@ -53,7 +53,7 @@ export function serve(program: Command, runner: Runner): void {
 }
 
 function portOption(): Option {
-  return new Option("--port <number>", "0 for any that is free").default(7077).argParser((text) => {
+  return new Option("--port <number>", "0 for any that is free").default(DEFAULT_PORT).argParser((text) => {
     const port = Number(text);
     if (/^\d+$/.test(text) && port <= 65_535) return port;
     throw new InvalidArgumentError("Write a port: a number from 0 to 65535.");

@@ -11,8 +11,8 @@ import type { Board } from "./board.ts";
 
 /** How many slots back one can look. */
 export const PULSE_SLOTS = 120;
-/** A slot is read when this part of it has passed: after its half, when all have pinged that are in time. */
-const READ_AT = 0.6;
+/** A slot is read when its half has passed, as when it is judged: by then all have pinged that are in time. */
+const READ_AT = 0.5;
 /** Processes without a key are asked for one by one: so many a read. */
 const LOOKUPS_MAX = 16;
 

@@ -6,6 +6,8 @@ import { createAdaptorServer } from "@hono/node-server";
 import { invalid } from "../presence/options.ts";
 import type { Dashboard } from "./dashboard.ts";
 
+export const DEFAULT_PORT = 7077;
+
 const LIMITS = {
   /** Of all headers together. */
   maxHeaderSize: 16 * 1024,

@@ -350,7 +350,7 @@ describe("what cannot be", () => {
 });
 
 describe("--help", () => {
-  const commands = ["demo", "run", "ping", "ls", "watch", "wait", "kill", "prune", "drop"];
+  const commands = ["demo", "run", "ping", "ls", "watch", "wait", "serve", "kill", "prune", "drop"];
 
   it("of each command is on stdout, with examples, and 0", async () => {
     const helps = await Promise.all(commands.map((command) => heartbit([command, "--help"])));

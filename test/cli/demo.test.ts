@@ -45,7 +45,9 @@ describe("demo", () => {
 
   it("on an embedded store prints what happens on stderr, and a table on stdout that ends with ok", () => {
     const { code, stdout, stderr } = embedded;
-    expect(stderr).toMatch(/^On an LMDB store in a temporary directory, with a period of 1 s\.\n/);
+    expect(stderr).toMatch(
+      /^On an LMDB store in a temporary directory, with a period of 1 s\.\nSee it at http:\/\/127\.0\.0\.1:\d+\/ while it lasts\.\n/,
+    );
     expect(stderr).toMatch(/ s {2}worker-3 crashes: kill -9 \d+\n.* told: worker-3 is dead \(expired\)\n/);
     expect(stdout).toMatch(/^WHO +WHAT HAPPENED +AT +WHAT WAS TOLD +AT +AFTER +PERIODS +EXPECTED\n/);
     const time = "\\d+\\.\\d\\d s";
@@ -71,6 +73,17 @@ describe("demo", () => {
       ["worker-7", null],
       ["worker-8", null],
     ]);
+  });
+
+  it("serves the dashboard meanwhile", async () => {
+    const demo = start(["demo", "--period", "400ms"], { TMPDIR: temporary });
+    const [, url = ""] = await demo.says("stderr", /See it at (\S+) /);
+    await demo.says("stderr", /told: worker-8 is alive/);
+    const { keys } = (await (await fetch(`${url}api/keys`)).json()) as { keys: { key: string }[] };
+    expect(keys.map(({ key }) => key)).toContain("worker-8");
+    expect((await (await fetch(url)).text()).startsWith("<!doctype html>")).toBe(true);
+    demo.child.kill("SIGINT");
+    expect((await demo.ended).code).toBe(130);
   });
 
   it("leaves nothing in the directory or on the server", async () => {
