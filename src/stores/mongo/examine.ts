@@ -123,15 +123,15 @@ async function examineStorage(context: Context, beforeSlot: Slot): Promise<Findi
   const { sessions, beings, pings, meta } = context.names;
   const before = { $lt: beforeSlot };
   const old =
-    (await count(context, pings, { slot: before })) +
-    (await count(context, sessions, { slot: before, last: { $not: { $gte: beforeSlot } } }));
+    (await countOf(context, pings, { slot: before })) +
+    (await countOf(context, sessions, { slot: before, last: { $not: { $gte: beforeSlot } } }));
   const bytes = await Promise.all([meta, sessions, beings, pings].map((name) => bytesOf(context, name)));
   const isKnown = bytes.every((some) => some !== undefined);
   return storageFinding({ old, ...(isKnown ? { bytes: bytes.reduce((sum, some) => sum + some, 0) } : {}) });
 }
 
 /** At most `OLD_MAX`. */
-async function count(context: Context, collection: string, filter: Document): Promise<number> {
+async function countOf(context: Context, collection: string, filter: Document): Promise<number> {
   let found = 0;
   for await (const batch of find(context, collection, filter, { _id: 1 }, { limit: OLD_MAX })) {
     found += batch.length;
