@@ -42,7 +42,8 @@ const KINDS = {
     const lagMax = Math.max(0, Math.min(6, at - setUp));
     const lag = random.chance(0.3) ? Math.min(lagMax, random.between(0, 0.5)) : random.between(0, lagMax);
     const trouble: Trouble = { kind: "stale", chance, lag, follows: random.chance(0.5) };
-    return [befall(at, random.chance(0.4) ? "all" : some, trouble, lasts)];
+    const who = random.chance(0.4) ? "all" : some;
+    return at < setUp ? [] : [befall(at, who, trouble, lasts)];
   },
   pause: ({ random, at, actor, lasts }: Draw): SimEvent[] => [
     { at, do: "pause", actors: random.chance(0.1) ? "all" : [actor], lasts },
