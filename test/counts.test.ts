@@ -1,0 +1,225 @@
+/**
+ * What heartbit asks of its store, in counts that do not vary: calls, commands, documents, bytes. Who changes one of
+ * these numbers changes what heartbit costs. Where that is meant, change the number with it.
+ */
+import {
+  BSON,
+  type CommandStartedEvent,
+  type CommandSucceededEvent,
+  type Document,
+  MongoClient,
+} from "mongodb";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { EVERYTHING, NOTHING } from "../src/core/selection.ts";
+import type { Namespace, ReadQuery, Store, Write } from "../src/core/store.ts";
+import { Presence, type PresenceOptions } from "../src/index.ts";
+import { mongoStore } from "../src/stores/mongo/index.ts";
+import { ManualClock, MemoryStore } from "../src/testing/index.ts";
+import { newDatabase } from "./servers/database.ts";
+
+const KEYS = 1000;
+
+type Counts = Record<string, number>;
+
+/** The memory store tells no time of itself, so it is asked for it in each period. */
+describe("calls of the store in a minute, at a period of 5 s", () => {
+  const MINUTE_MS = 60_000;
+  let clock: ManualClock;
+  let store: Store;
+  let calls: Counts;
+  beforeEach(() => {
+    clock = new ManualClock();
+    calls = {};
+    store = new CountingStore(new MemoryStore({ clock }), (call) => (calls[call] = (calls[call] ?? 0) + 1));
+  });
+
+  /** Pruning is by chance, in one slot of so many: not in these minutes. */
+  const retentionSlots = 100_000;
+  const open = (options: PresenceOptions = {}): Promise<Presence> =>
+    Presence.open(store, { clock, periodMs: 5000, retentionSlots, ...options });
+
+  it.each<{ what: string; expected: Counts; begin: () => Promise<unknown> }>([
+    { what: "opened, and nothing else", expected: {}, begin: () => open() },
+    {
+      what: "holds a key",
+      expected: { ping: 12, read: 12, time: 12 },
+      begin: async () => hold(await open(), 1),
+    },
+    {
+      what: "holds 1,000 keys",
+      expected: { ping: 12, read: 12, time: 12 },
+      begin: async () => hold(await open(), KEYS),
+    },
+    {
+      what: "watches, and holds nothing",
+      expected: { ping: 12, pings: 12, read: 12, time: 12 },
+      begin: async () => watchAll(await open()),
+    },
+    {
+      what: "holds 1,000 keys, and watches them",
+      expected: { ping: 12, pings: 12, read: 12, time: 12 },
+      begin: async () => {
+        const presence = await open();
+        await hold(presence, KEYS);
+        await watchAll(presence);
+      },
+    },
+    {
+      what: "watches, where there is no feed",
+      expected: { ping: 12, pings: 12, read: 72, time: 12 },
+      begin: async () => watchAll(await open({ feed: "poll" })),
+    },
+  ])("$what", async ({ begin, expected }) => {
+    const ready = begin();
+    await clock.advance(MINUTE_MS);
+    await ready;
+    calls = {};
+    await clock.advance(MINUTE_MS);
+    expect(calls).toEqual(expected);
+  });
+});
+
+describe("commands of a call, with their bytes and those of the documents found", () => {
+  const SCALE = { periodMs: 5000, retentionSlots: 120 };
+  const SLOT = 360_000_000;
+  let client: MongoClient;
+  let namespace: Namespace;
+  let counts: Counts;
+  beforeEach(async () => {
+    client = new MongoClient(newDatabase(), { monitorCommands: true });
+    namespace = mongoStore(client.db()).namespace("presence", SCALE);
+    await namespace.configure({ version: 1, periodMs: SCALE.periodMs, offset: 0 });
+    await namespace.write([sessionOf(1), beingOf(0)]);
+    for (const slot of [SLOT - 1, SLOT]) await namespace.ping(slot, all(1024));
+    counts = {};
+    const count = (what: string, by: number): void => void (counts[what] = (counts[what] ?? 0) + by);
+    client.on("commandStarted", ({ commandName, command }: CommandStartedEvent) => {
+      // What the driver adds to each command depends on its version.
+      const { lsid: _, $clusterTime: __, $db: ___, ...own } = command;
+      count(commandName, 1);
+      count("sent", BSON.calculateObjectSize(own));
+    });
+    client.on("commandSucceeded", ({ reply }: CommandSucceededEvent) => {
+      const { cursor }: Document = reply as Document;
+      const found: Document[] = cursor?.firstBatch ?? [];
+      for (const document of found) {
+        count("documents", 1);
+        count("bytes", BSON.calculateObjectSize(document));
+      }
+    });
+  });
+  afterEach(async () => {
+    await namespace.close();
+    await client.close();
+  });
+
+  const sessionOf = (seq: number): Write => ({
+    kind: "session",
+    session: { seq, host: "here", pid: 1, opened: Date.now(), slot: SLOT },
+  });
+  const beingOf = (pinger: number): Write => {
+    const id = { session: 1, pinger, start: 1 };
+    const key = `key-${String(pinger).padStart(4, "0")}`;
+    return { kind: "being", being: { ...id, key, since: Date.now(), slot: SLOT, meta: "null", revision: 0 } };
+  };
+
+  async function read(query: ReadQuery): Promise<void> {
+    for await (const page of namespace.read(query)) void page;
+  }
+
+  /** A place in the stream of changes after which nothing has changed. */
+  const QUIET = { store: { ms: Date.now() + 3_600_000 } };
+
+  it.each<{ what: string; expected: Counts; call: () => Promise<unknown> }>([
+    { what: "a ping", expected: { update: 1, sent: 248 }, call: () => namespace.ping(SLOT, [1]) },
+    {
+      what: "a ping of 1,024 sessions",
+      expected: { update: 1, sent: 766 },
+      call: () => namespace.ping(SLOT, all(1024)),
+    },
+    {
+      what: "reading the pings of two slots",
+      expected: { find: 1, sent: 163, documents: 2, bytes: 564 },
+      call: () => namespace.pings(SLOT - 1),
+    },
+    {
+      what: "reading what has changed of what is held, where nothing has",
+      expected: { find: 1, sent: 283 },
+      call: () => read({ select: NOTHING, session: 1, since: QUIET }),
+    },
+    {
+      what: "reading what has changed of all, where nothing has",
+      expected: { find: 2, sent: 493 },
+      call: () => read({ select: EVERYTHING, session: 1, since: QUIET }),
+    },
+    {
+      what: "reading the config",
+      expected: { find: 1, sent: 143, documents: 1, bytes: 58 },
+      call: () => namespace.config(),
+    },
+    { what: "starting a key", expected: { update: 1, sent: 336 }, call: () => namespace.write([beingOf(1)]) },
+    {
+      what: "starting 1,000 keys",
+      expected: { update: 4, sent: 218_934 },
+      call: () => namespace.write(all(KEYS).map(beingOf)),
+    },
+    { what: "ending a key", expected: { update: 1, sent: 242 }, call: () => namespace.write([endOf(0)]) },
+    {
+      what: "ending a session",
+      expected: { update: 1, sent: 238 },
+      call: () => namespace.write([{ kind: "endSession", session: 1, last: 0 }]),
+    },
+    { what: "killing a key", expected: { update: 1, sent: 263 }, call: () => namespace.kill("key-0000") },
+  ])("$what", async ({ call, expected }) => {
+    await call();
+    expect(counts).toEqual(expected);
+  });
+});
+
+async function hold(presence: Presence, keys: number): Promise<void> {
+  await Promise.all(Array.from({ length: keys }, (_, key) => presence.pinger(`key-${key}`).start()));
+}
+
+async function watchAll(presence: Presence): Promise<void> {
+  const watcher = presence.watcher();
+  watcher.watch({ all: true }, () => {});
+  await watcher.sync();
+}
+
+function all(count: number): number[] {
+  return Array.from({ length: count }, (_, seq) => seq);
+}
+
+function endOf(pinger: number): Write {
+  return { kind: "end", being: { session: 1, pinger, start: 1 }, last: 0 };
+}
+
+/** Counts the calls of the namespaces of another store. */
+class CountingStore implements Store {
+  readonly kind = "counting";
+  readonly #store: Store;
+  readonly #count: (call: string) => void;
+
+  constructor(store: Store, count: (call: string) => void) {
+    this.#store = store;
+    this.#count = count;
+  }
+
+  namespace(...args: Parameters<Store["namespace"]>): Namespace {
+    const count = this.#count;
+    return new Proxy(this.#store.namespace(...args), {
+      get: (namespace, name) => {
+        const member: unknown = Reflect.get(namespace, name);
+        if (typeof member !== "function") return member;
+        return (...given: unknown[]): unknown => {
+          count(String(name));
+          return member.apply(namespace, given) as unknown;
+        };
+      },
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}
