@@ -11,20 +11,23 @@ import { type Fleet, type FleetSize, keysOf, type Member, type Peer, type PeerOp
 const PINGERS_MAX = 20_000;
 const RETENTION_SLOTS = 120;
 
-export async function openHeartbit(options: PeerOptions): Promise<Peer> {
-  return new Heartbit(options, await connectTo(options));
+/** `feed`: `poll` as on a server without change streams. */
+export async function openHeartbit(options: PeerOptions, feed: "auto" | "poll" = "auto"): Promise<Peer> {
+  return new Heartbit(options, await connectTo(options), feed);
 }
 
 class Heartbit implements Peer {
   readonly #options: PeerOptions;
   readonly #db: Db;
+  readonly #feed: "auto" | "poll";
   readonly #presences: Presence[] = [];
   #own: Promise<Presence> | undefined;
   #watching: Promise<Db> | undefined;
 
-  constructor(options: PeerOptions, db: Db) {
+  constructor(options: PeerOptions, db: Db, feed: "auto" | "poll") {
     this.#options = options;
     this.#db = db;
+    this.#feed = feed;
   }
 
   async fleet(size: FleetSize): Promise<Fleet> {
@@ -77,7 +80,12 @@ class Heartbit implements Peer {
 
   async #open(db = this.#db): Promise<Presence> {
     const { name, periodMs } = this.#options;
-    const presence = await Presence.open(db, { name, periodMs, retentionSlots: RETENTION_SLOTS });
+    const presence = await Presence.open(db, {
+      name,
+      periodMs,
+      retentionSlots: RETENTION_SLOTS,
+      feed: this.#feed,
+    });
     this.#presences.push(presence);
     return presence;
   }

@@ -9,7 +9,8 @@ import { openRedis } from "./redis.ts";
 import { openZookeeper } from "./zookeeper.ts";
 
 export const PEERS = {
-  heartbit: openHeartbit,
+  heartbit: (options: PeerOptions) => openHeartbit(options),
+  "heartbit, polling": (options: PeerOptions) => openHeartbit(options, "poll"),
   "naive MongoDB": (options: PeerOptions) => openNaive(options, "single"),
   "naive MongoDB, bulk": (options: PeerOptions) => openNaive(options, "bulk"),
   "2014 design": openDesign2014,

@@ -2,9 +2,9 @@
 import { clockMs, wait } from "../measure/time.ts";
 import { type Quantiles, quantiles } from "../measure/quantiles.ts";
 import { PEERS, type PeerName } from "../peers/index.ts";
-import type { Member, Peer, PeerOptions } from "../peers/peer.ts";
+import type { Member, Peer } from "../peers/peer.ts";
 import { type Goal, show, type Section } from "../report/section.ts";
-import { startMongo } from "../servers/mongo.ts";
+import { optionsFor, Servers } from "../servers/index.ts";
 import { WatchingProcess } from "../workers/watching-process.ts";
 import type { Effort, Scenario } from "./scenario.ts";
 
@@ -16,6 +16,13 @@ const BUSY_PER_SECOND = 1000;
 /** At the busy rate joins are made in so many equal steps a second. */
 const STEPS_PER_SECOND = 200;
 const KINDS = ["join", "update", "kill"] as const;
+
+const COMPARED: readonly PeerName[] = ["heartbit", "raw change stream"];
+/** With one watcher alone, and in fewer rounds where each takes long. */
+const OTHERS: readonly PeerName[] = ["Redis", "etcd", "ZooKeeper", "heartbit, polling"];
+const SLOW: ReadonlySet<PeerName> = new Set(["heartbit, polling"]);
+/** One round of so many is made with the slow ones. */
+const SLOW_EVERY = 30;
 
 type Kind = (typeof KINDS)[number];
 
@@ -37,37 +44,44 @@ interface Row {
 export const told: Scenario = {
   name: "told",
   async run(effort) {
-    const server = await startMongo();
-    const { address, uri = "" } = server;
-    const options = (name: PeerName): PeerOptions => ({
-      address,
-      uri,
-      name: name.replaceAll(" ", "-"),
-      periodMs: PERIOD_MS,
-    });
-    const contenders: Contender[] = [];
-    for (const name of ["heartbit", "raw change stream"] as const) {
-      contenders.push({ name, peer: await PEERS[name](options(name)) });
-    }
-    const rows: Row[] = [];
-    for (const watchers of effort.quick ? [1, 10] : [1, 10, 100]) {
-      effort.say(`${watchers} watchers`);
-      const watching = new WatchingProcess();
-      for (const { name } of contenders) {
-        await watching.watch({ peer: name, options: options(name), watchers });
+    const servers = await Servers.start();
+    try {
+      const rows: Row[] = [];
+      for (const watchers of effort.quick ? [1, 10] : [1, 10, 100]) {
+        effort.say(`${watchers} watchers`);
+        rows.push(...(await withWatchers(watchers, servers, effort)));
       }
-      rows.push(...(await whenIdle(contenders, watching, watchers, effort)));
-      if (watchers === 1) {
-        effort.say(`${BUSY_PER_SECOND} joins a second`);
-        for (const one of contenders) rows.push(await whenBusy(one, watching, effort));
-      }
-      await watching.stop();
+      return report(rows, servers, effort);
+    } finally {
+      await servers.stop();
     }
-    for (const { peer } of contenders) await peer.close();
-    await server.stop();
-    return report(rows, effort);
   },
 };
+
+async function withWatchers(watchers: number, servers: Servers, effort: Effort): Promise<Row[]> {
+  const contenders: Contender[] = [];
+  const watching = new WatchingProcess();
+  try {
+    const names = watchers === 1 ? [...COMPARED, ...OTHERS] : COMPARED;
+    for (const name of names) {
+      const server = servers.of(name);
+      if (server === undefined) continue;
+      const options = optionsFor(server, name, PERIOD_MS);
+      contenders.push({ name, peer: await PEERS[name](options) });
+      await watching.watch({ peer: name, options, watchers });
+    }
+    const rows = await whenIdle(contenders, watching, watchers, effort);
+    if (watchers > 1) return rows;
+    effort.say(`${BUSY_PER_SECOND} joins a second`);
+    for (const one of contenders.filter(({ name }) => COMPARED.includes(name))) {
+      rows.push(await whenBusy(one, watching, effort));
+    }
+    return rows;
+  } finally {
+    await watching.stop();
+    for (const { peer } of contenders) await peer.close();
+  }
+}
 
 /** One change at a time, of each contender in turn. */
 async function whenIdle(
@@ -81,6 +95,7 @@ async function whenIdle(
   // The first round opens sessions and connections: it is not counted.
   for (let round = 0; round <= rounds; round++) {
     for (const [index, { name, peer }] of contenders.entries()) {
+      if (SLOW.has(name) && round % SLOW_EVERY !== 0) continue;
       const key = `idle-${watchers}-${round}`;
       const time = async (kind: Kind, alive: boolean, act: () => Promise<unknown>): Promise<void> => {
         const all = watching.told(name, key, alive);
@@ -92,12 +107,15 @@ async function whenIdle(
       };
       let member: Member | undefined;
       await time("join", true, async () => (member = await peer.join(key)));
-      await time("update", true, async () => member?.update?.());
+      if (member?.update !== undefined) await time("update", true, async () => member?.update?.());
       await time("kill", false, async () => member?.kill());
     }
   }
   return contenders.flatMap(({ name }, index) =>
-    KINDS.map((what) => ({ name, watchers, what, delays: quantiles(delays[index]![what]) })),
+    KINDS.flatMap((what) => {
+      const ms = delays[index]![what];
+      return ms.length === 0 ? [] : [{ name, watchers, what, delays: quantiles(ms) }];
+    }),
   );
 }
 
@@ -129,7 +147,9 @@ async function whenBusy(
   };
 }
 
-function report(rows: readonly Row[], { quick }: Effort): Section {
+function report(rows: readonly Row[], servers: Servers, { quick }: Effort): Section {
+  const { missing } = servers.names;
+  const absent = missing.length === 0 ? "" : ` Not installed, and so not run: ${missing.join(", ")}.`;
   const find = (name: PeerName, what: string): Quantiles =>
     rows.find((row) => row.name === name && row.watchers === 1 && row.what.startsWith(what))!.delays;
   const idle = find("heartbit", "join");
@@ -157,7 +177,7 @@ function report(rows: readonly Row[], { quick }: Effort): Section {
   ];
   return {
     title: "How soon a watcher in another process is told",
-    about: `From the call to the listener. One process makes the changes, one at a time (${quick ? 100 : 300} of each kind with one watcher, fewer with more), and then ${BUSY_PER_SECOND} joins a second; another watches, with several presences where there are several watchers. The raw change stream is the driver's own, over a collection of its own, in the same rounds: an insert, an update, a delete.`,
+    about: `From the call to the listener. One process makes the changes, one at a time (${quick ? 100 : 300} of each kind with one watcher, fewer with more), and then ${BUSY_PER_SECOND} joins a second; another watches, with several presences where there are several watchers. The raw change stream is the driver's own, over a collection of its own, in the same rounds: an insert, an update, a delete.${absent}`,
     tables: [
       {
         title: "Delays, ms",
