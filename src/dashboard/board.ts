@@ -3,7 +3,6 @@
  * living, and those that died within the retention.
  */
 import { toError } from "../core/errors.ts";
-import { onAbort } from "../presence/abort.ts";
 import type { Change, Holder } from "../presence/change.ts";
 import type { Health } from "../presence/health.ts";
 import { insideOf } from "../presence/inside.ts";
@@ -39,7 +38,6 @@ export class Board {
   readonly processes = new Processes();
   readonly #watcher: Watcher;
   readonly #sleeper: Sleeper;
-  readonly #closing = new AbortController();
   readonly #sinks = new Set<BoardSink>();
   readonly #keys = new Map<string, KeyState>();
   /** The dead keys, in the order of their deaths, with when: the store's time in ms. */
@@ -63,7 +61,7 @@ export class Board {
   }
 
   get isClosed(): boolean {
-    return this.#closing.signal.aborted;
+    return this.#sleeper.ended;
   }
 
   get health(): BoardHealth {
@@ -118,21 +116,15 @@ export class Board {
   /** Idempotent. The presence is the caller's: it stays open. */
   async close(): Promise<void> {
     if (this.isClosed) return;
-    this.#closing.abort();
     this.#sleeper.end();
     await this.#watcher.stop();
     this.#tell("closed");
     this.#sinks.clear();
   }
 
-  /** Calls back when this closes. */
-  onClose(callback: () => void): () => void {
-    return onAbort(this.#closing.signal, callback);
-  }
-
   async #run(): Promise<void> {
     const { log, retentionSlots, periodMs } = insideOf(this.presence);
-    while (!this.#isLoaded && !this.#sleeper.ended) {
+    while (!this.#isLoaded && this.#watcher.state === "running") {
       try {
         await this.#watcher.sync();
         await this.#loadDead();
@@ -143,7 +135,7 @@ export class Board {
         await this.#sleeper.sleep(Math.min(periodMs, 1000));
       }
     }
-    while (!this.#sleeper.ended) {
+    while (!this.isClosed) {
       await this.#sleeper.sleep((retentionSlots * periodMs) / 20);
       this.#forget();
     }

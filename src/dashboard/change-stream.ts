@@ -25,7 +25,7 @@ const PAST_CHANGES = 100;
 /** About so many characters are handed over at a time. */
 const CHUNK_CHARS = 64 * 1024;
 /** Where there is nothing to tell, a comment is sent after so many ms, so that both sides know the other is there. */
-export const SILENCE_MS = 15_000;
+const SILENCE_MS = 15_000;
 
 export interface ChangeStreamOptions {
   readonly board: Board;
@@ -142,7 +142,8 @@ export class ChangeStream {
     if (this.#needsSnapshot && board.isLoaded) {
       this.#needsSnapshot = false;
       this.#untold = board.keys();
-      text += event("snapshot", board.totals);
+      // The empty id: whoever loses the connection before all is told has nothing to go on from.
+      text += event("snapshot", board.totals, "");
     }
     if (this.#untold !== undefined) return text + this.#takeSnapshot(this.#untold);
     while (this.#missed.length > 0 && text.length < CHUNK_CHARS) {

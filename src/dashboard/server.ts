@@ -3,6 +3,7 @@ import { lookup } from "node:dns/promises";
 import type { Server } from "node:http";
 import { isIPv6 } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
+import { systemClock } from "../system-clock.ts";
 import { invalid } from "../presence/options.ts";
 import type { Dashboard } from "./dashboard.ts";
 
@@ -17,6 +18,8 @@ const LIMITS = {
   keepAliveTimeout: 5000,
 } as const;
 const CONNECTIONS_MAX = 1024;
+/** How long closing waits for clients to take what they are sent, in ms. */
+const END_LIMIT_MS = 3000;
 
 export interface Serving {
   /** Where browsers find it: `http://127.0.0.1:7077/`. */
@@ -55,6 +58,12 @@ export async function serve(dashboard: Dashboard, { host, port, hasToken }: Serv
     serverOptions: LIMITS,
   }) as Server;
   server.maxConnections = CONNECTIONS_MAX;
+  // A client keeps its connection for the next request: when the server closes there is none.
+  server.on("request", (_incoming, outgoing) => {
+    outgoing.once("close", () => {
+      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+    });
+  });
   await listen(server, port, address);
   const bound = server.address();
   const boundPort = typeof bound === "object" && bound !== null ? bound.port : port;
@@ -68,7 +77,7 @@ export async function serve(dashboard: Dashboard, { host, port, hasToken }: Serv
   };
 }
 
-export function isLoopback(address: string): boolean {
+function isLoopback(address: string): boolean {
   return address.startsWith("127.") || address === "::1" || address.startsWith("::ffff:127.");
 }
 
@@ -82,10 +91,12 @@ function listen(server: Server, port: number, address: string): Promise<void> {
   });
 }
 
-/** What is under way is answered; the streams end with the dashboard. */
+/** What is under way is answered, and the streams end with the dashboard; a client that takes nothing is left. */
 async function end(server: Server, dashboard: Dashboard): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const cancel = systemClock.setTimer(() => server.closeAllConnections(), END_LIMIT_MS);
   await dashboard.close();
   server.closeIdleConnections();
   await closed;
+  cancel();
 }

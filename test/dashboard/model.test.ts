@@ -50,6 +50,13 @@ describe("EventParser", () => {
     expect(new EventParser().take(text)).toEqual(events);
   });
 
+  it("keeps the id of an earlier connection until another comes, the empty one too", () => {
+    const parser = new EventParser("5");
+    expect(parser.take("data: 1\n\n")[0]?.id).toBe("5");
+    expect(parser.take("id: \ndata: 2\n\n")[0]?.id).toBe("");
+    expect(parser.take("data: 3\n\n")[0]?.id).toBe("");
+  });
+
   it("reads the same wherever the text is cut", () => {
     for (let cut = 0; cut <= text.length; cut++) {
       const parser = new EventParser();

@@ -3,6 +3,8 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { serve } from "../../src/dashboard/server.ts";
+import { until } from "../support/wait.ts";
 import { type Env, heartbit, newDirectory, newStore, type Running, start } from "../cli/heartbit.ts";
 import { TOKEN } from "./support.ts";
 
@@ -18,6 +20,44 @@ async function tokenFile(text = `${TOKEN}\n`): Promise<string> {
   await writeFile(file, text, { mode: 0o600 });
   return file;
 }
+
+/** A server with the handler alone. */
+const serveWith = (handler: () => Promise<Response>) =>
+  serve({ handler, close: async () => {} }, { host: "localhost", port: 0, hasToken: false });
+
+describe("a server that closes", () => {
+  it("answers what is under way, and takes nothing more", async () => {
+    let answer: ((response: Response) => void) | undefined;
+    const { url, close } = await serveWith(() => new Promise((resolve) => (answer = resolve)));
+    const asked = fetch(url);
+    await until(() => answer !== undefined);
+    const closed = close();
+    answer?.(new Response("whole"));
+    expect(await (await asked).text()).toBe("whole");
+    await closed;
+    await expect(fetch(url)).rejects.toThrow(TypeError);
+  });
+
+  it("waits for no client that takes nothing", async () => {
+    const chunk = new Uint8Array(1_000_000);
+    let made = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.enqueue(chunk);
+        made++;
+      },
+    });
+    const { url, close } = await serveWith(async () => new Response(endless));
+    const { port, hostname } = new URL(url);
+    const socket = connect(Number(port), hostname.replace(/^\[(.*)\]$/, "$1"));
+    socket.on("error", () => {}).pause();
+    socket.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    await until(() => made > 2);
+    await close();
+    expect(made).toBeLessThan(100); // and the server has not gone on making what nobody took
+    socket.destroy();
+  });
+});
 
 describe("heartbit serve", () => {
   it("serves the page and the routes until it is interrupted, and then ends its streams", async () => {

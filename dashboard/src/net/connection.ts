@@ -65,7 +65,7 @@ export class Connection {
   }
 
   async #read(response: Response, abort: AbortController): Promise<void> {
-    const parser = new EventParser();
+    const parser = new EventParser(this.#lastId);
     if (response.body === null) return;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {

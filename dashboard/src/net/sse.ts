@@ -10,7 +10,12 @@ export interface ServerEvent {
 /** Takes the text piece by piece, wherever it is cut, and gives the events that are whole. */
 export class EventParser {
   #text = "";
-  #id = "";
+  #id: string;
+
+  /** `id`: the last that was sent on an earlier connection. */
+  constructor(id = "") {
+    this.#id = id;
+  }
 
   take(text: string): ServerEvent[] {
     const blocks = (this.#text + text).split("\n\n");
