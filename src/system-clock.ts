@@ -8,14 +8,18 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimer(callback, delayMs) {
+    const due = performance.now() + delayMs;
     let timer: NodeJS.Timeout;
     const wait = (leftMs: number): void => {
-      timer =
-        leftMs > TIMER_MS_MAX
-          ? setTimeout(() => wait(leftMs - TIMER_MS_MAX), TIMER_MS_MAX)
-          : setTimeout(callback, leftMs);
+      timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, leftMs)), TIMER_MS_MAX));
     };
-    wait(Math.max(0, delayMs));
+    // Node counts in whole ms, and from when its event loop last looked at the clock: so its timers may fire early.
+    const fire = (): void => {
+      const leftMs = due - performance.now();
+      if (leftMs > 0) wait(leftMs);
+      else callback();
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
 };
