@@ -106,6 +106,18 @@ export class Roster {
     return { keys: this.#keys.size, sessions: this.#sessions.size };
   }
 
+  /** How many keys are alive, and how many sessions hold them. Looks at every key. */
+  census(): { keys: number; sessions: number } {
+    let keys = 0;
+    const sessions = new Set<Session>();
+    for (const known of this.#keys.values()) {
+      const living = (Array.isArray(known) ? known : [known]).filter((being) => this.#isAlive(being));
+      if (living.length > 0) keys++;
+      for (const { session } of living) sessions.add(session);
+    }
+    return { keys, sessions: sessions.size };
+  }
+
   // ---- feeding it
 
   /** Hears of a session. */

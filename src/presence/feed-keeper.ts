@@ -25,6 +25,8 @@ export interface FeedEvents {
   down(): void;
 }
 
+export type FeedState = "off" | "opening" | "live" | "refused";
+
 /** One opening of the feed. */
 interface Current {
   readonly selected: Selection;
@@ -41,12 +43,16 @@ export class FeedKeeper {
   #current: Current | undefined;
   #opening = false;
   #backoffMs = 0;
-  #state: "off" | "opening" | "live" | "refused" = "off";
+  #state: FeedState = "off";
 
   constructor(shared: Shared, events: FeedEvents) {
     this.#shared = shared;
     this.#events = events;
     this.#sleeper = new Sleeper(shared.clock);
+  }
+
+  get state(): FeedState {
+    return this.#state;
   }
 
   get live(): boolean {
@@ -136,6 +142,7 @@ export class FeedKeeper {
   #lost(lost: Current, error: unknown): void {
     lost.over = toError(error);
     if (this.#sleeper.ended || lost !== this.#current) return;
+    this.#shared.happenings.emit("feedLost");
     this.#shared.health.trouble(`the feed was lost: ${describe(error)}`);
     closeQuietly(lost.feed);
     this.#current = undefined;

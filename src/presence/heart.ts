@@ -9,9 +9,17 @@
  */
 import { deathPosition } from "../core/alive.ts";
 import type { Slot } from "../core/slots.ts";
-import { describe } from "./log.ts";
 import type { OwnPing } from "./pulse.ts";
-import { between, isFinal, noteSlow, RETRY_OF_PERIOD, type Shared, sleepUntil, soon } from "./shared.ts";
+import {
+  between,
+  isFinal,
+  noteAnswer,
+  noteFailure,
+  RETRY_OF_PERIOD,
+  type Shared,
+  sleepUntil,
+  soon,
+} from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
 /** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
@@ -99,12 +107,11 @@ export class Heart {
    * read just before was fresh: a primary that has been cut off answers reads for a while, and no such write.
    */
   async confirm(): Promise<boolean> {
-    const { time, health } = this.#shared;
     try {
-      await this.#send(time.slot);
+      await this.#send(this.#shared.time.slot);
       return true;
     } catch (error) {
-      if (!this.#sleeper.ended) health.trouble(`a ping failed: ${describe(error)}`);
+      if (!this.#sleeper.ended) noteFailure(this.#shared, "ping", error);
       return false;
     }
   }
@@ -161,12 +168,12 @@ export class Heart {
     const { namespace, clock } = this.#shared;
     const began = clock.monotonic();
     await soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
-    if (!this.#sleeper.ended) noteSlow(this.#shared, "ping", began);
+    if (!this.#sleeper.ended) noteAnswer(this.#shared, "ping", began);
   }
 
   /** Gives the slot in which it pinged, or undefined. */
   async #ping(): Promise<Slot | undefined> {
-    const { time, health, log } = this.#shared;
+    const { time, log } = this.#shared;
     if (time.slotsBehind > 0)
       await time.catchUp().catch((error) => log.debug("reading the offset failed", error));
     const { slot } = time;
@@ -176,7 +183,7 @@ export class Heart {
     } catch (error) {
       if (this.#sleeper.ended) return undefined;
       this.#refusal = isFinal(error) ? error : undefined;
-      health.trouble(`a ping failed: ${describe(error)}`);
+      noteFailure(this.#shared, "ping", error);
       return undefined;
     }
     this.#refusal = undefined;

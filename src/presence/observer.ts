@@ -9,18 +9,17 @@
  */
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
 import { GivenUp } from "../core/errors.ts";
-import { Roster, type Steps } from "../core/roster.ts";
+import { Roster, type RosterChange, type Steps } from "../core/roster.ts";
 import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Page } from "../core/store.ts";
 import { Subscription } from "./delivery.ts";
-import { FeedKeeper } from "./feed-keeper.ts";
+import { FeedKeeper, type FeedState } from "./feed-keeper.ts";
 import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
-import { describe } from "./log.ts";
 import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
 import { Reader } from "./reader.ts";
-import { isFinal, noteSlow, patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { isFinal, noteAnswer, noteFailure, patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { sleepUntil, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { OneAtATime, Sleeper, Slices, within } from "./timing.ts";
@@ -42,6 +41,14 @@ export interface ObserverOptions {
 
 /** More changes than these are told in slices. */
 const TELL_AT_ONCE = 200;
+
+export interface ObserverGauges {
+  readonly feed: FeedState;
+  /** Changes that listeners and iterators have not taken yet. */
+  readonly undelivered: number;
+  /** Of what is watched. */
+  readonly alive: { readonly keys: number; readonly sessions: number };
+}
 
 /** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
 const SYNC_MS_MIN = 5000;
@@ -186,6 +193,15 @@ export class Observer {
     if (!isEmptySelection(this.#reader.loaded)) this.#pollInBackground();
   }
 
+  /** How things stand. */
+  get gauges(): ObserverGauges {
+    return {
+      feed: this.#feed.state,
+      undelivered: this.#subscriptions.pending,
+      alive: this.#roster.census(),
+    };
+  }
+
   async stop(): Promise<void> {
     this.#sleeper.end();
     await this.#feed.stop();
@@ -261,7 +277,7 @@ export class Observer {
     const began = clock.monotonic();
     const [isFresh] = await Promise.all([this.#readPings(from, own), this.#reader.poll()]);
     if (this.#sleeper.ended || !isFresh) return;
-    noteSlow(this.#shared, "read", began);
+    noteAnswer(this.#shared, "read", began);
     this.#tell();
     // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
     if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
@@ -395,11 +411,25 @@ export class Observer {
   #tellSome(): boolean {
     const atMs = this.#shared.time.now;
     for (const change of this.#roster.changes(TELL_AT_ONCE)) {
+      let isTold = false;
       for (const subscription of this.#subscriptions.of(change.key)) {
-        if (subscription.ready) subscription.push(change, atMs);
+        if (!subscription.ready) continue;
+        subscription.push(change, atMs);
+        isTold = true;
       }
+      if (isTold) this.#note(change, atMs);
     }
     return this.#roster.isTouched;
+  }
+
+  #note({ key, cause }: RosterChange, atMs: number): void {
+    let silentMs: number | undefined;
+    if (cause === "expired") {
+      const slots = Array.from(this.#roster.beings(key), ({ last }) => last);
+      // Nothing is left of a key that is told because a whole read has not found it.
+      if (slots.length > 0) silentMs = atMs - this.#shared.time.at(Math.max(...slots));
+    }
+    this.#shared.happenings.emit("told", cause, silentMs);
   }
 
   /** Hands the present state to a subscription; from then on it is told what changes. */
@@ -425,6 +455,6 @@ export class Observer {
   }
 
   #trouble(what: string, error: unknown): void {
-    if (!this.#sleeper.ended) this.#shared.health.trouble(`a ${what} failed: ${describe(error)}`);
+    if (!this.#sleeper.ended) noteFailure(this.#shared, "read", error, what);
   }
 }

@@ -9,10 +9,11 @@ import { onAbort } from "./abort.ts";
 import { systemClock } from "../system-clock.ts";
 import { Deliverer } from "./delivery.ts";
 import { Emitter, type Listener } from "./emitter.ts";
+import type { Happenings } from "./happenings.ts";
 import { type Health, HealthKeeper } from "./health.ts";
 import { Heart, type Lapse } from "./heart.ts";
 import { Holdings } from "./holdings.ts";
-import { setInside } from "./inside.ts";
+import { type Gauges, setInside } from "./inside.ts";
 import { type Listing, readListing } from "./list.ts";
 import { makeLog } from "./log.ts";
 import { Observer } from "./observer.ts";
@@ -114,8 +115,10 @@ export class Presence {
       () => clock.now(),
       (changed) => this.#tellHealth(changed),
     );
-    this.#shared = { name, namespace, clock, time, health, log, periodMs, retentionSlots };
-    setInside(this, this.#shared);
+    const happenings = new Emitter<Happenings>((error) => log.error("counting what happens failed", error));
+    this.#shared = { name, namespace, clock, time, health, log, happenings, periodMs, retentionSlots };
+    const gauges = (): Gauges => ({ held: this.#pingers.size, observer: this.#observer?.gauges });
+    setInside(this, { ...this.#shared, gauges });
     this.#options = options;
     this.#store = store;
     this.#ownsStore = ownsStore;
@@ -217,12 +220,13 @@ export class Presence {
    * many were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
-    const { time, retentionSlots, namespace } = this.#shared;
+    const { time, retentionSlots, namespace, happenings } = this.#shared;
     const total = { sessions: 0, beings: 0, slots: 0 };
     for (;;) {
       const beforeSlot = time.slot - retentionSlots;
       const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: PRUNE_LIMIT };
       const pruned = await this.#attempt(() => bulk(this.#shared, "prune", namespace.prune(query)));
+      happenings.emit("pruned", pruned);
       total.sessions += pruned.sessions;
       total.beings += pruned.beings;
       total.slots += pruned.slots;

@@ -1,8 +1,10 @@
 import type { Clock } from "../core/clock.ts";
 import { isHeartbitError } from "../core/errors.ts";
 import type { Namespace, Page, ReadQuery } from "../core/store.ts";
+import type { Emitter } from "./emitter.ts";
+import type { Happenings } from "./happenings.ts";
 import type { HealthKeeper } from "./health.ts";
-import type { Logger } from "./log.ts";
+import { describe, type Logger } from "./log.ts";
 import type { StoreTime } from "./time.ts";
 import { type Sleeper, within } from "./timing.ts";
 
@@ -14,6 +16,7 @@ export interface Shared {
   readonly time: StoreTime;
   readonly health: HealthKeeper;
   readonly log: Logger;
+  readonly happenings: Emitter<Happenings>;
   readonly periodMs: number;
   readonly retentionSlots: number;
 }
@@ -63,10 +66,23 @@ export async function* readPages(
   }
 }
 
-/** Notes as trouble that something took longer than a fifth of the period. `began`: a monotonic time, in ms. */
-export function noteSlow({ clock, periodMs, health }: Shared, what: string, began: number): void {
+/** Notes how long it took; as trouble, where that is over a fifth of the period. `began`: a monotonic time, in ms. */
+export function noteAnswer(shared: Shared, what: "ping" | "read", began: number): void {
+  const { clock, periodMs, health, happenings } = shared;
   const tookMs = clock.monotonic() - began;
+  happenings.emit("answered", what, tookMs);
   if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ${what} took ${Math.round(tookMs)} ms`);
+}
+
+/** Notes as trouble that it failed. `doing`: what the read was for. */
+export function noteFailure(
+  shared: Shared,
+  what: "ping" | "read",
+  error: unknown,
+  doing: string = what,
+): void {
+  shared.happenings.emit("failed", what);
+  shared.health.trouble(`a ${doing} failed: ${describe(error)}`);
 }
 
 /** Waits for a position, or until woken; notes as trouble when the timer fired late. */

@@ -16,6 +16,15 @@ export class Subscriptions {
     return { all: false, keys: this.#keys, prefixes: this.#prefixes };
   }
 
+  /** How many changes they have not taken yet. */
+  get pending(): number {
+    let pending = 0;
+    for (const some of [...this.#byKey.values(), ...this.#byPrefix.values(), this.#ofAll]) {
+      for (const subscription of some) pending += subscription.pending;
+    }
+    return pending;
+  }
+
   add(subscription: Subscription): void {
     this.#unready.add(subscription);
     const { target } = subscription;

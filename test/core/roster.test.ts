@@ -56,6 +56,21 @@ describe("Roster", () => {
     expect(told(roster).toSorted()).toEqual(keys.map((key) => `${key} expired`).toSorted());
   });
 
+  it("counts the keys that are alive, however often they are held, and the sessions that hold them", () => {
+    const roster = heard([
+      being(1, "a", 10),
+      being(2, "a", 10),
+      being(3, "b", 10),
+      being(3, "c", 10, { pinger: 2 }),
+    ]);
+    roster.session(session(4, 10));
+    roster.judge(10, 1);
+    expect(roster.census()).toEqual({ keys: 3, sessions: 3 });
+    roster.being(being(3, "b", 10, { last: 0 }));
+    roster.session(session(2, 10, { last: 0 }));
+    expect(roster.census()).toEqual({ keys: 2, sessions: 2 });
+  });
+
   it("gives its changes in parts, each key in one of them", () => {
     const roster = heard(["a", "b", "c"].map((key, index) => being(index + 1, key, 10)));
     expect(roster.changes(2).map(({ key }) => key)).toEqual(["a", "b"]);
