@@ -164,6 +164,14 @@ describe("the judge of the faults", () => {
       expect(found(lives)).toEqual([]);
     });
 
+    it("is none where it was stopped while its start was under way", () => {
+      const stopped = holder(21, [
+        [1.95, { e: "ending", key: KEY, how: "stopped" }],
+        [1.98, { e: "ended", key: KEY, how: "stopped" }],
+      ]);
+      expect(found([life("p", stopped), life("w", watcher([4.3, tells(false, "stopped")]))])).toEqual([]);
+    });
+
     it("is none where another has killed the key", () => {
       const lives = [
         life("p", holder(ALWAYS)),
@@ -261,9 +269,18 @@ describe("the judge of the faults", () => {
 
   it("finds a watcher that stays stale in calm, and not one that is stale while the server is away", () => {
     const stale: Timed = [20, { e: "health", state: "stale", reason: "why" }];
-    const lives = [life("p", holder(ALWAYS)), life("w", watcher(stale))];
+    const others = ["w1", "w2"].map((name) => life(name, watcher()));
+    const lives = [life("p", holder(ALWAYS)), ...others, life("w", watcher(stale))];
     expect(found(lives)).toEqual(["unhealed"]);
     expect(found(lives, [fault(20, 58, "all")])).toEqual([]);
+  });
+
+  it("finds watchers that are all stale for most of the calm, and not for a part of it", () => {
+    const stale: Timed = [20, { e: "health", state: "stale", reason: "why" }];
+    const healthy: Timed = [35, { e: "health", state: "healthy" }];
+    const holds = life("p", holder(ALWAYS));
+    expect(found([holds, life("w1", watcher(stale)), life("w2", watcher(stale))])).toEqual(["unhealed"]);
+    expect(found([holds, ...["w1", "w2"].map((name) => life(name, watcher(stale, healthy)))])).toEqual([]);
   });
 
   it("finds a process that ended by itself, and an error that nobody caught", () => {

@@ -34,6 +34,8 @@ const FORGIVEN = 0.8;
 const JUDGED_BY = 3.5;
 /** A crash that was so little calm around that nothing can be said of it, in periods. */
 const WAIT_MAX = 30;
+/** What was stopped or killed is known to a watcher, as the cause of a death, for so many periods. */
+const ENDED_LATELY = 30;
 /** What was dropped on purpose is there again in so many periods. */
 const RESTORED_WITHIN = 6;
 /** Pruning is by chance: what died may be stored for so many times the retention. */
@@ -56,6 +58,8 @@ export interface Verdict {
   /** Deaths told of processes that lived, because of what had hit them alone. */
   readonly rightlyDead: number;
   readonly checks: Readonly<Record<"holdings" | "ends" | "agreements", number>>;
+  /** In how many periods some watcher was in calm; and of these, most were stale, because the machine was too busy. */
+  readonly calm: { readonly periods: number; readonly busy: number };
 }
 
 export function judge(run: Run): Verdict {
@@ -76,6 +80,7 @@ class Judge {
   readonly #joins: number[] = [];
   readonly #checks = { holdings: 0, ends: 0, agreements: 0 };
   #rightlyDead = 0;
+  #calmPeriods = { periods: 0, busy: 0 };
   readonly #calm = new Map<Witness, readonly Span[]>();
 
   constructor(run: Run) {
@@ -102,9 +107,9 @@ class Judge {
   judge(): Verdict {
     for (const witness of this.#witnesses) {
       this.#judgeProcess(witness);
-      this.#judgeHealth(witness);
       for (const [key, views] of witness.views) this.#judgeViews(witness, key, views);
     }
+    this.#judgeHealth();
     this.#judgeEnds();
     this.#audit();
     this.#judgeStorage();
@@ -116,6 +121,7 @@ class Judge {
       joins: this.#joins.toSorted((a, b) => a - b),
       rightlyDead: this.#rightlyDead,
       checks: this.#checks,
+      calm: this.#calmPeriods,
     };
   }
 
@@ -144,19 +150,43 @@ class Judge {
     for (const why of broken) this.#find("unhealed", life.from, `${name}: ${why}`);
   }
 
-  #judgeHealth(witness: Witness): void {
-    const limit = HEALED_WITHIN * this.#period;
-    for (const { from, to } of witness.stale) {
-      const calmAt = quietSince(this.#calm.get(witness) ?? [], from, limit);
-      const end = Math.min(to, witness.to, witness.closingAt, this.#run.to);
-      if (calmAt < end) {
-        this.#find(
-          "unhealed",
-          calmAt,
-          `${witness.name} is stale for ${this.#periods(end - calmAt)} more, in calm`,
-        );
+  /**
+   * Who is stale in calm while most others are healthy; and all, where most are stale for most of the calm. Now and then most
+   * are because the machine is too busy to answer in a fifth of the period: that is counted.
+   */
+  #judgeHealth(): void {
+    const calm = { periods: 0, busy: 0 };
+    const since = new Map<Witness, number>();
+    for (let t = this.#run.from; t <= this.#run.to; t += this.#period) {
+      const watchers = this.#witnesses.filter(
+        (one) => one.watched.length > 0 && isThere(one, t) && this.#isCalm(one, t, HEALED_WITHIN),
+      );
+      if (watchers.length === 0) continue;
+      const stale = watchers.filter((one) => touches(one.stale, t, t));
+      const isBusy = stale.length > watchers.length / 2;
+      calm.periods++;
+      if (isBusy) calm.busy++;
+      for (const one of watchers) {
+        if (isBusy || !stale.includes(one)) since.delete(one);
+        else if (!since.has(one)) since.set(one, t);
+        const periods = (t - (since.get(one) ?? t)) / this.#period;
+        if (periods >= HEALED_WITHIN) {
+          this.#find(
+            "unhealed",
+            t,
+            `${one.name} is stale for ${periods} periods of calm, while most are healthy`,
+          );
+          since.delete(one);
+        }
       }
     }
+    this.#calmPeriods = calm;
+    if (calm.busy > calm.periods / 2)
+      this.#find(
+        "unhealed",
+        this.#run.to,
+        `most watchers were stale in ${calm.busy} of ${calm.periods} periods of calm`,
+      );
   }
 
   #judgeViews(witness: Witness, key: string, views: readonly View[]): void {
@@ -186,7 +216,7 @@ class Judge {
     for (const { witness: holder, holding } of holders) {
       const said = `${watcher.name} was told that ${key} of ${holder.name} is dead (${cause})`;
       if (this.#wasKilled(key, holding, t) || this.#hasLost("what is held", t)) continue;
-      if (cause !== "expired") {
+      if (cause !== "expired" && !this.#hasOtherEnded(key, holder, t)) {
         this.#find("false death", t, `${said}, but nobody has killed or stopped it`);
         continue;
       }
@@ -206,6 +236,17 @@ class Judge {
       this.#rightlyDead++;
       this.#expectLapse(holder, t, vouched, said);
     }
+  }
+
+  /** The cause is that of the last holder to go: another of the key may have been stopped or killed lately. */
+  #hasOtherEnded(key: string, holder: Witness, t: number): boolean {
+    return (this.#holders.get(key) ?? []).some(
+      ({ witness, holding }) =>
+        witness !== holder &&
+        (holding.how === "stopped" || holding.how === "killed") &&
+        holding.endingAt <= t &&
+        holding.overAt >= t - ENDED_LATELY * this.#period,
+    );
   }
 
   /** Whether it could not write although others could, for longer than is forgiven. */
@@ -267,6 +308,13 @@ class Judge {
       holder.holdings.some((other) => other.key === key && isAgain(other, holding, due))
     )
       return;
+    // A store that was lost begins to count its sessions anew.
+    if (
+      this.#witnesses.some(
+        (other) => other !== holder && other.to > overAt && other.sessions.includes(session),
+      )
+    )
+      return;
     this.#checks.ends++;
     const view = watcher.viewAt(key, due);
     if (view?.sessions.includes(session) === true) {
@@ -292,11 +340,7 @@ class Judge {
     const { from, to } = this.#run;
     for (let t = from; t <= to; t += this.#period) {
       const watchers = this.#witnesses.filter(
-        (one) =>
-          one.watched.length > 0 &&
-          one.from < t &&
-          Math.min(one.to, one.closingAt) > t &&
-          this.#isCalm(one, t, 3.5),
+        (one) => one.watched.length > 0 && isThere(one, t) && this.#isCalm(one, t, 3.5),
       );
       if (watchers.length === 0 || this.#hasLost("what is held", t)) continue;
       this.#auditHoldings(watchers, t);
@@ -408,6 +452,10 @@ class Judge {
   #periods(ms: number): string {
     return `${(ms / this.#period).toFixed(2)} periods`;
   }
+}
+
+function isThere({ from, to, closingAt }: Witness, t: number): boolean {
+  return from < t && Math.min(to, closingAt) > t;
 }
 
 function isAgain(other: Holding, holding: Holding, due: number): boolean {

@@ -3,7 +3,7 @@ import type { Verdict } from "./judge.ts";
 
 const SHOWN_MAX = 25;
 
-export function describe({ run, wrong, told, crashes, joins, rightlyDead, checks }: Verdict): string {
+export function describe({ run, wrong, told, crashes, joins, rightlyDead, checks, calm }: Verdict): string {
   const minutes = (run.to - run.from) / 60_000;
   const kinds = new Map<string, number>();
   for (const { kind } of run.faults) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
@@ -21,6 +21,7 @@ export function describe({ run, wrong, told, crashes, joins, rightlyDead, checks
     `checked: ${checks.holdings} times that who holds is known, ${checks.ends} ends, ${checks.agreements} views that agree`,
     `${crashes.length} tellings of crashes in calm: ${quantiles(crashes, "periods")}`,
     `${joins.length} tellings of joins in calm: ${quantiles(joins, "ms")}`,
+    `${calm.periods} periods with watchers in calm; in ${calm.busy} most were stale, the machine being too busy`,
     `${rightlyDead} times somebody was told dead who lived, cut off alone, and knew it`,
     wrong.length === 0 ? "all that is promised held" : `WRONG: ${wrong.length}`,
     ...wrong

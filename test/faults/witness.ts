@@ -125,8 +125,10 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
   for (const [index, line] of lines.entries()) {
     if (line.e !== "holds") continue;
     const { key, t } = line;
-    const calledAt = lines.findLast((one) => one.e === "holding" && one.key === key && one.t <= t)?.t ?? t;
-    const later = lines.slice(index + 1);
+    const called = lines.findLastIndex((one, i) => i < index && one.e === "holding" && one.key === key);
+    const calledAt = lines[called]?.t ?? t;
+    // It may be ended while the start is still under way.
+    const later = lines.slice(called + 1);
     const ending = later.find((one) => one.e === "ending" && one.key === key);
     const ended = later.find((one) => one.e === "ended" && one.key === key);
     const closed = later.find(({ e }) => e === "closed");
