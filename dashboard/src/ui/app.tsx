@@ -24,8 +24,8 @@ export function App({ model }: { readonly model: Model }) {
       if (event.key === "/" && !typing) {
         event.preventDefault();
         go({ view: "keys", ...(narrow ? { key: undefined } : {}) });
-        // When it is there: another part may have been shown.
-        requestAnimationFrame(() => search.current?.focus());
+        if (search.current !== null) search.current.focus();
+        else requestAnimationFrame(() => search.current?.focus()); // another part was shown
       } else if (event.key === "Escape" && address.key !== undefined && !typing) go({ key: undefined });
     };
     addEventListener("keydown", listen);
