@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { Model } from "./model/model.ts";
-import "./style.css";
+import "./style/style.css";
 import { App } from "./ui/app.tsx";
 
 const root = document.getElementById("app");

@@ -166,6 +166,20 @@ describe("the page", () => {
     await page.getByRole("heading", { name: "a/b c" }).waitFor();
   });
 
+  it("keeps the place of who reads further down in the changes while others come in at the top", async () => {
+    const { holder, front } = await newStage();
+    const { page } = await visit(browser(), front.url);
+    await page.getByText("No alive keys.").waitFor();
+    const pingers = Array.from({ length: 40 }, (_, index) => holder.pinger(`k${index}`));
+    for (const pinger of pingers) await pinger.start();
+    await shows(page, () => page.locator(".changes .aside").textContent(), "the latest 40");
+    const list = page.getByRole("list", { name: /^Changes/ });
+    await list.evaluate((element) => (element.scrollTop = 280));
+    await pingers[0]?.kill();
+    await shows(page, () => page.locator(".changes .aside").textContent(), "the latest 41");
+    expect(await list.evaluate((element) => element.scrollTop)).toBe(308); // a row further
+  });
+
   it("is stale in sight, with the reason, while the store does not answer, and healthy again after it", async () => {
     const { holder, link, front } = await newStage();
     await holder.pinger("a").start();

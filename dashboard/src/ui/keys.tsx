@@ -1,12 +1,11 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Address } from "../address.ts";
-import { formatMeta, formatMoment, formatNumber, printable } from "../format.ts";
+import { formatAge, formatMeta, formatMoment, formatNumber, printable } from "../format.ts";
 import type { Key, Show, Sort } from "../model/keys.ts";
 import type { Model } from "../model/model.ts";
 import type { Go } from "./hooks.ts";
 import { Dot, Lens } from "./marks.tsx";
-import { Age } from "./notices.tsx";
 import { reveal, Virtual } from "./virtual.tsx";
 
 export interface PartProps {
@@ -197,7 +196,7 @@ function KeyRow({ row, index, now, chosen, open, choose }: RowProps) {
         {printable(key)}
       </span>
       <span role="gridcell" class="cell since" title={formatMoment(sinceMs)}>
-        <Age ms={sinceMs} now={now} />
+        <time dateTime={new Date(sinceMs).toISOString()}>{formatAge(now - sinceMs)}</time>
       </span>
       <span role="gridcell" class="cell holders">
         {first === undefined ? "" : `${first.host}:${first.pid}`}

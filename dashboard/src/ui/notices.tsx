@@ -1,4 +1,4 @@
-import { formatAge, formatClock } from "../format.ts";
+import { formatClock } from "../format.ts";
 import type { Model } from "../model/model.ts";
 
 /** What one should know before one trusts what is shown. Read out as it comes. */
@@ -26,11 +26,6 @@ export function Notices({ model }: { readonly model: Model }) {
       )}
     </div>
   );
-}
-
-/** The age is no part of a notice: it would be read out every second. */
-export function Age({ ms, now }: { readonly ms: number; readonly now: number }) {
-  return <time dateTime={new Date(ms).toISOString()}>{formatAge(now - ms)}</time>;
 }
 
 function sentence(reason = "The reason is not known"): string {
