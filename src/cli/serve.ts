@@ -1,9 +1,11 @@
 import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { Registry } from "prom-client";
 import { dashboard } from "../dashboard/dashboard.ts";
 import { DEFAULT_PORT, type Serving, serve as listen } from "../dashboard/server.ts";
 import { onAbort } from "../presence/abort.ts";
+import { registerMetrics } from "../metrics/register.ts";
 import type { Presence } from "../presence/presence.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
 import { CommandError, EXIT, UsageError } from "./errors.ts";
@@ -99,10 +101,13 @@ async function startServing(
   token: string | undefined,
 ): Promise<Serving> {
   const { host, port, allowHost = [], allowWrites = false, staleAfter } = flags;
+  const registry = new Registry();
+  registerMetrics(presence, registry);
   const made = dashboard(presence, {
     hosts: isIP(host) === 0 ? [...allowHost, host] : allowHost,
     allowWrites,
     staleAfterMs: staleAfter,
+    metrics: () => registry.metrics(),
     ...(token === undefined ? {} : { token }),
   });
   try {

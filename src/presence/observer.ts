@@ -46,8 +46,8 @@ export interface ObserverGauges {
   readonly feed: FeedState;
   /** Changes that listeners and iterators have not taken yet. */
   readonly undelivered: number;
-  /** Of what is watched. */
-  readonly alive: { readonly keys: number; readonly sessions: number };
+  /** How many keys of those that are watched are alive, and how many sessions hold them. Looks at every key. */
+  readonly alive: () => { readonly keys: number; readonly sessions: number };
 }
 
 /** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
@@ -198,7 +198,7 @@ export class Observer {
     return {
       feed: this.#feed.state,
       undelivered: this.#subscriptions.pending,
-      alive: this.#roster.census(),
+      alive: () => this.#roster.census(),
     };
   }
 

@@ -1,0 +1,146 @@
+/**
+ * The metrics: `docs/metrics.md` says the same in words. All have the label `namespace`, and at most one more, whose
+ * values are all known, so that every series is there from the beginning.
+ */
+import type { Gauges, Inside } from "../presence/inside.ts";
+import type { Presence } from "../presence/presence.ts";
+
+export interface Definition {
+  readonly name: string;
+  readonly help: string;
+  /** The other label, and its values. */
+  readonly label?: readonly [name: string, values: readonly string[]];
+}
+
+export interface GaugeDefinition extends Definition {
+  /** The value now, for each value of the label; an undefined one is not told. */
+  readonly read: (now: Now) => readonly (number | undefined)[];
+}
+
+export interface HistogramDefinition extends Definition {
+  readonly buckets: readonly number[];
+}
+
+/** A presence as it is now. */
+export interface Now {
+  readonly presence: Presence;
+  readonly inside: Inside;
+  readonly gauges: Gauges;
+}
+
+const RESULT = ["result", ["ok", "failed"]] as const;
+const FEED_STATES = ["off", "opening", "live", "refused"] as const;
+/** In seconds: from an embedded store to a server that is nearly given up on. */
+const LATENCIES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export const counters = {
+  pings: {
+    name: "heartbit_pings_total",
+    help: "Pings that were acknowledged, and that failed or were given up.",
+    label: RESULT,
+  },
+  reads: {
+    name: "heartbit_reads_total",
+    help: "Reads of the pings and changes of a slot, and reads of any kind that failed or were given up.",
+    label: RESULT,
+  },
+  changes: {
+    name: "heartbit_changes_total",
+    help: "Changes told to watchers, by cause: one for each key, however many watchers hear of it.",
+    label: ["cause", ["joined", "updated", "stopped", "killed", "expired"]],
+  },
+  feedRestarts: {
+    name: "heartbit_feed_restarts_total",
+    help: "How often the change feed ended by itself and was opened anew.",
+  },
+  lapses: {
+    name: "heartbit_lapses_total",
+    help: "How often this process could not ping for so long that others may have told its keys dead.",
+  },
+  pruned: {
+    name: "heartbit_pruned_total",
+    help: "Records that this process deleted because they were dead for longer than the retention.",
+    label: ["kind", ["sessions", "beings", "slots"]],
+  },
+} as const satisfies Record<string, Definition>;
+
+export const histograms = {
+  ping: {
+    name: "heartbit_ping_seconds",
+    help: "How long acknowledged pings took.",
+    buckets: LATENCIES,
+  },
+  read: {
+    name: "heartbit_read_seconds",
+    help: "How long it took to read the pings and changes of a slot.",
+    buckets: LATENCIES,
+  },
+  toldAfter: {
+    name: "heartbit_told_after_periods",
+    help: "Of keys that expired: from the start of the slot in which they were vouched for last to the telling, in periods. 2.5 where all is well.",
+    buckets: [1, 2, 2.25, 2.5, 2.55, 2.6, 2.75, 3, 3.5, 4, 6, 10, 30, 100],
+  },
+} as const satisfies Record<string, HistogramDefinition>;
+
+export const gauges: readonly GaugeDefinition[] = [
+  {
+    name: "heartbit_alive",
+    help: "Of what this presence watches: keys that are alive, and sessions that hold them. Absent where it watches nothing.",
+    label: ["kind", ["keys", "sessions"]],
+    read: ({ gauges: { observer } }) => {
+      const alive = observer?.alive();
+      return [alive?.keys, alive?.sessions];
+    },
+  },
+  {
+    name: "heartbit_held_keys",
+    help: "Keys that this presence holds.",
+    read: ({ gauges: { held } }) => [held],
+  },
+  {
+    name: "heartbit_undelivered_changes",
+    help: "Changes that listeners and iterators have not taken yet.",
+    read: ({ gauges: { observer } }) => [observer?.undelivered ?? 0],
+  },
+  {
+    name: "heartbit_healthy",
+    help: "1, or 0 while what is known may be late (stale) and deaths by absence are held back.",
+    read: ({ presence }) => [presence.health.state === "healthy" ? 1 : 0],
+  },
+  {
+    name: "heartbit_feed_state",
+    help: "1 for the state that the change feed is in; refused: changes are polled for.",
+    label: ["state", FEED_STATES],
+    read: ({ gauges: { observer } }) =>
+      FEED_STATES.map((state) => (state === (observer?.feed ?? "off") ? 1 : 0)),
+  },
+  {
+    name: "heartbit_vouched_seconds",
+    help: "How long from now others keep telling this process's keys alive if it pings no more; negative after a lapse. Absent where it does not ping.",
+    read: ({ presence, inside }) => [secondsUntil(presence.vouchedUntil, inside)],
+  },
+  {
+    name: "heartbit_slots_behind",
+    help: "How many slots the store's time lies behind the latest slot: above 0 only after its clock has stepped back.",
+    read: ({ inside }) => [inside.time.slotsBehind],
+  },
+  {
+    name: "heartbit_clock_offset_seconds",
+    help: "The store's time less this machine's.",
+    read: ({ inside }) => [inside.time.wallDistance / 1000],
+  },
+  {
+    name: "heartbit_clock_error_seconds",
+    help: "How far heartbit's estimate of the store's time may be off.",
+    read: ({ inside }) => [inside.time.errorMs / 1000],
+  },
+  {
+    name: "heartbit_period_seconds",
+    help: "The period of the namespace.",
+    read: ({ presence }) => [presence.periodMs / 1000],
+  },
+];
+
+function secondsUntil(date: Date | null, { clock }: Inside): number | undefined {
+  return date === null ? undefined : (date.getTime() - clock.now()) / 1000;
+}

@@ -1,0 +1,2 @@
+/** heartbit/metrics: what happens in a presence, for Prometheus. */
+export { registerMetrics } from "./register.ts";

@@ -1,0 +1,190 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { Listener } from "../presence/emitter.ts";
+import type { Happenings } from "../presence/happenings.ts";
+import { type Inside, insideOf } from "../presence/inside.ts";
+import { invalid } from "../presence/options.ts";
+import type { Presence } from "../presence/presence.ts";
+import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";
+
+/**
+ * Registers the metrics of a presence, in the program's own registry of prom-client. Several presences may share one, if
+ * their namespaces differ: the label `namespace` tells them apart. The result takes them away again, as closing the
+ * presence does; taking them away twice is harmless. Throws `INVALID_OPTION` where the registry has metrics of a
+ * presence of the same namespace already, and for what is no presence.
+ *
+ * ```ts
+ * import { register } from "prom-client";
+ *
+ * registerMetrics(presence, register);
+ * ```
+ */
+export function registerMetrics(presence: Presence, registry: Registry): () => void {
+  const inside = insideOf(presence);
+  let metrics = metricsOf.get(registry);
+  if (metrics === undefined) metricsOf.set(registry, (metrics = new Metrics(registry)));
+  if (metrics.has(presence.name)) {
+    const wanted = "one without metrics of this namespace";
+    throw invalid("registry", `one that has metrics of "${presence.name}" already`, wanted);
+  }
+  const end = metrics.add(presence, inside);
+  const unregister = (): void => {
+    end();
+    presence.off("close", unregister);
+    if (!metrics.isEmpty || metricsOf.get(registry) !== metrics) return;
+    metricsOf.delete(registry);
+    metrics.leave();
+  };
+  presence.once("close", unregister);
+  return unregister;
+}
+
+type Labels = Record<string, string>;
+type CounterName = keyof typeof counters;
+type HistogramName = keyof typeof histograms;
+
+interface Registered {
+  readonly presence: Presence;
+  readonly inside: Inside;
+}
+
+/** The metrics in one registry, of all presences that are registered there. */
+class Metrics {
+  readonly #registry: Registry;
+  readonly #registered = new Map<string, Registered>();
+  readonly #counters: Readonly<Record<CounterName, Counter>>;
+  readonly #histograms: Readonly<Record<HistogramName, Histogram>>;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    this.#counters = mapValues(counters, (definition) => new Counter(this.#configOf(definition)));
+    this.#histograms = mapValues(
+      histograms,
+      ({ buckets, ...definition }) => new Histogram({ ...this.#configOf(definition), buckets: [...buckets] }),
+    );
+    for (const definition of gauges) this.#addGauge(definition);
+  }
+
+  get isEmpty(): boolean {
+    return this.#registered.size === 0;
+  }
+
+  has(namespace: string): boolean {
+    return this.#registered.has(namespace);
+  }
+
+  /** Counts from now on what happens in the presence, until the result is called. */
+  add(presence: Presence, inside: Inside): () => void {
+    const namespace = presence.name;
+    this.#registered.set(namespace, { presence, inside });
+    this.#begin(namespace);
+    const endCounting = this.#count(presence, inside, { namespace });
+    return () => {
+      if (this.#registered.get(namespace)?.presence !== presence) return;
+      this.#registered.delete(namespace);
+      endCounting();
+      this.#end(namespace);
+    };
+  }
+
+  /** Takes all metrics out of the registry. */
+  leave(): void {
+    for (const { name } of DEFINITIONS) this.#registry.removeSingleMetric(name);
+  }
+
+  #configOf({ name, help, label }: Definition): {
+    name: string;
+    help: string;
+    labelNames: string[];
+    registers: Registry[];
+  } {
+    const labelNames = ["namespace", ...(label === undefined ? [] : [label[0]])];
+    return { name, help, labelNames, registers: [this.#registry] };
+  }
+
+  #addGauge(definition: GaugeDefinition): void {
+    const registered = this.#registered;
+    const gauge: Gauge = new Gauge({
+      ...this.#configOf(definition),
+      collect() {
+        gauge.reset();
+        for (const [namespace, { presence, inside }] of registered) {
+          const values = definition.read({ presence, inside, gauges: inside.gauges() });
+          seriesOf(definition, namespace).forEach((labels, index) => {
+            const value = values[index];
+            if (value !== undefined) gauge.set(labels, value);
+          });
+        }
+      },
+    });
+  }
+
+  /** Every series is there from the beginning: what has never happened has happened no times. */
+  #begin(namespace: string): void {
+    for (const name of keysOf(counters)) {
+      for (const labels of seriesOf(counters[name], namespace)) this.#counters[name].inc(labels, 0);
+    }
+    for (const name of keysOf(histograms)) this.#histograms[name].zero({ namespace });
+  }
+
+  #end(namespace: string): void {
+    for (const name of keysOf(counters)) {
+      for (const labels of seriesOf(counters[name], namespace)) this.#counters[name].remove(labels);
+    }
+    for (const name of keysOf(histograms)) this.#histograms[name].remove({ namespace });
+  }
+
+  #count(presence: Presence, { happenings, periodMs }: Inside, labels: Labels): () => void {
+    const { pings, reads, changes, feedRestarts, lapses, pruned } = this.#counters;
+    const { ping, read, toldAfter } = this.#histograms;
+    const asked = { ping: pings, read: reads };
+    const took = { ping, read };
+    const ends: (() => void)[] = [];
+    const on = <Name extends keyof Happenings>(name: Name, listener: Listener<Happenings[Name]>): void => {
+      happenings.on(name, listener);
+      ends.push(() => happenings.off(name, listener));
+    };
+    on("answered", (what, tookMs) => {
+      asked[what].inc({ ...labels, result: "ok" });
+      took[what].observe(labels, tookMs / 1000);
+    });
+    on("failed", (what) => asked[what].inc({ ...labels, result: "failed" }));
+    on("told", (cause, silentMs) => {
+      changes.inc({ ...labels, cause });
+      if (silentMs !== undefined) toldAfter.observe(labels, silentMs / periodMs);
+    });
+    on("feedLost", () => feedRestarts.inc(labels));
+    on("pruned", (counts) => {
+      for (const kind of keysOf(counts)) pruned.inc({ ...labels, kind }, counts[kind]);
+    });
+    const lapsed = (): void => lapses.inc(labels);
+    presence.on("lapse", lapsed);
+    ends.push(() => presence.off("lapse", lapsed));
+    return () => ends.forEach((end) => end());
+  }
+}
+
+const DEFINITIONS: readonly Definition[] = [
+  ...Object.values(counters),
+  ...Object.values(histograms),
+  ...gauges,
+];
+
+const metricsOf = new WeakMap<Registry, Metrics>();
+
+/** The labels of each series of a metric, in the order of the label's values. */
+function seriesOf({ label }: Definition, namespace: string): Labels[] {
+  if (label === undefined) return [{ namespace }];
+  const [name, values] = label;
+  return values.map((value) => ({ namespace, [name]: value }));
+}
+
+function keysOf<T extends object>(object: T): (keyof T)[] {
+  return Object.keys(object) as (keyof T)[];
+}
+
+function mapValues<Name extends string, From, To>(
+  object: Readonly<Record<Name, From>>,
+  make: (from: From) => To,
+): Record<Name, To> {
+  return Object.fromEntries(keysOf(object).map((name) => [name, make(object[name])])) as Record<Name, To>;
+}
