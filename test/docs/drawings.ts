@@ -1,0 +1,196 @@
+/**
+ * The drawings of the docs, as SVG. What is judged in them comes from the rule itself, not from the hand that drew.
+ * `UPDATE=1 npx vitest run test/docs/drawings.test.ts` writes them.
+ */
+import { isVouched, judgedSlot, latestComplete } from "../../src/core/alive.ts";
+
+/** Who pings when: positions, in slots. */
+interface Process {
+  readonly name: string;
+  readonly pings: readonly number[];
+  readonly crash?: number;
+}
+
+interface Chart {
+  readonly title: string;
+  readonly from: number;
+  readonly to: number;
+  readonly processes: readonly Process[];
+  /** When the store was away: positions. */
+  readonly outage?: readonly [number, number];
+  /** Shows what is judged in these slots, below. */
+  readonly judged?: readonly number[];
+}
+
+const LEFT = 110;
+const SLOT = 92;
+const ROW = 40;
+const TOP = 52;
+
+const STYLE = `
+    text { font: 14px system-ui, sans-serif; fill: #1f2328; }
+    .small { font-size: 12px; fill: #59636e; }
+    .line { stroke: #d1d9e0; fill: none; }
+    .half { stroke: #9a6700; stroke-dasharray: 3 4; }
+    .ping { fill: #1a7f37; }
+    .empty { fill: #d1d9e0; opacity: 0.35; }
+    .outage { fill: #cf222e; opacity: 0.14; }
+    .crash { stroke: #cf222e; stroke-width: 3; }
+    .dead { fill: #cf222e; font-weight: 600; }
+    .alive { fill: #1a7f37; }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #f0f6fc; }
+      .small { fill: #9198a1; }
+      .line { stroke: #3d444d; }
+      .half { stroke: #d29922; }
+      .ping, .alive { fill: #3fb950; }
+      .empty { fill: #3d444d; }
+      .crash { stroke: #f85149; }
+      .dead { fill: #f85149; }
+    }
+  `;
+
+export const drawings: Readonly<Record<string, Chart>> = {
+  slots: {
+    title: "Three processes ping once in each slot; one has crashed",
+    from: 40,
+    to: 47,
+    processes: [
+      { name: "process 1", pings: steady(40, 47, 1) },
+      { name: "process 2", pings: steady(40, 47, 2) },
+      { name: "process 3", pings: steady(40, 43, 3), crash: 43.7 },
+    ],
+  },
+  rule: {
+    title: "A process that crashes is told dead 2.5 periods after the start of its last slot",
+    from: 41,
+    to: 46,
+    processes: [
+      { name: "process 1", pings: steady(41, 46, 1) },
+      { name: "process 2", pings: steady(41, 43, 2), crash: 43.7 },
+    ],
+    judged: [42, 43, 44, 45],
+  },
+  outage: {
+    title:
+      "An outage: nobody is told dead for it; who crashed in it is told when three slots have pings again",
+    from: 40,
+    to: 49,
+    processes: [
+      { name: "process 1", pings: [...steady(40, 42, 1), ...steady(46, 49, 1)] },
+      { name: "process 2", pings: steady(40, 42, 2), crash: 44.5 },
+    ],
+    outage: [42.9, 46.1],
+    judged: [41, 42, 43, 44, 45, 46, 47, 48],
+  },
+};
+
+/** A ping in each slot, at some moment from 10 % to 40 % of it. */
+function steady(from: number, to: number, seed: number): number[] {
+  const pings: number[] = [];
+  for (let slot = from; slot <= to; slot++)
+    pings.push(slot + 0.1 + 0.3 * (((slot * 7 + seed * 5) % 11) / 10));
+  return pings;
+}
+
+export function draw(chart: Chart): string {
+  const { title, from, to, processes } = chart;
+  const below = chart.judged === undefined ? 0 : ROW * (processes.length + 2);
+  const width = LEFT + (to - from + 1) * SLOT + 20;
+  const height = TOP + processes.length * ROW + below + 30;
+  const parts = [
+    ...slots(chart),
+    ...outage(chart),
+    ...processes.flatMap((one, row) => life(chart, one, row)),
+  ];
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
+  <title>${title}</title>
+  <style>${STYLE}</style>
+${[...parts, ...judgements(chart)].map((part) => `  ${part}`).join("\n")}
+</svg>
+`;
+}
+
+function slots({ from, to, processes }: Chart): string[] {
+  const bottom = TOP + processes.length * ROW;
+  const parts = [text(LEFT - 12, 24, "slot", "small", "end")];
+  for (let slot = from; slot <= to; slot++) {
+    parts.push(text(x({ from }, slot + 0.5), 24, `${slot}`, "small"));
+    if (processes.every((one) => !hasPing(one, slot, Infinity))) {
+      parts.push(rect(x({ from }, slot), TOP - 14, SLOT, bottom - TOP + 14, "empty"));
+    }
+  }
+  for (let slot = from; slot <= to + 1; slot++) parts.push(line(x({ from }, slot), TOP - 14, bottom, "line"));
+  return parts;
+}
+
+function outage({ from, processes, outage: span }: Chart): string[] {
+  if (span === undefined) return [];
+  const [start, end] = span;
+  const left = x({ from }, start);
+  return [
+    rect(left, TOP - 14, x({ from }, end) - left, processes.length * ROW + 14, "outage"),
+    text((left + x({ from }, end)) / 2, TOP + 2, "the store is away", "small"),
+  ];
+}
+
+function life({ from, to }: Chart, { name, pings: moments, crash }: Process, row: number): string[] {
+  const y = TOP + row * ROW + ROW / 2;
+  const end = x({ from }, crash ?? to + 1);
+  const parts = [
+    text(LEFT - 12, y + 5, name, "", "end"),
+    `<path class="line" d="M${LEFT} ${y}H${end}"/>`,
+    ...moments.map((moment) => `<circle class="ping" cx="${round(x({ from }, moment))}" cy="${y}" r="7"/>`),
+  ];
+  if (crash === undefined) return parts;
+  const cross = `M${end - 6} ${y - 6}l12 12m0 -12l-12 12`;
+  return [...parts, `<path class="crash" d="${cross}"/>`, text(end + 14, y + 5, "crash", "small", "start")];
+}
+
+/** Below: in each judged slot `j`, `g`, and who is alive by the rule. */
+function judgements({ from, processes, judged = [] }: Chart): string[] {
+  if (judged.length === 0) return [];
+  const top = TOP + processes.length * ROW + 14;
+  const labels = ["judged: j", "g", ...processes.map(({ name }) => name)];
+  const parts = labels.map((label, row) => text(LEFT - 12, top + row * ROW + 25, label, "small", "end"));
+  for (const slot of judged) {
+    const position = slot + 0.5;
+    const j = judgedSlot(position);
+    const g = latestComplete(j, from, (one) =>
+      processes.every((process) => !hasPing(process, one, position)),
+    );
+    const centre = x({ from }, position);
+    parts.push(line(centre, TOP - 14, top + 8, "half"));
+    parts.push(text(centre, top + 25, `${j}`, ""), text(centre, top + ROW + 25, `${g}`, ""));
+    for (const [row, process] of processes.entries()) {
+      const last = Math.max(...process.pings.filter((ping) => ping <= position).map(Math.floor));
+      const state = isVouched(last, g) ? "alive" : "dead";
+      parts.push(text(centre, top + (row + 2) * ROW + 25, state, state));
+    }
+  }
+  return parts;
+}
+
+function hasPing({ pings: moments }: Process, slot: number, before: number): boolean {
+  return moments.some((moment) => moment <= before && Math.floor(moment) === slot);
+}
+
+function x({ from }: { from: number }, position: number): number {
+  return round(LEFT + (position - from) * SLOT);
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function text(at: number, y: number, content: string, kind: string, anchor = "middle"): string {
+  return `<text x="${round(at)}" y="${y}" text-anchor="${anchor}"${kind && ` class="${kind}"`}>${content}</text>`;
+}
+
+function line(at: number, top: number, bottom: number, kind: string): string {
+  return `<path class="${kind}" d="M${at} ${top}V${bottom}"/>`;
+}
+
+function rect(left: number, top: number, width: number, height: number, kind: string): string {
+  return `<rect class="${kind}" x="${left}" y="${top}" width="${round(width)}" height="${height}"/>`;
+}

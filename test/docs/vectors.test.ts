@@ -1,0 +1,89 @@
+/** The vectors that other languages check themselves against, against this library. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { isVouched, judgedSlot, lastPing, latestComplete, mayTellDeaths } from "../../src/core/alive.ts";
+import { bitOf } from "../../src/core/bits.ts";
+import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "../../src/core/records.ts";
+import { prefixEnd } from "../../src/core/selection.ts";
+import { positionAt, slotAt } from "../../src/core/slots.ts";
+import { FORMAT_VERSION } from "../../src/core/store.ts";
+import { beingId, pingId } from "../../src/stores/mongo/documents.ts";
+
+type Slot = number | null;
+
+interface Vectors {
+  version: number;
+  slots: { periodMs: number; offset: number; ms: number; slot: number; judged: number }[];
+  bits: { seq: number; segment: number; word: number; mask: number }[];
+  ids: {
+    being?: { session: number; pinger: number; start: number };
+    ping?: { slot: number; segment: number };
+    id: string;
+  }[];
+  prefixEnds: { prefix: string; end: string | null }[];
+  mergedSessions: { a: SessionRecord; b: SessionRecord; merged: SessionRecord }[];
+  mergedBeings: { a: BeingRecord; b: BeingRecord; merged: BeingRecord }[];
+  complete: { judged: number; oldest: number; pinged: number[]; g: number }[];
+  alive: {
+    being: { slot: number; last: Slot };
+    session: { slot: number; last: Slot; bit: Slot };
+    g: number;
+    lastPing: number;
+    alive: boolean;
+  }[];
+  tellable: { judged: number; trouble: number | null; mayTell: boolean }[];
+}
+
+const path = join(process.cwd(), "docs/format-vectors.json");
+const vectors = JSON.parse(readFileSync(path, "utf8")) as Vectors;
+
+describe("the vectors of the stored format hold for this library", () => {
+  it("they are of its version", () => {
+    expect(vectors.version).toBe(FORMAT_VERSION);
+  });
+
+  it.each(vectors.slots)("slot $slot of $ms ms, period $periodMs, offset $offset", (one) => {
+    expect(slotAt(one, one.ms)).toBe(one.slot);
+    expect(judgedSlot(positionAt(one, one.ms))).toBe(one.judged);
+  });
+
+  it.each(vectors.bits)("the bit of session $seq", ({ seq, ...bit }) => {
+    expect(bitOf(seq)).toEqual(bit);
+  });
+
+  it.each(vectors.ids)("the id $id", ({ being, ping, id }) => {
+    expect([being && beingId(being), ping && pingId(ping.slot, ping.segment)]).toContain(id);
+  });
+
+  it.each(vectors.prefixEnds)("the end of the prefix $prefix", ({ prefix, end }) => {
+    expect(prefixEnd(prefix)).toBe(end ?? undefined);
+  });
+
+  it.each(vectors.mergedSessions)("two versions of a session merge, in either order", ({ a, b, merged }) => {
+    expect([mergeSessions(a, b), mergeSessions(b, a)]).toEqual([merged, merged]);
+  });
+
+  it.each(vectors.mergedBeings)("two versions of a being merge, in either order", ({ a, b, merged }) => {
+    expect([mergeBeings(a, b), mergeBeings(b, a)]).toEqual([merged, merged]);
+  });
+
+  it.each(vectors.complete)("g is $g at $judged, with pings in $pinged", ({ judged, oldest, pinged, g }) => {
+    expect(latestComplete(judged, oldest, (slot) => !pinged.includes(slot))).toBe(g);
+  });
+
+  it.each(vectors.alive)("$being of $session, g $g: alive is $alive", ({ being, session, g, ...told }) => {
+    const last = lastPing(
+      { slot: being.slot, last: being.last ?? undefined },
+      { slot: session.slot, last: session.last ?? undefined, bit: session.bit ?? -Infinity },
+    );
+    expect({ lastPing: last, alive: isVouched(last, g) }).toEqual(told);
+  });
+
+  it.each(vectors.tellable)(
+    "a death at $judged after a trouble at $trouble",
+    ({ judged, trouble, mayTell }) => {
+      expect(mayTellDeaths(judged, trouble ?? -Infinity)).toBe(mayTell);
+    },
+  );
+});
