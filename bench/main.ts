@@ -1,5 +1,5 @@
 /** The benchmarks: reads the arguments, runs the scenarios in turn, and writes the report. */
-import { loadavg } from "node:os";
+import { getPriority, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { clockMs } from "./measure/time.ts";
 import { writeReport } from "./report/document.ts";
@@ -60,6 +60,7 @@ else {
   if (!values.report) for (const scenario of wanted()) await run(scenario);
   if (!values.quick) await report();
 }
+process.exit(); // clients of servers that have ended go on looking for them
 
 /** The scenarios to be run. Throws for a name that none has. */
 function wanted(): Scenario[] {
@@ -85,6 +86,7 @@ async function run({ name, run: measure }: Scenario): Promise<void> {
     at,
     tookMs: clockMs() - began,
     load: [before, after],
+    priority: getPriority(),
     servers: [...used.running],
     missing: [...used.missing],
   });

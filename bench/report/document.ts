@@ -36,9 +36,9 @@ function documentOf(results: readonly Result[]): string {
     "## Goals",
     `${goals.length - unreached.length} of ${goals.length} are reached.`,
     goals.map(goalOf).join("\n"),
-    ...results.map(({ section, at, load, tookMs }) => {
+    ...results.map(({ section, at, load, tookMs, priority }) => {
       const [before, after] = load.map(show);
-      const when = `${at.slice(0, 16).replace("T", " ")} UTC, in ${Math.ceil(tookMs / 1000)} s; load average ${before} before, ${after} after.`;
+      const when = `${at.slice(0, 16).replace("T", " ")} UTC, in ${Math.ceil(tookMs / 1000)} s; load average ${before} before, ${after} after${priority === 0 ? "" : `; at priority ${priority}`}.`;
       return `${markdownOf(section)}\n*Run ${when}*\n`;
     }),
   ].join("\n\n");

@@ -82,7 +82,9 @@ function curve(
   const colour = COLOURS[index % COLOURS.length]!;
   const shown = points.filter(isPlottable);
   const path = shown.map((point) => `${fixed(across(point.x))},${fixed(up(point.y))}`).join(" ");
-  const law = shown.length > 2 ? `, n^${fitPowerLaw(shown).exponent.toFixed(2)}` : "";
+  const exponent =
+    shown.length > 2 ? fitPowerLaw(shown).exponent.toFixed(2).replace("-0.00", "0.00") : undefined;
+  const law = exponent === undefined ? "" : `, n^${exponent}`;
   const legendY = TOP + 14 + index * 20;
   return [
     `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>`,

@@ -14,6 +14,8 @@ export interface Result {
   readonly tookMs: number;
   /** The machine's load average of a minute, before and after: what else ran. */
   readonly load: readonly [number, number];
+  /** At which priority it ran: 0 unless it was given another (`nice`). */
+  readonly priority: number;
   /** With their versions. */
   readonly servers: readonly string[];
   /** Those that are not installed. */
