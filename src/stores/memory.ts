@@ -7,7 +7,7 @@ import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
 import { type BeingId, type BeingRecord, earlierLast, mergeBeings, mergeSessions } from "../core/records.ts";
 import type { SessionRecord } from "../core/records.ts";
-import { includesKey, type Selection } from "../core/selection.ts";
+import { includesKey, isEmptySelection, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type {
   Config,
@@ -160,7 +160,7 @@ class MemoryNamespace implements Namespace {
       .map((record) => ({ ...record, words: record.words.slice() }));
   }
 
-  async *read({ select, session, since }: ReadQuery): AsyncIterable<Page> {
+  async *read({ select, session, withRecord, since }: ReadQuery): AsyncIterable<Page> {
     const data = this.#data();
     const after = (since?.store as number | undefined) ?? 0;
     const cursor = { store: data.revision };
@@ -169,9 +169,10 @@ class MemoryNamespace implements Namespace {
         revision > after && (includesKey(select, record.key) || record.session === session),
     );
     const holders = new Set(beings.map(({ record }) => record.session));
-    if (session !== undefined) holders.add(session);
+    if (withRecord === true && session !== undefined) holders.add(session);
+    const all = since !== undefined && !isEmptySelection(select);
     const sessions = [...data.sessions.values()].filter(
-      ({ record, revision }) => holders.has(record.seq) || (since !== undefined && revision > after),
+      ({ record, revision }) => holders.has(record.seq) || (all && revision > after),
     );
     for (let first = 0; first === 0 || first < beings.length; first += PAGE_BEINGS) {
       yield {

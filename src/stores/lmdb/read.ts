@@ -33,7 +33,7 @@ export async function* readPages(
     if (!first) await new Promise((resolve) => setImmediate(resolve));
     const page = environment.view(() => {
       const draft = new PageDraft(environment, keys, told);
-      if (first && query.session !== undefined) draft.addSession(query.session);
+      if (first && query.withRecord === true && query.session !== undefined) draft.addSession(query.session);
       fill(environment, parts, draft);
       return draft;
     });
