@@ -7,8 +7,10 @@ export interface Process {
   readonly pid: number;
   /** How many keys it holds. */
   keys: number;
-  /** How the last of its keys ended, and when: the store's time in ms. Absent while it holds some. */
-  ended?: { readonly cause: Change["cause"]; readonly ms: number };
+  /** How the latest of its keys died. Absent where none has: others may hold on to a key that it has left. */
+  cause?: Change["cause"];
+  /** When it has left its last key: the store's time in ms. Absent while it holds some. */
+  endedMs?: number;
 }
 
 export class Processes {
@@ -24,19 +26,20 @@ export class Processes {
       const process = this.#bySession.get(session) ?? { session, host, pid, keys: 0 };
       this.#bySession.set(session, process);
       process.keys++;
-      delete process.ended;
+      delete process.endedMs;
     }
     for (const { session } of before) {
       const process = this.#bySession.get(session);
       if (process === undefined) continue;
       process.keys--;
-      if (process.keys === 0) process.ended = { cause, ms: at.getTime() };
+      if (now.length === 0) process.cause = cause;
+      if (process.keys === 0) process.endedMs = at.getTime();
     }
   }
 
   forgetBefore(ms: number): void {
-    for (const [session, { ended }] of this.#bySession) {
-      if (ended !== undefined && ended.ms < ms) this.#bySession.delete(session);
+    for (const [session, { endedMs = Infinity }] of this.#bySession) {
+      if (endedMs < ms) this.#bySession.delete(session);
     }
   }
 }

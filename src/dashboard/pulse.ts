@@ -45,7 +45,7 @@ export interface PulseView {
     readonly session: number;
     readonly host: string;
     readonly pid: number;
-    /** How its last key ended, where it had one. */
+    /** How its last key died, where it had one; `gone` where others hold on to what it held. */
     readonly ended?: string;
   }[];
   /** Bit `session % 1024` of segment `floor(session / 1024)`: base64 of 32 words of 32 bits, the least first. */
@@ -177,8 +177,7 @@ export class Pulse {
       const process = this.#board.processes.get(session);
       const { host, pid } = process ?? this.#asked.get(session) ?? {};
       if (host === undefined || pid === undefined) return [];
-      const ended = process?.ended?.cause;
-      return [{ session, host, pid, ...(ended === undefined ? {} : { ended }) }];
+      return [{ session, host, pid, ...(process === undefined ? {} : { ended: process.cause ?? "gone" }) }];
     });
   }
 }

@@ -157,6 +157,15 @@ describe("Pulse", () => {
     expect(draw(pulse, 2, true)).toBe("###       ");
   });
 
+  it("does not count slots in which nobody pinged as missed", () => {
+    const pulse = new Pulse();
+    pulse.take(page(10, [...slots(1, 2, 1, 2), ...slots(5, 10, 1)]), 120);
+    expect(draw(pulse, 2)).toBe("##__xxx   ");
+    const waiting = new Pulse();
+    waiting.take(page(10, [...slots(1, 6, 1, 2), ...slots(9, 10, 1)]), 120);
+    expect(draw(waiting, 2)).toBe("######__x.");
+  });
+
   it("takes what has changed, forgets what is old, and all of another server", () => {
     const pulse = new Pulse();
     pulse.take(page(10, slots(1, 10, 1)), 5);

@@ -49,6 +49,25 @@ describe("GET /api/pulse", () => {
     });
   });
 
+  it("says of a process how its keys died, whoever holds on to one of them", async () => {
+    const stage = await newStage();
+    const [{ presence: one }, { presence: other }] = [await stage.bench.open(), await stage.bench.open()];
+    await Promise.all(["own", "shared"].map((key) => one.pinger(key).start()));
+    await other.pinger("shared").start();
+    await stage.bench.periods(2);
+    await one.close();
+    await stage.bench.periods(1);
+    const ended = async (session: number): Promise<string | undefined> =>
+      (await view(stage)).processes.find((process) => process.session === session)?.ended;
+    expect([await ended(2), await ended(3)]).toEqual(["killed", undefined]);
+    const { presence: third } = await stage.bench.open();
+    await third.pinger("shared").start();
+    await stage.bench.periods(1);
+    await third.close();
+    await stage.bench.periods(1);
+    expect(await ended(4)).toBe("gone");
+  });
+
   it("tells only what has changed since, where it is asked so", async () => {
     const stage = await newStage();
     await stage.bench.periods(5.7);

@@ -23,7 +23,7 @@ export interface PulseProcess {
 
 export type Cell = "none" | "ping" | "late" | "missed" | "outage" | "due";
 
-/** A crash is told after at most two and a half. */
+/** A crash is told after at most two and a half, of those in which somebody has pinged. */
 const SILENT_SLOTS = 3;
 
 interface Ping extends PingRecord {
@@ -81,13 +81,17 @@ export class Pulse {
     for (let slot = latest - count + 1; slot <= latest; slot++) pinged.push(this.#has(slot, session));
     const first = pinged.indexOf(true);
     const last = pinged.lastIndexOf(true);
+    let silent = 0;
     return pinged.map((has, at) => {
       const slot = latest - count + 1 + at;
       if (has) return this.#isLate(slot, session) ? "late" : "ping";
+      if (at < first || first < 0 || (at > last && ended)) return "none";
+      const isOutage = this.isEmpty(slot);
+      if (at > last && slot !== latest && !isOutage) silent++;
       // Whoever has been silent for so long is dead: no more is expected.
-      if (at < first || first < 0 || (at > last && ended) || at > last + SILENT_SLOTS) return "none";
-      if (slot === latest) return "due";
-      return this.isEmpty(slot) ? "outage" : "missed";
+      if (silent > SILENT_SLOTS) return "none";
+      if (slot === latest) return silent === SILENT_SLOTS ? "none" : "due";
+      return isOutage ? "outage" : "missed";
     });
   }
 
