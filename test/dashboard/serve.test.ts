@@ -70,7 +70,7 @@ describe("heartbit serve", () => {
     for (const path of assets) expect((await fetch(new URL(path, url))).status).toBe(200);
     expect((await fetch(`${url}nothing`)).status).toBe(404);
     expect((await fetch(`${url}healthz`)).status).toBe(200);
-    expect((await fetch(`${url}metrics`)).status).toBe(404);
+    expect(await (await fetch(`${url}metrics`)).text()).toMatch(/^# HELP heartbit_/m);
     expect(await (await fetch(`${url}api/keys`)).json()).toMatchObject({ keys: [] });
     const stream = await fetch(`${url}api/changes`);
     running.child.kill("SIGINT");
