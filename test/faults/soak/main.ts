@@ -11,15 +11,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { MongoClient } from "mongodb";
 import { startServer, withDatabase } from "../../servers/index.ts";
-import { plot } from "./plot.ts";
-import { fit, type Held, type Sample, seriesOf } from "./samples.ts";
+import { report } from "./report.ts";
+import type { Held, Sample } from "./samples.ts";
 
 const SCRIPT = fileURLToPath(new URL("worker.js", import.meta.url));
 const NAMESPACE = "soak";
 const SAMPLE_MS = 10_000;
 const CRASH_MS = 10_000;
-/** A line through fewer minutes says more of the warm-up than of anything else. */
-const JUDGED_MINUTES_MIN = 10;
 
 const { values } = parseArgs({
   options: {
@@ -109,42 +107,9 @@ try {
   await client.close();
   await server?.stop();
 }
-report();
-
-function report(): void {
-  const series = seriesOf(samples);
-  const draw = (file: string, title: string, begin: string): void =>
-    writeFileSync(
-      join(values.out, file),
-      plot(
-        title,
-        series.filter(({ name }) => name.startsWith(begin)),
-      ),
-    );
-  draw("heap.svg", "Heap of the processes after garbage collection, MB", "heap of");
-  draw("resident.svg", "Resident memory of the processes, MB", "resident memory of");
-  draw("descriptors.svg", "Open file descriptors", "file descriptors of");
-  draw("stored.svg", "Stored documents", "stored");
-  const fits = series.map(fit);
-  const isJudged = minutes >= JUDGED_MINUTES_MIN;
-  for (const { name, unit, mean, max, slopePerHour, growth, isFlat } of fits) {
-    const slope = `${slopePerHour >= 0 ? "+" : ""}${slopePerHour.toFixed(2)} an hour`;
-    const verdict = isJudged ? (isFlat ? "flat" : "GROWS") : "too short to judge";
-    console.log(
-      `${name}: mean ${mean.toFixed(1)} ${unit}, max ${max.toFixed(1)}, ${slope} (${(growth * 100).toFixed(1)} %): ${verdict}`,
-    );
-  }
-  const totals: Record<string, number> = { crashes };
-  for (const { counts } of lasting.values()) {
-    for (const [what, count] of Object.entries(counts)) totals[what] = (totals[what] ?? 0) + count;
-  }
-  console.log(`in all: ${JSON.stringify(totals)}`);
-  for (const warning of new Set(warnings)) console.log(`warning: ${warning}`);
-  const failed = warnings.length > 0 || (isJudged && fits.some(({ isFlat }) => !isFlat));
-  writeFileSync(
-    join(values.out, "fits.json"),
-    `${JSON.stringify({ place, minutes, periodMs, totals, warnings, fits }, null, 2)}\n`,
-  );
-  console.log(failed ? "the soak failed" : "the soak passed");
-  if (failed) process.exitCode = 1;
+const totals: Record<string, number> = { crashes };
+for (const { counts } of lasting.values()) {
+  for (const [what, count] of Object.entries(counts)) totals[what] = (totals[what] ?? 0) + count;
 }
+const facts = { place, minutes, periodMs, totals, warnings: [...new Set(warnings)] };
+if (!report(values.out, samples, facts)) process.exitCode = 1;

@@ -30,6 +30,12 @@ describe("the soak", () => {
     expect(slopePerHour).toBeCloseTo(6, 0);
   });
 
+  it("does not take what a busy machine does for ten minutes for a leak", () => {
+    const { isFlat, slopePerHour } = fit(series((minute) => (minute > 45 && minute < 55 ? 60 : 13), ""));
+    expect(isFlat).toBe(true);
+    expect(slopePerHour).toBe(0);
+  });
+
   it("finds documents that are never pruned", () => {
     expect(fit(series((minute) => 200 + minute * 2, "documents")).isFlat).toBe(false);
   });

@@ -32,18 +32,17 @@ export interface Fit {
   readonly unit: string;
   readonly first: number;
   readonly last: number;
-  readonly mean: number;
+  readonly median: number;
   readonly max: number;
-  /** Of the line of least squares. */
   readonly slopePerHour: number;
-  /** How much that line rises over the time it was fitted to, as a part of the mean. */
+  /** How much the line rises over the time it was fitted to, as a part of the median. */
   readonly growth: number;
   readonly isFlat: boolean;
 }
 
 /** What comes before this part of the soak is warming up: caches fill, code is compiled. */
 const WARM_UP = 1 / 4;
-/** The line may rise by this part of the mean. */
+/** The line may rise by this part of the median. */
 const GROWTH_MAX = 0.1;
 /** And whatever is little in itself may rise by as much as this: one more connection is no leak. */
 const RISE_MAX: Readonly<Record<string, number>> = { MB: 2, "": 3 };
@@ -73,26 +72,25 @@ export function seriesOf(samples: readonly Sample[]): Series[] {
   ];
 }
 
-/** Fits a line to what comes after the warm-up. Throws where that are less than three points. */
+/**
+ * Fits a line to what comes after the warm-up: its slope is the median of the slopes between any two points (Theil and Sen),
+ * so that what a busy machine does for a minute is not taken for a leak. Throws where there are less than three points.
+ */
 export function fit({ name, unit, points }: Series): Fit {
   const from = (points.at(-1)?.[0] ?? 0) * WARM_UP;
   const fitted = points.filter(([minute]) => minute >= from);
   if (fitted.length < 3) throw new Error(`There are ${fitted.length} points of ${name}, too few for a line.`);
-  const [meanMinute, mean] = [meanOf(fitted.map(([x]) => x)), meanOf(fitted.map(([, y]) => y))];
-  let [covariance, variance] = [0, 0];
-  for (const [x, y] of fitted) {
-    covariance += (x - meanMinute) * (y - mean);
-    variance += (x - meanMinute) ** 2;
-  }
-  const slope = covariance / variance;
+  const slopes = fitted.flatMap(([x, y], i) => fitted.slice(i + 1).map(([x2, y2]) => (y2 - y) / (x2 - x)));
+  const slope = medianOf(slopes);
+  const median = medianOf(fitted.map(([, y]) => y));
   const rise = slope * ((fitted.at(-1)?.[0] ?? 0) - (fitted[0]?.[0] ?? 0));
-  const growth = mean === 0 ? 0 : rise / mean;
+  const growth = median === 0 ? 0 : rise / median;
   return {
     name,
     unit,
     first: fitted[0]?.[1] ?? NaN,
     last: fitted.at(-1)?.[1] ?? NaN,
-    mean,
+    median,
     max: fitted.reduce((max, [, y]) => Math.max(max, y), -Infinity),
     slopePerHour: slope * 60,
     growth,
@@ -100,6 +98,6 @@ export function fit({ name, unit, points }: Series): Fit {
   };
 }
 
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
