@@ -18,6 +18,8 @@ import { DUPLICATE_KEY, ServerRefusal, toHeartbitError } from "./failures.ts";
 const STATEMENTS_MAX = 250;
 const BYTES_MAX = 8 * 1024 * 1024;
 const STATEMENT_BYTES = 512;
+/** Batches under way together: while one waits for its majority, the server works on another. */
+const TOGETHER_MAX = 4;
 /** So few statements take no longer than one. */
 const QUICK_STATEMENTS_MAX = 20;
 const DUPLICATES_MAX = 20;
@@ -33,6 +35,8 @@ interface Statement {
 interface Batch {
   readonly collection: string;
   readonly ordered: boolean;
+  /** It only puts beings: whatever the order of such batches, what is stored in the end is the same. */
+  puts: boolean;
   readonly statements: Statement[];
   bytes: number;
 }
@@ -43,12 +47,14 @@ export async function write(context: Context, writes: readonly Write[]): Promise
   const batches = new Batches();
   for (const one of writes) if (one.kind === "session") batches.add(sessions, false, putSession(one.session));
   for (const one of writes) {
-    if (one.kind === "being") batches.add(beings, true, putBeing(one.being), sizeOf(one.being));
+    if (one.kind === "being") batches.add(beings, true, putBeing(one.being), sizeOf(one.being), true);
     else if (one.kind === "end") batches.add(beings, true, [endWith({ _id: beingId(one.being) }, one.last)]);
     else if (one.kind === "endSession")
       batches.add(sessions, true, [endWith({ _id: one.session }, one.last)]);
   }
-  for (const batch of batches.all) await run(context, "write", batch);
+  for (const some of batches.together()) {
+    await Promise.all(some.map((batch) => run(context, "write", batch)));
+  }
 }
 
 /** Sets the bits of the sessions: one statement for each 1,024 of them. */
@@ -67,13 +73,13 @@ export async function ping(context: Context, slot: Slot, seqs: readonly number[]
       upsert: true,
     };
   });
-  await run(context, "ping", { collection: context.names.pings, ordered: true, statements, bytes: 0 });
+  await run(context, "ping", { collection: context.names.pings, ordered: true, statements });
 }
 
 /** Ends every being of the key that is not ended at once already. */
 export async function kill(context: Context, key: string): Promise<void> {
   const statements = [{ ...endWith({ key: { $eq: key } }, 0), multi: true }];
-  await run(context, "kill", { collection: context.names.beings, ordered: true, statements, bytes: 0 });
+  await run(context, "kill", { collection: context.names.beings, ordered: true, statements });
 }
 
 /**
@@ -129,11 +135,17 @@ function sizeOf({ key, meta, revision }: BeingRecord): number {
 
 /** Statements in their order, cut where the collection changes or a batch is full. */
 class Batches {
-  readonly all: Batch[] = [];
+  readonly #all: Batch[] = [];
 
-  add(collection: string, ordered: boolean, statements: readonly Statement[], extraBytes = 0): void {
+  add(
+    collection: string,
+    ordered: boolean,
+    statements: readonly Statement[],
+    extraBytes = 0,
+    puts = false,
+  ): void {
     const bytes = statements.length * STATEMENT_BYTES + extraBytes;
-    let batch = this.all.at(-1);
+    let batch = this.#all.at(-1);
     if (
       batch === undefined ||
       batch.collection !== collection ||
@@ -141,15 +153,33 @@ class Batches {
       batch.statements.length + statements.length > STATEMENTS_MAX ||
       batch.bytes + bytes > BYTES_MAX
     ) {
-      batch = { collection, ordered, statements: [], bytes: 0 };
-      this.all.push(batch);
+      batch = { collection, ordered, puts, statements: [], bytes: 0 };
+      this.#all.push(batch);
     }
     batch.statements.push(...statements);
     batch.bytes += bytes;
+    batch.puts &&= puts;
+  }
+
+  /** The batches in their order; those in one list may be under way together. */
+  *together(): IterableIterator<Batch[]> {
+    let some: Batch[] = [];
+    for (const batch of this.#all) {
+      if (some.length > 0 && !(batch.puts && some[0]?.puts === true && some.length < TOGETHER_MAX)) {
+        yield some;
+        some = [];
+      }
+      some.push(batch);
+    }
+    if (some.length > 0) yield some;
   }
 }
 
-async function run(context: Context, doing: string, batch: Batch): Promise<void> {
+async function run(
+  context: Context,
+  doing: string,
+  batch: Pick<Batch, "collection" | "ordered" | "statements">,
+): Promise<void> {
   const { calls, limits } = context;
   await context.server(); // the first call says whether the server will do at all
   const isBulk =
