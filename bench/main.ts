@@ -44,7 +44,7 @@ const HELP = `npm run bench -- [options]
 The MongoDB server is the one that MONGODB_URI names, or one that is started for it.`;
 
 /** A quick run leaves out what takes long even when it is small. */
-const NOT_QUICK = new Set(["crash", "startup", "lmdb"]);
+const NOT_QUICK = new Set(["crash", "sessions", "storage", "startup", "lmdb"]);
 
 const { values } = parseArgs({
   options: {

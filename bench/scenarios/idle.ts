@@ -8,7 +8,6 @@ import { type Section, show } from "../report/section.ts";
 import { startMongo } from "../servers/mongo.ts";
 import type { Scenario } from "./scenario.ts";
 
-const PERIOD_MS = 2000;
 /** Until what has been written at the start is not read again. */
 const SETTLING_PERIODS = 4;
 
@@ -35,20 +34,21 @@ export const idle: Scenario = {
   async run({ quick, say }) {
     const server = await startMongo();
     const periods = quick ? 3 : 10;
+    const periodMs = quick ? 1000 : 2000;
     const rows: Row[] = [];
     for (const kind of KINDS) {
       say(kind.what);
       const uri = withDatabase(server.uri ?? "", "idle");
       const client = await new MongoClient(uri, { monitorCommands: true }).connect();
       const name = `kind-${rows.length}`;
-      const presence = await Presence.open(client.db(), { name, periodMs: PERIOD_MS });
+      const presence = await Presence.open(client.db(), { name, periodMs });
       await Promise.all(Array.from({ length: kind.keys }, (_, key) => presence.pinger(`key-${key}`).start()));
       if (kind.watches) {
         const watcher = presence.watcher();
         watcher.watch({ all: true }, () => {});
         await watcher.sync();
       }
-      await wait(SETTLING_PERIODS * PERIOD_MS);
+      await wait(SETTLING_PERIODS * periodMs);
       const commands = new Map<string, number>();
       const count = ({ commandName, command }: CommandStartedEvent): void => {
         const target: unknown = commandName === "getMore" ? command["collection"] : command[commandName];
@@ -57,7 +57,7 @@ export const idle: Scenario = {
         commands.set(what, (commands.get(what) ?? 0) + 1);
       };
       client.on("commandStarted", count);
-      const cost = perOne(await costOf(server.pid, () => wait(periods * PERIOD_MS)), periods);
+      const cost = perOne(await costOf(server.pid, () => wait(periods * periodMs)), periods);
       client.off("commandStarted", count);
       await presence.close();
       await client.close();
@@ -68,11 +68,11 @@ export const idle: Scenario = {
       });
     }
     await server.stop();
-    return report(rows, periods);
+    return report(rows, periods, periodMs);
   },
 };
 
-function report(rows: readonly Row[], periods: number): Section {
+function report(rows: readonly Row[], periods: number, periodMs: number): Section {
   const whats = [...new Set(rows.flatMap(({ commands }) => [...commands.keys()]))];
   const goals = rows.map(({ what, commands, watches }, index) => {
     const of = (...names: string[]): number =>
@@ -95,7 +95,7 @@ function report(rows: readonly Row[], periods: number): Section {
   });
   return {
     title: "What a presence asks of the server in a quiet period",
-    about: `Counted as the driver sends them, on a client of the caller's own, over ${periods} periods of ${PERIOD_MS / 1000} s in which nothing happens. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning comes by chance, in one period of 120.`,
+    about: `Counted as the driver sends them, on a client of the caller's own, over ${periods} periods of ${periodMs / 1000} s in which nothing happens. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning comes by chance, in one period of 120.`,
     tables: [
       {
         title: "Commands a period",

@@ -14,6 +14,7 @@ const QUIET_PERIODS = 3;
 const OTHERS_QUIET_PERIODS = 1;
 /** At least a period, and about so long. */
 const MEASURED_MS = 4000;
+const QUICK_MS = 2000;
 
 interface Size extends FleetSize {
   readonly periodMs: number;
@@ -92,18 +93,23 @@ async function measure(servers: Servers, size: Size, effort: Effort): Promise<Re
     for (const name of NAMES) {
       if (servers.of(name) === undefined || size.absent?.[name] !== undefined) continue;
       effort.say(`${size.processes} processes of ${size.keysEach} keys, ${name}`);
-      const cost = await costOfFleet(servers, name, size);
+      const cost = await costOfFleet(servers, name, size, effort.quick ? QUICK_MS : MEASURED_MS);
       costs.set(name, [...(costs.get(name) ?? []), cost]);
     }
   }
   return { size, costs };
 }
 
-async function costOfFleet(servers: Servers, name: PeerName, size: Size): Promise<PeriodCost> {
+async function costOfFleet(
+  servers: Servers,
+  name: PeerName,
+  size: Size,
+  measuredMs: number,
+): Promise<PeriodCost> {
   const { periodMs, processes, keysEachOf = {} } = size;
   const server = servers.of(name)!;
   const peer = await PEERS[name](optionsFor(server, name, periodMs));
-  const periods = Math.max(1, Math.round(MEASURED_MS / periodMs));
+  const periods = Math.max(1, Math.round(measuredMs / periodMs));
   const idle = perOne(await costOf(server.pid, () => wait(periods * periodMs)), periods);
   const fleet = await peer.fleet({ processes, keysEach: keysEachOf[name] ?? size.keysEach });
   await pass(fleet, size, name === "heartbit" ? QUIET_PERIODS : OTHERS_QUIET_PERIODS);
