@@ -11,6 +11,7 @@ export type AddCommand = (program: Command, runner: Runner) => void;
 export interface Cli {
   readonly out: Output;
   readonly interruption: Interruption;
+  /** Throws `UsageError` where the environment or the config file is wrong: read by who needs them. */
   readonly settings: Settings;
   /** What was said on the command line, without the environment and the defaults. */
   readonly flags: CommonFlags;
@@ -29,10 +30,12 @@ export class Runner {
   on(command: Command, run: (cli: Cli, command: Command) => Promise<number>): void {
     command.action(async () => {
       const flags = command.optsWithGlobals<CommonFlags>();
-      const cli = {
+      const cli: Cli = {
         out: new Output(flags.json === true),
         interruption: this.#interruption,
-        settings: settingsFrom(flags),
+        get settings() {
+          return settingsFrom(flags);
+        },
         flags,
       };
       this.exitCode = await run(cli, command);

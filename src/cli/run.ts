@@ -1,12 +1,29 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { type Cli, examples, metaOption, type Runner } from "./cli.ts";
+import { systemClock } from "../system-clock.ts";
+import { onAbort } from "../presence/abort.ts";
+import type { Pinger } from "../presence/pinger.ts";
+import { Sleeper } from "../presence/timing.ts";
+import { type ChildEnd, runChild } from "./child.ts";
+import { type Cli, durationOption, examples, metaOption, type Runner } from "./cli.ts";
+import { formatDuration } from "./duration.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { describeHold, hold } from "./hold.ts";
-import { exitCodeOfSignal, type Interruption } from "./interruption.ts";
+import type { Interruption } from "./interruption.ts";
 import { openPresence } from "./open.ts";
+import type { Output } from "./output.ts";
 import { printable } from "./text.ts";
+
+interface RunFlags {
+  readonly meta?: unknown;
+  readonly restart?: boolean;
+  readonly stopOnLapse?: boolean;
+  /** In ms. */
+  readonly grace: number;
+}
+
+/** Before the first restart it waits this long, before each further one twice as long, up to the most. */
+const PAUSE_MS_MIN = 1000;
+const PAUSE_MS_MAX = 30_000;
 
 export function run(program: Command, runner: Runner): void {
   const command = program
@@ -17,11 +34,26 @@ export function run(program: Command, runner: Runner): void {
       "Holds KEY while CMD runs, and kills it at the end. Hands signals on to CMD and exits as it does: with its status, 128 + n when signal n ended it, 127 when there is no such command, 126 when it cannot be run. CMD is not started when the key cannot be held.",
     )
     .addOption(metaOption())
+    .option(
+      "--restart",
+      "start CMD again when it fails, after 1 s, 2 s and so on up to 30 s; KEY is dead in between. Not after a signal that was handed on",
+    )
+    .option(
+      "--stop-on-lapse",
+      "end CMD (SIGTERM) as soon as others may have been told that KEY is dead; exit with 1 where CMD exits with 0 then",
+    )
+    .addOption(
+      durationOption(
+        "--grace <time>",
+        "with --stop-on-lapse: kill CMD when it has not ended by then",
+      ).default(10_000, "10s"),
+    )
     .addHelpText(
       "after",
       examples([
         ["heartbit run web -- node server.js", "web is alive as long as the server runs"],
         ["heartbit run job-42 --meta '{\"try\":1}' -- ./job", "others see the meta"],
+        ["heartbit run leader --stop-on-lapse --restart -- ./leader", "never two for longer than the grace"],
       ]),
     );
   runner.on(command, holdWhileRunning);
@@ -30,68 +62,57 @@ export function run(program: Command, runner: Runner): void {
 async function holdWhileRunning({ out, settings, interruption }: Cli, command: Command): Promise<number> {
   const [key = "", cmd = "", ...args] = command.args;
   if (cmd === "") throw new UsageError("The command to run is empty.");
+  const { meta, restart = false, stopOnLapse = false, grace: graceMs } = command.opts<RunFlags>();
   await using presence = await openPresence(settings, interruption.signal);
-  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, (event) => {
+  let stop = new AbortController();
+  const pinger = await hold(presence, { key, meta }, (event) => {
     if (event.event === "killed" || event.event === "lapse") out.say(describeHold(event));
+    if (event.event === "lapse" && stopOnLapse) stop.abort();
   });
-  const end = await runChild(cmd, args, interruption);
-  if (end.error !== undefined) out.say(`heartbit: ${end.error}`);
+  let end: ChildEnd;
+  let restarts = 0;
+  for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX), restarts++) {
+    const began = systemClock.monotonic();
+    end = await runChild([cmd, ...args], { interruption, stop: stop.signal, graceMs });
+    if (!restart || !mayRestart(end)) break;
+    if (systemClock.monotonic() - began > PAUSE_MS_MAX) pauseMs = PAUSE_MS_MIN;
+    out.say(`${printable(cmd)} ${describeEnd(end)}; it is started again in ${formatDuration(pauseMs)}.`);
+    if (!(await pause(pinger, pauseMs, interruption))) break;
+    stop = new AbortController();
+  }
   await presence.close();
-  const { exitCode, signal } = end;
-  if (out.json) await out.object({ key, exitCode, signal });
-  return exitCode;
+  return tellEnd(end, { key, restarts }, out);
 }
 
-interface ChildEnd {
-  readonly exitCode: number;
-  readonly signal: NodeJS.Signals | null;
-  /** Why it could not be started. */
-  readonly error?: string;
+/** What failed by itself, or was ended because of a lapse, is started again. */
+function mayRestart({ exitCode, error, isAsked, isStopped }: ChildEnd): boolean {
+  return error === undefined && !isAsked && (exitCode !== EXIT.ok || isStopped);
 }
 
-function runChild(cmd: string, args: readonly string[], interruption: Interruption): Promise<ChildEnd> {
-  if (interruption.exitCode !== undefined) {
-    return Promise.resolve({ exitCode: interruption.exitCode, signal: null });
-  }
-  return new Promise((resolve) => {
-    const child = spawn(cmd, args, { stdio: "inherit" });
-    const undivert = interruption.divert((signal) => handOn(signal, child));
-    const end = (ended: ChildEnd): void => {
-      undivert();
-      resolve(ended);
-    };
-    child.once("error", (error: NodeJS.ErrnoException) => end(notStarted(cmd, error)));
-    child.once("exit", (code, signal) => {
-      end({ exitCode: signal === null ? (code ?? EXIT.failed) : exitCodeOfSignal(signal), signal });
-    });
-  });
+/** KEY is dead meanwhile. Gives false where the command must end. */
+async function pause(pinger: Pinger, pauseMs: number, interruption: Interruption): Promise<boolean> {
+  const sleeper = new Sleeper(systemClock);
+  const stopListening = onAbort(interruption.signal, () => sleeper.end());
+  await Promise.all([sleeper.sleep(pauseMs), Promise.race([pinger.kill(), interruption.ended()])]);
+  stopListening();
+  if (interruption.signal.aborted) return false;
+  const started = pinger.start();
+  started.catch(() => {}); // interrupted: the presence is closed
+  await Promise.race([started, interruption.ended()]);
+  return !interruption.signal.aborted;
 }
 
-function notStarted(cmd: string, { code, message }: NodeJS.ErrnoException): ChildEnd {
-  const name = printable(cmd);
-  const found = code !== "ENOENT";
-  const error = found ? `${name} cannot be run: ${code ?? message}.` : `There is no command ${name}.`;
-  return { exitCode: found ? EXIT.notExecutable : EXIT.notFound, signal: null, error };
+function describeEnd({ exitCode, signal, isStopped }: ChildEnd): string {
+  if (isStopped) return "was ended";
+  return signal === null ? `exited with ${exitCode}` : `was ended by ${signal}`;
 }
 
-/** What a terminal sends to all processes in its foreground: the child has had it already. */
-const OF_TERMINAL = new Set<NodeJS.Signals>(["SIGINT", "SIGQUIT"]);
-
-function handOn(signal: NodeJS.Signals, child: ChildProcess): void {
-  // Twice would be once too often: many programs take the second Ctrl-C for "now, without cleaning up".
-  if (OF_TERMINAL.has(signal) && isInForeground()) return;
-  child.kill(signal);
-}
-
-function isInForeground(): boolean {
-  if (!process.stdin.isTTY) return false;
-  try {
-    // "pid (name) state ppid pgrp session tty tpgid …": the name may hold anything but the last ")".
-    const [, , pgrp, , , tpgid] = readFileSync("/proc/self/stat", "latin1")
-      .replace(/^.*\) /s, "")
-      .split(" ");
-    return pgrp === tpgid;
-  } catch {
-    return true; // no Linux: a terminal is there, so very likely
-  }
+async function tellEnd(
+  { exitCode, signal, error, isStopped }: ChildEnd,
+  { key, restarts }: { readonly key: string; readonly restarts: number },
+  out: Output,
+): Promise<number> {
+  if (error !== undefined) out.say(`heartbit: ${error}`);
+  if (out.json) await out.object({ key, exitCode, signal, restarts, stopped: isStopped });
+  return isStopped && exitCode === EXIT.ok ? EXIT.failed : exitCode;
 }

@@ -1,6 +1,7 @@
-/** Which namespace a command works on: by its flags, else by the environment, else by default. */
+/** Which namespace a command works on: by its flags, else the environment, else `heartbit.config.json`, else by default. */
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { type FileSettings, readConfigFile } from "./config-file.ts";
 import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 
@@ -21,13 +22,17 @@ export interface Settings {
   readonly periodMs: number | undefined;
 }
 
-export function settingsFrom(flags: CommonFlags, env: NodeJS.ProcessEnv = process.env): Settings {
+export function settingsFrom(
+  flags: CommonFlags,
+  env: NodeJS.ProcessEnv = process.env,
+  file: FileSettings = readConfigFile(),
+): Settings {
   const said = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
   const period = said("HEARTBIT_PERIOD");
   return {
-    store: flags.store ?? said("HEARTBIT_STORE") ?? `lmdb:${dataDirectory(env)}`,
-    name: flags.name ?? said("HEARTBIT_NAME") ?? "presence",
-    periodMs: flags.period ?? (period === undefined ? undefined : periodFrom(period)),
+    store: flags.store ?? said("HEARTBIT_STORE") ?? file.store ?? `lmdb:${dataDirectory(env)}`,
+    name: flags.name ?? said("HEARTBIT_NAME") ?? file.name ?? "presence",
+    periodMs: flags.period ?? (period === undefined ? file.period : periodFrom(period)),
   };
 }
 

@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { type Env, heartbit, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
+import { passes, until } from "../support/wait.ts";
+import { type Env, heartbit, newDirectory, newStore, type Running, SHORT, start } from "./heartbit.ts";
 
 const node = (script: string): string[] => ["--", process.execPath, "-e", script];
 const keys = async (env: Env): Promise<string> => (await heartbit(["ls"], env)).stdout;
@@ -75,7 +77,13 @@ describe("run", () => {
       ["run", "a", "--json", ...node("process.kill(process.pid)")],
       await newStore(),
     );
-    expect(JSON.parse(stdout)).toEqual({ key: "a", exitCode: 143, signal: "SIGTERM" });
+    expect(JSON.parse(stdout)).toEqual({
+      key: "a",
+      exitCode: 143,
+      signal: "SIGTERM",
+      restarts: 0,
+      stopped: false,
+    });
     expect(code).toBe(143);
   });
 
@@ -95,5 +103,92 @@ describe("run", () => {
     const { code, stdout, stderr } = await heartbit(args, env);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(/^heartbit: .* has a period of 5000 ms, .*\n$/);
+  });
+});
+
+/** Fails the first time, and not the second. */
+const failsOnce = (file: string): string[] =>
+  node(
+    `const fs = require("fs"); if (!fs.existsSync(${JSON.stringify(file)})) { fs.writeFileSync(${JSON.stringify(file)}, ""); process.exit(5); } console.log("again")`,
+  );
+
+describe("run --restart", () => {
+  it("starts a command that failed again; the key is dead in between", async () => {
+    const env = await newStore();
+    const run = start(["run", "a", "--restart", "--json", ...failsOnce(`${await newDirectory()}/file`)], env);
+    await run.says("stderr", /exited with 5; it is started again in 1 s\./);
+    expect((await heartbit(["wait", "a", "--dead", "--timeout", "10s"], env)).code).toBe(0);
+    const { code, stdout } = await run.ended;
+    const [said = "", end = ""] = stdout.split("\n");
+    expect(said).toBe("again");
+    expect(JSON.parse(end)).toMatchObject({ key: "a", exitCode: 0, restarts: 1 });
+    expect(code).toBe(0);
+  });
+
+  it("does not when a signal was handed on, nor when it is interrupted in between", async () => {
+    const env = await newStore();
+    const asked = start(
+      ["run", "a", "--restart", ...node("console.log(1); setTimeout(() => {}, 60000)")],
+      env,
+    );
+    await asked.says("stdout", /1/);
+    asked.child.kill("SIGTERM");
+    expect(await asked.ended).toMatchObject({ code: 143, stderr: "" });
+    const waiting = start(["run", "b", "--restart", ...node("process.exit(5)")], env);
+    await waiting.says("stderr", /started again in 2 s/);
+    waiting.child.kill("SIGINT");
+    expect((await waiting.ended).code).toBe(130);
+  });
+
+  it("does not where there is no such command", async () => {
+    const args = ["run", "a", "--restart", "--", "no-such-command"];
+    expect((await heartbit(args, await newStore())).code).toBe(127);
+  });
+});
+
+/** Stops the process for longer than others wait before they tell it dead. */
+async function pauseForLong({ child, pid }: Running): Promise<void> {
+  child.kill("SIGSTOP");
+  await until(() => stateOfProcess(pid) === "T");
+  await passes(4000);
+  child.kill("SIGCONT");
+}
+
+/** As /proc has it: `T` is stopped. */
+function stateOfProcess(pid: number): string | undefined {
+  return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+}
+
+describe.runIf(process.platform === "linux")("run --stop-on-lapse", () => {
+  it("ends the command when it may have been told dead, and says so", async () => {
+    const env = await newStore("1s");
+    const script =
+      "console.log(1); process.on('SIGTERM', () => process.exit(0)); setTimeout(() => {}, 60000)";
+    const run = start(["run", "a", "--stop-on-lapse", "--json", ...node(script)], env);
+    await run.says("stdout", /1/);
+    await pauseForLong(run);
+    const { code, stdout, stderr } = await run.ended;
+    expect(stderr).toMatch(/No ping went through since/);
+    expect(JSON.parse(stdout.split("\n")[1] ?? "")).toMatchObject({
+      exitCode: 0,
+      signal: null,
+      stopped: true,
+    });
+    expect(code).toBe(1);
+  });
+
+  it("kills it where it does not end in time, and starts it again with --restart", async () => {
+    const env = await newStore("1s");
+    const script = "console.log(process.pid); process.on('SIGTERM', () => {}); setTimeout(() => {}, 60000)";
+    const args = ["run", "a", "--stop-on-lapse", "--restart", "--grace", "100ms", ...node(script)];
+    const run = start(args, env);
+    const [, first] = await run.says("stdout", /(\d+)\n/);
+    await pauseForLong(run);
+    await run.says("stderr", /was ended; it is started again in 1 s/);
+    expect(() => process.kill(Number(first), 0)).toThrow(/ESRCH/);
+    const [, second] = await run.says("stdout", /\d+\n(\d+)\n/);
+    process.kill(Number(second), "SIGKILL");
+    run.child.kill("SIGTERM");
+    await run.ended;
   });
 });

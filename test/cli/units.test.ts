@@ -1,10 +1,14 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { readConfigFile } from "../../src/cli/config-file.ts";
 import { faultOf, type Trouble } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
 import { columns, printable, widthOf } from "../../src/cli/text.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
+import { newDirectory } from "./heartbit.ts";
 
 describe("lengths of time", () => {
   it.each([
@@ -31,10 +35,11 @@ describe("lengths of time", () => {
 });
 
 describe("settings", () => {
+  const FILE = { store: "lmdb:/file", name: "file", period: 7000 };
   const env = { HEARTBIT_STORE: "lmdb:/env", HEARTBIT_NAME: "env", HEARTBIT_PERIOD: "2s" };
 
   it("take flags before the environment", () => {
-    expect(settingsFrom({ store: "lmdb:/flag", name: "flag", period: 300 }, env)).toEqual({
+    expect(settingsFrom({ store: "lmdb:/flag", name: "flag", period: 300 }, env, FILE)).toEqual({
       store: "lmdb:/flag",
       name: "flag",
       periodMs: 300,
@@ -42,12 +47,21 @@ describe("settings", () => {
   });
 
   it("take the environment where there are no flags, and an empty variable for none", () => {
-    expect(settingsFrom({}, env)).toEqual({ store: "lmdb:/env", name: "env", periodMs: 2000 });
+    expect(settingsFrom({}, env, FILE)).toEqual({ store: "lmdb:/env", name: "env", periodMs: 2000 });
     const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
-    expect(settingsFrom({}, empty)).toEqual({
+    expect(settingsFrom({}, empty, {})).toEqual({
       store: "lmdb:/data/heartbit",
       name: "presence",
       periodMs: undefined,
+    });
+  });
+
+  it("take the file where there is nothing else", () => {
+    expect(settingsFrom({}, {}, FILE)).toEqual({ store: "lmdb:/file", name: "file", periodMs: 7000 });
+    expect(settingsFrom({ name: "flag" }, { HEARTBIT_PERIOD: "2s" }, FILE)).toEqual({
+      store: "lmdb:/file",
+      name: "flag",
+      periodMs: 2000,
     });
   });
 
@@ -63,6 +77,35 @@ describe("settings", () => {
     );
     expect(dataDirectory({}, "darwin", "/Users/a")).toBe("/Users/a/Library/Application Support/heartbit");
     expect(dataDirectory({ LOCALAPPDATA: "/local" }, "win32", "/a")).toBe("/local/heartbit");
+  });
+});
+
+/** What the config file says that has this text. */
+const readFrom = async (text: string) => {
+  const file = join(await newDirectory(), "heartbit.config.json");
+  await writeFile(file, text);
+  return readConfigFile(file);
+};
+
+describe("heartbit.config.json", () => {
+  it("has some of the store, the name and the period, as text or in ms", async () => {
+    expect(await readFrom('{"store": "mongodb://db/app", "name": "agents", "period": "2s"}')).toEqual({
+      store: "mongodb://db/app",
+      name: "agents",
+      period: 2000,
+    });
+    expect(await readFrom('{"period": 500}')).toEqual({ period: 500 });
+    expect(readConfigFile(join(await newDirectory(), "none.json"))).toEqual({});
+  });
+
+  it.each([
+    ["{", /is no JSON/],
+    ["[]", /must hold an object/],
+    ['{"stor": "x"}', /has "stor", but may have "store", "name" and "period" only/],
+    ['{"name": ""}', /"name" .* must be a text/],
+    ['{"period": "soon"}', /"period" .* is "soon"/],
+  ])("refuses %s, with what to write", async (text, message) => {
+    await expect(readFrom(text)).rejects.toThrow(message);
   });
 });
 

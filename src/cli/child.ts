@@ -1,0 +1,100 @@
+/** The command that `run` runs, from its start to its end. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { systemClock } from "../system-clock.ts";
+import { onAbort } from "../presence/abort.ts";
+import { EXIT } from "./errors.ts";
+import { exitCodeOfSignal, type Interruption } from "./interruption.ts";
+import { printable } from "./text.ts";
+
+export interface ChildEnd {
+  readonly exitCode: number;
+  readonly signal: NodeJS.Signals | null;
+  /** Whether a signal that ends commands was handed on to it. */
+  readonly isAsked: boolean;
+  /** Whether `stop` has ended it. */
+  readonly isStopped: boolean;
+  /** Why it could not be started. */
+  readonly error?: string;
+}
+
+export interface ChildOptions {
+  readonly interruption: Interruption;
+  /** Aborted: sends it SIGTERM, and SIGKILL where it has not ended `graceMs` later. */
+  readonly stop: AbortSignal;
+  readonly graceMs: number;
+}
+
+/** Those that ask a command to end. */
+const ENDING = new Set<NodeJS.Signals>(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]);
+
+/** Runs the command with the streams of this process, and hands signals on to it. */
+export function runChild(
+  [cmd = "", ...args]: readonly string[],
+  { interruption, stop, graceMs }: ChildOptions,
+): Promise<ChildEnd> {
+  if (interruption.exitCode !== undefined) {
+    return Promise.resolve({
+      exitCode: interruption.exitCode,
+      signal: null,
+      isAsked: true,
+      isStopped: false,
+    });
+  }
+  return new Promise((resolve) => {
+    const child = spawn(cmd, args, { stdio: "inherit" });
+    let isAsked = false;
+    let isStopped = false;
+    let cancelKill: (() => void) | undefined;
+    const undivert = interruption.divert((signal) => {
+      isAsked ||= ENDING.has(signal);
+      handOn(signal, child);
+    });
+    const ignoreStop = onAbort(stop, () => {
+      isStopped = child.kill("SIGTERM");
+      cancelKill = systemClock.setTimer(() => child.kill("SIGKILL"), graceMs);
+    });
+    const end = (ended: Omit<ChildEnd, "isAsked" | "isStopped">): void => {
+      undivert();
+      ignoreStop();
+      cancelKill?.();
+      resolve({ ...ended, isAsked, isStopped });
+    };
+    child.once("error", (error: NodeJS.ErrnoException) => end(notStarted(cmd, error)));
+    child.once("exit", (code, signal) => {
+      end({ exitCode: signal === null ? (code ?? EXIT.failed) : exitCodeOfSignal(signal), signal });
+    });
+  });
+}
+
+function notStarted(
+  cmd: string,
+  { code, message }: NodeJS.ErrnoException,
+): Pick<ChildEnd, "exitCode" | "signal" | "error"> {
+  const name = printable(cmd);
+  const found = code !== "ENOENT";
+  const error = found ? `${name} cannot be run: ${code ?? message}.` : `There is no command ${name}.`;
+  return { exitCode: found ? EXIT.notExecutable : EXIT.notFound, signal: null, error };
+}
+
+/** What a terminal sends to all processes in its foreground: the child has had it already. */
+const OF_TERMINAL = new Set<NodeJS.Signals>(["SIGINT", "SIGQUIT"]);
+
+function handOn(signal: NodeJS.Signals, child: ChildProcess): void {
+  // Twice would be once too often: many programs take the second Ctrl-C for "now, without cleaning up".
+  if (OF_TERMINAL.has(signal) && isInForeground()) return;
+  child.kill(signal);
+}
+
+function isInForeground(): boolean {
+  if (!process.stdin.isTTY) return false;
+  try {
+    // "pid (name) state ppid pgrp session tty tpgid …": the name may hold anything but the last ")".
+    const [, , pgrp, , , tpgid] = readFileSync("/proc/self/stat", "latin1")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return pgrp === tpgid;
+  } catch {
+    return true; // no Linux: a terminal is there, so very likely
+  }
+}
