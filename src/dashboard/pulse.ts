@@ -162,7 +162,7 @@ export class Pulse {
       (session) => !this.#asked.has(session) && this.#board.processes.get(session) === undefined,
     );
     for (const session of unknown.slice(-LOOKUPS_MAX)) {
-      for await (const page of readPages(this.#shared, { select: NOTHING, session })) {
+      for await (const page of readPages(this.#shared, { select: NOTHING, session, withRecord: true })) {
         this.#asked.set(
           session,
           page.sessions.find(({ seq }) => seq === session),

@@ -190,9 +190,9 @@ describe("the page", () => {
     link.fail(new Error("the disk is gone"));
     await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: stale");
     const notice = page.getByRole("alert");
-    const text = (await notice.textContent()) ?? "";
-    expect(text).toMatch(/^Stale .* deaths by absence are held back since \d\d:\d\d:\d\d\.$/);
-    expect(text.toLowerCase()).toContain(presence.health.reason?.toLowerCase());
+    const told = (await notice.textContent()) ?? "";
+    expect(told).toMatch(/^Stale .* deaths by absence are held back since \d\d:\d\d:\d\d\.$/);
+    expect(told.toLowerCase()).toContain(presence.health.reason?.toLowerCase());
     expect(await keysOf(page)).toEqual(["a"]); // what is known stays
     await shows(
       page,
