@@ -246,6 +246,44 @@ describe("the page", () => {
     await shows(page, () => keysOf(page), ["of the second"]);
   });
 
+  it("connects again where the server has been silent for 40 s: it says something every 15", async () => {
+    const { holder, front } = await newStage();
+    const { page } = await visit(browser(), front.url);
+    let streams = 0;
+    page.on("request", (request) => void (request.url().endsWith("api/changes") && streams++));
+    await page.clock.install();
+    await page.reload();
+    await page.getByText("No alive keys.").waitFor();
+    expect(streams).toBe(1);
+    await page.clock.fastForward(41_000);
+    await shows(page, async () => streams, 2);
+    await holder.pinger("a").start();
+    await shows(page, () => keysOf(page), ["a"]);
+  });
+
+  it("lets go of its connection when nobody has looked for a minute, and catches up when somebody does", async () => {
+    const { holder, front } = await newStage();
+    const { page } = await visit(browser(), front.url);
+    const show = (state: "hidden" | "visible"): Promise<void> =>
+      page.evaluate((value) => {
+        Object.defineProperty(document, "visibilityState", { value, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, state);
+    const state = (): Promise<string | null> => page.getByRole("banner").getByRole("status").textContent();
+    await page.clock.install();
+    await page.reload();
+    await page.getByText("No alive keys.").waitFor();
+    await holder.pinger("a").start();
+    await shows(page, () => keysOf(page), ["a"]);
+    await show("hidden");
+    await page.clock.fastForward(61_000);
+    await shows(page, state, "State: asleep");
+    await holder.pinger("b").start();
+    await show("visible");
+    await shows(page, () => keysOf(page), ["a", "b"]);
+    await shows(page, () => changesOf(page), ["b joined, alive", "a joined, alive"]);
+  });
+
   it("is used with the keyboard alone", async () => {
     const { holder, front } = await newStage();
     await Promise.all(Array.from({ length: 60 }, (_, index) => holder.pinger(`k${index + 1}`).start()));
