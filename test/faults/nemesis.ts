@@ -52,8 +52,8 @@ export class Nemesis {
     for (let round = 0; round < rounds; round++) {
       const left = faults - this.#count;
       const perStorm = Math.ceil(left / (rounds - round)) - CRASHES_IN_CALM;
-      await this.#storm(Math.max(perStorm, 1));
-      await this.#calm();
+      const lasting = await this.#storm(Math.max(perStorm, 1));
+      await this.#calm(lasting);
       if (round % 5 === 4 || round === rounds - 1) {
         const running = this.#scene.fleet.filter(({ isRunning }) => isRunning).length;
         say(`round ${round + 1} of ${rounds}: ${this.#count} faults, ${running} processes run`);
@@ -61,34 +61,36 @@ export class Nemesis {
     }
   }
 
-  async #storm(faults: number): Promise<void> {
+  /** Gives what lasts longer: what hits some only. */
+  async #storm(faults: number): Promise<Promise<void>[]> {
     const { random, periodMs } = this.#scene;
     const end = now() + STORM * periodMs;
     const begins = Array.from({ length: faults }, () => random.between(0, STORM - 0.5)).toSorted(
       (a, b) => a - b,
     );
-    const under: Promise<void>[] = [];
+    const [shared, lasting]: [Promise<void>[], Promise<void>[]] = [[], []];
     for (const begin of begins) {
       await until(end - (STORM - begin) * periodMs);
       const kind = this.#draw();
-      // What hits all ends with the storm; what hits some may last longer.
+      // What hits all ends with the storm.
       const most = (end - now()) / periodMs + (kind.exclusive === undefined ? 2 : 0);
       const lasts = Math.min(draw(random, kind.lasts), Math.max(most, 0.05));
-      under.push(this.#inflict(kind, lasts * periodMs));
+      (kind.exclusive === undefined ? lasting : shared).push(this.#inflict(kind, lasts * periodMs));
       if (random.chance(0.2)) this.#churn();
     }
     await until(end);
-    await Promise.all(under);
+    await Promise.all(shared);
+    return lasting;
   }
 
-  async #calm(): Promise<void> {
+  async #calm(lasting: readonly Promise<void>[]): Promise<void> {
     const { random, periodMs, fleet } = this.#scene;
     const begin = now();
     const crash = this.#kinds.find(({ kind }) => kind === "process killed with -9");
     const moments = Array.from({ length: CRASHES_IN_CALM }, () =>
       random.between(CALM_EVENTS.from, CALM_EVENTS.to),
     ).toSorted((a, b) => a - b);
-    const under: Promise<void>[] = [];
+    const under = [...lasting];
     for (const moment of moments) {
       await until(begin + moment * periodMs);
       this.#churn();
