@@ -1,4 +1,4 @@
-/** The only place where the command writes: stdout has data only, stderr the talk. */
+/** Where the command writes, but for `screen.ts`: stdout has data only, stderr the talk. */
 import type { WriteStream } from "node:tty";
 
 export type Colour = "green" | "red" | "yellow" | "dim" | "bold";
@@ -17,6 +17,8 @@ export class Output {
   readonly json: boolean;
   /** Whether a person reads stdout. */
   readonly isTerminal: boolean;
+  /** Whether stdout is a terminal that can be drawn on, and is to be. */
+  readonly isScreen: boolean;
   /** Colours for stdout, where it takes them. */
   readonly paint: Paint;
   /** Colours for stderr, where it takes them. */
@@ -29,6 +31,7 @@ export class Output {
     this.#stdout = process.stdout;
     this.#stderr = process.stderr;
     this.isTerminal = this.#stdout.isTTY;
+    this.isScreen = this.isTerminal && !json && env["TERM"] !== "dumb";
     this.paint = painter(this.#stdout, env);
     this.paintTalk = painter(this.#stderr, env);
   }

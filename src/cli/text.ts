@@ -33,6 +33,19 @@ export function padEnd(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - widthOf(text)));
 }
 
+/** The text, cut to the width; the last character of what was cut is an ellipsis. */
+export function clip(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let clipped = "";
+  let taken = 1;
+  for (const { segment } of graphemes.segment(text)) {
+    taken += widthOf(segment);
+    if (taken > width) break;
+    clipped += segment;
+  }
+  return width < 1 ? "" : `${clipped}…`;
+}
+
 /** Rows as aligned columns, two spaces apart, nothing after the last; some of them aligned to the right. */
 export function columns(
   rows: readonly (readonly string[])[],

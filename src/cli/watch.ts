@@ -1,17 +1,23 @@
 import type { Command } from "commander";
 import type { Health } from "../presence/health.ts";
+import type { Change } from "../presence/change.ts";
+import { insideOf } from "../presence/inside.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openPresence } from "./open.ts";
-import { ChangeLines } from "./text.ts";
+import type { Output } from "./output.ts";
+import { Screen } from "./screen.ts";
+import { Table } from "./table.ts";
+import { ChangeLines, printable } from "./text.ts";
 
 export function watch(program: Command, runner: Runner): void {
   const command = program
     .command("watch [prefix]")
-    .summary("print changes as they come")
+    .summary("show changes as they come")
     .description(
-      "Prints the live keys, or those that begin with PREFIX, then each change as it comes: time, key, alive or dead, the cause, the holders. Says on stderr when what it knows may be late (stale). Runs until interrupted.",
+      "On a terminal, shows a table of the live keys, or those that begin with PREFIX, and of those that died within the last minute. Elsewhere, or with --plain, prints the live keys, then each change as it comes: time, key, alive or dead, the cause, the holders. Says when what it knows may be late (stale). Runs until interrupted.",
     )
+    .option("--plain", "lines on a terminal, too")
     .addHelpText(
       "after",
       examples([
@@ -23,17 +29,56 @@ export function watch(program: Command, runner: Runner): void {
   runner.on(command, follow);
 }
 
+/** Where what is told goes. */
+interface View {
+  health(health: Health): void;
+  change(change: Change): void | Promise<void>;
+  close(): void;
+}
+
 async function follow({ out, settings, interruption }: Cli, command: Command): Promise<number> {
   const [prefix = ""] = command.args;
+  const isPlain = command.opts<{ plain?: boolean }>().plain === true;
   await using presence = await openPresence(settings, interruption.signal);
+  const title = `${presence.name}${prefix === "" ? "" : `: ${printable(prefix)}…`}`;
+  const { time } = insideOf(presence);
   const watcher = presence.watcher();
-  watcher.on("health", (health) => out.say(describeHealth(health)));
-  const lines = new ChangeLines(out.paint);
-  for await (const change of watcher.changes({ prefix }, { signal: interruption.signal })) {
-    await (out.json ? out.object(change) : out.data(lines.line(change)));
+  const view = out.isScreen && !isPlain ? viewTable(title, () => time.now, out) : viewLines(out);
+  watcher.on("health", (health) => view.health(health));
+  try {
+    for await (const change of watcher.changes({ prefix }, { signal: interruption.signal })) {
+      await view.change(change);
+    }
+  } finally {
+    view.close();
   }
   if (watcher.error !== null) throw watcher.error;
   return EXIT.ok;
+}
+
+function viewTable(title: string, nowMs: () => number, out: Output): View {
+  const table = new Table(title);
+  const screen = new Screen((room) => table.lines(room, nowMs(), out.paint));
+  return {
+    health(health) {
+      table.setHealth(health);
+      screen.changed();
+    },
+    change(change) {
+      table.take(change);
+      screen.changed();
+    },
+    close: () => screen.close(),
+  };
+}
+
+function viewLines(out: Output): View {
+  const lines = new ChangeLines(out.paint);
+  return {
+    health: (health) => out.say(describeHealth(health)),
+    change: (change) => (out.json ? out.object(change) : out.data(lines.line(change))),
+    close: () => {},
+  };
 }
 
 /** A turn of the health in a sentence. */

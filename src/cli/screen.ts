@@ -1,0 +1,61 @@
+/** A terminal that shows one picture, anew whenever it changes or the window is resized. Writes to stdout. */
+import { systemClock } from "../system-clock.ts";
+import type { Room } from "./table.ts";
+
+const ENTER = "\u001b[?1049h\u001b[?25l"; // the alternate screen, without the cursor
+const LEAVE = "\u001b[?25h\u001b[?1049l";
+const HOME = "\u001b[H";
+const CLEAR_LINE = "\u001b[K";
+const CLEAR_BELOW = "\u001b[J";
+/** The picture is drawn at most so often, in ms, however much changes; and at least so often, since times pass. */
+const DRAW_MS_MIN = 100;
+const DRAW_MS_MAX = 1000;
+
+export class Screen {
+  readonly #stdout = process.stdout;
+  readonly #picture: (room: Room) => readonly string[];
+  readonly #redraw = (): void => this.draw();
+  readonly #restore = (): void => void this.#stdout.write(LEAVE);
+  #cancelTimer = (): void => {};
+  #isChanged = false;
+  #isClosed = false;
+
+  /** Takes the terminal over until `close`. `picture` gives the lines for the room that there is. */
+  constructor(picture: (room: Room) => readonly string[]) {
+    this.#picture = picture;
+    this.#stdout.write(ENTER);
+    this.#stdout.on("resize", this.#redraw);
+    process.once("exit", this.#restore); // a second Ctrl-C ends the process at once
+    this.draw();
+  }
+
+  /** The picture has changed: it is drawn soon. */
+  changed(): void {
+    if (this.#isChanged) return;
+    this.#isChanged = true;
+    this.#schedule(DRAW_MS_MIN);
+  }
+
+  draw(): void {
+    if (this.#isClosed) return;
+    this.#isChanged = false;
+    const { columns, rows } = this.#stdout;
+    const lines = this.#picture({ columns: columns || 80, rows: rows || 24 });
+    this.#stdout.write(`${HOME}${lines.map((line) => line + CLEAR_LINE).join("\r\n")}${CLEAR_BELOW}`);
+    this.#schedule(DRAW_MS_MAX);
+  }
+
+  /** Gives the terminal back as it was. */
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelTimer();
+    this.#stdout.off("resize", this.#redraw);
+    process.off("exit", this.#restore);
+    this.#restore();
+  }
+
+  #schedule(delayMs: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = systemClock.setTimer(this.#redraw, delayMs);
+  }
+}

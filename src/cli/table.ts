@@ -1,0 +1,104 @@
+/** What `watch` shows on a terminal: the live keys and those that died lately, in the room that there is. */
+import type { Change } from "../presence/change.ts";
+import type { Health } from "../presence/health.ts";
+import { formatDuration } from "./duration.ts";
+import type { Colour } from "./output.ts";
+import { clip, columns, count, formatHolders, printable } from "./text.ts";
+
+/** How long a dead key is still shown, in ms. */
+const SHOWN_DEAD_MS = 60_000;
+/** A longer key is cut. */
+const KEY_WIDTH_MAX = 40;
+
+interface Row {
+  readonly change: Change;
+  /** Since when it is alive, or dead, in ms: an update of a holder changes that not. */
+  readonly sinceMs: number;
+}
+
+/** The room of a terminal, in characters. */
+export interface Room {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export class Table {
+  readonly #title: string;
+  readonly #rows = new Map<string, Row>();
+  #health: Health = { state: "healthy" };
+
+  constructor(title: string) {
+    this.#title = title;
+  }
+
+  take(change: Change): void {
+    const known = this.#rows.get(change.key);
+    const goesOn = known !== undefined && known.change.alive && change.alive;
+    const joinedMs = Math.min(...change.holders.map(({ since }) => since.getTime()));
+    const startMs = change.alive ? joinedMs : change.at.getTime();
+    this.#rows.set(change.key, { change, sinceMs: goesOn ? known.sinceMs : startMs });
+  }
+
+  setHealth(health: Health): void {
+    this.#health = health;
+  }
+
+  /** As many lines as there is room for, none longer than a line. `nowMs`: the store's time. */
+  lines(
+    { columns: width, rows: height }: Room,
+    nowMs: number,
+    paint: (colour: Colour, text: string) => string,
+  ): string[] {
+    this.#forget(nowMs);
+    const all = [...this.#rows.values()];
+    const isCut = all.length > height - 3;
+    const shown = all.toSorted(isCut ? byTime : byKey).slice(0, Math.max(0, height - (isCut ? 4 : 3)));
+    const cells = shown.map(({ change, sinceMs }) => [
+      clip(printable(change.key), KEY_WIDTH_MAX),
+      change.alive ? "alive" : "dead",
+      formatDuration(Math.max(1000, Math.floor((nowMs - sinceMs) / 1000) * 1000)), // no flicker
+      change.cause,
+      formatHolders(change.holders),
+    ]);
+    const [heading = "", ...texts] = columns(
+      [["KEY", "STATE", "FOR", "CAUSE", "HOLDERS"], ...cells],
+      new Set([2]),
+    );
+    const body = texts.map((text, index) => {
+      const line = clip(text, width);
+      return shown[index]?.change.alive === true ? line : paint("red", line);
+    });
+    const more = isCut
+      ? [clip(`${all.length - shown.length} more: shown is what has changed last`, width)]
+      : [];
+    return [this.#state(width, paint), "", paint("dim", clip(heading, width)), ...body, ...more].slice(
+      0,
+      height,
+    );
+  }
+
+  #state(width: number, paint: (colour: Colour, text: string) => string): string {
+    let alive = 0;
+    for (const { change } of this.#rows.values()) if (change.alive) alive++;
+    const dead = this.#rows.size - alive;
+    const { state, reason } = this.#health;
+    const counts = `${this.#title}  ${count(alive, "key")} alive, ${dead} died lately`;
+    if (state === "healthy") return paint("bold", clip(counts, width));
+    return paint("yellow", clip(`${counts}  STALE: ${reason}`, width));
+  }
+
+  #forget(nowMs: number): void {
+    for (const [key, { change, sinceMs }] of this.#rows) {
+      if (!change.alive && nowMs - sinceMs > SHOWN_DEAD_MS) this.#rows.delete(key);
+    }
+  }
+}
+
+function byKey(a: Row, b: Row): number {
+  return a.change.key < b.change.key ? -1 : 1;
+}
+
+/** What has changed last comes first. */
+function byTime(a: Row, b: Row): number {
+  return b.change.at.getTime() - a.change.at.getTime() || byKey(a, b);
+}

@@ -1,0 +1,109 @@
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Table } from "../../src/cli/table.ts";
+import type { Change } from "../../src/index.ts";
+import { cleanEnv, type Env, main, newStore, Running, start } from "./heartbit.ts";
+
+const plain = (_: unknown, text: string): string => text;
+
+function change(key: string, alive: boolean, atMs: number, more: Partial<Change> = {}): Change {
+  const holder = { session: 1, host: "h", pid: 7, since: new Date(atMs), meta: null };
+  const holders = alive ? [holder] : [];
+  return { key, alive, at: new Date(atMs), cause: alive ? "joined" : "killed", holders, ...more };
+}
+
+describe("the table", () => {
+  const ROOM = { columns: 60, rows: 10 };
+
+  it("shows the living and the lately dead by key, with how long they have been so", () => {
+    const table = new Table("presence");
+    table.take(change("b", true, 1000));
+    table.take(change("a", true, 2000, { cause: "initial" }));
+    table.take(change("b", false, 5000));
+    expect(table.lines(ROOM, 8000, plain)).toEqual([
+      "presence  1 key alive, 1 died lately",
+      "",
+      "KEY  STATE  FOR  CAUSE    HOLDERS",
+      "a    alive  6 s  initial  h:7",
+      "b    dead   3 s  killed",
+    ]);
+    expect(table.lines(ROOM, 66_000, plain)[0]).toBe("presence  1 key alive, 0 died lately");
+  });
+
+  it("does not take an update for a birth", () => {
+    const table = new Table("presence");
+    table.take(change("a", true, 1000));
+    table.take(change("a", true, 9000, { cause: "updated" }));
+    expect(table.lines(ROOM, 11_000, plain)[3]).toBe("a    alive  10 s  updated  h:7");
+  });
+
+  it("shows what has changed last where there is no room for all, in no more lines and columns than there are", () => {
+    const table = new Table("presence");
+    for (let index = 0; index < 50; index++) {
+      table.take(change(`key-${index}-${"x".repeat(50)}\n`, true, 1000 * (1 + index)));
+    }
+    for (let columns = 1; columns < 100; columns += 7) {
+      for (let rows = 1; rows < 12; rows++) {
+        const lines = table.lines({ columns, rows }, 60_000, plain);
+        expect(lines.length).toBeLessThanOrEqual(rows);
+        for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+      }
+    }
+    const lines = table.lines(ROOM, 60_000, plain);
+    expect(lines[3]).toMatch(/^key-49-x+…  alive/);
+    expect(lines.at(-1)).toBe("44 more: shown is what has changed last");
+  });
+
+  it("says that it is stale, and why", () => {
+    const table = new Table("presence");
+    table.setHealth({ state: "stale", reason: "a ping failed" });
+    expect(table.lines(ROOM, 0, plain)[0]).toBe(
+      "presence  0 keys alive, 0 died lately  STALE: a ping failed",
+    );
+  });
+});
+
+/** `heartbit` in a terminal of 80 columns and 24 rows. */
+function inTerminal(args: readonly string[], env: Env) {
+  const helper = fileURLToPath(new URL("terminal.py", import.meta.url));
+  const child = spawn("python3", [helper, process.execPath, main(), ...args], {
+    env: cleanEnv({ TERM: "xterm-256color", ...env }),
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const order = (line: string): void => void child.stdin.write(`${line}\n`);
+  return { running: new Running(child), order };
+}
+
+describe("watch on a terminal", () => {
+  const CTRL_C = "type 03";
+
+  it("shows a table that follows what happens and the size of the window, and leaves the terminal as it was", async () => {
+    const env = await newStore();
+    const held = start(["ping", "worker-1"], env);
+    await held.says("stderr", /Holding/);
+    const { running, order } = inTerminal(["watch"], env);
+    await running.says("stdout", /\[\?1049h[^]*presence {2}1 key alive[^]*worker-1 {2}alive/);
+    held.child.kill("SIGINT");
+    await running.says("stdout", /0 keys alive, 1 died lately[^]*worker-1 {2}dead/);
+    order("resize 24 6");
+    await running.says("stdout", /presence {2}0 keys alive,…/);
+    order(CTRL_C);
+    const { code, stdout } = await running.ended;
+    expect(stdout.slice(stdout.lastIndexOf("\u001b[?25h"))).toBe("\u001b[?25h\u001b[?1049l");
+    expect(code).toBe(130);
+  });
+
+  it.each([
+    ["with --plain", ["--plain"], {}],
+    ["where the terminal cannot be drawn on", [], { TERM: "dumb" }],
+  ])("prints lines %s", async (_, flags, more) => {
+    const env = { ...(await newStore()), ...more };
+    await start(["ping", "worker-1"], env).says("stderr", /Holding/);
+    const { running, order } = inTerminal(["watch", ...flags], env);
+    await running.says("stdout", /Z {2}worker-1 +\S*alive\S* {2}initial/);
+    order(CTRL_C);
+    expect((await running.ended).stdout).not.toContain("\u001b[?1049h");
+  });
+});
