@@ -23,7 +23,7 @@ import { used } from "./servers/server.ts";
 const SCENARIOS: readonly Scenario[] = [
   pings,
   idle,
-  keeping,
+  ...keeping,
   reading,
   told,
   starting,
@@ -44,7 +44,15 @@ const HELP = `npm run bench -- [options]
 The MongoDB server is the one that MONGODB_URI names, or one that is started for it.`;
 
 /** A quick run leaves out what takes long even when it is small. */
-const NOT_QUICK = new Set(["crash", "sessions", "storage", "startup", "lmdb"]);
+const NOT_QUICK = new Set([
+  "keeping-1000",
+  "keeping-10000",
+  "crash",
+  "sessions",
+  "storage",
+  "startup",
+  "lmdb",
+]);
 
 const { values } = parseArgs({
   options: {

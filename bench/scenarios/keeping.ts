@@ -5,7 +5,7 @@ import { type Cost, costOf, perOne } from "../measure/window.ts";
 import { PEERS, type PeerName } from "../peers/index.ts";
 import { spreadOver } from "../peers/many.ts";
 import type { Fleet, FleetSize } from "../peers/peer.ts";
-import { type Goal, show, type Section, type Table } from "../report/section.ts";
+import { type Goal, show, type Section } from "../report/section.ts";
 import { optionsFor, Servers } from "../servers/index.ts";
 import type { Effort, Scenario } from "./scenario.ts";
 
@@ -15,6 +15,7 @@ const OTHERS_QUIET_PERIODS = 1;
 /** At least a period, and about so long. */
 const MEASURED_MS = 4000;
 const QUICK_MS = 2000;
+const QUICK = { periodMs: 1000, rounds: 1 };
 
 interface Size extends FleetSize {
   readonly periodMs: number;
@@ -69,23 +70,19 @@ const SIZES: readonly Size[] = [
   },
 ];
 
-export const keeping: Scenario = {
-  name: "keeping",
-  async run(effort) {
+/** A scenario for each size: the large ones take long. */
+export const keeping: readonly Scenario[] = SIZES.map((size) => ({
+  name: `keeping-${size.processes}`,
+  run: async (effort) => {
     const servers = await Servers.start();
     try {
-      const results: Result[] = [];
-      for (const size of sizesFor(effort)) results.push(await measure(servers, size, effort));
-      return report(results, servers);
+      const actual = effort.quick ? { ...size, ...QUICK } : size;
+      return report(await measure(servers, actual, effort), servers);
     } finally {
       await servers.stop();
     }
   },
-};
-
-function sizesFor({ quick }: Effort): readonly Size[] {
-  return quick ? [{ processes: 100, keysEach: 100, periodMs: 1000, rounds: 1 }] : SIZES;
-}
+}));
 
 async function measure(servers: Servers, size: Size, effort: Effort): Promise<Result> {
   const costs = new Map<PeerName, PeriodCost[]>();
@@ -93,7 +90,7 @@ async function measure(servers: Servers, size: Size, effort: Effort): Promise<Re
     for (const name of NAMES) {
       if (servers.of(name) === undefined || size.absent?.[name] !== undefined) continue;
       effort.say(`${size.processes} processes of ${size.keysEach} keys, ${name}`);
-      const cost = await costOfFleet(servers, name, size, effort.quick ? QUICK_MS : MEASURED_MS);
+      const cost = await costOfFleet(servers, name, round, size, effort.quick ? QUICK_MS : MEASURED_MS);
       costs.set(name, [...(costs.get(name) ?? []), cost]);
     }
   }
@@ -103,12 +100,13 @@ async function measure(servers: Servers, size: Size, effort: Effort): Promise<Re
 async function costOfFleet(
   servers: Servers,
   name: PeerName,
+  round: number,
   size: Size,
   measuredMs: number,
 ): Promise<PeriodCost> {
   const { periodMs, processes, keysEachOf = {} } = size;
   const server = servers.of(name)!;
-  const peer = await PEERS[name](optionsFor(server, name, periodMs));
+  const peer = await PEERS[name](optionsFor(server, `${name}-${processes}-${round}`, periodMs));
   const periods = Math.max(1, Math.round(measuredMs / periodMs));
   const idle = perOne(await costOf(server.pid, () => wait(periods * periodMs)), periods);
   const fleet = await peer.fleet({ processes, keysEach: keysEachOf[name] ?? size.keysEach });
@@ -130,43 +128,42 @@ function net({ busy, idle }: PeriodCost): number {
   return Math.max(0, busy.serverMs - idle.serverMs);
 }
 
-function report(results: readonly Result[], servers: Servers): Section {
-  const tables = results.map(({ size, costs }): Table => {
-    const { processes, keysEach } = size;
-    return {
-      title: `${processes.toLocaleString("en-US")} processes of ${keysEach.toLocaleString("en-US")} keys`,
-      columns: [
-        "",
-        "server CPU a period, ms",
-        "of that at rest, ms",
-        "client CPU, ms",
-        "heartbit's part of it",
-      ],
-      rows: [...costs].map(([name, all]) => [
-        size.keysEachOf?.[name] === undefined ? name : `${name}, ${size.keysEachOf[name]} keys a process`,
-        show(median(all.map(({ busy }) => busy.serverMs))),
-        show(median(all.map(({ idle }) => idle.serverMs))),
-        show(median(all.map(({ busy }) => busy.clientMs))),
-        show(ratioOf(costs, "heartbit", name)),
-      ]),
-    };
-  });
-  const absent = results.flatMap(({ size }) =>
-    Object.entries(size.absent ?? {}).map(
-      ([name, why]) => `${name} with ${size.processes} processes of ${size.keysEach} keys (${why})`,
-    ),
-  );
+function report({ size, costs }: Result, servers: Servers): Section {
   const { missing } = servers.names;
+  const absent = Object.entries(size.absent ?? {}).map(([name, why]) => `${name} (${why})`);
   return {
-    title: "Keeping alive, in a period",
+    title: `Keeping alive, in a period: ${sizeInWords(size)}`,
     about: [
-      "Simulated processes: each is a presence, a lease, or a session of its own in one process, and those of MongoDB and Redis share connections (100 at most). Each pings at a moment of its own in the period. The server's processor time, median of the rounds, of all that it does in a period, and of that what it does with nobody to keep alive; the part is of what lies between the two.",
+      `Simulated processes: each is a presence, a lease, or a session of its own in one process, and those of MongoDB and Redis share connections (100 at most). Each pings at a moment of its own in the period of ${size.periodMs / 1000} s. The server's processor time, ${size.rounds === 1 ? "in one round" : `median of ${size.rounds} rounds`}, of all that it does in a period, and of that what it does with nobody to keep alive; heartbit's part is of what lies between the two.`,
       ...(absent.length === 0 ? [] : [`Not run: ${absent.join("; ")}.`]),
       ...(missing.length === 0 ? [] : [`Not installed, and so not run: ${missing.join(", ")}.`]),
     ].join("\n\n"),
-    tables,
-    goals: results.flatMap(goalsOf),
+    tables: [
+      {
+        title: sizeInWords(size),
+        columns: [
+          "",
+          "server CPU a period, ms",
+          "of that at rest, ms",
+          "client CPU, ms",
+          "heartbit's part of it",
+        ],
+        rows: [...costs].map(([name, all]) => [
+          size.keysEachOf?.[name] === undefined ? name : `${name}, ${size.keysEachOf[name]} keys a process`,
+          show(median(all.map(({ busy }) => busy.serverMs))),
+          show(median(all.map(({ idle }) => idle.serverMs))),
+          show(median(all.map(({ busy }) => busy.clientMs))),
+          show(ratioOf(costs, "heartbit", name)),
+        ]),
+      },
+    ],
+    goals: goalsOf({ size, costs }),
   };
+}
+
+function sizeInWords({ processes, keysEach }: FleetSize): string {
+  const keys = keysEach === 1 ? "one key" : `${keysEach.toLocaleString("en-US")} keys`;
+  return `${processes.toLocaleString("en-US")} processes of ${keys}`;
 }
 
 /** The cost of one beside that of another. */
@@ -176,12 +173,12 @@ function ratioOf(costs: Result["costs"], name: PeerName, other: PeerName): numbe
 }
 
 function goalsOf({ size, costs }: Result): Goal[] {
-  const { processes, keysEach } = size;
+  const { processes } = size;
   const against = (other: PeerName, most: number, words: string): Goal[] => {
     if (!costs.has(other)) return [];
     const ratio = ratioOf(costs, "heartbit", other);
     const id = `keeping-${processes}-${other}`;
-    const text = `${processes.toLocaleString("en-US")} processes of ${keysEach.toLocaleString("en-US")} keys: ${words} ${other}`;
+    const text = `${sizeInWords(size)}: ${words} ${other}`;
     return [{ id, text, figure: `${show(ratio)} of it`, reached: ratio <= most }];
   };
   if (processes === 100)

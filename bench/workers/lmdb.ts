@@ -10,7 +10,6 @@ export interface LmdbHold {
 process.on("message", ({ target, key, periodMs }: LmdbHold) => {
   void (async () => {
     const presence = await Presence.open(target, { periodMs });
-    presence.on("lapse", () => process.send?.("lapse"));
     await presence.pinger(key).start();
     process.send?.("holding");
     process.once("disconnect", () => void presence.close().then(() => process.exit()));
