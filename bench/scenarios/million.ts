@@ -85,7 +85,7 @@ async function measure(
     const target = { uri, name: options.name, periodMs };
     let load!: Loaded;
     const { serverMs } = await costOf(server.pid, async () => {
-      load = await worker.ask<Loaded>({ kind: "load", target });
+      load = await worker.ask<Loaded>({ kind: "load", target, keys });
     });
     const result = { processes, keys, writeMs, storedBytes, load, loadServerMs: serverMs };
     if (quietPeriods === undefined) return result;

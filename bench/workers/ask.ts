@@ -14,8 +14,8 @@ export class Worker<Question extends object> {
 
   async ask<Answer>(question: Question): Promise<Answer> {
     const ended = new AbortController();
-    const exit = once(this.#child, "exit", { signal: ended.signal }).then(() => {
-      throw new Error("the process has ended");
+    const exit = once(this.#child, "exit", { signal: ended.signal }).then(([code, signal]) => {
+      throw new Error(`the process has ended, with ${code ?? signal}`);
     });
     exit.catch(() => {});
     try {
@@ -37,6 +37,7 @@ export class Worker<Question extends object> {
   }
 
   async stop(): Promise<void> {
+    if (!this.#child.connected) return;
     this.#child.disconnect();
     await once(this.#child, "exit");
   }

@@ -11,7 +11,7 @@ export interface Target {
 }
 
 export type ToMillion =
-  | { readonly kind: "load"; readonly target: Target }
+  | { readonly kind: "load"; readonly target: Target; readonly keys: number }
   | { readonly kind: "quiet"; readonly periods: number }
   | { readonly kind: "deaths"; readonly count: number };
 
@@ -52,12 +52,12 @@ process.on("message", (message: ToMillion) => {
 process.once("disconnect", () => void presence.close().then(() => process.exit()));
 
 function answer(message: ToMillion): Promise<Loaded | Quiet | Deaths> {
-  if (message.kind === "load") return load(message.target);
+  if (message.kind === "load") return load(message.target, message.keys);
   if (message.kind === "quiet") return quiet(message.periods);
   return deaths(message.count);
 }
 
-async function load({ uri, name, periodMs: period }: Target): Promise<Loaded> {
+async function load({ uri, name, periodMs: period }: Target, keys: number): Promise<Loaded> {
   periodMs = period;
   presence = await Presence.open(uri, { name, periodMs });
   watcher = presence.watcher();
@@ -67,11 +67,12 @@ async function load({ uri, name, periodMs: period }: Target): Promise<Loaded> {
   const began = clockMs();
   let ms = 0;
   const blockMs = await longestBlock(async () => {
-    watcher.watch({ all: true }, (change) => {
-      if (change.alive) alive++;
-      else died();
+    await new Promise<void>((resolve) => {
+      watcher.watch({ all: true }, (change) => {
+        if (!change.alive) died();
+        else if (++alive === keys) resolve();
+      });
     });
-    await watcher.sync();
     ms = clockMs() - began;
   });
   const cpuMs = ownCpuMs() - cpu;
