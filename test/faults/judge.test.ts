@@ -275,6 +275,16 @@ describe("the judge of the faults", () => {
     expect(found(lives, [fault(20, 58, "all")])).toEqual([]);
   });
 
+  it("does not judge who was silent for some periods before its end", () => {
+    const turns = Array.from({ length: 29 }, (_, i): Timed => [1 + i, { e: "turns" }]);
+    const stale: Timed = [20, { e: "health", state: "stale", reason: "why" }];
+    const silent = turns.filter(([t]) => t < 21);
+    const others = ["w1", "w2"].map((name) => life(name, watcher()));
+    const holds = life("p", holder(ALWAYS));
+    expect(found([holds, ...others, life("w", watcher(stale, ...turns), crashed(30))])).toEqual(["unhealed"]);
+    expect(found([holds, ...others, life("w", watcher(stale, ...silent), crashed(30))])).toEqual([]);
+  });
+
   it("finds watchers that are all stale for most of the calm, and not for a part of it", () => {
     const stale: Timed = [20, { e: "health", state: "stale", reason: "why" }];
     const healthy: Timed = [35, { e: "health", state: "healthy" }];

@@ -86,7 +86,7 @@ class Judge {
   constructor(run: Run) {
     this.#run = run;
     this.#period = run.periodMs;
-    this.#witnesses = run.lives.map((life) => new Witness(life, run.faults));
+    this.#witnesses = run.lives.map((life) => new Witness(life, run));
     this.#losses = {
       "the latest": run.faults.filter(({ loses }) => loses === "the latest"),
       "what is held": run.faults.filter(({ loses }) => loses === "what is held"),

@@ -21,6 +21,8 @@ export type WorkerLine = { readonly t: number } & (
   | { readonly e: "lapse" }
   | { readonly e: "health"; readonly state: "healthy" | "stale"; readonly reason?: string }
   | ({ readonly e: "told" } & Told)
+  /** Once a period: the event loop turns. */
+  | { readonly e: "turns" }
   /** The event loop did not turn since `from`. */
   | { readonly e: "late"; readonly from: number }
   | { readonly e: "refused"; readonly why: string }

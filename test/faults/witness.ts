@@ -1,6 +1,9 @@
 /** One life of one process, as its log shows it. */
-import type { Fault, Life, Told, WorkerLine } from "./log.ts";
+import type { Life, Run, Told, WorkerLine } from "./log.ts";
 import { merge, type Span } from "./spans.ts";
+
+/** It tells once a period that its event loop turns, and whenever that was late by a tenth of it. */
+const SILENCE_MIN = 1.3;
 
 /** From a start of a pinger to its end. */
 export interface Holding {
@@ -39,7 +42,7 @@ export class Witness {
   readonly #vouched: readonly { readonly t: number; readonly until: number }[];
   readonly #sessions: readonly { readonly t: number; readonly session: number | null }[];
 
-  constructor(life: Life, faults: readonly Fault[]) {
+  constructor(life: Life, { faults, periodMs, to: end }: Pick<Run, "faults" | "periodMs" | "to">) {
     const { lines, from, to } = life;
     this.life = life;
     this.name = `${life.name}.${life.life}`;
@@ -49,7 +52,11 @@ export class Witness {
     const late = lines
       .filter((line) => line.e === "late")
       .map(({ from: since, t }) => ({ from: since, to: t }));
-    this.own = merge([...hits.filter(({ who }) => who !== "all" && who.includes(life.name)), ...late]);
+    this.own = merge([
+      ...hits.filter(({ who }) => who !== "all" && who.includes(life.name)),
+      ...late,
+      ...silence(lines, Math.min(to, end), periodMs),
+    ]);
     this.shared = merge(hits.filter(({ who }) => who === "all"));
     this.stale = staleSpans(lines);
     this.closingAt = lines.find(({ e }) => e === "closing")?.t ?? Infinity;
@@ -104,6 +111,12 @@ export class Witness {
     }
     return views[low - 1];
   }
+}
+
+/** Before its end it may have been stopped, or starved, and could not tell that it was late. */
+function silence(lines: readonly WorkerLine[], end: number, periodMs: number): Span[] {
+  const last = lines.findLast(({ e }) => e === "turns")?.t;
+  return last === undefined || end - last < SILENCE_MIN * periodMs ? [] : [{ from: last, to: end }];
 }
 
 function staleSpans(lines: readonly WorkerLine[]): Span[] {

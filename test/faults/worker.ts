@@ -58,6 +58,7 @@ presence.on("health", ({ state, reason }) =>
   log({ e: "health", state, ...(reason === undefined ? {} : { reason }) }),
 );
 setInterval(tick, TICK_MS);
+setInterval(() => log({ e: "turns" }), periodMs);
 for (const what of settings.watched) watch(what);
 process.on("message", (order: Order) => {
   void obey(order).catch((error: unknown) => log({ e: "refused", why: String(error) }));
