@@ -64,6 +64,8 @@ export async function visit(
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
     locale: "en-GB",
+    // A colour on its way to another is neither.
+    reducedMotion: "reduce",
     ...options,
   });
   onTestFinished(() => context.close());

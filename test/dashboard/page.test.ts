@@ -67,10 +67,9 @@ describe("the page", () => {
     const seen = await visit(browser(), front.url);
     const { page } = seen;
     await shows(page, () => keysOf(page), ["worker/2", "worker/10"]); // as a person counts
-    expect(await page.title()).toBe("agents · heartbit");
-    expect(await total(page, "alive")).toBe("2");
-    expect(await total(page, "died in")).toBe("1");
-    expect(await total(page, "processes")).toBe("1");
+    await shows(page, () => page.title(), "agents · heartbit");
+    await shows(page, () => total(page, "died in"), "1");
+    expect([await total(page, "alive"), await total(page, "processes")]).toEqual(["2", "1"]);
     const row = page.getByRole("row", { name: "worker/10" });
     expect(await row.locator(".meta").textContent()).toBe('{"queue":"mail"}');
     expect(await row.locator(".holders").textContent()).toMatch(new RegExp(`.+:${process.pid}$`));
@@ -295,11 +294,11 @@ describe("the page", () => {
     await page.keyboard.type("k");
     expect(await page.getByRole("searchbox").inputValue()).toBe("k");
     await page.keyboard.press("ArrowDown");
-    expect(await active()).toBe("k1");
+    await shows(page, active, "k1");
     await page.keyboard.press("ArrowDown");
-    expect(await active()).toBe("k2");
+    await shows(page, active, "k2");
     await page.keyboard.press("End");
-    expect(await active()).toBe("k60");
+    await shows(page, active, "k60");
     const grid = page.getByRole("grid");
     const id = await grid.getAttribute("aria-activedescendant");
     expect(await page.locator(`#${id} .name`).textContent()).toBe("k60");
@@ -315,7 +314,7 @@ describe("the page", () => {
           inner.bottom <= outer.bottom + 1
         );
       }, id);
-    expect(await inSight()).toBe(true);
+    await shows(page, inSight, true);
     await page.keyboard.press("PageUp");
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("Enter");
@@ -325,7 +324,7 @@ describe("the page", () => {
     await page.getByRole("heading", { name: "Changes" }).waitFor();
     await grid.focus();
     await page.keyboard.press("Home");
-    expect(await active()).toBe("k1");
+    await shows(page, active, "k1");
     await page.keyboard.press("/");
     await page.keyboard.press("Escape");
     expect(new URL(page.url()).search).toBe("");
