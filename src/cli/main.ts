@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
+import { bench } from "./bench.ts";
 import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
 import { drop } from "./drop.ts";
@@ -19,7 +20,20 @@ import { serve } from "./serve.ts";
 import { wait } from "./wait.ts";
 import { watch } from "./watch.ts";
 
-const COMMANDS: readonly AddCommand[] = [demo, run, ping, ls, watch, wait, serve, kill, prune, drop, doctor];
+const COMMANDS: readonly AddCommand[] = [
+  demo,
+  run,
+  ping,
+  ls,
+  watch,
+  wait,
+  serve,
+  kill,
+  prune,
+  drop,
+  doctor,
+  bench,
+];
 
 async function main(args: readonly string[]): Promise<number> {
   const interruption = new Interruption();

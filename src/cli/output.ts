@@ -25,6 +25,7 @@ export class Output {
   readonly paintTalk: Paint;
   readonly #stdout: WriteStream;
   readonly #stderr: WriteStream;
+  #progress = "";
 
   constructor(json: boolean, env: NodeJS.ProcessEnv = process.env) {
     this.json = json;
@@ -38,6 +39,7 @@ export class Output {
 
   /** A line of data. Resolves when there is room for more; a reader that has gone is not an error. */
   async data(line: string): Promise<void> {
+    this.progress(undefined);
     if (this.#stdout.destroyed || this.#stdout.write(`${line}\n`)) return;
     await new Promise<void>((resolve) => {
       this.#stdout
@@ -52,8 +54,16 @@ export class Output {
     return this.data(JSON.stringify(value));
   }
 
+  /** How far long work is: a line on stderr that the next one replaces, where a person reads it. Undefined: none. */
+  progress(text = ""): void {
+    if (!this.#stderr.isTTY || text === this.#progress) return;
+    this.#progress = text;
+    this.#stderr.write(`\r${text}\u001b[K`);
+  }
+
   /** A line of talk. */
   say(line: string): void {
+    this.progress(undefined);
     this.#stderr.write(`${line}\n`);
   }
 }

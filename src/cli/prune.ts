@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { insideOf } from "../presence/inside.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
@@ -17,6 +18,12 @@ export function prune(program: Command, runner: Runner): void {
 
 async function deleteOld({ out, settings, interruption }: Cli): Promise<number> {
   await using presence = await openExisting(settings, interruption.signal);
+  let done = 0;
+  if (presence !== undefined) {
+    insideOf(presence).happenings.on("pruned", ({ sessions, beings, slots }) => {
+      out.progress(`${count((done += sessions + beings + slots), "record")} deleted …`);
+    });
+  }
   const { sessions, beings, slots } = (await presence?.prune()) ?? { sessions: 0, beings: 0, slots: 0 };
   const line = `${count(sessions, "session")}, ${count(beings, "being")} and ${count(slots, "slot")} deleted`;
   await (out.json ? out.object({ sessions, beings, slots }) : out.data(line));
