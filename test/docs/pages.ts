@@ -39,15 +39,17 @@ export interface Block {
 export function blocksOf(page: string): Block[] {
   const blocks: Block[] = [];
   let before = "";
-  let open: { info: string; line: number; lines: string[]; before: string } | undefined;
+  let open: { indent: string; info: string; line: number; lines: string[]; before: string } | undefined;
   for (const [index, line] of read(page).split("\n").entries()) {
-    const fence = /^```(.*)$/.exec(line);
+    const fence = /^( *)```(.*)$/.exec(line);
     if (open === undefined && fence !== null) {
-      open = { info: (fence[1] ?? "").trim(), line: index + 2, lines: [], before };
+      const [, indent = "", info = ""] = fence;
+      open = { indent, info: info.trim(), line: index + 2, lines: [], before };
     } else if (open !== undefined && fence !== null) {
-      blocks.push({ page, ...open, code: open.lines.join("\n") });
+      const { lines, info, line: first } = open;
+      blocks.push({ page, info, line: first, code: lines.join("\n"), before: open.before });
       open = undefined;
-    } else if (open !== undefined) open.lines.push(line);
+    } else if (open !== undefined) open.lines.push(line.slice(open.indent.length));
     else if (line.trim() !== "") before = line;
   }
   if (open !== undefined) throw new Error(`${page}:${open.line}: a block of code does not end`);
@@ -56,7 +58,7 @@ export function blocksOf(page: string): Block[] {
 
 /** A page without its blocks of code. */
 export function prose(page: string): string {
-  return read(page).replace(/^```.*\n(?:(?!```).*\n)*```$/gm, "");
+  return read(page).replace(/^ *```.*\n(?:(?! *```).*\n)* *```$/gm, "");
 }
 
 /** The names by which GitHub makes the headings of a page reachable. */
