@@ -57,6 +57,8 @@ export interface Verdict {
   readonly joins: readonly number[];
   /** Deaths told of processes that lived, because of what had hit them alone. */
   readonly rightlyDead: number;
+  /** Deaths told of processes that lived when what they held had just been destroyed. */
+  readonly notJudged: number;
   readonly checks: Readonly<Record<"holdings" | "ends" | "agreements", number>>;
   /** In how many periods some watcher was in calm; and of these, most were stale, because the machine was too busy. */
   readonly calm: { readonly periods: number; readonly busy: number };
@@ -80,6 +82,7 @@ class Judge {
   readonly #joins: number[] = [];
   readonly #checks = { holdings: 0, ends: 0, agreements: 0 };
   #rightlyDead = 0;
+  #notJudged = 0;
   #calmPeriods = { periods: 0, busy: 0 };
   readonly #calm = new Map<Witness, readonly Span[]>();
 
@@ -120,6 +123,7 @@ class Judge {
       crashes: this.#crashes.toSorted((a, b) => a - b),
       joins: this.#joins.toSorted((a, b) => a - b),
       rightlyDead: this.#rightlyDead,
+      notJudged: this.#notJudged,
       checks: this.#checks,
       calm: this.#calmPeriods,
     };
@@ -215,7 +219,11 @@ class Judge {
     );
     for (const { witness: holder, holding } of holders) {
       const said = `${watcher.name} was told that ${key} of ${holder.name} is dead (${cause})`;
-      if (this.#wasKilled(key, holding, t) || this.#hasLost("what is held", t)) continue;
+      if (this.#wasKilled(key, holding, t)) continue;
+      if (this.#hasLost("what is held", t)) {
+        this.#notJudged++;
+        continue;
+      }
       if (cause !== "expired" && !this.#hasOtherEnded(key, holder, t)) {
         this.#find("false death", t, `${said}, but nobody has killed or stopped it`);
         continue;
