@@ -3,7 +3,17 @@ import type { Verdict } from "./judge.ts";
 
 const SHOWN_MAX = 25;
 
-export function describe({ run, wrong, told, crashes, joins, rightlyDead, checks, calm }: Verdict): string {
+export function describe({
+  run,
+  wrong,
+  told,
+  crashes,
+  joins,
+  rightlyDead,
+  notJudged,
+  checks,
+  calm,
+}: Verdict): string {
   const minutes = (run.to - run.from) / 60_000;
   const kinds = new Map<string, number>();
   for (const { kind } of run.faults) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
