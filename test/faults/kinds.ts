@@ -274,7 +274,7 @@ function onDisk(): Kind[] {
     },
     {
       kind: "directory removed",
-      weight: 0.7,
+      weight: 1,
       exclusive: "server",
       lasts: 2,
       unfit: ({ kind }) => (kind === "lmdb" ? undefined : "there is no directory"),
