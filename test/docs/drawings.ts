@@ -3,6 +3,7 @@
  * `UPDATE=1 npx vitest run test/docs/drawings.test.ts` writes them.
  */
 import { isVouched, judgedSlot, latestComplete } from "../../src/core/alive.ts";
+import { line, rect, round, svg, text } from "./svg.ts";
 
 /** Who pings when: positions, in slots. */
 interface Process {
@@ -26,29 +27,6 @@ const LEFT = 110;
 const SLOT = 92;
 const ROW = 40;
 const TOP = 52;
-
-const STYLE = `
-    text { font: 14px system-ui, sans-serif; fill: #1f2328; }
-    .small { font-size: 12px; fill: #59636e; }
-    .line { stroke: #d1d9e0; fill: none; }
-    .half { stroke: #9a6700; stroke-dasharray: 3 4; }
-    .ping { fill: #1a7f37; }
-    .empty { fill: #d1d9e0; opacity: 0.35; }
-    .outage { fill: #cf222e; opacity: 0.14; }
-    .crash { stroke: #cf222e; stroke-width: 3; }
-    .dead { fill: #cf222e; font-weight: 600; }
-    .alive { fill: #1a7f37; }
-    @media (prefers-color-scheme: dark) {
-      text { fill: #f0f6fc; }
-      .small { fill: #9198a1; }
-      .line { stroke: #3d444d; }
-      .half { stroke: #d29922; }
-      .ping, .alive { fill: #3fb950; }
-      .empty { fill: #3d444d; }
-      .crash { stroke: #f85149; }
-      .dead { fill: #f85149; }
-    }
-  `;
 
 export const drawings: Readonly<Record<string, Chart>> = {
   slots: {
@@ -103,12 +81,7 @@ export function draw(chart: Chart): string {
     ...outage(chart),
     ...processes.flatMap((one, row) => life(chart, one, row)),
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-  <title>${title}</title>
-  <style>${STYLE}</style>
-${[...parts, ...judgements(chart)].map((part) => `  ${part}`).join("\n")}
-</svg>
-`;
+  return svg(title, width, height, [...parts, ...judgements(chart)]);
 }
 
 function slots({ from, to, processes }: Chart): string[] {
@@ -177,20 +150,4 @@ function hasPing({ pings: moments }: Process, slot: number, before: number): boo
 
 function x({ from }: { from: number }, position: number): number {
   return round(LEFT + (position - from) * SLOT);
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
-function text(at: number, y: number, content: string, kind: string, anchor = "middle"): string {
-  return `<text x="${round(at)}" y="${y}" text-anchor="${anchor}"${kind && ` class="${kind}"`}>${content}</text>`;
-}
-
-function line(at: number, top: number, bottom: number, kind: string): string {
-  return `<path class="${kind}" d="M${at} ${top}V${bottom}"/>`;
-}
-
-function rect(left: number, top: number, width: number, height: number, kind: string): string {
-  return `<rect class="${kind}" x="${left}" y="${top}" width="${round(width)}" height="${height}"/>`;
 }

@@ -1,0 +1,116 @@
+/** The picture of the modules in ARCHITECTURE.md: which part of `src` imports which, as the code has it now. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { svg, text } from "./svg.ts";
+
+const SOURCES = join(process.cwd(), "src");
+
+/** Where each part is drawn: the middle of its upper edge. */
+const PLACES: Readonly<Record<string, readonly [number, number]>> = {
+  cli: [325, 20],
+  dashboard: [175, 120],
+  metrics: [475, 120],
+  presence: [325, 220],
+  testing: [625, 220],
+  "stores/mongo": [135, 320],
+  "stores/lmdb": [325, 320],
+  "stores/memory": [515, 320],
+};
+const [WIDTH, HEIGHT] = [170, 50];
+const CORE = { left: 50, top: 420, width: 660 };
+
+/** What lies under everything, and is not drawn as a part: the index, and files that several parts share. */
+const SHARED = new Set(["index.ts", "system-clock.ts", "stores/storage.ts"]);
+
+export interface Modules {
+  /** `cli -> presence`; without those to the core. */
+  readonly edges: readonly string[];
+  /** The packages that each part imports. */
+  readonly packages: ReadonlyMap<string, readonly string[]>;
+  /** What the core imports from outside of it. */
+  readonly ofCore: readonly string[];
+}
+
+export function readModules(): Modules {
+  const edges = new Set<string>();
+  const packages = new Map<string, Set<string>>();
+  const ofCore = new Set<string>();
+  for (const name of readdirSync(SOURCES, { recursive: true, encoding: "utf8" })) {
+    if (!name.endsWith(".ts")) continue;
+    const file = join(SOURCES, name);
+    const from = partOf(file);
+    for (const imported of importsOf(readFileSync(file, "utf8"))) {
+      const to = imported.startsWith(".") ? partOf(resolve(dirname(file), imported)) : imported;
+      if (to === from) continue;
+      if (from === "core") ofCore.add(to);
+      else if (SHARED.has(from) || SHARED.has(to) || to === "core" || to.startsWith("node:")) continue;
+      else if (imported.startsWith(".")) edges.add(`${from} -> ${to}`);
+      else packages.set(from, (packages.get(from) ?? new Set()).add(to));
+    }
+  }
+  return {
+    edges: [...edges].toSorted(),
+    packages: new Map(Array.from(packages, ([part, names]) => [part, [...names].toSorted()])),
+    ofCore: [...ofCore],
+  };
+}
+
+/** Draws them. Throws where a part has no place, or one imports what is not below it. */
+export function drawModules({ edges, packages }: Modules): string {
+  const parts = Object.entries(PLACES).flatMap(([part, [x, y]]) => {
+    const names = packages.get(part) ?? [];
+    return [
+      box(x - WIDTH / 2, y, WIDTH),
+      text(x, y + (names.length > 0 ? 22 : 30), part, ""),
+      ...(names.length > 0 ? [text(x, y + 40, names.join(", "), "small")] : []),
+    ];
+  });
+  const { left, top, width } = CORE;
+  const core = [
+    box(left, top, width),
+    text(left + width / 2, top + 22, "core", ""),
+    text(left + width / 2, top + 40, "imported by all, imports nothing", "small"),
+  ];
+  const head =
+    '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>';
+  return svg("The modules: which part imports which", 760, 490, [
+    head,
+    ...parts,
+    ...core,
+    ...edges.map(arrow),
+  ]);
+}
+
+function arrow(edge: string): string {
+  const [from = "", to = ""] = edge.split(" -> ");
+  const [start, end] = [PLACES[from], PLACES[to]];
+  if (start === undefined || end === undefined) throw new Error(`${edge}: there is no place for it`);
+  if (end[1] <= start[1]) throw new Error(`${edge} leads up`);
+  return `<path class="arrow" d="M${start[0]} ${start[1] + HEIGHT}L${end[0]} ${end[1]}"/>`;
+}
+
+function box(left: number, top: number, width: number): string {
+  return `<rect class="box" x="${left}" y="${top}" width="${width}" height="${HEIGHT}"/>`;
+}
+
+/** `presence`, `stores/mongo`, `index.ts`. */
+function partOf(file: string): string {
+  const [first = "", second = ""] = relative(SOURCES, file).split(/[\\/]/);
+  if (first !== "stores") return first;
+  return second === "storage.ts" ? "stores/storage.ts" : `stores/${second.replace(/\.ts$/, "")}`;
+}
+
+/** What is imported, packages by their names. Comments are passed over. */
+function importsOf(code: string): string[] {
+  const withoutComments = code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const found = [
+    ...withoutComments.matchAll(/(?:^(?:import|export|\})[^"\n]*\bfrom|\bimport\(|^import) *"([^"]+)"/gm),
+  ];
+  return found.map(([, name = ""]) => {
+    if (name.startsWith(".") || name.startsWith("node:")) return name;
+    return name
+      .split("/")
+      .slice(0, name.startsWith("@") ? 2 : 1)
+      .join("/");
+  });
+}
