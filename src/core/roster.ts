@@ -88,6 +88,8 @@ export class Roster {
   readonly #onTheirOwn = new Set<Being>();
   /** The keys touched since the last `changes()`, as they were then. */
   readonly #touched = new Map<string, Snapshot>();
+  /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
+  #next: Iterator<[string, Snapshot]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
 
@@ -298,9 +300,14 @@ export class Roster {
   /** The difference between the state at the last call and now, a change a key; it looks at `limit` keys at most. */
   changes(limit = Infinity): RosterChange[] {
     const changes: RosterChange[] = [];
-    let left = limit;
-    for (const [key, before] of this.#touched) {
-      if (left-- <= 0) break;
+    const next = (this.#next ??= this.#touched.entries());
+    for (let left = limit; left > 0; left--) {
+      const { done, value } = next.next();
+      if (done === true) {
+        this.#next = undefined;
+        break;
+      }
+      const [key, before] = value;
       this.#touched.delete(key);
       const now = this.#snapshot(key).holders;
       const cause = this.#cause(before, now);

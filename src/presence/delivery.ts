@@ -16,6 +16,8 @@ export class Subscription {
   ready = false;
   #cancelled = false;
   readonly #pending = new Map<string, Pending>();
+  /** Where `take` is: a new iteration would step over all that was deleted before. */
+  #next: Iterator<[string, Pending]> | undefined;
   readonly #arrived: (subscription: Subscription) => void;
 
   /** `arrived` is called when there is something to take. */
@@ -39,7 +41,9 @@ export class Subscription {
 
   /** The next change to be told; undefined when there is none. */
   take(): Change | undefined {
-    for (const [key, pending] of this.#pending) {
+    const next = (this.#next ??= this.#pending.entries());
+    for (let { done, value } = next.next(); done !== true; { done, value } = next.next()) {
+      const [key, pending] = value;
       this.#pending.delete(key);
       const isKey = typeof this.target === "string";
       // Of a prefix, or all, only the living are told at first.
@@ -47,6 +51,7 @@ export class Subscription {
       const change = toChange(pending);
       if (change !== undefined) return change;
     }
+    this.#next = undefined;
     return undefined;
   }
 

@@ -1,7 +1,9 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/core/clock.ts";
+import { Roster } from "../../src/core/roster.ts";
 import { Presence } from "../../src/index.ts";
+import { Subscription } from "../../src/presence/delivery.ts";
 import { Bench, hear, PERIOD_MS, words } from "./support.ts";
 
 const MANY = 20_000;
@@ -46,6 +48,20 @@ describe("many", { timeout: 15_000 }, () => {
     await a.close();
     await b.watcher().sync();
     expect([counts, again]).toEqual([[MANY], ["k alive initial", "k dead killed"]]);
+  });
+
+  it("changes are taken, by a few and one by one", () => {
+    const roster = new Roster();
+    roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
+    for (let pinger = 0; pinger < 20 * MANY; pinger++) {
+      const key = `key-${pinger}`;
+      roster.being({ session: 1, pinger, start: 1, key, since: 0, slot: 10, meta: "null", revision: 0 });
+    }
+    const subscription = new Subscription({ all: true }, nothing);
+    while (roster.isTouched) for (const change of roster.changes(50)) subscription.push(change, 0);
+    let count = 0;
+    while (subscription.take() !== undefined) count++;
+    expect(count).toBe(20 * MANY);
   });
 
   it("keys are loaded, told and ended in slices, in which others start and end keys: each is told alive and dead in turn", async () => {

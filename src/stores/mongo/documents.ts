@@ -90,7 +90,8 @@ export function toBeing(document: Document): BeingRecord | undefined {
   const { key, session, pinger, start, since, slot, meta, revision, last, changed }: Document = document;
   if (typeof key !== "string" || key === "" || key.length > KEY_LENGTH_MAX) return undefined;
   if (!isCount(session) || !isCount(pinger) || !isCount(start) || !isCount(slot)) return undefined;
-  if (!isCount(revision) || !isMeta(meta)) return undefined;
+  const metaText = toMeta(meta);
+  if (!isCount(revision) || metaText === undefined) return undefined;
   if (!isDate(since) || !isDate(changed) || !isLast(last)) return undefined;
   if (document["_id"] !== beingId({ session, pinger, start })) return undefined;
   const being = {
@@ -100,7 +101,7 @@ export function toBeing(document: Document): BeingRecord | undefined {
     start,
     since: since.getTime(),
     slot,
-    meta,
+    meta: metaText,
     revision,
     changed: changed.getTime(),
   };
@@ -136,12 +137,17 @@ function isDate(value: unknown): value is Date {
   return value instanceof Date && !Number.isNaN(value.getTime());
 }
 
-function isMeta(value: unknown): value is string {
-  if (typeof value !== "string" || value.length > META_LENGTH_MAX) return false;
+/** The latest meta: many in a row are often the same, and then one text serves them all. */
+let latestMeta = "null";
+
+function toMeta(value: unknown): string | undefined {
+  if (value === latestMeta) return latestMeta;
+  if (typeof value !== "string" || value.length > META_LENGTH_MAX) return undefined;
   try {
     JSON.parse(value);
-    return true;
   } catch {
-    return false;
+    return undefined;
   }
+  latestMeta = value;
+  return value;
 }
