@@ -52,7 +52,7 @@ export function plot(title: string, series: readonly Series[]): string {
 /** A round number that is not below the value. */
 function niceMax(value: number): number {
   const unit = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 5, 10].find((factor) => factor * unit >= value * 1.05) ?? 20) * unit;
+  return ([1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((factor) => factor * unit >= value * 1.05) ?? 15) * unit;
 }
 
 function short(value: number): string {
