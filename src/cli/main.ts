@@ -5,6 +5,7 @@ import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
 import { bench } from "./bench.ts";
+import { completion } from "./completion.ts";
 import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
 import { drop } from "./drop.ts";
@@ -33,6 +34,7 @@ const COMMANDS: readonly AddCommand[] = [
   drop,
   doctor,
   bench,
+  completion,
 ];
 
 async function main(args: readonly string[]): Promise<number> {

@@ -82,8 +82,12 @@ export function start(
 }
 
 /** Runs `heartbit` to its end. */
-export function heartbit(args: readonly string[], env: Env = {}): Promise<Ended> {
-  return start(args, env).ended;
+export function heartbit(
+  args: readonly string[],
+  env: Env = {},
+  atEnd?: (end: () => void) => void,
+): Promise<Ended> {
+  return start(args, env, atEnd).ended;
 }
 
 /** A directory of the test's own. */

@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Table } from "../../src/cli/table.ts";
 import type { Change } from "../../src/index.ts";
-import { cleanEnv, type Env, main, newStore, Running, start } from "./heartbit.ts";
+import { main, newStore, start } from "./heartbit.ts";
+import { CTRL_C, inTerminal } from "./terminal.ts";
 
 const plain = (_: unknown, text: string): string => text;
 
@@ -64,32 +63,18 @@ describe("the table", () => {
   });
 });
 
-/** `heartbit` in a terminal of 80 columns and 24 rows. */
-function inTerminal(args: readonly string[], env: Env) {
-  const helper = fileURLToPath(new URL("terminal.py", import.meta.url));
-  const child = spawn("python3", [helper, process.execPath, main(), ...args], {
-    env: cleanEnv({ TERM: "xterm-256color", ...env }),
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const order = (line: string): void => void child.stdin.write(`${line}\n`);
-  return { running: new Running(child), order };
-}
-
 describe("watch on a terminal", () => {
-  const CTRL_C = "type 03";
-
   it("shows a table that follows what happens and the size of the window, and leaves the terminal as it was", async () => {
     const env = await newStore();
     const held = start(["ping", "worker-1"], env);
     await held.says("stderr", /Holding/);
-    const { running, order } = inTerminal(["watch"], env);
+    const { running, type, resize } = inTerminal([process.execPath, main(), "watch"], env);
     await running.says("stdout", /\[\?1049h[^]*presence {2}1 key alive[^]*worker-1 {2}alive/);
     held.child.kill("SIGINT");
     await running.says("stdout", /0 keys alive, 1 died lately[^]*worker-1 {2}dead/);
-    order("resize 24 6");
+    resize(24, 6);
     await running.says("stdout", /presence {2}0 keys alive,…/);
-    order(CTRL_C);
+    type(CTRL_C);
     const { code, stdout } = await running.ended;
     expect(stdout.slice(stdout.lastIndexOf("\u001b[?25h"))).toBe("\u001b[?25h\u001b[?1049l");
     expect(code).toBe(130);
@@ -101,9 +86,9 @@ describe("watch on a terminal", () => {
   ])("prints lines %s", async (_, flags, more) => {
     const env = { ...(await newStore()), ...more };
     await start(["ping", "worker-1"], env).says("stderr", /Holding/);
-    const { running, order } = inTerminal(["watch", ...flags], env);
+    const { running, type } = inTerminal([process.execPath, main(), "watch", ...flags], env);
     await running.says("stdout", /Z {2}worker-1 +\S*alive\S* {2}initial/);
-    order(CTRL_C);
+    type(CTRL_C);
     expect((await running.ended).stdout).not.toContain("\u001b[?1049h");
   });
 });
