@@ -3,6 +3,7 @@ import type { Db } from "mongodb";
 import type { Namespace } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { FORMAT_VERSION } from "../../src/core/store.ts";
+import { wait } from "../measure/time.ts";
 import { fill, fillSessions } from "./fill.ts";
 import { connectTo } from "./mongo-peer.ts";
 import { type FleetSize, keysOf, type PeerOptions } from "./peer.ts";
@@ -55,6 +56,12 @@ export class PortFleet {
         await this.namespace.ping(slot, seqs.slice(first, first + PINGS_AT_ONCE));
       }
     }
+  }
+
+  /** Waits for the next slot, where this one ends in less than this many ms. */
+  async withinSlot(leastMs: number): Promise<void> {
+    const leftMs = this.#periodMs - (Date.now() % this.#periodMs);
+    if (leftMs < leastMs) await wait(leftMs + 1);
   }
 
   async close(): Promise<void> {

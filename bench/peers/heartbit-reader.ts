@@ -1,5 +1,6 @@
 /** heartbit's reading by the port of its store and the roster: what a watcher does at its start, and in each period. */
 import type { Db } from "mongodb";
+import { forEachSession } from "../../src/core/bits.ts";
 import { Roster } from "../../src/core/roster.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Cursor, Namespace } from "../../src/core/store.ts";
@@ -7,6 +8,9 @@ import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { RETENTION_SLOTS } from "./heartbit-port.ts";
 import { connectTo } from "./mongo-peer.ts";
 import type { PeerOptions } from "./peer.ts";
+
+/** How far back a watcher looks at its start. */
+const FIRST_LOOK_SLOTS = 4;
 
 export class PortReader {
   readonly #db: Db;
@@ -29,14 +33,15 @@ export class PortReader {
   async start(): Promise<number> {
     this.#roster = new Roster();
     this.#cursor = undefined;
-    await this.#read();
-    return [...this.#roster.keys()].filter((key) => this.#roster.isAlive(key)).length;
+    await this.#read(FIRST_LOOK_SLOTS);
+    return this.#roster.changes().length; // joins alone
   }
 
-  /** Reads who has pinged, and what has changed; gives how many keys have. */
+  /** As in quiet times: reads who has pinged in this slot, and what has changed; gives how many have pinged. */
   async period(): Promise<number> {
-    await this.#read();
-    return this.#roster.changes().length;
+    const pinged = await this.#read(0);
+    this.#roster.changes();
+    return pinged;
   }
 
   async close(): Promise<void> {
@@ -44,11 +49,17 @@ export class PortReader {
     await this.#db.client.close();
   }
 
-  async #read(): Promise<void> {
+  /** The pings of so many slots back, too. Gives how many there are in all. */
+  async #read(slotsBack: number): Promise<number> {
     const slot = Math.floor(Date.now() / this.#periodMs);
-    const [records] = await Promise.all([this.#namespace.pings(slot - 1), this.#readChanges()]);
-    for (const record of records) this.#roster.bits(record);
+    const [records] = await Promise.all([this.#namespace.pings(slot - slotsBack), this.#readChanges()]);
+    let pinged = 0;
+    for (const record of records) {
+      this.#roster.bits(record);
+      forEachSession(record, () => pinged++);
+    }
     this.#roster.judge(slot, slot - RETENTION_SLOTS);
+    return pinged;
   }
 
   async #readChanges(): Promise<void> {
