@@ -1,0 +1,43 @@
+/** The tables of periods, against the formula and the calculator. */
+import { expect, it } from "vitest";
+import { planFor } from "../../src/cli/bench/plan.ts";
+import { read } from "./pages.ts";
+
+/** The cells of the rows that begin as the pattern says. */
+function rows(page: string, pattern: RegExp): string[][] {
+  const lines = read(page)
+    .split("\n")
+    .filter((line) => pattern.test(line));
+  return lines.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+const msOf = (cell: string): number => Number.parseFloat(cell) * (/\d ms/.test(cell) ? 1 : 1000);
+const inSeconds = (ms: number): string => `${Number((ms / 1000).toPrecision(6))}`;
+
+it.each(["README.md", "docs/period.md"])("the table of periods in %s follows the formula", (page) => {
+  const table = rows(page, /^\| \d+ m?s/);
+  expect(table.length).toBeGreaterThan(4);
+  for (const row of table) {
+    const periodMs = msOf(row[0] ?? "");
+    expect(row[1]).toBe(`${inSeconds(1.1 * periodMs)} to ${inSeconds(2.5 * periodMs)} s`);
+    expect(row.at(-1)).toBe((86_400_000 / periodMs).toLocaleString("en"));
+  }
+});
+
+it("the table of costs is what heartbit bench --plan reckons", () => {
+  const table = rows("docs/period.md", /^\| [\d,]+ \| \d+ s \|/);
+  expect(table.length).toBeGreaterThan(4);
+  for (const [processes = "", period = "", pings = "", oplog = ""] of table) {
+    const query = { processes: Number(processes.replace(",", "")), periodMs: msOf(period), servers: 3 };
+    const plan = planFor(query);
+    expect([pings, oplog]).toEqual([
+      plan.pingsPerSecond.toLocaleString("en"),
+      Math.round(plan.oplogMbPerDay).toLocaleString("en"),
+    ]);
+  }
+});
