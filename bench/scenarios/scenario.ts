@@ -3,6 +3,8 @@ import type { Section } from "../report/section.ts";
 /** How much is done: a quick run has a part of the sizes and rounds, and says so. */
 export interface Effort {
   readonly quick: boolean;
+  /** No more keys than this, where a scenario can do with fewer: for a machine with little memory or time. */
+  readonly maxKeys: number;
   /** Says what is being done, for who waits. */
   readonly say: (line: string) => void;
 }
