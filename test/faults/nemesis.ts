@@ -41,6 +41,7 @@ export class Nemesis {
       if (why !== undefined) note({ e: "not applied", kind: kind.kind, why });
       return why === undefined;
     });
+    if (this.#kinds.length === 0) throw new Error(`There is no fault like ${only} that can be done here.`);
   }
 
   /** How many faults it has done. */
@@ -72,6 +73,7 @@ export class Nemesis {
     for (const begin of begins) {
       await until(end - (STORM - begin) * periodMs);
       const kind = this.#draw();
+      if (kind === undefined) continue;
       // What hits all ends with the storm.
       const most = (end - now()) / periodMs + (kind.exclusive === undefined ? 2 : 0);
       const lasts = Math.min(draw(random, kind.lasts), Math.max(most, 0.05));
@@ -107,16 +109,15 @@ export class Nemesis {
     for (const member of fleet) member.start();
   }
 
-  #draw(): Kind {
+  /** Undefined while none can begin beside those that are under way. */
+  #draw(): Kind | undefined {
     const fit = this.#kinds.filter(
       ({ exclusive, asksServer }) =>
         (exclusive === undefined || !this.#taken.has(exclusive)) &&
         !(asksServer === true && this.#isServerDown),
     );
     let left = this.#scene.random.next() * fit.reduce((sum, { weight }) => sum + weight, 0);
-    const drawn = fit.find(({ weight }) => (left -= weight) < 0) ?? fit.at(-1);
-    if (drawn === undefined) throw new Error("There is no fault that could be drawn.");
-    return drawn;
+    return fit.find(({ weight }) => (left -= weight) < 0) ?? fit.at(-1);
   }
 
   /** Does it, and heals it after a while. */
