@@ -109,5 +109,9 @@ async function run({ name, run: measure }: Scenario): Promise<void> {
 
 async function report(): Promise<void> {
   const results = await Promise.all(SCENARIOS.map(({ name }) => kept(name)));
-  await writeReport(results.filter((result) => result !== undefined));
+  const missing = SCENARIOS.filter((_, index) => results[index] === undefined).map(({ name }) => name);
+  await writeReport(
+    results.filter((result) => result !== undefined),
+    missing,
+  );
 }

@@ -1,5 +1,5 @@
 /** The report: docs/benchmarks.md and its plots, of the latest results. */
-import { readdir, rm, writeFile, mkdir } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,17 +11,18 @@ import { show } from "./section.ts";
 /** Seen from bench/dist/bench/report. */
 const DOCS = fileURLToPath(new URL("../../../../docs/", import.meta.url));
 
-export async function writeReport(results: readonly Result[]): Promise<void> {
+/** `notRun`: the parts of which there is no result. */
+export async function writeReport(results: readonly Result[], notRun: readonly string[]): Promise<void> {
   const plots = join(DOCS, "plots");
   await mkdir(plots, { recursive: true });
   for (const name of await readdir(plots)) if (/^bench-.*\.svg$/.test(name)) await rm(join(plots, name));
   for (const { section } of results) {
     for (const plot of section.plots ?? []) await writeFile(join(plots, `${plot.name}.svg`), svgOf(plot));
   }
-  await writeFile(join(DOCS, "benchmarks.md"), documentOf(results));
+  await writeFile(join(DOCS, "benchmarks.md"), documentOf(results, notRun));
 }
 
-function documentOf(results: readonly Result[]): string {
+function documentOf(results: readonly Result[], notRun: readonly string[]): string {
   const servers = new Set(results.flatMap((result) => result.servers));
   const missing = new Set(results.flatMap((result) => result.missing));
   const goals = results.flatMap(({ section }) => section.goals);
@@ -33,6 +34,7 @@ function documentOf(results: readonly Result[]): string {
     "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, of Debian's packages\nnpm run bench                 # all, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file anew\nMONGODB_URI=mongodb://… npm run bench\n```",
     `Machine: ${machine}; Node ${process.version}. Servers: ${[...servers].join(", ")}.${missing.size === 0 ? "" : ` Not installed, and so missing: ${[...missing].join(", ")}.`}`,
     "Processor time is what the server's process has used, by `/proc`, not time that has passed. Peers take turns in each round. What is compared is in [`bench/peers`](../bench/peers), one file each.",
+    ...(notRun.length === 0 ? [] : [`Parts that were not run for this report: ${notRun.join(", ")}.`]),
     "## Goals",
     `${goals.length - unreached.length} of ${goals.length} are reached.`,
     goals.map(goalOf).join("\n"),
