@@ -10,21 +10,21 @@ export interface Filling {
   readonly keys: readonly string[];
   /** The number of the first pinger: those before it are taken. */
   readonly firstPinger?: number;
-  readonly meta?: string;
 }
 
-export async function fill(
-  namespace: Namespace,
-  { session, slot, keys, firstPinger = 0, meta = "null" }: Filling,
-): Promise<void> {
+export async function fill(namespace: Namespace, fillings: readonly Filling[]): Promise<void> {
   const since = Date.now();
-  const writes = keys.map((key, index): Write => {
-    const being = { session, pinger: firstPinger + index, start: 1, key, since, slot, meta, revision: 0 };
-    return { kind: "being", being };
-  });
-  for (let first = 0; first < writes.length; first += WRITES_AT_ONCE) {
-    await namespace.write(writes.slice(first, first + WRITES_AT_ONCE));
+  let writes: Write[] = [];
+  for (const { session, slot, keys, firstPinger = 0 } of fillings) {
+    for (const [index, key] of keys.entries()) {
+      const id = { session, pinger: firstPinger + index, start: 1 };
+      writes.push({ kind: "being", being: { ...id, key, since, slot, meta: "null", revision: 0 } });
+      if (writes.length < WRITES_AT_ONCE) continue;
+      await namespace.write(writes);
+      writes = [];
+    }
   }
+  await namespace.write(writes);
 }
 
 /** The numbers below are for the presences that open a session themselves. */

@@ -25,9 +25,10 @@ export class PortFleet {
     await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0 });
     const slot = Math.floor(Date.now() / periodMs);
     const seqs = await fillSessions(namespace, size.processes, slot);
-    for (const [process, session] of seqs.entries()) {
-      await fill(namespace, { session, slot, keys: keysOf(process, size) });
-    }
+    await fill(
+      namespace,
+      seqs.map((session, process) => ({ session, slot, keys: keysOf(process, size) })),
+    );
     const fleet = new PortFleet(db, namespace, seqs, periodMs);
     await fleet.pingAll();
     return fleet;

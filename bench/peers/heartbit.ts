@@ -95,6 +95,6 @@ class Heartbit implements Peer {
     const { name, periodMs } = this.#options;
     const namespace = mongoStore(this.#db).namespace(name, { periodMs, retentionSlots: RETENTION_SLOTS });
     const slot = Math.floor(Date.now() / periodMs);
-    await fill(namespace, { session, slot, keys, firstPinger: 1 });
+    await fill(namespace, [{ session, slot, keys, firstPinger: 1 }]);
   }
 }
