@@ -3,7 +3,7 @@
 const COMMAND =
   "An `update` command costs this server some 80 µs however little it changes (an empty command 40), so pings differ little; the rest of heartbit's is its bounds, `maxTimeMS` and `wtimeout`.";
 const COMMANDS =
-  "All of it is commands, at some 100 µs each when they come one by one: a ping is one, and so is each read. Redis answers a pipeline of 100 `SET`s for what two commands cost here.";
+  "All of it is commands: a ping is one, a read is one, and `hello` is one, since a client of the caller's own hears of the server's time only every 10 s. Redis answers a pipeline of 100 `SET`s for what two or three commands cost this server.";
 const READS =
   "Its bytes are those of three commands and their answers, some 300 each, and then 250 for the bits of each 1,024 processes.";
 const STREAM =
@@ -27,6 +27,11 @@ export const whereTimeGoes: Readonly<Record<string, string>> = {
   starting:
     "Each key is an upsert with four indexes besides its `_id`: 60 to 80 µs of the server, of batches of 250 one after the other.",
   "million-quiet": QUIET,
+  "million-load":
+    "One cursor over all keys: the server makes a page and then waits while it is taken in, and the other way round.",
+  "million-memory":
+    "Of each key: its record some 200 bytes (50 of them its name), an entry in each of two maps some 75, and what ties it to its session some 40.",
   "million-deaths": BUSY,
-  packed: "Half of it are the sources and the maps to them, which debuggers show.",
+  import: "The machine was busy: the same takes 16 ms when it is less so.",
+  packed: "A third of it are the sources and a fifth the maps to them, which debuggers show.",
 };
