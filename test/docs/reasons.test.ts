@@ -12,7 +12,7 @@ const sources = readdirSync(join(process.cwd(), "src"), { recursive: true, encod
 
 /** Where reasons are made: what is given to `trouble`, by the reads that are distrusted, and by the store's notices. */
 const MADE = [
-  /\btrouble\(\s*(`[^`]*`|"[^"]*")/g,
+  /\btrouble\(\s*(`[^`]*`|"\w+ [^"]*")/g,
   /\? undefined : ("\w+ \w+ [^"]*")/g,
   /\breturn (`the primary was lost[^`]*`|"the primary was lost[^"]*")/g,
 ];
