@@ -20,9 +20,9 @@ export function completion(program: Command, runner: Runner): void {
     .addHelpText(
       "after",
       examples([
+        ["heartbit completion fish | source", "in ~/.config/fish/config.fish"],
         ['eval "$(heartbit completion bash)"', "in ~/.bashrc"],
         ['eval "$(heartbit completion zsh)"', "in ~/.zshrc, after compinit"],
-        ["heartbit completion fish | source", "in ~/.config/fish/config.fish"],
       ]),
     );
   runner.on(command, async ({ out }: Cli) => {

@@ -5,6 +5,7 @@ import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
 import { bench } from "./bench.ts";
+import { CONFIG_FILE } from "./config-file.ts";
 import { completion } from "./completion.ts";
 import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
@@ -74,6 +75,10 @@ function makeProgram(): Command {
     .configureOutput({ writeOut: writeHelp, writeErr: writeTalk, outputError: () => {} })
     .exitOverride();
   addCommonOptions(program);
+  program.addHelpText(
+    "after",
+    `\nThe store, the namespace and the period are taken from the flags, else from the environment, else from "store", "name" and "period" in ./${CONFIG_FILE}.`,
+  );
   return program;
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { quantilesOf } from "../../src/cli/bench/quantiles.ts";
-import { heartbit, newStore, start } from "./heartbit.ts";
+import { heartbit, main, newStore, start } from "./heartbit.ts";
+import { inTerminal } from "./terminal.ts";
 
 it("of some times, the median, the 99 % and the most are some of them", () => {
   expect(quantilesOf([5])).toEqual({ count: 1, medianMs: 5, p99Ms: 5, maxMs: 5 });
@@ -59,6 +60,15 @@ describe("bench", () => {
       expect(maxMs).toBeGreaterThanOrEqual(p99Ms);
     }
     expect(measurements[4]?.medianMs).toBeGreaterThan(500);
+  });
+
+  it("says how far it is where a person reads stderr, and leaves nothing of that", async () => {
+    const env = await newStore("300ms");
+    const { running } = inTerminal([process.execPath, main(), "bench"], env);
+    await running.says("stdout", /pinging …[^\n]*joining and killing …[^\n]*crashing 4 processes[^\n]*…/);
+    const { code, stdout } = await running.ended;
+    expect(stdout).toContain("\r\u001b[KWHAT ");
+    expect(code).toBe(0);
   });
 
   it("ends with 130 when it is interrupted", async () => {

@@ -1,6 +1,11 @@
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { type Env, heartbit, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
+import { cleanEnv, type Env, heartbit, main, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
+
+const execute = promisify(execFile);
 
 const JSON_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -295,6 +300,23 @@ describe("the namespace", () => {
     );
   });
 
+  it("is taken from heartbit.config.json in the current directory, where nothing else says it", async () => {
+    const env = await newStore();
+    const cwd = await newDirectory();
+    await holding("a", env, "--name", "other");
+    const settings = { store: env["HEARTBIT_STORE"], name: "other", period: "5s" };
+    await writeFile(`${cwd}/heartbit.config.json`, JSON.stringify(settings));
+    const ls = (...args: string[]) =>
+      execute(process.execPath, [main(), "ls", ...args], { cwd, env: cleanEnv({}) });
+    expect((await ls()).stdout).toMatch(/^a /);
+    expect((await ls("--name", "presence")).stdout).toBe("");
+    await writeFile(`${cwd}/heartbit.config.json`, '{"stoer": "x"}');
+    await expect(ls()).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/has "stoer"/) as string,
+    });
+  });
+
   it("is by default in the user's data directory, which is made", async () => {
     const directory = await newDirectory();
     const env = { XDG_DATA_HOME: directory };
@@ -320,6 +342,7 @@ describe("what cannot be", () => {
     [["ping", "a", "--meta", `"${"x".repeat(17_000)}"`], /16 KiB/],
     [["mongodb://me:secret@host"], /unknown command 'mongodb:\/\/\*\*\*@host'/],
     [["demo", "--store", "memory:x"], /share no memory/],
+    [["run", "a", "--grace", "soon", "--", "true"], /Write a time like/],
   ])("%j is one line on stderr and 2", async (args, message) => {
     const { code, stdout, stderr } = await heartbit(args, await newStore());
     expect(stderr).toMatch(message);
@@ -350,7 +373,8 @@ describe("what cannot be", () => {
 });
 
 describe("--help", () => {
-  const commands = ["demo", "run", "ping", "ls", "watch", "wait", "serve", "kill", "prune", "drop"];
+  const all = "demo run ping ls watch wait serve kill prune drop doctor bench completion";
+  const commands = all.split(" ");
 
   it("of each command is on stdout, with examples, and 0", async () => {
     const helps = await Promise.all(commands.map((command) => heartbit([command, "--help"])));
