@@ -30,7 +30,7 @@ function documentOf(results: readonly Result[], notRun: readonly string[]): stri
   const machine = `${availableParallelism()} processors (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB of memory, ${process.platform}`;
   return [
     "# Benchmarks",
-    "What heartbit costs, beside what one would take instead, measured in one run on one machine. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did. This file is written by the benchmarks themselves:",
+    "What heartbit costs, beside what one would take instead: in each part side by side, in one run. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did at the time, as each part says in its last line. This file is written by the benchmarks themselves:",
     "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, of Debian's packages\nnpm run bench                 # all, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file anew\nMONGODB_URI=mongodb://… npm run bench\n```",
     `Machine: ${machine}; Node ${process.version}. Servers: ${[...servers].join(", ")}.${missing.size === 0 ? "" : ` Not installed, and so missing: ${[...missing].join(", ")}.`}`,
     "Processor time is what the server's process has used, by `/proc`, not time that has passed. Peers take turns in each round. What is compared is in [`bench/peers`](../bench/peers), one file each.",
