@@ -8,7 +8,7 @@ import { FaultyStore, MemoryStore } from "../../src/testing/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { startServer, withDatabase } from "../servers/index.ts";
 import { type Env, heartbit, newStore, start } from "./heartbit.ts";
-import { DATABASE, type Differences, privilege, startHealthyServer } from "./healthy-server.ts";
+import { DATABASE, type Differences, privilege, startHealthyServer, UNAUTHORIZED } from "./healthy-server.ts";
 
 const { signal } = new AbortController();
 
@@ -118,10 +118,8 @@ describe("doctor finds", () => {
   });
 
   it("what may not be looked at, without giving the rest up", async () => {
-    const refused = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
-    const findings = await found({
-      answers: { listIndexes: refused, $currentOp: refused, $collStats: refused },
-    });
+    const answers = { listIndexes: UNAUTHORIZED, $currentOp: UNAUTHORIZED, $collStats: UNAUTHORIZED };
+    const findings = await found({ answers });
     expect(wrong(findings)).toEqual(["warning change streams", "warning indexes"]);
     expect(findings.find(({ check }) => check === "indexes")?.advice).toMatch(/listIndexes/);
     expect(findings.find(({ check }) => check === "storage")?.found).toMatch(/size is not known/);
@@ -184,6 +182,11 @@ describe("doctor finds", () => {
       check: "change streams",
       level: "warning",
       found: expect.stringMatching(/^1001 are open/) as string,
+    });
+    const own = await found({ operations: [stream], isAlone: true });
+    expect(own.find(({ check }) => check === "change streams")).toMatchObject({
+      level: "ok",
+      found: "1 of this user are open on the namespace.",
     });
     const findings = await findingsIn(`${await startHealthyServer()}&maxPoolSize=3`);
     expect(theOne(findings)).toMatchObject({

@@ -21,6 +21,12 @@ const rows = (firstBatch: readonly Document[], more: Document = {}): Document =>
   cursor: { id: BSON.Long.ZERO, ns: `${DATABASE}.x`, firstBatch, ...more },
 });
 
+export const UNAUTHORIZED = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
+
+function isOfAll({ pipeline }: Document): boolean {
+  return (pipeline as { $currentOp: { allUsers: boolean } }[])[0]?.$currentOp.allUsers === true;
+}
+
 /** What differs from a server on which all is well. */
 export interface Differences {
   readonly version?: string;
@@ -29,6 +35,8 @@ export interface Differences {
   readonly aheadMs?: number;
   readonly privileges?: readonly Document[];
   readonly operations?: readonly Document[];
+  /** The user may not see the operations of others. */
+  readonly isAlone?: boolean;
   /** The answer to what names this command, or this stage of an aggregation. */
   readonly answers?: Readonly<Record<string, Document>>;
 }
@@ -68,6 +76,7 @@ function answer(command: Document, address: string, differs: Differences): Docum
     case "$collStats":
       return rows([{ storageStats: { storageSize: 4096, totalIndexSize: 8192 } }]);
     case "$currentOp":
+      if (differs.isAlone === true && isOfAll(command)) return UNAUTHORIZED;
       return rows(differs.operations ?? []);
     case "$changeStream":
       return rows([], { id: BSON.Long.ONE, postBatchResumeToken: { _data: "1" } });

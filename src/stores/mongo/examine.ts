@@ -75,24 +75,29 @@ async function examineStreams(context: Context): Promise<Finding> {
   const { db } = context.calls;
   const { sessions, beings } = context.names;
   const streams = new Set([`${db.databaseName}.${sessions}`, `${db.databaseName}.${beings}`]);
+  const { operations, whose } = await currentOperations(context);
   let count = 0;
-  for (const { ns, cursor } of await currentOperations(context)) {
+  for (const { ns, cursor } of operations) {
     // A change stream is the only cursor of ours that waits for more.
     if (streams.has(String(ns)) && (cursor as Document | undefined)?.["awaitData"] === true) count++;
   }
   const check = "change streams";
-  if (count <= STREAMS_MAX) return { check, level: "ok", found: `${count} are open on the namespace.` };
+  if (count <= STREAMS_MAX)
+    return { check, level: "ok", found: `${count}${whose} are open on the namespace.` };
   return {
     check,
     level: "warning",
-    found: `${count} are open on the namespace, more than ${STREAMS_MAX}: the server passes every write by each of them.`,
+    found: `${count}${whose} are open on the namespace, more than ${STREAMS_MAX}: the server passes every write by each of them.`,
     advice:
       'Watch in fewer processes, each for many others, or open with `feed: "poll"` where a quarter of a period matters little.',
   };
 }
 
 /** Of all users, or of this one alone where it may not see others'. */
-async function currentOperations({ calls, limits }: Context): Promise<Document[]> {
+async function currentOperations({
+  calls,
+  limits,
+}: Context): Promise<{ operations: readonly Document[]; whose: "" | " of this user" }> {
   const ask = async (allUsers: boolean): Promise<Document[]> => {
     const pipeline = [{ $currentOp: { allUsers, idleCursors: true } }];
     const command = { aggregate: 1, pipeline, cursor: { batchSize: 100_000 } };
@@ -100,10 +105,10 @@ async function currentOperations({ calls, limits }: Context): Promise<Document[]
     return (cursor as { firstBatch: Document[] }).firstBatch;
   };
   try {
-    return await ask(true);
+    return { operations: await ask(true), whose: "" };
   } catch (error) {
     if (codeOf(error) !== UNAUTHORIZED) throw error;
-    return ask(false);
+    return { operations: await ask(false), whose: " of this user" };
   }
 }
 
