@@ -39,7 +39,7 @@ const HELP = `npm run bench -- [options]
 
   --quick         in less than three minutes, with smaller sizes; writes no report
   --only a,b      these parts alone: ${SCENARIOS.map(({ name }) => name).join(", ")}
-  --max-keys N    the watcher of many keys has no more than so many: for a small machine
+  --max-keys N    no more keys than so many are watched and read: for a small machine
   --report        runs nothing; writes docs/benchmarks.md anew, of the latest results
 
 The MongoDB server is the one that MONGODB_URI names, or one that is started for it.`;

@@ -21,6 +21,7 @@ const QUIET_AFTER_PERIODS = 4;
 const QUIET_PERIODS = 5;
 const HEAP = ["--expose-gc", "--max-old-space-size=8192"];
 
+const GOAL_KEYS = 1_000_000;
 const LOAD_MS = 10_000;
 const BYTES_A_KEY = 300;
 const QUIET_CPU_MS = 5;
@@ -46,7 +47,7 @@ export const million: Scenario = {
   async run(effort) {
     const server = await startMongo();
     try {
-      const most = Math.min(effort.quick ? 100_000 : 1_000_000, effort.maxKeys) / KEYS_EACH;
+      const most = Math.min(effort.quick ? 100_000 : GOAL_KEYS, effort.maxKeys) / KEYS_EACH;
       const sizes = (effort.quick ? [10] : [1, 10, 100]).filter((processes) => processes < most);
       const results: Result[] = [];
       for (const processes of sizes) results.push(await measure(server, processes, effort));
@@ -107,15 +108,30 @@ async function measure(
 function report(results: readonly Result[], last: LastResult, { quick }: Effort): Section {
   const { processes, load, quiet, deaths } = last;
   const goals: Goal[] = [
-    goal("load", `loaded in under ${LOAD_MS / 1000} s`, load.ms / 1000, "s", LOAD_MS / 1000),
-    goal("memory", `at most ${BYTES_A_KEY} bytes of memory a key`, load.bytesAKey, "bytes", BYTES_A_KEY),
-    goal("quiet", `under ${QUIET_CPU_MS} ms of CPU a quiet period`, quiet.cpuMsAPeriod, "ms", QUIET_CPU_MS),
+    goal("load", `loaded in under ${LOAD_MS / 1000} s`, load.ms / 1000, "s", LOAD_MS / 1000, last.keys),
+    goal(
+      "memory",
+      `at most ${BYTES_A_KEY} bytes of memory a key`,
+      load.bytesAKey,
+      "bytes",
+      BYTES_A_KEY,
+      last.keys,
+    ),
+    goal(
+      "quiet",
+      `under ${QUIET_CPU_MS} ms of CPU a quiet period`,
+      quiet.cpuMsAPeriod,
+      "ms",
+      QUIET_CPU_MS,
+      last.keys,
+    ),
     goal(
       "deaths",
-      `${deaths.told.toLocaleString("en-US")} deaths at once block the event loop for at most ${BLOCK_MS} ms`,
+      `the deaths of a tenth at once block the event loop for at most ${BLOCK_MS} ms`,
       deaths.blockMs,
       "ms",
       BLOCK_MS,
+      last.keys,
     ),
   ];
   const series = (name: string, of: (result: Result) => number): Series => ({
@@ -124,7 +140,7 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
   });
   return {
     title: `A watcher of ${last.keys.toLocaleString("en-US")} keys, and how it grows`,
-    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at the most), written and kept alive through the store's port; one watcher of all of them in a process of its own, by the public API, which measures itself. Memory is what a garbage collection leaves. The longest block of the event loop is as the machine's clock saw it: with what else ran on the machine. In the end a tenth of the processes cease to ping.${last.keys < 1_000_000 ? " The goals are meant for 1,000,000 keys: this run had fewer." : ""}`,
+    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at the most), written and kept alive through the store's port; one watcher of all of them in a process of its own, by the public API, which measures itself. Memory is what a garbage collection leaves. The longest block of the event loop is as the machine's clock saw it: with what else ran on the machine. In the end a tenth of the processes cease to ping.${last.keys < GOAL_KEYS ? " The goals are meant for 1,000,000 keys: this run had fewer." : ""}`,
     tables: [
       {
         title: "Growth",
@@ -189,6 +205,13 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
   };
 }
 
-function goal(id: string, text: string, figure: number, unit: string, most: number): Goal {
-  return { id: `million-${id}`, text, figure: `${show(figure)} ${unit}`, reached: figure <= most };
+/** Reached only with as many keys as it is meant for. */
+function goal(id: string, text: string, figure: number, unit: string, most: number, keys: number): Goal {
+  const few = keys < GOAL_KEYS ? `, with ${keys.toLocaleString("en-US")} keys` : "";
+  return {
+    id: `million-${id}`,
+    text: `a watcher of ${GOAL_KEYS.toLocaleString("en-US")} keys: ${text}`,
+    figure: `${show(figure)} ${unit}${few}`,
+    reached: figure <= most && keys >= GOAL_KEYS,
+  };
 }
