@@ -172,6 +172,17 @@ describe("the judge of the faults", () => {
       expect(found([life("p", stopped), life("w", watcher([4.3, tells(false, "stopped")]))])).toEqual([]);
     });
 
+    it("is none where what it held was destroyed, until it had six periods of calm to write it again", () => {
+      const flap: Timed[] = [
+        [30.2, tells(false, "stopped")],
+        [30.3, tells(true, "joined")],
+      ];
+      const lives = [life("p", holder(ALWAYS)), life("w", watcher(...flap))];
+      const dropped = fault(20, 20, "all", { loses: "what is held" });
+      expect(found(lives, [dropped])).toEqual(["false death"]);
+      expect(found(lives, [dropped, fault(21, 28, ["p"])])).toEqual([]);
+    });
+
     it("is none where another has killed the key", () => {
       const lives = [
         life("p", holder(ALWAYS)),

@@ -36,7 +36,7 @@ const JUDGED_BY = 3.5;
 const WAIT_MAX = 30;
 /** What was stopped or killed is known to a watcher, as the cause of a death, for so many periods. */
 const ENDED_LATELY = 30;
-/** What was dropped on purpose is there again in so many periods. */
+/** What was dropped on purpose is there again in so many periods of calm. */
 const RESTORED_WITHIN = 6;
 /** Pruning is by chance: what died may be stored for so many times the retention. */
 const PRUNED_WITHIN = 2;
@@ -220,23 +220,22 @@ class Judge {
     for (const { witness: holder, holding } of holders) {
       const said = `${watcher.name} was told that ${key} of ${holder.name} is dead (${cause})`;
       if (this.#wasKilled(key, holding, t)) continue;
-      if (this.#hasLost("what is held", t)) {
-        this.#notJudged++;
-        continue;
-      }
+      const isRestoring = this.#isRestoring(holder, t);
+      const find = (what: string): void => {
+        if (isRestoring) this.#notJudged++;
+        else this.#find("false death", t, what);
+      };
       if (cause !== "expired" && !this.#hasOtherEnded(key, holder, t)) {
-        this.#find("false death", t, `${said}, but nobody has killed or stopped it`);
+        find(`${said}, but nobody has killed or stopped it`);
         continue;
       }
       const vouched = holder.vouchedAt(t - READ_AGE * this.#period);
       if (vouched > t + CLOCK_ERROR * this.#period && !this.#hasLost("the latest", t)) {
-        this.#find("false death", t, `${said} ${this.#periods(vouched - t)} before its vouchedUntil`);
+        find(`${said} ${this.#periods(vouched - t)} before its vouchedUntil`);
         continue;
       }
       if (!this.#wasHitAlone(holder, t)) {
-        this.#find(
-          "false death",
-          t,
+        find(
           `${said}, but nothing has hit it alone; its vouchedUntil passed ${this.#periods(t - vouched)} ago`,
         );
         continue;
@@ -271,6 +270,15 @@ class Judge {
 
   #wasKilled(key: string, { calledAt }: Holding, t: number): boolean {
     return this.#kills.some((kill) => kill.key === key && kill.t >= calledAt - this.#period && kill.t <= t);
+  }
+
+  /** What it held was destroyed, and it has not had the time in calm since to write it again. */
+  #isRestoring(holder: Witness, t: number): boolean {
+    const need = RESTORED_WITHIN * this.#period;
+    const troubles = this.#calm.get(holder) ?? [];
+    return this.#losses["what is held"].some(
+      ({ from, to }) => from <= t && t <= quietSince(troubles, to, need),
+    );
   }
 
   #hasLost(loss: Loss, t: number): boolean {
