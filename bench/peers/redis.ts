@@ -45,8 +45,10 @@ class Redis implements Peer {
     await forMany(Math.min(size.processes, CONNECTIONS), 10, async () => {
       clients.push(await connect(this.#options));
     });
-    const ping = (process: number): Promise<void> =>
-      this.#set(clients[process % clients.length]!, keysOf(process, size));
+    const ping = async (process: number): Promise<void> => {
+      const client = clients[process % clients.length];
+      if (client !== undefined) await this.#set(client, keysOf(process, size));
+    };
     await forMany(size.processes, CONNECTIONS, ping);
     return {
       ping,

@@ -1,6 +1,6 @@
 /** ZooKeeper: a session a process, which its client keeps alive; an ephemeral node a key; readers watch the parent. */
 import { promisify } from "node:util";
-import zookeeper, { type Client, type Exception } from "node-zookeeper-client";
+import zookeeper, { type Client } from "node-zookeeper-client";
 import { forMany } from "./many.ts";
 import {
   type Fleet,
@@ -24,7 +24,7 @@ export async function openZookeeper(options: PeerOptions): Promise<Peer> {
 class Zookeeper implements Peer {
   readonly #options: PeerOptions;
   readonly #clients = new Set<Client>();
-  #reader: Client | undefined;
+  #reader?: Client;
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -112,8 +112,7 @@ class Zookeeper implements Peer {
   /** The names of the nodes there are; `changed` is called once, when they are no longer these. */
   #children(changed?: () => void): Promise<string[]> {
     return new Promise((resolve, reject) => {
-      const done = (error: Error | Exception | null, names: string[]): void =>
-        error ? reject(error) : resolve(names);
+      const done = (error: unknown, names: string[]): void => (error ? reject(error) : resolve(names));
       if (changed === undefined) this.#reader?.getChildren(this.#root, done);
       else this.#reader?.getChildren(this.#root, changed, done);
     });
