@@ -1,7 +1,7 @@
 /** The processes: started, crashed, paused, told what to do. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { renameSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { getPriority, setPriority } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -77,6 +77,9 @@ export class Member {
     this.#ready.catch(() => {});
     worker.on("exit", () => {
       this.#process = undefined;
+      // What libfaketime leaves of a process that was killed.
+      for (const left of ["faketime_shm", "sem.faketime_sem"])
+        rmSync(`/dev/shm/${left}_${worker.pid}`, { force: true });
       // A crash is noted when it is done.
       if (this.#how !== "crashed") this.#note({ e: "gone", name, life, how: this.#how });
     });
@@ -134,7 +137,6 @@ export class Member {
       FAKETIME_TIMESTAMP_FILE: this.#wallFile,
       FAKETIME_DONT_FAKE_MONOTONIC: "1",
       FAKETIME_CACHE_DURATION: "1",
-      FAKETIME_DISABLE_SHM: "1",
     };
   }
 }
