@@ -5,7 +5,6 @@
  *   none --open--> open --end--> ended
  *                  open --its record is gone, or is another's--> none, and a new one is opened at once
  */
-import { KILLED } from "../core/alive.ts";
 import type { SessionRecord } from "../core/records.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
@@ -364,7 +363,8 @@ export class Holdings {
     const { slot } = this.#shared.time;
     held.written = slot;
     const being = { session, pinger, start, key, since, slot, meta, revision };
-    return [{ kind: "being", being }, ...(endsEarlier ? this.#endOf(held, start - 1, KILLED) : [])];
+    // Not killed: who hears of the earlier start alone, as a resumed feed may tell it, must not tell a death.
+    return [{ kind: "being", being }, ...(endsEarlier ? this.#endOf(held, start - 1, slot) : [])];
   }
 
   #endOf({ pinger }: Held, start: number, last: Slot): readonly Write[] {

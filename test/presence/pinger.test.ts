@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Bench, hear, PERIOD_MS } from "./support.ts";
+import { Presence } from "../../src/index.ts";
+import { Bench, hear, PERIOD_MS, readThrough } from "./support.ts";
 
 describe("a pinger", () => {
   it("is seen as soon as `start` has resolved, with its meta", async () => {
@@ -113,6 +114,32 @@ describe("a pinger", () => {
     await pinger.kill();
     await bench.periods(0.01);
     expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
+  });
+
+  it("restarted, is not told dead by who hears of its first start alone at first, as a resumed feed may tell it", async () => {
+    const bench = new Bench();
+    const { presence: a } = await bench.open();
+    let isLate = false;
+    const store = readThrough(bench.store, (page) =>
+      isLate ? { ...page, beings: page.beings.filter(({ start }) => start === 1) } : page,
+    );
+    const b = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
+    const watcher = b.watcher();
+    const heard = await hear(watcher, "k");
+    const pinger = a.pinger("k");
+    await pinger.start();
+    await watcher.sync();
+    isLate = true;
+    await pinger.stop({ holdMs: 100 * PERIOD_MS });
+    await pinger.start();
+    await watcher.sync();
+    expect(heard).toEqual(["k dead initial", "k alive joined"]);
+    isLate = false;
+    b.watcher().watch("k", () => {}); // reads it whole
+    await bench.periods(1);
+    await pinger.kill(); // and the planned absence is over with it
+    await watcher.sync();
+    expect(heard.filter((line) => line.includes("dead"))).toEqual(["k dead initial", "k dead killed"]);
   });
 
   it("restarted after its last ping has run out, is told dead and alive again", async () => {
