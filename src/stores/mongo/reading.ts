@@ -70,25 +70,6 @@ export async function* find(
   }
 }
 
-/**
- * All documents of a collection whose `_id` is text, a page at a time, each a query of its own: however many there are,
- * what the server does for one page is little, and where a reader gives up nothing goes on.
- */
-async function* findAll(context: Context, collection: string, projection: Document): AsyncGenerator<Doc[]> {
-  // Comparison is within one type: this also passes by what is not heartbit's.
-  for (let filter: Document | undefined = { _id: { $gte: "" } }; filter !== undefined;) {
-    const page: Doc[] = [];
-    for await (const batch of find(context, collection, filter, projection, {
-      sort: { _id: 1 },
-      limit: PAGE_DOCUMENTS,
-    })) {
-      page.push(...batch);
-    }
-    yield page;
-    filter = page.length < PAGE_DOCUMENTS ? undefined : { _id: { $gt: page.at(-1)?.["_id"] } };
-  }
-}
-
 /** All ping records of the slots from `from` on. */
 export async function pings(context: Context, from: Slot): Promise<PingRecord[]> {
   const { pings: collection } = context.names;
@@ -136,12 +117,8 @@ async function* pages(context: Context, query: ReadQuery, told: Set<number>): As
       yield { sessions, beings: [] };
     }
   }
-  const isWhole = query.select.all && query.since === undefined;
-  const reads = isWhole
-    ? [findAll(context, context.names.beings, BEING_FIELDS)]
-    : beingFilters(query, since).map((filter) => find(context, context.names.beings, filter, BEING_FIELDS));
-  for (const batches of reads) {
-    for await (const batch of batches) {
+  for (const filter of beingFilters(query, since)) {
+    for await (const batch of find(context, context.names.beings, filter, BEING_FIELDS)) {
       const all = understood(context, context.names.beings, batch, toBeing);
       const beings = all.filter(
         ({ key, session }) => session === query.session || includesKey(query.select, key),
@@ -192,6 +169,7 @@ function beingFilters({ select, session, since }: ReadQuery, changed: Document):
     if (picks.length <= 1) return picks.map((pick) => ({ ...changed, ...pick })); // its own
     return [{ ...changed, $or: picks }]; // changed, or one index for each pick
   }
+  if (select.all) return [{}]; // the collection, as it lies
   return [
     ...own, // session
     ...chunks(keys, KEYS_MAX).map((some) => ({ key: { $in: some } })), // key
