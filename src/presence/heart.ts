@@ -104,7 +104,8 @@ export class Heart {
 
   /**
    * Pings once more, and gives whether that was acknowledged. A write that a majority acknowledges proves that what was
-   * read just before was fresh: a primary that has been cut off answers reads for a while, and no such write.
+   * read just before was fresh, and that what is read next has all that was acknowledged to anybody before: a primary
+   * that has been cut off answers reads for a while, and no such write.
    */
   async confirm(): Promise<boolean> {
     try {

@@ -53,6 +53,9 @@ export interface ObserverGauges {
 /** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
 const SYNC_MS_MIN = 5000;
 
+/** What reads very much is tried again this part of a period later at most. */
+const HEAVY_RETRY_MAX = 1 / 4;
+
 interface Sync {
   /** A monotonic time, in ms. */
   readonly until: number;
@@ -220,8 +223,9 @@ export class Observer {
     void this.#lookEachSlot();
   }
 
-  /** Tries until it succeeds, or never can. */
-  async #persist(what: string, attempt: () => Promise<void>): Promise<void> {
+  /** Tries until it succeeds, or never can; what is `heavy` less and less often. */
+  async #persist(what: string, attempt: () => Promise<void>, heavy = false): Promise<void> {
+    let pause = RETRY_OF_PERIOD;
     while (!this.#sleeper.ended) {
       try {
         await attempt();
@@ -234,7 +238,8 @@ export class Observer {
         }
         this.#trouble(what, error);
         for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
-        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
+        await this.#sleeper.sleep(this.#shared.periodMs * pause);
+        if (heavy) pause = Math.min(pause * 2, HEAVY_RETRY_MAX);
       }
     }
   }
@@ -311,11 +316,11 @@ export class Observer {
     const { health, time, retentionSlots } = this.#shared;
     if (!this.#mayTellDeaths(judged)) return;
     const oldest = judged - retentionSlots;
-    const wouldEnd = (): boolean => this.#roster.wouldEnd(judged, oldest);
-    // Who has not pinged in the judged slot may have done so late in the one before.
-    if (wouldEnd() && !(await this.#readPings(judged - 1, heart?.own))) return;
-    const tellsDeaths = this.#reader.hasSwept || wouldEnd();
-    if (tellsDeaths && heart !== undefined && !(await heart.confirm())) return;
+    if (this.#reader.hasSwept || this.#roster.wouldEnd(judged, oldest)) {
+      if (heart !== undefined && !(await heart.confirm())) return;
+      // What is read now has all that was acknowledged before: a ping late in the slot before, or a moment ago.
+      if (!(await this.#readPings(judged - 1, heart?.own))) return;
+    }
     if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
     await this.#untold(this.#reader.sweep());
     await this.#untold(this.#roster.judgeInSteps(judged, oldest));
@@ -357,7 +362,7 @@ export class Observer {
         const missing = missingFrom(this.#reader.loaded, select(waiting.map(({ target }) => target)));
         if (!isEmptySelection(missing)) {
           if (this.#options.useFeed) this.#feed.widen(this.#subscriptions.wanted);
-          await this.#persist("load", () => this.#reader.load(missing));
+          await this.#persist("load", () => this.#reader.load(missing), true);
         }
         for (const subscription of this.#subscriptions.unready()) {
           if (this.#reader.loaded.has(subscription.target)) await this.#begin(subscription);

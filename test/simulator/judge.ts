@@ -165,7 +165,8 @@ export class Judge {
     const { life } = holding;
     if (
       this.#facts.stepsSince(this.#facts.now - this.#facts.periodMs * STEP_NEAR) ||
-      this.#hasJustLapsed(life)
+      this.#hasJustLapsed(life) ||
+      this.#isJustBack(life)
     )
       return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
@@ -196,6 +197,7 @@ export class Judge {
       holding.how !== "stopped" &&
       holding.how !== "held" &&
       !this.#hasJustLapsed(life) &&
+      !this.#isJustBack(life) &&
       now < vouched - this.#facts.periodMs * CLOCK_ERROR
     ) {
       const early = ((vouched - now) / this.#facts.periodMs).toFixed(2);
@@ -206,6 +208,11 @@ export class Judge {
     const took = (now - since) / this.#facts.periodMs;
     if (took > TOLD_WITHIN + OPERATIONS) this.#wrong(`${said} ${took.toFixed(2)} periods after the crash`);
     if (since === holding.over) this.latencies.push(took);
+  }
+
+  /** Whether it was cut off until so lately that a read which tells it dead may have begun before it pinged again. */
+  #isJustBack(life: Life): boolean {
+    return wasDown(life, this.#facts.now - this.#facts.periodMs / 4);
   }
 
   #wasAlone(holding: Holding): boolean {
