@@ -183,11 +183,14 @@ describe("processes that share an LMDB directory", () => {
       directory,
       "fill",
     ];
-    const child = spawn("sh", args, { stdio: ["ignore", "ignore", "ignore", "ipc"] });
+    const child = spawn("sh", args, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     children.add(child);
     const ended = end(child);
+    let said = "";
+    child.stderr?.on("data", (text: Buffer) => (said = `${said}${text.toString()}`.slice(-2000)));
     const told = once(child, "message") as Promise<[{ seq: number; refusals: string[] }]>;
-    expect(await ended).toBe(0);
+    const code = await ended;
+    expect(code, said).toBe(0);
     const [{ seq, refusals }] = await told;
     expect(refusals).not.toEqual([]);
     for (const refusal of refusals)
