@@ -7,10 +7,11 @@ const [report, failures] = process.argv.slice(2);
 const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
 for (const { name, status, message, assertionResults } of testResults) {
   const failed = assertionResults.filter((test) => test.status === "failed");
-  for (const { fullName, failureMessages } of failed) tell(`${name}: ${fullName}`, failureMessages.join("\n"));
+  for (const { fullName, failureMessages } of failed)
+    tell(`${name}: ${fullName}`, failureMessages.join("\n"));
   if (status === "failed" && failed.length === 0) tell(name, message);
 }
-console.log(numPassedTests, numFailedTests);
+process.stdout.write(`${numPassedTests} ${numFailedTests}\n`);
 
 function tell(what, how) {
   appendFileSync(failures, `${what}\n${how.replace(/^/gm, "    ")}\n`);
