@@ -71,7 +71,7 @@ async function tellPlan({ out, settings }: Cli, query: Omit<BenchFlags, "plan">)
   return EXIT.ok;
 }
 
-async function tellMeasurements({ out, settings, interruption }: Cli): Promise<number> {
+async function tellMeasurements({ out, settings, interruption, own }: Cli): Promise<number> {
   const { signal } = interruption;
   const { store } = settings;
   if (store.startsWith("memory:")) {
@@ -81,9 +81,10 @@ async function tellMeasurements({ out, settings, interruption }: Cli): Promise<n
   const name = `bench-${randomBytes(4).toString("hex")}`;
   out.say(`Measuring ${describeStore(store)}, with a period of ${formatDuration(periodMs)}.`);
   const measurements: Measurement[] = [];
-  await using holder = await Presence.open(store, { name, periodMs });
+  const holder = own(await Presence.open(store, { name, periodMs }));
+  let watcher: Presence | undefined;
   try {
-    await using watcher = await Presence.open(store, { name, periodMs });
+    watcher = own(await Presence.open(store, { name, periodMs }));
     const env = envFor({ store, name, periodMs });
     const progress = (text: string): void => out.progress(`${text} …`);
     for await (const one of measure({ holder, watcher, env, signal, progress })) measurements.push(one);
@@ -91,6 +92,7 @@ async function tellMeasurements({ out, settings, interruption }: Cli): Promise<n
     if (!signal.aborted) throw error; // what was under way was ended
   } finally {
     out.progress(undefined);
+    await watcher?.close(); // else it would ping what is dropped
     await holder.drop();
   }
   if (out.json) await out.object({ store: describeStore(store), periodMs, measurements });

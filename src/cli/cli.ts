@@ -15,6 +15,11 @@ export interface Cli {
   readonly settings: Settings;
   /** What was said on the command line, without the environment and the defaults. */
   readonly flags: CommonFlags;
+  /**
+   * Disposes of the resource when the command has ended, the latest first. Gives it back. `await using` would do the same,
+   * and be compiled to two kilobytes in each file.
+   */
+  readonly own: <Resource extends AsyncDisposable | undefined>(resource: Resource) => Resource;
 }
 
 export class Runner {
@@ -30,6 +35,7 @@ export class Runner {
   on(command: Command, run: (cli: Cli, command: Command) => Promise<number>): void {
     command.action(async () => {
       const flags = command.optsWithGlobals<CommonFlags>();
+      const owned: AsyncDisposable[] = [];
       const cli: Cli = {
         out: new Output(flags.json === true),
         interruption: this.#interruption,
@@ -37,8 +43,16 @@ export class Runner {
           return settingsFrom(flags);
         },
         flags,
+        own: (resource) => {
+          if (resource !== undefined) owned.push(resource);
+          return resource;
+        },
       };
-      this.exitCode = await run(cli, command);
+      try {
+        this.exitCode = await run(cli, command);
+      } finally {
+        for (const resource of owned.toReversed()) await resource[Symbol.asyncDispose]();
+      }
     });
   }
 }

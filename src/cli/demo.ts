@@ -37,12 +37,12 @@ export function demo(program: Command, runner: Runner): void {
   runner.on(command, show);
 }
 
-async function show({ out, flags, interruption }: Cli): Promise<number> {
-  await using stage = await setUp(flags, interruption.signal);
+async function show({ out, flags, interruption, own }: Cli): Promise<number> {
+  const stage = own(await setUp(flags, interruption.signal));
   const { store, presence } = stage;
   const where = flags.store === undefined ? "an LMDB store in a temporary directory" : describeStore(store);
   out.say(`On ${where}, with a period of ${formatDuration(presence.periodMs)}.`);
-  await using serving = await serveDashboard(presence);
+  const serving = own(await serveDashboard(presence));
   out.say(`See it at ${serving.url} while it lasts.`);
   const beganMs = systemClock.now();
   const story = new Story({ presence, store, ...narrator(out, beganMs) });

@@ -16,12 +16,12 @@ export function drop(program: Command, runner: Runner): void {
   runner.on(command, remove);
 }
 
-async function remove({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function remove({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const what = `the namespace "${settings.name}" in ${describeStore(settings.store)}`;
   if (command.opts<{ yes?: boolean }>().yes !== true) {
     throw new UsageError(`This would remove all data of ${what}: add --yes to do it.`);
   }
-  await using presence = await openExisting(settings, interruption.signal);
+  const presence = own(await openExisting(settings, interruption.signal));
   await presence?.drop();
   const dropped = presence !== undefined;
   if (out.json) await out.object({ name: settings.name, dropped });

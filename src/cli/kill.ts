@@ -16,9 +16,9 @@ export function kill(program: Command, runner: Runner): void {
   runner.on(command, end);
 }
 
-async function end({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function end({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const key = checkKey(command.args[0]);
-  await using presence = await openExisting(settings, interruption.signal);
+  const presence = own(await openExisting(settings, interruption.signal));
   const ended = (await presence?.kill(key)) ?? 0;
   await (out.json ? out.object({ key, ended }) : out.data(`${count(ended, "holder")} ended`));
   return EXIT.ok;

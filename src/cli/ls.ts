@@ -24,10 +24,10 @@ export function ls(program: Command, runner: Runner): void {
   runner.on(command, list);
 }
 
-async function list({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function list({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const [prefix = ""] = command.args;
   const { all = false } = command.opts<{ all?: boolean }>();
-  await using presence = await openExisting(settings, interruption.signal);
+  const presence = own(await openExisting(settings, interruption.signal));
   const listing = await presence?.list({ prefix });
   const keys = (listing?.keys ?? []).filter(({ alive }) => all || alive);
   if (out.json) {

@@ -20,13 +20,16 @@ export function ping(program: Command, runner: Runner): void {
   runner.on(command, holdUntilInterrupted);
 }
 
-async function holdUntilInterrupted({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function holdUntilInterrupted(
+  { out, settings, interruption, own }: Cli,
+  command: Command,
+): Promise<number> {
   const [key = ""] = command.args;
   const tell = (event: HoldEvent): void => {
     if (out.json) void out.object(event);
     else out.say(describeHold(event));
   };
-  await using presence = await openPresence(settings, interruption.signal);
+  const presence = own(await openPresence(settings, interruption.signal));
   presence.on("health", ({ state, reason }) => {
     out.say(state === "stale" ? `Trouble: ${reason}.` : "All is well again.");
   });

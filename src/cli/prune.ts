@@ -16,8 +16,8 @@ export function prune(program: Command, runner: Runner): void {
   runner.on(command, deleteOld);
 }
 
-async function deleteOld({ out, settings, interruption }: Cli): Promise<number> {
-  await using presence = await openExisting(settings, interruption.signal);
+async function deleteOld({ out, settings, interruption, own }: Cli): Promise<number> {
+  const presence = own(await openExisting(settings, interruption.signal));
   let done = 0;
   if (presence !== undefined) {
     insideOf(presence).happenings.on("pruned", ({ sessions, beings, slots }) => {

@@ -59,11 +59,14 @@ export function run(program: Command, runner: Runner): void {
   runner.on(command, holdWhileRunning);
 }
 
-async function holdWhileRunning({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function holdWhileRunning(
+  { out, settings, interruption, own }: Cli,
+  command: Command,
+): Promise<number> {
   const [key = "", cmd = "", ...args] = command.args;
   if (cmd === "") throw new UsageError("The command to run is empty.");
   const { meta, restart = false, stopOnLapse = false, grace: graceMs } = command.opts<RunFlags>();
-  await using presence = await openPresence(settings, interruption.signal);
+  const presence = own(await openPresence(settings, interruption.signal));
   let stop = new AbortController();
   const pinger = await hold(presence, { key, meta }, (event) => {
     if (event.event === "killed" || event.event === "lapse") out.say(describeHold(event));

@@ -62,13 +62,13 @@ function portOption(): Option {
   });
 }
 
-async function run({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function run({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const flags = command.opts<ServeFlags>();
   const token = flags.tokenFile === undefined ? undefined : await readToken(flags.tokenFile, out);
   if (flags.allowWrites === true && token === undefined) {
     throw new UsageError("--allow-writes needs a --token-file: anyone could kill keys.");
   }
-  await using presence = await openUninterrupted(settings, interruption);
+  const presence = own(await openUninterrupted(settings, interruption));
   presence.on("health", (health) => out.say(describeHealth(health)));
   const serving = await startServing(presence, flags, token);
   try {

@@ -39,11 +39,11 @@ export function wait(program: Command, runner: Runner): void {
   runner.on(command, waitFor);
 }
 
-async function waitFor({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function waitFor({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const key = checkKey(command.args[0]);
   const { dead = false, timeout = Infinity } = command.opts<WaitFlags>();
   const began = systemClock.monotonic();
-  await using presence = await openPresence(settings, interruption.signal);
+  const presence = own(await openPresence(settings, interruption.signal));
   const watcher = presence.watcher();
   watcher.on("health", (health) => out.say(describeHealth(health)));
   const overdue = new AbortController();

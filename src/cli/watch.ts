@@ -36,10 +36,10 @@ interface View {
   close(): void;
 }
 
-async function follow({ out, settings, interruption }: Cli, command: Command): Promise<number> {
+async function follow({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const [prefix = ""] = command.args;
   const isPlain = command.opts<{ plain?: boolean }>().plain === true;
-  await using presence = await openPresence(settings, interruption.signal);
+  const presence = own(await openPresence(settings, interruption.signal));
   const title = `${presence.name}${prefix === "" ? "" : `: ${printable(prefix)}…`}`;
   const { time } = insideOf(presence);
   const watcher = presence.watcher();
