@@ -1,9 +1,11 @@
 /** heartbit: which of any set of keys are alive. */
 export type { Clock } from "./core/clock.ts";
 export { type ErrorCode, HeartbitError } from "./core/errors.ts";
+export type { Transition } from "./core/roster.ts";
 export type { WatchTarget } from "./core/selection.ts";
 export type { Pruned, Store } from "./core/store.ts";
 export type { Change, Holder } from "./presence/change.ts";
+export type { Listener } from "./presence/emitter.ts";
 export type { Health } from "./presence/health.ts";
 export type { Lapse } from "./presence/heart.ts";
 export type { KeyState, Listing } from "./presence/list.ts";
@@ -12,4 +14,23 @@ export type { PresenceOptions } from "./presence/options.ts";
 export type { Pinger, PingerEvents, PingerState } from "./presence/pinger.ts";
 export { Presence, type PresenceEvents } from "./presence/presence.ts";
 export type { MongoCollection, MongoDb, Target } from "./presence/target.ts";
-export type { Watcher, WatcherEvents, WatcherState } from "./presence/watcher.ts";
+export type { ChangeListener, Watcher, WatcherEvents, WatcherState } from "./presence/watcher.ts";
+
+// For authors of stores: the port, and what goes through it.
+export type { PingRecord } from "./core/bits.ts";
+export type { BeingId, BeingRecord, SessionRecord } from "./core/records.ts";
+export type { Selection } from "./core/selection.ts";
+export type { Slot } from "./core/slots.ts";
+export type {
+  Config,
+  Cursor,
+  Feed,
+  FeedSink,
+  Finding,
+  Namespace,
+  Page,
+  PruneQuery,
+  ReadQuery,
+  StoreNotice,
+  Write,
+} from "./core/store.ts";

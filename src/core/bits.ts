@@ -10,7 +10,9 @@ export const SEGMENT_WORDS = SEGMENT_SESSIONS / 32;
 
 /** The pings of one segment in one slot. */
 export interface PingRecord {
+  /** The slot. */
   readonly slot: Slot;
+  /** The segment: of a session, `floor(seq / 1024)`. */
   readonly segment: number;
   /** `SEGMENT_WORDS` words; the session's bit is `1 << (seq % 32)` of word `floor(seq % 1024 / 32)`. */
   readonly words: Int32Array;

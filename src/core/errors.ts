@@ -1,3 +1,4 @@
+/** What went wrong, for programs. */
 export type ErrorCode =
   /** The key is empty, too long, not a string, or not well-formed. */
   | "INVALID_KEY"
@@ -5,9 +6,13 @@ export type ErrorCode =
   | "INVALID_OPTION"
   /** The meta is over 16 KiB as JSON, or is not plain data. */
   | "INVALID_META"
+  /** The pinger holds its key already. */
   | "ALREADY_STARTED"
+  /** The listener watches the target already. */
   | "ALREADY_WATCHED"
+  /** The watcher was stopped, or has failed: its `error` says why. */
   | "WATCHER_STOPPED"
+  /** The presence was closed, or is closing. */
   | "PRESENCE_CLOSED"
   /** The namespace was set up with another period, or by another version of the format. */
   | "CONFIG_MISMATCH"
@@ -20,7 +25,9 @@ export type ErrorCode =
 
 /** Every error that heartbit throws or rejects with. The message is one sentence. */
 export class HeartbitError extends Error {
+  /** The name of the class. */
   override readonly name = "HeartbitError";
+  /** What went wrong. */
   readonly code: ErrorCode;
   /** Whether the same call may succeed later with nothing changed. True for `STORE_UNAVAILABLE` alone. */
   readonly retryable: boolean;

@@ -9,7 +9,9 @@ import type { Slot } from "./slots.ts";
 export interface SessionRecord {
   /** Increasing, never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`. */
   readonly seq: number;
+  /** The name of its machine. */
   readonly host: string;
+  /** The number of its process on that machine. */
   readonly pid: number;
   /** When it was opened: the store's time in ms. */
   readonly opened: number;
@@ -26,6 +28,7 @@ export interface SessionRecord {
  * the later holds: the earlier is ended by it.
  */
 export interface BeingId {
+  /** The `seq` of its session. */
   readonly session: number;
   /** The pinger's number in its session. */
   readonly pinger: number;
@@ -35,6 +38,7 @@ export interface BeingId {
 
 /** A key held by a session. */
 export interface BeingRecord extends BeingId {
+  /** The key that is held. */
   readonly key: string;
   /** Since when the key is held: the store's time in ms. */
   readonly since: number;

@@ -16,7 +16,7 @@ import { LatestBits, type PingRecord } from "./bits.ts";
 import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
-/** Who holds a key, as it is told. */
+/** @internal Who holds a key, as it is told. */
 export interface HolderState {
   readonly session: number;
   readonly host: string;
@@ -30,7 +30,7 @@ export interface HolderState {
 /** Why a key's state changed. */
 export type Transition = "joined" | "updated" | "stopped" | "killed" | "expired";
 
-/** The difference between two states of a key. */
+/** @internal The difference between two states of a key. */
 export interface RosterChange {
   readonly key: string;
   readonly cause: Transition;
@@ -67,13 +67,14 @@ const NOBODY: Snapshot = { beings: [], holders: [] };
 /** A step goes through about so many beings. */
 const STEP_BEINGS = 200;
 
-/** Work in steps: it is done when the iteration has ended. */
+/** @internal Work in steps: it is done when the iteration has ended. */
 export type Steps = Generator<void, void, void>;
 
 function doAll(steps: Steps): void {
   while (steps.next().done !== true);
 }
 
+/** @internal */
 export class Roster {
   readonly #bits = new LatestBits();
   readonly #sessions = new Map<number, Session>();
@@ -460,7 +461,7 @@ function sameLife(a: BeingRecord, b: BeingRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
 
-/** Whether two lists of holders tell the same. */
+/** @internal Whether two lists of holders tell the same. */
 export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]): boolean {
   return (
     a.length === b.length &&

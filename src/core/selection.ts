@@ -1,7 +1,10 @@
 /** Which keys are meant: by name, by prefix, or all. */
 export interface Selection {
+  /** Every key is meant. */
   readonly all: boolean;
+  /** These keys are meant. */
   readonly keys: ReadonlySet<string>;
+  /** The keys with these prefixes are meant. */
   readonly prefixes: ReadonlySet<string>;
 }
 

@@ -19,6 +19,7 @@ import type { Slot } from "./slots.ts";
 /** The version of the stored format that this library reads and writes. */
 export const FORMAT_VERSION = 1;
 
+/** A store: what `Presence.open` takes, and what authors of stores write. */
 export interface Store {
   /** For messages and `doctor`: "memory", "lmdb", "mongodb". */
   readonly kind: string;
@@ -34,7 +35,9 @@ export interface Store {
 
 /** What the first to open a namespace sets, and what all must agree on. */
 export interface Config {
+  /** Of the stored format. */
   readonly version: number;
+  /** The length of a slot, in ms. */
   readonly periodMs: number;
   /** See `SlotScale.offset`. */
   readonly offset: number;
@@ -59,12 +62,15 @@ export type Cursor = { readonly store: unknown };
 
 /** Some of what a read found. The session of each being is in the same page or in an earlier one. */
 export interface Page {
+  /** In any order. */
   readonly sessions: readonly SessionRecord[];
+  /** In any order. */
   readonly beings: readonly BeingRecord[];
   /** On the last page, and only there: read with it for what has changed since this read began. */
   readonly cursor?: Cursor;
 }
 
+/** What a read is to find. */
 export interface ReadQuery {
   /** The beings of these keys. */
   readonly select: Selection;
@@ -79,6 +85,7 @@ export interface ReadQuery {
   readonly since?: Cursor | undefined;
 }
 
+/** What is old enough to be pruned. */
 export interface PruneQuery {
   /** What is dead since before this slot goes: the slot now, less the retention. */
   readonly beforeSlot: Slot;
@@ -90,11 +97,15 @@ export interface PruneQuery {
 
 /** How many were deleted. */
 export interface Pruned {
+  /** Open presences that have ended. */
   readonly sessions: number;
+  /** Keys held, and held no more. */
   readonly beings: number;
+  /** Slots whose pings were deleted. */
   readonly slots: number;
 }
 
+/** What is stored of one namespace, and what may be done with it. */
 export interface Namespace {
   /** The config, or undefined when nobody has opened the namespace yet. Writes nothing. */
   config(): Promise<Config | undefined>;
@@ -162,17 +173,20 @@ export interface Finding {
 
 /** Where a feed puts what it hears. Its members never throw and never block. */
 export interface FeedSink {
+  /** What has changed. Such a page has no cursor. */
   page(page: Page): void;
   /** The feed has ended by itself and tells nothing more; changes may have been missed. Called at most once. */
   lost(error: unknown): void;
 }
 
+/** A feed of changes that is open. */
 export interface Feed {
   /**
    * Resolves when every change from now on will be told. Rejects with `UNSUPPORTED_SERVER` where this server has no
    * feed, with `NOT_PERMITTED` where this user may not have it; else as an operating error.
    */
   readonly ready: Promise<void>;
+  /** Ends it: nothing more is told, not even that it is lost. Idempotent. */
   close(): Promise<void>;
 }
 

@@ -7,6 +7,7 @@ import { Holds } from "./holds.ts";
 import { checkDashboardOptions, type DashboardOptions } from "./options.ts";
 import { makeRoutes } from "./routes.ts";
 
+/** The dashboard of one presence. */
 export interface Dashboard {
   /** Answers a request. Never rejects. */
   readonly handler: (request: Request) => Promise<Response>;

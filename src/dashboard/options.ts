@@ -1,6 +1,7 @@
 import { show } from "../core/checks.ts";
 import { checkOptionsObject, invalid } from "../presence/options.ts";
 
+/** How the dashboard is mounted, and what it allows. Nothing is required. */
 export interface DashboardOptions {
   /** Where it is mounted: a path that begins with `/`. Default `/`. */
   readonly basePath?: string;

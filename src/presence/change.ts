@@ -4,7 +4,9 @@ import { type HolderState, sameHolders, type Transition } from "../core/roster.t
 export interface Holder {
   /** The holder's session number, unique in the namespace for ever. */
   readonly session: number;
+  /** The name of its machine. */
   readonly host: string;
+  /** The number of its process on that machine. */
   readonly pid: number;
   /** Since when it holds the key, by the store's clock. */
   readonly since: Date;
@@ -14,7 +16,9 @@ export interface Holder {
 
 /** A change of liveness of one key. */
 export interface Change {
+  /** The key that it is about. */
   readonly key: string;
+  /** Whether the key is alive now. */
   readonly alive: boolean;
   /** When this watcher came to know it, by the store's clock. */
   readonly at: Date;
@@ -31,11 +35,12 @@ export interface Change {
   readonly holders: Holder[];
 }
 
+/** @internal */
 export function toHolder({ session, host, pid, since, meta }: HolderState): Holder {
   return { session, host, pid, since: new Date(since), meta: JSON.parse(meta) as unknown };
 }
 
-/** A change on its way to one subscriber. */
+/** @internal A change on its way to one subscriber. */
 export interface Pending {
   readonly key: string;
   /** The holders that the subscriber knows of; undefined: it knows nothing yet. */
@@ -45,12 +50,12 @@ export interface Pending {
   readonly atMs: number;
 }
 
-/** Of two changes on their way, the later: with what the subscriber knows from before the first. */
+/** @internal Of two changes on their way, the later: with what the subscriber knows from before the first. */
 export function collapse(earlier: Pending | undefined, later: Pending): Pending {
   return earlier === undefined ? later : { ...later, known: earlier.known };
 }
 
-/** What the subscriber is told; undefined when nothing has changed for it. */
+/** @internal What the subscriber is told; undefined when nothing has changed for it. */
 export function toChange({ key, known, now, cause, atMs }: Pending): Change | undefined {
   const alive = now.length > 0;
   if (known !== undefined && sameHolders(known, now)) return undefined;

@@ -17,6 +17,7 @@ export interface Health {
   readonly since?: Date;
 }
 
+/** @internal */
 export class HealthKeeper {
   readonly #position: () => number;
   readonly #now: () => number;

@@ -37,6 +37,7 @@ export interface Lapse {
   readonly to: Date;
 }
 
+/** @internal */
 export interface HeartEvents {
   /** A ping of `slot` was acknowledged; `lapsed`: the first after a lapse. */
   pinged(slot: Slot, lapsed: boolean): void;
@@ -50,6 +51,7 @@ interface Vouch {
   readonly until: number;
 }
 
+/** @internal */
 export class Heart {
   readonly #shared: Shared;
   readonly #seq: number;

@@ -9,7 +9,9 @@ import { bulk, readPages, type Shared } from "./shared.ts";
 
 /** What is known of one key. */
 export interface KeyState {
+  /** The key. */
   readonly key: string;
+  /** Whether it was alive at the time of the read. */
   readonly alive: boolean;
   /** Alive: since when its oldest holder holds it. Dead: since when it is dead. By the store's clock. */
   readonly since: Date;
@@ -17,6 +19,7 @@ export interface KeyState {
   readonly holders: Holder[];
 }
 
+/** What `presence.list` gives. */
 export interface Listing {
   /** The time of the read, by the store's clock. */
   readonly asOf: Date;
@@ -29,6 +32,7 @@ export interface Listing {
   readonly keys: KeyState[];
 }
 
+/** @internal */
 export async function readListing(shared: Shared, selected: Selection): Promise<Listing> {
   const roster = new Roster();
   const judged = await readPulse(shared, roster);

@@ -2,9 +2,13 @@ import { debuglog } from "node:util";
 
 /** Where heartbit says what it does. Each takes one line; `error` comes with what was caught, where something was. */
 export interface Logger {
+  /** What happens, step by step. */
   debug(message: string, error?: unknown): void;
+  /** What an operator may want to know. */
   info(message: string, error?: unknown): void;
+  /** What went wrong, and heals by itself. */
   warn(message: string, error?: unknown): void;
+  /** What somebody must mend. */
   error(message: string, error?: unknown): void;
 }
 

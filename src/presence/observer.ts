@@ -1,9 +1,9 @@
 /**
  * The observer: what a presence reads, however many watchers it has.
  *
- *   at half of each slot:   look - read the pings and what has changed, and judge, unless there was trouble
- *   as it happens:          the feed, where the store has one
- *   without a feed:         read what has changed, every `pollMs`
+ *   at half of each slot:   look - read the pings, and judge, unless there was trouble
+ *   as it happens:          the feed, where the store has one; what has changed is read with every other look
+ *   without a feed:         what has changed is read with every look, and every `pollMs`
  *
  * Everything it reads goes to the roster; what the roster tells goes to the subscriptions.
  */
@@ -80,6 +80,8 @@ export class Observer {
   #working: Promise<void> = Promise.resolve();
   /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
   #read: Slot = -Infinity;
+  /** The slot of the latest look that has read what has changed. */
+  #polled: Slot = -Infinity;
   #forgotten: Slot = -Infinity;
 
   constructor(shared: Shared, options: ObserverOptions) {
@@ -264,7 +266,7 @@ export class Observer {
     if (time.slotsBehind > 0) await time.catchUp();
   }
 
-  /** Reads the pings and what has changed, as of after the call; judges, unless there was trouble; tells. */
+  /** Reads the pings, and what has changed, as of after the call; judges, unless there was trouble; tells. */
   #look(): Promise<void> {
     return this.#looking.run();
   }
@@ -279,14 +281,24 @@ export class Observer {
     // In quiet times the judged slot says enough: who has pinged in it lives.
     const isQuiet = judged === slot && this.#read >= slot - 1 && (own === undefined || own.slot === slot);
     const from = isQuiet ? slot : Math.min(slot - 1, this.#read);
+    // While the feed tells what changes, a second look at that may wait.
+    const polls = !isQuiet || !this.#feed.live || this.#reader.isBehind || this.#polled < slot - 1;
     const began = clock.monotonic();
-    const [isFresh] = await Promise.all([this.#readPings(from, own), this.#reader.poll()]);
+    const [isFresh] = await Promise.all([
+      this.#readPings(from, own),
+      polls || this.#syncs.size > 0 ? this.#poll(slot) : undefined,
+    ]);
     if (this.#sleeper.ended || !isFresh) return;
     noteAnswer(this.#shared, "read", began);
     this.#tell();
     // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
     if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
     await this.#tellAll();
+  }
+
+  async #poll(slot: Slot): Promise<void> {
+    await this.#reader.poll();
+    this.#polled = slot;
   }
 
   /**
@@ -318,8 +330,9 @@ export class Observer {
     const oldest = judged - retentionSlots;
     if (this.#reader.hasSwept || this.#roster.wouldEnd(judged, oldest)) {
       if (heart !== undefined && !(await heart.confirm())) return;
-      // What is read now has all that was acknowledged before: a ping late in the slot before, or a moment ago.
-      if (!(await this.#readPings(judged - 1, heart?.own))) return;
+      // What is read now has all that was acknowledged before: a ping late in the slot before, a planned absence.
+      const [isFresh] = await Promise.all([this.#readPings(judged - 1, heart?.own), this.#reader.poll()]);
+      if (!isFresh) return;
     }
     if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
     await this.#untold(this.#reader.sweep());

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Logger } from "./log.ts";
 
+/** How `Presence.open` opens a namespace. Nothing is required. */
 export interface PresenceOptions {
   /**
    * The namespace: each is a world of its own. Default `presence`. 1 to 64 characters, letters, digits, `_`, `-` and

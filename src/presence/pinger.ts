@@ -16,6 +16,7 @@ import { checkHoldMs } from "./options.ts";
 import type { Shared } from "./shared.ts";
 import { closed } from "./writer.ts";
 
+/** Whether a pinger holds its key, and how it ended. */
 export type PingerState = "stopped" | "started" | "killed";
 
 /** A pinger's events. */
@@ -27,7 +28,7 @@ export interface PingerEvents {
   killed: [];
 }
 
-/** What a pinger's presence does for it. It knows the started ones only: programs make many, and let them go. */
+/** @internal What a pinger's presence does for it. It knows the started ones only: programs make many, and let them go. */
 export interface PingerHost {
   readonly shared: Shared;
   readonly holdings: Holdings;
@@ -40,7 +41,9 @@ export interface PingerHost {
   ended(pinger: Pinger): void;
 }
 
+/** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
 export class Pinger {
+  /** The key that it holds, or would. */
   readonly key: string;
   readonly #host: PingerHost;
   readonly #holdings: Holdings;
@@ -68,6 +71,7 @@ export class Pinger {
     this.#events = new Emitter((error, event) => shared.log.error(`a listener of ${event} threw`, error));
   }
 
+  /** `started` from the call of `start` on, before others can see it. */
   get state(): PingerState {
     return this.#state;
   }
@@ -129,16 +133,19 @@ export class Pinger {
     await this.#holdings.update(this.#held);
   }
 
+  /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
   on<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
     this.#events.on(event, listener);
     return this;
   }
 
+  /** Calls the listener at the next event alone. */
   once<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
     this.#events.on(event, listener, true);
     return this;
   }
 
+  /** Calls the listener no more; where it was added several times, once less. */
   off<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
     this.#events.off(event, listener);
     return this;

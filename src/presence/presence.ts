@@ -53,6 +53,10 @@ const CLOSE_LIMIT_MS = 10_000;
 /** How many of a kind are pruned at a time. */
 const PRUNE_LIMIT = 1000;
 
+/**
+ * One opened namespace: gives pingers, which hold keys, and watchers, which tell who is alive. It has a session, and pings,
+ * once a pinger or a watcher has started.
+ */
 export class Presence {
   readonly #shared: Shared;
   readonly #options: CheckedOptions;
@@ -139,10 +143,12 @@ export class Presence {
     this.#pingerHost = this.#hostPingers();
   }
 
+  /** The namespace. */
   get name(): string {
     return this.#shared.name;
   }
 
+  /** The length of a slot, in ms. */
   get periodMs(): number {
     return this.#shared.periodMs;
   }
@@ -254,21 +260,25 @@ export class Presence {
     return this.#closing;
   }
 
+  /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
   on<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
     this.#events.on(event, listener);
     return this;
   }
 
+  /** Calls the listener at the next event alone. */
   once<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
     this.#events.on(event, listener, true);
     return this;
   }
 
+  /** Calls the listener no more; where it was added several times, once less. */
   off<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
     this.#events.off(event, listener);
     return this;
   }
 
+  /** Closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

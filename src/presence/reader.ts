@@ -83,6 +83,11 @@ export class Reader {
     this.#sweepWanted = true;
   }
 
+  /** Whether the next poll reads everything. */
+  get isBehind(): boolean {
+    return this.#rereadWanted || this.#sweepWanted;
+  }
+
   /** Whether a whole read waits for `sweep`. */
   get hasSwept(): boolean {
     return this.#swept !== undefined;

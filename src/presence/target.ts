@@ -8,20 +8,26 @@ import type { CheckedOptions } from "./options.ts";
 
 /** A `Db` of the MongoDB driver, 6 or 7: the caller's own, never closed by heartbit. */
 export interface MongoDb {
+  /** The name of the database. */
   readonly databaseName: string;
+  /** A collection of the database. */
   // oxlint-disable-next-line typescript/no-explicit-any -- the driver's type, which must not be needed to compile
   collection(name: string, options?: any): any;
+  /** Runs a command. */
   // oxlint-disable-next-line typescript/no-explicit-any
   command(command: any, options?: any): Promise<any>;
 }
 
 /** A `Collection` of the MongoDB driver: its name is the namespace. */
 export interface MongoCollection {
+  /** The name of the collection. */
   readonly collectionName: string;
+  /** The database that it is in. */
   readonly db: MongoDb;
 }
 
 /**
+ * What is opened:
  * - `mongodb://...` or `mongodb+srv://...`, with a database (default `heartbit`)
  * - a `Db` of the caller's own driver, or a `Collection`, whose name is the namespace
  * - `lmdb:<directory>`: embedded, for all processes of one machine

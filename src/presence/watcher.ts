@@ -18,6 +18,7 @@ import type { Observer } from "./observer.ts";
 import { checkListener, checkOptionsObject, checkSignal, checkTarget } from "./options.ts";
 import type { Shared } from "./shared.ts";
 
+/** Whether a watcher tells changes. A failed one has an `error`. */
 export type WatcherState = "running" | "stopped" | "failed";
 
 /** A watcher's events. */
@@ -26,7 +27,7 @@ export interface WatcherEvents {
   health: [health: Health];
 }
 
-/** What a watcher's presence does for it. */
+/** @internal What a watcher's presence does for it. */
 export interface WatcherHost {
   readonly shared: Shared;
   readonly deliverer: Deliverer;
@@ -38,8 +39,10 @@ export interface WatcherHost {
   ended(watcher: Watcher): void;
 }
 
-type ChangeListener = (change: Change) => void;
+/** What is told each change. A promise that it returns is not waited for. */
+export type ChangeListener = (change: Change) => void;
 
+/** Tells changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
 export class Watcher {
   /** Resolves when it has stopped or failed. Never rejects. */
   readonly dead: Promise<void>;
@@ -65,6 +68,7 @@ export class Watcher {
     });
   }
 
+  /** `failed` by what can never heal; by anything else it is `stale`, which its health tells, and stays `running`. */
   get state(): WatcherState {
     return this.#state;
   }
@@ -169,21 +173,25 @@ export class Watcher {
     this.#end("stopped", null);
   }
 
+  /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
   on<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
     this.#events.on(event, listener);
     return this;
   }
 
+  /** Calls the listener at the next event alone. */
   once<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
     this.#events.on(event, listener, true);
     return this;
   }
 
+  /** Calls the listener no more; where it was added several times, once less. */
   off<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
     this.#events.off(event, listener);
     return this;
   }
 
+  /** Stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }

@@ -27,13 +27,17 @@ import { systemClock } from "../system-clock.ts";
 
 const PAGE_BEINGS = 1000;
 
+/** How a `MemoryStore` is made. */
 export interface MemoryStoreOptions {
   /** The store's time, and the clock of the presences that open it without one. Default: the machine's. */
   readonly clock?: Clock;
 }
 
+/** A store in this process's memory. Presences that are given the same one see each other. */
 export class MemoryStore implements Store {
+  /** For messages. */
   readonly kind = "memory";
+  /** The store's time, and the clock of the presences that open it without one. */
   readonly clock: Clock;
   readonly #data = new Map<string, Data>();
 
@@ -41,6 +45,7 @@ export class MemoryStore implements Store {
     this.clock = options.clock ?? systemClock;
   }
 
+  /** A namespace, without any I/O. */
   namespace(name: string): Namespace {
     return new MemoryNamespace(this.clock, () => {
       let data = this.#data.get(name);
@@ -55,6 +60,7 @@ export class MemoryStore implements Store {
     return { sessions: sessions.size, beings: beings.size, pings: pings.size };
   }
 
+  /** Does nothing: what is stored stays. */
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -18,9 +18,11 @@ import { writeTests } from "./contract/write.ts";
 
 /** What the suite needs of a test runner: vitest, node:test, jest and mocha all have it. */
 export interface TestApi {
+  /** Names a group of tests. */
   readonly describe: (name: string, body: () => void) => unknown;
-  /** Either of `it` and `test` will do. */
+  /** Declares a test. Either of `it` and `test` will do. */
   readonly it?: (name: string, body: () => Promise<void>) => unknown;
+  /** The same. */
   readonly test?: (name: string, body: () => Promise<void>) => unknown;
 }
 

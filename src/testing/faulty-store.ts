@@ -17,7 +17,9 @@ export type Verdict = "pass" | "fail" | "fail after it happened";
  * Several may wrap one store, one for each client: what is done to one is then the trouble of that client alone.
  */
 export class FaultyStore implements Store {
+  /** The wrapped store's. */
   readonly kind: string;
+  /** The wrapped store's, where it has one. */
   readonly clock?: Clock;
   readonly #store: Store;
   readonly #gate: Gate;
@@ -34,10 +36,12 @@ export class FaultyStore implements Store {
     this.#store.warn = warn;
   }
 
+  /** A namespace behind the gate. */
   namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace {
     return new FaultyNamespace(this.#store.namespace(name, scale), this.#gate);
   }
 
+  /** Closes the wrapped store. */
   close(): Promise<void> {
     return this.#store.close();
   }

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { Agenda } from "./agenda.ts";
 import { randomWords } from "./random.ts";
 
+/** How a `ManualClock` begins. */
 export interface ManualClockOptions {
   /** The time at which it begins: ms since 1970. Default 2026-01-01T00:00:00Z. */
   readonly start?: number;
@@ -10,6 +11,7 @@ export interface ManualClockOptions {
   readonly random?: () => number;
 }
 
+/** A clock that stands still until it is told to go on. */
 export class ManualClock implements Clock {
   /** A number from 0 up to, not including, 1. */
   readonly random: () => number;
@@ -24,10 +26,12 @@ export class ManualClock implements Clock {
     this.random = options.random ?? seeded();
   }
 
+  /** Wall time: ms since 1970. */
   now(): number {
     return this.#start + this.#elapsed + this.#steppedBy;
   }
 
+  /** By how many ms it has been advanced. */
   monotonic(): number {
     return this.#elapsed;
   }
@@ -37,6 +41,7 @@ export class ManualClock implements Clock {
     this.#steppedBy += ms;
   }
 
+  /** Calls `callback` when it is advanced by `delayMs` from now. The result cancels it. */
   setTimer(callback: () => void, delayMs: number): () => void {
     return this.#timers.plan(this.#elapsed + Math.max(0, delayMs), callback);
   }

@@ -149,10 +149,11 @@ function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
 /** The sessions that are told whether or not a selected being is theirs. */
 function sessionFilters(query: ReadQuery, changed: Document): Document[] {
   const { select, session, withRecord = false, since } = query;
-  return [
+  const picks = [
     ...(since === undefined || isEmptySelection(select) ? [] : [changed]), // changed
     ...(withRecord && session !== undefined ? [{ _id: session }] : []), // _id
   ];
+  return picks.length < 2 ? picks : [{ $or: picks }]; // one index for each pick
 }
 
 /** Together they match all that is asked for; by which index each goes is said beside it. */
