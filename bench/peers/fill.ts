@@ -28,7 +28,7 @@ export async function fill(namespace: Namespace, fillings: readonly Filling[]): 
 }
 
 /** The numbers below are for the presences that open a session themselves. */
-export const FIRST_SESSION = 1024;
+const FIRST_SESSION = 1024;
 
 /** So many sessions that have just been opened; gives their numbers. Each is kept alive by pings with its number. */
 export async function fillSessions(namespace: Namespace, count: number, slot: number): Promise<number[]> {

@@ -4,7 +4,7 @@ import { withDatabase } from "../../test/servers/index.ts";
 import type { PeerOptions } from "./peer.ts";
 
 /** As many as the driver opens by default. */
-export const CONNECTIONS = 100;
+const CONNECTIONS = 100;
 /** Where many change streams are open: each takes a connection, and heartbit wants as many for its other calls. */
 export const STREAMS_POOL = 1000;
 /** How many calls are made at once where many are: enough to keep a server of two cores busy. */

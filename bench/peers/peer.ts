@@ -59,7 +59,7 @@ export function silenceMs({ periodMs }: PeerOptions): number {
   return Math.round(PERIODS_OF_SILENCE * periodMs);
 }
 
-export const keyOf = (process: number, key: number): string => `process-${process}/key-${key}`;
+const keyOf = (process: number, key: number): string => `process-${process}/key-${key}`;
 
 /** The keys of one process of a fleet. */
 export function keysOf(process: number, { keysEach }: FleetSize): string[] {

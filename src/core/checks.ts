@@ -2,7 +2,7 @@
 import { HeartbitError } from "./errors.ts";
 
 /** Bytes of UTF-8. The longest key, with room to spare in every store's index. */
-export const KEY_BYTES_MAX = 1024;
+const KEY_BYTES_MAX = 1024;
 /** Bytes of JSON as UTF-8. */
 export const META_BYTES_MAX = 16 * 1024;
 const META_DEPTH_MAX = 100;

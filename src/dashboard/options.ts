@@ -71,7 +71,7 @@ export function checkDashboardOptions(options: DashboardOptions): CheckedDashboa
 }
 
 /** Throws `INVALID_OPTION` for what is no token. */
-export function checkToken(token: string | undefined): void {
+function checkToken(token: string | undefined): void {
   if (token === undefined || (typeof token === "string" && TOKEN.test(token))) return;
   throw invalid("token", "not what a token can be", "16 to 512 of the letters, digits and -._~+/=");
 }

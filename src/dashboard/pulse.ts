@@ -10,7 +10,7 @@ import { readPages, type Shared, soon } from "../presence/shared.ts";
 import type { Board } from "./board.ts";
 
 /** How many slots back one can look. */
-export const PULSE_SLOTS = 120;
+const PULSE_SLOTS = 120;
 /** A slot is read when its half has passed, as when it is judged: by then all have pinged that are in time. */
 const READ_AT = 0.5;
 /** Processes without a key are asked for one by one: so many a read. */

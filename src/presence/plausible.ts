@@ -9,7 +9,7 @@
 import type { Slot } from "../core/slots.ts";
 import type { Namespace, Page } from "../core/store.ts";
 
-export const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
+const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
 interface Plausibility {
   readonly periodMs: number;

@@ -24,7 +24,7 @@ export interface Seen {
 }
 
 /** A read or a timer may be late by a fifth of the period before that counts as trouble. */
-export const SLACK_OF_PERIOD = 1 / 5;
+const SLACK_OF_PERIOD = 1 / 5;
 /** What the clocks of a process and of the store may differ by on top, in ms. */
 const CLOCK_MS = 20;
 
@@ -50,7 +50,7 @@ export function faultOf(seen: Seen, periodMs: number, troubles: readonly Trouble
 }
 
 /** The bound counts time without trouble: from the end of the last one before the telling. */
-export function countedFrom(happenedMs: number, toldMs: number, troubles: readonly Trouble[]): number {
+function countedFrom(happenedMs: number, toldMs: number, troubles: readonly Trouble[]): number {
   const ends = troubles.filter(({ fromMs }) => fromMs <= toldMs).map(({ toMs }) => Math.min(toMs, toldMs));
   return Math.max(happenedMs, ...ends);
 }

@@ -81,7 +81,7 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
 }
 
 /** The sessions with these numbers, as far as they are there. */
-export async function sessionsOf(context: Context, seqs: readonly number[]): Promise<SessionRecord[]> {
+async function sessionsOf(context: Context, seqs: readonly number[]): Promise<SessionRecord[]> {
   const records: SessionRecord[] = [];
   for (const some of chunks(seqs, PAGE_DOCUMENTS)) {
     const filter = { _id: { $in: some } };

@@ -20,7 +20,7 @@ export type MakeStore = () => Store | Promise<Store>;
 /** @internal Declares its tests with `test`. */
 export type Suite = (test: (sentence: string, body: (world: World) => Promise<void>) => void) => void;
 
-export const PERIOD_MS = 5000;
+const PERIOD_MS = 5000;
 export const CONFIG: Config = { version: FORMAT_VERSION, periodMs: PERIOD_MS, offset: 0 };
 
 /** @internal What a test of the contract works with. */
