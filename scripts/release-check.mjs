@@ -35,7 +35,7 @@ const LICENCES = new Set([
   "BlueOak-1.0.0",
 ]);
 /** What of the repository is published, besides the folders in `files`. */
-const PUBLISHED = /^(?:dist|src)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|NOTICES?\.(?:md|txt))$/;
+const PUBLISHED = /^dist\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
 
 /** Each gives what is to be done; nothing where it is done. */
 const checks = {

@@ -16,15 +16,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const root = project.config.root;
   // Within node_modules, so that the package's dependencies are found from there.
   const built = join(root, "node_modules", ".cache", `heartbit-${process.pid}`);
-  const tool = (...path: string[]): string => join(root, "node_modules", ...path);
-  const run = (...args: string[]): Promise<unknown> =>
-    promisify(execFile)(process.execPath, args, { cwd: root }).catch((error: { stdout?: string }) => {
-      throw new Error(`The package could not be built:\n${error.stdout}`);
-    });
-  await Promise.all([
-    run(tool("typescript", "bin", "tsc"), "-p", "tsconfig.build.json", "--outDir", built),
-    run(tool("vite", "bin", "vite.js"), "build", "dashboard", "--outDir", join(built, "dashboard", "page")),
-  ]);
+  await promisify(execFile)(process.execPath, [join(root, "scripts/build.mjs"), built], { cwd: root }).catch(
+    ({ stdout = "", stderr = "" }: { stdout?: string; stderr?: string }) => {
+      throw new Error(`The package could not be built:\n${stdout}${stderr}`);
+    },
+  );
   project.provide("built", built);
   return () => rm(built, { recursive: true, force: true });
 }

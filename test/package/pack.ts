@@ -1,0 +1,48 @@
+/** The package as npm would publish it, with what was built for this run. */
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { inject } from "vitest";
+
+const BLOCK_BYTES = 512;
+
+/** Packs it in a new folder, and gives the path of the tarball. */
+export async function pack(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "heartbit-pack-"));
+  for (const file of ["package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
+    await cp(join(process.cwd(), file), join(folder, file));
+  }
+  await cp(inject("built"), join(folder, "dist"), { recursive: true });
+  const options = { cwd: folder, shell: process.platform === "win32" };
+  const { stdout } = await promisify(execFile)("npm", ["pack", "--json", "--ignore-scripts"], options);
+  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+  return join(folder, filename);
+}
+
+/** A file in a tarball. */
+export interface Entry {
+  /** Without the folder `package` that all are in. */
+  readonly path: string;
+  readonly text: string;
+  /** With its header and padding, as it lies in the tar. */
+  readonly bytes: Buffer;
+}
+
+export async function entriesOf(tarball: string): Promise<Entry[]> {
+  const tar = gunzipSync(await readFile(tarball));
+  const entries: Entry[] = [];
+  for (let at = 0; tar[at] !== 0;) {
+    const field = (from: number, to: number): string =>
+      tar.toString("latin1", at + from, at + to).replace(/\0.*$/s, "");
+    const start = at + BLOCK_BYTES;
+    const size = Number.parseInt(field(124, 136), 8);
+    const end = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    const path = field(0, 100).replace(/^package\//, "");
+    entries.push({ path, text: tar.toString("utf8", start, start + size), bytes: tar.subarray(at, end) });
+    at = end;
+  }
+  return entries;
+}
