@@ -16,17 +16,23 @@ export class Screen {
   readonly #picture: (room: Room) => readonly string[];
   readonly #redraw = (): void => this.draw();
   readonly #restore = (): void => void this.#stdout.write(LEAVE);
+  readonly #suspend = (): void => {
+    this.#restore();
+    process.kill(process.pid, "SIGSTOP");
+  };
+  readonly #resume = (): void => this.#enter();
   #cancelTimer = (): void => {};
   #isChanged = false;
   #isClosed = false;
 
-  /** Takes the terminal over until `close`. `picture` gives the lines for the room that there is. */
+  /** Takes the terminal over until `close`, but while it is suspended. `picture` gives the lines for the room there is. */
   constructor(picture: (room: Room) => readonly string[]) {
     this.#picture = picture;
-    this.#stdout.write(ENTER);
     this.#stdout.on("resize", this.#redraw);
     process.once("exit", this.#restore); // a second Ctrl-C ends the process at once
-    this.draw();
+    process.on("SIGTSTP", this.#suspend); // Ctrl-Z
+    process.on("SIGCONT", this.#resume);
+    this.#enter();
   }
 
   /** The picture has changed: it is drawn soon. */
@@ -51,7 +57,14 @@ export class Screen {
     this.#cancelTimer();
     this.#stdout.off("resize", this.#redraw);
     process.off("exit", this.#restore);
+    process.off("SIGTSTP", this.#suspend);
+    process.off("SIGCONT", this.#resume);
     this.#restore();
+  }
+
+  #enter(): void {
+    this.#stdout.write(ENTER);
+    this.draw();
   }
 
   #schedule(delayMs: number): void {

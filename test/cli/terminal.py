@@ -1,7 +1,7 @@
 """A terminal for a test: runs a command in it, and copies what it shows to stdout. Each line of stdin is an order:
-`resize <columns> <rows>`, or `type <text>` with the text in hexadecimal digits."""
+`resize <columns> <rows>`, `type <text>` with the text in hexadecimal digits, or `continue`: as soon as it is suspended."""
 
-import fcntl, os, pty, select, struct, sys, termios
+import fcntl, os, pty, select, signal, struct, sys, termios
 
 
 def resize(columns, rows):
@@ -32,6 +32,9 @@ while True:
             order, *rest = line.decode().split()
             if order == "resize":
                 resize(*rest)
+            elif order == "continue":
+                os.waitpid(pid, os.WUNTRACED)
+                os.kill(pid, signal.SIGCONT)
             else:
                 os.write(terminal, bytes.fromhex(rest[0]))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import { cleanEnv, type Env, Running } from "./heartbit.ts";
 
 export const CTRL_C = "\u0003";
+export const CTRL_Z = "\u001a";
 export const TAB = "\t";
 
 export interface Terminal {
@@ -12,6 +13,8 @@ export interface Terminal {
   readonly running: Running;
   readonly type: (text: string) => void;
   readonly resize: (columns: number, rows: number) => void;
+  /** Lets it go on, once it is suspended. */
+  readonly resume: () => void;
 }
 
 export function inTerminal(command: readonly string[], env: Env = {}): Terminal {
@@ -26,5 +29,6 @@ export function inTerminal(command: readonly string[], env: Env = {}): Terminal 
     running: new Running(child),
     type: (text) => order(`type ${Buffer.from(text).toString("hex")}`),
     resize: (columns, rows) => order(`resize ${columns} ${rows}`),
+    resume: () => order("continue"),
   };
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Table } from "../../src/cli/table.ts";
 import type { Change } from "../../src/index.ts";
 import { main, newStore, start } from "./heartbit.ts";
-import { CTRL_C, inTerminal } from "./terminal.ts";
+import { CTRL_C, CTRL_Z, inTerminal } from "./terminal.ts";
 
 const plain = (_: unknown, text: string): string => text;
 
@@ -78,6 +78,17 @@ describe("watch on a terminal", () => {
     const { code, stdout } = await running.ended;
     expect(stdout.slice(stdout.lastIndexOf("\u001b[?25h"))).toBe("\u001b[?25h\u001b[?1049l");
     expect(code).toBe(130);
+  });
+
+  it("gives the terminal back while it is suspended, and takes it again", async () => {
+    const { running, type, resume } = inTerminal([process.execPath, main(), "watch"], await newStore());
+    await running.says("stdout", /0 keys alive/);
+    type(CTRL_Z);
+    await running.says("stdout", /\[\?25h.\[\?1049l$/);
+    resume();
+    await running.says("stdout", /\[\?1049l.\[\?1049h[^]*0 keys alive/);
+    type(CTRL_C);
+    expect((await running.ended).code).toBe(130);
   });
 
   it.each([
