@@ -14,7 +14,7 @@ import { EXIT, exitCodeOf, explain } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
 import { kill } from "./kill.ts";
 import { ls } from "./ls.ts";
-import { onReaderGone, Output, writeHelp, writeTalk } from "./output.ts";
+import { allWritten, onReaderGone, Output, writeHelp, writeTalk } from "./output.ts";
 import { ping } from "./ping.ts";
 import { prune } from "./prune.ts";
 import { run } from "./run.ts";
@@ -47,21 +47,34 @@ async function main(args: readonly string[]): Promise<number> {
   program.hook("preSubcommand", (_program, subcommand) => {
     command = `${subcommand.name()} `;
   });
-  onReaderGone(({ code }) => interruption.end(code === "EPIPE" ? EXIT.ok : EXIT.failed));
+  onReaderGone(({ code = "unknown" }) => {
+    if (interruption.exitCode !== undefined) return;
+    if (code !== "EPIPE") writeTalk(`heartbit: What is to be printed cannot be written (${code}).\n`);
+    interruption.end(code === "EPIPE" ? EXIT.ok : EXIT.failed);
+  });
+  let exitCode: number;
   try {
     await program.parseAsync(args, { from: "user" });
-    return interruption.exitCode ?? runner.exitCode;
+    exitCode = runner.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
-    if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
-    if (interruption.exitCode !== undefined) return interruption.exitCode;
-    const code = exitCodeOf(error);
-    const usage = code === EXIT.usage ? ` See: heartbit ${command}--help` : "";
-    const out = new Output(false);
-    out.say(`heartbit: ${explain(error)}${usage}`);
-    if (debuglog("heartbit").enabled) out.say(inspect(error));
-    return code;
+    exitCode = exitCodeOf(error);
+    if (!isHelp(error) && interruption.exitCode === undefined) tell(error, command);
   }
+  // Only then it is known whether it could be.
+  await allWritten();
+  return interruption.exitCode ?? exitCode;
+}
+
+/** Commander has printed what was asked for, and ends by an error. */
+function isHelp(error: unknown): boolean {
+  return error instanceof CommanderError && (error.exitCode === EXIT.ok || error.code === "commander.help");
+}
+
+function tell(error: unknown, command: string): void {
+  const usage = exitCodeOf(error) === EXIT.usage ? ` See: heartbit ${command}--help` : "";
+  const out = new Output(false);
+  out.say(`heartbit: ${explain(error)}${usage}`);
+  if (debuglog("heartbit").enabled) out.say(inspect(error));
 }
 
 function makeProgram(): Command {
@@ -91,4 +104,5 @@ function version(): string {
   return "unknown";
 }
 
-process.exitCode = await main(process.argv.slice(2));
+// Not by itself: a connection to a server that does not answer may be open for seconds more, and is not waited for.
+process.exit(await main(process.argv.slice(2)));

@@ -25,6 +25,7 @@ export class Output {
   readonly paintTalk: Paint;
   readonly #stdout: WriteStream;
   readonly #stderr: WriteStream;
+  #hasReader = true;
   #progress = "";
 
   constructor(json: boolean, env: NodeJS.ProcessEnv = process.env) {
@@ -35,18 +36,14 @@ export class Output {
     this.isScreen = this.isTerminal && !json && env["TERM"] !== "dumb";
     this.paint = painter(this.#stdout, env);
     this.paintTalk = painter(this.#stderr, env);
+    this.#stdout.once("error", () => (this.#hasReader = false));
   }
 
   /** A line of data. Resolves when there is room for more; a reader that has gone is not an error. */
   async data(line: string): Promise<void> {
     this.progress(undefined);
-    if (this.#stdout.destroyed || this.#stdout.write(`${line}\n`)) return;
-    await new Promise<void>((resolve) => {
-      this.#stdout
-        .once("drain", resolve)
-        .once("close", resolve)
-        .once("error", () => resolve());
-    });
+    if (!this.#hasReader || this.#stdout.write(`${line}\n`)) return;
+    await oneOf(this.#stdout, ["drain", "close", "error"]);
   }
 
   /** What a program reads: one line of JSON. */
@@ -66,6 +63,23 @@ export class Output {
     this.progress(undefined);
     this.#stderr.write(`${line}\n`);
   }
+}
+
+/** Resolves at the first of the events, and listens for none of them any longer. */
+function oneOf(stream: WriteStream, names: readonly string[]): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      for (const name of names) stream.off(name, end);
+      resolve();
+    };
+    for (const name of names) stream.on(name, end);
+  });
+}
+
+/** Resolves when all that was written is out, or never will be. */
+export async function allWritten(): Promise<void> {
+  const streams = [process.stdout, process.stderr];
+  await Promise.all(streams.map((stream) => new Promise((resolve) => stream.write("", resolve))));
 }
 
 /** Calls back when the reader of stdout has gone (`| head`). Without it, writing on would end the process with a stack. */

@@ -2,7 +2,8 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Presence } from "../../src/index.ts";
 import { cleanEnv, type Env, heartbit, main, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
 
 const execute = promisify(execFile);
@@ -112,6 +113,17 @@ describe("ls", () => {
     });
   });
 
+  it("ends quietly when its reader has gone, however much there is to print", async () => {
+    const env = await newStore();
+    const presence = await Presence.open(env["HEARTBIT_STORE"] ?? "");
+    onTestFinished(() => presence.close());
+    const keys = Array.from({ length: 3000 }, (_, index) => `a-key-of-some-length-${index}`);
+    await Promise.all(keys.map((key) => presence.pinger(key).start()));
+    const ls = start(["ls"], env);
+    ls.child.stdout?.destroy();
+    expect(await ls.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+  });
+
   it("says on stderr when nobody has pinged lately", async () => {
     const env = await newStore("100ms");
     const held = await holding("a", env);
@@ -172,6 +184,21 @@ describe("watch", () => {
     watch.child.stdout?.destroy();
     await holding("a", env);
     expect(await watch.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+  });
+
+  it.runIf(process.platform === "linux")("says why where it cannot write, and exits with 1", async () => {
+    const env = await newStore();
+    const full = (command: string) =>
+      execute("sh", ["-c", `exec "$0" "$1" ${command} > /dev/full`, process.execPath, main()], {
+        env: cleanEnv(env),
+      });
+    const stderr = "heartbit: What is to be printed cannot be written (ENOSPC).\n";
+    for (const command of ["ls --json", "--help", "doctor --json"]) {
+      await expect(full(command)).rejects.toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(stderr) as string,
+      });
+    }
   });
 
   it("has no colours where stdout is no terminal", async () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { startServer, withDatabase } from "../servers/index.ts";
 import { passes, until } from "../support/wait.ts";
 import { type Env, heartbit, newDirectory, newStore, type Running, SHORT, start } from "./heartbit.ts";
 
@@ -94,6 +95,22 @@ describe("run", () => {
     await heartbit(["kill", "a"], env);
     await run.says("stderr", /Another reported a dead; it is taken up again\./);
     expect((await heartbit(["wait", "a"], env)).code).toBe(0);
+  });
+
+  it("has ended soon after the command, although the server does not answer", async () => {
+    const server = await startServer();
+    onTestFinished(() => server.stop());
+    const env = { HEARTBIT_STORE: withDatabase(server.uri, "run"), HEARTBIT_PERIOD: "1s" };
+    // Several: which connections are open then, or on their way, is up to chance.
+    const runs = ["a", "b", "c", "d"].map((key) =>
+      start(["run", key, ...node("console.log(1); setTimeout(() => {}, 60000)")], env),
+    );
+    await Promise.all(runs.map((run) => run.says("stdout", /1/)));
+    server.pause();
+    await passes(1000);
+    for (const { child } of runs) child.kill("SIGTERM");
+    const codes = Promise.all(runs.map(async ({ ended }) => (await ended).code));
+    expect(await Promise.race([codes, passes(5000)])).toEqual([143, 143, 143, 143]);
   });
 
   it("does not start the command when the key cannot be held", async () => {
