@@ -1,7 +1,7 @@
 /** How the command ends: its exit codes, and one line for each error. */
 import { CommanderError } from "commander";
 import { type ErrorCode, isHeartbitError } from "../core/errors.ts";
-import { withoutPasswords } from "./text.ts";
+import { printable, withoutPasswords } from "./text.ts";
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, notSo: 3, notExecutable: 126, notFound: 127 } as const;
 
@@ -35,13 +35,14 @@ export function explain(error: unknown): string {
   return advice === undefined ? sentenceOf(error) : `${sentenceOf(error)} ${advice}`;
 }
 
-/** What is wrong, on one line. Never a password. */
+/** What is wrong, on one line that steers no terminal. Never a password. */
 export function sentenceOf(error: unknown): string {
   const said = error instanceof Error ? error.message : String(error);
-  const sentence = withoutPasswords(said)
+  const line = said
     .replace(/\s*\n\s*/g, " ")
     .replace(/^error: /, "")
     .trim();
+  const sentence = printable(withoutPasswords(line));
   return /[.?!…)]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 

@@ -54,7 +54,7 @@ function rowsOf({ key, alive, since, holders }: KeyState, all: boolean): string[
   if (!alive) return [[...name, "-", "-", formatTime(since), "-"]];
   return holders.map((holder) => [
     ...name,
-    holder.host,
+    printable(holder.host),
     String(holder.pid),
     formatTime(holder.since),
     formatMeta(holder.meta),

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type Cli, examples, metaOption, type Runner } from "./cli.ts";
-import { EXIT } from "./errors.ts";
+import { EXIT, sentenceOf } from "./errors.ts";
 import { describeHold, hold, type HoldEvent } from "./hold.ts";
 import { openPresence } from "./open.ts";
 
@@ -31,7 +31,7 @@ async function holdUntilInterrupted(
   };
   const presence = own(await openPresence(settings, interruption.signal));
   presence.on("health", ({ state, reason }) => {
-    out.say(state === "stale" ? `Trouble: ${reason}.` : "All is well again.");
+    out.say(state === "stale" ? `Trouble: ${sentenceOf(reason)}` : "All is well again.");
   });
   await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, tell);
   await Promise.race([interruption.ended(), new Promise<void>((resolve) => presence.once("close", resolve))]);

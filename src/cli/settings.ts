@@ -4,6 +4,7 @@ import { isAbsolute, join } from "node:path";
 import { type FileSettings, readConfigFile } from "./config-file.ts";
 import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
+import { printable } from "./text.ts";
 
 /** What every command takes, as commander gives it. */
 export interface CommonFlags {
@@ -58,7 +59,7 @@ export function dataDirectory(
 /** The store in a message: never with a user, a password or options. */
 export function describeStore(store: string): string {
   const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?$/.exec(store)?.[1];
-  if (hosts !== undefined) return `MongoDB at ${hosts}`;
-  if (store.startsWith("lmdb:")) return `LMDB in ${store.slice(5)}`;
+  if (hosts !== undefined) return `MongoDB at ${printable(hosts)}`;
+  if (store.startsWith("lmdb:")) return `LMDB in ${printable(store.slice(5))}`;
   return store.startsWith("memory:") ? store : "MongoDB";
 }

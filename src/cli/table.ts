@@ -84,7 +84,7 @@ export class Table {
     const { state, reason } = this.#health;
     const counts = `${this.#title}  ${count(alive, "key")} alive, ${dead} died lately`;
     if (state === "healthy") return paint("bold", clip(counts, width));
-    return paint("yellow", clip(`${counts}  STALE: ${reason}`, width));
+    return paint("yellow", clip(`${counts}  STALE: ${printable(reason ?? "")}`, width));
   }
 
   #forget(nowMs: number): void {

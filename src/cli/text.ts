@@ -3,9 +3,12 @@ import { stripVTControlCharacters } from "node:util";
 import type { Change } from "../presence/change.ts";
 import type { Colour } from "./output.ts";
 
+/** What steers a terminal, or is not seen; but for what makes the sign before it a picture. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u2800]|(?!(?<=\p{ExtPict})\ufe0f)\p{DI}/gu;
+
 /** The text with control and invisible characters written as escapes. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => {
+  return text.replace(UNSEEN, (char) => {
     const code = char.codePointAt(0) ?? 0;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
   });
@@ -83,7 +86,7 @@ export function formatMeta(meta: unknown): string {
 /** Who holds a key: `host:pid`, and its meta where it has one. */
 export function formatHolders(holders: Change["holders"]): string {
   return holders
-    .map(({ host, pid, meta }) => `${host}:${pid}${meta === null ? "" : ` ${formatMeta(meta)}`}`)
+    .map(({ host, pid, meta }) => `${printable(host)}:${pid}${meta === null ? "" : ` ${formatMeta(meta)}`}`)
     .join(", ");
 }
 

@@ -3,7 +3,7 @@ import type { Health } from "../presence/health.ts";
 import type { Change } from "../presence/change.ts";
 import { insideOf } from "../presence/inside.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
-import { EXIT } from "./errors.ts";
+import { EXIT, sentenceOf } from "./errors.ts";
 import { openPresence } from "./open.ts";
 import type { Output } from "./output.ts";
 import { Screen } from "./screen.ts";
@@ -84,5 +84,5 @@ function viewLines(out: Output): View {
 /** A turn of the health in a sentence. */
 export function describeHealth({ state, reason }: Health): string {
   if (state === "healthy") return "Healthy again.";
-  return `Stale: ${reason}. Deaths by absence are held back until it is healthy.`;
+  return `Stale: ${sentenceOf(reason)} Deaths by absence are held back until it is healthy.`;
 }

@@ -6,7 +6,8 @@ import { faultOf, type Trouble } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
-import { columns, printable, widthOf } from "../../src/cli/text.ts";
+import { columns, formatHolders, printable, widthOf } from "../../src/cli/text.ts";
+import { describeHealth } from "../../src/cli/watch.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
 import { newDirectory } from "./heartbit.ts";
 
@@ -127,6 +128,24 @@ describe("no password is printed", () => {
 describe("text for a terminal", () => {
   it("shows control characters instead of obeying them", () => {
     expect(printable("a\nb\u001b[31mc\u202ed")).toBe("a\\x0ab\\x1b[31mc\\u{202e}d");
+    expect(printable("a\u009b31mb\u061cc")).toBe("a\\x9b31mb\\u{61c}c");
+  });
+
+  it("shows what is not seen, but leaves pictures whole", () => {
+    expect(printable("a\u200bb\u3164c\u115fd\u2800e\ufe0f")).toBe(
+      "a\\u{200b}b\\u{3164}c\\u{115f}d\\u{2800}e\\u{fe0f}",
+    );
+    expect(printable("é 日本 ❤\ufe0f")).toBe("é 日本 ❤\ufe0f");
+  });
+
+  it("shows those of a host that another wrote, of a reason and of an error, too", () => {
+    const holder = { session: 1, host: "a\u001b[2J", pid: 7, since: new Date(0), meta: null };
+    expect(formatHolders([holder])).toBe("a\\x1b[2J:7");
+    expect(explain(new Error("bad \u001b[2J\r\nkey"))).toBe("bad \\x1b[2J key.");
+    expect(describeHealth({ state: "stale", reason: "a ping failed: \u001b[2J." })).toBe(
+      "Stale: a ping failed: \\x1b[2J. Deaths by absence are held back until it is healthy.",
+    );
+    expect(describeStore("lmdb:/tmp/\u001b[2J")).toBe("LMDB in /tmp/\\x1b[2J");
   });
 
   it("aligns columns by what a terminal shows", () => {
