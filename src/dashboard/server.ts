@@ -15,6 +15,8 @@ const LIMITS = {
   /** How long a client may take to send its headers, and its whole request, in ms. */
   headersTimeout: 10_000,
   requestTimeout: 30_000,
+  /** How often those are looked at: so much longer they last at most. */
+  connectionsCheckingInterval: 2000,
   keepAliveTimeout: 5000,
 } as const;
 const CONNECTIONS_MAX = 1024;

@@ -132,6 +132,25 @@ describe("heartbit serve", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
+  it("waits no longer than it says for a client that sends its headers letter by letter", async () => {
+    const { url } = await serving();
+    const { port, hostname } = new URL(url);
+    const began = performance.now();
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect(Number(port), hostname);
+      const dripping = setInterval(() => socket.write("x"), 500);
+      let text = "";
+      socket.on("data", (data: Buffer) => (text += data.toString())).on("error", () => {});
+      socket.on("close", () => {
+        clearInterval(dripping);
+        resolve(text);
+      });
+      socket.write("GET / HTTP/1.1\r\nx: ");
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+    expect(performance.now() - began).toBeLessThan(20_000); // 10 s, and when that is noticed
+  });
+
   it.each([
     [["--host", "0.0.0.0"], /The option host is "0\.0\.0\.0", but must be a loopback address/],
     [["--host", "::"], /loopback address/],
