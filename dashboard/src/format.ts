@@ -51,6 +51,14 @@ export function formatMeta(meta: unknown): string {
   return meta === null ? "" : printable(JSON.stringify(meta));
 }
 
+/** What is not seen, or turns text; but for what makes the sign before it a picture. As in src/cli/text.ts. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u2800]|(?!(?<=\p{ExtPict})\ufe0f)\p{DI}/gu;
+
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+  return text.replace(UNSEEN, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+}
+
+/** `web-1:4711` */
+export function formatProcess({ host, pid }: { readonly host: string; readonly pid: number }): string {
+  return `${printable(host)}:${pid}`;
 }

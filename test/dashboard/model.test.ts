@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatAge, formatMeta, printable } from "../../dashboard/src/format.ts";
+import { formatAge, formatMeta, formatProcess, printable } from "../../dashboard/src/format.ts";
 import { type Cause, Keys } from "../../dashboard/src/model/keys.ts";
 import { Pulse, type PulsePage } from "../../dashboard/src/model/pulse.ts";
 import { EventParser } from "../../dashboard/src/net/sse.ts";
@@ -129,6 +129,22 @@ describe("Keys", () => {
     keys.explain(change("a", [], "expired", 100));
     expect(keys.get("a")?.cause).toBe("expired");
   });
+
+  it("remembers who held what is dead, and finds it by that", () => {
+    const keys = new Keys();
+    keys.load({ sessions: [], keys: [["before", 100, []]] });
+    const held = (name: string): readonly number[] => keys.get(name)?.last.map(({ pid }) => pid) ?? [];
+    keys.explain(change("before", [7], "joined", 50));
+    keys.explain(change("before", [], "expired", 100));
+    keys.change(change("a", [8, 9], "joined"));
+    expect([held("before"), held("a")]).toEqual([[7], []]);
+    keys.change(change("a", [], "expired"));
+    keys.change(change("a", [], "killed"));
+    expect(held("a")).toEqual([8, 9]);
+    expect(keys.list({ ...shown, query: "h:9" }).map(({ key }) => key)).toEqual(["a"]);
+    keys.change(change("a", [10], "joined"));
+    expect(held("a")).toEqual([]);
+  });
 });
 
 describe("Pulse", () => {
@@ -148,6 +164,16 @@ describe("Pulse", () => {
     expect(draw(pulse, 1)).toBe(" #####_###");
     expect(draw(pulse, 31)).toBe(" ###x#_##.");
     expect(draw(pulse, 32)).toBe(" ###L#_##.");
+  });
+
+  it("does not take for late who joined in the second half of a slot", () => {
+    const pulse = new Pulse();
+    const joins = { slot: 7, segment: 0, bits: bits(1, 2), late: bits(2) };
+    const late = { slot: 9, segment: 0, bits: bits(1, 2), late: bits(2) };
+    pulse.take(page(10, [joins, ...slots(8, 8, 1, 2), late, ...slots(10, 10, 1, 2)]), 120);
+    expect(draw(pulse, 2)).toBe("      ##L#");
+    pulse.take(page(18, slots(11, 18, 1, 2)), 120); // its first cell that is drawn is no join
+    expect(draw(pulse, 2)).toBe("L#########");
   });
 
   it("shows a crash as three missed and then nothing, and a clean end as nothing", () => {
@@ -184,7 +210,9 @@ describe("formats", () => {
   });
 
   it("hide nothing in keys and metas", () => {
-    expect(printable("a\u0000\u202eb\u2028")).toBe("a\\u{0}\\u{202e}b\\u{2028}");
+    expect(printable("a\u0000\u202eb\u2028\u3164c")).toBe("a\\u{0}\\u{202e}b\\u{2028}\\u{3164}c");
+    expect(printable("❤\ufe0f")).toBe("❤\ufe0f");
+    expect(formatProcess({ host: "\u202eweb", pid: 7 })).toBe("\\u{202e}web:7");
     expect([formatMeta(null), formatMeta({ a: "\u200b" })]).toEqual(["", '{"a":"\\u{200b}"}']);
   });
 });

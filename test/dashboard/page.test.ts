@@ -106,6 +106,12 @@ describe("the page", () => {
     expect([await total(page, "alive"), await total(page, "died in")]).toEqual(["0", "1"]);
     await shows(page, () => beat.locator(".what").allTextContents(), ["expired"]);
     await shows(page, () => beat.locator("path.missed").count(), 1);
+    const held = new RegExp(`:${worker.process.pid}$`);
+    expect(await row.locator(".holders").textContent()).toMatch(held);
+    await row.click();
+    await page.getByRole("heading", { name: "Last holder" }).waitFor();
+    expect(await page.locator(".holder dd").first().textContent()).toMatch(held);
+    expect(await page.locator(".holder path.missed").count()).toBe(1);
   }, 60_000);
 
   it("searches keys, hosts and metas, filters and sorts, and has all of it in the URL", async () => {
@@ -375,6 +381,26 @@ describe("the page", () => {
     expect(await ground()).toBe(light);
     await page.emulateMedia({ colorScheme: "dark" }); // chosen is what the system wants: so it follows it again
     await shows(page, ground, dark);
+  });
+
+  it("leaves the metas out where there is no room beside a key's page, and is not wider than its panel", async () => {
+    const { holder, front } = await newStage();
+    await holder.pinger("a", { meta: { x: "y".repeat(100) } }).start();
+    const { page } = await visit(browser(), `${front.url}?key=a`, { viewport: { width: 820, height: 700 } });
+    await shows(page, () => keysOf(page), ["a"]);
+    const grid = page.getByRole("grid");
+    expect(await grid.locator(".meta").first().isVisible()).toBe(false);
+    expect(await grid.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+    await page.setViewportSize({ width: 1280, height: 700 });
+    await shows(page, () => grid.locator(".meta").first().isVisible(), true);
+    expect(await grid.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+  });
+
+  it("says how to begin where there are no keys yet", async () => {
+    const { front } = await newStage();
+    const { page } = await visit(browser(), front.url);
+    await page.getByText("heartbit run worker-1 -- sleep 60").waitFor();
+    expect(await wrongs(page)).toEqual([]);
   });
 
   it("fits a phone: one part at a time, nothing wider than the window", async () => {

@@ -20,6 +20,8 @@ export interface Key {
   /** What its latest change was; undefined where the page has not seen one. */
   cause: Cause | undefined;
   holders: readonly Holder[];
+  /** Of a dead key: those who held it last, as far as the page has seen. */
+  last: readonly Holder[];
   /** What a search looks through: made when it is needed. */
   text: string | undefined;
 }
@@ -108,11 +110,12 @@ export class Keys {
     this.#put({ key, alive, sinceMs: holders[0]?.sinceMs ?? atMs, cause, holders });
   }
 
-  /** A change that is in what was loaded already: says how what is dead has died. */
-  explain({ key, alive, cause, atMs }: Change): void {
+  /** A change that is in what was loaded already, the oldest first: says how what is dead has died, and who held it. */
+  explain({ key, alive, cause, atMs, holders }: Change): void {
     const known = this.#keys.get(key);
-    if (known === undefined || known.alive || alive || known.sinceMs !== atMs) return;
-    known.cause = cause;
+    if (known === undefined || known.alive || atMs > known.sinceMs) return;
+    if (alive) Object.assign(known, { last: holders, text: undefined });
+    else if (atMs === known.sinceMs) known.cause = cause;
     this.#version++;
   }
 
@@ -146,10 +149,13 @@ export class Keys {
     this.#alive += Number(state.alive) - Number(known?.alive ?? false);
     this.#version++;
     if (known === undefined) {
-      const key = { ...state, order: orderOf(state.key), text: undefined };
+      const key = { ...state, last: [], order: orderOf(state.key), text: undefined };
       this.#keys.set(state.key, key);
       this.#fresh.push(key);
-    } else Object.assign(known, state, { text: undefined });
+    } else {
+      const last = state.alive ? [] : before.length > 0 ? before : known.last;
+      Object.assign(known, state, { last, text: undefined });
+    }
     for (const { session, host, pid } of state.holders) {
       const process = this.#processes.get(session);
       if (process === undefined) this.#processes.set(session, { session, host, pid, keys: 1 });
@@ -181,7 +187,7 @@ function orderOf(key: string): string {
 function textOf(key: Key): string {
   key.text ??= [
     key.key,
-    ...key.holders.map(
+    ...[...key.holders, ...key.last].map(
       ({ host, pid, meta }) => `${host}:${pid} ${meta === null ? "" : JSON.stringify(meta)}`,
     ),
   ]

@@ -84,7 +84,11 @@ export class Pulse {
     let silent = 0;
     return pinged.map((has, at) => {
       const slot = latest - count + 1 + at;
-      if (has) return this.#isLate(slot, session) ? "late" : "ping";
+      if (has) {
+        // Whoever joins in the second half of a slot is not late for it.
+        const isJoin = at === first && !this.#has(slot - 1, session);
+        return !isJoin && this.#isLate(slot, session) ? "late" : "ping";
+      }
       if (at < first || first < 0 || (at > last && ended)) return "none";
       const isOutage = this.isEmpty(slot);
       if (at > last && slot !== latest && !isOutage) silent++;

@@ -30,7 +30,9 @@ export function ChangesPanel({ model, go }: PartProps) {
           }}
         />
         {changes.length === 0 && (
-          <p class="nothing">Nothing has changed yet. Changes come in here as they are told.</p>
+          <p class="nothing" role="listitem">
+            Nothing has changed yet. Changes come in here as they are told.
+          </p>
         )}
       </div>
     </section>

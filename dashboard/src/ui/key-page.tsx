@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { formatAge, formatClock, formatMoment, printable } from "../format.ts";
-import type { Change, Holder } from "../model/keys.ts";
+import { formatAge, formatClock, formatMoment, formatProcess, printable } from "../format.ts";
+import type { Change, Holder, Key } from "../model/keys.ts";
 import type { Model } from "../model/model.ts";
 import { CauseWord } from "./changes.tsx";
 import { usePulse, useSize } from "./hooks.ts";
 import type { PartProps } from "./keys.tsx";
 import { Cross, Dot } from "./marks.tsx";
-import { fit, Strip } from "./pulse.tsx";
+import { fit, isClean, Strip } from "./pulse.tsx";
 
 /** Of a key's history the latest so many are in the document. */
 const HISTORY_MAX = 200;
@@ -51,14 +51,7 @@ export function KeyPage({ model, name, go }: PartProps & { readonly name: string
             {!key.alive && key.cause !== undefined && `: ${key.cause}`}
           </p>
         )}
-        {key !== undefined && key.holders.length > 0 && (
-          <>
-            <h3>{key.holders.length === 1 ? "Holder" : `${key.holders.length} holders`}</h3>
-            {key.holders.map((holder) => (
-              <HolderCard key={holder.session} model={model} holder={holder} />
-            ))}
-          </>
-        )}
+        {key !== undefined && <Holders model={model} of={key} />}
         <h3>History</h3>
         <History history={history} now={model.now} />
         {model.hello?.allowWrites === true && key?.alive === true && <KillButton model={model} name={name} />}
@@ -67,8 +60,36 @@ export function KeyPage({ model, name, go }: PartProps & { readonly name: string
   );
 }
 
-function HolderCard({ model, holder }: { readonly model: Model; readonly holder: Holder }) {
-  const { host, pid, session, sinceMs, meta } = holder;
+/** Those who hold the key; of a dead one those who held it last, with how their pings ended. */
+function Holders({
+  model,
+  of: { alive, cause, holders, last },
+}: {
+  readonly model: Model;
+  readonly of: Key;
+}) {
+  const shown = alive ? holders : last;
+  if (shown.length === 0) return null;
+  const [one, many] = alive ? ["Holder", "holders"] : ["Last holder", "last holders"];
+  return (
+    <>
+      <h3>{shown.length === 1 ? one : `${shown.length} ${many}`}</h3>
+      {shown.map((holder) => (
+        <HolderCard key={holder.session} model={model} holder={holder} ended={!alive && isClean(cause)} />
+      ))}
+    </>
+  );
+}
+
+interface HolderProps {
+  readonly model: Model;
+  readonly holder: Holder;
+  /** It has ended cleanly: it has missed nothing since. */
+  readonly ended: boolean;
+}
+
+function HolderCard({ model, holder, ended }: HolderProps) {
+  const { session, sinceMs, meta } = holder;
   const card = useRef<HTMLDivElement>(null);
   const [width] = useSize(card);
   const { count, cell } = fit(width);
@@ -77,9 +98,7 @@ function HolderCard({ model, holder }: { readonly model: Model; readonly holder:
       <dl>
         <div>
           <dt>process</dt>
-          <dd>
-            {host}:{pid}
-          </dd>
+          <dd>{formatProcess(holder)}</dd>
         </div>
         <div>
           <dt>session</dt>
@@ -90,7 +109,7 @@ function HolderCard({ model, holder }: { readonly model: Model; readonly holder:
           <dd title={formatMoment(sinceMs)}>{formatClock(sinceMs)}</dd>
         </div>
       </dl>
-      {width > 0 && <Strip cells={model.pulse.cells(session, count)} cell={cell} />}
+      {width > 0 && <Strip cells={model.pulse.cells(session, count, ended)} cell={cell} />}
       {meta !== null && <pre>{printable(JSON.stringify(meta, null, 2)).replaceAll("\\u{a}", "\n")}</pre>}
     </div>
   );
@@ -106,7 +125,7 @@ function History({ history, now }: { readonly history: readonly Change[]; readon
             {formatClock(change.atMs)}
           </time>
           <CauseWord {...change} />
-          <span class="by">{change.holders.map(({ host, pid }) => `${host}:${pid}`).join(", ")}</span>
+          <span class="by">{change.holders.map(formatProcess).join(", ")}</span>
           <span class="ago">{formatAge(now - change.atMs)} ago</span>
         </li>
       ))}

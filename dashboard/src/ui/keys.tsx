@@ -1,7 +1,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Address } from "../address.ts";
-import { formatAge, formatMeta, formatMoment, formatNumber, printable } from "../format.ts";
+import { formatAge, formatMeta, formatMoment, formatNumber, formatProcess, printable } from "../format.ts";
 import type { Key, Show, Sort } from "../model/keys.ts";
 import type { Model } from "../model/model.ts";
 import type { Go } from "./hooks.ts";
@@ -175,7 +175,8 @@ interface RowProps {
 }
 
 function KeyRow({ row, index, now, chosen, open, choose }: RowProps) {
-  const { key, alive, sinceMs, cause, holders } = row;
+  const { key, alive, sinceMs, cause, last } = row;
+  const holders = alive ? row.holders : last;
   const [first] = holders;
   const names = ["row", alive ? "alive" : "dead", chosen ? "chosen" : "", open ? "open" : ""].filter(Boolean);
   // oxlint-disable-next-line jsx-a11y/click-events-have-key-events -- the grid has the keyboard
@@ -199,7 +200,7 @@ function KeyRow({ row, index, now, chosen, open, choose }: RowProps) {
         <time dateTime={new Date(sinceMs).toISOString()}>{formatAge(now - sinceMs)}</time>
       </span>
       <span role="gridcell" class="cell holders">
-        {first === undefined ? "" : `${first.host}:${first.pid}`}
+        {first === undefined ? "" : formatProcess(first)}
         {holders.length > 1 && <b> +{holders.length - 1}</b>}
       </span>
       <span role="gridcell" class="cell meta">
@@ -221,7 +222,16 @@ function Nothing({ model, address }: Pick<PartProps, "model" | "address">) {
         No {of}key matches “{address.query}”.
       </p>
     );
-  return <p class="nothing">No {of}keys.</p>;
+  return (
+    <>
+      <p class="nothing">No {of}keys.</p>
+      {model.keys.alive + model.keys.dead === 0 && (
+        <p class="nothing">
+          Keys come in here as soon as a program holds one: <code>heartbit run worker-1 -- sleep 60</code>
+        </p>
+      )}
+    </>
+  );
 }
 
 /** Of a dead key: how it died, where that is known. */

@@ -1,6 +1,6 @@
 /** The pulse: processes by slots, each ping a cell. A crash is a row that ends, an outage a column without cells. */
 import { useRef } from "preact/hooks";
-import { formatClock, formatNumber } from "../format.ts";
+import { formatClock, formatNumber, formatProcess, printable } from "../format.ts";
 import { type Model, PULSE_SLOTS } from "../model/model.ts";
 import type { Cell, Pulse } from "../model/pulse.ts";
 import { usePulse, useSize } from "./hooks.ts";
@@ -124,9 +124,9 @@ function PulseRow({
   const what = isOwn ? "this dashboard" : holding(process?.keys, gone?.ended);
   return (
     <div class={`beat ${process === undefined && !isOwn ? "gone" : ""}`} role="listitem">
-      <span class="who" title={`${host}:${pid}, session ${session}`}>
+      <span class="who" title={`${formatProcess({ host, pid })}, session ${session}`}>
         <span class="process">
-          {host}:<b>{pid}</b>
+          {printable(host)}:<b>{pid}</b>
         </span>
         <span class={gone?.ended === "expired" && process === undefined ? "what bad" : "what"}>{what}</span>
       </span>
@@ -170,7 +170,7 @@ function box(x: number, y: number, width: number, height: number, round: number)
 }
 
 /** Who has stopped or closed has missed nothing since. */
-function isClean(ended: string | undefined): boolean {
+export function isClean(ended: string | undefined): boolean {
   return ended === "stopped" || ended === "killed";
 }
 
