@@ -43,11 +43,12 @@ export class HealthKeeper {
 
   /** Holds deaths back from now on, as trouble does, without being stale: a fresh watcher has not been late. */
   begin(): void {
-    this.#trouble = Math.max(this.#trouble, this.#position());
+    this.#holdBack(0);
   }
 
-  trouble(reason: string): void {
-    this.begin();
+  /** There is trouble now, or for so many slots from now on. */
+  trouble(reason: string, slots = 0): void {
+    this.#holdBack(slots);
     if (this.#health.state === "stale") return;
     this.#health = { state: "stale", reason, since: new Date(this.#now()) };
     this.#changed(this.#health);
@@ -57,5 +58,9 @@ export class HealthKeeper {
     if (this.#health.state === "healthy") return;
     this.#health = { state: "healthy" };
     this.#changed(this.#health);
+  }
+
+  #holdBack(slots: number): void {
+    this.#trouble = Math.max(this.#trouble, this.#position() + slots);
   }
 }

@@ -65,7 +65,7 @@ const REOPEN_SLOTS_MIN = 2;
  * How often the session's record is looked at without any sign that it may be gone. A server loses what it has
  * acknowledged only when it goes away, which is such a sign.
  */
-const AUDIT_SLOTS = 4;
+export const AUDIT_SLOTS = 4;
 
 export class Holdings {
   readonly #shared: Shared;

@@ -12,7 +12,7 @@ import { Emitter, type Listener } from "./emitter.ts";
 import type { Happenings } from "./happenings.ts";
 import { type Health, HealthKeeper } from "./health.ts";
 import { Heart, type Lapse } from "./heart.ts";
-import { Holdings } from "./holdings.ts";
+import { AUDIT_SLOTS, Holdings } from "./holdings.ts";
 import { type Gauges, setInside } from "./inside.ts";
 import { type Listing, readListing } from "./list.ts";
 import { makeLog } from "./log.ts";
@@ -20,9 +20,10 @@ import { Observer } from "./observer.ts";
 import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOptions } from "./options.ts";
 import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
+import { Broom, pruneAll } from "./prune.ts";
 import { ensurePresent, lookAhead } from "./pulse.ts";
 import { dropped, Setup } from "./setup.ts";
-import { attempt, between, bulk, type Shared } from "./shared.ts";
+import { attempt, bulk, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
 import { StoreTime } from "./time.ts";
 import { Sleeper, within } from "./timing.ts";
@@ -50,8 +51,6 @@ export interface PresenceEvents {
 const OPEN_LIMIT_MS = 5000;
 /** How long closing waits for it, where a period is longer, in ms. */
 const CLOSE_LIMIT_MS = 10_000;
-/** How many of a kind are pruned at a time. */
-const PRUNE_LIMIT = 1000;
 
 /**
  * One opened namespace: gives pingers, which hold keys, and watchers, which tell who is alive. It has a session, and pings,
@@ -76,6 +75,7 @@ export class Presence {
   #heart: Heart | undefined;
   #observer: Observer | undefined;
   #wasLost = false;
+  readonly #broom: Broom;
   #endNotices: () => void = () => {};
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
@@ -113,7 +113,8 @@ export class Presence {
       warn: (message) => log.warn(message),
     });
     const stepped = (byMs: number): void => this.#stepped(byMs);
-    const time = new StoreTime({ namespace, clock, periodMs, stepped });
+    const raised = (): void => this.#raised();
+    const time = new StoreTime({ namespace, clock, periodMs, stepped, raised });
     const health = new HealthKeeper(
       () => time.position,
       () => clock.now(),
@@ -130,6 +131,7 @@ export class Presence {
     this.#events = new Emitter((error, event) => log.error(`a listener of ${event} threw`, error));
     this.#deliverer = new Deliverer(clock, (error) => log.error("a listener of changes threw", error));
     this.#setup = new Setup(this.#shared);
+    this.#broom = new Broom(this.#shared);
     this.#holdings = new Holdings(
       this.#shared,
       { host: hostname(), pid: process.pid },
@@ -226,18 +228,7 @@ export class Presence {
    * many were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
-    const { time, retentionSlots, namespace, happenings } = this.#shared;
-    const total = { sessions: 0, beings: 0, slots: 0 };
-    for (;;) {
-      const beforeSlot = time.slot - retentionSlots;
-      const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: PRUNE_LIMIT };
-      const pruned = await this.#attempt(() => bulk(this.#shared, "prune", namespace.prune(query)));
-      happenings.emit("pruned", pruned);
-      total.sessions += pruned.sessions;
-      total.beings += pruned.beings;
-      total.slots += pruned.slots;
-      if (pruned.sessions + pruned.beings + pruned.slots === 0) return total;
-    }
+    return pruneAll(this.#shared, (act) => this.#attempt(act));
   }
 
   /**
@@ -361,7 +352,7 @@ export class Presence {
   }
 
   #pinged(slot: number, lapsed: boolean): void {
-    const { time, health, retentionSlots, clock, log } = this.#shared;
+    const { time, health, retentionSlots, log } = this.#shared;
     void time.check();
     this.#holdings.refresh(retentionSlots / 2);
     if (lapsed) this.#holdings.doubt();
@@ -374,9 +365,8 @@ export class Presence {
     if (this.#observer === undefined || lapsed) {
       void this.#holdings.check().then(() => (lapsed ? this.#holdings.rewrite() : undefined));
     }
-    if (between(clock, 0, retentionSlots) < 1) {
-      this.prune().catch((error: unknown) => log.debug(`pruning in slot ${slot} failed`, error));
-    }
+    if (!this.#broom.isDue(slot, lapsed)) return;
+    this.prune().catch((error: unknown) => log.debug(`pruning in slot ${slot} failed`, error));
   }
 
   #startObserver(): Observer {
@@ -456,8 +446,22 @@ export class Presence {
     const { health, time, log } = this.#shared;
     health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
     time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
+    this.#moveOn();
+  }
+
+  /** Who has not heard of it yet pings in slots that lie behind: who only holds looks for it every few slots. */
+  #raised(): void {
+    this.#shared.health.trouble(
+      "the store's clock has stepped back, and the slots were moved on",
+      AUDIT_SLOTS,
+    );
+    this.#moveOn();
+  }
+
+  /** The present is another slot now. */
+  #moveOn(): void {
     this.#heart?.hurry();
-    // After a step forth what is held looks old, and whoever noticed first may have pruned it.
+    // What is held may look old now, and whoever noticed first may have pruned it.
     this.#holdings.rewrite();
     this.#observer?.resync();
   }

@@ -36,6 +36,8 @@ export interface StoreTimeOptions {
   readonly periodMs: number;
   /** Called when the store's clock has stepped, after the correction, by how many ms. */
   readonly stepped: (byMs: number) => void;
+  /** Called when the offset has been raised, by us or by another: the slots have moved on, and not all know it yet. */
+  readonly raised: () => void;
 }
 
 export class StoreTime {
@@ -137,7 +139,7 @@ export class StoreTime {
     const behind = stored - Math.floor(this.#rawPosition);
     if (behind > SLOTS_BEHIND_MAX) {
       const held = await this.#bounded("offset", namespace.raiseOffset(this.#offset, this.#offset + behind));
-      this.#offset = Math.max(this.#offset, held);
+      this.#raise(held);
     }
   }
 
@@ -148,8 +150,18 @@ export class StoreTime {
   async follow(offset: number): Promise<void> {
     if (offset <= this.#offset) return;
     // Not `sample`: one that is under way may have begun before the step.
-    if (this.#best.errorMs !== Infinity) await this.#sample();
-    this.#offset = Math.max(this.#offset, offset);
+    if (this.#isKnown) await this.#sample();
+    this.#raise(offset);
+  }
+
+  #raise(offset: number): void {
+    if (offset <= this.#offset) return;
+    this.#offset = offset;
+    if (this.#isKnown) this.#options.raised(); // else it is the offset as we find it
+  }
+
+  get #isKnown(): boolean {
+    return this.#best.errorMs !== Infinity;
   }
 
   get #rawPosition(): number {
@@ -170,7 +182,7 @@ export class StoreTime {
     const difference = sample.distance - this.#best.distance;
     const agree = Math.abs(difference) <= sample.errorMs + this.errorMs;
     this.#samples = agree ? [...this.#samples, sample].slice(-SAMPLES_MAX) : [sample];
-    const known = this.#best.errorMs !== Infinity;
+    const known = this.#isKnown;
     this.#best = this.#samples.reduce((a, b) => (this.#errorNow(b) <= this.#errorNow(a) ? b : a));
     if (known && !agree && Math.abs(difference) > periodMs / 10) stepped(difference);
   }

@@ -368,7 +368,7 @@ describe("a presence", () => {
     const { presence: b } = await bench.open();
     await b.pinger("new").start();
     const heard = await hear(b.watcher(), { all: true });
-    await bench.periods(6);
+    await bench.periods(8);
     expect(heard.toSorted()).toEqual(["new alive initial", "old alive initial", "old dead expired"]);
   });
 });

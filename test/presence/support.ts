@@ -1,6 +1,6 @@
 /** One memory store on a manual clock, with presences behind links of their own. */
 import { type Change, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
-import type { Page, ReadQuery, Store } from "../../src/core/store.ts";
+import type { Namespace, Page, Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 
 export const PERIOD_MS = 5000;
@@ -32,18 +32,34 @@ export class Bench {
 
 /** The store, with what its reads give seen through `see`, page by page. */
 export function readThrough(store: Store, see: (page: Page) => Page): Store {
+  return wrap(store, (namespace) => ({
+    read: async function* (query) {
+      for await (const page of namespace.read(query)) yield see(page);
+    },
+  }));
+}
+
+/** The store, with a feed that tells nothing while it is silent, and does not say so. */
+export function silenceable(store: Store, isSilent: () => boolean): Store {
+  return wrap(store, (namespace) => ({
+    feed: (select, sink) => {
+      const page = (told: Page): void => (isSilent() ? undefined : sink.page(told));
+      return namespace.feed!(select, { page, lost: (error) => sink.lost(error) });
+    },
+  }));
+}
+
+/** The store, with some members of its namespaces in place of its own. */
+function wrap(store: Store, replace: (namespace: Namespace) => Partial<Namespace>): Store {
   return {
     kind: store.kind,
     ...(store.clock === undefined ? {} : { clock: store.clock }),
     namespace: (...args) => {
       const namespace = store.namespace(...args);
-      const read = async function* (query: ReadQuery): AsyncGenerator<Page> {
-        for await (const page of namespace.read(query)) yield see(page);
-      };
+      const replaced = replace(namespace);
       return new Proxy(namespace, {
         get: (target, name) => {
-          if (name === "read") return read;
-          const member: unknown = Reflect.get(target, name);
+          const member: unknown = Reflect.get(name in replaced ? replaced : target, name);
           return typeof member === "function" ? member.bind(target) : member;
         },
       });

@@ -7,11 +7,13 @@
  *      1.30  w watch web              watch a key, a prefix (`web*`), or all (`*`); `slow` before it: a listener that
  *                                     takes nothing until `w take`
  *      2.00  a crash                  also: close, linger, pause 3 (slots), report KEY (kill it, whoever holds it)
- *      3.00  store fail 2             for so many slots; also: store step -3; a feed lost; w list; w prune
+ *      3.00  store fail 2             for so many slots; also: store step -3; w feed lost; w feed
+ *                                     silent (without an error); w list; w prune
  */
 import type { Clock } from "../../src/index.ts";
 import { type Change, type Pinger, Presence, type Watcher } from "../../src/index.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { silenceable } from "../presence/support.ts";
 import { Random } from "../simulator/random.ts";
 
 const PERIOD_MS = 1000;
@@ -24,6 +26,7 @@ interface Program {
   readonly pingers: Map<string, Pinger>;
   watcher: Watcher | undefined;
   readonly pause: { on: boolean; readonly due: (() => void)[] };
+  readonly feed: { isSilent: boolean };
 }
 
 /** Runs the commands of a scenario; gives the trace. */
@@ -81,7 +84,7 @@ class Story {
 
   #run(who: string, program: Program, what: string, rest: string[]): Promise<unknown> | undefined {
     const [key = "", argument] = rest;
-    const { presence, link, pause } = program;
+    const { presence, link, pause, feed } = program;
     if (what === "slow") this.#watch(who, program, rest[1] ?? "", true);
     if (what === "watch") this.#watch(who, program, key, false);
     if (what === "take") this.#slow.get(who)?.();
@@ -93,6 +96,10 @@ class Story {
       return undefined;
     }
     if (what === "close") return presence.close({ linger: key === "linger" });
+    if (what === "feed" && key === "silent") {
+      feed.isSilent = true;
+      return undefined;
+    }
     if (what === "feed") {
       link.fail();
       link.heal();
@@ -155,7 +162,8 @@ class Story {
   }
 
   async #open(who: string): Promise<Program> {
-    const link = new FaultyStore(this.#store);
+    const feed = { isSilent: false };
+    const link = new FaultyStore(silenceable(this.#store, () => feed.isSilent));
     const pause: Program["pause"] = { on: false, due: [] };
     const clock: Clock = {
       now: () => this.#manual.now(),
@@ -172,7 +180,7 @@ class Story {
     presence.on("health", ({ state, reason }) =>
       this.#say(who, `is ${state}${reason === undefined ? "" : `: ${reason}`}`),
     );
-    const program: Program = { link, presence, pingers: new Map(), watcher: undefined, pause };
+    const program: Program = { link, presence, pingers: new Map(), watcher: undefined, pause, feed };
     this.#programs.set(who, program);
     return program;
   }

@@ -8,8 +8,8 @@ import type { Facts } from "./facts.ts";
 import { matches, TOLD_WITHIN } from "./judge.ts";
 import type { Holding } from "./truth.ts";
 
-/** Joins, kills and updates are told within so many periods, whatever the feed does. */
-const HEARD_WITHIN = 1.7;
+/** Joins, kills and updates are told within so many periods, whatever the feed does: it may fall silent. */
+const HEARD_WITHIN = 2.4;
 
 export class Audit {
   readonly #facts: Facts;

@@ -2,9 +2,12 @@
 import type { Plan } from "./plan.ts";
 import { calmFor, type Holding, type Life } from "./truth.ts";
 
-/** A step of the store's clock is over after so many periods: forth, and back. */
+/**
+ * A step of the store's clock is over after so many periods: forth, and back. Back it takes those who only hold up to four
+ * slots to learn that the slots were moved on, and so long deaths are held back.
+ */
 const STEP_FORTH = 1.6;
-const STEP_BACK = 4.6;
+const STEP_BACK = 8.6;
 
 export interface TrueWorld {
   readonly now: number;

@@ -124,9 +124,14 @@ export function downFor({ downs }: Life, from: number, to: number): number {
   return sum;
 }
 
-/** Its latest down since some time, if there was one. */
+/** Its latest down since some time, if there was one, from the beginning of those that it followed without a gap. */
 export function latestDown({ downs }: Life, since: number): Down | undefined {
-  return downs.findLast(({ to }) => to > since);
+  const last = downs.findLast(({ to }) => to > since);
+  if (last === undefined) return undefined;
+  let { from } = last;
+  for (const down of downs.toSorted((a, b) => b.to - a.to))
+    if (down.to >= from) from = Math.min(from, down.from);
+  return { ...last, from };
 }
 
 /** Whether it could not write at some time since. */

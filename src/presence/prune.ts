@@ -1,0 +1,61 @@
+/** Deleting what has been dead for longer than the retention. */
+import { Roster } from "../core/roster.ts";
+import type { Slot } from "../core/slots.ts";
+import type { Pruned } from "../core/store.ts";
+import { oldestRetained, readPulse } from "./pulse.ts";
+import { between, bulk, type Shared } from "./shared.ts";
+
+/** After a lapse others may be coming back too: they have so long to write again what they hold. */
+const RETURN_SLOTS = 4;
+/** How many of each kind are deleted in one call. */
+const LIMIT = 1000;
+
+/** Says when to prune: once in a retention, as a mean, and at random, so that of many presences not all do at once. */
+export class Broom {
+  readonly #shared: Shared;
+  #next: Slot | undefined;
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+  }
+
+  /** Whether it is due in this slot. Asked after each ping; `lapsed`: the first after a lapse. */
+  isDue(slot: Slot, lapsed: boolean): boolean {
+    const { clock, retentionSlots } = this.#shared;
+    const wait = between(clock, 0, 2 * retentionSlots);
+    if (lapsed) this.#next = slot + RETURN_SLOTS + wait;
+    this.#next ??= slot - 1 + wait; // perhaps at once: all presences may be too short-lived for a second ping
+    if (slot < this.#next) return false;
+    this.#next = slot + wait;
+    return true;
+  }
+}
+
+/** Prunes all there is to prune; `attempt` bounds and repeats each call. Gives how many were deleted. */
+export async function pruneAll(
+  shared: Shared,
+  attempt: <T>(act: () => Promise<T>) => Promise<T>,
+): Promise<Pruned> {
+  const { time, retentionSlots, namespace, happenings } = shared;
+  const beforeSlot = (await attempt(() => latestProof(shared))) - retentionSlots;
+  const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
+  const total = { sessions: 0, beings: 0, slots: 0 };
+  for (;;) {
+    const pruned = await attempt(() => bulk(shared, "prune", namespace.prune(query)));
+    happenings.emit("pruned", pruned);
+    total.sessions += pruned.sessions;
+    total.beings += pruned.beings;
+    total.slots += pruned.slots;
+    if (pruned.sessions + pruned.beings + pruned.slots === 0) return total;
+  }
+}
+
+/**
+ * The slot up to which it is known who has pinged: `g`. Not the present: right after an outage what lives looks as old
+ * as what does not. Where nobody has pinged for as long as the retention nobody lives, and it is the present.
+ */
+async function latestProof(shared: Shared): Promise<Slot> {
+  const roster = new Roster();
+  await readPulse(shared, roster);
+  return roster.g > oldestRetained(shared) ? roster.g : shared.time.slot;
+}
