@@ -5,7 +5,9 @@
  */
 import type { Slot } from "./slots.ts";
 
+/** @internal */
 export const SEGMENT_SESSIONS = 1024;
+/** @internal */
 export const SEGMENT_WORDS = SEGMENT_SESSIONS / 32;
 
 /** The pings of one segment in one slot. */
@@ -18,19 +20,19 @@ export interface PingRecord {
   readonly words: Int32Array;
 }
 
-/** Where a session's bit lies. */
+/** @internal Where a session's bit lies. */
 export function bitOf(seq: number): { segment: number; word: number; mask: number } {
   const index = seq % SEGMENT_SESSIONS;
   return { segment: Math.floor(seq / SEGMENT_SESSIONS), word: index >>> 5, mask: (1 << (index & 31)) | 0 };
 }
 
-/** Whether the record has the session's bit. */
+/** @internal Whether the record has the session's bit. */
 export function hasBit(record: PingRecord, seq: number): boolean {
   const { segment, word, mask } = bitOf(seq);
   return record.segment === segment && ((record.words[word] ?? 0) & mask) !== 0;
 }
 
-/** The sessions as the words to be set, by segment and word. */
+/** @internal The sessions as the words to be set, by segment and word. */
 export function groupBits(seqs: Iterable<number>): Map<number, Map<number, number>> {
   const segments = new Map<number, Map<number, number>>();
   for (const seq of seqs) {
@@ -42,7 +44,7 @@ export function groupBits(seqs: Iterable<number>): Map<number, Map<number, numbe
   return segments;
 }
 
-/** Calls `visit` with each session whose bit is set, in increasing order. */
+/** @internal Calls `visit` with each session whose bit is set, in increasing order. */
 export function forEachSession(record: PingRecord, visit: (seq: number) => void): void {
   const first = record.segment * SEGMENT_SESSIONS;
   for (let word = 0; word < SEGMENT_WORDS; word++) {
@@ -56,8 +58,8 @@ export function forEachSession(record: PingRecord, visit: (seq: number) => void)
 }
 
 /**
- * What a reader remembers of the pings: for each session the latest slot with its bit, and which of the recent slots
- * were empty. Never a table of slots times sessions: eight bytes a session, and one number a slot.
+ * @internal What a reader remembers of the pings: for each session the latest slot with its bit, and which of the recent
+ * slots were empty. Never a table of slots times sessions: eight bytes a session, and one number a slot.
  */
 export class LatestBits {
   readonly #segments = new Map<number, Float64Array>();

@@ -39,19 +39,19 @@ export class HeartbitError extends Error {
   }
 }
 
-/** An attempt was given up: it had no answer in time, or one that is too old. Made again it may well succeed. */
+/** @internal An attempt was given up: it had no answer in time, or one that is too old. Made again it may succeed. */
 export class GivenUp extends HeartbitError {
   constructor(message: string) {
     super("STORE_UNAVAILABLE", message);
   }
 }
 
-/** What was thrown, as an error: anything can be thrown. */
+/** @internal What was thrown, as an error: anything can be thrown. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** Whether `error` is a `HeartbitError`, of `code` where one is given. */
+/** @internal Whether `error` is a `HeartbitError`, of `code` where one is given. */
 export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
   return error instanceof HeartbitError && (code === undefined || error.code === code);
 }

@@ -54,7 +54,7 @@ export interface BeingRecord extends BeingId {
   readonly changed?: number;
 }
 
-/** Of two `last`s the earlier holds; absent is later than any. */
+/** @internal Of two `last`s the earlier holds; absent is later than any. */
 export function earlierLast(a: Slot | undefined, b: Slot | undefined): Slot | undefined {
   if (a === undefined) return b;
   if (b === undefined) return a;
@@ -68,7 +68,7 @@ function laterStamp(a: number | undefined, b: number | undefined): number | unde
   return Math.max(a, b);
 }
 
-/** What holds of two versions of one session. */
+/** @internal What holds of two versions of one session. */
 export function mergeSessions(a: SessionRecord, b: SessionRecord): SessionRecord {
   const last = earlierLast(a.last, b.last);
   const changed = laterStamp(a.changed, b.changed);
@@ -80,7 +80,7 @@ export function mergeSessions(a: SessionRecord, b: SessionRecord): SessionRecord
   };
 }
 
-/** What holds of two versions of one being. */
+/** @internal What holds of two versions of one being. */
 export function mergeBeings(a: BeingRecord, b: BeingRecord): BeingRecord {
   const newer = b.revision > a.revision ? b : a;
   const last = earlierLast(a.last, b.last);

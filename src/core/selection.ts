@@ -11,10 +11,12 @@ export interface Selection {
 /** What a caller watches: a key, all keys with a prefix, or all. */
 export type WatchTarget = string | { readonly prefix: string } | { readonly all: true };
 
+/** @internal */
 export const NOTHING: Selection = { all: false, keys: new Set(), prefixes: new Set() };
+/** @internal */
 export const EVERYTHING: Selection = { all: true, keys: new Set(), prefixes: new Set() };
 
-/** The smallest selection with all the targets. */
+/** @internal The smallest selection with all the targets. */
 export function select(targets: Iterable<WatchTarget>): Selection {
   const keys = new Set<string>();
   const prefixes = new Set<string>();
@@ -27,18 +29,19 @@ export function select(targets: Iterable<WatchTarget>): Selection {
   return all ? EVERYTHING : { all, keys, prefixes };
 }
 
+/** @internal */
 export function isEmptySelection(selection: Selection): boolean {
   return !selection.all && selection.keys.size === 0 && selection.prefixes.size === 0;
 }
 
-/** Whether the key is meant. */
+/** @internal Whether the key is meant. */
 export function includesKey(selection: Selection, key: string): boolean {
   if (selection.all || selection.keys.has(key)) return true;
   for (const prefix of selection.prefixes) if (key.startsWith(prefix)) return true;
   return false;
 }
 
-/** What of `wanted` is not meant by `have`; nothing when all of it is. */
+/** @internal What of `wanted` is not meant by `have`; nothing when all of it is. */
 export function missingFrom(have: Selection, wanted: Selection): Selection {
   if (have.all) return NOTHING;
   if (wanted.all) return EVERYTHING;
@@ -54,8 +57,8 @@ export function missingFrom(have: Selection, wanted: Selection): Selection {
 }
 
 /**
- * The least string greater than every string with the prefix, in the order of code points (which is the order of
- * UTF-8 bytes, and so the database's). Undefined where there is none: a prefix of U+10FFFF alone.
+ * @internal The least string greater than every string with the prefix, in the order of code points (which is the order
+ * of UTF-8 bytes, and so the database's). Undefined where there is none: a prefix of U+10FFFF alone.
  */
 export function prefixEnd(prefix: string): string | undefined {
   const points = Array.from(prefix, (char) => char.codePointAt(0) ?? 0);
@@ -67,7 +70,7 @@ export function prefixEnd(prefix: string): string | undefined {
   return undefined;
 }
 
-/** Less than 0 where `a` comes before `b` in the order of code points: JavaScript's own is that of UTF-16. */
+/** @internal Less than 0 where `a` comes before `b` in the order of code points: JavaScript's own is that of UTF-16. */
 export function compareCodePoints(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {

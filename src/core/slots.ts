@@ -8,24 +8,24 @@
  */
 export type Slot = number;
 
-/** How the slots of a namespace lie on the store's time line. */
+/** @internal How the slots of a namespace lie on the store's time line. */
 export interface SlotScale {
   readonly periodMs: number;
   /** What is added to `floor(time / period)`: 0 until the store's clock has stepped back. */
   readonly offset: number;
 }
 
-/** Where the store's time `ms` lies, in slots. */
+/** @internal Where the store's time `ms` lies, in slots. */
 export function positionAt(scale: SlotScale, ms: number): number {
   return ms / scale.periodMs + scale.offset;
 }
 
-/** The slot of the store's time `ms`. */
+/** @internal The slot of the store's time `ms`. */
 export function slotAt(scale: SlotScale, ms: number): Slot {
   return Math.floor(positionAt(scale, ms));
 }
 
-/** The store's time, in milliseconds, at a position. */
+/** @internal The store's time, in milliseconds, at a position. */
 export function timeAt(scale: SlotScale, position: number): number {
   return (position - scale.offset) * scale.periodMs;
 }

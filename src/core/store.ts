@@ -16,7 +16,7 @@ import type { BeingId, BeingRecord, SessionRecord } from "./records.ts";
 import type { Selection } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 
-/** The version of the stored format that this library reads and writes. */
+/** @internal The version of the stored format that this library reads and writes. */
 export const FORMAT_VERSION = 1;
 
 /** A store: what `Presence.open` takes, and what authors of stores write. */

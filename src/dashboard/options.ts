@@ -24,6 +24,7 @@ export interface DashboardOptions {
   readonly metrics?: () => Promise<string>;
 }
 
+/** @internal */
 export interface CheckedDashboardOptions {
   /** Without a slash at its end: empty for the root. */
   readonly basePath: string;
@@ -39,7 +40,7 @@ const TOKEN = /^[A-Za-z0-9._~+/=-]{16,512}$/;
 const PATH = /^\/(?:[A-Za-z0-9._~-]+\/?)*$/;
 const STALE_AFTER_MS_MAX = 86_400_000;
 
-/** The options with their defaults, or `INVALID_OPTION`. A token is never shown. */
+/** @internal The options with their defaults, or `INVALID_OPTION`. A token is never shown. */
 export function checkDashboardOptions(options: DashboardOptions): CheckedDashboardOptions {
   checkOptionsObject(options);
   const { basePath = "/", hosts = [], token, allowWrites = false, staleAfterMs = 30_000, metrics } = options;

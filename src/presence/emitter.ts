@@ -4,6 +4,7 @@ import { checkListener } from "./options.ts";
 /** What an event calls. A promise that it returns is not waited for; its rejection is reported like a throw. */
 export type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 
+/** @internal */
 export class Emitter<Events extends { [name in keyof Events]: readonly unknown[] }> {
   readonly #listeners = new Map<keyof Events, { listener: unknown; once: boolean }[]>();
   readonly #report: (error: unknown, event: string) => void;
@@ -34,7 +35,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
   }
 }
 
-/** Calls a caller's function; what it throws, or rejects with, goes to `report`. */
+/** @internal Calls a caller's function; what it throws, or rejects with, goes to `report`. */
 export function callSafely<Args extends readonly unknown[]>(
   callee: (...args: Args) => unknown,
   args: Args,

@@ -15,8 +15,8 @@ export interface Logger {
 const debug = debuglog("heartbit");
 
 /**
- * The caller's logger, made safe, with the namespace before each message; and everything to stderr besides where
- * `NODE_DEBUG` has `heartbit`.
+ * @internal The caller's logger, made safe, with the namespace before each message; and everything to stderr besides
+ * where `NODE_DEBUG` has `heartbit`.
  */
 export function makeLog(name: string, logger: Partial<Logger> | undefined): Logger {
   const at =
@@ -32,7 +32,7 @@ export function makeLog(name: string, logger: Partial<Logger> | undefined): Logg
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** An error in a message: its code where it has one, and its sentence. */
+/** @internal An error in a message: its code where it has one, and its sentence. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return "code" in error && typeof error.code === "string"

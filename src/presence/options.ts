@@ -35,6 +35,7 @@ export interface PresenceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** @internal */
 export interface CheckedOptions {
   readonly name: string;
   readonly periodMs: number;
@@ -48,7 +49,7 @@ export interface CheckedOptions {
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
-/** The options with their defaults, or `INVALID_OPTION`. `name` is the target's where it names one. */
+/** @internal The options with their defaults, or `INVALID_OPTION`. `name` is the target's where it names one. */
 export function checkOptions(options: PresenceOptions, targetName: string | undefined): CheckedOptions {
   checkOptionsObject(options);
   const { name = targetName ?? "presence", feed = "auto", clock, logger, signal } = options;
@@ -78,12 +79,12 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
 /** How long a planned absence may be: 30 days. */
 const HOLD_MS_MAX = 30 * 24 * 3_600_000;
 
-/** A planned absence in ms, or `INVALID_OPTION`. */
+/** @internal A planned absence in ms, or `INVALID_OPTION`. */
 export function checkHoldMs(holdMs: unknown): number {
   return within("holdMs", holdMs, 0, HOLD_MS_MAX);
 }
 
-/** What `watch` takes, or `INVALID_KEY`, `INVALID_OPTION`. */
+/** @internal What `watch` takes, or `INVALID_KEY`, `INVALID_OPTION`. */
 export function checkTarget(target: unknown): string | { prefix: string } | { all: true } {
   if (typeof target === "string") return checkKey(target);
   if (typeof target === "object" && target !== null) {
@@ -93,13 +94,13 @@ export function checkTarget(target: unknown): string | { prefix: string } | { al
   throw invalid("target", show(target), "a key, { prefix } or { all: true }");
 }
 
-/** The options of a call, or `INVALID_OPTION`. */
+/** @internal The options of a call, or `INVALID_OPTION`. */
 export function checkOptionsObject<T extends object>(options: T): T {
   if (typeof options === "object" && options !== null) return options;
   throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
 }
 
-/** A signal, or `INVALID_OPTION`. */
+/** @internal A signal, or `INVALID_OPTION`. */
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal === undefined) return signal;
   // Not instanceof: test environments bring their own.
@@ -107,7 +108,7 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
   throw invalid("signal", show(signal), "an AbortSignal");
 }
 
-/** A callback, or `INVALID_OPTION`. */
+/** @internal A callback, or `INVALID_OPTION`. */
 export function checkListener<T>(listener: T): T {
   if (typeof listener !== "function") throw invalid("listener", show(listener), "a function");
   return listener;
@@ -118,6 +119,7 @@ function within(name: string, value: unknown, least: number, most: number): numb
   throw invalid(name, show(value), `a number from ${least} to ${most}`);
 }
 
+/** @internal */
 export function invalid(name: string, value: string, wanted: string): HeartbitError {
   return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
 }

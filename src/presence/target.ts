@@ -36,12 +36,12 @@ export interface MongoCollection {
  */
 export type Target = string | MongoDb | MongoCollection | Store;
 
-/** The namespace that the target names, where it does. */
+/** @internal The namespace that the target names, where it does. */
 export function nameOf(target: Target): string | undefined {
   return isCollection(target) ? target.collectionName : undefined;
 }
 
-/** The store, and whether it was made here, and so must be closed. The caller's own client never is. */
+/** @internal The store, and whether it was made here, and so must be closed. The caller's own client never is. */
 export async function openStore(
   target: Target,
   options: CheckedOptions,

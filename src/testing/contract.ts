@@ -10,10 +10,11 @@ import { configTests } from "./contract/config.ts";
 import { feedTests } from "./contract/feed.ts";
 import { keyTests } from "./contract/keys.ts";
 import { lifeTests } from "./contract/life.ts";
+import type { MakeStore } from "./contract/make-store.ts";
 import { pingTests } from "./contract/pings.ts";
 import { pruneTests } from "./contract/prune.ts";
 import { readTests } from "./contract/read.ts";
-import { inWorld, type MakeStore, type Suite } from "./contract/world.ts";
+import { inWorld, type Suite } from "./contract/world.ts";
 import { writeTests } from "./contract/write.ts";
 
 /** What the suite needs of a test runner: vitest, node:test, jest and mocha all have it. */

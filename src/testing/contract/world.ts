@@ -14,16 +14,14 @@ import {
   type Write,
 } from "../../core/store.ts";
 import { randomWords } from "../random.ts";
+import type { MakeStore } from "./make-store.ts";
 
-/** Makes a store for one test: a new one, or another client of the same. */
-export type MakeStore = () => Store | Promise<Store>;
-/** @internal Declares its tests with `test`. */
+/** Declares its tests with `test`. */
 export type Suite = (test: (sentence: string, body: (world: World) => Promise<void>) => void) => void;
 
 const PERIOD_MS = 5000;
 export const CONFIG: Config = { version: FORMAT_VERSION, periodMs: PERIOD_MS, offset: 0 };
 
-/** @internal What a test of the contract works with. */
 export interface World {
   readonly store: Store;
   readonly name: string;
