@@ -1,6 +1,7 @@
 /** The suite itself: that it runs with any test runner, and that it finds what is wrong with a store. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, inject, it } from "vitest";
@@ -234,7 +235,7 @@ describe("the contract suite", () => {
 
   it("runs with node:test", () => {
     const built = pathToFileURL(inject("built")).href;
-    const directory = mkdtempSync(join(inject("built"), "contract-"));
+    const directory = mkdtempSync(join(tmpdir(), "heartbit-contract-"));
     const file = join(directory, "store.test.mjs");
     writeFileSync(
       file,
