@@ -29,7 +29,8 @@ const paths = (): string[] => entries.map(({ path }) => path);
 const textOf = (wanted: string): string => entries.find(({ path }) => path === wanted)?.text ?? "";
 
 beforeAll(async () => {
-  entries = await entriesOf(await pack());
+  await using tarball = await pack();
+  entries = await entriesOf(tarball);
 });
 
 describe("the package", () => {

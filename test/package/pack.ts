@@ -1,6 +1,6 @@
 /** The package as npm would publish it, with what was built for this run. */
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,8 +9,12 @@ import { inject } from "vitest";
 
 const BLOCK_BYTES = 512;
 
-/** Packs it in a new folder, and gives the path of the tarball. */
-export async function pack(): Promise<string> {
+export interface Tarball extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** Packs it in a new folder, which is removed with the tarball. */
+export async function pack(): Promise<Tarball> {
   const folder = await mkdtemp(join(tmpdir(), "heartbit-pack-"));
   for (const file of ["package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
     await cp(join(process.cwd(), file), join(folder, file));
@@ -19,7 +23,10 @@ export async function pack(): Promise<string> {
   const options = { cwd: folder, shell: process.platform === "win32" };
   const { stdout } = await promisify(execFile)("npm", ["pack", "--json", "--ignore-scripts"], options);
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
-  return join(folder, filename);
+  return {
+    path: join(folder, filename),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
 }
 
 /** A file in a tarball. */
@@ -31,8 +38,8 @@ export interface Entry {
   readonly bytes: Buffer;
 }
 
-export async function entriesOf(tarball: string): Promise<Entry[]> {
-  const tar = gunzipSync(await readFile(tarball));
+export async function entriesOf({ path: file }: Tarball): Promise<Entry[]> {
+  const tar = gunzipSync(await readFile(file));
   const entries: Entry[] = [];
   for (let at = 0; tar[at] !== 0;) {
     const field = (from: number, to: number): string =>

@@ -21,7 +21,8 @@ const REACH_MS = 5000;
 /** The stand-ins are SecantusDB, on MongoDB's storage engine: written in Python, and in Rust ten times as fast. */
 export type StandIn = "rs" | "py";
 
-const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "heartbit");
+/** Where what is installed once for the tests lies. */
+export const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "heartbit");
 const folders = {
   rs: join(cache, `secantusd-rs-${RS_VERSION}`),
   py: join(cache, `secantusd-py-${PY_VERSION}`),

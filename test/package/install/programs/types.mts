@@ -1,0 +1,21 @@
+// Every entry point, as a strict program in TypeScript has it.
+import { type Change, type ErrorCode, HeartbitError, type Namespace, Presence, type Store } from "heartbit";
+import { dashboard } from "heartbit/dashboard";
+import { registerMetrics } from "heartbit/metrics";
+import { ManualClock, MemoryStore } from "heartbit/testing";
+import { register } from "prom-client";
+
+const clock = new ManualClock();
+const store: Store = new MemoryStore({ clock });
+export const namespace: Namespace = store.namespace("n", { periodMs: 1000, retentionSlots: 10 });
+const presence = await Presence.open(store, { clock });
+presence.watcher().watch({ prefix: "worker/" }, ({ key, alive }: Change) => console.log(key.length, !alive));
+presence.on("lapse", ({ from }) => console.log(from.getTime()));
+export const takeAway: () => void = registerMetrics(presence, register);
+export const handler: (request: Request) => Promise<Response> = dashboard(presence).handler;
+export const code = (error: unknown): ErrorCode | undefined =>
+  error instanceof HeartbitError ? error.code : undefined;
+// @ts-expect-error -- a period is a number
+await Presence.open(store, { periodMs: "5s" });
+// @ts-expect-error -- what is inside stays inside
+console.log(presence.pinger("k").close);
