@@ -6,6 +6,7 @@ import { planFor } from "./bench/plan.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";
 import { EXIT, UsageError } from "./errors.ts";
+import { whileOpening } from "./open.ts";
 import type { Output } from "./output.ts";
 import { describeStore, type Settings } from "./settings.ts";
 import { columns } from "./text.ts";
@@ -81,10 +82,12 @@ async function tellMeasurements({ out, settings, interruption, own }: Cli): Prom
   const name = `bench-${randomBytes(4).toString("hex")}`;
   out.say(`Measuring ${describeStore(store)}, with a period of ${formatDuration(periodMs)}.`);
   const measurements: Measurement[] = [];
-  const holder = own(await Presence.open(store, { name, periodMs }));
+  const open = (): Promise<Presence> =>
+    whileOpening(signal, (opening) => Presence.open(store, { name, periodMs, signal: opening }));
+  const holder = own(await open());
   let watcher: Presence | undefined;
   try {
-    watcher = own(await Presence.open(store, { name, periodMs }));
+    watcher = own(await open());
     const env = envFor({ store, name, periodMs });
     const progress = (text: string): void => out.progress(`${text} …`);
     for await (const one of measure({ holder, watcher, env, signal, progress })) measurements.push(one);

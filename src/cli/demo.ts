@@ -13,7 +13,7 @@ import { makeReport, printReport, type Report } from "./demo/report.ts";
 import { Story } from "./demo/story.ts";
 import { formatDuration } from "./duration.ts";
 import { CommandError, EXIT, UsageError } from "./errors.ts";
-import { readConfig } from "./open.ts";
+import { readConfig, whileOpening } from "./open.ts";
 import type { Output } from "./output.ts";
 import { type CommonFlags, describeStore } from "./settings.ts";
 
@@ -84,12 +84,12 @@ interface Stage extends AsyncDisposable {
 }
 
 /** A namespace for the demo alone. What is made here is removed at the end, and nothing else. */
-async function setUp({ store, name, period }: CommonFlags, signal: AbortSignal): Promise<Stage> {
+async function setUp({ store, name, period }: CommonFlags, interrupted: AbortSignal): Promise<Stage> {
   if (store?.startsWith("memory:") === true) {
     throw new UsageError("The demo's workers are processes, which share no memory: use lmdb: or mongodb:.");
   }
   const fresh = name ?? `demo-${randomBytes(4).toString("hex")}`;
-  if (store !== undefined && name !== undefined) await checkFresh(store, name, signal);
+  if (store !== undefined && name !== undefined) await checkFresh(store, name, interrupted);
   const directory = store === undefined ? await mkdtemp(join(tmpdir(), "heartbit-demo-")) : undefined;
   const remove = (): void => {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
@@ -97,7 +97,9 @@ async function setUp({ store, name, period }: CommonFlags, signal: AbortSignal):
   process.once("exit", remove); // a second Ctrl-C ends the process at once
   const target = store ?? `lmdb:${directory}`;
   try {
-    const presence = await Presence.open(target, { name: fresh, periodMs: period ?? PERIOD_MS });
+    const presence = await whileOpening(interrupted, (signal) =>
+      Presence.open(target, { name: fresh, periodMs: period ?? PERIOD_MS, signal }),
+    );
     return {
       store: target,
       presence,

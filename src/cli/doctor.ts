@@ -34,6 +34,7 @@ async function examine({ out, settings, interruption }: Cli): Promise<number> {
       examineNamespace(namespace, { ...settings, kind }),
     ),
   );
+  if (interruption.signal.aborted) return EXIT.ok; // what was found is only that
   const ok = findings.every(({ level }) => level !== "error");
   await (out.json ? out.object({ ok, name, findings }) : print(findings, out));
   return ok ? EXIT.ok : EXIT.failed;

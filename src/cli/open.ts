@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import type { Config, Namespace, Store } from "../core/store.ts";
 import { systemClock } from "../system-clock.ts";
+import { onAbort } from "../presence/abort.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
 import { openStore } from "../presence/target.ts";
@@ -46,6 +47,23 @@ export async function openPresence(settings: Settings, signal: AbortSignal): Pro
   const { store, name } = settings;
   const periodMs = settings.periodMs ?? (await readConfig(settings, signal))?.periodMs;
   return Presence.open(store, { name, signal, ...(periodMs === undefined ? {} : { periodMs }) });
+}
+
+/**
+ * What `open` opens with the signal that it is given: an interruption ends the opening, and not what is open by then,
+ * for commands that have something to put in order first.
+ */
+export async function whileOpening<T>(
+  interrupted: AbortSignal,
+  open: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const opening = new AbortController();
+  const stopListening = onAbort(interrupted, () => opening.abort());
+  try {
+    return await open(opening.signal);
+  } finally {
+    stopListening();
+  }
 }
 
 /** Opens the namespace where somebody has set it up; undefined where nobody has: to look sets nothing up. */

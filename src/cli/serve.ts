@@ -4,15 +4,12 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { Registry } from "prom-client";
 import { dashboard } from "../dashboard/dashboard.ts";
 import { DEFAULT_PORT, type Serving, serve as listen } from "../dashboard/server.ts";
-import { onAbort } from "../presence/abort.ts";
 import { registerMetrics } from "../metrics/register.ts";
 import type { Presence } from "../presence/presence.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
 import { CommandError, EXIT, UsageError } from "./errors.ts";
-import type { Interruption } from "./interruption.ts";
-import { openPresence } from "./open.ts";
+import { openPresence, whileOpening } from "./open.ts";
 import type { Output } from "./output.ts";
-import type { Settings } from "./settings.ts";
 import { describeHealth } from "./watch.ts";
 
 interface ServeFlags {
@@ -68,7 +65,8 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
   if (flags.allowWrites === true && token === undefined) {
     throw new UsageError("--allow-writes needs a --token-file: anyone could kill keys.");
   }
-  const presence = own(await openUninterrupted(settings, interruption));
+  // The dashboard lets go of the keys that it holds before the presence closes.
+  const presence = own(await whileOpening(interruption.signal, (signal) => openPresence(settings, signal)));
   presence.on("health", (health) => out.say(describeHealth(health)));
   const serving = await startServing(presence, flags, token);
   try {
@@ -82,17 +80,6 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
     await serving.close();
   }
   return EXIT.ok;
-}
-
-/** A presence that an interruption does not close: the dashboard lets go of the keys that it holds first. */
-async function openUninterrupted(settings: Settings, { signal }: Interruption): Promise<Presence> {
-  const opening = new AbortController();
-  const stopListening = onAbort(signal, () => opening.abort());
-  try {
-    return await openPresence(settings, opening.signal);
-  } finally {
-    stopListening();
-  }
 }
 
 async function startServing(

@@ -1,9 +1,11 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
+import { until } from "../support/wait.ts";
 import { cleanEnv, type Env, heartbit, main, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
 
 const execute = promisify(execFile);
@@ -349,6 +351,31 @@ describe("the namespace", () => {
     const env = { XDG_DATA_HOME: directory };
     expect((await heartbit(["run", "a", "--", process.execPath, "-e", "0"], env)).code).toBe(0);
     expect(existsSync(`${directory}/heartbit`)).toBe(true);
+  });
+});
+
+describe("Ctrl-C while the store does not answer", () => {
+  const commands = ["ls --json", "watch", "wait a", "kill a", "ping a", "run a -- true", "serve --port 0"];
+  const others = ["prune", "drop --yes", "doctor", "bench", "demo --store"];
+
+  it.each([...commands, ...others])("ends %s at once, with 130 and nothing printed", async (line) => {
+    let isAsked = false;
+    const silent = createServer((socket) => {
+      socket.on("error", () => {}).once("data", () => (isAsked = true));
+    });
+    onTestFinished(() => void silent.close());
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const store = `mongodb://127.0.0.1:${(silent.address() as AddressInfo).port}/x`;
+    const args = line.split(" ");
+    if (args.at(-1) === "--store") args.push(store);
+    const command = start(args, { HEARTBIT_STORE: store });
+    await until(() => isAsked);
+    const began = performance.now();
+    command.child.kill("SIGINT");
+    const { code, stdout, stderr } = await command.ended;
+    expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+    expect(stderr).not.toContain("heartbit:");
+    expect(performance.now() - began).toBeLessThan(1500); // it would be 3 s until the driver gives up
   });
 });
 
