@@ -51,9 +51,12 @@ export class Facts {
     this.steps.push({ at: this.now, ms });
   }
 
-  /** A process is back that was away since a true time: it may notice only now that the store's clock has stepped. */
+  /**
+   * A process is back that was away since a true time: it may notice only now that the store's clock has stepped. That
+   * takes a period where nothing hinders it.
+   */
   resumed(awaySince: number): void {
-    const slept = this.steps.find(({ at }) => at >= awaySince);
+    const slept = this.steps.find(({ at }) => at >= awaySince - this.periodMs);
     if (slept !== undefined) this.steps.push({ at: this.now, ms: slept.ms });
   }
 
