@@ -13,8 +13,8 @@ presence.watcher().watch({ prefix: "worker/" }, ({ key, alive }: Change) => cons
 presence.on("lapse", ({ from }) => console.log(from.getTime()));
 export const takeAway: () => void = registerMetrics(presence, register);
 export const handler: (request: Request) => Promise<Response> = dashboard(presence).handler;
-export const code = (error: unknown): ErrorCode | undefined =>
-  error instanceof HeartbitError ? error.code : undefined;
+export const isKnown = (error: unknown, codes: readonly ErrorCode[]): boolean =>
+  error instanceof HeartbitError && codes.includes(error.code);
 // @ts-expect-error -- a period is a number
 await Presence.open(store, { periodMs: "5s" });
 // @ts-expect-error -- what is inside stays inside
