@@ -109,6 +109,9 @@ describe("Keys", () => {
     expect(keys.list(shown).map(({ key }) => key)).toEqual(["w1", "w9", "w10"]);
     keys.change(change("w2", [1], "joined"));
     expect(keys.list(shown).map(({ key }) => key)).toEqual(["w1", "w2", "w9", "w10"]);
+    for (const name of ["w0", "w11", "w3", "w3b"]) keys.change(change(name, [1], "joined"));
+    const all = ["w0", "w1", "w2", "w3", "w3b", "w9", "w10", "w11"];
+    expect(keys.list(shown).map(({ key }) => key)).toEqual(all);
   });
 
   it("gives the same list until something changes", () => {

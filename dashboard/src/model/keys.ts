@@ -169,11 +169,34 @@ export class Keys {
 
   #inOrder(): Key[] {
     if (this.#fresh.length === 0) return this.#sorted;
-    // Two runs that are in order each: sorting them is merging.
-    this.#sorted = [...this.#sorted, ...this.#fresh.toSorted(byOrder)].toSorted(byOrder);
+    this.#sorted = merge(this.#sorted, this.#fresh.toSorted(byOrder));
     this.#fresh = [];
     return this.#sorted;
   }
+}
+
+/** Two lists that are in order as one. Looks at few of the many: mostly few come at a time. */
+function merge(many: readonly Key[], few: readonly Key[]): Key[] {
+  const parts: (readonly Key[])[] = [];
+  let from = 0;
+  for (const key of few) {
+    const to = placeOf(key, many, from);
+    parts.push(many.slice(from, to), [key]);
+    from = to;
+  }
+  return [...parts, many.slice(from)].flat();
+}
+
+/** The index of the first, from the one at `from` on, that comes after the key. */
+function placeOf(key: Key, keys: readonly Key[], from: number): number {
+  let [low, high] = [from, keys.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const other = keys[middle];
+    if (other !== undefined && byOrder(other, key) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function byOrder(a: Key, b: Key): number {
