@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
-import { addCommonOptions, type AddCommand, Runner } from "./cli.ts";
+import { addCommonOptions, type AddCommand, examples, Runner } from "./cli.ts";
 import { bench } from "./bench.ts";
 import { CONFIG_FILE } from "./config-file.ts";
 import { completion } from "./completion.ts";
@@ -54,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
   });
   let exitCode: number;
   try {
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(asFlag(args), { from: "user" });
     exitCode = runner.exitCode;
   } catch (error) {
     exitCode = exitCodeOf(error);
@@ -63,6 +63,12 @@ async function main(args: readonly string[]): Promise<number> {
   // Only then it is known whether it could be.
   await allWritten();
   return interruption.exitCode ?? exitCode;
+}
+
+/** `help ls` is `ls --help`. */
+function asFlag([first, ...rest]: readonly string[]): string[] {
+  if (first === "help") return [...rest, "--help"];
+  return first === undefined ? [] : [first, ...rest];
 }
 
 /** Commander has printed what was asked for, and ends by an error. */
@@ -88,6 +94,15 @@ function makeProgram(): Command {
     .configureOutput({ writeOut: writeHelp, writeErr: writeTalk, outputError: () => {} })
     .exitOverride();
   addCommonOptions(program);
+  program.addHelpText(
+    "after",
+    examples([
+      ["heartbit demo", "see it work"],
+      ["heartbit run web -- node server.js", "web is alive as long as the server runs"],
+      ["heartbit watch", "who comes and goes"],
+      ["heartbit <command> --help", "what a command takes"],
+    ]),
+  );
   program.addHelpText(
     "after",
     `\nThe store, the namespace and the period are taken from the flags, else from the environment, else from "store", "name" and "period" in ./${CONFIG_FILE}.`,

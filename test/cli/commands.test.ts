@@ -441,8 +441,15 @@ describe("--help", () => {
     });
   });
 
+  it("is what help gives, too", async () => {
+    const texts = [["--help"], ["help"], ["wait", "--help"], ["help", "wait"]].map((args) => heartbit(args));
+    const [top, helped, wait, helpedToWait] = await Promise.all(texts);
+    expect([helped, helpedToWait]).toEqual([top, wait]);
+  });
+
   it("names all commands, and --version the version", async () => {
     const { stdout } = await heartbit(["--help"]);
+    expect(stdout).toMatch(/Examples:\n {2}heartbit demo/);
     for (const name of commands) expect(stdout).toMatch(new RegExp(`^  ${name} `, "m"));
     expect(await heartbit(["--version"])).toMatchObject({
       code: 0,
