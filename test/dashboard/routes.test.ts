@@ -265,6 +265,16 @@ describe("POST /api/keys/:key/kill", () => {
     await bench.periods(1);
     expect(await (await order("/api/keys/a%2Fb")).json()).toMatchObject({ alive: false });
   });
+
+  it("answers within 5 s where the store is away", async () => {
+    const { bench, order, link } = await newStage(WRITES);
+    link.pause();
+    const asked = order("/api/keys/a/kill", { method: "POST" });
+    await bench.clock.advance(5000);
+    const answer = await asked;
+    expect([answer.status, await codeOf(answer)]).toEqual([503, "STORE_UNAVAILABLE"]);
+    link.resume();
+  });
 });
 
 describe("who is let in", () => {
