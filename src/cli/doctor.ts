@@ -4,9 +4,9 @@ import { type Cli, examples, type Runner } from "./cli.ts";
 import { examineAll, examineNamespace } from "./doctor/examination.ts";
 import { EXIT } from "./errors.ts";
 import { withNamespace } from "./open.ts";
-import type { Colour, Output } from "./output.ts";
+import type { Output } from "./output.ts";
 import { describeStore } from "./settings.ts";
-import { padEnd, printable } from "./text.ts";
+import { type Colour, padEnd, printable } from "./text.ts";
 
 export function doctor(program: Command, runner: Runner): void {
   const command = program

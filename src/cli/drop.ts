@@ -22,6 +22,7 @@ async function remove({ out, settings, interruption, own }: Cli, command: Comman
     throw new UsageError(`This would remove all data of ${what}: add --yes to do it.`);
   }
   const presence = own(await openExisting(settings, interruption.signal));
+  out.progress("removing …");
   await presence?.drop();
   const dropped = presence !== undefined;
   if (out.json) await out.object({ name: settings.name, dropped });

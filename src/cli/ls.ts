@@ -28,7 +28,9 @@ async function list({ out, settings, interruption, own }: Cli, command: Command)
   const [prefix = ""] = command.args;
   const { all = false } = command.opts<{ all?: boolean }>();
   const presence = own(await openExisting(settings, interruption.signal));
+  out.progress("reading …");
   const listing = await presence?.list({ prefix });
+  out.progress(undefined);
   const keys = (listing?.keys ?? []).filter(({ alive }) => all || alive);
   if (out.json) {
     const { asOf = new Date(), confirmed = true } = listing ?? ({} as Partial<Listing>);

@@ -42,6 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
   const interruption = new Interruption();
   const runner = new Runner(interruption);
   const program = makeProgram();
+  const out = new Output(false);
   for (const add of COMMANDS) add(program, runner);
   let command = "";
   program.hook("preSubcommand", (_program, subcommand) => {
@@ -58,8 +59,9 @@ async function main(args: readonly string[]): Promise<number> {
     exitCode = runner.exitCode;
   } catch (error) {
     exitCode = exitCodeOf(error);
-    if (!isHelp(error) && interruption.exitCode === undefined) tell(error, command);
+    if (!isHelp(error) && interruption.exitCode === undefined) tell(error, command, out);
   }
+  out.progress(undefined);
   // Only then it is known whether it could be.
   await allWritten();
   return interruption.exitCode ?? exitCode;
@@ -76,9 +78,8 @@ function isHelp(error: unknown): boolean {
   return error instanceof CommanderError && (error.exitCode === EXIT.ok || error.code === "commander.help");
 }
 
-function tell(error: unknown, command: string): void {
+function tell(error: unknown, command: string, out: Output): void {
   const usage = exitCodeOf(error) === EXIT.usage ? ` See: heartbit ${command}--help` : "";
-  const out = new Output(false);
   out.say(`heartbit: ${explain(error)}${usage}`);
   if (debuglog("heartbit").enabled) out.say(inspect(error));
 }

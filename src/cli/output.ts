@@ -1,7 +1,6 @@
 /** Where the command writes, but for `screen.ts`: stdout has data only, stderr the talk. */
 import type { WriteStream } from "node:tty";
-
-export type Colour = "green" | "red" | "yellow" | "dim" | "bold";
+import { type Colour, printableJson } from "./text.ts";
 
 const CODES: Readonly<Record<Colour, readonly [on: number, off: number]>> = {
   green: [32, 39],
@@ -26,7 +25,8 @@ export class Output {
   readonly #stdout: WriteStream;
   readonly #stderr: WriteStream;
   #hasReader = true;
-  #progress = "";
+  /** Of all: stderr has one last line. */
+  static #progress = "";
 
   constructor(json: boolean, env: NodeJS.ProcessEnv = process.env) {
     this.json = json;
@@ -48,13 +48,13 @@ export class Output {
 
   /** What a program reads: one line of JSON. */
   object(value: unknown): Promise<void> {
-    return this.data(JSON.stringify(value));
+    return this.data(printableJson(value));
   }
 
   /** How far long work is: a line on stderr that the next one replaces, where a person reads it. Undefined: none. */
   progress(text = ""): void {
-    if (!this.#stderr.isTTY || text === this.#progress) return;
-    this.#progress = text;
+    if (!this.#stderr.isTTY || text === Output.#progress) return;
+    Output.#progress = text;
     this.#stderr.write(`\r${text}\u001b[K`);
   }
 

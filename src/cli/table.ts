@@ -2,8 +2,7 @@
 import type { Change } from "../presence/change.ts";
 import type { Health } from "../presence/health.ts";
 import { formatDuration } from "./duration.ts";
-import type { Colour } from "./output.ts";
-import { clip, columns, count, formatHolders, printable } from "./text.ts";
+import { clip, type Colour, columns, count, formatHolders, printable } from "./text.ts";
 
 /** How long a dead key is still shown, in ms. */
 const SHOWN_DEAD_MS = 60_000;

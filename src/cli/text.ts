@@ -1,7 +1,8 @@
 /** Text for a terminal: what a key or meta holds must neither break a line nor steer the terminal. */
 import { stripVTControlCharacters } from "node:util";
 import type { Change } from "../presence/change.ts";
-import type { Colour } from "./output.ts";
+
+export type Colour = "green" | "red" | "yellow" | "dim" | "bold";
 
 /** What steers a terminal, or is not seen; but for what makes the sign before it a picture. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u2800]|(?!(?<=\p{ExtPict})\ufe0f)\p{DI}/gu;
@@ -11,6 +12,14 @@ export function printable(text: string): string {
   return text.replace(UNSEEN, (char) => {
     const code = char.codePointAt(0) ?? 0;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** The value as JSON that steers no terminal either: what would is escaped, and read back the same. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(UNSEEN, (char) => {
+    const units = Array.from({ length: char.length }, (_, at) => char.charCodeAt(at).toString(16));
+    return units.map((unit) => `\\u${unit.padStart(4, "0")}`).join("");
   });
 }
 

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { until } from "../support/wait.ts";
+import { inTerminal } from "./terminal.ts";
 import { cleanEnv, type Env, heartbit, main, newDirectory, newStore, SHORT, start } from "./heartbit.ts";
 
 const execute = promisify(execFile);
@@ -124,6 +125,16 @@ describe("ls", () => {
     const ls = start(["ls"], env);
     ls.child.stdout?.destroy();
     expect(await ls.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
+  });
+
+  it("says that it reads where a person waits, and leaves nothing of that", async () => {
+    const env = await newStore();
+    await holding("a", env);
+    const { running } = inTerminal([process.execPath, main(), "ls"], env);
+    const { stdout } = await running.ended;
+    const [said, left] = stdout.split("\r\u001b[K");
+    expect(said).toContain("\rreading …");
+    expect(left).toContain("KEY");
   });
 
   it("says on stderr when nobody has pinged lately", async () => {

@@ -6,7 +6,7 @@ import { faultOf, type Trouble } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
-import { columns, formatHolders, printable, widthOf } from "../../src/cli/text.ts";
+import { columns, formatHolders, printable, printableJson, widthOf } from "../../src/cli/text.ts";
 import { describeHealth } from "../../src/cli/watch.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
 import { newDirectory } from "./heartbit.ts";
@@ -136,6 +136,13 @@ describe("text for a terminal", () => {
       "a\\u{200b}b\\u{3164}c\\u{115f}d\\u{2800}e\\u{fe0f}",
     );
     expect(printable("é 日本 ❤\ufe0f")).toBe("é 日本 ❤\ufe0f");
+  });
+
+  it("in JSON is escaped, and read back the same", () => {
+    const value = { "a\u009b2J": ["\u202e\u3164\u{e0041}", "é 日本 ❤\ufe0f", "\n"] };
+    const text = printableJson(value);
+    expect(text).toBe('{"a\\u009b2J":["\\u202e\\u3164\\udb40\\udc41","é 日本 ❤\ufe0f","\\n"]}');
+    expect(JSON.parse(text)).toEqual(value);
   });
 
   it("shows those of a host that another wrote, of a reason and of an error, too", () => {
