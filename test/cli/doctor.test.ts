@@ -153,6 +153,17 @@ describe("doctor finds", () => {
     expect(theOne(await foundIn(namespace))).toMatchObject({ check: "namespace", level: "error" });
   });
 
+  it("a store that goes away while it is looked at, and then nothing else", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const namespace = await setUp(store);
+    let isAway = false;
+    store.intercept((operation) => {
+      isAway ||= operation === "feed";
+      return isAway ? "fail" : "pass";
+    });
+    expect(await foundIn(namespace)).toEqual([expect.objectContaining({ check: "server", level: "error" })]);
+  });
+
   it("storage that is not pruned", async () => {
     const namespace = await setUp(new MemoryStore());
     await namespace.ping(1, [1]);

@@ -53,7 +53,7 @@ const noStore: Finding = {
   found: "There is no store yet: the first that holds or watches a key makes it.",
 };
 
-/** All that was found; changes nothing. Rejects where the store does not answer, or refuses. */
+/** All that was found; changes nothing. Rejects where the store does not answer, from first to last, or refuses. */
 export async function examineNamespace(namespace: Namespace, subject: Subject): Promise<Finding[]> {
   const config = await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
   const periodMs = subject.periodMs ?? config?.periodMs ?? PERIOD_MS;
@@ -61,12 +61,15 @@ export async function examineNamespace(namespace: Namespace, subject: Subject): 
   const { offset, periodMs: scale } = config ?? { offset: 0, periodMs };
   const old = slotAt({ periodMs: scale, offset }, samples.storeMs) - OLD_SLOTS;
   const own = (await namespace.examine?.(old)) ?? [];
+  const feed = await examineFeed(namespace, subject.kind);
+  // Where the store went away in between, what was found is only that it did.
+  await within(systemClock, ANSWER_LIMIT_MS, "time", namespace.time());
   return [
     ...(own.some(({ check }) => check === "server") ? [] : [answers(subject)]),
     // Before it is set up it has none.
     ...own.filter(({ check }) => config !== undefined || check !== "indexes"),
     examineConfig(config, subject),
-    await examineFeed(namespace, subject.kind),
+    feed,
     examineClock(samples, periodMs),
     examineRoundTrip(samples, periodMs),
   ];
