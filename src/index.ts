@@ -18,11 +18,10 @@ export type { ChangeListener, Watcher, WatcherEvents, WatcherState } from "./pre
 
 // For authors of stores: the port, and what goes through it.
 export type { PingRecord } from "./core/bits.ts";
-export type { BeingId, BeingRecord, SessionRecord } from "./core/records.ts";
+export type { BeingId, BeingRecord, Config, SessionRecord } from "./core/records.ts";
 export type { Selection } from "./core/selection.ts";
 export type { Slot } from "./core/slots.ts";
 export type {
-  Config,
   Cursor,
   Feed,
   FeedSink,

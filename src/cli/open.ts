@@ -1,6 +1,7 @@
 /** Opens what a command works on. */
 import { existsSync } from "node:fs";
-import type { Config, Namespace, Store } from "../core/store.ts";
+import type { Config } from "../core/records.ts";
+import type { Namespace, Store } from "../core/store.ts";
 import { systemClock } from "../system-clock.ts";
 import { onAbort } from "../presence/abort.ts";
 import { checkOptions } from "../presence/options.ts";

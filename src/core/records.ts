@@ -5,6 +5,23 @@
  */
 import type { Slot } from "./slots.ts";
 
+/** What the first to open a namespace sets, and what all must agree on. */
+export interface Config {
+  /** Of the stored format. */
+  readonly version: number;
+  /** The length of a slot, in ms. */
+  readonly periodMs: number;
+  /** See `SlotScale.offset`. */
+  readonly offset: number;
+  /** The longest retention with which anybody has opened the namespace: only what is older is pruned. */
+  readonly retentionSlots: number;
+  /**
+   * Session numbers count from here, in seconds since 2026 by the clock of who set it up: so a namespace that is set up
+   * anew after a drop gives no number under which a process of its earlier life may still write.
+   */
+  readonly base: number;
+}
+
 /** One open presence of one process. */
 export interface SessionRecord {
   /** Increasing, never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`. */
@@ -52,6 +69,16 @@ export interface BeingRecord extends BeingId {
   readonly last?: Slot | undefined;
   /** When it last changed, stamped by the store: its time in ms. Given by reads, ignored by writes. */
   readonly changed?: number;
+}
+
+/**
+ * @internal The config that holds when one more opens the namespace: the first one's, with the longest retention of all
+ * that agree with it.
+ */
+export function mergeConfigs(first: Config, wanted: Config): Config {
+  const agree = first.version === wanted.version && first.periodMs === wanted.periodMs;
+  if (!agree || wanted.retentionSlots <= first.retentionSlots) return first;
+  return { ...first, retentionSlots: wanted.retentionSlots };
 }
 
 /** @internal Of two `last`s the earlier holds; absent is later than any. */

@@ -12,7 +12,7 @@
  */
 import type { PingRecord } from "./bits.ts";
 import type { Clock } from "./clock.ts";
-import type { BeingId, BeingRecord, SessionRecord } from "./records.ts";
+import type { BeingId, BeingRecord, Config, SessionRecord } from "./records.ts";
 import type { Selection } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 
@@ -31,16 +31,6 @@ export interface Store {
   namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace;
   /** Lets go of what the store itself opened. Idempotent. */
   close(): Promise<void>;
-}
-
-/** What the first to open a namespace sets, and what all must agree on. */
-export interface Config {
-  /** Of the stored format. */
-  readonly version: number;
-  /** The length of a slot, in ms. */
-  readonly periodMs: number;
-  /** See `SlotScale.offset`. */
-  readonly offset: number;
 }
 
 /**
@@ -110,8 +100,8 @@ export interface Namespace {
   /** The config, or undefined when nobody has opened the namespace yet. Writes nothing. */
   config(): Promise<Config | undefined>;
   /**
-   * Sets up what the store needs (collections, indexes) and the config if there is none. Gives the config that holds,
-   * which may be another than the wanted one.
+   * Sets up what the store needs (collections, indexes) and the config if there is none; where there is one, raises its
+   * retention as `mergeConfigs` says. Gives the config that holds, which may be another than the wanted one.
    */
   configure(wanted: Config): Promise<Config>;
   /** Sets `offset` from `from` to `to` if it still is `from`. Gives the offset that holds afterwards. */

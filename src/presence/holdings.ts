@@ -5,6 +5,8 @@
  *   none --open--> open --end--> ended
  *                  open --its record is gone, or is another's--> none, and a new one is opened at once
  */
+import { KILLED } from "../core/alive.ts";
+import type { HeartbitError } from "../core/errors.ts";
 import type { SessionRecord } from "../core/records.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
@@ -37,6 +39,8 @@ export interface Held {
 export interface HoldingsEvents {
   /** Before a session is opened: sets the namespace up where it is not. Rejects with what can never heal. */
   prepare(): Promise<void>;
+  /** The number of a new session. */
+  nextSeq(): Promise<number>;
   /**
    * A session has been opened: the first, or a later one after its record was gone. Resolves when its first ping has
    * been answered, or given up; rejects when it was refused.
@@ -74,6 +78,9 @@ export class Holdings {
   readonly #writer: Writer;
   readonly #sleeper: Sleeper;
   readonly #held = new Map<number, Held>();
+  /** Renewed when the namespace was lost: what began before has no part in what comes after. */
+  #life: { lost?: HeartbitError } = {};
+  #isEnding = false;
   #session: SessionRecord | undefined;
   #opening: Promise<SessionRecord> | undefined;
   /** Rejects when the session may not ping, and so can hold nothing for longer than a moment. */
@@ -100,10 +107,15 @@ export class Holdings {
   /** Opens the session, if it is not open. Rejects with what can never heal, or with `PRESENCE_CLOSED`. */
   open(): Promise<SessionRecord> {
     if (this.#session !== undefined) return Promise.resolve(this.#session);
-    this.#opening ??= this.#open().finally(() => {
-      this.#opening = undefined;
+    return this.#opening ?? this.#openingIs(this.#open());
+  }
+
+  #openingIs(opening: Promise<SessionRecord>): Promise<SessionRecord> {
+    const over = opening.finally(() => {
+      if (this.#opening === over) this.#opening = undefined;
     });
-    return this.#opening;
+    this.#opening = over;
+    return over;
   }
 
   /** Starts to hold; resolves when others can see it. Rejects with what can never heal. */
@@ -237,14 +249,17 @@ export class Holdings {
         if (isOurs || session === undefined || session !== this.#session) return true;
         // A read that is late may be older than a young session: the next reads will tell.
         const isYoung = slot - session.slot <= REOPEN_SLOTS_MIN;
-        if (found === "another's" || !isYoung) this.#reopen();
+        if (found === "another's" || !isYoung) this.#reopen("is gone from the store");
         return false;
       },
     };
   }
 
-  /** Hears, in any way, what has become of beings: some may be ours, and ended by another. */
+  /** Hears, in any way, what has become of beings: some may be ours, and ended by another. So may our session be. */
   hear(page: Page): void {
+    for (const session of page.sessions) {
+      if (session.last !== undefined && this.#isOurs(session)) this.#reopen("was ended by another");
+    }
     for (const being of page.beings) {
       if (being.session !== this.#session?.seq || being.last === undefined) continue;
       const held = this.#held.get(being.pinger);
@@ -258,15 +273,21 @@ export class Holdings {
   async end(last: Slot): Promise<void> {
     this.#held.clear();
     if (this.#session === undefined && this.#opening === undefined) return;
+    this.#isEnding = true;
     await this.#writer.write(() =>
       this.#session === undefined ? [] : [{ kind: "endSession", session: this.#session.seq, last }],
     );
   }
 
-  /** Forgets the session and all that is held: the namespace is gone. */
-  forget(): void {
+  /** Forgets the session and all that is held, and gives up what is not written yet: the namespace is gone. */
+  forget(error: HeartbitError): void {
+    this.#life.lost = error;
+    this.#life = {};
+    if (this.#session !== undefined) this.#disown(this.#session);
     this.#session = undefined;
+    this.#opening = undefined;
     this.#held.clear();
+    this.#writer.giveUp(error);
   }
 
   /** Lets go: what is not written yet is given up. */
@@ -285,12 +306,18 @@ export class Holdings {
   /** Gives undefined where the number turns out to be another's. */
   async #openOnce(): Promise<SessionRecord | undefined> {
     const { namespace, time } = this.#shared;
+    const life = this.#life;
     await this.#events.prepare();
-    const seq = await bulk(this.#shared, "open a session", namespace.nextSeq());
+    const seq = await this.#events.nextSeq();
+    if (life.lost !== undefined) throw life.lost;
     const session = { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
     await bulk(this.#shared, "open a session", namespace.write([{ kind: "session", session }]));
     // A server that lost what it had not journaled may have given us another's number.
     if (await this.#isAnothers(session)) return undefined;
+    if (life.lost !== undefined) {
+      this.#disown(session);
+      throw life.lost;
+    }
     this.#checkRunning();
     this.#session = session;
     this.#audited = session.slot;
@@ -335,14 +362,21 @@ export class Holdings {
     return found;
   }
 
-  /** Our session's record is gone, or another's: nothing may be written under its number again. */
-  #reopen(): void {
-    this.#shared.log.warn("the record of the session is gone from the store");
+  /** Our session's record is gone, or another has its number: nothing may be written under that again. */
+  #reopen(why: string): void {
+    this.#shared.log.warn(`the session ${why}`);
     this.#session = undefined;
-    this.#opening = this.#openAgain().finally(() => {
-      this.#opening = undefined;
-    });
-    this.#inBackground(this.#opening.then(() => this.rewrite()));
+    this.#inBackground(this.#openingIs(this.#openAgain()).then(() => this.rewrite()));
+  }
+
+  /** What was written while the namespace went must not look alive. */
+  #disown({ seq }: SessionRecord): void {
+    const end = { kind: "endSession", session: seq, last: KILLED } as const;
+    this.#inBackground(bulk(this.#shared, "write", this.#shared.namespace.write([end])));
+  }
+
+  #isOurs(session: SessionRecord): boolean {
+    return this.#session !== undefined && !this.#isEnding && isSame(session, this.#session);
   }
 
   async #openAgain(): Promise<SessionRecord> {
@@ -378,5 +412,5 @@ export class Holdings {
 }
 
 function isSame(a: SessionRecord, b: SessionRecord): boolean {
-  return a.seq === b.seq && a.host === b.host && a.pid === b.pid && Math.abs(a.opened - b.opened) < 1000;
+  return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
 }

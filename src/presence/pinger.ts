@@ -12,7 +12,8 @@ import { HeartbitError } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import type { Held, Holdings } from "./holdings.ts";
-import { checkHoldMs } from "./options.ts";
+import { checkHoldMs, checkOptionsObject } from "./options.ts";
+import { dropped } from "./setup.ts";
 import type { Shared } from "./shared.ts";
 import { closed } from "./writer.ts";
 
@@ -23,7 +24,8 @@ export type PingerState = "stopped" | "started" | "killed";
 export interface PingerEvents {
   /**
    * Fires when another has reported the key dead while this pinger held it. When its listeners have run, the pinger
-   * takes the key up again, unless one has stopped or killed it. Does not fire for its own `stop` and `kill`.
+   * takes the key up again, unless one has stopped or killed it. Also when another has dropped the namespace: then the
+   * pinger is `killed`, until it is started again. Does not fire for its own `stop` and `kill`, nor for `presence.drop`.
    */
   killed: [];
 }
@@ -36,6 +38,8 @@ export interface PingerHost {
   readonly isClosed: boolean;
   /** How many times the namespace was lost: what was held before is gone. */
   readonly losses: number;
+  /** While the presence drops the namespace: settles when that is over. */
+  readonly dropping: Promise<void> | undefined;
   kill(key: string): Promise<unknown>;
   started(pinger: Pinger): void;
   ended(pinger: Pinger): void;
@@ -58,6 +62,10 @@ export class Pinger {
   #ended: Promise<void> = Promise.resolve();
   /** `losses` of the host at the latest start. */
   #losses = 0;
+  /** What must be over before the next call takes effect. Never rejects. */
+  #before: Promise<unknown> | undefined;
+  /** Counts the losses that have ended it. */
+  #lost = 0;
 
   /** @internal Use `presence.pinger(key)`. */
   constructor(host: PingerHost, pinger: number, key: string, meta: unknown) {
@@ -86,7 +94,10 @@ export class Pinger {
       const message = `The pinger of key ${JSON.stringify(this.key)} is started already.`;
       return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
     }
-    return this.#take();
+    this.#state = "started";
+    this.#host.started(this);
+    const lost = this.#lost;
+    return this.#inOrder(() => this.#take(lost));
   }
 
   /**
@@ -95,7 +106,8 @@ export class Pinger {
    * `INVALID_OPTION`.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
-    const holdMs = options.holdMs === undefined ? 0 : checkHoldMs(options.holdMs);
+    const { holdMs: wanted } = checkOptionsObject(options);
+    const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
     if (this.#state !== "started") return this.#ended;
     const { time, periodMs } = this.#shared;
     return this.#end("stopped", Math.floor(time.position + holdMs / periodMs));
@@ -110,15 +122,10 @@ export class Pinger {
     if (this.#state === "started") return this.#end("killed", KILLED);
     if (this.#host.isClosed) throw closed(this.#shared.name);
     this.#state = "killed";
-    this.#last = KILLED;
-    this.#ended = this.#host.kill(this.key).then(
-      () => undefined,
-      (error: unknown) => {
-        if (this.#state === "killed") this.#state = "stopped";
-        throw error;
-      },
-    );
-    return this.#ended;
+    const killing = this.#inOrder(() => this.#killKey());
+    this.#comesBefore(killing);
+    this.#ended = killing;
+    return killing;
   }
 
   /**
@@ -126,11 +133,14 @@ export class Pinger {
    * is not started, whose next start has it. Rejects with `INVALID_META`.
    */
   async update(meta: unknown): Promise<void> {
-    this.#meta = encodeMeta(meta);
-    if (this.#held === undefined || this.#state !== "started") return;
-    this.#held.meta = this.#meta;
-    this.#held.revision++;
-    await this.#holdings.update(this.#held);
+    const text = encodeMeta(meta);
+    this.#meta = text;
+    await this.#inOrder(async () => {
+      if (this.#held === undefined || this.#state !== "started") return;
+      this.#held.meta = text;
+      this.#held.revision++;
+      await this.#holdings.update(this.#held);
+    });
   }
 
   /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
@@ -164,11 +174,51 @@ export class Pinger {
 
   /** @internal The namespace is gone, and the key with it. */
   lose(): void {
+    this.#lost++;
     this.#leave("killed");
   }
 
-  async #take(): Promise<void> {
+  /** @internal It was another who has dropped the namespace. */
+  tellKilled(): void {
+    this.#events.emit("killed");
+  }
+
+  /** Acts at once; or, where something must be over before, after that: calls take effect in their order. */
+  #inOrder(act: () => Promise<void>): Promise<void> {
+    const before = this.#before ?? this.#host.dropping;
+    if (before === undefined) return act();
+    const done = before.then(act, act);
+    this.#comesBefore(done);
+    return done;
+  }
+
+  #comesBefore(work: Promise<void>): void {
+    const over = work
+      .catch(() => {}) // told to whoever called
+      .finally(() => {
+        if (this.#before === over) this.#before = undefined;
+      });
+    this.#before = over;
+  }
+
+  async #killKey(): Promise<void> {
+    this.#last = KILLED;
+    try {
+      await this.#host.kill(this.key);
+    } catch (error) {
+      if (this.#state === "killed") {
+        this.#state = "stopped";
+        this.#ended = Promise.resolve();
+      }
+      throw error;
+    }
+  }
+
+  /** `lost`: how often it had been lost when this was called for. */
+  async #take(lost: number): Promise<void> {
     const { time } = this.#shared;
+    if (this.#host.isClosed) throw closed(this.#shared.name);
+    if (lost !== this.#lost) throw dropped(this.#shared.name);
     // What was held before the namespace was lost is gone, and nothing of it goes on.
     if (this.#losses !== this.#host.losses) this.#last = KILLED;
     this.#losses = this.#host.losses;
@@ -187,8 +237,6 @@ export class Pinger {
     };
     this.#held = held;
     this.#last = undefined;
-    this.#state = "started";
-    this.#host.started(this);
     try {
       await this.#holdings.hold(held);
     } catch (error) {
@@ -202,10 +250,12 @@ export class Pinger {
     this.#host.ended(this);
   }
 
-  async #end(state: "stopped" | "killed", last: Slot): Promise<void> {
+  #end(state: "stopped" | "killed", last: Slot): Promise<void> {
     this.#leave(state);
-    this.#last = last;
-    if (this.#held !== undefined) this.#ended = this.#holdings.release(this.#held, last);
+    this.#ended = this.#inOrder(async () => {
+      this.#last = last;
+      if (this.#held !== undefined) await this.#holdings.release(this.#held, last);
+    });
     return this.#ended;
   }
 
@@ -220,6 +270,8 @@ export class Pinger {
     this.#shared.log.info(`another reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#held !== held) return;
-    this.#take().catch((error: unknown) => this.#shared.log.warn("a key could not be taken up again", error));
+    this.#take(this.#lost).catch((error: unknown) =>
+      this.#shared.log.warn("a key could not be taken up again", error),
+    );
   }
 }

@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { KILLED } from "../core/alive.ts";
 import { checkKey, checkPrefix } from "../core/checks.ts";
-import { HeartbitError, toError } from "../core/errors.ts";
+import { HeartbitError, isHeartbitError, toError } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store, StoreNotice } from "../core/store.ts";
 import { onAbort } from "./abort.ts";
@@ -21,9 +21,9 @@ import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOpt
 import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
 import { Broom, pruneAll } from "./prune.ts";
-import { ensurePresent, lookAhead } from "./pulse.ts";
+import { ensurePresent } from "./pulse.ts";
 import { dropped, Setup } from "./setup.ts";
-import { attempt, bulk, type Shared } from "./shared.ts";
+import { attempt, bulk, patienceMs, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
 import { StoreTime } from "./time.ts";
 import { Sleeper, within } from "./timing.ts";
@@ -79,6 +79,7 @@ export class Presence {
   #endNotices: () => void = () => {};
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
+  #dropping: Promise<void> | undefined;
 
   /**
    * Opens a namespace, and sets it up where nobody has. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set
@@ -137,6 +138,7 @@ export class Presence {
       { host: hostname(), pid: process.pid },
       {
         prepare: () => this.#setup.ensure(),
+        nextSeq: () => this.#setup.nextSeq(),
         opened: (session) => this.#startHeart(session.seq, session.slot),
         isCurrent: () => this.#isCurrent(),
         gone: () => this.#verify(),
@@ -215,12 +217,15 @@ export class Presence {
    */
   async kill(key: string): Promise<number> {
     checkKey(key);
-    return this.#attempt(async () => {
+    let ended = 0;
+    await this.#attempt(async () => {
       await bulk(this.#shared, "write", this.#holdings.idle());
       const { keys } = await readListing(this.#shared, select([key]));
+      // The most of all attempts: one whose answer was lost may have ended them.
+      ended = Math.max(ended, keys[0]?.holders.length ?? 0);
       await bulk(this.#shared, "kill", this.#shared.namespace.kill(key));
-      return keys[0]?.holders.length ?? 0;
     });
+    return ended;
   }
 
   /**
@@ -235,10 +240,11 @@ export class Presence {
    * Removes all data of the namespace. What this presence holds is dead, its watchers fail, and so do those of others
    * when they notice. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
-  async drop(): Promise<void> {
-    this.#checkOpen();
-    this.#lose(dropped(this.name));
-    await this.#attempt(() => bulk(this.#shared, "drop", this.#shared.namespace.drop()));
+  drop(): Promise<void> {
+    this.#dropping ??= this.#drop().finally(() => {
+      this.#dropping = undefined;
+    });
+    return this.#dropping;
   }
 
   /**
@@ -247,7 +253,8 @@ export class Presence {
    * that is away, and does not reject because of it: the keys time out then.
    */
   close(options: { readonly linger?: boolean } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.linger === true);
+    const { linger } = checkOptionsObject(options);
+    this.#closing ??= this.#close(linger === true);
     return this.#closing;
   }
 
@@ -279,7 +286,7 @@ export class Presence {
   async #begin(): Promise<void> {
     const { namespace, clock, time } = this.#shared;
     await within(clock, OPEN_LIMIT_MS, "open", this.#setup.configure());
-    await time.sample();
+    await within(clock, OPEN_LIMIT_MS, "open", time.sample());
     // The store's clock may have stepped back while nobody was there.
     await ensurePresent(
       this.#shared,
@@ -298,16 +305,16 @@ export class Presence {
     for (const watcher of this.#watchers) await watcher.stop();
     for (const pinger of this.#pingers) pinger.close(linger ? "stopped" : "killed");
     this.#heart?.stop();
-    const limitMs = Math.min(periodMs, CLOSE_LIMIT_MS);
-    await within(clock, limitMs, "close", this.#holdings.end(linger ? time.slot : KILLED)).catch(
-      (error: unknown) => log.warn("the keys could not be ended, they will time out", error),
+    const end = clock.monotonic() + Math.min(periodMs, CLOSE_LIMIT_MS);
+    const inTime = (work: Promise<void>): Promise<void> =>
+      within(clock, Math.max(0, end - clock.monotonic()), "close", work);
+    await inTime(this.#holdings.end(linger ? time.slot : KILLED)).catch((error: unknown) =>
+      log.warn("the keys could not be ended, they will time out", error),
     );
     this.#holdings.stop();
     this.#heart = undefined;
     const closing = namespace.close().then(() => (this.#ownsStore ? this.#store.close() : undefined));
-    await within(clock, limitMs, "close", closing).catch((error: unknown) =>
-      log.debug("closing failed", error),
-    );
+    await inTime(closing).catch((error: unknown) => log.debug("closing failed", error));
     this.#events.emit("close");
   }
 
@@ -315,11 +322,31 @@ export class Presence {
     if (this.#closing !== undefined) throw closed(this.name);
   }
 
+  /** Nothing is written meanwhile: what was called before comes before it, what is called from now on comes after. */
+  async #drop(): Promise<void> {
+    this.#checkOpen();
+    const { namespace, clock } = this.#shared;
+    const pingers = [...this.#pingers];
+    const heart = this.#heart;
+    heart?.stop();
+    await heart?.settled();
+    await within(clock, patienceMs(this.#shared), "write", this.#holdings.idle()).catch(() => {});
+    try {
+      await this.#attempt(() => bulk(this.#shared, "drop", namespace.drop()));
+    } catch (error) {
+      const { session } = this;
+      if (heart !== undefined && session !== undefined) void this.#startHeart(session, heart.acknowledged);
+      throw error;
+    }
+    this.#lose(dropped(this.name), pingers);
+  }
+
   // ---- the parts
 
   #hostPingers(): PingerHost {
     const isClosed = (): boolean => this.#closing !== undefined;
     const losses = (): number => this.#losses;
+    const dropping = (): Promise<void> | undefined => this.#dropping;
     return {
       shared: this.#shared,
       holdings: this.#holdings,
@@ -328,6 +355,9 @@ export class Presence {
       },
       get losses() {
         return losses();
+      },
+      get dropping() {
+        return dropping();
       },
       kill: (key) => this.kill(key),
       started: (pinger) => this.#pingers.add(pinger),
@@ -360,7 +390,7 @@ export class Presence {
       // An observer settles when it has judged, and hears of what is held with what it reads.
       health.settle();
       if (this.#holdings.isDoubtful)
-        lookAhead(this.#shared).catch((error: unknown) => log.debug("looking ahead failed", error));
+        this.#verify().catch((error: unknown) => log.debug("reading the config failed", error));
     }
     if (this.#observer === undefined || lapsed) {
       void this.#holdings.check().then(() => (lapsed ? this.#holdings.rewrite() : undefined));
@@ -413,25 +443,30 @@ export class Presence {
     for (const watcher of this.#watchers) watcher.fail(error);
   }
 
-  /** The namespace is gone, or is another's: nothing here can go on. */
-  #lose(error: Error): void {
-    this.#setup.lost();
+  /** The namespace is gone, or is another's: nothing of what was held or watched can go on. */
+  #lose(error: HeartbitError, pingers: Iterable<Pinger>): void {
     this.#shared.health.trouble(error.message);
     this.#heart?.stop();
     this.#heart = undefined;
-    this.#holdings.forget();
+    this.#holdings.forget(error);
     this.#losses++;
-    for (const pinger of this.#pingers) pinger.lose();
+    for (const pinger of pingers) pinger.lose();
     this.#failWatchers(error);
   }
 
   // ---- what happens
 
+  /** Rejects when the namespace is gone, or another's: then all is lost here. */
   async #verify(): Promise<void> {
-    const error = await this.#setup.check();
-    if (error === undefined) return;
-    this.#lose(error);
-    throw error;
+    try {
+      await this.#setup.check();
+    } catch (error) {
+      if (!isHeartbitError(error, "CONFIG_MISMATCH")) throw error;
+      const pingers = [...this.#pingers];
+      this.#lose(error, pingers);
+      for (const pinger of pingers) pinger.tellKilled();
+      throw error;
+    }
   }
 
   #tellHealth(health: Health): void {
@@ -449,7 +484,7 @@ export class Presence {
     this.#moveOn();
   }
 
-  /** Who has not heard of it yet pings in slots that lie behind: who only holds looks for it every few slots. */
+  /** Who has not heard of it yet pings in slots that lie behind: who only holds reads the offset every few slots. */
   #raised(): void {
     this.#shared.health.trouble(
       "the store's clock has stepped back, and the slots were moved on",

@@ -36,8 +36,8 @@ export async function pruneAll(
   shared: Shared,
   attempt: <T>(act: () => Promise<T>) => Promise<T>,
 ): Promise<Pruned> {
-  const { time, retentionSlots, namespace, happenings } = shared;
-  const beforeSlot = (await attempt(() => latestProof(shared))) - retentionSlots;
+  const { time, namespace, happenings } = shared;
+  const beforeSlot = await attempt(() => oldestKept(shared));
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
   const total = { sessions: 0, beings: 0, slots: 0 };
   for (;;) {
@@ -51,11 +51,14 @@ export async function pruneAll(
 }
 
 /**
- * The slot up to which it is known who has pinged: `g`. Not the present: right after an outage what lives looks as old
- * as what does not. Where nobody has pinged for as long as the retention nobody lives, and it is the present.
+ * The slot before which all is deleted. It counts from `g`, up to which it is known who has pinged, and not from now: right
+ * after an outage what lives looks as old as what does not. Where nobody has pinged for as long as the retention nobody
+ * lives. Of the retentions of all who have opened the namespace it is the longest: each refreshes by its own what it holds.
  */
-async function latestProof(shared: Shared): Promise<Slot> {
+async function oldestKept(shared: Shared): Promise<Slot> {
   const roster = new Roster();
   await readPulse(shared, roster);
-  return roster.g > oldestRetained(shared) ? roster.g : shared.time.slot;
+  const config = await bulk(shared, "config", shared.namespace.config());
+  const retentionSlots = Math.max(shared.retentionSlots, config?.retentionSlots ?? 0);
+  return (roster.g > oldestRetained(shared) ? roster.g : shared.time.slot) - retentionSlots;
 }

@@ -4,7 +4,7 @@ import { hasBit, type PingRecord } from "../core/bits.ts";
 import { GivenUp } from "../core/errors.ts";
 import type { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import { bulk, type Shared, soon } from "./shared.ts";
+import { bulk, type Shared } from "./shared.ts";
 
 /** Slots that a first read goes back, in the hope that they hold a complete one. */
 const FIRST_LOOK_SLOTS = 4;
@@ -39,11 +39,6 @@ export async function lookBack(shared: Shared, roster: Roster, from: Slot): Prom
   const records = await bulk(shared, "read pings", shared.namespace.pings(from));
   await ensurePresent(shared, records);
   for (const record of records) roster.bits(record);
-}
-
-/** For who watches nothing, and so reads no pings: looks whether others are ahead, who have raised the offset. */
-export async function lookAhead(shared: Shared): Promise<void> {
-  await ensurePresent(shared, await soon(shared, "read pings", shared.namespace.pings(shared.time.slot + 1)));
 }
 
 /**

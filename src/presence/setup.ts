@@ -1,14 +1,17 @@
 /** The set-up of a namespace: its config, which all must agree on, and what becomes of it. */
 import { HeartbitError } from "../core/errors.ts";
-import { type Config, FORMAT_VERSION } from "../core/store.ts";
+import type { Config } from "../core/records.ts";
+import { FORMAT_VERSION } from "../core/store.ts";
 import { bulk, type Shared } from "./shared.ts";
 
 /** For so long after the store was found again, a config that is missing was lost, and not dropped. */
 const RESTORE_PERIODS = 5;
+/** See `Config.base`. */
+const BASE_EPOCH_MS = Date.UTC(2026, 0, 1);
 
 export class Setup {
   readonly #shared: Shared;
-  #isWanted = false;
+  #base = 0;
   /** When the store was found again for the last time: a monotonic time, in ms. */
   #restoredAt = -Infinity;
 
@@ -21,23 +24,20 @@ export class Setup {
    * up with another period, or by another version.
    */
   async configure(): Promise<void> {
-    const { namespace, periodMs, time } = this.#shared;
-    const config = await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0 });
-    const error = mismatch(this.#shared, config);
-    if (error !== undefined) throw error;
-    await time.follow(config.offset);
+    const { namespace, periodMs, retentionSlots, clock } = this.#shared;
+    const base = Math.max(0, Math.floor((clock.now() - BASE_EPOCH_MS) / 1000));
+    const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
+    await this.#goBy(await namespace.configure(wanted));
   }
 
-  /** The namespace has been dropped: it is set up again when something is held or watched again. */
-  lost(): void {
-    this.#isWanted = true;
+  /** The number of a new session. Rejects when the store does not give one. */
+  async nextSeq(): Promise<number> {
+    return this.#base + (await bulk(this.#shared, "open a session", this.#shared.namespace.nextSeq()));
   }
 
-  /** Sets the namespace up again, where it has been dropped since. */
+  /** Before a session is opened: sets the namespace up again, where it has been dropped since, by us or by another. */
   async ensure(): Promise<void> {
-    if (!this.#isWanted) return;
-    await bulk(this.#shared, "open", this.configure());
-    this.#isWanted = false;
+    if ((await this.#read()) === undefined) await bulk(this.#shared, "open", this.configure());
   }
 
   /** The store was found again: what had not been journaled may be lost, the config too. */
@@ -46,14 +46,30 @@ export class Setup {
     await bulk(this.#shared, "open", this.configure());
   }
 
-  /** Why the namespace is not ours any more: dropped, or set up anew by another. Undefined where it still is. */
-  async check(): Promise<HeartbitError | undefined> {
-    const { clock, periodMs, namespace, name } = this.#shared;
-    const config = await bulk(this.#shared, "config", namespace.config());
-    if (config !== undefined) return mismatch(this.#shared, config);
+  /**
+   * Takes over the offset of the namespace, which others may have raised. Rejects with `CONFIG_MISMATCH` where it is not
+   * ours any more: dropped, or set up anew by another.
+   */
+  async check(): Promise<void> {
+    const { clock, periodMs, name } = this.#shared;
+    if ((await this.#read()) !== undefined) return;
     // Lately lost with the server, rather than dropped: it is set up again.
     const wasLost = clock.monotonic() - this.#restoredAt < periodMs * RESTORE_PERIODS;
-    return wasLost ? undefined : dropped(name);
+    if (!wasLost) throw dropped(name);
+  }
+
+  /** Goes by the config that holds, if there is one. */
+  async #read(): Promise<Config | undefined> {
+    const config = await bulk(this.#shared, "config", this.#shared.namespace.config());
+    if (config !== undefined) await this.#goBy(config);
+    return config;
+  }
+
+  async #goBy(config: Config): Promise<void> {
+    const error = mismatch(this.#shared, config);
+    if (error !== undefined) throw error;
+    this.#base = config.base;
+    await this.#shared.time.follow(config.offset);
   }
 }
 

@@ -52,18 +52,27 @@ export class Writer {
     this.#sleeper.wake();
   }
 
-  /** Gives up what is still queued. */
+  /** Gives up what is queued up to now. */
+  giveUp(error: HeartbitError): void {
+    for (const entry of this.#queue.splice(0)) entry.failed(error);
+    this.#sleeper.wake();
+  }
+
+  /** Gives up what is still queued, and takes nothing more. */
   end(): void {
     this.#sleeper.end();
-    for (const entry of this.#queue.splice(0)) entry.failed(closed(this.#shared.name));
+    this.giveUp(closed(this.#shared.name));
   }
 
   async #drain(): Promise<void> {
     while (this.#queue.length > 0) {
+      const [first] = this.#queue;
       const refused = await this.#ready().then(() => undefined, toError);
+      if (this.#queue[0] !== first) continue; // given up meanwhile
       const entries = this.#queue.slice(0, refused === undefined ? BULK_ENTRIES : undefined);
       const error = refused ?? (await this.#try(entries));
       if (this.#sleeper.ended) break;
+      if (this.#queue[0] !== first) continue;
       if (error !== undefined && !isFinal(error)) {
         await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
         continue;

@@ -10,9 +10,9 @@ import type { Clock } from "../core/clock.ts";
 import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
+import { type Config, mergeConfigs } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
 import type {
-  Config,
   Finding,
   Namespace,
   Page,
@@ -106,9 +106,9 @@ class LmdbNamespace implements Namespace {
   configure(wanted: Config): Promise<Config> {
     return this.#change((draft) => {
       const { config } = draft.head;
-      if (config !== undefined) return config;
-      draft.setHead({ config: { ...wanted } });
-      return { ...wanted };
+      const holds = mergeConfigs(config ?? wanted, wanted);
+      if (holds !== config) draft.setHead({ config: holds });
+      return holds;
     });
   }
 

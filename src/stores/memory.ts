@@ -5,12 +5,19 @@
 import type { Clock } from "../core/clock.ts";
 import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
-import { type BeingId, type BeingRecord, earlierLast, mergeBeings, mergeSessions } from "../core/records.ts";
-import type { SessionRecord } from "../core/records.ts";
+import {
+  type BeingId,
+  type BeingRecord,
+  type Config,
+  earlierLast,
+  mergeBeings,
+  mergeConfigs,
+  mergeSessions,
+  type SessionRecord,
+} from "../core/records.ts";
 import { includesKey, isEmptySelection, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type {
-  Config,
   Feed,
   FeedSink,
   Finding,
@@ -112,7 +119,9 @@ class MemoryNamespace implements Namespace {
   }
 
   async configure(wanted: Config): Promise<Config> {
-    return { ...(this.#data().config ??= { ...wanted }) };
+    const data = this.#data();
+    data.config = { ...mergeConfigs(data.config ?? wanted, wanted) };
+    return { ...data.config };
   }
 
   async raiseOffset(from: number, to: number): Promise<number> {
@@ -225,8 +234,7 @@ class MemoryNamespace implements Namespace {
 
   async drop(): Promise<void> {
     const data = this.#data();
-    data.config = undefined;
-    data.seq = 0;
+    data.config = undefined; // the counter goes on: a clock that stands still sets no other base
     data.sessions.clear();
     data.beings.clear();
     data.pings.clear();

@@ -45,7 +45,7 @@ async function foundIn(namespace: Namespace, periodMs?: number): Promise<Finding
 
 async function setUp(store: MemoryStore | FaultyStore, periodMs = 5000): Promise<Namespace> {
   const namespace = store.namespace("presence", { periodMs, retentionSlots: 120 });
-  await namespace.configure({ version: 1, periodMs, offset: 0 });
+  await namespace.configure({ version: 1, periodMs, offset: 0, retentionSlots: 120, base: 0 });
   return namespace;
 }
 
@@ -149,7 +149,7 @@ describe("doctor finds", () => {
       found: '"presence" has a period of 5 s, not 2 s: it cannot be opened with that.',
     });
     const namespace = new MemoryStore().namespace("presence");
-    await namespace.configure({ version: 7, periodMs: 5000, offset: 0 });
+    await namespace.configure({ version: 7, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 });
     expect(theOne(await foundIn(namespace))).toMatchObject({ check: "namespace", level: "error" });
   });
 

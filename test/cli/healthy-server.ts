@@ -16,6 +16,8 @@ const INDEXED: Readonly<Record<string, readonly Document[]>> = {
   "presence.pings": [{ slot: 1 }, { expireAt: 1 }],
 };
 
+const CONFIG = { _id: "config", version: 1, period: 5000, offset: 0, retention: 120, base: 0 };
+
 const rows = (firstBatch: readonly Document[], more: Document = {}): Document => ({
   ok: 1,
   cursor: { id: BSON.Long.ZERO, ns: `${DATABASE}.x`, firstBatch, ...more },
@@ -70,7 +72,7 @@ function answer(command: Document, address: string, differs: Differences): Docum
     case "buildInfo":
       return { ok: 1, version: differs.version ?? "8.0.4" };
     case "find":
-      return rows(target === "presence.meta" ? [{ _id: "config", version: 1, period: 5000, offset: 0 }] : []);
+      return rows(target === "presence.meta" ? [CONFIG] : []);
     case "listIndexes":
       return rows((INDEXED[String(target)] ?? []).map((key) => ({ key })));
     case "$collStats":

@@ -50,7 +50,7 @@ class Foreign {
       { $inc: { seq: 1 } },
       { upsert: true, returnDocument: "after" },
     );
-    const own = new Foreign(db, Number(counter?.["seq"]));
+    const own = new Foreign(db, Number(config?.["base"]) + Number(counter?.["seq"]));
     await own.#of("sessions").updateOne(
       { _id: own.#seq, changed: { $exists: false } },
       {

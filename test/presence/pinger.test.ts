@@ -3,6 +3,42 @@ import { Presence } from "../../src/index.ts";
 import { Bench, hear, PERIOD_MS, readThrough } from "./support.ts";
 
 describe("a pinger", () => {
+  it("that is killed and then started in one tick is alive: the kill comes first, though it takes longer", async () => {
+    const bench = new Bench();
+    const [{ presence }, { presence: other }] = [await bench.open(), await bench.open()];
+    const heard = await hear(other.watcher(), "k");
+    const pinger = presence.pinger("k");
+    let killed = 0;
+    pinger.on("killed", () => killed++);
+    const calls = [pinger.kill(), pinger.start(), pinger.stop(), pinger.start(), pinger.update(1)];
+    await bench.clock.advance(0);
+    await Promise.all(calls);
+    await bench.periods(3);
+    expect([killed, pinger.state]).toEqual([0, "started"]);
+    expect(heard.slice(0, 2)).toEqual(["k dead initial", "k alive joined"]);
+    expect((await other.list()).keys).toMatchObject([{ alive: true, holders: [{ meta: 1 }] }]);
+  });
+
+  it("stops without the error of a kill that failed before", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    const pinger = presence.pinger("k");
+    link.fail();
+    const killing = expect(pinger.kill()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    await bench.periods(4);
+    await killing;
+    link.heal();
+    await expect(pinger.stop()).resolves.toBeUndefined();
+  });
+
+  it("refuses options that are no object, and keeps its state", async () => {
+    const { presence } = await new Bench().open();
+    const pinger = presence.pinger("k");
+    await expect(pinger.stop(null as never)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    expect(() => presence.close(null as never)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+    await pinger.start();
+  });
+
   it("is seen as soon as `start` has resolved, with its meta", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];

@@ -8,6 +8,58 @@ import { Bench, hear, PERIOD_MS } from "./support.ts";
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 describe("a presence", () => {
+  it("counts what `kill` has ended, though its first answer was lost", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b, link }] = [await bench.open(), await bench.open()];
+    await a.pinger("k").start();
+    let kills = 0;
+    link.intercept((operation) =>
+      operation === "kill" && kills++ === 0 ? "fail after it happened" : "pass",
+    );
+    const killing = b.kill("k");
+    await bench.clock.advance(1000);
+    expect(await killing).toBe(1);
+  });
+
+  it("whose session another has ended by mistake takes a new number, and holds what it held", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const heard = await hear(b.watcher(), "k");
+    await a.pinger("k").start();
+    const { session } = a;
+    const namespace = bench.store.namespace("presence");
+    await namespace.write([{ kind: "endSession", session: session!, last: 0 }]);
+    await bench.periods(6);
+    expect(a.session).not.toBe(session);
+    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed", "k alive joined"]);
+  });
+
+  it("waits one period at most to be closed, for a store that never answers nor closes", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    await presence.pinger("k").start();
+    link.pause();
+    let isClosed = false;
+    presence.on("close", () => (isClosed = true));
+    void presence.close();
+    await bench.periods(1.01);
+    expect(isClosed).toBe(true);
+  });
+
+  it("is not opened for long where the store does not tell its time, however long the period", async () => {
+    const clock = new ManualClock();
+    const link = new FaultyStore(new MemoryStore({ clock }));
+    link.intercept((operation) => {
+      if (operation === "time") link.pause();
+      return "pass";
+    });
+    const opening = expect(Presence.open(link, { periodMs: 3_600_000 })).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+    });
+    await clock.advance(10_000);
+    await opening;
+  });
+
   it("has no session before something is held or watched, and then has one", async () => {
     const bench = new Bench();
     const { presence } = await bench.open({ name: "agents" });
@@ -463,6 +515,16 @@ it("with a period of an hour nobody waits that long for a store that does not an
 });
 
 describe("storage", () => {
+  it("of what lives is not pruned by who was opened with a shorter retention", async () => {
+    const bench = new Bench();
+    const { presence: short } = await bench.open({ retentionSlots: 10 });
+    const { presence: long } = await bench.open({ retentionSlots: 1000 });
+    await long.pinger("k").start();
+    await bench.periods(300);
+    await short.prune();
+    expect((await short.list()).keys).toMatchObject([{ key: "k", alive: true }]);
+  });
+
   it(
     "stays flat in a week of 1,000 restarts an hour, and who lives is alive",
     { timeout: 120_000 },

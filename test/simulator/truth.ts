@@ -124,14 +124,16 @@ export function downFor({ downs }: Life, from: number, to: number): number {
   return sum;
 }
 
-/** Its latest down since some time, if there was one, from the beginning of those that it followed without a gap. */
+/** Its latest down since some time, if there was one, with those that it followed without a gap. */
 export function latestDown({ downs }: Life, since: number): Down | undefined {
-  const last = downs.findLast(({ to }) => to > since);
-  if (last === undefined) return undefined;
-  let { from } = last;
-  for (const down of downs.toSorted((a, b) => b.to - a.to))
-    if (down.to >= from) from = Math.min(from, down.from);
-  return { ...last, from };
+  let latest: Down | undefined = downs.findLast(({ to }) => to > since);
+  if (latest === undefined) return undefined;
+  for (const down of downs.toSorted((a, b) => b.to - a.to)) {
+    if (down.to < latest.from) break;
+    const from: number = Math.min(down.from, latest.from);
+    latest = { ...latest, from, isHeld: down.isHeld || latest.isHeld };
+  }
+  return latest;
 }
 
 /** Whether it could not write at some time since. */

@@ -47,7 +47,7 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "heartbit-lmdb-"));
   store = await openLmdb(directory);
   ns = store.namespace("shared");
-  await ns.configure({ version: 1, periodMs: 1000, offset: 0 });
+  await ns.configure({ version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 });
 });
 afterEach(async () => {
   for (const child of children) child.kill("SIGKILL");

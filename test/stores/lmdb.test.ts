@@ -26,7 +26,7 @@ describe("LmdbStore keeps the contract", () => {
   storeContract(() => openLmdb(directory), { describe, it });
 });
 
-const CONFIG = { version: 1, periodMs: 5000, offset: 0 };
+const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
 const aSession = (seq: number, slot: number) =>
   ({ kind: "session", session: { seq, host: "h", pid: 1, opened: 0, slot } }) as const;
 

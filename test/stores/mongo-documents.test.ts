@@ -8,7 +8,7 @@ import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
 
 const SCALE = { periodMs: 5000, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: 5000, offset: 0 };
+const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
 const SLOT = 360_000_000;
 const SESSION: SessionRecord = { seq: 7, host: "here", pid: 42, opened: 1_800_000_000_000, slot: SLOT };
 const BEING: BeingRecord = {
@@ -82,7 +82,14 @@ describe("what is stored", () => {
     await namespace.nextSeq();
     await namespace.nextSeq();
     expect(await stored("presence.meta")).toEqual([
-      { _id: "config", version: int(1), period: int(5000), offset: int(0) },
+      {
+        _id: "config",
+        version: int(1),
+        period: int(5000),
+        offset: int(0),
+        retention: int(120),
+        base: int(0),
+      },
       { _id: "sessions", seq: int(2) },
     ]);
   });

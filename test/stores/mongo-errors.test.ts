@@ -8,7 +8,7 @@ import { startFakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
 
 const SCALE = { periodMs: 1000, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: 1000, offset: 0 };
+const CONFIG = { version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 };
 /** Nobody listens there. */
 const NOBODY = "mongodb://127.0.0.1:1/heartbit";
 

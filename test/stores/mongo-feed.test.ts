@@ -15,7 +15,7 @@ let namespace: Namespace;
 beforeEach(async () => {
   client = new MongoClient(newDatabase(), { maxPoolSize: 20 });
   namespace = mongoStore(client.db()).namespace("presence", SCALE);
-  await namespace.configure({ version: 1, periodMs: 5000, offset: 0 });
+  await namespace.configure({ version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 });
 });
 afterEach(async () => {
   await namespace.close();

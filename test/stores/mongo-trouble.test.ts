@@ -23,7 +23,7 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   store = await openMongo(newDatabase(server.uri), { periodMs: PERIOD_MS });
   namespace = store.namespace("presence", SCALE);
-  await namespace.configure({ version: 1, periodMs: PERIOD_MS, offset: 0 });
+  await namespace.configure({ version: 1, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
 });
 afterEach(async () => {
   server.resume();
@@ -125,7 +125,7 @@ describe("a server that goes away and comes back", () => {
         await repeat(() => namespace.write(session(seq)));
         await namespace.time();
       }
-      expect(await namespace.config()).toEqual({ version: 1, periodMs: PERIOD_MS, offset: 0 });
+      expect(await namespace.config()).toEqual({ version: 1, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
     },
   );
 

@@ -14,7 +14,7 @@ describe("a FaultyStore to which nothing was done keeps the contract", () => {
 });
 
 const SCALE = { periodMs: 5000, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: 5000, offset: 0 };
+const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
 const EVERYTHING = select([{ all: true }]);
 const SESSION = { kind: "session", session: { seq: 1, host: "h", pid: 1, opened: 0, slot: 1 } } as const;
 

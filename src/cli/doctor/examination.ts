@@ -1,6 +1,7 @@
 /** What `doctor` looks at in every kind of store; what only one kind has, the store itself tells. */
 import { slotAt } from "../../core/slots.ts";
-import { type Config, type Finding, FORMAT_VERSION, type Namespace } from "../../core/store.ts";
+import type { Config } from "../../core/records.ts";
+import { type Finding, FORMAT_VERSION, type Namespace } from "../../core/store.ts";
 import { within } from "../../presence/timing.ts";
 import { systemClock } from "../../system-clock.ts";
 import { formatDuration } from "../duration.ts";

@@ -8,11 +8,11 @@ import { randomBytes, randomInt } from "node:crypto";
 import {
   type BeingId,
   type BeingRecord,
+  type Config,
   earlierLast,
   mergeBeings,
   type SessionRecord,
 } from "../../core/records.ts";
-import type { Config } from "../../core/store.ts";
 import type { Environment } from "./environment.ts";
 import { changedBytes, type Keys } from "./keys.ts";
 

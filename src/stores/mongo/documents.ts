@@ -8,8 +8,7 @@
  */
 import type { Document } from "mongodb";
 import { type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
-import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
-import type { Config } from "../../core/store.ts";
+import type { BeingId, BeingRecord, Config, SessionRecord } from "../../core/records.ts";
 
 /** No key is longer than 1,024 bytes, and no meta than 16 KiB; what is a good deal longer is not heartbit's. */
 const KEY_LENGTH_MAX = 1024;
@@ -60,10 +59,10 @@ export function beingConstants({ key, session, pinger, start, since }: BeingReco
 
 /** Undefined where the document is not one of heartbit's. So in all that follow. */
 export function toConfig(document: Document): Config | undefined {
-  const { version, period, offset }: Document = document;
+  const { version, period, offset, retention, base }: Document = document;
   if (!isCount(version) || !isCount(offset) || offset > OFFSET_MAX) return undefined;
-  if (typeof period !== "number" || !(period > 0)) return undefined;
-  return { version, periodMs: period, offset };
+  if (typeof period !== "number" || !(period > 0) || !isCount(retention) || !isCount(base)) return undefined;
+  return { version, periodMs: period, offset, retentionSlots: retention, base };
 }
 
 /** The number in the counter. */

@@ -2,10 +2,10 @@
 import type { Document } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
 import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
+import { type Config, mergeConfigs } from "../../core/records.ts";
 import type { Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type {
-  Config,
   Feed,
   FeedSink,
   Finding,
@@ -57,13 +57,22 @@ export class MongoNamespace implements Namespace {
     const config = await this.config();
     try {
       await createIndexes(this.#context.calls, this.#context.names);
+      return await this.#hold(config, wanted);
     } catch (error) {
       // Who may only read opens a namespace as it is. The indexes are there since the first to open it made them.
       if (config === undefined || !isHeartbitError(error, "NOT_PERMITTED")) throw error;
+      return config;
     }
-    if (config !== undefined) return config;
-    const { version, periodMs, offset } = wanted;
-    const update = { $setOnInsert: { version, period: periodMs, offset } };
+  }
+
+  /** Stores what holds when `wanted` opens it and `config` was found. */
+  async #hold(config: Config | undefined, wanted: Config): Promise<Config> {
+    if (config !== undefined && mergeConfigs(config, wanted) === config) return config;
+    const { version, periodMs, offset, retentionSlots, base } = wanted;
+    const update = {
+      $setOnInsert: { version, period: periodMs, offset, base },
+      $max: { retention: retentionSlots },
+    };
     return this.#understood(await this.#modifyMeta("set its config", { _id: CONFIG_ID }, update));
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Config } from "../../core/records.ts";
 import { CONFIG, configured, type Suite } from "./world.ts";
 
 export const configTests: Suite = (test) => {
@@ -18,10 +19,34 @@ export const configTests: Suite = (test) => {
 
   test("configure gives the config that holds, not the wanted one", async ({ ns, another }) => {
     await ns.configure(CONFIG);
-    const second = await another().configure({ version: 99, periodMs: 777, offset: 3 });
+    const second = await another().configure({
+      version: 99,
+      periodMs: 777,
+      offset: 3,
+      retentionSlots: 120,
+      base: 0,
+    });
     assert.deepEqual({ ...second }, CONFIG);
     assert.deepEqual({ ...(await ns.config()) }, CONFIG);
   });
+
+  test(
+    "configure raises the retention to the longest of all that agree with the config, and to no other's",
+    configured(async ({ ns, another }) => {
+      const { retentionSlots } = CONFIG;
+      const wanted = (more: number): Config => ({
+        ...CONFIG,
+        retentionSlots: retentionSlots + more,
+        base: 7,
+      });
+      assert.deepEqual({ ...(await another().configure(wanted(-1))) }, CONFIG);
+      await another().configure({ ...wanted(9), periodMs: CONFIG.periodMs + 1 });
+      assert.deepEqual({ ...(await ns.config()) }, CONFIG);
+      const raised = { ...CONFIG, retentionSlots: retentionSlots + 5 };
+      assert.deepEqual({ ...(await another().configure(wanted(5))) }, raised);
+      assert.deepEqual({ ...(await ns.config()) }, raised);
+    }),
+  );
 
   test("openers at the same time agree on one config", async ({ ns, another }) => {
     const wanted = Array.from({ length: 8 }, (_, index) => ({ ...CONFIG, periodMs: 1000 + index }));

@@ -1,10 +1,9 @@
 /** What each test of the contract works with: a namespace of its own, and short ways to fill and read it. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { BeingId, BeingRecord, Config, SessionRecord } from "../../core/records.ts";
 import { NOTHING, select, type Selection, type WatchTarget } from "../../core/selection.ts";
 import {
-  type Config,
   type Cursor,
   FORMAT_VERSION,
   type Namespace,
@@ -20,7 +19,13 @@ import type { MakeStore } from "./make-store.ts";
 export type Suite = (test: (sentence: string, body: (world: World) => Promise<void>) => void) => void;
 
 const PERIOD_MS = 5000;
-export const CONFIG: Config = { version: FORMAT_VERSION, periodMs: PERIOD_MS, offset: 0 };
+export const CONFIG: Config = {
+  version: FORMAT_VERSION,
+  periodMs: PERIOD_MS,
+  offset: 0,
+  retentionSlots: 120,
+  base: 0,
+};
 
 export interface World {
   readonly store: Store;
