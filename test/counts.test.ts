@@ -88,7 +88,13 @@ describe("commands of a call, with their bytes and those of the documents found"
   beforeEach(async () => {
     client = new MongoClient(newDatabase(), { monitorCommands: true });
     namespace = mongoStore(client.db()).namespace("presence", SCALE);
-    await namespace.configure({ version: 1, periodMs: SCALE.periodMs, offset: 0, retentionSlots: 120, base: 0 });
+    await namespace.configure({
+      version: 1,
+      periodMs: SCALE.periodMs,
+      offset: 0,
+      retentionSlots: 120,
+      base: 0,
+    });
     await namespace.write([sessionOf(1), beingOf(0)]);
     for (const slot of [SLOT - 1, SLOT]) await namespace.ping(slot, all(1024));
     counts = {};

@@ -126,14 +126,15 @@ export function downFor({ downs }: Life, from: number, to: number): number {
 
 /** Its latest down since some time, if there was one, with those that it followed without a gap. */
 export function latestDown({ downs }: Life, since: number): Down | undefined {
-  let latest: Down | undefined = downs.findLast(({ to }) => to > since);
-  if (latest === undefined) return undefined;
+  const last = downs.findLast(({ to }) => to > since);
+  if (last === undefined) return undefined;
+  let { from, isHeld } = last;
   for (const down of downs.toSorted((a, b) => b.to - a.to)) {
-    if (down.to < latest.from) break;
-    const from: number = Math.min(down.from, latest.from);
-    latest = { ...latest, from, isHeld: down.isHeld || latest.isHeld };
+    if (down.to < from) break;
+    from = Math.min(from, down.from);
+    isHeld ||= down.isHeld;
   }
-  return latest;
+  return { ...last, from, isHeld };
 }
 
 /** Whether it could not write at some time since. */

@@ -125,7 +125,13 @@ describe("a server that goes away and comes back", () => {
         await repeat(() => namespace.write(session(seq)));
         await namespace.time();
       }
-      expect(await namespace.config()).toEqual({ version: 1, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
+      expect(await namespace.config()).toEqual({
+        version: 1,
+        periodMs: PERIOD_MS,
+        offset: 0,
+        retentionSlots: 120,
+        base: 0,
+      });
     },
   );
 
