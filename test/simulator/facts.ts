@@ -56,8 +56,9 @@ export class Facts {
    * takes a period where nothing hinders it.
    */
   resumed(awaySince: number): void {
-    const slept = this.steps.find(({ at }) => at >= awaySince - this.periodMs);
-    if (slept !== undefined) this.steps.push({ at: this.now, ms: slept.ms });
+    const slept = this.steps.filter(({ at }) => at >= awaySince - this.periodMs);
+    // Of several the furthest back: it takes the longest.
+    if (slept.length > 0) this.steps.push({ at: this.now, ms: Math.min(...slept.map(({ ms }) => ms)) });
   }
 
   /** Whether the life has had no trouble, nor the store's clock a step, for so many periods. */
