@@ -5,11 +5,11 @@
  *   as it happens:          the feed, where the store has one; what has changed is read with every other look
  *   without a feed:         what has changed is read with every look, and every `pollMs`
  *
- * Everything it reads goes to the roster; what the roster tells goes to the subscriptions.
+ * Everything it reads goes to the roster; what the roster tells goes to the subscriptions, by the teller.
  */
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
 import { GivenUp } from "../core/errors.ts";
-import { Roster, type RosterChange, type Steps } from "../core/roster.ts";
+import { Roster } from "../core/roster.ts";
 import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Page } from "../core/store.ts";
@@ -22,7 +22,8 @@ import { Reader } from "./reader.ts";
 import { isFinal, noteAnswer, noteFailure, patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { sleepUntil, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { OneAtATime, Sleeper, Slices, within } from "./timing.ts";
+import { Teller } from "./teller.ts";
+import { OneAtATime, Sleeper, within } from "./timing.ts";
 
 export interface ObserverOptions {
   readonly holdings: Holdings;
@@ -38,9 +39,6 @@ export interface ObserverOptions {
   /** It can never go on. */
   readonly failed: (error: unknown) => void;
 }
-
-/** More changes than these are told in slices. */
-const TELL_AT_ONCE = 200;
 
 export interface ObserverGauges {
   readonly feed: FeedState;
@@ -68,6 +66,7 @@ export class Observer {
   readonly #sleeper: Sleeper;
   readonly #roster = new Roster();
   readonly #subscriptions = new Subscriptions();
+  readonly #teller: Teller;
   readonly #reader: Reader;
   readonly #feed: FeedKeeper;
   readonly #started: Promise<void>;
@@ -75,9 +74,6 @@ export class Observer {
   readonly #looking = new OneAtATime(() => this.#lookOnce());
   readonly #syncs = new Set<Sync>();
   #pollLoop = false;
-  /** Nothing is told while long work on the roster is under way. */
-  #holdsBack = false;
-  #working: Promise<void> = Promise.resolve();
   /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
   #read: Slot = -Infinity;
   /** The slot of the latest look that has read what has changed. */
@@ -88,17 +84,18 @@ export class Observer {
     this.#shared = shared;
     this.#options = options;
     this.#sleeper = new Sleeper(shared.clock);
+    this.#teller = new Teller(shared, this.#roster, this.#subscriptions);
     this.#reader = new Reader(shared, this.#roster, options.holdings, {
       wanted: () => this.#subscriptions.wanted,
       mayTellDeaths: () => this.#mayTellDeaths(),
       isCurrent: () => options.isCurrent(),
-      untold: (work) => this.#untold(work),
-      heard: () => this.#tell(),
+      untold: (work) => this.#teller.doUntold(work),
+      heard: () => this.#teller.tell(),
     });
     this.#feed = new FeedKeeper(shared, {
       page: (page) => {
         this.#hear(page);
-        this.#tell();
+        this.#teller.tell();
       },
       live: () => this.#pollInBackground(),
       down: () => this.#pollWithoutFeed(),
@@ -290,10 +287,10 @@ export class Observer {
     ]);
     if (this.#sleeper.ended || !isFresh) return;
     noteAnswer(this.#shared, "read", began);
-    this.#tell();
+    this.#teller.tell();
     // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
     if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
-    await this.#tellAll();
+    await this.#teller.tellAll();
   }
 
   async #poll(slot: Slot): Promise<void> {
@@ -335,12 +332,12 @@ export class Observer {
       if (!isFresh) return;
     }
     if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
-    await this.#untold(this.#reader.sweep());
-    await this.#untold(this.#roster.judgeInSteps(judged, oldest));
+    await this.#teller.doUntold(this.#reader.sweep());
+    await this.#teller.doUntold(this.#roster.judgeInSteps(judged, oldest));
     health.settle();
     if (judged - this.#forgotten < retentionSlots / 4) return;
     this.#forgotten = judged;
-    await this.#untold(this.#roster.forgetInSteps(oldest, time.at(oldest)));
+    await this.#teller.doUntold(this.#roster.forgetInSteps(oldest, time.at(oldest)));
   }
 
   #pollWithoutFeed(): void {
@@ -378,7 +375,7 @@ export class Observer {
           await this.#persist("load", () => this.#reader.load(missing), true);
         }
         for (const subscription of this.#subscriptions.unready()) {
-          if (this.#reader.loaded.has(subscription.target)) await this.#begin(subscription);
+          if (this.#reader.loaded.has(subscription.target)) await this.#teller.begin(subscription);
         }
       }
     } finally {
@@ -390,86 +387,6 @@ export class Observer {
   #hear(page: Page): void {
     this.#options.holdings.hear(page);
     this.#reader.take(page);
-  }
-
-  // ---- long work on the roster: one after the other, with turns for others in between
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#working.then(work);
-    this.#working = done.catch(() => {});
-    return done;
-  }
-
-  /** Does what is done in steps; nothing is told before its end. */
-  #untold(steps: Steps): Promise<void> {
-    return this.#inTurn(async () => {
-      this.#holdsBack = true;
-      try {
-        await new Slices(this.#shared.clock).doAll(steps);
-      } finally {
-        this.#holdsBack = false;
-      }
-    });
-  }
-
-  /** Puts what has changed to the subscriptions: at once where it is little. */
-  #tell(): void {
-    if (!this.#holdsBack && this.#tellSome()) void this.#tellAll();
-  }
-
-  /** Resolves when all that has changed up to now has been put to the subscriptions. */
-  #tellAll(): Promise<void> {
-    return this.#inTurn(async () => {
-      const slices = new Slices(this.#shared.clock);
-      while (this.#tellSome()) if (slices.isOver) await slices.turn();
-    });
-  }
-
-  /** Gives whether there is more. */
-  #tellSome(): boolean {
-    const atMs = this.#shared.time.now;
-    for (const change of this.#roster.changes(TELL_AT_ONCE)) {
-      let isTold = false;
-      for (const subscription of this.#subscriptions.of(change.key)) {
-        if (!subscription.ready) continue;
-        subscription.push(change, atMs);
-        isTold = true;
-      }
-      if (isTold) this.#note(change, atMs);
-    }
-    return this.#roster.isTouched;
-  }
-
-  #note({ key, cause }: RosterChange, atMs: number): void {
-    let silentMs: number | undefined;
-    if (cause === "expired") {
-      const slots = Array.from(this.#roster.beings(key), ({ last }) => last);
-      // Nothing is left of a key that is told because a whole read has not found it.
-      if (slots.length > 0) silentMs = atMs - this.#shared.time.at(Math.max(...slots));
-    }
-    this.#shared.happenings.emit("told", cause, silentMs);
-  }
-
-  /** Hands the present state to a subscription; from then on it is told what changes. */
-  async #begin(subscription: Subscription): Promise<void> {
-    await this.#tellAll();
-    await this.#untold(this.#beginInSteps(subscription));
-  }
-
-  /** What is heard between two steps is told as a change, after the last. */
-  *#beginInSteps(subscription: Subscription): Steps {
-    const { target } = subscription;
-    const atMs = this.#shared.time.now;
-    const keys = typeof target === "string" ? [target] : [...this.#roster.keys()];
-    const selected = select([target]);
-    let count = 0;
-    for (const key of keys) {
-      if (++count % TELL_AT_ONCE === 0) yield;
-      if (!includesKey(selected, key)) continue;
-      const holders = this.#roster.toldHolders(key);
-      if (holders.length > 0 || typeof target === "string") subscription.begin(key, holders, atMs);
-    }
-    subscription.ready = true;
   }
 
   #trouble(what: string, error: unknown): void {
