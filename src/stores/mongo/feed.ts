@@ -179,21 +179,37 @@ function beingChanges(select: Selection): Document[] {
   return [changes, { $match: { $or: [{ operationType: { $in: ENDINGS } }, ...selected] } }];
 }
 
-/** The documents of the changes, as many together as have arrived together; none after `AWAIT_MS` without any. */
+/**
+ * The documents of the changes, as many together as have arrived together; none after `AWAIT_MS` without any. One that had
+ * to be waited for comes by itself: to ask for another before it is told would make it wait.
+ */
 async function* batches(stream: Stream): AsyncGenerator<Document[]> {
-  let next = stream.tryNext();
+  let asked: Promise<Document[]> | undefined;
   for (;;) {
-    const documents: Document[] = [];
-    do {
-      const change = await next;
-      if (change === null && stream.closed) throw new Error("the stream was closed");
-      next = stream.tryNext();
-      next.catch(() => undefined); // awaited above, in its turn
-      if (change === null) break;
-      documents.push(...documentIn(change));
-    } while (documents.length < BATCH_MAX && (await isSettled(next)));
+    let next = asked ?? ask(stream);
+    asked = undefined;
+    const most = (await isSettled(next)) ? BATCH_MAX : 1;
+    const documents = await next;
+    while (documents.length < most) {
+      next = ask(stream);
+      if (!(await isSettled(next))) {
+        asked = next;
+        break;
+      }
+      documents.push(...(await next));
+    }
     yield documents;
   }
+}
+
+function ask(stream: Stream): Promise<Document[]> {
+  const next = stream.tryNext().then((change) => {
+    if (change !== null) return documentIn(change);
+    if (stream.closed) throw new Error("the stream was closed");
+    return [];
+  });
+  next.catch(() => undefined); // awaited in its turn
+  return next;
 }
 
 /** A document that was deleted meanwhile is not there; that is no change of liveness. */
