@@ -5,6 +5,17 @@
  *                      started --kill--> killed  --start--> started
  *
  * A key that another has reported dead is taken up again: the pinger stays `started`, and `killed` is emitted.
+ *
+ * Each start is a being of its own. What it makes of the one before:
+ *
+ *   the start before                             held since                it ends that one
+ *   none                                         now                       -
+ *   killed by whomever, or the namespace lost    now                       no, it is over
+ *   stopped, and its time has run out            now                       yes
+ *   refused                                      now                       yes: it may be written all the same
+ *   stopped, and still vouched for               as long as that one       yes
+ *
+ * So a restart in time is not noticed: the key has been held all along.
  */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
@@ -12,6 +23,7 @@ import { HeartbitError } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
 import { Emitter, type Listener } from "./emitter.ts";
 import type { Held, Holdings } from "./holdings.ts";
+import { InOrder } from "./in-order.ts";
 import { checkHoldMs, checkOptionsObject } from "./options.ts";
 import { dropped } from "./setup.ts";
 import type { Shared } from "./shared.ts";
@@ -35,11 +47,11 @@ export interface PingerHost {
   readonly shared: Shared;
   readonly holdings: Holdings;
   /** The presence is closing, or closed. */
-  readonly isClosed: boolean;
+  isClosed(): boolean;
   /** How many times the namespace was lost: what was held before is gone. */
-  readonly losses: number;
+  losses(): number;
   /** While the presence drops the namespace: settles when that is over. */
-  readonly dropping: Promise<void> | undefined;
+  dropping(): Promise<void> | undefined;
   kill(key: string): Promise<unknown>;
   started(pinger: Pinger): void;
   ended(pinger: Pinger): void;
@@ -52,29 +64,32 @@ export class Pinger {
   readonly #host: PingerHost;
   readonly #holdings: Holdings;
   readonly #shared: Shared;
-  readonly #pinger: number;
+  readonly #number: number;
   readonly #events: Emitter<PingerEvents>;
-  #meta: string;
-  #held: Held | undefined;
-  /** The slot until which the latest start is vouched for, once it has ended. */
-  #last: Slot | undefined;
+  /** A kill by key, or a drop of the namespace, must be over before the next call takes effect. */
+  readonly #calls: InOrder;
   #state: PingerState = "stopped";
-  #ended: Promise<void> = Promise.resolve();
-  /** `losses` of the host at the latest start. */
-  #losses = 0;
-  /** What must be over before the next call takes effect. Never rejects. */
-  #before: Promise<unknown> | undefined;
-  /** Counts the losses that have ended it. */
-  #lost = 0;
+  #meta: string;
+  /** The latest start. */
+  #held: Held | undefined;
+  /** The slot until which that is vouched for, once it has ended: `KILLED` where it is over. */
+  #vouchedUntil: Slot | undefined;
+  /** How many times the namespace had been lost before it. */
+  #lossesBefore = 0;
+  /** How many times the key was lost with the namespace. */
+  #timesLost = 0;
+  /** The write of the end, which a `stop` or `kill` that is repeated waits for too. */
+  #ending: Promise<void> = Promise.resolve();
 
   /** @internal Use `presence.pinger(key)`. */
-  constructor(host: PingerHost, pinger: number, key: string, meta: unknown) {
+  constructor(host: PingerHost, number: number, key: string, meta: unknown) {
     const { shared, holdings } = host;
     this.key = key;
     this.#host = host;
     this.#shared = shared;
     this.#holdings = holdings;
-    this.#pinger = pinger;
+    this.#number = number;
+    this.#calls = new InOrder(() => host.dropping());
     this.#meta = encodeMeta(meta);
     this.#events = new Emitter((error, event) => shared.log.error(`a listener of ${event} threw`, error));
   }
@@ -89,15 +104,15 @@ export class Pinger {
    * `ALREADY_STARTED`, `PRESENCE_CLOSED`, or `NOT_PERMITTED` (the key is not held then).
    */
   start(): Promise<void> {
-    if (this.#host.isClosed) return Promise.reject(closed(this.#shared.name));
+    if (this.#host.isClosed()) return Promise.reject(closed(this.#shared.name));
     if (this.#state === "started") {
       const message = `The pinger of key ${JSON.stringify(this.key)} is started already.`;
       return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
     }
     this.#state = "started";
     this.#host.started(this);
-    const lost = this.#lost;
-    return this.#inOrder(() => this.#take(lost));
+    const timesLost = this.#timesLost;
+    return this.#calls.run(() => this.#take(timesLost));
   }
 
   /**
@@ -108,7 +123,7 @@ export class Pinger {
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
     const { holdMs: wanted } = checkOptionsObject(options);
     const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
-    if (this.#state !== "started") return this.#ended;
+    if (this.#state !== "started") return this.#ending;
     const { time, periodMs } = this.#shared;
     return this.#end("stopped", Math.floor(time.position + holdMs / periodMs));
   }
@@ -118,14 +133,12 @@ export class Pinger {
    * reports the key dead whoever holds it, as `presence.kill` does. Idempotent. Resolves when it is written.
    */
   async kill(): Promise<void> {
-    if (this.#state === "killed") return this.#ended;
+    if (this.#state === "killed") return this.#ending;
     if (this.#state === "started") return this.#end("killed", KILLED);
-    if (this.#host.isClosed) throw closed(this.#shared.name);
+    if (this.#host.isClosed()) throw closed(this.#shared.name);
     this.#state = "killed";
-    const killing = this.#inOrder(() => this.#killKey());
-    this.#comesBefore(killing);
-    this.#ended = killing;
-    return killing;
+    this.#ending = this.#calls.runAlone(() => this.#killKey());
+    return this.#ending;
   }
 
   /**
@@ -135,7 +148,7 @@ export class Pinger {
   async update(meta: unknown): Promise<void> {
     const text = encodeMeta(meta);
     this.#meta = text;
-    await this.#inOrder(async () => {
+    await this.#calls.run(async () => {
       if (this.#held === undefined || this.#state !== "started") return;
       this.#held.meta = text;
       this.#held.revision++;
@@ -174,7 +187,7 @@ export class Pinger {
 
   /** @internal The namespace is gone, and the key with it. */
   lose(): void {
-    this.#lost++;
+    this.#timesLost++;
     this.#leave("killed");
   }
 
@@ -183,66 +196,58 @@ export class Pinger {
     this.#events.emit("killed");
   }
 
-  /** Acts at once; or, where something must be over before, after that: calls take effect in their order. */
-  #inOrder(act: () => Promise<void>): Promise<void> {
-    const before = this.#before ?? this.#host.dropping;
-    if (before === undefined) return act();
-    const done = before.then(act, act);
-    this.#comesBefore(done);
-    return done;
-  }
-
-  #comesBefore(work: Promise<void>): void {
-    const over = work
-      .catch(() => {}) // told to whoever called
-      .finally(() => {
-        if (this.#before === over) this.#before = undefined;
-      });
-    this.#before = over;
-  }
-
   async #killKey(): Promise<void> {
-    this.#last = KILLED;
+    this.#vouchedUntil = KILLED;
     try {
       await this.#host.kill(this.key);
     } catch (error) {
       if (this.#state === "killed") {
         this.#state = "stopped";
-        this.#ended = Promise.resolve();
+        this.#ending = Promise.resolve();
       }
       throw error;
     }
   }
 
-  /** `lost`: how often it had been lost when this was called for. */
-  async #take(lost: number): Promise<void> {
-    const { time } = this.#shared;
-    if (this.#host.isClosed) throw closed(this.#shared.name);
-    if (lost !== this.#lost) throw dropped(this.#shared.name);
-    // What was held before the namespace was lost is gone, and nothing of it goes on.
-    if (this.#losses !== this.#host.losses) this.#last = KILLED;
-    this.#losses = this.#host.losses;
-    const earlier = this.#held;
-    // A restart before the earlier start has run out is not noticed: the key has been held all along.
-    const goesOn = this.#last !== undefined && earlier !== undefined && this.#isVouched(this.#last);
+  /** `timesLost`: as it was when this was called for. */
+  async #take(timesLost: number): Promise<void> {
+    if (this.#host.isClosed()) throw closed(this.#shared.name);
+    if (timesLost !== this.#timesLost) throw dropped(this.#shared.name);
     const held: Held = {
+      ...this.#succession(),
       key: this.key,
-      pinger: this.#pinger,
-      start: (earlier?.start ?? 0) + 1,
-      since: goesOn ? earlier.since : Math.round(time.now),
-      endsEarlier: earlier !== undefined && this.#last !== KILLED,
+      pinger: this.#number,
       meta: this.#meta,
       revision: 0,
       killed: () => this.#takeUpAgain(held),
     };
     this.#held = held;
-    this.#last = undefined;
+    this.#vouchedUntil = undefined;
+    this.#lossesBefore = this.#host.losses();
     try {
       await this.#holdings.hold(held);
     } catch (error) {
       if (this.#held === held && this.#state === "started") this.#leave("stopped");
       throw error;
     }
+  }
+
+  /** What a new start makes of the one before: see the table above. */
+  #succession(): Pick<Held, "start" | "since" | "endsEarlier"> {
+    const now = Math.round(this.#shared.time.now);
+    const earlier = this.#held;
+    if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
+    const start = earlier.start + 1;
+    const isOver = this.#vouchedUntil === KILLED || this.#lossesBefore !== this.#host.losses();
+    if (isOver) return { start, since: now, endsEarlier: false };
+    return { start, since: this.#isVouched() ? earlier.since : now, endsEarlier: true };
+  }
+
+  /** Whether the latest start, which has ended, is vouched for still. */
+  #isVouched(): boolean {
+    if (this.#vouchedUntil === undefined) return false;
+    // A slot less than the rule allows: another clock may be a little ahead of ours.
+    return this.#shared.time.position < deathPosition(this.#vouchedUntil) - 1;
   }
 
   #leave(state: "stopped" | "killed"): void {
@@ -252,25 +257,20 @@ export class Pinger {
 
   #end(state: "stopped" | "killed", last: Slot): Promise<void> {
     this.#leave(state);
-    this.#ended = this.#inOrder(async () => {
-      this.#last = last;
+    this.#ending = this.#calls.run(async () => {
+      this.#vouchedUntil = last;
       if (this.#held !== undefined) await this.#holdings.release(this.#held, last);
     });
-    return this.#ended;
-  }
-
-  #isVouched(last: Slot): boolean {
-    // A slot less than the rule allows: another clock may be a little ahead of ours.
-    return last !== KILLED && this.#shared.time.position < deathPosition(last) - 1;
+    return this.#ending;
   }
 
   #takeUpAgain(held: Held): void {
     if (this.#held !== held || this.#state !== "started") return;
-    this.#last = KILLED;
+    this.#vouchedUntil = KILLED;
     this.#shared.log.info(`another reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#held !== held) return;
-    this.#take(this.#lost).catch((error: unknown) =>
+    this.#take(this.#timesLost).catch((error: unknown) =>
       this.#shared.log.warn("a key could not be taken up again", error),
     );
   }

@@ -144,7 +144,16 @@ export class Presence {
         gone: () => this.#verify(),
       },
     );
-    this.#pingerHost = this.#hostPingers();
+    this.#pingerHost = {
+      shared: this.#shared,
+      holdings: this.#holdings,
+      isClosed: () => this.#closing !== undefined,
+      losses: () => this.#losses,
+      dropping: () => this.#dropping,
+      kill: (key) => this.kill(key),
+      started: (pinger) => this.#pingers.add(pinger),
+      ended: (pinger) => this.#pingers.delete(pinger),
+    };
   }
 
   /** The namespace. */
@@ -342,28 +351,6 @@ export class Presence {
   }
 
   // ---- the parts
-
-  #hostPingers(): PingerHost {
-    const isClosed = (): boolean => this.#closing !== undefined;
-    const losses = (): number => this.#losses;
-    const dropping = (): Promise<void> | undefined => this.#dropping;
-    return {
-      shared: this.#shared,
-      holdings: this.#holdings,
-      get isClosed() {
-        return isClosed();
-      },
-      get losses() {
-        return losses();
-      },
-      get dropping() {
-        return dropping();
-      },
-      kill: (key) => this.kill(key),
-      started: (pinger) => this.#pingers.add(pinger),
-      ended: (pinger) => this.#pingers.delete(pinger),
-    };
-  }
 
   /** Resolves when the first ping has been answered, or given up. Rejects when it was refused. */
   #startHeart(seq: number, vouched: number): Promise<void> {
