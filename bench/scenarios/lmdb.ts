@@ -57,7 +57,13 @@ interface Pings {
 async function pings(directory: string, count: number): Promise<Pings> {
   const store = await openLmdb(directory);
   const namespace = store.namespace("pings");
-  await namespace.configure({ version: FORMAT_VERSION, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({
+    version: FORMAT_VERSION,
+    periodMs: PERIOD_MS,
+    offset: 0,
+    retentionSlots: 120,
+    base: 0,
+  });
   const slot = Math.floor(Date.now() / PERIOD_MS);
   const times: number[] = [];
   const cpu = ownCpuMs();

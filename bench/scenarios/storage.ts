@@ -86,7 +86,13 @@ async function openHeartbit(server: Server): Promise<Design> {
   const db = await connectTo(options);
   const scale = { periodMs: PERIOD_MS, retentionSlots: RETENTION_SLOTS };
   const namespace: Namespace = mongoStore(db).namespace("presence", scale);
-  await namespace.configure({ version: FORMAT_VERSION, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({
+    version: FORMAT_VERSION,
+    periodMs: PERIOD_MS,
+    offset: 0,
+    retentionSlots: 120,
+    base: 0,
+  });
   const seqs = new Map<number, number>();
   const written = new Map<number, SessionRecord>();
   return {

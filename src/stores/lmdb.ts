@@ -12,16 +12,7 @@ import { KILLED } from "../core/alive.ts";
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { type Config, mergeConfigs } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
-import type {
-  Finding,
-  Namespace,
-  Page,
-  Pruned,
-  PruneQuery,
-  ReadQuery,
-  Store,
-  Write,
-} from "../core/store.ts";
+import type { Finding, Namespace, Page, Pruned, PruneQuery, ReadQuery, Store, Write } from "../core/store.ts";
 import { OLD_MAX, storageFinding } from "./storage.ts";
 import { systemClock } from "../system-clock.ts";
 import { change, type Draft, readHead } from "./lmdb/draft.ts";

@@ -268,7 +268,7 @@ export const readTests: Suite = (test) => {
   test(
     "a read may be ended early, hundreds of times, and held open while others go on",
     configured(async ({ ns, slot }) => {
-      await fill(ns, slot, 2, 1500);
+      await fill(ns, slot, 2, 600); // more than a page
       const open = ns.read({ select: everything() })[Symbol.asyncIterator]();
       await open.next();
       for (let count = 0; count < 300; count++) {
