@@ -8,7 +8,6 @@
  * Everything it reads goes to the roster; what the roster tells goes to the subscriptions, by the teller.
  */
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
-import { GivenUp } from "../core/errors.ts";
 import { Roster } from "../core/roster.ts";
 import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
@@ -19,11 +18,12 @@ import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
 import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
 import { Reader } from "./reader.ts";
-import { isFinal, noteAnswer, noteFailure, patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { isFinal, noteAnswer, noteFailure, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { sleepUntil, soon } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { Syncs } from "./syncs.ts";
 import { Teller } from "./teller.ts";
-import { OneAtATime, Sleeper, within } from "./timing.ts";
+import { OneAtATime, Sleeper } from "./timing.ts";
 
 export interface ObserverOptions {
   readonly holdings: Holdings;
@@ -48,17 +48,8 @@ export interface ObserverGauges {
   readonly alive: () => { readonly keys: number; readonly sessions: number };
 }
 
-/** A `sync` that tries what is unanswered for so long, in ms, where the period is shorter. */
-const SYNC_MS_MIN = 5000;
-
 /** What reads very much is tried again this part of a period later at most. */
 const HEAVY_RETRY_MAX = 1 / 4;
-
-interface Sync {
-  /** A monotonic time, in ms. */
-  readonly until: number;
-  readonly reject: (error: unknown) => void;
-}
 
 export class Observer {
   readonly #shared: Shared;
@@ -72,7 +63,7 @@ export class Observer {
   readonly #started: Promise<void>;
   #loading: Promise<void> | undefined;
   readonly #looking = new OneAtATime(() => this.#lookOnce());
-  readonly #syncs = new Set<Sync>();
+  readonly #syncs: Syncs;
   #pollLoop = false;
   /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
   #read: Slot = -Infinity;
@@ -84,6 +75,7 @@ export class Observer {
     this.#shared = shared;
     this.#options = options;
     this.#sleeper = new Sleeper(shared.clock);
+    this.#syncs = new Syncs(shared, this.#sleeper);
     this.#teller = new Teller(shared, this.#roster, this.#subscriptions);
     this.#reader = new Reader(shared, this.#roster, options.holdings, {
       wanted: () => this.#subscriptions.wanted,
@@ -153,33 +145,11 @@ export class Observer {
    * cannot, or has not answered for a while.
    */
   sync(): Promise<void> {
-    const { clock } = this.#shared;
-    const limitMs = patienceMs(this.#shared, SYNC_MS_MIN);
-    return new Promise((resolve, reject) => {
-      const sync = { until: clock.monotonic() + limitMs, reject };
-      this.#syncs.add(sync);
-      within(clock, limitMs, "begin", this.#started)
-        .then(() => this.#sync(sync))
-        .finally(() => this.#syncs.delete(sync))
-        .then(resolve, reject);
-    });
-  }
-
-  async #sync(sync: Sync): Promise<void> {
-    await this.#load();
-    while (!this.#sleeper.ended) {
-      try {
-        await this.#look();
-        return;
-      } catch (error) {
-        if (this.#isOver(sync, error)) throw error;
-        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
-      }
-    }
-  }
-
-  #isOver({ until }: Sync, error: unknown): boolean {
-    return !(error instanceof GivenUp) || this.#shared.clock.monotonic() >= until;
+    return this.#syncs.sync(
+      this.#started,
+      () => this.#load(),
+      () => this.#look(),
+    );
   }
 
   /** Reads all anew, because changes may have been missed. */
@@ -236,7 +206,7 @@ export class Observer {
           throw error;
         }
         this.#trouble(what, error);
-        for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
+        this.#syncs.failed(error);
         await this.#sleeper.sleep(this.#shared.periodMs * pause);
         if (heavy) pause = Math.min(pause * 2, HEAVY_RETRY_MAX);
       }
@@ -283,7 +253,7 @@ export class Observer {
     const began = clock.monotonic();
     const [isFresh] = await Promise.all([
       this.#readPings(from, own),
-      polls || this.#syncs.size > 0 ? this.#poll(slot) : undefined,
+      polls || this.#syncs.areUnderWay ? this.#poll(slot) : undefined,
     ]);
     if (this.#sleeper.ended || !isFresh) return;
     noteAnswer(this.#shared, "read", began);
