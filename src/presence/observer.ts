@@ -32,7 +32,7 @@ export interface ObserverOptions {
   readonly begin: () => Promise<void>;
   /** Rejects when the namespace is gone, or another's. */
   readonly verify: () => Promise<void>;
-  /** See `ReaderEvents`. */
+  /** See `ReaderParts`. */
   readonly isCurrent: () => boolean;
   readonly useFeed: boolean;
   readonly pollMs: number;
@@ -77,12 +77,12 @@ export class Observer {
     this.#sleeper = new Sleeper(shared.clock);
     this.#syncs = new Syncs(shared, this.#sleeper);
     this.#teller = new Teller(shared, this.#roster, this.#subscriptions);
-    this.#reader = new Reader(shared, this.#roster, options.holdings, {
-      wanted: () => this.#subscriptions.wanted,
-      mayTellDeaths: () => this.#mayTellDeaths(),
+    this.#reader = new Reader(shared, {
+      roster: this.#roster,
+      holdings: options.holdings,
+      subscriptions: this.#subscriptions,
+      teller: this.#teller,
       isCurrent: () => options.isCurrent(),
-      untold: (work) => this.#teller.doUntold(work),
-      heard: () => this.#teller.tell(),
     });
     this.#feed = new FeedKeeper(shared, {
       page: (page) => {
@@ -287,7 +287,7 @@ export class Observer {
     return true;
   }
 
-  #mayTellDeaths(judged = judgedSlot(this.#shared.time.position)): boolean {
+  #mayTellDeaths(judged: Slot): boolean {
     return mayTellDeaths(judged, this.#shared.health.latestTrouble);
   }
 
@@ -295,7 +295,7 @@ export class Observer {
     const { health, time, retentionSlots } = this.#shared;
     if (!this.#mayTellDeaths(judged)) return;
     const oldest = judged - retentionSlots;
-    if (this.#reader.hasSwept || this.#roster.wouldEnd(judged, oldest)) {
+    if (this.#reader.canSweep || this.#roster.wouldEnd(judged, oldest)) {
       if (heart !== undefined && !(await heart.confirm())) return;
       // What is read now has all that was acknowledged before: a ping late in the slot before, a planned absence.
       const [isFresh] = await Promise.all([this.#readPings(judged - 1, heart?.own), this.#reader.poll()]);

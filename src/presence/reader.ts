@@ -1,7 +1,20 @@
 /**
  * Reads sessions and beings into the roster: whole what is newly wanted, and from then on what has changed. Also takes
  * out of the roster what a whole read has not found.
+ *
+ * What a poll reads depends on what is due:
+ *
+ *   changes   what has changed since the cursor; all, where there is no cursor yet
+ *   all       all: changes may have been missed
+ *   sweep     all as soon as a death may be told, and what is not found goes; until then what has changed
+ *
+ *   any   --> all       `reread`, the cursor is too old, or a read of all has failed
+ *   all   --> sweep     a poll begins
+ *   sweep --> changes   `sweep` takes away what a read of all has not found
+ *
+ * The cursor is moved by a poll, and by the first load, but only where our own pings were acknowledged as that began.
  */
+import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
 import type { BeingRecord } from "../core/records.ts";
 import type { Roster, Steps } from "../core/roster.ts";
 import { includesKey, type Selection } from "../core/selection.ts";
@@ -11,58 +24,52 @@ import type { Holdings } from "./holdings.ts";
 import { Loaded } from "./loaded.ts";
 import { notFresh } from "./pulse.ts";
 import { bulk, readPages, type Shared, soon } from "./shared.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+import type { Teller } from "./teller.ts";
 import { OneAtATime } from "./timing.ts";
 
 const STEP_BEINGS = 100;
 
-export interface ReaderEvents {
-  /** What anybody wants to be told of at present. */
-  readonly wanted: () => Selection;
-  /** Whether a death by absence may be told at present: a late read lacks much. */
-  readonly mayTellDeaths: () => boolean;
+type Due = "changes" | "all" | "sweep";
+
+export interface ReaderParts {
+  readonly roster: Roster;
+  readonly holdings: Holdings;
+  readonly subscriptions: Subscriptions;
+  readonly teller: Teller;
   /**
    * Whether a ping of ours of this slot or the one before has been acknowledged: all that was written before that ping
    * can be read. Where members of the server lag, it cannot.
    */
   readonly isCurrent: () => boolean;
-  /** Does long work on the roster, of which nothing is told before its end. */
-  readonly untold: (work: Steps) => Promise<void>;
-  /** The roster has been given what a read has found. */
-  readonly heard: () => void;
 }
 
 export class Reader {
   /** What has been loaded, and is followed since. */
   readonly loaded = new Loaded();
   readonly #shared: Shared;
-  readonly #roster: Roster;
-  readonly #holdings: Holdings;
-  readonly #events: ReaderEvents;
+  readonly #parts: ReaderParts;
   readonly #polling = new OneAtATime(() => this.#poll());
   /** How many polls have begun: a load that one overlapped must catch up. */
   #polls = 0;
+  #due: Due = "changes";
   /** The next poll asks for what has changed since. */
   #cursor: { readonly at: Cursor; readonly slot: Slot } | undefined;
-  /** All must be read anew: changes may have been missed. */
-  #rereadWanted = false;
-  /** And what is not there any more must go. */
-  #sweepWanted = false;
-  #swept: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
+  /** The latest whole read at a time at which a death could be told; undefined once `sweep` has been through it. */
+  #unswept: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
 
-  constructor(shared: Shared, roster: Roster, holdings: Holdings, events: ReaderEvents) {
+  constructor(shared: Shared, parts: ReaderParts) {
     this.#shared = shared;
-    this.#roster = roster;
-    this.#holdings = holdings;
-    this.#events = events;
+    this.#parts = parts;
   }
 
   /** Reads all of a selection, which is followed from then on. */
   async load(selected: Selection): Promise<void> {
     const polls = this.#polls;
     const { slot } = this.#shared.time;
-    const isCurrent = this.#events.isCurrent();
+    const isCurrent = this.#parts.isCurrent();
     const { cursor } = await this.#read(selected, undefined, bulk);
-    this.loaded.add(selected, this.#events.wanted());
+    this.loaded.add(selected, this.#parts.subscriptions.wanted);
     if (polls !== this.#polls) {
       // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
@@ -77,41 +84,40 @@ export class Reader {
     return this.#polling.run();
   }
 
-  /** The next poll reads everything, because changes may have been missed, and what it does not find goes. */
+  /** The next poll reads all, because changes may have been missed, and what it does not find goes. */
   reread(): void {
-    this.#rereadWanted = true;
-    this.#sweepWanted = true;
+    this.#due = "all";
   }
 
-  /** Whether the next poll reads everything. */
+  /** Whether more is due than what has changed. */
   get isBehind(): boolean {
-    return this.#rereadWanted || this.#sweepWanted;
+    return this.#due !== "changes";
   }
 
   /** Whether a whole read waits for `sweep`. */
-  get hasSwept(): boolean {
-    return this.#swept !== undefined;
+  get canSweep(): boolean {
+    return this.#unswept !== undefined;
   }
 
   /** Takes out of the roster what the latest whole read has not found. Only when a death may be told. */
   *sweep(): Steps {
-    const swept = this.#swept;
-    if (swept === undefined) return;
-    this.#swept = undefined;
-    this.#sweepWanted = false;
-    const { load, selected, asOf } = swept;
-    yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
+    if (this.#unswept === undefined) return;
+    const { load, selected, asOf } = this.#unswept;
+    this.#unswept = undefined;
+    if (this.#due === "sweep") this.#due = "changes";
+    yield* this.#parts.roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
   /** Takes what was heard, from wherever, into the roster. */
   take(page: Page): void {
-    for (const session of page.sessions) this.#roster.session(session);
+    for (const session of page.sessions) this.#parts.roster.session(session);
     this.#takeBeings(page.beings);
   }
 
   #takeBeings(beings: readonly BeingRecord[]): void {
-    const wanted = this.#events.wanted();
-    for (const being of beings) if (includesKey(wanted, being.key)) this.#roster.being(being);
+    const { roster, subscriptions } = this.#parts;
+    const { wanted } = subscriptions;
+    for (const being of beings) if (includesKey(wanted, being.key)) roster.being(being);
   }
 
   /** All at once, as far as is told: what the feed tells between two pages must not be told with half of them. */
@@ -126,26 +132,27 @@ export class Reader {
   }
 
   async #poll(): Promise<void> {
-    const { time, retentionSlots } = this.#shared;
+    const { time, health, retentionSlots } = this.#shared;
     this.#polls++;
     const selected = this.loaded.copy();
     const { slot } = time;
-    const isCurrent = this.#events.isCurrent();
+    const isCurrent = this.#parts.isCurrent();
     // What ended in between may have been pruned since, and would be missed.
     if (this.#cursor !== undefined && slot - this.#cursor.slot > retentionSlots / 2) this.reread();
-    const sweep = this.#sweepWanted && this.#events.mayTellDeaths();
-    const whole = sweep || this.#rereadWanted;
-    const load = whole ? this.#roster.beginLoad() : 0;
-    if (whole) this.#rereadWanted = false;
+    // A late read lacks much.
+    const sweeps = this.isBehind && mayTellDeaths(judgedSlot(time.position), health.latestTrouble);
+    const whole = sweeps || this.#due === "all";
+    const load = whole ? this.#parts.roster.beginLoad() : 0;
+    if (whole) this.#due = "sweep";
     try {
       const { cursor, asOf } = await this.#read(selected, whole ? undefined : this.#cursor?.at);
       this.#advance(cursor, slot, isCurrent);
-      if (sweep) this.#swept = { load, selected, asOf };
+      if (sweeps) this.#unswept = { load, selected, asOf };
     } catch (error) {
-      if (whole) this.#rereadWanted = true;
+      if (whole) this.#due = "all";
       throw error;
     }
-    this.#events.heard();
+    this.#parts.teller.tell();
   }
 
   /**
@@ -162,7 +169,7 @@ export class Reader {
     since: Cursor | undefined,
     bound = soon,
   ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
-    const audit = this.#holdings.audit(since === undefined);
+    const audit = this.#parts.holdings.audit(since === undefined);
     const query = { select: selected, since, ...audit.asks };
     const read: Page[] = [];
     let cursor: Cursor | undefined;
@@ -172,7 +179,7 @@ export class Reader {
       cursor = page.cursor ?? cursor;
     }
     if (!audit.end()) throw notFresh("session");
-    await this.#events.untold(this.#takeAll(read));
+    await this.#parts.teller.doUntold(this.#takeAll(read));
     return { cursor, asOf: audit.asOf };
   }
 }
