@@ -7,19 +7,27 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  setTimer(callback, delayMs) {
-    const due = performance.now() + delayMs;
-    let timer: NodeJS.Timeout;
-    const wait = (leftMs: number): void => {
-      timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, leftMs)), TIMER_MS_MAX));
-    };
-    // Node counts in whole ms, and from when its event loop last looked at the clock: so its timers may fire early.
-    const fire = (): void => {
-      const leftMs = due - performance.now();
-      if (leftMs > 0) wait(leftMs);
-      else callback();
-    };
-    wait(delayMs);
-    return () => clearTimeout(timer);
-  },
+  setTimer: (callback, delayMs) => startTimer(callback, delayMs, true),
 };
+
+/** As `setTimer`, but does not keep the process alive: for a limit of what keeps it alive itself while it runs. */
+export function setLimit(callback: () => void, delayMs: number): () => void {
+  return startTimer(callback, delayMs, false);
+}
+
+function startTimer(callback: () => void, delayMs: number, keepsAlive: boolean): () => void {
+  const due = performance.now() + delayMs;
+  let timer: NodeJS.Timeout;
+  const wait = (leftMs: number): void => {
+    timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, leftMs)), TIMER_MS_MAX));
+    if (!keepsAlive) timer.unref();
+  };
+  // Node counts in whole ms, and from when its event loop last looked at the clock: so its timers may fire early.
+  const fire = (): void => {
+    const leftMs = due - performance.now();
+    if (leftMs > 0) wait(leftMs);
+    else callback();
+  };
+  wait(delayMs);
+  return () => clearTimeout(timer);
+}

@@ -53,6 +53,27 @@ describe.each(stores)("on $name, a program ends by itself, and prints nothing of
   });
 });
 
+it("a program that closes while its store does not answer ends with the closing", async () => {
+  const { code, output } = await run(
+    "",
+    `const { FaultyStore, MemoryStore } = await import(${JSON.stringify(`${inject("built")}/testing/index.js`)});
+    const store = new FaultyStore(new MemoryStore());
+    const presence = await Presence.open(store, { periodMs: 100 });
+    const watcher = presence.watcher();
+    watcher.watch("k", () => {});
+    await presence.pinger("k").start();
+    await watcher.sync();
+    store.pause();
+    const asked = Promise.allSettled([presence.list(), watcher.sync(), presence.pinger("late").start()]);
+    await presence.close();
+    const began = performance.now();
+    process.on("exit", () => console.log(performance.now() - began < 500));
+    for (const { reason } of await asked) console.log(reason.code);`,
+  );
+  expect(output.split("\n")).toEqual(["PRESENCE_CLOSED", "WATCHER_STOPPED", "PRESENCE_CLOSED", "true", ""]);
+  expect(code).toBe(0);
+});
+
 describe("a program that could not open ends by itself, with the error that says why", () => {
   it.each([
     ["mongodb://127.0.0.1:1/db", "STORE_UNAVAILABLE"],

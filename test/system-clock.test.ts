@@ -1,6 +1,7 @@
 /** The system's clock keeps what the port promises, on real timers. */
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../src/system-clock.ts";
+import { setLimit, systemClock } from "../src/system-clock.ts";
+import { timersThatHold } from "./support/timers.ts";
 
 describe("the system's clock", () => {
   it("fires no timer early, not even of a fraction of a ms, and after the program was busy", async () => {
@@ -15,6 +16,16 @@ describe("the system's clock", () => {
       }),
     );
     expect(early.filter((ms) => ms > 0)).toEqual([]);
+  });
+
+  it("keeps the process alive by its timers, and not by limits, which fire all the same", async () => {
+    const before = timersThatHold();
+    const cancel = systemClock.setTimer(() => {}, 60_000);
+    const cancelLimit = setLimit(() => {}, 60_000);
+    expect(timersThatHold()).toBe(before + 1);
+    cancel();
+    cancelLimit();
+    await new Promise<void>((resolve) => void setLimit(resolve, 5));
   });
 
   it("fires no timer that was cancelled, and none before the caller has gone on", async () => {

@@ -4,9 +4,14 @@ import { checkListener } from "./options.ts";
 /** What an event calls. A promise that it returns is not waited for; its rejection is reported like a throw. */
 export type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 
+interface Added {
+  readonly listener: unknown;
+  readonly once: boolean;
+}
+
 /** @internal */
 export class Emitter<Events extends { [name in keyof Events]: readonly unknown[] }> {
-  readonly #listeners = new Map<keyof Events, { listener: unknown; once: boolean }[]>();
+  readonly #listeners = new Map<keyof Events, readonly Added[]>();
   readonly #report: (error: unknown, event: string) => void;
 
   constructor(report: (error: unknown, event: string) => void) {
@@ -21,17 +26,26 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   /** Removes the listener once, where it was added most lately. */
   off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
-    const listeners = this.#listeners.get(name) ?? [];
-    const at = listeners.findLastIndex((added) => added.listener === listener);
-    if (at >= 0) this.#listeners.set(name, listeners.toSpliced(at, 1));
+    this.#remove(
+      name,
+      this.#listeners.get(name)?.findLast((added) => added.listener === listener),
+    );
   }
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
     for (const added of this.#listeners.get(name) ?? []) {
+      if (added.once && !this.#remove(name, added)) continue; // it is over, or another listener has emitted the same
       const listener = added.listener as Listener<Events[Name]>;
-      if (added.once) this.off(name, listener);
       callSafely(listener, args, (error) => this.#report(error, String(name)));
     }
+  }
+
+  /** Removes this very one: the same listener may be there several times. Gives whether it was there. */
+  #remove(name: keyof Events, gone: Added | undefined): boolean {
+    const listeners = this.#listeners.get(name) ?? [];
+    const others = listeners.filter((added) => added !== gone);
+    this.#listeners.set(name, others);
+    return others.length < listeners.length;
   }
 }
 

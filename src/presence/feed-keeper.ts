@@ -1,7 +1,7 @@
 /**
  * Keeps one feed open, where the store has one.
  *
- *   off --start--> opening --ready--> live --lost--> opening again, after a while
+ *   off --start--> opening --ready--> live --lost--> opening again, after a pause where it has not lived for a period
  *                  opening --this server has none, or we may not--> refused, until `retry`
  *
  * The feed is only a hint: while it is live, what has changed is still read once a period.
@@ -31,6 +31,8 @@ export type FeedState = "off" | "opening" | "live" | "refused";
 interface Current {
   readonly selected: Selection;
   feed: Feed | undefined;
+  /** Since when it is live: a monotonic time, in ms. */
+  since: number;
   /** Why it is over, once it is. */
   over: Error | undefined;
 }
@@ -42,7 +44,8 @@ export class FeedKeeper {
   #wanted: Selection = NOTHING;
   #current: Current | undefined;
   #opening = false;
-  #backoffMs = 0;
+  /** How long the next try waits. */
+  #pauseMs = 0;
   #state: FeedState = "off";
 
   constructor(shared: Shared, events: FeedEvents) {
@@ -71,12 +74,15 @@ export class FeedKeeper {
   widen(wanted: Selection): void {
     this.#wanted = wanted;
     if (this.#state === "off") this.start(wanted);
-    else if (this.#state === "live" && !this.#covers(wanted)) void this.#open();
+    else if (this.#state === "live" && !this.#covers(wanted)) {
+      this.#pauseMs = 0;
+      void this.#open();
+    }
   }
 
   /** Asks again, even where it was refused: the server may be another now. */
   retry(): void {
-    this.#backoffMs = 0;
+    this.#pauseMs = 0;
     if (this.#state === "refused") void this.#open();
     else this.#sleeper.wake();
   }
@@ -91,7 +97,9 @@ export class FeedKeeper {
     if (this.#opening) return;
     this.#opening = true;
     if (this.#state !== "live") this.#state = "opening";
-    while (!this.#sleeper.ended && !this.#covers(this.#wanted)) {
+    while (!this.#covers(this.#wanted)) {
+      if (this.#pauseMs > 0) await this.#sleeper.sleep(this.#pauseMs);
+      if (this.#sleeper.ended) break;
       try {
         await this.#openOnce();
       } catch (error) {
@@ -102,18 +110,22 @@ export class FeedKeeper {
           break;
         }
         this.#shared.log.debug("opening the feed failed", error);
-        const leastMs = this.#shared.periodMs * RETRY_OF_PERIOD;
-        this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, leastMs), BACKOFF_MS_MAX);
-        await this.#sleeper.sleep(this.#backoffMs);
+        this.#backOff();
       }
     }
     this.#opening = false;
   }
 
+  /** The next try waits, each time twice as long. */
+  #backOff(): void {
+    const leastMs = this.#shared.periodMs * RETRY_OF_PERIOD;
+    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, leastMs), BACKOFF_MS_MAX);
+  }
+
   async #openOnce(): Promise<void> {
     const { keys, prefixes, all } = this.#wanted;
     const selected = all || keys.size + prefixes.size > NAMES_MAX ? EVERYTHING : copyOf(this.#wanted);
-    const current: Current = { selected, feed: undefined, over: undefined };
+    const current: Current = { selected, feed: undefined, since: Infinity, over: undefined };
     const feed = this.#shared.namespace.feed?.(selected, {
       page: (page) => this.#events.page(page),
       lost: (error) => this.#lost(current, error),
@@ -129,9 +141,9 @@ export class FeedKeeper {
     }
     closeQuietly(this.#current?.feed);
     current.feed = feed;
+    current.since = this.#shared.clock.monotonic();
     this.#current = current;
     this.#state = "live";
-    this.#backoffMs = 0;
     this.#events.live();
   }
 
@@ -147,6 +159,9 @@ export class FeedKeeper {
     closeQuietly(lost.feed);
     this.#current = undefined;
     this.#state = "opening";
+    const livedMs = this.#shared.clock.monotonic() - lost.since;
+    if (livedMs >= this.#shared.periodMs) this.#pauseMs = 0;
+    else this.#backOff(); // a server that takes every feed and keeps none is not asked without a pause
     this.#events.down();
     void this.#open();
   }

@@ -47,9 +47,14 @@ export async function readListing(shared: Shared, selected: Selection): Promise<
   return { asOf: new Date(shared.time.now), confirmed: isConfirmed(roster, judged), keys };
 }
 
-/** Whether the latest complete slot is recent; or the pings have begun so lately that there can be none yet. */
+/**
+ * Whether the latest complete slot is recent; or the pings have begun so lately that there can be none yet. Where nobody
+ * has pinged at all, for longer than the retention or ever, whether nobody was found who may yet live.
+ */
 function isConfirmed(roster: Roster, judged: Slot): boolean {
-  return roster.g >= judged - 1 || roster.pings.range().earliest >= judged - 2;
+  const { earliest } = roster.pings.range();
+  if (earliest === Infinity) return roster.size.keys === 0;
+  return roster.g >= judged - 1 || earliest >= judged - 2;
 }
 
 function hasExpired(roster: Roster): boolean {

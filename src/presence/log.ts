@@ -1,4 +1,5 @@
 import { debuglog } from "node:util";
+import { callSafely } from "./emitter.ts";
 
 /** Where heartbit says what it does. Each takes one line; `error` comes with what was caught, where something was. */
 export interface Logger {
@@ -23,11 +24,12 @@ export function makeLog(name: string, logger: Partial<Logger> | undefined): Logg
     (level: keyof Logger) =>
     (message: string, error?: unknown): void => {
       if (debug.enabled) debug("%s: %s%s", name, message, error === undefined ? "" : ` (${describe(error)})`);
-      try {
-        logger?.[level]?.(`heartbit ${name}: ${message}`, error);
-      } catch {
-        // A logger that throws hurts nobody.
-      }
+      const line = `heartbit ${name}: ${message}`;
+      callSafely(
+        () => logger?.[level]?.(line, error),
+        [],
+        () => {},
+      ); // a logger that fails hurts nobody
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

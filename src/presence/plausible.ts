@@ -6,8 +6,10 @@
  * ever. The bound is a hundred years: a clock without a battery begins in 1970, and comes forward from there, so steps
  * of decades do happen; and after hundreds of such steps slots still have fractions.
  */
+import { GivenUp } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Namespace, Page } from "../core/store.ts";
+import { eachOf, Waits } from "./timing.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
@@ -18,7 +20,10 @@ interface Plausibility {
   readonly warn: (message: string) => void;
 }
 
-/** The namespace, which passes over what lies too far ahead, and says so once. */
+/**
+ * The namespace, which passes over what lies too far ahead, and says so once. As it closes it gives up what the store has
+ * not answered yet: nobody need wait for a store that is away, least of all a program that has nothing else to do.
+ */
 export function plausible(namespace: Namespace, { periodMs, present, warn }: Plausibility): Namespace {
   let hasWarned = false;
   const isPlausible = (...slots: (Slot | undefined)[]): boolean => {
@@ -35,27 +40,32 @@ export function plausible(namespace: Namespace, { periodMs, present, warn }: Pla
     sessions: page.sessions.filter(({ slot, last }) => isPlausible(slot, last)),
     beings: page.beings.filter(({ slot, last }) => isPlausible(slot, last)),
   });
+  const waits = new Waits();
   return {
-    config: () => namespace.config(),
-    configure: (wanted) => namespace.configure(wanted),
-    raiseOffset: (from, to) => namespace.raiseOffset(from, to),
-    time: () => namespace.time(),
-    nextSeq: () => namespace.nextSeq(),
-    write: (writes) => namespace.write(writes),
-    ping: (slot, seqs) => namespace.ping(slot, seqs),
-    kill: (key) => namespace.kill(key),
+    config: () => waits.until(namespace.config()),
+    configure: (wanted) => waits.until(namespace.configure(wanted)),
+    raiseOffset: (from, to) => waits.until(namespace.raiseOffset(from, to)),
+    time: () => waits.until(namespace.time()),
+    nextSeq: () => waits.until(namespace.nextSeq()),
+    write: (writes) => waits.until(namespace.write(writes)),
+    ping: (slot, seqs) => waits.until(namespace.ping(slot, seqs)),
+    kill: (key) => waits.until(namespace.kill(key)),
     pings: async (from) => {
-      const records = await namespace.pings(from);
+      const records = await waits.until(namespace.pings(from));
       return records.filter(({ slot }) => isPlausible(slot));
     },
     async *read(query) {
-      for await (const page of namespace.read(query)) yield ofPage(page);
+      const pages = eachOf(namespace.read(query), (next) => waits.until(next));
+      for await (const page of pages) yield ofPage(page);
     },
-    prune: (query) => namespace.prune(query),
-    drop: () => namespace.drop(),
+    prune: (query) => waits.until(namespace.prune(query)),
+    drop: () => waits.until(namespace.drop()),
     ...(namespace.feed === undefined ? {} : { feed: feedOf(namespace, ofPage) }),
     ...(namespace.notices === undefined ? {} : { notices: namespace.notices.bind(namespace) }),
-    close: () => namespace.close(),
+    close: () => {
+      waits.giveUp(new GivenUp("The presence was closed before the store had answered."));
+      return namespace.close();
+    },
   };
 }
 

@@ -6,7 +6,7 @@ import type { Happenings } from "./happenings.ts";
 import type { HealthKeeper } from "./health.ts";
 import { describe, type Logger } from "./log.ts";
 import type { StoreTime } from "./time.ts";
-import { type Sleeper, within } from "./timing.ts";
+import { eachOf, type Sleeper, within } from "./timing.ts";
 
 /** What the parts of one presence share. */
 export interface Shared {
@@ -44,26 +44,14 @@ export function bulk<T>(shared: Shared, what: string, operation: Promise<T>): Pr
   return within(shared.clock, patienceMs(shared), what, operation);
 }
 
-/**
- * The pages of a read, each bounded by `bound`. What the read holds in the store is freed however the iteration ends,
- * without waiting for it: the store may be away.
- */
-export async function* readPages(
+/** The pages of a read, each bounded by `bound`. */
+export function readPages(
   shared: Shared,
   query: ReadQuery,
   bound = soon,
   what = "read",
 ): AsyncGenerator<Page> {
-  const pages = shared.namespace.read(query)[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const { done, value: page } = await bound(shared, what, pages.next());
-      if (done === true) return;
-      yield page;
-    }
-  } finally {
-    void pages.return?.().catch(() => {});
-  }
+  return eachOf(shared.namespace.read(query), (next) => bound(shared, what, next));
 }
 
 /** Notes how long it took; as trouble, where that is over a fifth of the period. `began`: a monotonic time, in ms. */

@@ -18,12 +18,19 @@ export interface MongoDb {
   command(command: any, options?: any): Promise<any>;
 }
 
-/** A `Collection` of the MongoDB driver: its name is the namespace. */
+/** A `Collection` of the MongoDB driver, 6 or 7: its name is the namespace. */
 export interface MongoCollection {
   /** The name of the collection. */
   readonly collectionName: string;
-  /** The database that it is in. */
-  readonly db: MongoDb;
+  /** The name of the database that it is in. */
+  readonly dbName: string;
+  /** That database: drivers before 6.20 do not tell it. */
+  readonly db?: MongoDb;
+}
+
+/** What the driver calls a client. */
+interface MongoDatabases {
+  db(name: string): MongoDb;
 }
 
 /**
@@ -50,7 +57,7 @@ export async function openStore(
   if (isStore(target)) return { store: target, opened: false };
   if (isCollection(target) || isDb(target)) {
     const { mongoStore } = await import("../stores/mongo/index.ts");
-    const db = isCollection(target) ? target.db : target;
+    const db = isCollection(target) ? databaseOf(target) : target;
     return { store: mongoStore(db as Parameters<typeof mongoStore>[0]), opened: true };
   }
   throw badTarget(show(target));
@@ -90,7 +97,14 @@ function isStore(target: unknown): target is Store {
 }
 
 function isCollection(target: unknown): target is MongoCollection {
-  return typeof target === "object" && target !== null && "collectionName" in target && "db" in target;
+  return typeof target === "object" && target !== null && "collectionName" in target && "dbName" in target;
+}
+
+/** Every driver knows a collection's client, though not each says so in its types. */
+function databaseOf(collection: MongoCollection & { readonly client?: MongoDatabases }): MongoDb {
+  const db = collection.db ?? collection.client?.db(collection.dbName);
+  if (db === undefined) throw badTarget("a Collection without a client");
+  return db;
 }
 
 function isDb(target: unknown): target is MongoDb {

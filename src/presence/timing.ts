@@ -15,6 +15,45 @@ export function within<T>(clock: Clock, limitMs: number, what: string, operation
   });
 }
 
+/**
+ * The items of an iteration, each waited for as `wait` does. What the iteration holds is freed however it ends, without
+ * waiting for it: the store may be away.
+ */
+export async function* eachOf<T>(
+  items: AsyncIterable<T>,
+  wait: (next: Promise<IteratorResult<T>>) => Promise<IteratorResult<T>>,
+): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await wait(iterator.next());
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    void iterator.return?.().catch(() => {});
+  }
+}
+
+/** What is waited for, until all of it is given up at once. */
+export class Waits {
+  readonly #givenUp = new Set<(error: Error) => void>();
+
+  /** What the work gives, or a rejection as soon as it is given up. */
+  until<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      // Not a race with one promise for all: that keeps who waits for it for as long as it is pending.
+      this.#givenUp.add(reject);
+      work.finally(() => this.#givenUp.delete(reject)).then(resolve, reject);
+    });
+  }
+
+  giveUp(error: Error): void {
+    for (const reject of this.#givenUp) reject(error);
+    this.#givenUp.clear();
+  }
+}
+
 /** Runs one at a time. Who asks while one runs shares the next, which begins after they have asked. */
 export class OneAtATime {
   readonly #run: () => Promise<void>;

@@ -17,6 +17,7 @@ import type { Health } from "./health.ts";
 import type { Observer } from "./observer.ts";
 import { checkListener, checkOptionsObject, checkSignal, checkTarget } from "./options.ts";
 import type { Shared } from "./shared.ts";
+import { Waits } from "./timing.ts";
 
 /** Whether a watcher tells changes. A failed one has an `error`. */
 export type WatcherState = "running" | "stopped" | "failed";
@@ -51,8 +52,8 @@ export class Watcher {
   /** By target, as text, and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
   readonly #streams = new Set<ChangeStream>();
-  /** What waits for the store: told when this watcher stops. */
-  readonly #interrupted = new Set<() => void>();
+  /** For the store: given up when this watcher stops. */
+  readonly #waits = new Waits();
   #state: WatcherState = "running";
   #error: Error | null = null;
   #died: () => void = () => {};
@@ -145,7 +146,7 @@ export class Watcher {
   async alive(key: string): Promise<boolean> {
     checkKey(key);
     this.#checkRunning();
-    return this.#whileRunning(this.#host.observer().alive(key));
+    return this.#waits.until(this.#host.observer().alive(key));
   }
 
   /** Asks for a load now, and does not wait for it. What goes wrong shows in `health`. */
@@ -164,7 +165,7 @@ export class Watcher {
    */
   async sync(): Promise<void> {
     this.#checkRunning();
-    await this.#whileRunning(this.#host.observer().sync());
+    await this.#waits.until(this.#host.observer().sync());
     await this.#host.deliverer.drained();
   }
 
@@ -216,18 +217,8 @@ export class Watcher {
     this.#state = state;
     this.#error = error;
     this.#host.ended(this);
-    for (const interrupt of this.#interrupted) interrupt();
+    this.#waits.giveUp(this.#stoppedError());
     this.#died();
-  }
-
-  /** What it gives, or a rejection as soon as this watcher has stopped. */
-  #whileRunning<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const stopped = (): void => reject(this.#stoppedError());
-      // Not `dead.then`: a promise keeps who waits for it for as long as it is pending.
-      this.#interrupted.add(stopped);
-      work.finally(() => this.#interrupted.delete(stopped)).then(resolve, reject);
-    });
   }
 
   #checkRunning(): void {

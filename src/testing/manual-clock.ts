@@ -1,5 +1,7 @@
 /** A clock that stands still until it is told to go on. */
+import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
+import { HeartbitError } from "../core/errors.ts";
 import { Agenda } from "./agenda.ts";
 import { randomWords } from "./random.ts";
 
@@ -36,8 +38,12 @@ export class ManualClock implements Clock {
     return this.#elapsed;
   }
 
-  /** Steps the wall time by `ms`, forth or back, as an operator or NTP does. Timers and `monotonic` don't notice. */
+  /**
+   * Steps the wall time by `ms`, forth or back, as an operator or NTP does. Timers and `monotonic` don't notice. Throws
+   * `INVALID_OPTION` for what is no number.
+   */
   step(ms: number): void {
+    if (!Number.isFinite(ms)) throw invalid("steps", ms, "a number of ms");
     this.#steppedBy += ms;
   }
 
@@ -48,9 +54,11 @@ export class ManualClock implements Clock {
 
   /**
    * Goes on by `ms`: runs what is due, in order, at the time it is due, and lets each settle (promises, and what they
-   * lead to) before the next. Resolves when all is settled. Calls queue up.
+   * lead to) before the next. Resolves when all is settled. Calls queue up. Throws `INVALID_OPTION` for what is
+   * negative or no number: the time goes on, and only `step` sets it back.
    */
   advance(ms: number): Promise<void> {
+    if (!Number.isFinite(ms) || ms < 0) throw invalid("is advanced", ms, "a number of ms, 0 or more");
     const run = this.#advancing.then(() => this.#run(ms));
     this.#advancing = run.catch(() => {});
     return run;
@@ -66,6 +74,10 @@ export class ManualClock implements Clock {
     }
     this.#elapsed = end;
   }
+}
+
+function invalid(does: string, ms: unknown, wanted: string): HeartbitError {
+  return new HeartbitError("INVALID_OPTION", `A manual clock ${does} by ${wanted}, not by ${show(ms)}.`);
 }
 
 /** A turn of the event loop runs every promise to its end; two, for what itself yields once. */

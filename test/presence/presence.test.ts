@@ -365,6 +365,18 @@ describe("a presence", () => {
     expect(await error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
 
+  it("closing gives up what the store has not answered: nobody waits for it any more", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open({ periodMs: 1000 });
+    await presence.pinger("k").start();
+    link.pause();
+    const listing = presence.list().catch((error: unknown) => error);
+    void presence.close();
+    await bench.clock.advance(1000); // as long as closing takes; a listing would wait for 2 s
+    const later = bench.clock.advance(0).then(() => "later");
+    expect(await Promise.race([listing, later])).toMatchObject({ code: "PRESENCE_CLOSED" });
+  });
+
   it("a listener that throws is logged and hurts nobody else; no event needs a listener", async () => {
     const bench = new Bench();
     const lines: string[] = [];
@@ -476,6 +488,9 @@ describe("`list`", () => {
     link.pause();
     await bench.periods(10);
     expect(await b.list()).toMatchObject({ confirmed: false, keys: [{ alive: true }] });
+    await bench.periods(130); // longer than the retention: there is no ping any more
+    expect(await b.list()).toMatchObject({ confirmed: false, keys: [{ key: "k" }] });
+    expect(await b.list({ key: "nobody's" })).toMatchObject({ confirmed: true, keys: [] });
   });
 
   it("rejects with STORE_UNAVAILABLE when the store stays away, and waits out a short absence", async () => {

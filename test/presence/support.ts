@@ -50,7 +50,7 @@ export function silenceable(store: Store, isSilent: () => boolean): Store {
 }
 
 /** The store, with some members of its namespaces in place of its own. */
-function wrap(store: Store, replace: (namespace: Namespace) => Partial<Namespace>): Store {
+export function wrap(store: Store, replace: (namespace: Namespace) => Partial<Namespace>): Store {
   return {
     kind: store.kind,
     ...(store.clock === undefined ? {} : { clock: store.clock }),

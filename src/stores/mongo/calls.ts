@@ -6,7 +6,7 @@
  */
 import type { Db, Document } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
-import { systemClock } from "../../system-clock.ts";
+import { setLimit } from "../../system-clock.ts";
 import { isWorthRepeating, ServerRefusal, toHeartbitError } from "./failures.ts";
 
 /** How documents are read and written, whatever the client was told. Foreign text must not make a read fail. */
@@ -113,7 +113,8 @@ export class Calls {
 
   /**
    * What `run` gives, or a rejection after `limitMs`. The signal then tells the driver to let go of the operation:
-   * it ends the connection, which may be a dead one, so that nothing given up piles up in the driver.
+   * it ends the connection, which may be a dead one, so that nothing given up piles up in the driver. The limit does
+   * not keep the process alive: the connection does, for as long as the client is open.
    */
   async bounded<T>(doing: string, limitMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#unanswered >= UNANSWERED_MAX)
@@ -122,7 +123,7 @@ export class Calls {
     const controller = new AbortController();
     const running = run(controller.signal).finally(() => this.#unanswered--);
     return new Promise((resolve, reject) => {
-      const cancel = systemClock.setTimer(() => {
+      const cancel = setLimit(() => {
         reject(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`));
         controller.abort();
       }, limitMs);

@@ -5,8 +5,10 @@
  */
 import { type ErrorCode, HeartbitError, isHeartbitError } from "../../core/errors.ts";
 
-/** UserNotFound, Unauthorized, AuthenticationFailed, MechanismUnavailable, Atlas's own. */
-const NOT_PERMITTED_CODES = new Set([11, 13, 18, 334, 8000]);
+/** UserNotFound, Unauthorized, AuthenticationFailed, MechanismUnavailable. */
+const NOT_PERMITTED_CODES = new Set([11, 13, 18, 334]);
+/** AtlasError: a refused login, and much else besides, as that the space is used up. */
+const ATLAS_ERROR = 8000;
 
 /**
  * CommandNotFound, CommandNotSupported, ReadConcernMajorityNotEnabled, the three of the Stable API, an unknown
@@ -83,10 +85,18 @@ export function isWorthRepeating(error: unknown): boolean {
 function meaningOf(error: unknown): ErrorCode {
   const code = codeOf(error);
   if (code !== undefined && NOT_PERMITTED_CODES.has(code)) return "NOT_PERMITTED";
+  if (code === ATLAS_ERROR && withCauses(error).some(isOfLogin)) return "NOT_PERMITTED";
   if (code !== undefined && UNSUPPORTED_CODES.has(code)) return "UNSUPPORTED_SERVER";
   if (code === INVALID_NAMESPACE || withCauses(error).some(isOfFile)) return "INVALID_OPTION";
   const isUnsupported = withCauses(error).some(({ name }) => UNSUPPORTED_NAMES.has(name));
   return isUnsupported ? "UNSUPPORTED_SERVER" : "STORE_UNAVAILABLE";
+}
+
+/** The driver marks what is refused before a connection can be used. */
+function isOfLogin(error: Error): boolean {
+  return (
+    "errorLabels" in error && Array.isArray(error.errorLabels) && error.errorLabels.includes("HandshakeError")
+  );
 }
 
 /** A file that the connection string names cannot be opened, or holds no certificate or key. */

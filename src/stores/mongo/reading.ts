@@ -27,9 +27,11 @@ const PAGES_IN_TIME = 10;
 
 /**
  * The documents of a session and a being are stamped by the server as they are written, and are seen once a majority
- * has them. So a read goes back by two periods from where the last one began.
+ * has them; and behind a router they are stamped by the clock of their shard, while ours is the router's. So a read goes
+ * back by two periods from where the last one began, at least by a second.
  */
 const OVERLAP_PERIODS = 2;
+const OVERLAP_MS_MIN = 1000;
 
 type Doc = Document & { _id: unknown };
 
@@ -143,7 +145,8 @@ export async function withSessions(
 function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
   if (since === undefined) return {};
   const { ms } = (since as MongoCursor).store;
-  return { changed: { $gte: dateOf(ms - OVERLAP_PERIODS * periodMs) } };
+  const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
+  return { changed: { $gte: dateOf(ms - overlapMs) } };
 }
 
 /** The sessions that are told whether or not a selected being is theirs. */

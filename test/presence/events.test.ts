@@ -1,0 +1,55 @@
+/** Listeners and loggers: what is a caller's hurts nobody. */
+import { expect, it, vi } from "vitest";
+import { Emitter } from "../../src/presence/emitter.ts";
+import { makeLog } from "../../src/presence/log.ts";
+import { Bench } from "./support.ts";
+
+function emitter(): Emitter<{ event: [] }> {
+  return new Emitter<{ event: [] }>((error) => expect.fail(String(error)));
+}
+
+it("of a listener that was added for once and for good, it is the one for once that goes", () => {
+  const events = emitter();
+  const listener = vi.fn();
+  events.on("event", listener, true);
+  events.on("event", listener);
+  events.emit("event");
+  expect(listener).toHaveBeenCalledTimes(2);
+  events.emit("event");
+  events.emit("event");
+  expect(listener).toHaveBeenCalledTimes(4);
+});
+
+it("a listener for once is called once, though another emits the same meanwhile", () => {
+  const events = emitter();
+  const once = vi.fn();
+  events.on("event", () => events.emit("event"), true);
+  events.on("event", once, true);
+  events.emit("event");
+  expect(once).toHaveBeenCalledTimes(1);
+});
+
+it("a logger that throws or rejects hurts nobody, and keeps its `this`", async () => {
+  const unhandled: unknown[] = [];
+  const onUnhandled = (error: unknown): unknown => unhandled.push(error);
+  process.on("unhandledRejection", onUnhandled);
+  const logger = {
+    lines: [] as string[],
+    info(line: string): void {
+      this.lines.push(line);
+      throw new Error("full");
+    },
+    async warn(line: string): Promise<void> {
+      this.lines.push(line);
+      throw new Error("full");
+    },
+  };
+  const log = makeLog("agents", logger);
+  log.info("a");
+  log.warn("b");
+  const bench = new Bench();
+  await bench.clock.advance(0); // turns of the event loop, in which a rejection would be noticed
+  process.off("unhandledRejection", onUnhandled);
+  expect(logger.lines).toEqual(["heartbit agents: a", "heartbit agents: b"]);
+  expect(unhandled).toEqual([]);
+});

@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../src/testing/index.ts";
+
+describe("a manual clock", () => {
+  it.each([-500, Number.NaN, Infinity, "5" as never, undefined as never])(
+    "that is advanced by %s says that it cannot be, and stands still",
+    async (ms) => {
+      const clock = new ManualClock({ start: 0 });
+      await clock.advance(1000);
+      expect(() => clock.advance(ms)).toThrow(
+        expect.objectContaining({
+          code: "INVALID_OPTION",
+          message: expect.stringContaining("is advanced by a number of ms, 0 or more, not by") as string,
+        }),
+      );
+      expect([clock.now(), clock.monotonic()]).toEqual([1000, 1000]);
+    },
+  );
+
+  it("steps forth and back, and not by what is no number", () => {
+    const clock = new ManualClock({ start: 1000 });
+    clock.step(-300);
+    clock.step(100);
+    expect(clock.now()).toBe(800);
+    expect(() => clock.step(Number.NaN)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+    expect(clock.now()).toBe(800);
+  });
+});
