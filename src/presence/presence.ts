@@ -12,7 +12,7 @@ import { Emitter, type Listener } from "./emitter.ts";
 import type { Happenings } from "./happenings.ts";
 import { type Health, HealthKeeper } from "./health.ts";
 import { Heart, type Lapse } from "./heart.ts";
-import { AUDIT_SLOTS, Holdings } from "./holdings.ts";
+import { Holdings } from "./holdings.ts";
 import { type Gauges, setInside } from "./inside.ts";
 import { type Listing, readListing } from "./list.ts";
 import { makeLog } from "./log.ts";
@@ -22,6 +22,7 @@ import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
 import { Broom, pruneAll } from "./prune.ts";
 import { ensurePresent } from "./pulse.ts";
+import { AUDIT_SLOTS, SessionKeeper } from "./session-keeper.ts";
 import { dropped, Setup } from "./setup.ts";
 import { attempt, bulk, patienceMs, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
@@ -63,6 +64,7 @@ export class Presence {
   readonly #ownsStore: boolean;
   readonly #events: Emitter<PresenceEvents>;
   readonly #setup: Setup;
+  readonly #session: SessionKeeper;
   readonly #holdings: Holdings;
   readonly #deliverer: Deliverer;
   readonly #sleeper: Sleeper;
@@ -133,17 +135,18 @@ export class Presence {
     this.#deliverer = new Deliverer(clock, (error) => log.error("a listener of changes threw", error));
     this.#setup = new Setup(this.#shared);
     this.#broom = new Broom(this.#shared);
-    this.#holdings = new Holdings(
+    this.#session = new SessionKeeper(
       this.#shared,
       { host: hostname(), pid: process.pid },
       {
         prepare: () => this.#setup.ensure(),
         nextSeq: () => this.#setup.nextSeq(),
         opened: (session) => this.#startHeart(session.seq, session.slot),
-        isCurrent: () => this.#isCurrent(),
         gone: () => this.#verify(),
+        reopened: () => this.#holdings.rewrite(),
       },
     );
+    this.#holdings = new Holdings(this.#shared, this.#session, () => this.#isCurrent());
     this.#pingerHost = {
       shared: this.#shared,
       holdings: this.#holdings,
@@ -168,7 +171,7 @@ export class Presence {
 
   /** The number of this presence's session; undefined before its first pinger or watcher has started. */
   get session(): number | undefined {
-    return this.#holdings.session?.seq;
+    return this.#session.current?.record.seq;
   }
 
   /** Whether this process's view of the store, and its pinging, is up to date. */
@@ -228,7 +231,7 @@ export class Presence {
     checkKey(key);
     let ended = 0;
     await this.#attempt(async () => {
-      await bulk(this.#shared, "write", this.#holdings.idle());
+      await bulk(this.#shared, "write", this.#session.idle());
       const { keys } = await readListing(this.#shared, select([key]));
       // The most of all attempts: one whose answer was lost may have ended them.
       ended = Math.max(ended, keys[0]?.holders.length ?? 0);
@@ -320,7 +323,7 @@ export class Presence {
     await inTime(this.#holdings.end(linger ? time.slot : KILLED)).catch((error: unknown) =>
       log.warn("the keys could not be ended, they will time out", error),
     );
-    this.#holdings.stop();
+    this.#session.stop();
     this.#heart = undefined;
     const closing = namespace.close().then(() => (this.#ownsStore ? this.#store.close() : undefined));
     await inTime(closing).catch((error: unknown) => log.debug("closing failed", error));
@@ -339,7 +342,7 @@ export class Presence {
     const heart = this.#heart;
     heart?.stop();
     await heart?.settled();
-    await within(clock, patienceMs(this.#shared), "write", this.#holdings.idle()).catch(() => {});
+    await within(clock, patienceMs(this.#shared), "write", this.#session.idle()).catch(() => {});
     try {
       await this.#attempt(() => bulk(this.#shared, "drop", namespace.drop()));
     } catch (error) {
@@ -371,12 +374,12 @@ export class Presence {
   #pinged(slot: number, lapsed: boolean): void {
     const { time, health, retentionSlots, log } = this.#shared;
     void time.check();
-    this.#holdings.refresh(retentionSlots / 2);
-    if (lapsed) this.#holdings.doubt();
+    this.#session.refresh(retentionSlots / 2);
+    if (lapsed) this.#session.doubt();
     if (this.#observer === undefined) {
       // An observer settles when it has judged, and hears of what is held with what it reads.
       health.settle();
-      if (this.#holdings.isDoubtful)
+      if (this.#session.isDoubtful)
         this.#verify().catch((error: unknown) => log.debug("reading the config failed", error));
     }
     if (this.#observer === undefined || lapsed) {
@@ -403,7 +406,7 @@ export class Presence {
   /** Who watches pings, so that a read can be known to be fresh, and slots in which nobody could write to be empty. */
   async #beginToWatch(): Promise<void> {
     try {
-      await this.#holdings.open();
+      await this.#session.open();
     } catch (error) {
       if (!(error instanceof HeartbitError) || error.code !== "NOT_PERMITTED") throw error;
       this.#shared.log.info("watching without the right to write", error);
@@ -499,7 +502,7 @@ export class Presence {
       log.info("the store is found again");
       time.sample().catch((error: unknown) => log.debug("sampling the time failed", error));
       this.#heart?.hurry();
-      this.#holdings.hurry();
+      this.#session.hurry();
       this.#observer?.hurry();
       this.#restore().catch((error: unknown) => log.warn("what was held could not be restored", error));
     }
@@ -508,7 +511,7 @@ export class Presence {
   /** What was acknowledged may have been lost with the server, where it was not journaled yet: it is written again. */
   async #restore(): Promise<void> {
     await this.#attempt(() => this.#setup.restore());
-    this.#holdings.doubt();
+    this.#session.doubt();
     await this.#holdings.check();
     this.#holdings.rewrite();
   }
