@@ -1,10 +1,13 @@
-/** One opened namespace: the entry point of the library. It puts the parts together and has no rule of its own. */
+/**
+ * One opened namespace: the entry point of the library. It puts the parts together and has no rule of its own: what is
+ * done when something happens is in `recovery.ts`.
+ */
 import { hostname } from "node:os";
 import { KILLED } from "../core/alive.ts";
 import { checkKey, checkPrefix } from "../core/checks.ts";
-import { HeartbitError, isHeartbitError, toError } from "../core/errors.ts";
+import { HeartbitError, toError } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
-import type { Pruned, Store, StoreNotice } from "../core/store.ts";
+import type { Pruned, Store } from "../core/store.ts";
 import { onAbort } from "./abort.ts";
 import { systemClock } from "../system-clock.ts";
 import { Deliverer } from "./delivery.ts";
@@ -20,9 +23,10 @@ import { Observer } from "./observer.ts";
 import { type CheckedOptions, checkOptions, checkOptionsObject, type PresenceOptions } from "./options.ts";
 import { Pinger, type PingerHost } from "./pinger.ts";
 import { plausible } from "./plausible.ts";
-import { Broom, pruneAll } from "./prune.ts";
+import { pruneAll } from "./prune.ts";
 import { ensurePresent } from "./pulse.ts";
-import { AUDIT_SLOTS, SessionKeeper } from "./session-keeper.ts";
+import { Recovery } from "./recovery.ts";
+import { SessionKeeper } from "./session-keeper.ts";
 import { dropped, Setup } from "./setup.ts";
 import { attempt, bulk, patienceMs, type Shared } from "./shared.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
@@ -68,16 +72,14 @@ export class Presence {
   readonly #holdings: Holdings;
   readonly #deliverer: Deliverer;
   readonly #sleeper: Sleeper;
+  readonly #recovery: Recovery;
   readonly #pingerHost: PingerHost;
   /** The started ones. */
   readonly #pingers = new Set<Pinger>();
   readonly #watchers = new Set<Watcher>();
   #pingerCount = 0;
-  #losses = 0;
   #heart: Heart | undefined;
   #observer: Observer | undefined;
-  #wasLost = false;
-  readonly #broom: Broom;
   #endNotices: () => void = () => {};
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
@@ -115,8 +117,8 @@ export class Presence {
       present: () => this.#shared.time.slot,
       warn: (message) => log.warn(message),
     });
-    const stepped = (byMs: number): void => this.#stepped(byMs);
-    const raised = (): void => this.#raised();
+    const stepped = (byMs: number): void => this.#recovery.stepped(byMs);
+    const raised = (): void => this.#recovery.raised();
     const time = new StoreTime({ namespace, clock, periodMs, stepped, raised });
     const health = new HealthKeeper(
       () => time.position,
@@ -134,7 +136,6 @@ export class Presence {
     this.#events = new Emitter((error, event) => log.error(`a listener of ${event} threw`, error));
     this.#deliverer = new Deliverer(clock, (error) => log.error("a listener of changes threw", error));
     this.#setup = new Setup(this.#shared);
-    this.#broom = new Broom(this.#shared);
     this.#session = new SessionKeeper(
       this.#shared,
       { host: hostname(), pid: process.pid },
@@ -142,7 +143,7 @@ export class Presence {
         prepare: () => this.#setup.ensure(),
         nextSeq: () => this.#setup.nextSeq(),
         opened: (session) => this.#startHeart(session.seq, session.slot),
-        gone: () => this.#verify(),
+        gone: () => this.#recovery.verify(),
         reopened: () => this.#holdings.rewrite(),
       },
     );
@@ -151,12 +152,24 @@ export class Presence {
       shared: this.#shared,
       holdings: this.#holdings,
       isClosed: () => this.#closing !== undefined,
-      losses: () => this.#losses,
+      losses: () => this.#recovery.losses,
       dropping: () => this.#dropping,
       kill: (key) => this.kill(key),
       started: (pinger) => this.#pingers.add(pinger),
       ended: (pinger) => this.#pingers.delete(pinger),
     };
+    this.#recovery = new Recovery({
+      shared: this.#shared,
+      setup: this.#setup,
+      session: this.#session,
+      holdings: this.#holdings,
+      pingers: this.#pingers,
+      watchers: this.#watchers,
+      heart: () => this.#heart,
+      stopHeart: () => this.#stopHeart(),
+      observer: () => this.#observer,
+      attempt: (act) => this.#attempt(act),
+    });
   }
 
   /** The namespace. */
@@ -305,7 +318,7 @@ export class Presence {
       await within(clock, OPEN_LIMIT_MS, "open", namespace.pings(time.slot + 1)),
     );
     this.#checkOpen();
-    this.#endNotices = namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
+    this.#endNotices = namespace.notices?.((notice) => this.#recovery.notice(notice)) ?? this.#endNotices;
     this.#ignoreAbort = onAbort(this.#options.signal, () => void this.close());
   }
 
@@ -350,7 +363,7 @@ export class Presence {
       if (heart !== undefined && session !== undefined) void this.#startHeart(session, heart.acknowledged);
       throw error;
     }
-    this.#lose(dropped(this.name), pingers);
+    this.#recovery.lose(dropped(this.name), pingers);
   }
 
   // ---- the parts
@@ -361,7 +374,7 @@ export class Presence {
     if (this.#closing !== undefined) return Promise.resolve();
     this.#heart?.stop();
     const heart = new Heart(this.#shared, seq, vouched, {
-      pinged: (slot, lapsed) => this.#pinged(slot, lapsed),
+      pinged: (slot, lapsed) => this.#recovery.pinged(slot, lapsed),
       lapse: (lapse) => this.#events.emit("lapse", lapse),
     });
     this.#heart = heart;
@@ -371,22 +384,9 @@ export class Presence {
     return heart.answered;
   }
 
-  #pinged(slot: number, lapsed: boolean): void {
-    const { time, health, retentionSlots, log } = this.#shared;
-    void time.check();
-    this.#session.refresh(retentionSlots / 2);
-    if (lapsed) this.#session.doubt();
-    if (this.#observer === undefined) {
-      // An observer settles when it has judged, and hears of what is held with what it reads.
-      health.settle();
-      if (this.#session.isDoubtful)
-        this.#verify().catch((error: unknown) => log.debug("reading the config failed", error));
-    }
-    if (this.#observer === undefined || lapsed) {
-      void this.#holdings.check().then(() => (lapsed ? this.#holdings.rewrite() : undefined));
-    }
-    if (!this.#broom.isDue(slot, lapsed)) return;
-    this.prune().catch((error: unknown) => log.debug(`pruning in slot ${slot} failed`, error));
+  #stopHeart(): void {
+    this.#heart?.stop();
+    this.#heart = undefined;
   }
 
   #startObserver(): Observer {
@@ -394,11 +394,11 @@ export class Presence {
       holdings: this.#holdings,
       heart: () => this.#heart,
       begin: () => this.#beginToWatch(),
-      verify: () => this.#verify(),
+      verify: () => this.#recovery.verify(),
       isCurrent: () => this.#isCurrent(),
       useFeed: this.#options.feed === "auto",
       pollMs: this.#options.pollMs,
-      failed: (error) => this.#failWatchers(toError(error)),
+      failed: (error) => this.#recovery.failWatchers(toError(error)),
     });
     return this.#observer;
   }
@@ -428,92 +428,12 @@ export class Presence {
     void observer?.stop();
   }
 
-  #failWatchers(error: Error): void {
-    this.#shared.log.error("watchers fail", error);
-    for (const watcher of this.#watchers) watcher.fail(error);
-  }
-
-  /** The namespace is gone, or is another's: nothing of what was held or watched can go on. */
-  #lose(error: HeartbitError, pingers: Iterable<Pinger>): void {
-    this.#shared.health.trouble(error.message);
-    this.#heart?.stop();
-    this.#heart = undefined;
-    this.#holdings.forget(error);
-    this.#losses++;
-    for (const pinger of pingers) pinger.lose();
-    this.#failWatchers(error);
-  }
-
-  // ---- what happens
-
-  /** Rejects when the namespace is gone, or another's: then all is lost here. */
-  async #verify(): Promise<void> {
-    try {
-      await this.#setup.check();
-    } catch (error) {
-      if (!isHeartbitError(error, "CONFIG_MISMATCH")) throw error;
-      const pingers = [...this.#pingers];
-      this.#lose(error, pingers);
-      for (const pinger of pingers) pinger.tellKilled();
-      throw error;
-    }
-  }
-
   #tellHealth(health: Health): void {
     const { log } = this.#shared;
     if (health.state === "stale") log.warn(`stale: ${health.reason}`);
     else log.info("healthy");
     this.#events.emit("health", health);
     for (const watcher of this.#watchers) watcher.tellHealth(health);
-  }
-
-  #stepped(byMs: number): void {
-    const { health, time, log } = this.#shared;
-    health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
-    time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
-    this.#moveOn();
-  }
-
-  /** Who has not heard of it yet pings in slots that lie behind: who only holds reads the offset every few slots. */
-  #raised(): void {
-    this.#shared.health.trouble(
-      "the store's clock has stepped back, and the slots were moved on",
-      AUDIT_SLOTS,
-    );
-    this.#moveOn();
-  }
-
-  /** The present is another slot now. */
-  #moveOn(): void {
-    this.#heart?.hurry();
-    // What is held may look old now, and whoever noticed first may have pruned it.
-    this.#holdings.rewrite();
-    this.#observer?.resync();
-  }
-
-  #notice(notice: StoreNotice): void {
-    const { time, health, log } = this.#shared;
-    if (notice.kind === "time") void time.observe(notice.ms);
-    else if (notice.kind === "lost") {
-      this.#wasLost = true;
-      health.trouble(notice.reason);
-    } else if (this.#wasLost) {
-      this.#wasLost = false;
-      log.info("the store is found again");
-      time.sample().catch((error: unknown) => log.debug("sampling the time failed", error));
-      this.#heart?.hurry();
-      this.#session.hurry();
-      this.#observer?.hurry();
-      this.#restore().catch((error: unknown) => log.warn("what was held could not be restored", error));
-    }
-  }
-
-  /** What was acknowledged may have been lost with the server, where it was not journaled yet: it is written again. */
-  async #restore(): Promise<void> {
-    await this.#attempt(() => this.#setup.restore());
-    this.#session.doubt();
-    await this.#holdings.check();
-    this.#holdings.rewrite();
   }
 
   /** Tries for a while what is asked for once. */
