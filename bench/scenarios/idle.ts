@@ -39,7 +39,8 @@ export const idle: Scenario = {
     for (const kind of KINDS) {
       say(kind.what);
       const uri = withDatabase(server.uri ?? "", "idle");
-      const client = await new MongoClient(uri, { monitorCommands: true }).connect();
+      const options = { monitorCommands: true, heartbeatFrequencyMS: periodMs / 2 };
+      const client = await new MongoClient(uri, options).connect();
       const name = `kind-${rows.length}`;
       const presence = await Presence.open(client.db(), { name, periodMs });
       await Promise.all(Array.from({ length: kind.keys }, (_, key) => presence.pinger(`key-${key}`).start()));
@@ -74,7 +75,7 @@ export const idle: Scenario = {
 
 function report(rows: readonly Row[], periods: number, periodMs: number): Section {
   const whats = [...new Set(rows.flatMap(({ commands }) => [...commands.keys()]))];
-  const goals = rows.map(({ what, commands, watches }, index) => {
+  const goals = rows.map(({ what, commands }, index) => {
     const of = (...names: string[]): number =>
       names.reduce((sum, name) => sum + (commands.get(name) ?? 0), 0);
     const total = [...commands]
@@ -82,20 +83,18 @@ function report(rows: readonly Row[], periods: number, periodMs: number): Sectio
       .reduce((sum, [, n]) => sum + n, 0);
     const pings = of("update pings");
     const reads = of("find pings");
-    const others = total - pings - reads;
-    const most = watches
-      ? "one ping write, one pings read and at most one slow poll"
-      : "one ping write and at most one slow poll";
+    const polls = of("find beings");
+    const others = total - pings - reads - polls;
     return {
       id: `idle-${index}`,
-      text: `who ${what} makes ${most} a period`,
-      figure: `${show(pings)} pings written, ${show(reads)} times pings read, ${show(others)} other commands`,
-      reached: pings < 1.2 && reads < 1.2 && others < 1.2,
+      text: `who ${what} makes one ping write, one pings read and at most one slow poll of beings a period, three commands in all`,
+      figure: `${show(pings)} pings written, ${show(reads)} times pings read, ${show(polls)} polls of beings, ${show(others)} other commands`,
+      reached: pings < 1.2 && reads < 1.2 && polls < 1.2 && total < 3.2,
     };
   });
   return {
     title: "What a presence asks of the server in a quiet period",
-    about: `Counted as the driver sends them, on a client of the caller's own, over ${periods} periods of ${periodMs / 1000} s in which nothing happens. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning comes by chance, in one period of 120.`,
+    about: `Counted as the driver sends them, on a client that looks after its server twice a period, as heartbit's own do (on one that looks more rarely there is one \`hello\` more a period), over ${periods} periods of ${periodMs / 1000} s in which nothing happens. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning comes by chance, in one period of 120.`,
     tables: [
       {
         title: "Commands a period",
