@@ -18,6 +18,7 @@ export class PortReader {
   readonly #periodMs: number;
   #roster = new Roster();
   #cursor: Cursor | undefined;
+  #periods = 0;
 
   static async open(options: PeerOptions): Promise<PortReader> {
     return new PortReader(options, await connectTo(options));
@@ -37,9 +38,13 @@ export class PortReader {
     return this.#roster.changes().length; // joins alone
   }
 
-  /** As in quiet times: reads who has pinged in this slot, and what has changed; gives how many have pinged. */
+  /**
+   * As in quiet times: reads who has pinged in this slot, and in every other call what has changed; gives how many have
+   * pinged.
+   */
   async period(): Promise<number> {
-    const pinged = await this.#read(0);
+    this.#periods++;
+    const pinged = await this.#read(0, this.#periods % 2 === 0);
     this.#roster.changes();
     return pinged;
   }
@@ -50,9 +55,12 @@ export class PortReader {
   }
 
   /** The pings of so many slots back, too. Gives how many there are in all. */
-  async #read(slotsBack: number): Promise<number> {
+  async #read(slotsBack: number, changes = true): Promise<number> {
     const slot = Math.floor(Date.now() / this.#periodMs);
-    const [records] = await Promise.all([this.#namespace.pings(slot - slotsBack), this.#readChanges()]);
+    const [records] = await Promise.all([
+      this.#namespace.pings(slot - slotsBack),
+      changes ? this.#readChanges() : undefined,
+    ]);
     let pinged = 0;
     for (const record of records) {
       this.#roster.bits(record);
