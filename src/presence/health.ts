@@ -21,12 +21,21 @@ export interface Health {
 export class HealthKeeper {
   readonly #position: () => number;
   readonly #now: () => number;
-  readonly #changed: (health: Health) => void;
+  readonly #changed: (health: Health, staleSlots: number) => void;
   #health: Health = { state: "healthy" };
   #trouble = -Infinity;
+  /** The position since which it is stale, or was. */
+  #staleFrom = -Infinity;
 
-  /** `position` and `now` give the present, in slots and in ms; `changed` is called at each change of state. */
-  constructor(position: () => number, now: () => number, changed: (health: Health) => void) {
+  /**
+   * `position` and `now` give the present, in slots and in ms; `changed` is called at each change of state, with for how
+   * many slots it has been stale.
+   */
+  constructor(
+    position: () => number,
+    now: () => number,
+    changed: (health: Health, staleSlots: number) => void,
+  ) {
     this.#position = position;
     this.#now = now;
     this.#changed = changed;
@@ -51,13 +60,14 @@ export class HealthKeeper {
     this.#holdBack(slots);
     if (this.#health.state === "stale") return;
     this.#health = { state: "stale", reason, since: new Date(this.#now()) };
-    this.#changed(this.#health);
+    this.#staleFrom = this.#position();
+    this.#changed(this.#health, 0);
   }
 
   settle(): void {
     if (this.#health.state === "healthy") return;
     this.#health = { state: "healthy" };
-    this.#changed(this.#health);
+    this.#changed(this.#health, this.#position() - this.#staleFrom);
   }
 
   #holdBack(slots: number): void {

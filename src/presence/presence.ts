@@ -123,7 +123,7 @@ export class Presence {
     const health = new HealthKeeper(
       () => time.position,
       () => clock.now(),
-      (changed) => this.#tellHealth(changed),
+      (changed, staleSlots) => this.#tellHealth(changed, staleSlots),
     );
     const happenings = new Emitter<Happenings>((error) => log.error("counting what happens failed", error));
     this.#shared = { name, namespace, clock, time, health, log, happenings, periodMs, retentionSlots };
@@ -428,10 +428,13 @@ export class Presence {
     void observer?.stop();
   }
 
-  #tellHealth(health: Health): void {
+  #tellHealth(health: Health, staleSlots: number): void {
     const { log } = this.#shared;
     if (health.state === "stale") log.warn(`stale: ${health.reason}`);
-    else log.info("healthy");
+    else {
+      log.info("healthy");
+      this.#recovery.healthy(staleSlots);
+    }
     this.#events.emit("health", health);
     for (const watcher of this.#watchers) watcher.tellHealth(health);
   }
