@@ -15,6 +15,7 @@ import {
   latestProof,
   type Life,
   wasDown,
+  wasDownAt,
 } from "./truth.ts";
 
 /** A process that could not write although others could, for less than so many periods, is not told dead. */
@@ -75,6 +76,7 @@ export class Judge {
     )
       return;
     if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, cause, said);
+    else if (cause === "initial" && wasDownAt(actor.life, now)) return; // told as it was known before it was cut off
     else if (life.endedAt > now && !(cause === "initial" && this.#isNearShortOutage(life))) {
       this.#judgeAbsence(holding, said);
     }
