@@ -6,7 +6,7 @@ import type { Clock } from "../core/clock.ts";
 import type { HolderState, RosterChange } from "../core/roster.ts";
 import type { WatchTarget } from "../core/selection.ts";
 import { type Change, collapse, type Pending, toChange } from "./change.ts";
-import { callSafely } from "./emitter.ts";
+import { callSafely } from "./call-safely.ts";
 import { Slices } from "./timing.ts";
 
 /** One caller's interest in a target, with what it has not consumed yet. */

@@ -1,4 +1,5 @@
 /** Typed events. A listener that throws is reported and hurts nobody else; no event ends the process. */
+import { callSafely } from "./call-safely.ts";
 import { checkListener } from "./options.ts";
 
 /** What an event calls. A promise that it returns is not waited for; its rejection is reported like a throw. */
@@ -47,22 +48,4 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     this.#listeners.set(name, others);
     return others.length < listeners.length;
   }
-}
-
-/** @internal Calls a caller's function; what it throws, or rejects with, goes to `report`. */
-export function callSafely<Args extends readonly unknown[]>(
-  callee: (...args: Args) => unknown,
-  args: Args,
-  report: (error: unknown) => void,
-): void {
-  try {
-    const result: unknown = callee(...args);
-    if (isThenable(result)) result.then(undefined, report);
-  } catch (error) {
-    report(error);
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
