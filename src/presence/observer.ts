@@ -1,29 +1,29 @@
 /**
  * The observer: what a presence reads, however many watchers it has.
  *
- *   at half of each slot:   look - read the pings, and judge, unless there was trouble
- *   as it happens:          the feed, where the store has one; what has changed is read with every other look
- *   without a feed:         what has changed is read with every look, and every `pollMs`
+ *   when somebody asks:      loads what is wanted and not loaded yet, and hands them the present state
+ *   at half of each slot:    looks: reads, judges and tells (lookout.ts)
+ *   as it happens:           takes what the feed tells, where the store has one (feed-keeper.ts)
+ *   while there is no feed:  polls what has changed every `pollMs`, too (reader.ts)
  *
- * Everything it reads goes to the roster; what the roster tells goes to the subscriptions, by the teller.
+ * Everything it reads goes to the roster; what the roster tells goes to the subscriptions (teller.ts). What fails is
+ * trouble, and is tried again, unless it can never heal.
  */
-import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
+import { judgedSlot } from "../core/alive.ts";
 import { Roster } from "../core/roster.ts";
 import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
-import type { Slot } from "../core/slots.ts";
 import type { Page } from "../core/store.ts";
 import { Subscription } from "./delivery.ts";
 import { FeedKeeper, type FeedState } from "./feed-keeper.ts";
 import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
-import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
+import { Lookout } from "./lookout.ts";
 import { Reader } from "./reader.ts";
-import { isFinal, noteAnswer, noteFailure, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
-import { sleepUntil, soon } from "./shared.ts";
+import { isFinal, noteFailure, RETRY_OF_PERIOD, type Shared, sleepUntil } from "./shared.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Syncs } from "./syncs.ts";
 import { Teller } from "./teller.ts";
-import { OneAtATime, Sleeper } from "./timing.ts";
+import { Sleeper } from "./timing.ts";
 
 export interface ObserverOptions {
   readonly holdings: Holdings;
@@ -60,16 +60,12 @@ export class Observer {
   readonly #teller: Teller;
   readonly #reader: Reader;
   readonly #feed: FeedKeeper;
+  readonly #lookout: Lookout;
+  readonly #syncs: Syncs;
   readonly #started: Promise<void>;
   #loading: Promise<void> | undefined;
-  readonly #looking = new OneAtATime(() => this.#lookOnce());
-  readonly #syncs: Syncs;
-  #pollLoop = false;
-  /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
-  #read: Slot = -Infinity;
-  /** The slot of the latest look that has read what has changed. */
-  #polled: Slot = -Infinity;
-  #forgotten: Slot = -Infinity;
+  /** Polls for as long as no feed is live. */
+  #polls = false;
 
   constructor(shared: Shared, options: ObserverOptions) {
     this.#shared = shared;
@@ -85,12 +81,17 @@ export class Observer {
       isCurrent: () => options.isCurrent(),
     });
     this.#feed = new FeedKeeper(shared, {
-      page: (page) => {
-        this.#hear(page);
-        this.#teller.tell();
-      },
-      live: () => this.#pollInBackground(),
-      down: () => this.#pollWithoutFeed(),
+      page: (page) => this.#hear(page),
+      live: () => void this.#poll(),
+      down: () => void this.#pollWithoutFeed(),
+    });
+    this.#lookout = new Lookout(shared, this.#sleeper, {
+      roster: this.#roster,
+      reader: this.#reader,
+      teller: this.#teller,
+      heart: () => options.heart(),
+      verify: () => options.verify(),
+      mustPoll: () => !this.#feed.live || this.#syncs.areUnderWay,
     });
     this.#started = this.#start();
     this.#started.catch(() => {}); // told by `failed`
@@ -148,7 +149,7 @@ export class Observer {
     return this.#syncs.sync(
       this.#started,
       () => this.#load(),
-      () => this.#look(),
+      () => this.#lookout.look(),
     );
   }
 
@@ -162,7 +163,7 @@ export class Observer {
   hurry(): void {
     this.#feed.retry();
     this.#sleeper.wake();
-    if (!isEmptySelection(this.#reader.loaded)) this.#pollInBackground();
+    if (!isEmptySelection(this.#reader.loaded)) void this.#poll();
   }
 
   /** How things stand. */
@@ -182,35 +183,14 @@ export class Observer {
   async #start(): Promise<void> {
     await this.#persist("begin", async () => {
       await this.#options.begin();
-      this.#read = await readPulse(this.#shared, this.#roster, this.#options.heart()?.own);
+      await this.#lookout.begin();
     });
     // A fresh watcher counts its start as trouble for the keys that it finds alive.
     this.#shared.health.begin();
     if (this.#sleeper.ended) return;
     if (this.#options.useFeed) this.#feed.start(this.#subscriptions.wanted);
-    this.#pollWithoutFeed();
+    void this.#pollWithoutFeed();
     void this.#lookEachSlot();
-  }
-
-  /** Tries until it succeeds, or never can; what is `heavy` less and less often. */
-  async #persist(what: string, attempt: () => Promise<void>, heavy = false): Promise<void> {
-    let pause = RETRY_OF_PERIOD;
-    while (!this.#sleeper.ended) {
-      try {
-        await attempt();
-        return;
-      } catch (error) {
-        if (this.#sleeper.ended) return;
-        if (isFinal(error)) {
-          this.#options.failed(error);
-          throw error;
-        }
-        this.#trouble(what, error);
-        this.#syncs.failed(error);
-        await this.#sleeper.sleep(this.#shared.periodMs * pause);
-        if (heavy) pause = Math.min(pause * 2, HEAVY_RETRY_MAX);
-      }
-    }
   }
 
   async #lookEachSlot(): Promise<void> {
@@ -221,7 +201,7 @@ export class Observer {
         await sleepUntil(this.#shared, this.#sleeper, half);
       await this.#persist("read", async () => {
         if (this.#options.heart() === undefined) await this.#keepTime();
-        await this.#look();
+        await this.#lookout.look();
       }).catch(() => {}); // told by `failed`
     }
   }
@@ -233,98 +213,27 @@ export class Observer {
     if (time.slotsBehind > 0) await time.catchUp();
   }
 
-  /** Reads the pings, and what has changed, as of after the call; judges, unless there was trouble; tells. */
-  #look(): Promise<void> {
-    return this.#looking.run();
-  }
-
-  async #lookOnce(): Promise<void> {
-    const { time, clock } = this.#shared;
-    const heart = this.#options.heart();
-    if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
-    const own = heart?.own;
-    const { slot, position } = time;
-    const judged = judgedSlot(position);
-    // In quiet times the judged slot says enough: who has pinged in it lives.
-    const isQuiet = judged === slot && this.#read >= slot - 1 && (own === undefined || own.slot === slot);
-    const from = isQuiet ? slot : Math.min(slot - 1, this.#read);
-    // While the feed tells what changes, a second look at that may wait.
-    const polls = !isQuiet || !this.#feed.live || this.#reader.isBehind || this.#polled < slot - 1;
-    const began = clock.monotonic();
-    const [isFresh] = await Promise.all([
-      this.#readPings(from, own),
-      polls || this.#syncs.areUnderWay ? this.#poll(slot) : undefined,
-    ]);
-    if (this.#sleeper.ended || !isFresh) return;
-    noteAnswer(this.#shared, "read", began);
+  /** Takes what the feed tells, and tells it on. */
+  #hear(page: Page): void {
+    this.#options.holdings.hear(page);
+    this.#reader.take(page);
     this.#teller.tell();
-    // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
-    if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
-    await this.#teller.tellAll();
   }
 
-  async #poll(slot: Slot): Promise<void> {
-    await this.#reader.poll();
-    this.#polled = slot;
-  }
-
-  /**
-   * Reads the pings from a slot on. Gives false where it cannot be gone on from: the store's clock has stepped.
-   */
-  async #readPings(earliest: Slot, own: OwnPing | undefined): Promise<boolean> {
-    const { namespace, time, health } = this.#shared;
-    const judged = judgedSlot(time.position);
-    const from = Math.max(earliest, oldestRetained(this.#shared));
-    const records = await soon(this.#shared, "read pings", namespace.pings(from));
-    if (this.#sleeper.ended || (await ensurePresent(this.#shared, records))) return false;
-    for (const record of records) this.#roster.bits(record);
-    const reason = distrust(records, from, judged, own);
-    if (reason === undefined) this.#read = judged;
-    else {
-      health.trouble(reason);
-      await this.#options.verify();
+  async #pollWithoutFeed(): Promise<void> {
+    if (this.#polls) return;
+    this.#polls = true;
+    while (!this.#sleeper.ended && !this.#feed.live) {
+      await this.#sleeper.sleep(this.#options.pollMs);
+      if (this.#sleeper.ended || this.#feed.live) break;
+      await this.#poll();
     }
-    return true;
+    this.#polls = false;
   }
 
-  #mayTellDeaths(judged: Slot): boolean {
-    return mayTellDeaths(judged, this.#shared.health.latestTrouble);
-  }
-
-  async #judge(judged: Slot, heart: Heart | undefined): Promise<void> {
-    const { health, time, retentionSlots } = this.#shared;
-    if (!this.#mayTellDeaths(judged)) return;
-    const oldest = judged - retentionSlots;
-    if (this.#reader.canSweep || this.#roster.wouldEnd(judged, oldest)) {
-      if (heart !== undefined && !(await heart.confirm())) return;
-      // What is read now has all that was acknowledged before: a ping late in the slot before, a planned absence.
-      const [isFresh] = await Promise.all([this.#readPings(judged - 1, heart?.own), this.#reader.poll()]);
-      if (!isFresh) return;
-    }
-    if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
-    await this.#teller.doUntold(this.#reader.sweep());
-    await this.#teller.doUntold(this.#roster.judgeInSteps(judged, oldest));
-    health.settle();
-    if (judged - this.#forgotten < retentionSlots / 4) return;
-    this.#forgotten = judged;
-    await this.#teller.doUntold(this.#roster.forgetInSteps(oldest, time.at(oldest)));
-  }
-
-  #pollWithoutFeed(): void {
-    if (this.#pollLoop || this.#feed.live) return;
-    this.#pollLoop = true;
-    void (async () => {
-      while (!this.#sleeper.ended && !this.#feed.live) {
-        await this.#sleeper.sleep(this.#options.pollMs);
-        if (this.#sleeper.ended || this.#feed.live) break;
-        await this.#reader.poll().catch((error: unknown) => this.#trouble("read", error));
-      }
-      this.#pollLoop = false;
-    })();
-  }
-
-  #pollInBackground(): void {
-    this.#reader.poll().catch((error: unknown) => this.#trouble("read", error));
+  /** Reads what has changed. A poll that fails is not tried again: the next one, or the next look, does. */
+  #poll(): Promise<void> {
+    return this.#reader.poll().catch((error: unknown) => this.#trouble("read", error));
   }
 
   /** Loads what is wanted and not loaded, and hands the present state to those who wait for it. */
@@ -353,10 +262,25 @@ export class Observer {
     }
   }
 
-  /** Takes what was heard, from wherever, into the roster and the holdings. */
-  #hear(page: Page): void {
-    this.#options.holdings.hear(page);
-    this.#reader.take(page);
+  /** Tries until it succeeds, or never can; what is `heavy` less and less often. */
+  async #persist(what: string, attempt: () => Promise<void>, heavy = false): Promise<void> {
+    let pause = RETRY_OF_PERIOD;
+    while (!this.#sleeper.ended) {
+      try {
+        await attempt();
+        return;
+      } catch (error) {
+        if (this.#sleeper.ended) return;
+        if (isFinal(error)) {
+          this.#options.failed(error);
+          throw error;
+        }
+        this.#trouble(what, error);
+        this.#syncs.failed(error);
+        await this.#sleeper.sleep(this.#shared.periodMs * pause);
+        if (heavy) pause = Math.min(pause * 2, HEAVY_RETRY_MAX);
+      }
+    }
   }
 
   #trouble(what: string, error: unknown): void {
