@@ -121,6 +121,9 @@ export class Judge {
     if (cause === "expired" && life.endedAt !== Infinity) return;
     if (how === "killed" || this.#facts.stepsSince(endedAt - this.#facts.periodMs * STEP_NEAR)) return;
     if (wasDown(life, endedAt - this.#facts.periodMs * 3)) return;
+    // In trouble of any kind the end may not have been written yet when its process crashed.
+    const inTrouble = life.troubles > 0 || life.calmFrom > endedAt;
+    if (inTrouble && life.endedAt < endedAt + this.#facts.periodMs * 2) return;
     const early = (Math.max(endedAt, heldUntil) - this.#facts.now) / this.#facts.periodMs + 1.45;
     if (early > 0) this.#wrong(`${said} ${early.toFixed(2)} periods early after ${how}`);
   }
