@@ -9,6 +9,8 @@ import { type Fleet, type FleetSize, keysOf, type Member, type Peer, type PeerOp
 
 /** Above so many keys in all, a process starts one pinger, and its other keys are written through the store's port. */
 const PINGERS_MAX = 20_000;
+/** Each of these writes a thousand keys and more: a server answers a few such calls in their time, not fifty. */
+const FILLED_AT_ONCE = 4;
 const RETENTION_SLOTS = 120;
 
 /** `feed`: `poll` as on a server without change streams. */
@@ -33,7 +35,7 @@ class Heartbit implements Peer {
   async fleet(size: FleetSize): Promise<Fleet> {
     const presences: Presence[] = [];
     const asPingers = size.processes * size.keysEach <= PINGERS_MAX;
-    await forMany(size.processes, AT_ONCE, async (process) => {
+    await forMany(size.processes, asPingers ? AT_ONCE : FILLED_AT_ONCE, async (process) => {
       const presence = await this.#open();
       presences.push(presence);
       const keys = keysOf(process, size);
