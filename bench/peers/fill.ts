@@ -1,7 +1,10 @@
 /** Many keys at once, written as pingers write them: through the store's port. */
+import { isHeartbitError } from "../../src/core/errors.ts";
 import type { Namespace, Write } from "../../src/core/store.ts";
 
 const WRITES_AT_ONCE = 5000;
+/** A server that writes out a million records stands still for seconds. */
+const TRIES_MAX = 20;
 
 export interface Filling {
   /** The session that holds them: it must be there. */
@@ -20,11 +23,23 @@ export async function fill(namespace: Namespace, fillings: readonly Filling[]): 
       const id = { session, pinger: firstPinger + index, start: 1 };
       writes.push({ kind: "being", being: { ...id, key, since, slot, meta: "null", revision: 0 } });
       if (writes.length < WRITES_AT_ONCE) continue;
-      await namespace.write(writes);
+      await persist(namespace, writes);
       writes = [];
     }
   }
-  await namespace.write(writes);
+  await persist(namespace, writes);
+}
+
+/** As a presence does: what was not answered is written again, which is harmless. */
+async function persist(namespace: Namespace, writes: readonly Write[]): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await namespace.write(writes);
+      return;
+    } catch (error) {
+      if (!isHeartbitError(error, "STORE_UNAVAILABLE") || tries === TRIES_MAX) throw error;
+    }
+  }
 }
 
 /** The numbers below are for the presences that open a session themselves. */
@@ -38,7 +53,7 @@ export async function fillSessions(namespace: Namespace, count: number, slot: nu
     const writes = seqs
       .slice(first, first + WRITES_AT_ONCE)
       .map((seq): Write => ({ kind: "session", session: { seq, host: "bench", pid: seq, opened, slot } }));
-    await namespace.write(writes);
+    await persist(namespace, writes);
   }
   return seqs;
 }
