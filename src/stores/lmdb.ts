@@ -235,5 +235,7 @@ function recordsOf(slot: Slot, seqs: readonly number[]): PingRecord[] {
 function operatingError(cause: unknown): HeartbitError {
   if (isHeartbitError(cause)) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new HeartbitError("STORE_UNAVAILABLE", `The LMDB store failed: ${message.replace(/\.$/, "")}.`, { cause });
+  return new HeartbitError("STORE_UNAVAILABLE", `The LMDB store failed: ${message.replace(/\.$/, "")}.`, {
+    cause,
+  });
 }

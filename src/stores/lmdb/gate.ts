@@ -6,12 +6,14 @@
  * opening, so this does. Beside the file lies a directory with two others:
  *
  *   writers/<name>   one file for each process that has it open; its one byte says whether a write is under way
- *   openers/<name>   one file for each process that is just opening it
+ *   openers/<name>   one file for each process that wants to open it; its one byte says whether it just does so
  *
- * A writer raises its byte, and then looks for openers: if there is one, it lowers the byte again and waits. An opener
- * creates its file, and then waits until no byte is raised. So, in whatever order they come, one of them sees the
- * other. It costs a write seven microseconds. Who died is passed over, known by its process number; so is who has been
- * in the way for longer than is possible without having been stopped.
+ * Who wants to do either raises its byte, and then looks for others: if one is in its way, it lowers the byte again and
+ * waits. So, in whatever order they come, one of them sees the other. In the way of a writer are all openers; in the way
+ * of an opener are the raised bytes, and the openers that came before it. It costs a write seven microseconds.
+ *
+ * Who died is passed over, known by its process number; so is who has been in the way, in its turn, for longer than is
+ * possible without having been stopped.
  */
 import {
   closeSync,
@@ -21,6 +23,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { randomBytes } from "node:crypto";
@@ -54,9 +57,14 @@ export class Gate {
   async open<T>(open: () => T): Promise<T> {
     for (const directory of [this.#writers, this.#openers]) mkdirSync(directory, { recursive: true });
     const own = join(this.#openers, this.#name);
-    closeSync(openSync(own, "wx"));
+    writeFileSync(own, LOWERED, { flag: "wx" });
     try {
-      await this.#whileAny(() => this.#inTheWay());
+      for (;;) {
+        await this.#whileAny(() => this.#inTheWay());
+        writeFileSync(own, RAISED);
+        if (this.#inTheWay().length === 0) break;
+        writeFileSync(own, LOWERED);
+      }
       this.#file = openSync(join(this.#writers, this.#name), "wx+");
       return open();
     } finally {
@@ -69,11 +77,11 @@ export class Gate {
     for (;;) {
       if (this.#writes++ === 0) this.#mark(RAISED);
       try {
-        if (this.#others(this.#openers).length === 0) return await write();
+        if (this.#whoseTurn().length === 0) return await write();
       } finally {
         if (--this.#writes === 0) this.#mark(LOWERED);
       }
-      await this.#whileAny(() => this.#others(this.#openers));
+      await this.#whileAny(() => this.#whoseTurn());
     }
   }
 
@@ -88,28 +96,43 @@ export class Gate {
     if (this.#file !== undefined) writeSync(this.#file, byte, 0, 1, 0);
   }
 
-  /** Who is in the way of this opener: those who write, and those who began to open before it. */
+  /** Who is in the way of this opener: of those who came before it the one whose turn it is; then whose byte is raised. */
   #inTheWay(): string[] {
-    const openers = this.#others(this.#openers).filter((name) => name < this.#name);
-    const writers = this.#others(this.#writers).filter((name) => isRaised(join(this.#writers, name)));
-    return [...openers, ...writers];
+    const earlier = this.#whoseTurn().filter((name) => name < this.#name);
+    if (earlier.length > 0) return earlier;
+    return [this.#openers, this.#writers].flatMap((directory) =>
+      this.#others(directory).filter(
+        (name) => isRaised(join(directory, name)) && !this.#isGone(directory, name),
+      ),
+    );
   }
 
-  /** Who is named in the directory, without this process, the dead and the ignored. */
+  /** The first of the openers; nobody where there are none. Many wait for one, so of the others nothing is asked. */
+  #whoseTurn(): string[] {
+    const openers = this.#others(this.#openers).toSorted();
+    const first = openers.find((name) => !this.#isGone(this.#openers, name));
+    return first === undefined ? [] : [first];
+  }
+
+  /** Who is named in the directory, without this process and the ignored. */
   #others(directory: string): string[] {
-    return readdirSync(directory).filter((name) => {
-      if (name === this.#name || this.#ignored.has(name)) return false;
-      if (!isDead(name)) return true;
-      rmSync(join(directory, name), { force: true });
-      return false;
-    });
+    return readdirSync(directory).filter((name) => name !== this.#name && !this.#ignored.has(name));
   }
 
-  /** Resolves when there are none, or when those that there are have been there for too long. */
+  /** Whether it has died; then its file goes too. */
+  #isGone(directory: string, name: string): boolean {
+    if (!isDead(name)) return false;
+    rmSync(join(directory, name), { force: true });
+    return true;
+  }
+
+  /** Resolves when there are none but those that have been there for too long. */
   async #whileAny(find: () => readonly string[]): Promise<void> {
-    const begun = systemClock.monotonic();
+    let since = new Map<string, number>();
     for (let found = find(); found.length > 0; found = find()) {
-      if (systemClock.monotonic() - begun > PATIENCE_MS) found.forEach((name) => this.#ignored.add(name));
+      const now = systemClock.monotonic();
+      since = new Map(found.map((name) => [name, since.get(name) ?? now]));
+      for (const [name, began] of since) if (now - began > PATIENCE_MS) this.#ignored.add(name);
       await new Promise<void>((resolve) => void systemClock.setTimer(resolve, POLL_MS));
     }
   }

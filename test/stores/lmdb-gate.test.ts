@@ -1,0 +1,68 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Gate } from "../../src/stores/lmdb/gate.ts";
+import { passes } from "../support/wait.ts";
+
+/** For so long one that has its turn may be seen in it: half of what is taken for having been stopped. */
+const TURN_MS = 1000;
+
+describe("the gate of an LMDB file", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "heartbit-gate-"));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    mkdirSync(join(directory, "openers"));
+    mkdirSync(join(directory, "writers"));
+  });
+
+  /** Of a process of another container, of which nobody here can know whether it lives. */
+  const file = (kind: "openers" | "writers", since: number): string =>
+    join(directory, kind, `${String(since).padStart(16, "0")}-elsewhere-1-x`);
+
+  it("lets nobody open before all that came before it have had their turn, however long that takes together", async () => {
+    const earlier = [1, 2, 3].map((since) => file("openers", since));
+    for (const path of earlier) writeFileSync(path, "");
+    let isOpen = false;
+    const opening = new Gate(directory).open(() => (isOpen = true));
+    for (const path of earlier) {
+      await passes(TURN_MS);
+      expect(isOpen).toBe(false);
+      rmSync(path);
+    }
+    await opening;
+  });
+
+  it("lets nobody write before all that open have done so, however long that takes together", async () => {
+    const gate = new Gate(directory);
+    await gate.open(() => {});
+    const openers = [1, 2, 3].map((since) => file("openers", since));
+    for (const path of openers) writeFileSync(path, "");
+    let isWritten = false;
+    const writing = gate.write(async () => (isWritten = true));
+    for (const path of openers) {
+      await passes(TURN_MS);
+      expect(isWritten).toBe(false);
+      rmSync(path);
+    }
+    await writing;
+    gate.close();
+  });
+
+  it("lets nobody open while one that came later does so already", async () => {
+    const later = file("openers", 9e15);
+    writeFileSync(later, "1");
+    let isOpen = false;
+    const opening = new Gate(directory).open(() => (isOpen = true));
+    await passes(TURN_MS / 10);
+    expect(isOpen).toBe(false);
+    writeFileSync(later, "0");
+    await opening;
+  });
+
+  it.each(["openers", "writers"] as const)("passes over one of the %s that stands still", async (kind) => {
+    writeFileSync(file(kind, 1), "1");
+    await new Gate(directory).open(() => {});
+  });
+});
