@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { keepPublicTypes, slimMaps } from "./slim.mjs";
+import { keepPublicTypes, slimCode, slimTypes } from "./slim.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const out = resolve(root, process.argv[2] ?? "dist");
@@ -15,7 +15,8 @@ rmSync(out, { recursive: true, force: true });
 run("typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", out);
 run("typescript/bin/tsc", "-p", "tsconfig.types.json", "--outDir", out);
 keepPublicTypes(out);
-slimMaps(out);
+slimCode(out);
+slimTypes(out);
 run("vite/bin/vite.js", "build", "dashboard", "--logLevel", "warn", "--outDir", join(out, "dashboard/page"));
 
 function run(tool, ...args) {

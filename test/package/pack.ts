@@ -13,13 +13,14 @@ export interface Tarball extends AsyncDisposable {
   readonly path: string;
 }
 
-/** Packs it in a new folder, which is removed with the tarball. */
-export async function pack(): Promise<Tarball> {
+/** Packs it in a new folder, which is removed with the tarball. A folder of it may be left out. */
+export async function pack({ without }: { readonly without?: string } = {}): Promise<Tarball> {
   const folder = await mkdtemp(join(tmpdir(), "heartbit-pack-"));
   for (const file of ["package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
     await cp(join(process.cwd(), file), join(folder, file));
   }
   await cp(inject("built"), join(folder, "dist"), { recursive: true });
+  if (without !== undefined) await rm(join(folder, without), { recursive: true });
   const options = { cwd: folder, shell: process.platform === "win32" };
   const { stdout } = await promisify(execFile)("npm", ["pack", "--json", "--ignore-scripts"], options);
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
@@ -34,8 +35,6 @@ export interface Entry {
   /** Without the folder `package` that all are in. */
   readonly path: string;
   readonly text: string;
-  /** With its header and padding, as it lies in the tar. */
-  readonly bytes: Buffer;
 }
 
 export async function entriesOf({ path: file }: Tarball): Promise<Entry[]> {
@@ -46,10 +45,9 @@ export async function entriesOf({ path: file }: Tarball): Promise<Entry[]> {
       tar.toString("latin1", at + from, at + to).replace(/\0.*$/s, "");
     const start = at + BLOCK_BYTES;
     const size = Number.parseInt(field(124, 136), 8);
-    const end = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
     const path = field(0, 100).replace(/^package\//, "");
-    entries.push({ path, text: tar.toString("utf8", start, start + size), bytes: tar.subarray(at, end) });
-    at = end;
+    entries.push({ path, text: tar.toString("utf8", start, start + size) });
+    at = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   }
   return entries;
 }
