@@ -60,7 +60,7 @@ export class Gate {
     writeFileSync(own, LOWERED, { flag: "wx" });
     try {
       for (;;) {
-        await this.#whileAny(() => this.#inTheWay());
+        await this.#whileAny(() => this.#inTheWay(), this.#name);
         writeFileSync(own, RAISED);
         if (this.#inTheWay().length === 0) break;
         writeFileSync(own, LOWERED);
@@ -98,7 +98,7 @@ export class Gate {
 
   /** Who is in the way of this opener: of those who came before it the one whose turn it is; then whose byte is raised. */
   #inTheWay(): string[] {
-    const earlier = this.#whoseTurn().filter((name) => name < this.#name);
+    const earlier = this.#whoseTurn(this.#name);
     if (earlier.length > 0) return earlier;
     return [this.#openers, this.#writers].flatMap((directory) =>
       this.#others(directory).filter(
@@ -108,10 +108,15 @@ export class Gate {
   }
 
   /** The first of the openers; nobody where there are none. Many wait for one, so of the others nothing is asked. */
-  #whoseTurn(): string[] {
-    const openers = this.#others(this.#openers).toSorted();
-    const first = openers.find((name) => !this.#isGone(this.#openers, name));
+  #whoseTurn(before?: string): string[] {
+    const first = this.#queue(before).find((name) => !this.#isGone(this.#openers, name));
     return first === undefined ? [] : [first];
+  }
+
+  /** The other openers, or those of them that came before one, in the order of their turns. */
+  #queue(before?: string): string[] {
+    const openers = this.#others(this.#openers).toSorted();
+    return before === undefined ? openers : openers.filter((name) => name < before);
   }
 
   /** Who is named in the directory, without this process and the ignored. */
@@ -126,14 +131,18 @@ export class Gate {
     return true;
   }
 
-  /** Resolves when there are none but those that have been there for too long. */
-  async #whileAny(find: () => readonly string[]): Promise<void> {
+  /**
+   * Resolves when there are none but those that have been there for too long. The more have their turn before, the more
+   * seldom it looks: of many that wait only the next ones are busy with it.
+   */
+  async #whileAny(find: () => readonly string[], before?: string): Promise<void> {
     let since = new Map<string, number>();
     for (let found = find(); found.length > 0; found = find()) {
       const now = systemClock.monotonic();
       since = new Map(found.map((name) => [name, since.get(name) ?? now]));
       for (const [name, began] of since) if (now - began > PATIENCE_MS) this.#ignored.add(name);
-      await new Promise<void>((resolve) => void systemClock.setTimer(resolve, POLL_MS));
+      const pollMs = POLL_MS * Math.max(1, this.#queue(before).length);
+      await new Promise<void>((resolve) => void systemClock.setTimer(resolve, pollMs));
     }
   }
 }
