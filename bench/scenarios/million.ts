@@ -1,7 +1,7 @@
 /** A watcher of up to a million keys: loading them, their memory, a quiet period, and 100,000 deaths at once. */
 import { withDatabase } from "../../test/servers/index.ts";
 import { storedIn } from "../measure/stored.ts";
-import { clockMs } from "../measure/time.ts";
+import { clockMs, wait } from "../measure/time.ts";
 import { costOf } from "../measure/window.ts";
 import { PortFleet } from "../peers/heartbit-port.ts";
 import type { Series } from "../report/plot.ts";
@@ -10,15 +10,18 @@ import { optionsFor } from "../servers/index.ts";
 import { startMongo } from "../servers/mongo.ts";
 import type { BenchServer } from "../servers/server.ts";
 import { Worker } from "../workers/ask.ts";
+import type { IdleClient } from "../workers/idle-client.ts";
 import type { Deaths, Loaded, Quiet, ToMillion } from "../workers/million.ts";
 import type { Effort, Scenario } from "./scenario.ts";
 
 const PERIOD_MS = 5000;
 const QUICK_PERIOD_MS = 2000;
 const KEYS_EACH = 1000;
-/** After the load what was written in the last two periods is read again, in the first periods. */
-const QUIET_AFTER_PERIODS = 4;
+/** What was written in the last two periods is read again by each poll: keys are loaded that have been there for longer. */
+const SETTLED_AFTER_PERIODS = 3;
 const QUIET_PERIODS = 5;
+/** After a load V8 tidies its heap for a while. */
+const QUIET_AFTER_PERIODS = 2;
 const HEAP = ["--expose-gc", "--max-old-space-size=8192"];
 
 const GOAL_KEYS = 1_000_000;
@@ -39,6 +42,8 @@ interface Result {
 
 interface LastResult extends Result {
   readonly quiet: Quiet;
+  /** The CPU that a client of the driver costs in a period that is connected and does nothing. */
+  readonly idleMsAPeriod: number;
   readonly deaths: Deaths;
 }
 
@@ -83,6 +88,7 @@ async function measure(
   try {
     say(`loading ${keys} keys`);
     const { bytes: storedBytes } = await storedIn(fleet.db);
+    await wait(SETTLED_AFTER_PERIODS * periodMs);
     const uri = withDatabase(server.uri ?? "", options.name);
     const target = { uri, name: options.name, periodMs };
     let load!: Loaded;
@@ -92,12 +98,15 @@ async function measure(
     const result = { processes, keys, writeMs, storedBytes, load, loadServerMs: serverMs };
     if (quietPeriods === undefined) return result;
     say("being quiet");
-    await worker.ask<Quiet>({ kind: "quiet", periods: QUIET_AFTER_PERIODS });
-    const quiet = await worker.ask<Quiet>({ kind: "quiet", periods: quietPeriods });
+    await wait(QUIET_AFTER_PERIODS * periodMs);
+    const [quiet, idleMs] = await Promise.all([
+      worker.ask<Quiet>({ kind: "quiet", periods: quietPeriods }),
+      idleClientMs(uri, quietPeriods * periodMs),
+    ]);
     say(`${keys / 10} deaths`);
     living = fleet.seqs.slice(processes / 10);
     const deaths = await worker.ask<Deaths>({ kind: "deaths", count: keys / 10 });
-    return { ...result, quiet, deaths };
+    return { ...result, quiet, idleMsAPeriod: idleMs / quietPeriods, deaths };
   } finally {
     clearInterval(beat);
     await worker.stop();
@@ -105,8 +114,18 @@ async function measure(
   }
 }
 
+/** What a client of the driver costs that does nothing for so long, in ms of CPU. */
+async function idleClientMs(uri: string, ms: number): Promise<number> {
+  const worker = new Worker<IdleClient>("idle-client.js");
+  try {
+    return await worker.ask<number>({ uri, ms });
+  } finally {
+    await worker.stop();
+  }
+}
+
 function report(results: readonly Result[], last: LastResult, { quick }: Effort): Section {
-  const { processes, load, quiet, deaths } = last;
+  const { processes, load, quiet, idleMsAPeriod, deaths } = last;
   const goals: Goal[] = [
     goal("load", `loaded in under ${LOAD_MS / 1000} s`, load.ms / 1000, "s", LOAD_MS / 1000, last.keys),
     goal(
@@ -169,6 +188,7 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
         rows: [
           ["loading", show(load.ms), show(load.cpuMs), show(load.blockMs)],
           ["a quiet period", periodOf(quick), show(quiet.cpuMsAPeriod), show(quiet.blockMs)],
+          ["a period of a client that does nothing", periodOf(quick), show(idleMsAPeriod), ""],
           [
             `telling ${deaths.told.toLocaleString("en-US")} deaths`,
             show(deaths.ms),
