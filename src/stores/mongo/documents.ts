@@ -24,20 +24,7 @@ export const COUNTER_ID = "sessions";
 export const beingId = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
 export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
 
-/** What a read asks for: not more than is understood. */
-export const SESSION_FIELDS = { host: 1, pid: 1, opened: 1, slot: 1, last: 1, changed: 1 } as const;
-export const BEING_FIELDS = {
-  key: 1,
-  session: 1,
-  pinger: 1,
-  start: 1,
-  since: 1,
-  slot: 1,
-  meta: 1,
-  revision: 1,
-  last: 1,
-  changed: 1,
-} as const;
+/** What a read of pings asks for. Of all else it asks for whole documents: they have nothing that is not needed. */
 export const PING_FIELDS = { expireAt: 0 } as const;
 
 /** The last moment of the year 9999: the last that the shell, and most other clients, can show. */

@@ -138,7 +138,7 @@ async function examineStorage(context: Context, beforeSlot: Slot): Promise<Findi
 /** At most `OLD_MAX`. */
 async function countOf(context: Context, collection: string, filter: Document): Promise<number> {
   let found = 0;
-  for await (const batch of find(context, collection, filter, { _id: 1 }, { limit: OLD_MAX })) {
+  for await (const batch of find(context, collection, filter, { projection: { _id: 1 }, limit: OLD_MAX })) {
     found += batch.length;
   }
   return found;

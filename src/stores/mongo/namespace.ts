@@ -47,7 +47,7 @@ export class MongoNamespace implements Namespace {
 
   async config(): Promise<Config | undefined> {
     const { meta } = this.#context.names;
-    for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID }, {})) {
+    for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID })) {
       if (document !== undefined) return this.#understood(document);
     }
     return undefined;

@@ -103,12 +103,12 @@ async function fieldOf(
 ): Promise<unknown[]> {
   if (limit <= 0) return [];
   const values: unknown[] = [];
-  const projection = field === "_id" ? { _id: 1 } : { _id: 0, [field]: 1 };
   const options = {
+    projection: field === "_id" ? { _id: 1 } : { _id: 0, [field]: 1 },
     ...(limit === Infinity ? {} : { limit }),
     ...(order === undefined ? {} : { sort: { [field]: order } }),
   };
-  for await (const batch of find(context, collection, filter, projection, options)) {
+  for await (const batch of find(context, collection, filter, options)) {
     values.push(...batch.map((document) => document[field]));
   }
   return values;

@@ -7,15 +7,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import {
-  BEING_FIELDS,
-  dateOf,
-  PING_FIELDS,
-  SESSION_FIELDS,
-  toBeing,
-  toPing,
-  toSession,
-} from "./documents.ts";
+import { dateOf, PING_FIELDS, toBeing, toPing, toSession } from "./documents.ts";
 
 const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
@@ -40,8 +32,7 @@ export async function* find(
   context: Context,
   collection: string,
   filter: Document,
-  projection: Document,
-  options: Pick<FindOptions, "limit" | "sort"> = {},
+  options: Pick<FindOptions, "limit" | "projection" | "sort"> = {},
 ): AsyncGenerator<Doc[]> {
   const { calls, limits } = context;
   const { readConcern } = await context.server();
@@ -52,7 +43,6 @@ export async function* find(
     ...PLAIN,
     readConcern,
     readPreference: "primary",
-    projection,
     batchSize: PAGE_DOCUMENTS,
     maxTimeMS: PAGES_IN_TIME * limits.bulkMs,
     signal: abort.signal,
@@ -76,7 +66,12 @@ export async function* find(
 export async function pings(context: Context, from: Slot): Promise<PingRecord[]> {
   const { pings: collection } = context.names;
   const records: PingRecord[] = [];
-  for await (const batch of find(context, collection, { slot: { $gte: from } }, PING_FIELDS)) {
+  for await (const batch of find(
+    context,
+    collection,
+    { slot: { $gte: from } },
+    { projection: PING_FIELDS },
+  )) {
     records.push(...understood(context, collection, batch, toPing));
   }
   return records;
@@ -87,7 +82,7 @@ async function sessionsOf(context: Context, seqs: readonly number[]): Promise<Se
   const records: SessionRecord[] = [];
   for (const some of chunks(seqs, PAGE_DOCUMENTS)) {
     const filter = { _id: { $in: some } };
-    for await (const batch of find(context, context.names.sessions, filter, SESSION_FIELDS)) {
+    for await (const batch of find(context, context.names.sessions, filter)) {
       records.push(...understood(context, context.names.sessions, batch, toSession));
     }
   }
@@ -113,14 +108,14 @@ export async function* read(context: Context, query: ReadQuery): AsyncGenerator<
 async function* pages(context: Context, query: ReadQuery, told: Set<number>): AsyncGenerator<Page> {
   const since = sinceOf(context, query);
   for (const filter of sessionFilters(query, since)) {
-    for await (const batch of find(context, context.names.sessions, filter, SESSION_FIELDS)) {
+    for await (const batch of find(context, context.names.sessions, filter)) {
       const sessions = understood(context, context.names.sessions, batch, toSession);
       for (const { seq } of sessions) told.add(seq);
       yield { sessions, beings: [] };
     }
   }
   for (const filter of beingFilters(query, since)) {
-    for await (const batch of find(context, context.names.beings, filter, BEING_FIELDS)) {
+    for await (const batch of find(context, context.names.beings, filter)) {
       const all = understood(context, context.names.beings, batch, toBeing);
       const beings = all.filter(
         ({ key, session }) => session === query.session || includesKey(query.select, key),
@@ -152,6 +147,7 @@ function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
 /** The sessions that are told whether or not a selected being is theirs. */
 function sessionFilters(query: ReadQuery, changed: Document): Document[] {
   const { select, session, withRecord = false, since } = query;
+  if (select.all && since === undefined) return [{}]; // the collection: else each page of beings would ask for its own
   const picks = [
     ...(since === undefined || isEmptySelection(select) ? [] : [changed]), // changed
     ...(withRecord && session !== undefined ? [{ _id: session }] : []), // _id
