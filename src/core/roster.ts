@@ -317,6 +317,12 @@ export class Roster {
     return changes;
   }
 
+  /** What has changed up to now is in no difference. */
+  passOver(): void {
+    this.#touched.clear();
+    this.#next = undefined;
+  }
+
   // ---- inside
 
   #nextG(judged: Slot, oldest: Slot): Slot {

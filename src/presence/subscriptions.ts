@@ -6,6 +6,7 @@ export class Subscriptions {
   readonly #byKey = new Map<string, Set<Subscription>>();
   readonly #byPrefix = new Map<string, Set<Subscription>>();
   readonly #ofAll = new Set<Subscription>();
+  readonly #each = new Set<Subscription>();
   readonly #unready = new Set<Subscription>();
   readonly #keys = new Set<string>();
   readonly #prefixes = new Set<string>();
@@ -19,13 +20,12 @@ export class Subscriptions {
   /** How many changes they have not taken yet. */
   get pending(): number {
     let pending = 0;
-    for (const some of [...this.#byKey.values(), ...this.#byPrefix.values(), this.#ofAll]) {
-      for (const subscription of some) pending += subscription.pending;
-    }
+    for (const subscription of this.#each) pending += subscription.pending;
     return pending;
   }
 
   add(subscription: Subscription): void {
+    this.#each.add(subscription);
     this.#unready.add(subscription);
     const { target } = subscription;
     if (typeof target === "string") put(this.#byKey, this.#keys, target, subscription);
@@ -35,6 +35,7 @@ export class Subscriptions {
   }
 
   delete(subscription: Subscription): void {
+    this.#each.delete(subscription);
     this.#unready.delete(subscription);
     const { target } = subscription;
     if (typeof target === "string") take(this.#byKey, this.#keys, target, subscription);
@@ -45,8 +46,18 @@ export class Subscriptions {
 
   /** Those that have not been handed the state at the time of `watch`. */
   unready(): Subscription[] {
-    for (const subscription of this.#unready) if (subscription.ready) this.#unready.delete(subscription);
     return [...this.#unready];
+  }
+
+  /** It has been handed the state: from then on it is told what changes. */
+  begun(subscription: Subscription): void {
+    subscription.ready = true;
+    this.#unready.delete(subscription);
+  }
+
+  /** Whether there is one that is told what changes. */
+  get areAnyReady(): boolean {
+    return this.#each.size > this.#unready.size;
   }
 
   /** Those that want the key. */

@@ -76,7 +76,7 @@ export class Teller {
       const holders = this.#roster.toldHolders(key);
       if (holders.length > 0 || typeof target === "string") subscription.begin(key, holders, atMs);
     }
-    subscription.ready = true;
+    this.#subscriptions.begun(subscription);
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -87,6 +87,7 @@ export class Teller {
 
   /** Gives whether there is more. */
   #tellSome(): boolean {
+    if (!this.#subscriptions.areAnyReady) this.#roster.passOver(); // as in a first load: it would be looked at for nobody
     const atMs = this.#shared.time.now;
     for (const change of this.#roster.changes(TELL_AT_ONCE)) {
       let isTold = false;

@@ -79,6 +79,16 @@ describe("Roster", () => {
     expect([roster.isTouched, told(roster), roster.isTouched]).toEqual([true, ["c joined"], false]);
   });
 
+  it("has no change for what is passed over", () => {
+    const roster = heard(["a", "b", "c"].map((key, index) => being(index + 1, key, 10)));
+    roster.changes(1);
+    roster.passOver();
+    expect([roster.isTouched, told(roster), roster.isAlive("b")]).toEqual([false, [], true]);
+    roster.being(being(2, "b", 10, { last: 10 }));
+    roster.being(being(3, "c", 10, { last: 0 }));
+    expect(told(roster)).toEqual(["c killed"]);
+  });
+
   it("tells a crash when g has passed the last ping, and not before", () => {
     const roster = heard([being(1, "a", 10), being(2, "b", 10)], 12);
     expect(told(roster)).toEqual(["a joined", "b joined"]);
