@@ -150,17 +150,17 @@ describe("commands of a call, with their bytes and those of the documents found"
     },
     {
       what: "reading what has changed of what is held, where nothing has",
-      expected: { find: 1, sent: 283 },
+      expected: { find: 1, sent: 153 },
       call: () => read({ select: NOTHING, session: 1, since: QUIET }),
     },
     {
       what: "reading what has changed of all, where nothing has",
-      expected: { find: 2, sent: 493 },
+      expected: { find: 2, sent: 282 },
       call: () => read({ select: EVERYTHING, session: 1, since: QUIET }),
     },
     {
       what: "reading the config",
-      expected: { find: 1, sent: 143, documents: 1, bytes: 83 },
+      expected: { find: 1, sent: 126, documents: 1, bytes: 83 },
       call: () => namespace.config(),
     },
     { what: "starting a key", expected: { update: 1, sent: 336 }, call: () => namespace.write([beingOf(1)]) },

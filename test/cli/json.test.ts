@@ -62,11 +62,12 @@ describe("what is printed keeps it:", () => {
     check("wait", await printed(env, "wait", "b", "--timeout", "0"));
     check("kill", await printed(env, "kill", "a"));
     await held.says("stdout", /killed/);
-    await watch.says("stdout", /killed[^]*joined/);
+    // Where the watcher looks only once the holder has come back, it tells the difference: another holder.
+    await watch.says("stdout", /killed[^]*joined|updated/);
     for (const { child } of [held, watch]) child.kill("SIGINT");
     const { stdout } = await held.ended;
     expect(check("ping", stdout)).toBeGreaterThanOrEqual(3);
-    expect(check("watch", (await watch.ended).stdout)).toBeGreaterThanOrEqual(3);
+    expect(check("watch", (await watch.ended).stdout)).toBeGreaterThanOrEqual(2);
     check("ls", await printed(env, "ls", "--all"));
   });
 

@@ -136,7 +136,7 @@ export class Front {
 }
 
 /** Resolves when the page shows what is wanted: what it shows is told where it does not in time. */
-export async function shows(page: Page, read: () => Promise<unknown>, wanted: unknown): Promise<void> {
+export async function shows(page: Page, read: () => unknown, wanted: unknown): Promise<void> {
   await expect.poll(read, { timeout: 25_000, interval: 50 }).toEqual(wanted);
   expect(page.isClosed()).toBe(false);
 }

@@ -131,7 +131,7 @@ describe("the page", () => {
     await shows(page, () => keysOf(page), ["api/1", "api/2", "worker/1"]);
     await page.getByRole("searchbox").fill("API us");
     await shows(page, () => keysOf(page), ["api/2"]);
-    expect(new URL(page.url()).search).toBe("?q=API+us");
+    await shows(page, () => new URL(page.url()).search, "?q=API+us");
     await page.getByRole("searchbox").fill("worker");
     await page.getByRole("radio", { name: "all" }).check();
     await shows(page, () => keysOf(page), ["worker/1", "worker/gone"]);
@@ -143,7 +143,7 @@ describe("the page", () => {
     await page.getByRole("radio", { name: "alive" }).check();
     await page.getByRole("columnheader", { name: "Since" }).getByRole("button").click();
     await shows(page, () => keysOf(page), ["worker/1", "api/2", "api/1"]);
-    expect(new URL(page.url()).search).toBe("?sort=since");
+    await shows(page, () => new URL(page.url()).search, "?sort=since");
     await page.goto(`${front.url}?q=api&show=alive&sort=since&key=api%2F1`);
     await shows(page, () => keysOf(page), ["api/2", "api/1"]);
     await page.getByRole("heading", { name: "api/1" }).waitFor();
@@ -155,7 +155,7 @@ describe("the page", () => {
     await pinger.start();
     const { page } = await visit(browser(), front.url);
     await page.getByRole("row", { name: "a/b c" }).click();
-    expect(new URL(page.url()).search).toBe("?key=a%2Fb+c");
+    await shows(page, () => new URL(page.url()).search, "?key=a%2Fb+c");
     await page.getByRole("heading", { name: "a/b c" }).waitFor();
     expect(await page.locator(".holder pre").textContent()).toBe('{\n  "version": 1\n}');
     await pinger.update({ version: 2 });
@@ -168,7 +168,7 @@ describe("the page", () => {
     ]);
     await page.goBack();
     await page.getByRole("heading", { name: "Changes" }).waitFor();
-    expect(new URL(page.url()).search).toBe("");
+    await shows(page, () => new URL(page.url()).search, "");
     await page.goForward();
     await page.getByRole("heading", { name: "a/b c" }).waitFor();
   });
@@ -324,8 +324,9 @@ describe("the page", () => {
     await page.keyboard.press("PageUp");
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("Enter");
-    const open = new URL(page.url()).searchParams.get("key");
-    await page.getByRole("heading", { name: open ?? "?", exact: true }).waitFor();
+    const open = (): string | null => new URL(page.url()).searchParams.get("key");
+    await shows(page, () => open() !== null, true);
+    await page.getByRole("heading", { name: open() ?? "", exact: true }).waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("heading", { name: "Changes" }).waitFor();
     await grid.focus();
@@ -333,7 +334,7 @@ describe("the page", () => {
     await shows(page, active, "k1");
     await page.keyboard.press("/");
     await page.keyboard.press("Escape");
-    expect(new URL(page.url()).search).toBe("");
+    await shows(page, () => new URL(page.url()).search, "");
   });
 
   it.each(["light", "dark"] as const)("has nothing that axe finds wrong, in %s", async (colorScheme) => {
@@ -414,7 +415,7 @@ describe("the page", () => {
     await page.getByRole("button", { name: "Pulse", exact: true }).click();
     await shows(page, () => page.locator(".beat").count(), 2);
     expect(await wide()).toBe(390);
-    expect(new URL(page.url()).search).toBe("?view=pulse");
+    await shows(page, () => new URL(page.url()).search, "?view=pulse");
     await page.getByRole("button", { name: "Changes", exact: true }).click();
     await page.getByRole("heading", { name: "Changes" }).waitFor();
     await page.getByRole("button", { name: "Keys", exact: true }).click();

@@ -1,6 +1,7 @@
 /**
  * Chaos: many presences on a manual clock and one memory store, each behind a link of its own. The store has outages
- * (failing, frozen, slow), from which each process comes back a little later than the others; processes crash.
+ * (failing, frozen, slow), from which each process comes back a little later than the others, less than the rule
+ * forgives; only where outages follow each other closely one may be away for longer. Processes crash.
  * A log is kept of what truly happened and of what each watcher told, and the two are compared.
  */
 import type { Clock } from "../../src/index.ts";
@@ -37,7 +38,19 @@ interface Process {
   crashed: number | undefined;
   /** The outages that it is in: they may overlap. */
   readonly outages: (() => void)[];
+  /** When it was in one or more, in periods. */
+  readonly away: Span[];
 }
+
+interface Span {
+  readonly from: number;
+  to: number;
+}
+
+/** After trouble, in periods, in which the rule forgives whoever comes back later. */
+const FORGIVEN = 0.9;
+/** Between two outages, in periods: in less time a ping that is under way is not given up and repeated. */
+const GAP = 0.5;
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { seed, periods, periodMs = 5000 } = options;
@@ -55,7 +68,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const open = async (key: string): Promise<Process> => {
     const link = new FaultyStore(store);
     const presence = await Presence.open(link, { periodMs, clock, feed: options.feed ?? "auto" });
-    return { key, link, presence, crashed: undefined, outages: [] };
+    return { key, link, presence, crashed: undefined, outages: [], away: [] };
   };
 
   const told: { watcher: number; change: Change; at: number }[] = [];
@@ -83,7 +96,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   for (let i = 0; i < options.outages; i++) {
     const from = now + random.between(0, periods);
     const lasts = random.chance(0.3) ? random.between(0.02, 1) : random.between(0.2, 6);
-    outages.push({ from, to: from + lasts + 0.9 });
+    outages.push({ from, to: from + lasts + FORGIVEN });
     const kind = random.pick(["fail", "pause", "slow"] as const);
     const slowMs = random.between(0.1, 1.5) * periodMs;
     for (const process of [...holders, ...watchers]) {
@@ -95,6 +108,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       };
       const begin = (): void => {
         if (process.crashed !== undefined) return;
+        const latest = process.away.at(-1);
+        if (process.outages.length === 0 && (latest === undefined || periodsNow() - latest.to > GAP)) {
+          process.away.push({ from: periodsNow(), to: Infinity });
+        } else if (latest !== undefined) latest.to = Infinity;
         process.outages.push(strike);
         strike();
       };
@@ -103,8 +120,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
         process.outages.splice(process.outages.indexOf(strike), 1);
         link.heal();
         for (const other of process.outages) other();
+        const latest = process.away.at(-1);
+        if (process.outages.length === 0 && latest !== undefined) latest.to = periodsNow();
       };
-      events.push({ at: from, act: begin }, { at: from + lasts + random.between(0, 0.9), act: end });
+      events.push({ at: from, act: begin }, { at: from + lasts + random.between(0, FORGIVEN), act: end });
     }
   }
   const crashing = [...holders];
@@ -146,7 +165,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       if (story === undefined) stories.set(name, [one]);
       else story.push(one);
     }
-    for (const [index] of watchers.entries()) {
+    for (const [index, watcher] of watchers.entries()) {
       for (const process of holders) {
         const { key, crashed } = process;
         const story = stories.get(`${index} ${key}`) ?? [];
@@ -155,7 +174,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
           if (change.alive === alive && change.cause !== "updated")
             toldTwice.push(`${key} ${change.cause} at ${at}`);
           alive = change.alive;
-          if (!change.alive && (crashed === undefined || at < crashed)) {
+          const lives = crashed === undefined || at < crashed;
+          if (!change.alive && lives && !wasAwayForLonger(process, watcher, at)) {
             falseDeaths.push(`watcher ${index}: ${key} ${change.cause} at ${at.toFixed(3)}`);
           }
         }
@@ -178,4 +198,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     }
     return { falseDeaths, missed, late, toldTwice, latencies };
   }
+}
+
+/** Whether the process was away, up to a little before, for longer after the watcher than the rule forgives. */
+function wasAwayForLonger(process: Process, watcher: Process, at: number): boolean {
+  return process.away.some(
+    ({ from, to }) =>
+      from < at &&
+      to > at - 2 &&
+      watcher.away.some((own) => own.from < to && own.to > from && to - own.to > FORGIVEN),
+  );
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { BeingRecord, SessionRecord } from "../../core/records.ts";
-import type { Cursor, Namespace } from "../../core/store.ts";
+import type { Cursor, Namespace, Page } from "../../core/store.ts";
 import {
   aBeing,
   aSession,
@@ -269,14 +269,16 @@ export const readTests: Suite = (test) => {
     "a read may be ended early, hundreds of times, and held open while others go on",
     configured(async ({ ns, slot }) => {
       await fill(ns, slot, 2, 600); // more than a page
-      const open = ns.read({ select: everything() })[Symbol.asyncIterator]();
-      await open.next();
-      for (let count = 0; count < 300; count++) {
-        for await (const page of ns.read({ select: everything() })) {
-          assert.ok(page.beings.length > 0);
-          break;
+      const begin = async (): Promise<AsyncIterator<Page>> => {
+        const read = ns.read({ select: everything() })[Symbol.asyncIterator]();
+        for (;;) {
+          const { done, value } = await read.next();
+          assert.ok(done !== true);
+          if (value.beings.length > 0) return read;
         }
-      }
+      };
+      const open = await begin();
+      for (let count = 0; count < 300; count++) await (await begin()).return?.();
       await ns.write([put.being(aBeing(1, "new", slot, { pinger: 9999 }))]);
       assert.deepEqual(keysOf(await readAll(ns, { select: only("new") })), ["new"]);
       await open.return?.();
