@@ -32,9 +32,11 @@ describe.each(backends)("on $name", (backend) => {
       },
     };
     const [a, b] = [await w.open({ logger }), await w.open()];
-    a.watcher().watch("k", () => {
+    const watcher = a.watcher();
+    watcher.watch("k", () => {
       throw new Error("from the listener");
     });
+    await watcher.sync(); // who comes only after the drop sets the namespace up again
     await b.pinger("k").start();
     await b.drop();
     await until(() => a.health.state === "stale");
