@@ -23,19 +23,18 @@ export async function fill(namespace: Namespace, fillings: readonly Filling[]): 
       const id = { session, pinger: firstPinger + index, start: 1 };
       writes.push({ kind: "being", being: { ...id, key, since, slot, meta: "null", revision: 0 } });
       if (writes.length < WRITES_AT_ONCE) continue;
-      await persist(namespace, writes);
+      await persist(() => namespace.write(writes));
       writes = [];
     }
   }
-  await persist(namespace, writes);
+  await persist(() => namespace.write(writes));
 }
 
-/** As a presence does: what was not answered is written again, which is harmless. */
-async function persist(namespace: Namespace, writes: readonly Write[]): Promise<void> {
+/** As a program does: what was not answered is asked again. What heartbit writes may be written twice. */
+export async function persist<T>(call: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      await namespace.write(writes);
-      return;
+      return await call();
     } catch (error) {
       if (!isHeartbitError(error, "STORE_UNAVAILABLE") || tries === TRIES_MAX) throw error;
     }
@@ -53,7 +52,7 @@ export async function fillSessions(namespace: Namespace, count: number, slot: nu
     const writes = seqs
       .slice(first, first + WRITES_AT_ONCE)
       .map((seq): Write => ({ kind: "session", session: { seq, host: "bench", pid: seq, opened, slot } }));
-    await persist(namespace, writes);
+    await persist(() => namespace.write(writes));
   }
   return seqs;
 }
