@@ -17,8 +17,8 @@ export interface Held {
   readonly key: string;
   /** The pinger's number in this presence. */
   readonly pinger: number;
-  /** How many times the pinger had been started. */
-  readonly start: number;
+  /** How many times the pinger had been started: with each, another being. `renew` counts as one. */
+  start: number;
   /** Since when it is held, by the store's time in ms. */
   readonly since: number;
   /** Whether an earlier start of the pinger may still be vouched for: this one ends it. */
@@ -79,8 +79,19 @@ export class Holdings {
     ]);
   }
 
+  /**
+   * Starts all that is held anew, when what has become of it is read: another may have ended it, and that was pruned
+   * before. Then whoever was away knows it as ended for ever, and only another start brings it back to all. Who knows it as
+   * alive is told nothing. Never rejects.
+   */
+  async renew(): Promise<void> {
+    await this.check();
+    for (const held of this.#held.values()) held.start++;
+    this.rewrite(true);
+  }
+
   /** Writes all that is held again, with the present slot. Does not wait. */
-  rewrite(): void {
+  rewrite(endsEarlier = false): void {
     if (this.#session.current === undefined) return;
     this.#session.refresh();
     const held = [...this.#held.values()];
@@ -89,7 +100,7 @@ export class Holdings {
       this.#session.writeInBackground((session) =>
         some
           .filter((one) => this.#held.get(one.pinger) === one)
-          .flatMap((one) => this.#writesOf(session, one)),
+          .flatMap((one) => this.#writesOf(session, one, endsEarlier)),
       );
     }
   }

@@ -10,7 +10,7 @@
  *   a ping was acknowledged                the session's record is kept young; what no observer reads is looked at; the
  *                                          dead are pruned now and then
  *   a ping ended a lapse                   what is held is looked at, and written again
- *   it is healthy after half a retention   what has become of what is held may have been pruned unread: it is written again
+ *   it is healthy after half a retention   what has become of what is held may have been pruned unread: it is started anew
  *   the namespace is gone, or another's    the session is forgotten, the pingers are killed, and the watchers fail
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
@@ -137,7 +137,7 @@ export class Recovery {
 
   /** It is healthy again, after so many slots. Who was killed meanwhile, and pruned, lives again. */
   healthy(staleSlots: number): void {
-    if (staleSlots > this.#shared.retentionSlots / 2) this.#parts.holdings.rewrite();
+    if (staleSlots > this.#shared.retentionSlots / 2) void this.#parts.holdings.renew();
   }
 
   /** Rejects when the namespace is gone, or another's: then all is lost here. */

@@ -53,10 +53,10 @@ export class Facts {
 
   /**
    * A process is back that was away since a true time: it may notice only now that the store's clock has stepped. That
-   * takes a period where nothing hinders it.
+   * takes a period where nothing hinders it, and twice as long where a call was slow that began before.
    */
   resumed(awaySince: number): void {
-    const slept = this.steps.filter(({ at }) => at >= awaySince - this.periodMs);
+    const slept = this.steps.filter(({ at }) => at >= awaySince - 2 * this.periodMs);
     // Of several the furthest back: it takes the longest.
     if (slept.length > 0) this.steps.push({ at: this.now, ms: Math.min(...slept.map(({ ms }) => ms)) });
   }
