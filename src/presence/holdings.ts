@@ -86,23 +86,12 @@ export class Holdings {
    */
   async renew(): Promise<void> {
     await this.check();
-    for (const held of this.#held.values()) held.start++;
-    this.rewrite(true);
+    this.#writeAll(true);
   }
 
   /** Writes all that is held again, with the present slot. Does not wait. */
-  rewrite(endsEarlier = false): void {
-    if (this.#session.current === undefined) return;
-    this.#session.refresh();
-    const held = [...this.#held.values()];
-    for (let first = 0; first < held.length; first += REWRITE_ENTRY) {
-      const some = held.slice(first, first + REWRITE_ENTRY);
-      this.#session.writeInBackground((session) =>
-        some
-          .filter((one) => this.#held.get(one.pinger) === one)
-          .flatMap((one) => this.#writesOf(session, one, endsEarlier)),
-      );
-    }
+  rewrite(): void {
+    this.#writeAll(false);
   }
 
   /** Reads what has become of what is held, as of after the call. Never rejects. */
@@ -154,6 +143,22 @@ export class Holdings {
   forget(error: HeartbitError): void {
     this.#session.forget(error);
     this.#held.clear();
+  }
+
+  #writeAll(isAnew: boolean): void {
+    if (this.#session.current === undefined) return;
+    this.#session.refresh();
+    const held = [...this.#held.values()];
+    if (isAnew) for (const one of held) one.start++;
+    for (let first = 0; first < held.length; first += REWRITE_ENTRY) {
+      const some = held.slice(first, first + REWRITE_ENTRY);
+      this.#session.writeInBackground((session) =>
+        some
+          // Another start also where it has ended meanwhile: what is written next is the end of just that one.
+          .filter((one) => isAnew || this.#held.get(one.pinger) === one)
+          .flatMap((one) => this.#writesOf(session, one, isAnew)),
+      );
+    }
   }
 
   #writesOf(session: number, held: Held, endsEarlier = false): readonly Write[] {

@@ -87,7 +87,7 @@ export class Teller {
 
   /** Gives whether there is more. */
   #tellSome(): boolean {
-    if (!this.#subscriptions.areAnyReady) this.#roster.passOver(); // as in a first load: it would be looked at for nobody
+    if (!this.#subscriptions.areAnyReady) this.#roster.passOver(); // as in a first load: nobody is told
     const atMs = this.#shared.time.now;
     for (const change of this.#roster.changes(TELL_AT_ONCE)) {
       let isTold = false;

@@ -31,6 +31,33 @@ describe("a pinger", () => {
     await expect(pinger.stop()).resolves.toBeUndefined();
   });
 
+  it("that is killed at any moment after an outage of more than half the retention is dead, and stays so", async () => {
+    for (let afterMs = 0; afterMs < 1000; afterMs += 10) {
+      const bench = new Bench();
+      const options = { retentionSlots: 10 };
+      const [{ presence, link }, { presence: other }] = [
+        await bench.open(options),
+        await bench.open(options),
+      ];
+      const [pinger, busy] = [presence.pinger("k"), presence.pinger("busy")];
+      await Promise.all([pinger.start(), busy.start()]);
+      link.fail();
+      await bench.periods(7);
+      link.heal();
+      link.delay(95);
+      void pinger.update("young");
+      for (let ms = 0; ms < afterMs; ms += 10) {
+        void busy.update(ms); // so that one write waits for another
+        await bench.clock.advance(10);
+      }
+      const killed = pinger.kill();
+      await bench.periods(4);
+      await killed;
+      const { keys } = await other.list();
+      expect([afterMs, keys.filter(({ alive }) => alive).map(({ key }) => key)]).toEqual([afterMs, ["busy"]]);
+    }
+  });
+
   it("refuses options that are no object, and keeps its state", async () => {
     const { presence } = await new Bench().open();
     const pinger = presence.pinger("k");
