@@ -22,7 +22,13 @@ export class PortFleet {
     const db = await connectTo(options);
     const { name, periodMs } = options;
     const namespace = mongoStore(db).namespace(name, { periodMs, retentionSlots: RETENTION_SLOTS });
-    await namespace.configure({ version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots: 120, base: 0 });
+    await namespace.configure({
+      version: FORMAT_VERSION,
+      periodMs,
+      offset: 0,
+      retentionSlots: RETENTION_SLOTS,
+      base: 0,
+    });
     const slot = Math.floor(Date.now() / periodMs);
     const seqs = await fillSessions(namespace, size.processes, slot);
     await fill(

@@ -4,6 +4,7 @@ import { type Clock, Presence } from "../../src/index.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { systemClock } from "../../src/system-clock.ts";
 import { fill, persist } from "./fill.ts";
+import { RETENTION_SLOTS } from "./heartbit-port.ts";
 import { forMany } from "./many.ts";
 import { AT_ONCE, connectTo, STREAMS_POOL } from "./mongo-peer.ts";
 import { type Fleet, type FleetSize, keysOf, type Member, type Peer, type PeerOptions } from "./peer.ts";
@@ -12,7 +13,6 @@ import { type Fleet, type FleetSize, keysOf, type Member, type Peer, type PeerOp
 const PINGERS_MAX = 20_000;
 /** Each of these writes a thousand keys and more: a server answers a few such calls in their time, not fifty. */
 const FILLED_AT_ONCE = 4;
-const RETENTION_SLOTS = 120;
 /**
  * By chance nothing is pruned in the first retention. The stand-in goes through all keys for that, whatever the limit: of
  * a million it would do nothing else.

@@ -25,10 +25,10 @@ export const whereTimeGoes: Readonly<Record<string, string>> = {
   "told-p99-idle": STREAM,
   "told-p99-busy": STREAM,
   starting:
-    "Each key is an upsert with four indexes besides its `_id`: 60 to 80 µs of the server, of batches of 250 one after the other.",
+    "Each key is an upsert with four indexes besides its `_id`: 60 to 80 µs of the server, in batches of 250, four at a time.",
   "million-quiet": QUIET,
   "million-load":
-    "The client is busy all along: half of it is the driver's decoding, a quarter is the garbage collector's, the rest is the roster and the telling.",
+    "The client is busy all along: a third of it is the driver's decoding, a quarter is the garbage collector's, the rest is the roster and the telling.",
   "million-memory":
     "Of each key: its record some 200 bytes (50 of them its name), an entry in each of two maps some 75, and what ties it to its session some 40.",
   "million-deaths": BUSY,

@@ -1,13 +1,12 @@
 /** What it takes to begin: importing, opening until the first key is visible, the size of the package. */
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
 import { median } from "../measure/quantiles.ts";
 import { clockMs } from "../measure/time.ts";
 import { Presence } from "../../src/index.ts";
+import { pack, type Tarball } from "../../test/package/pack.ts";
 import { withDatabase } from "../../test/servers/index.ts";
 import { type Section, show } from "../report/section.ts";
 import { startMongo } from "../servers/mongo.ts";
@@ -18,11 +17,6 @@ const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const IMPORT_MS = 60;
 const PACKED_BYTES = 150_000;
-
-interface Packed {
-  readonly size: number;
-  readonly unpackedSize: number;
-}
 
 export const startup: Scenario = {
   name: "startup",
@@ -50,23 +44,11 @@ export const startup: Scenario = {
     }
     await server.stop();
     say("packing");
-    return report(imports, opens, await pack(), await pack("dist/dashboard"));
+    await using whole = await pack(join(ROOT, "dist"));
+    await using lean = await pack(join(ROOT, "dist"), "dist/dashboard");
+    return report(imports, opens, whole, lean);
   },
 };
-
-/** As npm packs it, all or without a folder of it. */
-async function pack(without?: string): Promise<Packed> {
-  const folder = await mkdtemp(join(tmpdir(), "heartbit-bench-pack-"));
-  for (const part of ["package.json", "README.md", "CHANGELOG.md", "LICENSE", "dist"]) {
-    await cp(join(ROOT, part), join(folder, part), { recursive: true });
-  }
-  if (without !== undefined) await rm(join(folder, without), { recursive: true });
-  const options = { cwd: folder, maxBuffer: 1e8 };
-  const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts"], options);
-  await rm(folder, { recursive: true });
-  const [packed] = JSON.parse(stdout) as [Packed];
-  return packed;
-}
 
 /** How long a process takes that does only this, in ms: the least of some, with the least of what else the machine did. */
 async function nodeMs(code: string, turns: number): Promise<number> {
@@ -82,8 +64,8 @@ async function nodeMs(code: string, turns: number): Promise<number> {
 function report(
   imports: Readonly<Record<string, number>>,
   opens: readonly number[],
-  packed: Packed,
-  lean: Packed,
+  packed: Tarball,
+  lean: Tarball,
 ): Section {
   const { nothing = NaN, heartbit = NaN, driver = NaN } = imports;
   return {

@@ -1,31 +1,36 @@
-/** The package as npm would publish it, with what was built for this run. */
+/** The package as npm would publish it. */
 import { execFile } from "node:child_process";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { inject } from "vitest";
 
 const BLOCK_BYTES = 512;
 
 export interface Tarball extends AsyncDisposable {
   readonly path: string;
+  /** In bytes. */
+  readonly size: number;
+  /** Of all its files, in bytes. */
+  readonly unpackedSize: number;
 }
 
-/** Packs it in a new folder, which is removed with the tarball. A folder of it may be left out. */
-export async function pack({ without }: { readonly without?: string } = {}): Promise<Tarball> {
+/** Packs what is built in a folder, in a new one, which is removed with the tarball. `without`: a part that is left out. */
+export async function pack(dist: string, without?: string): Promise<Tarball> {
   const folder = await mkdtemp(join(tmpdir(), "heartbit-pack-"));
   for (const file of ["package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
     await cp(join(process.cwd(), file), join(folder, file));
   }
-  await cp(inject("built"), join(folder, "dist"), { recursive: true });
+  await cp(dist, join(folder, "dist"), { recursive: true });
   if (without !== undefined) await rm(join(folder, without), { recursive: true });
   const options = { cwd: folder, shell: process.platform === "win32" };
   const { stdout } = await promisify(execFile)("npm", ["pack", "--json", "--ignore-scripts"], options);
-  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+  const [{ filename, size, unpackedSize }] = JSON.parse(stdout) as [Tarball & { filename: string }];
   return {
     path: join(folder, filename),
+    size,
+    unpackedSize,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

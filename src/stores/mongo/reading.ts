@@ -66,12 +66,8 @@ export async function* find(
 export async function pings(context: Context, from: Slot): Promise<PingRecord[]> {
   const { pings: collection } = context.names;
   const records: PingRecord[] = [];
-  for await (const batch of find(
-    context,
-    collection,
-    { slot: { $gte: from } },
-    { projection: PING_FIELDS },
-  )) {
+  const filter = { slot: { $gte: from } };
+  for await (const batch of find(context, collection, filter, { projection: PING_FIELDS })) {
     records.push(...understood(context, collection, batch, toPing));
   }
   return records;

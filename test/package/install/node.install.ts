@@ -1,7 +1,7 @@
 /** The package in programs of others: by each package manager, on each Node, with the packages of the stores and without. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { blocksOf } from "../../docs/pages.ts";
 import { newDatabase } from "../../servers/database.ts";
 import { pack, type Tarball } from "../pack.ts";
@@ -34,7 +34,7 @@ let full: Consumer;
 let bare: Consumer;
 
 beforeAll(async () => {
-  tarball = await pack();
+  tarball = await pack(inject("built"));
   full = await Consumer.install({ tarball, packages: [driver] });
   bare = await Consumer.install({ tarball, omitOptional: true });
 });

@@ -1,7 +1,7 @@
 /** The types of the package in strict programs of others, with the types of all that it leads to checked too. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { blocksOf } from "../../docs/pages.ts";
 import { pack } from "../pack.ts";
 import { Consumer } from "./consumer.ts";
@@ -21,7 +21,7 @@ beforeAll(async () => {
   const packages = ["@types/node", "mongodb", "prom-client"].map(
     (name) => `${name}@${devDependencies[name] ?? "latest"}`,
   );
-  await using tarball = await pack();
+  await using tarball = await pack(inject("built"));
   consumer = await Consumer.install({ tarball, packages });
   await consumer.write({ "ambient.d.mts": AMBIENT });
   for (const { code, line } of readme)
