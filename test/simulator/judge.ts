@@ -11,6 +11,7 @@ import {
   downAlone,
   downFor,
   type Holding,
+  lagOf,
   latestDown,
   latestProof,
   type Life,
@@ -78,7 +79,7 @@ export class Judge {
     if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, cause, said);
     else if (cause === "initial" && wasDownAt(actor.life, now)) return; // told as it was known before it was cut off
     else if (life.endedAt > now && !(cause === "initial" && this.#isNearShortOutage(life))) {
-      this.#judgeAbsence(holding, said);
+      this.#judgeAbsence(actor, holding, said);
     }
     if (cause === "expired") this.#judgeLatency(actor, watchedAt, holding, said);
   }
@@ -129,10 +130,10 @@ export class Judge {
   }
 
   /** Told dead while it lives: it must have been cut off alone, and have noticed. */
-  #judgeAbsence(holding: Holding, said: string): void {
+  #judgeAbsence(watcher: Actor, holding: Holding, said: string): void {
     const { now } = this.#facts;
     const { life, session } = holding;
-    const proof = latestProof(life, now - this.#facts.periodMs / 4);
+    const proof = latestProof(life, this.#readAt(watcher));
     const alone = downAlone(life, this.#facts.lives, proof, now) / this.#facts.periodMs;
     const steps = this.#facts.stepsSince(now - this.#facts.periodMs * STEP_NEAR);
     if (steps ? alone <= 0 && this.#facts.isCalm(life, STEP_NEAR) : this.#isForgiven(life, proof, alone)) {
@@ -142,7 +143,7 @@ export class Judge {
       );
       return;
     }
-    this.#expectLapse(holding, said);
+    this.#expectLapse(watcher, holding, said);
   }
 
   /**
@@ -166,12 +167,12 @@ export class Judge {
   }
 
   /** It knows that it is not vouched for any more, and has said so; or does when it is no longer paused. */
-  #expectLapse(holding: Holding, said: string): void {
+  #expectLapse(watcher: Actor, holding: Holding, said: string): void {
     const { life } = holding;
     if (
       this.#facts.stepsSince(this.#facts.now - this.#facts.periodMs * STEP_NEAR) ||
       this.#hasJustLapsed(life) ||
-      this.#isJustBack(life)
+      this.#isJustBack(watcher, life)
     )
       return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
@@ -202,7 +203,7 @@ export class Judge {
       holding.how !== "stopped" &&
       holding.how !== "held" &&
       !this.#hasJustLapsed(life) &&
-      !this.#isJustBack(life) &&
+      !this.#isJustBack(watcher, life) &&
       now < vouched - this.#facts.periodMs * CLOCK_ERROR
     ) {
       const early = ((vouched - now) / this.#facts.periodMs).toFixed(2);
@@ -216,8 +217,18 @@ export class Judge {
   }
 
   /** Whether it was cut off until so lately that a read which tells it dead may have begun before it pinged again. */
-  #isJustBack(life: Life): boolean {
-    return wasDown(life, this.#facts.now - this.#facts.periodMs / 4);
+  #isJustBack(watcher: Actor, life: Life): boolean {
+    return wasDown(life, this.#readAt(watcher));
+  }
+
+  /**
+   * As of when a watcher may have read what it tells. A primary shows what it has acknowledged, so that a read after a
+   * ping lacks nothing; the lagging members of the simulation show a watcher its own ping of the slot, and lack what
+   * came after that, for half a slot.
+   */
+  #readAt(watcher: Actor): number {
+    const { now, periodMs } = this.#facts;
+    return now - periodMs / 4 - Math.min(lagOf(watcher.life), periodMs / 2);
   }
 
   #wasAlone(holding: Holding): boolean {

@@ -12,7 +12,7 @@ import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
 import { auditStorage } from "./storage.ts";
 import { type Breakage, linkedStore } from "./store.ts";
-import { beginTrouble, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
+import { beginTrouble, type Lag, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -245,9 +245,12 @@ class Simulation {
     const noticed = isUnanswered
       ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)
       : NOTICED;
+    const lag: Lag = { ms: trouble.kind === "stale" && trouble.follows ? this.#ms(trouble.lag) : 0 };
+    actor.life.lags.add(lag);
     const began = this.#world.now;
     active.end = () => {
       heal();
+      actor.life.lags.delete(lag);
       this.#facts.resumed(began);
       end(this.#world.now, this.#ms(noticed + slow));
     };

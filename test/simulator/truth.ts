@@ -50,6 +50,12 @@ export interface Life {
   /** When it was in trouble of any kind, and how long it takes to notice that it is over. */
   troubles: number;
   calmFrom: number;
+  /** How far its reads lag behind what is acknowledged, for as long as they do. */
+  readonly lags: Set<Lag>;
+}
+
+export interface Lag {
+  readonly ms: number;
 }
 
 export function newLife(actor: number, number: number, now: number): Life {
@@ -64,6 +70,7 @@ export function newLife(actor: number, number: number, now: number): Life {
     downs: [],
     troubles: 0,
     calmFrom,
+    lags: new Set(),
   };
 }
 
@@ -81,6 +88,11 @@ export function beginTrouble(
     down.to = end;
     life.calmFrom = Math.max(life.calmFrom, end + noticedMs);
   };
+}
+
+/** How far its reads may lag at most. */
+export function lagOf({ lags }: Life): number {
+  return Math.max(0, ...Array.from(lags, ({ ms }) => ms));
 }
 
 /** How long the life has had no trouble: negative while it has. */
