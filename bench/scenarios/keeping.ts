@@ -10,7 +10,7 @@ import { optionsFor, Servers } from "../servers/index.ts";
 import type { Effort, Scenario } from "./scenario.ts";
 
 /** heartbit reads again what has changed in the last two periods: before it is measured that is to be nothing. */
-const QUIET_PERIODS = 3;
+const QUIET_PERIODS = 6;
 const OTHERS_QUIET_PERIODS = 1;
 /** At least a period, and about so long. */
 const MEASURED_MS = 4000;

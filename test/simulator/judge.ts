@@ -69,7 +69,7 @@ export class Judge {
     const { now } = this.#facts;
     const { life } = holding;
     if (now - holding.visibleAt < this.#facts.periodMs / 2) return; // a restart that came too late to be read
-    if (this.#wasReplaced(holding) || this.#hasMoved(holding)) return;
+    if (this.#wasReplaced(holding) || this.#hasMoved(holding) || this.#isComingBack(life)) return;
     if (cause === "killed" && this.#wasKilled(holding)) return;
     if (
       cause === "initial" &&
@@ -88,6 +88,19 @@ export class Judge {
   #hasMoved({ life, session }: Holding): boolean {
     const now = this.#actorOf?.(life)?.presence?.session;
     return now !== undefined && now !== session;
+  }
+
+  /**
+   * Whether it was away alone for so long that its records may have been pruned, and is in trouble since: it writes them again,
+   * and an unanswered write is repeated only when its time is over. Its pings do not show to those who lack the records.
+   */
+  #isComingBack(life: Life): boolean {
+    const { now, periodMs, retentionSlots } = this.#facts;
+    if (calmFor(life, now) >= 0) return false;
+    const away = latestDown(life, now - retentionSlots * periodMs);
+    if (away === undefined) return false;
+    // While nobody could write nothing was pruned.
+    return downAlone(life, this.#facts.lives, away.from, away.to) > (retentionSlots / 2) * periodMs;
   }
 
   /**
