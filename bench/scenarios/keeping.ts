@@ -9,7 +9,10 @@ import { type Goal, show, type Section } from "../report/section.ts";
 import { optionsFor, Servers } from "../servers/index.ts";
 import type { Effort, Scenario } from "./scenario.ts";
 
-/** heartbit reads again what has changed in the last two periods: before it is measured that is to be nothing. */
+/**
+ * heartbit reads again what has changed in the last two periods. Before it is measured that is to be nothing: after a
+ * million keys were written, so many periods later.
+ */
 const QUIET_PERIODS = 6;
 const OTHERS_QUIET_PERIODS = 1;
 /** At least a period, and about so long. */

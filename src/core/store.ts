@@ -68,6 +68,8 @@ export interface ReadQuery {
   readonly session?: number | undefined;
   /** And the record of that session, changed or not. */
   readonly withRecord?: boolean;
+  /** And the record of this being, changed or not; perhaps twice. */
+  readonly being?: BeingId | undefined;
   /**
    * Only what may have changed since the read that gave this cursor; it may give more, never less. Sessions too, where
    * anything is selected: all that changed, whether or not a selected being is theirs. Absent: everything selected.

@@ -8,35 +8,51 @@
  *   another's record under its number           no                               is gone
  *
  * A session that is gone is opened anew. Where there is none, or another by the end, the read says nothing of ours.
+ *
+ * A read that asks for the session's record asks for one of its beings besides, another each time: where it has the record
+ * and not the being, what is held is lost.
  */
 import type { Slot } from "../core/slots.ts";
+import type { BeingId } from "../core/records.ts";
 import type { Page, ReadQuery } from "../core/store.ts";
 import { isSame, type OpenSession, type SessionKeeper } from "./session-keeper.ts";
 
 /** A read that is late may be older than a session of so many slots: the next reads will tell. */
 const YOUNG_SLOTS = 2;
 
+/** Who holds something under the session. */
+export interface Holder {
+  /** A being that was written before this slot, another at each call; undefined where there is none. */
+  sample(session: number, writtenBefore: Slot): BeingId | undefined;
+  hear(page: Page): void;
+  /** What is held is gone from the store: this being is. */
+  lost(being: BeingId): void;
+}
+
 export class Audit {
   /** What the read must ask for besides. */
-  readonly asks: Pick<ReadQuery, "session" | "withRecord">;
+  readonly asks: Pick<ReadQuery, "session" | "withRecord" | "being">;
   /** The slot of our session's record in it: the read is no older than that. Infinity where we have no session. */
   asOf: Slot;
   readonly #keeper: SessionKeeper;
-  readonly #hear: (page: Page) => void;
+  readonly #holder: Holder;
   readonly #session: OpenSession | undefined;
   readonly #withRecord: boolean;
   /** The slot in which the read began. */
   readonly #began: Slot;
   #found: "nothing" | "ours" | "another's" = "nothing";
+  #foundBeing = false;
 
-  /** `always`: it asks for the session's record in any case. `hear` is told each page. */
-  constructor(keeper: SessionKeeper, began: Slot, always: boolean, hear: (page: Page) => void) {
+  /** `always`: it asks for the session's record in any case. */
+  constructor(keeper: SessionKeeper, began: Slot, always: boolean, holder: Holder) {
     this.#keeper = keeper;
-    this.#hear = hear;
+    this.#holder = holder;
     this.#began = began;
     this.#session = keeper.current;
     this.#withRecord = always || keeper.isDoubtful;
-    this.asks = { session: this.#session?.record.seq, withRecord: this.#withRecord };
+    const seq = this.#session?.record.seq;
+    const being = this.#withRecord && seq !== undefined ? holder.sample(seq, began - YOUNG_SLOTS) : undefined;
+    this.asks = { session: seq, withRecord: this.#withRecord, being };
     this.asOf = this.#session === undefined && !keeper.isOpening ? Infinity : -Infinity;
   }
 
@@ -47,7 +63,8 @@ export class Audit {
       this.#found = isSame(record, ours) ? "ours" : "another's";
       if (this.#found === "ours") this.asOf = Math.max(this.asOf, record.slot);
     }
-    this.#hear(page);
+    this.#foundBeing ||= page.beings.some((being) => isOne(being, this.asks.being));
+    this.#holder.hear(page);
   }
 
   /** All has been read. Gives whether the read may be used. */
@@ -55,10 +72,18 @@ export class Audit {
     const session = this.#session;
     if (session === undefined) return true;
     if (this.#found === "ours") session.audited = this.#began;
-    if (this.#found === "ours" || session !== this.#keeper.current) return true;
+    if (session !== this.#keeper.current) return true;
+    if (this.#found === "ours") {
+      if (this.asks.being !== undefined && !this.#foundBeing) this.#holder.lost(this.asks.being);
+      return true;
+    }
     if (this.#found === "nothing" && !this.#withRecord) return true;
     const isYoung = this.#began - session.record.slot <= YOUNG_SLOTS;
     if (this.#found === "another's" || !isYoung) this.#keeper.reopen("is gone from the store");
     return false;
   }
+}
+
+function isOne(a: BeingId, b: BeingId | undefined): boolean {
+  return a.session === b?.session && a.pinger === b.pinger && a.start === b.start;
 }

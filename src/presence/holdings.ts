@@ -5,8 +5,9 @@
 import type { HeartbitError } from "../core/errors.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
+import type { BeingId } from "../core/records.ts";
 import type { Page, Write } from "../core/store.ts";
-import { Audit } from "./audit.ts";
+import { Audit, type Holder } from "./audit.ts";
 import { describe } from "./log.ts";
 import type { SessionKeeper } from "./session-keeper.ts";
 import { readPages, type Shared } from "./shared.ts";
@@ -42,6 +43,14 @@ export class Holdings {
   /** By the pinger's number. */
   readonly #held = new Map<number, Held>();
   readonly #checking = new OneAtATime(() => this.#check());
+  readonly #holder: Holder = {
+    sample: (session, writtenBefore) => this.#sample(session, writtenBefore),
+    hear: (page) => this.hear(page),
+    lost: (being) => void this.#restore(being),
+  };
+  /** Goes through what is held, again and again. */
+  #round = this.#held.values();
+  #isRestoring = false;
 
   /** `isCurrent`: see `ReaderEvents`. */
   constructor(shared: Shared, session: SessionKeeper, isCurrent: () => boolean) {
@@ -86,12 +95,12 @@ export class Holdings {
    */
   async renew(): Promise<void> {
     await this.check();
-    this.#writeAll(true);
+    void this.#writeAll(true);
   }
 
   /** Writes all that is held again, with the present slot. Does not wait. */
   rewrite(): void {
-    this.#writeAll(false);
+    void this.#writeAll(false);
   }
 
   /** Reads what has become of what is held, as of after the call. Never rejects. */
@@ -118,7 +127,7 @@ export class Holdings {
 
   /** Listens to a read that begins now. `always`: it asks for the session's record in any case. */
   audit(always = false): Audit {
-    return new Audit(this.#session, this.#shared.time.slot, always, (page) => this.hear(page));
+    return new Audit(this.#session, this.#shared.time.slot, always, this.#holder);
   }
 
   /** Hears, in any way, what has become of beings: some may be ours, and ended by another. So may our session be. */
@@ -145,20 +154,45 @@ export class Holdings {
     this.#held.clear();
   }
 
-  #writeAll(isAnew: boolean): void {
+  /** The next of what is held, unless it was written so lately that a late read may lack it. */
+  #sample(session: number, writtenBefore: Slot): BeingId | undefined {
+    let next = this.#round.next();
+    if (next.done === true) {
+      this.#round = this.#held.values();
+      next = this.#round.next();
+    }
+    if (next.done === true || (next.value.written ?? Infinity) >= writtenBefore) return undefined;
+    const { pinger, start } = next.value;
+    return { session, pinger, start };
+  }
+
+  /** Somebody has destroyed what is stored of it, and perhaps of all else. */
+  async #restore({ pinger, start }: BeingId): Promise<void> {
+    if (this.#isRestoring || this.#held.get(pinger)?.start !== start) return;
+    this.#shared.log.warn("what is held is gone from the store, and is written again");
+    this.#isRestoring = true;
+    await this.#writeAll(false);
+    this.#isRestoring = false;
+  }
+
+  /** Never rejects. */
+  async #writeAll(isAnew: boolean): Promise<void> {
     if (this.#session.current === undefined) return;
     this.#session.refresh();
     const held = [...this.#held.values()];
     if (isAnew) for (const one of held) one.start++;
+    const written: Promise<void>[] = [];
     for (let first = 0; first < held.length; first += REWRITE_ENTRY) {
       const some = held.slice(first, first + REWRITE_ENTRY);
-      this.#session.writeInBackground((session) =>
+      const entry = this.#session.writeInBackground((session) =>
         some
           // Another start also where it has ended meanwhile: what is written next is the end of just that one.
           .filter((one) => isAnew || this.#held.get(one.pinger) === one)
           .flatMap((one) => this.#writesOf(session, one, isAnew)),
       );
+      written.push(entry);
     }
+    await Promise.all(written);
   }
 
   #writesOf(session: number, held: Held, endsEarlier = false): readonly Write[] {

@@ -104,9 +104,9 @@ export class SessionKeeper {
     return this.#writer.write(() => (this.#current === undefined ? [] : make(this.#current.record.seq)));
   }
 
-  /** The same, where nobody waits for it. */
-  writeInBackground(make: (seq: number) => readonly Write[]): void {
-    this.#inBackground(this.write(make));
+  /** The same, where nobody needs to wait for it: it never rejects. */
+  writeInBackground(make: (seq: number) => readonly Write[]): Promise<void> {
+    return this.#inBackground(this.write(make));
   }
 
   /** Resolves when all that is queued has been written or refused. */
@@ -126,7 +126,7 @@ export class SessionKeeper {
         ? []
         : [{ kind: "session", session: { ...this.#current.record, slot: time.slot } }],
     );
-    this.#inBackground(
+    void this.#inBackground(
       write.catch((error: unknown) => {
         session.refreshed = refreshed;
         throw error;
@@ -163,7 +163,7 @@ export class SessionKeeper {
   reopen(why: string): void {
     this.#shared.log.warn(`the session ${why}`);
     this.#current = undefined;
-    this.#inBackground(this.#openingIs(this.#openAgain()).then(() => this.#events.reopened()));
+    void this.#inBackground(this.#openingIs(this.#openAgain()).then(() => this.#events.reopened()));
   }
 
   /** Ends it: all its beings are vouched for until slot `last`, or killed. Resolves when that is written. */
@@ -250,7 +250,7 @@ export class SessionKeeper {
   /** What was written while the namespace went must not look alive. */
   #disown({ record }: OpenSession): void {
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
-    this.#inBackground(bulk(this.#shared, "write", this.#shared.namespace.write([end])));
+    void this.#inBackground(bulk(this.#shared, "write", this.#shared.namespace.write([end])));
   }
 
   /** Tries until it succeeds, or never can. */
@@ -272,10 +272,12 @@ export class SessionKeeper {
     if (this.#sleeper.ended) throw closed(this.#shared.name);
   }
 
-  #inBackground(work: Promise<unknown>): void {
-    work.catch((error: unknown) => {
+  async #inBackground(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
       if (!this.#sleeper.ended) this.#shared.log.warn("what is held could not be written", error);
-    });
+    }
   }
 }
 

@@ -175,13 +175,14 @@ class MemoryNamespace implements Namespace {
       .map((record) => ({ ...record, words: record.words.slice() }));
   }
 
-  async *read({ select, session, withRecord, since }: ReadQuery): AsyncIterable<Page> {
+  async *read({ select, session, withRecord, being, since }: ReadQuery): AsyncIterable<Page> {
     const data = this.#data();
     const after = (since?.store as number | undefined) ?? 0;
     const cursor = { store: data.revision };
     const beings = [...data.beings.values()].filter(
       ({ record, revision }) =>
-        revision > after && (includesKey(select, record.key) || record.session === session),
+        (revision > after && (includesKey(select, record.key) || record.session === session)) ||
+        (being !== undefined && idOf(record) === idOf(being)),
     );
     const holders = new Set(beings.map(({ record }) => record.session));
     if (withRecord === true && session !== undefined) holders.add(session);

@@ -161,14 +161,19 @@ export class Judge {
 
   /**
    * Who has just come judges at once: who is only just back from an outage of all may not have pinged yet. That is
-   * forgiven where the outage was long enough to leave an empty slot; not where what was held up has filled it.
+   * forgiven where the outage was long enough to leave an empty slot; not where what was held up has filled it, or one
+   * who could write for a moment in between.
    */
   #isNearShortOutage(life: Life): boolean {
-    const since = this.#facts.now - this.#facts.periodMs * 2;
+    const { now, periodMs } = this.#facts;
+    const since = now - periodMs * 2;
     const down = latestDown(life, since);
     if (down === undefined) return false;
     const isHeld = this.#facts.lives.some((other) => latestDown(other, since)?.isHeld === true);
-    const periods = (Math.min(down.to, this.#facts.now) - down.from) / this.#facts.periodMs;
+    const downs = this.#facts.lives
+      .filter((other) => other === life || (other.bornAt < down.from && other.endedAt > now))
+      .flatMap((other) => latestDown(other, since) ?? []);
+    const periods = Math.min(...downs.map(({ from, to }) => Math.min(to, now) - from)) / periodMs;
     // Of an outage as long as the retention nothing is left to judge by.
     return isHeld || periods < 2.6 || periods > this.#facts.retentionSlots - 4;
   }

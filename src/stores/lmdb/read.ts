@@ -34,6 +34,7 @@ export async function* readPages(
     const page = environment.view(() => {
       const draft = new PageDraft(environment, keys, told);
       if (first && query.withRecord === true && query.session !== undefined) draft.addSession(query.session);
+      if (first && query.being !== undefined) draft.addBeing(readBeing(environment, keys, query.being));
       fill(environment, parts, draft);
       return draft;
     });

@@ -7,7 +7,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import { dateOf, PING_FIELDS, toBeing, toPing, toSession } from "./documents.ts";
+import { beingId, dateOf, PING_FIELDS, toBeing, toPing, toSession } from "./documents.ts";
 
 const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
@@ -113,12 +113,15 @@ async function* pages(context: Context, query: ReadQuery, told: Set<number>): As
   for (const filter of beingFilters(query, since)) {
     for await (const batch of find(context, context.names.beings, filter)) {
       const all = understood(context, context.names.beings, batch, toBeing);
-      const beings = all.filter(
-        ({ key, session }) => session === query.session || includesKey(query.select, key),
-      );
+      const beings = all.filter((being) => isAsked(query, being));
       yield await withSessions(context, beings, told);
     }
   }
+}
+
+function isAsked({ select, session, being }: ReadQuery, found: BeingRecord): boolean {
+  if (found.session === session || includesKey(select, found.key)) return true;
+  return being !== undefined && beingId(found) === beingId(being);
 }
 
 /** The beings, with those of their sessions that were not told before, and without those that have none. */
@@ -152,7 +155,16 @@ function sessionFilters(query: ReadQuery, changed: Document): Document[] {
 }
 
 /** Together they match all that is asked for; by which index each goes is said beside it. */
-function beingFilters({ select, session, since }: ReadQuery, changed: Document): Document[] {
+function beingFilters(query: ReadQuery, changed: Document): Document[] {
+  const { select, being, since } = query;
+  const filters = selectedFilters(query, changed);
+  if (being === undefined || (select.all && since === undefined)) return filters;
+  const [first, ...others] = filters;
+  const id = { _id: beingId(being) }; // _id
+  return [first === undefined ? id : { $or: [first, id] }, ...others]; // in one command
+}
+
+function selectedFilters({ select, session, since }: ReadQuery, changed: Document): Document[] {
   const { keys, prefixes } = withoutOverlap(select);
   const own = session === undefined ? [] : [{ session }];
   if (since !== undefined) {

@@ -93,6 +93,24 @@ export const readTests: Suite = (test) => {
   );
 
   test(
+    "a read gives the asked being, and no other, whatever is selected, changed or not",
+    configured(async ({ ns, slot }) => {
+      const beings = await fill(ns, slot, 5, 10);
+      const [first, second, third] = beings as [BeingRecord, BeingRecord, BeingRecord];
+      const one = await readAll(ns, { being: first });
+      assert.deepEqual([keysOf(one), one.sessions.has(first.session)], [[first.key], true]);
+      const more = await readAll(ns, { select: only(second.key), session: third.session, being: first });
+      assert.deepEqual(keysOf(more), [first.key, second.key, third.key, "key-7"].toSorted());
+      const all = await readAll(ns, { select: everything(), being: first });
+      assert.deepEqual(idsOf(all), beings.map(idOf).toSorted());
+      const later = await readAll(ns, { since: all.cursor, session: third.session, being: first });
+      assert.ok(keysOf(later).includes(first.key));
+      const missing = await readAll(ns, { being: { ...first, start: 7 } });
+      assert.deepEqual(keysOf(missing), []);
+    }),
+  );
+
+  test(
     "a read gives several holders of a key, ended ones too",
     configured(async ({ ns, slot }) => {
       const holders = [1, 2, 3].map((session) => aBeing(session, "key", slot));

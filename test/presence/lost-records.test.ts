@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { HeartbitError, Presence } from "../../src/index.ts";
+import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
+
+/** Deletes what is stored of so many keys, and nothing else: nobody is told. */
+async function destroy(bench: Bench, keys: number): Promise<void> {
+  const namespace = bench.store.namespace("presence");
+  // The sessions of the beings that are left stay.
+  const all = { beforeSlot: Infinity, beforeMs: Infinity };
+  expect(await namespace.prune({ ...all, limit: keys })).toMatchObject({ beings: keys, sessions: 0 });
+}
+
+describe("what is held, and whose record alone somebody has destroyed, is written again", () => {
+  it.each([
+    ["by who only holds", false],
+    ["by who watches besides", true],
+  ])("%s", async (_, watches) => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pingers = ["a", "b", "c"].map((key) => presence.pinger(key));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    if (watches) await hear(presence.watcher(), { all: true });
+    await bench.periods(10);
+    await destroy(bench, 2);
+    await bench.periods(16); // it looks at another of the three every four periods
+    const { presence: newcomer } = await bench.open();
+    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["a", true],
+      ["b", true],
+      ["c", true],
+    ]);
+    expect(pingers.map(({ state }) => state)).toEqual(["started", "started", "started"]);
+  });
+
+  it("once, however long the store refuses it", async () => {
+    const bench = new Bench();
+    let refuses = false;
+    const store = wrap(bench.store, (namespace) => ({
+      write: (writes) =>
+        refuses
+          ? Promise.reject(new HeartbitError("STORE_UNAVAILABLE", "It refuses to write."))
+          : namespace.write(writes),
+    }));
+    const warnings: string[] = [];
+    const logger = { warn: (message: string) => void warnings.push(message) };
+    const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
+    await Promise.all(["a", "b"].map((key) => presence.pinger(key).start()));
+    await bench.periods(10);
+    await destroy(bench, 1);
+    refuses = true;
+    await bench.periods(40);
+    expect(warnings.filter((warning) => warning.includes("is gone"))).toHaveLength(1);
+    refuses = false;
+    await bench.periods(2);
+    expect(bench.store.counts("presence").beings).toBe(2);
+  });
+});
