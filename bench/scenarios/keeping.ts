@@ -141,7 +141,7 @@ function report({ size, costs }: Result, servers: Servers): Section {
       `Simulated processes: each is a presence, a lease, or a session of its own in one process, and those of MongoDB and Redis share connections (100 at most). Each pings at a moment of its own in the period of ${size.periodMs / 1000} s. The server's processor time, ${size.rounds === 1 ? "in one round" : `median of ${size.rounds} rounds`}, of all that it does in a period, and of that what it does with nobody to keep alive; heartbit's part is of what lies between the two.`,
       ...(size.processes * size.keysEach >= MANY_KEYS
         ? [
-            "Without heartbit's pruning, which each process does once in 120 periods: MongoDB goes by an index and stops at a limit, but the stand-in goes through all keys for it, some 4 µs of its processor for each.",
+            "Without heartbit's pruning, which one of them does some eight times in 120 periods: MongoDB goes by an index and stops at a limit, but the stand-in goes through all keys for it, some 4 µs of its processor for each.",
           ]
         : []),
       ...(absent.length === 0 ? [] : [`Not run: ${absent.join("; ")}.`]),

@@ -20,6 +20,8 @@ export interface Config {
    * anew after a drop gives no number under which a process of its earlier life may still write.
    */
   readonly base: number;
+  /** The `beforeSlot` of the latest pruning; absent before the first. So of many only one prunes at a time. */
+  readonly prunedBefore?: Slot;
 }
 
 /** One open presence of one process. */
@@ -79,6 +81,11 @@ export function mergeConfigs(first: Config, wanted: Config): Config {
   const agree = first.version === wanted.version && first.periodMs === wanted.periodMs;
   if (!agree || wanted.retentionSlots <= first.retentionSlots) return first;
   return { ...first, retentionSlots: wanted.retentionSlots };
+}
+
+/** @internal The config after a pruning. */
+export function pruned(config: Config, beforeSlot: Slot): Config {
+  return { ...config, prunedBefore: Math.max(config.prunedBefore ?? -Infinity, beforeSlot) };
 }
 
 /** @internal Of two `last`s the earlier holds; absent is later than any. */

@@ -131,6 +131,7 @@ export interface Namespace {
    * - beings whose `slot` is before it and whose `last` is before it; and those without a `last` whose session is such
    *   a session.
    * - nothing that was `changed` after `beforeMs`.
+   * Raises the config's `prunedBefore`, where there is a config.
    */
   prune(query: PruneQuery): Promise<Pruned>;
   /** Removes all data of the namespace. */

@@ -1,4 +1,5 @@
 /** Deleting what has been dead for longer than the retention. */
+import type { Config } from "../core/records.ts";
 import { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Pruned } from "../core/store.ts";
@@ -7,10 +8,12 @@ import { between, bulk, type Shared } from "./shared.ts";
 
 /** After a lapse others may be coming back too: they have so long to write again what they hold. */
 const RETURN_SLOTS = 4;
+/** In one retention it is pruned about so many times at most, however many presences there are. */
+const ROUNDS = 8;
 /** How many of each kind are deleted in one call. */
 const LIMIT = 1000;
 
-/** Says when to prune: once in a retention, as a mean, and at random, so that of many presences not all do at once. */
+/** Says when to look whether to prune: once in a retention, as a mean, and at random, so that of many not all do at once. */
 export class Broom {
   readonly #shared: Shared;
   #next: Slot | undefined;
@@ -29,6 +32,20 @@ export class Broom {
     this.#next = slot + wait;
     return true;
   }
+}
+
+/** Prunes, where nobody has lately. */
+export async function pruneInTurn(
+  shared: Shared,
+  attempt: <T>(act: () => Promise<T>) => Promise<T>,
+): Promise<void> {
+  const config = await attempt(() => bulk(shared, "config", shared.namespace.config()));
+  if (config === undefined) return;
+  const oldest = shared.time.slot - retentionOf(shared, config);
+  const age = oldest - (config.prunedBefore ?? -Infinity);
+  // What is noted is ahead of the present after a step of the clock, or where somebody has tampered with it.
+  const isLate = age < 0 || age >= shared.retentionSlots / ROUNDS;
+  if (isLate) await pruneAll(shared, attempt);
 }
 
 /** Prunes all there is to prune; `attempt` bounds and repeats each call. Gives how many were deleted. */
@@ -59,6 +76,10 @@ async function oldestKept(shared: Shared): Promise<Slot> {
   const roster = new Roster();
   await readPulse(shared, roster);
   const config = await bulk(shared, "config", shared.namespace.config());
-  const retentionSlots = Math.max(shared.retentionSlots, config?.retentionSlots ?? 0);
-  return (roster.g > oldestRetained(shared) ? roster.g : shared.time.slot) - retentionSlots;
+  const latest = roster.g > oldestRetained(shared) ? roster.g : shared.time.slot;
+  return latest - retentionOf(shared, config);
+}
+
+function retentionOf({ retentionSlots }: Shared, config: Config | undefined): number {
+  return Math.max(retentionSlots, config?.retentionSlots ?? 0);
 }

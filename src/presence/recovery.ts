@@ -20,7 +20,7 @@ import type { Heart } from "./heart.ts";
 import type { Holdings } from "./holdings.ts";
 import type { Observer } from "./observer.ts";
 import type { Pinger } from "./pinger.ts";
-import { Broom, pruneAll } from "./prune.ts";
+import { Broom, pruneInTurn } from "./prune.ts";
 import { AUDIT_SLOTS, type SessionKeeper } from "./session-keeper.ts";
 import type { Setup } from "./setup.ts";
 import type { Shared } from "./shared.ts";
@@ -130,7 +130,7 @@ export class Recovery {
       void holdings.check().then(() => (lapsed ? holdings.rewrite() : undefined));
     }
     if (!this.#broom.isDue(slot, lapsed)) return;
-    pruneAll(this.#shared, attempt).catch((error: unknown) =>
+    pruneInTurn(this.#shared, attempt).catch((error: unknown) =>
       log.debug(`pruning in slot ${slot} failed`, error),
     );
   }

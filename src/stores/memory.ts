@@ -13,6 +13,7 @@ import {
   mergeBeings,
   mergeConfigs,
   mergeSessions,
+  pruned,
   type SessionRecord,
 } from "../core/records.ts";
 import { includesKey, isEmptySelection, type Selection } from "../core/selection.ts";
@@ -201,6 +202,7 @@ class MemoryNamespace implements Namespace {
 
   async prune({ beforeSlot, beforeMs, limit }: PruneQuery): Promise<Pruned> {
     const data = this.#data();
+    if (data.config !== undefined) data.config = pruned(data.config, beforeSlot);
     const isOld = ({ slot, changed = 0 }: { slot: Slot; changed?: number }): boolean =>
       slot < beforeSlot && changed <= beforeMs;
     let slots = 0;

@@ -1,5 +1,5 @@
 /** Deleting what is dead for longer than the retention: found by looking through it, deleted where it still is so. */
-import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
+import { type BeingId, type BeingRecord, pruned, type SessionRecord } from "../../core/records.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import { change, type Draft, readSession, recordOf } from "./draft.ts";
 import type { Entry, Environment } from "./environment.ts";
@@ -29,6 +29,11 @@ export async function prune(
     (being.last === undefined ? session === undefined || isOver(session) : being.last < beforeSlot);
 
   const slots = await prunePings(environment, keys, beforeSlot, limit);
+  await change(environment, name, keys, (draft) => {
+    const { config } = draft.head;
+    if (config !== undefined && (config.prunedBefore ?? -Infinity) < beforeSlot)
+      draft.setHead({ config: pruned(config, beforeSlot) });
+  });
 
   const deadBeings = await look(environment, keys.beings, limit, ({ value }): BeingId | undefined => {
     const being = recordOf(value) as BeingRecord;

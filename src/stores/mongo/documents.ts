@@ -46,10 +46,11 @@ export function beingConstants({ key, session, pinger, start, since }: BeingReco
 
 /** Undefined where the document is not one of heartbit's. So in all that follow. */
 export function toConfig(document: Document): Config | undefined {
-  const { version, period, offset, retention, base }: Document = document;
+  const { version, period, offset, retention, base, pruned }: Document = document;
   if (!isCount(version) || !isCount(offset) || offset > OFFSET_MAX) return undefined;
   if (typeof period !== "number" || !(period > 0) || !isCount(retention) || !isCount(base)) return undefined;
-  return { version, periodMs: period, offset, retentionSlots: retention, base };
+  const config = { version, periodMs: period, offset, retentionSlots: retention, base };
+  return isCount(pruned) ? { ...config, prunedBefore: pruned } : config;
 }
 
 /** The number in the counter. */

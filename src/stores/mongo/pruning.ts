@@ -3,9 +3,10 @@
  * condition that it still is old, so that nothing written again in between is hit.
  */
 import type { Document } from "mongodb";
+import type { Slot } from "../../core/slots.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import type { Context } from "./context.ts";
-import { dateOf } from "./documents.ts";
+import { CONFIG_ID, dateOf } from "./documents.ts";
 import { chunks, find } from "./reading.ts";
 
 /** `_id`s in one delete. */
@@ -24,6 +25,7 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
   const oldSessions = { ...old, last: { $not: { $gte: query.beforeSlot } } };
 
   const slots = await removeAll(context, names.pings, oldPings, query.limit);
+  await note(context, query.beforeSlot);
   let beings = await removeAll(context, names.beings, oldEnded, query.limit);
 
   const over = await idsOf(context, names.sessions, oldSessions, query.limit);
@@ -63,6 +65,12 @@ async function missingSessions(context: Context, limit: number): Promise<unknown
   const named = [...new Set([...above, ...below])];
   const there = new Set(await idsOf(context, sessions, { _id: { $in: named } }, Infinity));
   return named.filter((seq) => !there.has(seq));
+}
+
+/** For whoever is due: another has just pruned. */
+async function note({ calls, limits, names }: Context, beforeSlot: Slot): Promise<void> {
+  const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { pruned: beforeSlot } } }];
+  await calls.write("prune", { update: names.meta, updates }, limits.quickMs);
 }
 
 async function removeAll(

@@ -3,6 +3,7 @@ import type { Namespace, Pruned } from "../../core/store.ts";
 import {
   aBeing,
   aSession,
+  CONFIG,
   configured,
   everything,
   keysOf,
@@ -234,6 +235,21 @@ export const pruneTests: Suite = (test) => {
       const total = (kind: keyof Pruned): number => sums.reduce((sum, pruned) => sum + pruned[kind], 0);
       assert.equal(total("beings"), 60);
       assert.equal(total("sessions"), 60);
+    }),
+  );
+
+  test(
+    "the config says before which slot was pruned, by whichever client, and forgets none",
+    configured(async ({ ns, another, slot }) => {
+      assert.equal((await ns.config())?.prunedBefore, undefined);
+      await pruneAll(another(), slot - 3);
+      assert.deepEqual({ ...(await ns.config()) }, { ...CONFIG, prunedBefore: slot - 3 });
+      await pruneAll(ns, slot - 7);
+      await ns.configure({ ...CONFIG, retentionSlots: CONFIG.retentionSlots + 1 });
+      assert.equal(await ns.raiseOffset(0, 2), 2);
+      assert.equal((await another().config())?.prunedBefore, slot - 3);
+      await pruneAll(ns, slot);
+      assert.equal((await another().config())?.prunedBefore, slot);
     }),
   );
 
