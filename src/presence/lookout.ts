@@ -133,11 +133,14 @@ export class Lookout {
 
   /**
    * Pings and reads once more: what is read then has all that was acknowledged before, like a ping late in the slot
-   * before or a planned absence. Gives whether that succeeded.
+   * before or a planned absence. Gives whether that succeeded. Where it took long, as where this process was stopped in
+   * the middle of it, that is trouble: what is read is too old by now.
    */
   async #lookAgain(judged: Slot, heart: Heart | undefined): Promise<boolean> {
     if (heart !== undefined && !(await heart.confirm())) return false;
+    const began = this.#shared.clock.monotonic();
     const [goesOn] = await Promise.all([this.#readPings(judged - 1, heart?.own), this.#parts.reader.poll()]);
+    if (goesOn) noteAnswer(this.#shared, "read", began);
     return goesOn;
   }
 
