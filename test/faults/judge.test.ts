@@ -183,6 +183,23 @@ describe("the judge of the faults", () => {
       expect(found(lives, [dropped, fault(21, 28, ["p"])])).toEqual([]);
     });
 
+    it("is none where a holder had killed it and started again while the watcher was away; once", () => {
+      const restarted = holder(ALWAYS, [
+        [20, { e: "ending", key: KEY, how: "killed" }],
+        [20.01, { e: "ended", key: KEY, how: "killed" }],
+        [22, { e: "holding", key: KEY }],
+        [22.01, { e: "holds", key: KEY }],
+      ]);
+      const late: Timed[] = [
+        [24, tells(false, "killed")],
+        [24.3, tells(true, "joined")],
+      ];
+      const away = [fault(19, 24, ["w"])];
+      expect(found([life("p", restarted), life("w", watcher(...late))], away)).toEqual([]);
+      const twice: Timed[] = [...late, [25, tells(false, "killed")], [25.3, tells(true, "joined")]];
+      expect(found([life("p", restarted), life("w", watcher(...twice))], away)).toEqual(["false death"]);
+    });
+
     it("is none where another has killed the key", () => {
       const lives = [
         life("p", holder(ALWAYS)),

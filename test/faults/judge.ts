@@ -195,6 +195,7 @@ class Judge {
 
   #judgeViews(witness: Witness, key: string, views: readonly View[]): void {
     let wasAlive = false;
+    let heardAt = -Infinity;
     for (const view of views) {
       const { t, alive, cause } = view;
       this.#told[cause] = (this.#told[cause] ?? 0) + 1;
@@ -206,13 +207,15 @@ class Judge {
           `${witness.name} was told ${key} ${inWords(view)} after ${wasAlive ? "alive" : "dead"}`,
         );
       wasAlive = alive;
-      if (!alive) this.#judgeDeath(witness, key, view);
+      if (!alive) this.#judgeDeath(witness, key, view, heardAt);
+      heardAt = t;
     }
   }
 
   // ---- deaths of those who live
 
-  #judgeDeath(watcher: Witness, key: string, { t, cause }: View): void {
+  /** `heardAt`: when the watcher was last told of the key. */
+  #judgeDeath(watcher: Witness, key: string, { t, cause }: View, heardAt: number): void {
     const holders = (this.#holders.get(key) ?? []).filter(
       // A start that came too late to be read.
       ({ holding }) => holding.from <= t - this.#period / 2 && holding.endingAt > t,
@@ -220,6 +223,7 @@ class Judge {
     for (const { witness: holder, holding } of holders) {
       const said = `${watcher.name} was told that ${key} of ${holder.name} is dead (${cause})`;
       if (this.#wasKilled(key, holding, t)) continue;
+      if (cause === "killed" && this.#hasMissedKill(key, heardAt, t)) continue;
       const isRestoring = this.#isRestoring(holder, t);
       const find = (what: string): void => {
         if (isRestoring) this.#notJudged++;
@@ -270,6 +274,13 @@ class Judge {
 
   #wasKilled(key: string, { calledAt }: Holding, t: number): boolean {
     return this.#kills.some((kill) => kill.key === key && kill.t >= calledAt - this.#period && kill.t <= t);
+  }
+
+  /** Whether a holder has killed it since it was last heard of: who was away is told that, and then of the next start. */
+  #hasMissedKill(key: string, heardAt: number, t: number): boolean {
+    return (this.#holders.get(key) ?? []).some(
+      ({ holding: { how, endingAt } }) => how === "killed" && endingAt >= heardAt && endingAt <= t,
+    );
   }
 
   /** What it held was destroyed, and it has not had the time in calm since to write it again. */
