@@ -166,12 +166,15 @@ export class Holdings {
     return { session, pinger, start };
   }
 
-  /** Somebody has destroyed what is stored of it, and perhaps of all else. */
+  /**
+   * Somebody has destroyed what is stored of it, and perhaps of all else. All is started anew: another may have ended it
+   * before that, see `renew`.
+   */
   async #restore({ pinger, start }: BeingId): Promise<void> {
     if (this.#isRestoring || this.#held.get(pinger)?.start !== start) return;
     this.#shared.log.warn("what is held is gone from the store, and is written again");
     this.#isRestoring = true;
-    await this.#writeAll(false);
+    await this.#writeAll(true);
     this.#isRestoring = false;
   }
 

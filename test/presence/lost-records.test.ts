@@ -32,6 +32,20 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(pingers.map(({ state }) => state)).toEqual(["started", "started", "started"]);
   });
 
+  it("also for those who had heard that another has ended it, which was destroyed with it", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    await Promise.all(["a", "b"].map((key) => presence.pinger(key).start()));
+    const { presence: other } = await bench.open();
+    await other.pinger("c").start();
+    const heard = await hear(other.watcher(), { prefix: "a" });
+    await bench.periods(10);
+    await other.kill("a");
+    await destroy(bench, 1);
+    await bench.periods(10);
+    expect(heard).toEqual(["a alive initial", "a dead killed", "a alive joined"]);
+  });
+
   it("once, however long the store refuses it", async () => {
     const bench = new Bench();
     let refuses = false;
@@ -52,6 +66,10 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(warnings.filter((warning) => warning.includes("is gone"))).toHaveLength(1);
     refuses = false;
     await bench.periods(2);
-    expect(bench.store.counts("presence").beings).toBe(2);
+    expect(bench.store.counts("presence").beings).toBe(3); // the earlier start of the other, which has ended
+    expect((await presence.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["a", true],
+      ["b", true],
+    ]);
   });
 });
