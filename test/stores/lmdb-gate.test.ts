@@ -1,9 +1,21 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Gate } from "../../src/stores/lmdb/gate.ts";
 import { passes } from "../support/wait.ts";
+
+const disk = vi.hoisted(() => ({ isFull: false }));
+
+vi.mock("node:fs", async (original) => {
+  const fs = await original<typeof import("node:fs")>();
+  /** On a full disk a file is made, and nothing can be written into it. */
+  const writeFile: typeof fs.writeFileSync = (file, data, options) => {
+    fs.writeFileSync(file, disk.isFull ? "" : data, options);
+    if (disk.isFull) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+  };
+  return { ...fs, writeFileSync: writeFile };
+});
 
 /** For so long one that has its turn may be seen in it: half of what is taken for having been stopped. */
 const TURN_MS = 1000;
@@ -64,5 +76,19 @@ describe("the gate of an LMDB file", () => {
   it.each(["openers", "writers"] as const)("passes over one of the %s that stands still", async (kind) => {
     writeFileSync(file(kind, 1), "1");
     await new Gate(directory).open(() => {});
+  });
+
+  it("leaves nothing that is in the way of others where the disk is full, or the file cannot be opened", async () => {
+    const left = (): string[] => ["openers", "writers"].flatMap((kind) => readdirSync(join(directory, kind)));
+    disk.isFull = true;
+    onTestFinished(() => void (disk.isFull = false));
+    await expect(new Gate(directory).open(() => {})).rejects.toThrow("ENOSPC");
+    expect(left()).toEqual([]);
+    disk.isFull = false;
+    const failing = new Gate(directory).open(() => {
+      throw new Error("no LMDB file");
+    });
+    await expect(failing).rejects.toThrow("no LMDB file");
+    expect(left()).toEqual([]);
   });
 });

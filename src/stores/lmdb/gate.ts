@@ -57,8 +57,8 @@ export class Gate {
   async open<T>(open: () => T): Promise<T> {
     for (const directory of [this.#writers, this.#openers]) mkdirSync(directory, { recursive: true });
     const own = join(this.#openers, this.#name);
-    writeFileSync(own, LOWERED, { flag: "wx" });
     try {
+      writeFileSync(own, LOWERED, { flag: "wx" });
       for (;;) {
         await this.#whileAny(() => this.#inTheWay(), this.#name);
         writeFileSync(own, RAISED);
@@ -67,8 +67,11 @@ export class Gate {
       }
       this.#file = openSync(join(this.#writers, this.#name), "wx+");
       return open();
+    } catch (error) {
+      this.close();
+      throw error;
     } finally {
-      rmSync(own, { force: true });
+      rmSync(own, { force: true }); // also where it could not be written: on a full disk it is there, and empty
     }
   }
 
