@@ -1,3 +1,4 @@
+import type * as Fs from "node:fs";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { passes } from "../support/wait.ts";
 const disk = vi.hoisted(() => ({ isFull: false }));
 
 vi.mock("node:fs", async (original) => {
-  const fs = await original<typeof import("node:fs")>();
+  const fs = await original<typeof Fs>();
   /** On a full disk a file is made, and nothing can be written into it. */
   const writeFile: typeof fs.writeFileSync = (file, data, options) => {
     fs.writeFileSync(file, disk.isFull ? "" : data, options);
