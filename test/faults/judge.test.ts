@@ -226,6 +226,14 @@ describe("the judge of the faults", () => {
       expect(found(lives)).toEqual(["late"]);
     });
 
+    it("is none where its process crashed before the kill was written: that is told as a crash is", () => {
+      const killing = holder(ALWAYS, [[30, { e: "ending", key: KEY, how: "killed" }]]);
+      const told = watcher([32, tells(false, "expired")]);
+      expect(found([life("p", killing, crashed(30.01)), life("w", told)])).toEqual([]);
+      const never = [life("p", killing, crashed(30.01)), life("w", watcher())];
+      expect(found(never)).toContain("late");
+    });
+
     it("is found where a kill is told after two periods", () => {
       const killed = holder(ALWAYS, [
         [30, { e: "ending", key: KEY, how: "killed" }],

@@ -321,9 +321,9 @@ class Judge {
   #judgeEnd(key: string, holder: Witness, holding: Holding, watcher: Witness): void {
     const since = watcher.watches(key);
     if (since === undefined || watcher === holder) return;
-    const { overAt, how } = holding;
+    const { overAt, how, isCutShort } = holding;
     const from = Math.max(overAt, since);
-    const bound = how === "killed" ? HEARD_WITHIN : TOLD_WITHIN + OPERATIONS;
+    const bound = how === "killed" && !isCutShort ? HEARD_WITHIN : TOLD_WITHIN + OPERATIONS;
     const troubles = merge([...(this.#calm.get(watcher) ?? []), ...watcher.stale]);
     const due = quietSince(troubles, from, bound * this.#period);
     if (due > Math.min(watcher.to, watcher.closingAt, this.#run.to)) return;

@@ -15,6 +15,8 @@ export interface Holding {
   readonly endingAt: number;
   readonly overAt: number;
   readonly how: "killed" | "stopped" | "crashed" | "lives";
+  /** Its end was begun, and its process was gone before that was written. */
+  readonly isCutShort: boolean;
 }
 
 /** What a watcher was told of a key. */
@@ -148,12 +150,23 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
     const isAlive = how === "lives" || how === "exited";
     if (ending?.e === "ending" && ending.t < closingAt) {
       const overAt = ended?.t ?? to;
-      holdings.push({ key, calledAt, from: t, endingAt: ending.t, overAt, how: ending.how });
+      const isCutShort = ended === undefined && how === "crashed";
+      holdings.push({ key, calledAt, from: t, endingAt: ending.t, overAt, how: ending.how, isCutShort });
     } else if (closingAt !== Infinity) {
       // How it closes depends on whether the store was there; either way it ends as a stop does, at the latest.
-      holdings.push({ key, calledAt, from: t, endingAt: closingAt, overAt: closed?.t ?? to, how: "stopped" });
+      const overAt = closed?.t ?? to;
+      holdings.push({
+        key,
+        calledAt,
+        from: t,
+        endingAt: closingAt,
+        overAt,
+        how: "stopped",
+        isCutShort: false,
+      });
     } else {
-      holdings.push({ key, calledAt, from: t, endingAt: to, overAt: to, how: isAlive ? "lives" : "crashed" });
+      const over = isAlive ? "lives" : "crashed";
+      holdings.push({ key, calledAt, from: t, endingAt: to, overAt: to, how: over, isCutShort: false });
     }
   }
   return holdings;
