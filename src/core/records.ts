@@ -83,9 +83,14 @@ export function mergeConfigs(first: Config, wanted: Config): Config {
   return { ...first, retentionSlots: wanted.retentionSlots };
 }
 
-/** @internal The config after a pruning. */
+/** @internal The config after a pruning: the same one where a later slot was pruned before. */
 export function pruned(config: Config, beforeSlot: Slot): Config {
-  return { ...config, prunedBefore: Math.max(config.prunedBefore ?? -Infinity, beforeSlot) };
+  return beforeSlot <= (config.prunedBefore ?? -Infinity) ? config : { ...config, prunedBefore: beforeSlot };
+}
+
+/** @internal */
+export function isSameBeing(a: BeingId, b: BeingId): boolean {
+  return a.session === b.session && a.pinger === b.pinger && a.start === b.start;
 }
 
 /** @internal Of two `last`s the earlier holds; absent is later than any. */

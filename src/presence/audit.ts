@@ -12,8 +12,8 @@
  * A read that asks for the session's record asks for one of its beings besides, another each time: where it has the record
  * and not the being, what is held is lost.
  */
+import { type BeingId, isSameBeing } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
-import type { BeingId } from "../core/records.ts";
 import type { Page, ReadQuery } from "../core/store.ts";
 import { isSame, type OpenSession, type SessionKeeper } from "./session-keeper.ts";
 
@@ -63,7 +63,8 @@ export class Audit {
       this.#found = isSame(record, ours) ? "ours" : "another's";
       if (this.#found === "ours") this.asOf = Math.max(this.asOf, record.slot);
     }
-    this.#foundBeing ||= page.beings.some((being) => isOne(being, this.asks.being));
+    const { being: asked } = this.asks;
+    if (asked !== undefined) this.#foundBeing ||= page.beings.some((being) => isSameBeing(being, asked));
     this.#holder.hear(page);
   }
 
@@ -71,19 +72,17 @@ export class Audit {
   end(): boolean {
     const session = this.#session;
     if (session === undefined) return true;
-    if (this.#found === "ours") session.audited = this.#began;
-    if (session !== this.#keeper.current) return true;
+    const isCurrent = session === this.#keeper.current;
     if (this.#found === "ours") {
-      if (this.asks.being !== undefined && !this.#foundBeing) this.#holder.lost(this.asks.being);
+      session.audited = this.#began;
+      const { being } = this.asks;
+      if (isCurrent && being !== undefined && !this.#foundBeing) this.#holder.lost(being);
       return true;
     }
+    if (!isCurrent) return true;
     if (this.#found === "nothing" && !this.#withRecord) return true;
     const isYoung = this.#began - session.record.slot <= YOUNG_SLOTS;
     if (this.#found === "another's" || !isYoung) this.#keeper.reopen("is gone from the store");
     return false;
   }
-}
-
-function isOne(a: BeingId, b: BeingId | undefined): boolean {
-  return a.session === b?.session && a.pinger === b.pinger && a.start === b.start;
 }

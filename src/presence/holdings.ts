@@ -3,9 +3,9 @@
  * and hears when another has ended one.
  */
 import type { HeartbitError } from "../core/errors.ts";
+import type { BeingId } from "../core/records.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
-import type { BeingId } from "../core/records.ts";
 import type { Page, Write } from "../core/store.ts";
 import { Audit, type Holder } from "./audit.ts";
 import { describe } from "./log.ts";

@@ -34,27 +34,28 @@ export class Broom {
   }
 }
 
+/** Bounds what is done once, and repeats it for a while. */
+type Attempt = <T>(act: () => Promise<T>) => Promise<T>;
+
 /** Prunes, where nobody has lately. */
-export async function pruneInTurn(
-  shared: Shared,
-  attempt: <T>(act: () => Promise<T>) => Promise<T>,
-): Promise<void> {
-  const config = await attempt(() => bulk(shared, "config", shared.namespace.config()));
+export async function pruneInTurn(shared: Shared, attempt: Attempt): Promise<void> {
+  const config = await attempt(() => readConfig(shared));
   if (config === undefined) return;
   const oldest = shared.time.slot - retentionOf(shared, config);
   const age = oldest - (config.prunedBefore ?? -Infinity);
   // What is noted is ahead of the present after a step of the clock, or where somebody has tampered with it.
   const isLate = age < 0 || age >= shared.retentionSlots / ROUNDS;
-  if (isLate) await pruneAll(shared, attempt);
+  if (isLate) await prune(shared, attempt, config);
 }
 
-/** Prunes all there is to prune; `attempt` bounds and repeats each call. Gives how many were deleted. */
-export async function pruneAll(
-  shared: Shared,
-  attempt: <T>(act: () => Promise<T>) => Promise<T>,
-): Promise<Pruned> {
+/** Prunes all there is to prune; gives how many were deleted. */
+export async function pruneAll(shared: Shared, attempt: Attempt): Promise<Pruned> {
+  return prune(shared, attempt, await attempt(() => readConfig(shared)));
+}
+
+async function prune(shared: Shared, attempt: Attempt, config: Config | undefined): Promise<Pruned> {
   const { time, namespace, happenings } = shared;
-  const beforeSlot = await attempt(() => oldestKept(shared));
+  const beforeSlot = await attempt(() => oldestKept(shared, config));
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
   const total = { sessions: 0, beings: 0, slots: 0 };
   for (;;) {
@@ -70,16 +71,20 @@ export async function pruneAll(
 /**
  * The slot before which all is deleted. It counts from `g`, up to which it is known who has pinged, and not from now: right
  * after an outage what lives looks as old as what does not. Where nobody has pinged for as long as the retention nobody
- * lives. Of the retentions of all who have opened the namespace it is the longest: each refreshes by its own what it holds.
+ * lives.
  */
-async function oldestKept(shared: Shared): Promise<Slot> {
+async function oldestKept(shared: Shared, config: Config | undefined): Promise<Slot> {
   const roster = new Roster();
   await readPulse(shared, roster);
-  const config = await bulk(shared, "config", shared.namespace.config());
   const latest = roster.g > oldestRetained(shared) ? roster.g : shared.time.slot;
   return latest - retentionOf(shared, config);
 }
 
+function readConfig(shared: Shared): Promise<Config | undefined> {
+  return bulk(shared, "config", shared.namespace.config());
+}
+
+/** Of the retentions of all who have opened the namespace it is the longest: each refreshes by its own what it holds. */
 function retentionOf({ retentionSlots }: Shared, config: Config | undefined): number {
   return Math.max(retentionSlots, config?.retentionSlots ?? 0);
 }

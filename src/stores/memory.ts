@@ -10,6 +10,7 @@ import {
   type BeingRecord,
   type Config,
   earlierLast,
+  isSameBeing,
   mergeBeings,
   mergeConfigs,
   mergeSessions,
@@ -183,7 +184,7 @@ class MemoryNamespace implements Namespace {
     const beings = [...data.beings.values()].filter(
       ({ record, revision }) =>
         (revision > after && (includesKey(select, record.key) || record.session === session)) ||
-        (being !== undefined && idOf(record) === idOf(being)),
+        (being !== undefined && isSameBeing(record, being)),
     );
     const holders = new Set(beings.map(({ record }) => record.session));
     if (withRecord === true && session !== undefined) holders.add(session);

@@ -321,7 +321,7 @@ class Judge {
   #judgeEnd(key: string, holder: Witness, holding: Holding, watcher: Witness): void {
     const since = watcher.watches(key);
     if (since === undefined || watcher === holder) return;
-    const { overAt, how, isCutShort } = holding;
+    const { overAt, how, isCutShort = false } = holding;
     const from = Math.max(overAt, since);
     const bound = how === "killed" && !isCutShort ? HEARD_WITHIN : TOLD_WITHIN + OPERATIONS;
     const troubles = merge([...(this.#calm.get(watcher) ?? []), ...watcher.stale]);

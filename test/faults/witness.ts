@@ -15,8 +15,8 @@ export interface Holding {
   readonly endingAt: number;
   readonly overAt: number;
   readonly how: "killed" | "stopped" | "crashed" | "lives";
-  /** Its end was begun, and its process was gone before that was written. */
-  readonly isCutShort: boolean;
+  /** Its end was begun, and its process crashed before that was written. */
+  readonly isCutShort?: boolean;
 }
 
 /** What a watcher was told of a key. */
@@ -154,19 +154,9 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
       holdings.push({ key, calledAt, from: t, endingAt: ending.t, overAt, how: ending.how, isCutShort });
     } else if (closingAt !== Infinity) {
       // How it closes depends on whether the store was there; either way it ends as a stop does, at the latest.
-      const overAt = closed?.t ?? to;
-      holdings.push({
-        key,
-        calledAt,
-        from: t,
-        endingAt: closingAt,
-        overAt,
-        how: "stopped",
-        isCutShort: false,
-      });
+      holdings.push({ key, calledAt, from: t, endingAt: closingAt, overAt: closed?.t ?? to, how: "stopped" });
     } else {
-      const over = isAlive ? "lives" : "crashed";
-      holdings.push({ key, calledAt, from: t, endingAt: to, overAt: to, how: over, isCutShort: false });
+      holdings.push({ key, calledAt, from: t, endingAt: to, overAt: to, how: isAlive ? "lives" : "crashed" });
     }
   }
   return holdings;

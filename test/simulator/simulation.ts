@@ -12,7 +12,7 @@ import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
 import { auditStorage } from "./storage.ts";
 import { type Breakage, linkedStore } from "./store.ts";
-import { beginTrouble, type Lag, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
+import { beginTrouble, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -240,17 +240,15 @@ class Simulation {
     }
     const slow = trouble.kind === "slow" ? trouble.periods : 0;
     const writes = writesDuring(trouble);
-    const end = beginTrouble(actor.life, this.#world.now, writes);
+    const lagMs = trouble.kind === "stale" && trouble.follows ? this.#ms(trouble.lag) : 0;
+    const end = beginTrouble(actor.life, this.#world.now, writes, lagMs);
     const isUnanswered = ["lose", "cut", "flaky"].includes(trouble.kind);
     const noticed = isUnanswered
       ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)
       : NOTICED;
-    const lag: Lag = { ms: trouble.kind === "stale" && trouble.follows ? this.#ms(trouble.lag) : 0 };
-    actor.life.lags.add(lag);
     const began = this.#world.now;
     active.end = () => {
       heal();
-      actor.life.lags.delete(lag);
       this.#facts.resumed(began);
       end(this.#world.now, this.#ms(noticed + slow));
     };

@@ -51,11 +51,7 @@ export interface Life {
   troubles: number;
   calmFrom: number;
   /** How far its reads lag behind what is acknowledged, for as long as they do. */
-  readonly lags: Set<Lag>;
-}
-
-export interface Lag {
-  readonly ms: number;
+  readonly lags: Set<{ readonly ms: number }>;
 }
 
 export function newLife(actor: number, number: number, now: number): Life {
@@ -74,17 +70,24 @@ export function newLife(actor: number, number: number, now: number): Life {
   };
 }
 
-/** Begins a trouble of a life; the result ends it. `noticedMs`: how long it takes to notice that it is over. */
+/**
+ * Begins a trouble of a life; the result ends it. `lagMs`: how far its reads lag meanwhile; `noticedMs`: how long it takes
+ * to notice that it is over.
+ */
 export function beginTrouble(
   life: Life,
   now: number,
   writes: Writes,
+  lagMs = 0,
 ): (now: number, noticedMs: number) => void {
   life.troubles++;
   const down = { from: now, to: Infinity, isLate: writes === "late", isHeld: writes === "held" };
   if (writes !== "in time") life.downs.push(down);
+  const lag = { ms: lagMs };
+  life.lags.add(lag);
   return (end, noticedMs) => {
     life.troubles--;
+    life.lags.delete(lag);
     down.to = end;
     life.calmFrom = Math.max(life.calmFrom, end + noticedMs);
   };

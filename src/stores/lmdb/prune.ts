@@ -31,8 +31,8 @@ export async function prune(
   const slots = await prunePings(environment, keys, beforeSlot, limit);
   await change(environment, name, keys, (draft) => {
     const { config } = draft.head;
-    if (config !== undefined && (config.prunedBefore ?? -Infinity) < beforeSlot)
-      draft.setHead({ config: pruned(config, beforeSlot) });
+    const after = config && pruned(config, beforeSlot);
+    if (after !== undefined && after !== config) draft.setHead({ config: after });
   });
 
   const deadBeings = await look(environment, keys.beings, limit, ({ value }): BeingId | undefined => {

@@ -1,7 +1,7 @@
 /** Reading sessions, beings and pings, page by page. Every query goes by an index. */
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
-import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import { type BeingRecord, isSameBeing, type SessionRecord } from "../../core/records.ts";
 import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
@@ -121,7 +121,7 @@ async function* pages(context: Context, query: ReadQuery, told: Set<number>): As
 
 function isAsked({ select, session, being }: ReadQuery, found: BeingRecord): boolean {
   if (found.session === session || includesKey(select, found.key)) return true;
-  return being !== undefined && beingId(found) === beingId(being);
+  return being !== undefined && isSameBeing(found, being);
 }
 
 /** The beings, with those of their sessions that were not told before, and without those that have none. */
