@@ -38,6 +38,18 @@ async function newStage(options: DashboardOptions = {}, periodMs = PERIOD_MS): P
   return { presence, holder, link, handler, front: await Front.open(handler) };
 }
 
+/**
+ * Holds a key, and kills it as soon as the dashboard has seen it: one that comes and goes between two looks is told to
+ * nobody (docs/guarantees.md).
+ */
+async function holdAndKill({ holder, handler, front }: Stage, key: string): Promise<void> {
+  const pinger = holder.pinger(key);
+  await pinger.start();
+  const url = new URL(`api/keys/${encodeURIComponent(key)}`, front.url);
+  await expect.poll(async () => (await handler(new Request(url))).status, { timeout: 25_000 }).toBe(200);
+  await pinger.kill();
+}
+
 const keysOf = (page: Page): Promise<string[]> => page.locator(".grid .virtual .cell.name").allTextContents();
 const total = (page: Page, name: string): Promise<string | null> =>
   page.locator(".total", { hasText: name }).locator("dd").textContent();
@@ -58,12 +70,11 @@ describe("the page", () => {
   const browser = useBrowser();
 
   it("shows the keys with holders and metas, the totals and the health, and asks no other host", async () => {
-    const { holder, front } = await newStage();
+    const stage = await newStage();
+    const { holder, front } = stage;
     await holder.pinger("worker/10", { meta: { queue: "mail" } }).start();
     await holder.pinger("worker/2").start();
-    const gone = holder.pinger("gone");
-    await gone.start();
-    await gone.kill();
+    await holdAndKill(stage, "gone");
     const seen = await visit(browser(), front.url);
     const { page } = seen;
     await shows(page, () => keysOf(page), ["worker/2", "worker/10"]); // as a person counts
@@ -115,7 +126,8 @@ describe("the page", () => {
   }, 60_000);
 
   it("searches keys, hosts and metas, filters and sorts, and has all of it in the URL", async () => {
-    const { holder, front } = await newStage();
+    const stage = await newStage();
+    const { holder, front } = stage;
     for (const [key, meta] of [
       ["api/1", { zone: "eu" }],
       ["api/2", { zone: "us" }],
@@ -124,9 +136,7 @@ describe("the page", () => {
       await holder.pinger(key, { meta }).start();
       await new Promise((resolve) => setTimeout(resolve, 2)); // each at a time of its own
     }
-    const gone = holder.pinger("worker/gone");
-    await gone.start();
-    await gone.kill();
+    await holdAndKill(stage, "worker/gone");
     const { page } = await visit(browser(), front.url);
     await shows(page, () => keysOf(page), ["api/1", "api/2", "worker/1"]);
     await page.getByRole("searchbox").fill("API us");
@@ -214,7 +224,8 @@ describe("the page", () => {
   });
 
   it("after a lost connection goes on where it was: nothing is missing, nothing is told twice", async () => {
-    const { holder, handler, front } = await newStage();
+    const stage = await newStage();
+    const { holder, handler, front } = stage;
     const { page } = await visit(browser(), `${front.url}?show=all`);
     await holder.pinger("before").start();
     await shows(page, () => changesOf(page), ["before joined, alive"]);
@@ -223,9 +234,7 @@ describe("the page", () => {
     expect(await page.getByRole("alert").textContent()).toMatch(
       /^Offline The server does not answer\.|^Offline/,
     );
-    const during = holder.pinger("during");
-    await during.start();
-    await during.kill();
+    await holdAndKill(stage, "during");
     await holder.pinger("later").start();
     const again = await Front.open(handler, front.port);
     await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
