@@ -56,13 +56,13 @@ interface Being {
   heard: number;
 }
 
-/** How a key was at the last `changes()`. */
-interface Snapshot {
-  readonly beings: readonly Being[];
-  readonly holders: readonly HolderState[];
-}
+/** A live being as it was: it goes on, its record does not change. */
+type Seen = Readonly<Pick<Being, "record" | "session">>;
 
-const NOBODY: Snapshot = { beings: [], holders: [] };
+/** Of a key at the last `changes()`: its live beings, oldest first. Very many may be kept at a time. */
+type Snapshot = readonly Seen[];
+
+const NOBODY: Snapshot = [];
 
 /** A step goes through about so many beings. */
 const STEP_BEINGS = 200;
@@ -266,12 +266,12 @@ export class Roster {
 
   /** The live holders of the key, oldest first. */
   holders(key: string): readonly HolderState[] {
-    return this.#snapshot(key).holders;
+    return this.#snapshot(key).map(holderOf);
   }
 
   /** The live holders as they were at the last `changes()`: for who is told what changes from then on. */
   toldHolders(key: string): readonly HolderState[] {
-    return (this.#touched.get(key) ?? this.#snapshot(key)).holders;
+    return (this.#touched.get(key) ?? this.#snapshot(key)).map(holderOf);
   }
 
   isAlive(key: string): boolean {
@@ -308,11 +308,11 @@ export class Roster {
         this.#next = undefined;
         break;
       }
-      const [key, before] = value;
+      const [key, seen] = value;
       this.#touched.delete(key);
-      const now = this.#snapshot(key).holders;
-      const cause = this.#cause(before, now);
-      if (cause !== undefined) changes.push({ key, cause, before: before.holders, now });
+      const before = seen.map(holderOf);
+      const now = this.holders(key);
+      if (!sameHolders(before, now)) changes.push({ key, cause: this.#cause(seen, now), before, now });
     }
     return changes;
   }
@@ -373,14 +373,11 @@ export class Roster {
     return session.lastBit ?? this.#bits.latest(session.record.seq);
   }
 
-  #cause(before: Snapshot, now: readonly HolderState[]): Transition | undefined {
-    if (now.length > 0) {
-      if (before.holders.length === 0) return "joined";
-      return sameHolders(before.holders, now) ? undefined : "updated";
-    }
-    if (before.holders.length === 0) return undefined;
+  /** Why the key is not as it was. */
+  #cause(before: Snapshot, now: readonly HolderState[]): Transition {
+    if (now.length > 0) return before.length === 0 ? "joined" : "updated";
     let cause: Transition = "expired";
-    for (const { record, session } of before.beings) {
+    for (const { record, session } of before) {
       const latest = session.beings.get(record.pinger)?.record ?? record;
       const last = latest.last ?? session.record.last;
       if (last === KILLED) return "killed";
@@ -402,7 +399,7 @@ export class Roster {
     const beings = this.#beingsOf(key).filter((being) => this.#isAlive(being));
     if (beings.length === 0) return NOBODY;
     if (beings.length > 1) beings.sort(bySeniority);
-    return { beings, holders: beings.map(holderOf) };
+    return beings.map(({ record, session }) => ({ record, session }));
   }
 
   #insert(being: Being): void {
@@ -482,7 +479,7 @@ function bySeniority({ record: a }: Being, { record: b }: Being): number {
   return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
 }
 
-function holderOf({ record, session }: Being): HolderState {
+function holderOf({ record, session }: Seen): HolderState {
   const { host, pid } = session.record;
   return { session: record.session, host, pid, since: record.since, meta: record.meta };
 }
