@@ -126,6 +126,7 @@ export class Reader {
       this.take({ sessions: page.sessions, beings: [] });
       for (let first = 0; first < page.beings.length; first += STEP_BEINGS) {
         this.#takeBeings(page.beings.slice(first, first + STEP_BEINGS));
+        this.#parts.teller.passOver();
         yield;
       }
     }

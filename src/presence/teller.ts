@@ -79,6 +79,11 @@ export class Teller {
     this.#subscriptions.begun(subscription);
   }
 
+  /** Where nobody is told yet, as in a first load, what has changed up to now is in no difference. */
+  passOver(): void {
+    if (!this.#subscriptions.areAnyReady) this.#roster.passOver();
+  }
+
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#lastTurn.then(work);
     this.#lastTurn = done.catch(() => {});
@@ -87,7 +92,7 @@ export class Teller {
 
   /** Gives whether there is more. */
   #tellSome(): boolean {
-    if (!this.#subscriptions.areAnyReady) this.#roster.passOver(); // as in a first load: nobody is told
+    this.passOver();
     const atMs = this.#shared.time.now;
     for (const change of this.#roster.changes(TELL_AT_ONCE)) {
       let isTold = false;
