@@ -49,20 +49,18 @@ interface Session {
   lastBit?: Slot;
 }
 
+/** What is heard of it later makes another of it. */
 interface Being {
-  record: BeingRecord;
+  readonly record: BeingRecord;
   readonly session: Session;
   /** The load in which it was last heard of. */
   heard: number;
 }
 
-/** A live being as it was: it goes on, its record does not change. */
-type Seen = Readonly<Pick<Being, "record" | "session">>;
+/** Nearly every key has one being: a list for each would be a sixth of all memory. */
+type Beings = Being | Being[];
 
-/** Of a key at the last `changes()`: its live beings, oldest first. Very many may be kept at a time. */
-type Snapshot = readonly Seen[];
-
-const NOBODY: Snapshot = [];
+const NOBODY: Beings = [];
 
 /** A step goes through about so many beings. */
 const STEP_BEINGS = 200;
@@ -83,14 +81,13 @@ export class Roster {
    * former owner finds out and takes another number. Until then its beings live on what it had pinged.
    */
   readonly #former = new Set<Session>();
-  /** Nearly every key has one being: a list for each would be a sixth of all memory. */
-  readonly #keys = new Map<string, Being | Being[]>();
+  readonly #keys = new Map<string, Beings>();
   /** Beings alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
   readonly #onTheirOwn = new Set<Being>();
-  /** The keys touched since the last `changes()`, as they were then. */
-  readonly #touched = new Map<string, Snapshot>();
+  /** The keys touched since the last `changes()`, and who held them then, oldest first. */
+  readonly #touched = new Map<string, Beings>();
   /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
-  #next: Iterator<[string, Snapshot]> | undefined;
+  #next: Iterator<[string, Beings]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
 
@@ -114,7 +111,7 @@ export class Roster {
     let keys = 0;
     const sessions = new Set<Session>();
     for (const known of this.#keys.values()) {
-      const living = (Array.isArray(known) ? known : [known]).filter((being) => this.#isAlive(being));
+      const living = listOf(known).filter((being) => this.#isAlive(being));
       if (living.length > 0) keys++;
       for (const { session } of living) sessions.add(session);
     }
@@ -162,8 +159,7 @@ export class Roster {
       const merged = mergeBeings(known.record, record);
       if (sameLife(merged, known.record) && merged.revision === known.record.revision) return;
       this.#touch(known.record.key);
-      known.record = merged;
-      this.#follow(known);
+      this.#replace(known, { ...known, record: merged });
     }
   }
 
@@ -266,12 +262,12 @@ export class Roster {
 
   /** The live holders of the key, oldest first. */
   holders(key: string): readonly HolderState[] {
-    return this.#snapshot(key).map(holderOf);
+    return listOf(this.#living(key)).map(holderOf);
   }
 
   /** The live holders as they were at the last `changes()`: for who is told what changes from then on. */
   toldHolders(key: string): readonly HolderState[] {
-    return (this.#touched.get(key) ?? this.#snapshot(key)).map(holderOf);
+    return listOf(this.#touched.get(key) ?? this.#living(key)).map(holderOf);
   }
 
   isAlive(key: string): boolean {
@@ -308,11 +304,12 @@ export class Roster {
         this.#next = undefined;
         break;
       }
-      const [key, seen] = value;
+      const [key, touched] = value;
       this.#touched.delete(key);
-      const before = seen.map(holderOf);
+      const beings = listOf(touched);
+      const before = beings.map(holderOf);
       const now = this.holders(key);
-      if (!sameHolders(before, now)) changes.push({ key, cause: this.#cause(seen, now), before, now });
+      if (!sameHolders(before, now)) changes.push({ key, cause: this.#cause(beings, now), before, now });
     }
     return changes;
   }
@@ -374,7 +371,7 @@ export class Roster {
   }
 
   /** Why the key is not as it was. */
-  #cause(before: Snapshot, now: readonly HolderState[]): Transition {
+  #cause(before: readonly Being[], now: readonly HolderState[]): Transition {
     if (now.length > 0) return before.length === 0 ? "joined" : "updated";
     let cause: Transition = "expired";
     for (const { record, session } of before) {
@@ -387,7 +384,7 @@ export class Roster {
   }
 
   #touch(key: string): void {
-    if (!this.#touched.has(key)) this.#touched.set(key, this.#snapshot(key));
+    if (!this.#touched.has(key)) this.#touched.set(key, this.#living(key));
   }
 
   /** Touches the keys whose beings ride on the session. */
@@ -395,11 +392,11 @@ export class Roster {
     for (const { record } of this.#ridersOf(session)) this.#touch(record.key);
   }
 
-  #snapshot(key: string): Snapshot {
-    const beings = this.#beingsOf(key).filter((being) => this.#isAlive(being));
-    if (beings.length === 0) return NOBODY;
-    if (beings.length > 1) beings.sort(bySeniority);
-    return beings.map(({ record, session }) => ({ record, session }));
+  /** Who holds the key, oldest first. Makes nothing for a key of one: very many may be touched at a time. */
+  #living(key: string): Beings {
+    const beings = this.#keys.get(key) ?? NOBODY;
+    if (!Array.isArray(beings)) return this.#isAlive(beings) ? beings : NOBODY;
+    return beings.filter((being) => this.#isAlive(being)).toSorted(bySeniority);
   }
 
   #insert(being: Being): void {
@@ -409,6 +406,16 @@ export class Roster {
     if (others === undefined) this.#keys.set(key, being);
     else if (Array.isArray(others)) others.push(being);
     else this.#keys.set(key, [others, being]);
+    this.#follow(being);
+  }
+
+  #replace(known: Being, being: Being): void {
+    const { key, pinger } = being.record;
+    being.session.beings.set(pinger, being);
+    this.#onTheirOwn.delete(known);
+    const beings = this.#keys.get(key);
+    if (Array.isArray(beings)) beings[beings.indexOf(known)] = being;
+    else this.#keys.set(key, being);
     this.#follow(being);
   }
 
@@ -423,8 +430,7 @@ export class Roster {
 
   /** A list of its own: it stays as it is when beings come and go. */
   #beingsOf(key: string): Being[] {
-    const beings = this.#keys.get(key);
-    if (beings === undefined) return [];
+    const beings = this.#keys.get(key) ?? NOBODY;
     return Array.isArray(beings) ? beings.slice() : [beings];
   }
 
@@ -460,6 +466,10 @@ export class Roster {
   }
 }
 
+function listOf(beings: Beings): Being[] {
+  return Array.isArray(beings) ? beings : [beings];
+}
+
 function sameLife(a: BeingRecord, b: BeingRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
@@ -479,7 +489,7 @@ function bySeniority({ record: a }: Being, { record: b }: Being): number {
   return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
 }
 
-function holderOf({ record, session }: Seen): HolderState {
+function holderOf({ record, session }: Being): HolderState {
   const { host, pid } = session.record;
   return { session: record.session, host, pid, since: record.since, meta: record.meta };
 }
