@@ -6,11 +6,22 @@ import { FORMAT_VERSION } from "../../src/core/store.ts";
 import { wait } from "../measure/time.ts";
 import { fill, fillSessions } from "./fill.ts";
 import { connectTo } from "./mongo-peer.ts";
-import { type FleetSize, keysOf, type PeerOptions } from "./peer.ts";
+import { type FleetSize, keysOf, type Peer, type PeerOptions } from "./peer.ts";
 
 export const RETENTION_SLOTS = 120;
 /** Sessions in one call: each segment of them is one statement. */
 const PINGS_AT_ONCE = 10_240;
+
+/** What of heartbit its pings are: a fleet that does nothing besides. How many keys a process has makes no difference to it. */
+export function openPings(options: PeerOptions): Pick<Peer, "fleet" | "close"> {
+  return {
+    fleet: async ({ processes }) => {
+      const fleet = await PortFleet.open(options, { processes, keysEach: 1 });
+      return { ping: (process) => fleet.ping(process), close: () => fleet.close() };
+    },
+    close: () => Promise.resolve(),
+  };
+}
 
 export class PortFleet {
   readonly namespace: Namespace;

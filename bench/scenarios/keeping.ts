@@ -4,7 +4,8 @@ import { wait } from "../measure/time.ts";
 import { type Cost, costOf, perOne } from "../measure/window.ts";
 import { PEERS, type PeerName } from "../peers/index.ts";
 import { spreadOver } from "../peers/many.ts";
-import type { Fleet, FleetSize } from "../peers/peer.ts";
+import { openPings } from "../peers/heartbit-port.ts";
+import type { Fleet, FleetSize, Peer, PeerOptions } from "../peers/peer.ts";
 import { type Goal, show, type Section } from "../report/section.ts";
 import { optionsFor, Servers } from "../servers/index.ts";
 import type { Effort, Scenario } from "./scenario.ts";
@@ -21,18 +22,22 @@ const QUICK_MS = 2000;
 const MANY_KEYS = 1_000_000;
 const QUICK = { periodMs: 1000, rounds: 1 };
 
+const PINGS_ALONE = "heartbit, its pings alone";
+
+type Name = PeerName | typeof PINGS_ALONE;
+
 interface Size extends FleetSize {
   readonly periodMs: number;
   readonly rounds: number;
   /** Of those who do not take part, why. */
-  readonly absent?: Readonly<Partial<Record<PeerName, string>>>;
+  readonly absent?: Readonly<Partial<Record<Name, string>>>;
   /** Of those whose cost does not depend on how many keys a process has: with fewer keys each. */
-  readonly keysEachOf?: Readonly<Partial<Record<PeerName, number>>>;
+  readonly keysEachOf?: Readonly<Partial<Record<Name, number>>>;
 }
 
 interface Result {
   readonly size: Size;
-  readonly costs: ReadonlyMap<PeerName, readonly PeriodCost[]>;
+  readonly costs: ReadonlyMap<Name, readonly PeriodCost[]>;
 }
 
 interface PeriodCost {
@@ -42,8 +47,9 @@ interface PeriodCost {
   readonly idle: Cost;
 }
 
-const NAMES: readonly PeerName[] = [
+const NAMES: readonly Name[] = [
   "heartbit",
+  PINGS_ALONE,
   "naive MongoDB",
   "naive MongoDB, bulk",
   "2014 design",
@@ -89,10 +95,10 @@ export const keeping: readonly Scenario[] = SIZES.map((size) => ({
 }));
 
 async function measure(servers: Servers, size: Size, effort: Effort): Promise<Result> {
-  const costs = new Map<PeerName, PeriodCost[]>();
+  const costs = new Map<Name, PeriodCost[]>();
   for (let round = 0; round < size.rounds; round++) {
     for (const name of NAMES) {
-      if (servers.of(name) === undefined || size.absent?.[name] !== undefined) continue;
+      if (servers.of(peerOf(name)) === undefined || size.absent?.[name] !== undefined) continue;
       effort.say(`${size.processes} processes of ${size.keysEach} keys, ${name}`);
       const cost = await costOfFleet(servers, name, round, size, effort.quick ? QUICK_MS : MEASURED_MS);
       costs.set(name, [...(costs.get(name) ?? []), cost]);
@@ -103,14 +109,14 @@ async function measure(servers: Servers, size: Size, effort: Effort): Promise<Re
 
 async function costOfFleet(
   servers: Servers,
-  name: PeerName,
+  name: Name,
   round: number,
   size: Size,
   measuredMs: number,
 ): Promise<PeriodCost> {
   const { periodMs, processes, keysEachOf = {} } = size;
-  const server = servers.of(name)!;
-  const peer = await PEERS[name](optionsFor(server, `${name}-${processes}-${round}`, periodMs));
+  const server = servers.of(peerOf(name))!;
+  const peer = await open(name, optionsFor(server, `${name}-${processes}-${round}`, periodMs));
   const periods = Math.max(1, Math.round(measuredMs / periodMs));
   const idle = perOne(await costOf(server.pid, () => wait(periods * periodMs)), periods);
   const fleet = await peer.fleet({ processes, keysEach: keysEachOf[name] ?? size.keysEach });
@@ -119,6 +125,14 @@ async function costOfFleet(
   await fleet.close();
   await peer.close();
   return { busy, idle };
+}
+
+function peerOf(name: Name): PeerName {
+  return name === PINGS_ALONE ? "heartbit" : name;
+}
+
+async function open(name: Name, options: PeerOptions): Promise<Pick<Peer, "fleet" | "close">> {
+  return name === PINGS_ALONE ? openPings(options) : PEERS[name](options);
 }
 
 /** Keeps all alive for so many periods, each process pinging at its own moment. */
@@ -181,8 +195,8 @@ function sizeInWords({ processes, keysEach }: FleetSize): string {
 }
 
 /** The cost of one beside that of another. */
-function ratioOf(costs: Result["costs"], name: PeerName, other: PeerName): number {
-  const cost = (one: PeerName): number => median((costs.get(one) ?? []).map(net));
+function ratioOf(costs: Result["costs"], name: Name, other: Name): number {
+  const cost = (one: Name): number => median((costs.get(one) ?? []).map(net));
   return costs.has(name) && costs.has(other) ? cost(name) / cost(other) : NaN;
 }
 
