@@ -4,7 +4,7 @@
  */
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import type { Note } from "./fleet.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { type NemesisLine, now, parseLines, toRun, type WorkerLine } from "./log.ts";
@@ -12,23 +12,31 @@ import { Nemesis, roundsIn } from "./nemesis.ts";
 import { describe } from "./report.ts";
 import { setStage } from "./stage.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "50" },
-    faults: { type: "string", default: "1000" },
-    processes: { type: "string", default: "50" },
-    store: { type: "string", default: "mongodb" },
-    seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
-    period: { type: "string", default: "5000" },
-    /** On MongoDB: with its journal, without, or half of the time each. */
-    durable: { type: "string", default: "both" },
-    out: { type: "string", default: "node_modules/.cache/heartbit-faults-logs" },
-    /** The faults whose names this regular expression matches. */
-    only: { type: "string", default: "" },
-    /** Judges the logs of a run again. */
-    judge: { type: "string" },
-  },
-});
+const values = new Command("npm run faults --")
+  .description("Real processes on a real store, real faults, and a judge who reads the logs of all.")
+  .option("--minutes <minutes>", "how long it takes", "50")
+  .option("--faults <count>", "in that time", "1000")
+  .option("--processes <count>", "at a time", "50")
+  .option(
+    "--store <name>",
+    "mongodb (the server that MONGODB_URI names, or one of its own) or lmdb",
+    "mongodb",
+  )
+  .option("--seed <seed>", "of the faults", String(Math.floor(Math.random() * 1e9)))
+  .option("--period <ms>", "of the presences", "5000")
+  .option(
+    "--durable <which>",
+    "on MongoDB: with its journal (yes), without (no), or half of the time each",
+    "both",
+  )
+  .option("--out <folder>", "for the logs", "node_modules/.cache/heartbit-faults-logs")
+  .option("--only <pattern>", "the kinds of faults whose names this regular expression matches", "")
+  .option("--judge <folder>", "runs nothing: judges the logs of a run again")
+  .parse()
+  .opts<
+    Record<"minutes" | "faults" | "processes" | "store" | "seed", string> &
+      Record<"period" | "durable" | "out" | "only", string> & { judge?: string }
+  >();
 /** So that what is dead is pruned several times in a run. */
 const RETENTION_SLOTS = 60;
 /** Fifty that start at one time are a fault of their own. */

@@ -2,20 +2,20 @@
  * `npm run simulate -- --seed S --runs N`: the runs of the seeds from S on. A failing one is shortened and printed, and
  * the exit status is 1. `--trace` prints what happens in each; `--keep` adds those that fail to the kept ones.
  */
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { keep } from "./kept.ts";
 import { drawPlan } from "./draw.ts";
 import { report, shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
-    runs: { type: "string", default: "1000" },
-    trace: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-  },
-});
+const values = new Command("npm run simulate --")
+  .description("Runs simulations, each with faults of its own. One that fails is shortened and printed.")
+  .option("--seed <seed>", "the first of the seeds", String(Math.floor(Math.random() * 1e9)))
+  .option("--runs <count>", "how many, each with the next seed", "1000")
+  .option("--trace", "print what happens in each")
+  .option("--keep", "add those that fail to the kept ones, which every test run repeats")
+  .parse()
+  .opts<{ seed: string; runs: string; trace?: boolean; keep?: boolean }>();
 const first = Number(values.seed);
 const runs = Number(values.runs);
 const began = Date.now();
@@ -29,14 +29,14 @@ for (let seed = first; seed < first + runs; seed++) {
   totals.changes += outcome.changes;
   totals.crashes += outcome.latencies.length;
   totals.slowest = Math.max(totals.slowest, ...outcome.latencies);
-  if (values.trace) console.log(outcome.trace.join("\n"));
+  if (values.trace === true) console.log(outcome.trace.join("\n"));
   if (outcome.wrong.length === 0) continue;
   totals.failed++;
   process.exitCode = 1;
   console.log(`seed ${seed} fails: ${outcome.wrong[0]}`);
   const short = await shrink(plan);
   console.log(report(short));
-  if (values.keep) keep({ why: short.outcome.wrong[0] ?? "", plan: short.plan });
+  if (values.keep === true) keep({ why: short.outcome.wrong[0] ?? "", plan: short.plan });
 }
 const { failed, faults, changes, crashes, slowest } = totals;
 console.log(

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { MongoClient } from "mongodb";
 import { startServer, withDatabase } from "../../servers/index.ts";
 import { report } from "./report.ts";
@@ -19,13 +19,13 @@ const NAMESPACE = "soak";
 const SAMPLE_MS = 10_000;
 const CRASH_MS = 10_000;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "60" },
-    period: { type: "string", default: "100" },
-    out: { type: "string", default: "node_modules/.cache/heartbit-soak-logs" },
-  },
-});
+const values = new Command("npm run soak --")
+  .description("Makes every use of heartbit over and over, and says what grows.")
+  .option("--minutes <minutes>", "how long", "60")
+  .option("--period <ms>", "of the presences", "100")
+  .option("--out <folder>", "for the samples", "node_modules/.cache/heartbit-soak-logs")
+  .parse()
+  .opts<Record<"minutes" | "period" | "out", string>>();
 const minutes = Number(values.minutes);
 const periodMs = Number(values.period);
 mkdirSync(values.out, { recursive: true });
