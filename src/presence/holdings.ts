@@ -33,6 +33,17 @@ export interface Held {
   readonly killed: () => void;
 }
 
+/** What is held no longer. */
+interface Over {
+  readonly start: number;
+  /** As it was ended with. */
+  readonly last: Slot;
+  /** The slot in which it was let go. */
+  readonly slot: Slot;
+  /** Whether the store has acknowledged its end, and no other write of it is under way. */
+  isWritten: boolean;
+}
+
 /** How many of what is held go in one entry when all is written again. */
 const REWRITE_ENTRY = 1000;
 
@@ -42,10 +53,15 @@ export class Holdings {
   readonly #isCurrent: () => boolean;
   /** By the pinger's number. */
   readonly #held = new Map<number, Held>();
+  /** What was held within the last retention, by the pinger's number, in the order of their ends. */
+  readonly #over = new Map<number, Over>();
   readonly #checking = new OneAtATime(() => this.#check());
   readonly #holder: Holder = {
     sample: (session, writtenBefore) => this.#sample(session, writtenBefore),
-    hear: (page) => this.hear(page),
+    hear: (page) => {
+      this.hear(page);
+      this.#endAgain(page);
+    },
     lost: (being) => void this.#restore(being),
   };
   /** Goes through what is held, again and again. */
@@ -61,6 +77,7 @@ export class Holdings {
 
   /** Starts to hold; resolves when others can see it. Rejects with what can never heal. */
   async hold(held: Held): Promise<void> {
+    this.#over.delete(held.pinger);
     this.#held.set(held.pinger, held);
     try {
       await this.#session.write((session) => this.#writesOf(session, held, held.endsEarlier));
@@ -77,15 +94,18 @@ export class Holdings {
   }
 
   /** Stops to hold: vouched for until slot `last`, or killed. Resolves when that is written. */
-  release(held: Held, last: Slot): Promise<void> {
+  async release(held: Held, last: Slot): Promise<void> {
     if (this.#held.get(held.pinger) === held) this.#held.delete(held.pinger);
     const { time, retentionSlots } = this.#shared;
     // What was written long ago may have been pruned while this process slept; the end of what is not there is not told.
     const isOld = time.slot - (held.written ?? Infinity) > retentionSlots / 2;
-    return this.#session.write((session) => [
+    const over = { start: held.start, last, slot: time.slot, isWritten: false };
+    this.#remember(held, over);
+    await this.#session.write((session) => [
       ...(isOld ? this.#writesOf(session, held) : []),
       endOf(session, held, held.start, last),
     ]);
+    over.isWritten = true;
   }
 
   /**
@@ -152,6 +172,32 @@ export class Holdings {
   forget(error: HeartbitError): void {
     this.#session.forget(error);
     this.#held.clear();
+    this.#over.clear();
+  }
+
+  #remember({ pinger }: Held, over: Over): void {
+    this.#over.delete(pinger); // so that it goes to the end
+    this.#over.set(pinger, over);
+    for (const [other, { slot }] of this.#over) {
+      if (slot >= over.slot - this.#shared.retentionSlots) break;
+      this.#over.delete(other);
+    }
+  }
+
+  /**
+   * A write that was given up may happen after all, when the end is written. Where the record is there that does no harm; where
+   * somebody has destroyed it before, it would live for as long as the session.
+   */
+  #endAgain({ beings }: Page): void {
+    for (const being of beings) {
+      const over = this.#over.get(being.pinger);
+      if (being.session !== this.#session.current?.record.seq || being.last !== undefined) continue;
+      if (over?.isWritten !== true || being.start > over.start) continue;
+      over.isWritten = false;
+      void this.#session
+        .writeInBackground((session) => [endOf(session, being, being.start, over.last)])
+        .then(() => (over.isWritten = true));
+    }
   }
 
   /** The next of what is held, unless it was written so lately that a late read may lack it. */
@@ -208,6 +254,6 @@ export class Holdings {
   }
 }
 
-function endOf(session: number, { pinger }: Held, start: number, last: Slot): Write {
+function endOf(session: number, { pinger }: Pick<Held, "pinger">, start: number, last: Slot): Write {
   return { kind: "end", being: { session, pinger, start }, last };
 }

@@ -45,6 +45,11 @@ export interface OpenSession {
   cursor: Cursor | undefined;
 }
 
+interface Life {
+  /** Why it is over. */
+  lost?: HeartbitError;
+}
+
 /**
  * How often the session's record is looked at without any sign that it may be gone. A server loses what it has
  * acknowledged only when it goes away, which is such a sign.
@@ -61,7 +66,7 @@ export class SessionKeeper {
   #opening: Promise<OpenSession> | undefined;
   #permitted: Promise<void> = Promise.resolve();
   /** Renewed when the namespace was lost: what began before has no part in what comes after. */
-  #life: { lost?: HeartbitError } = {};
+  #life: Life = {};
   #isEnding = false;
 
   constructor(shared: Shared, identity: { host: string; pid: number }, events: SessionEvents) {
@@ -203,21 +208,30 @@ export class SessionKeeper {
   }
 
   async #open(): Promise<OpenSession> {
+    const life = this.#life;
     for (;;) {
-      const session = await this.#persist("opening a session", () => this.#openOnce());
+      let record: SessionRecord | undefined;
+      const session = await this.#persist("opening a session", async () => {
+        await this.#events.prepare();
+        // What failed may have happened: the same record is written again, so that one is left, not one for each try.
+        record ??= await this.#number();
+        if (life.lost !== undefined) throw life.lost;
+        return this.#openOnce({ ...record, slot: this.#shared.time.slot }, life);
+      });
       if (session !== undefined) return session;
     }
   }
 
-  /** Gives undefined where the number turns out to be another's. */
-  async #openOnce(): Promise<OpenSession | undefined> {
-    const { namespace, time } = this.#shared;
-    const life = this.#life;
-    await this.#events.prepare();
+  async #number(): Promise<SessionRecord> {
+    const { time } = this.#shared;
     const seq = await this.#events.nextSeq();
-    if (life.lost !== undefined) throw life.lost;
-    const { slot } = time;
-    const record = { ...this.#identity, seq, opened: Math.round(time.now), slot };
+    return { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
+  }
+
+  /** Gives undefined where the number turns out to be another's. */
+  async #openOnce(record: SessionRecord, life: Life): Promise<OpenSession | undefined> {
+    const { namespace } = this.#shared;
+    const { slot } = record;
     const session: OpenSession = { record, refreshed: slot, audited: slot, cursor: undefined };
     await bulk(this.#shared, "open a session", namespace.write([{ kind: "session", session: record }]));
     // A server that lost what it had not journaled may have given us another's number.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { HeartbitError, Presence } from "../../src/index.ts";
+import type { Write } from "../../src/core/store.ts";
 import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 
 /** Deletes what is stored of so many keys, and nothing else: nobody is told. */
@@ -70,6 +71,43 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect((await presence.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
       ["a", true],
       ["b", true],
+    ]);
+  });
+});
+
+describe("what is held no longer, and whose record somebody has destroyed, stays dead when a late write makes it anew", () => {
+  it.each([
+    ["of who only held", false, undefined],
+    ["of who watches besides", true, undefined],
+    ["of a planned absence, which is over", false, 3 * PERIOD_MS],
+  ])("%s", async (_, watches, holdMs) => {
+    const bench = new Bench();
+    const late: Write[] = [];
+    const store = wrap(bench.store, (namespace) => ({
+      write: (writes) => {
+        late.push(...writes.filter(({ kind }) => kind === "being"));
+        return namespace.write(writes);
+      },
+    }));
+    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+    const pinger = presence.pinger("a");
+    await pinger.start();
+    await presence.pinger("b").start();
+    if (watches) await hear(presence.watcher(), { all: true });
+    const { presence: other } = await bench.open();
+    await other.pinger("c").start();
+    const heard = await hear(other.watcher(), "a");
+    await bench.periods(10);
+    await pinger.stop(holdMs === undefined ? {} : { holdMs });
+    await destroy(bench, 1);
+    await bench.store.namespace("presence").write(late.slice(0, 1));
+    await bench.periods(10);
+    expect(heard.at(-1)).toMatch(/^a dead/);
+    const { presence: newcomer } = await bench.open();
+    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["a", false],
+      ["b", true],
+      ["c", true],
     ]);
   });
 });

@@ -73,6 +73,20 @@ describe("a presence", () => {
     expect(presence.session).toBe(1);
   });
 
+  it("leaves one session, however often its opening failed after it had happened", async () => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    let writes = 0;
+    link.intercept((operation) =>
+      operation === "write" && ++writes <= 5 ? "fail after it happened" : "pass",
+    );
+    const started = presence.pinger("a").start();
+    await bench.periods(1);
+    await started;
+    expect(writes).toBeGreaterThan(5);
+    expect(bench.store.counts("presence")).toMatchObject({ sessions: 1, beings: 1 });
+  });
+
   it("closed while its session is being opened does not ping afterwards", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();
