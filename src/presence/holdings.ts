@@ -1,6 +1,6 @@
 /**
  * What this process holds: the beings of its pingers. It writes them, writes them again when they may have been lost,
- * and hears when another has ended one.
+ * hears when another has ended one, and sees to it that what it has let go stays ended.
  */
 import type { HeartbitError } from "../core/errors.ts";
 import type { BeingId } from "../core/records.ts";
