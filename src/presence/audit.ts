@@ -74,7 +74,7 @@ export class Audit {
     if (session === undefined) return true;
     const isCurrent = session === this.#keeper.current;
     if (this.#found === "ours") {
-      session.audited = this.#began;
+      if (this.#withRecord) session.audited = this.#began; // else the rest of an audit has not been done
       const { being } = this.asks;
       if (isCurrent && being !== undefined && !this.#foundBeing) this.#holder.lost(being);
       return true;

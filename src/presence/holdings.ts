@@ -51,7 +51,7 @@ export class Holdings {
   readonly #shared: Shared;
   readonly #session: SessionKeeper;
   readonly #isCurrent: () => boolean;
-  /** By the pinger's number. */
+  /** By the pinger's number. The first is the one whose record has not been looked for longest. */
   readonly #held = new Map<number, Held>();
   /** What was held within the last retention, by the pinger's number, in the order of their ends. */
   readonly #over = new Map<number, Over>();
@@ -64,8 +64,6 @@ export class Holdings {
     },
     lost: (being) => void this.#restore(being),
   };
-  /** Goes through what is held, again and again. */
-  #round = this.#held.values();
   #isRestoring = false;
 
   /** `isCurrent`: see `ReaderEvents`. */
@@ -200,16 +198,16 @@ export class Holdings {
     }
   }
 
-  /** The next of what is held, unless it was written so lately that a late read may lack it. */
+  /** The next of what is held, but for what was written so lately that a late read may lack it: that stays the next. */
   #sample(session: number, writtenBefore: Slot): BeingId | undefined {
-    let next = this.#round.next();
-    if (next.done === true) {
-      this.#round = this.#held.values();
-      next = this.#round.next();
+    for (const held of this.#held.values()) {
+      const { pinger, start, written = Infinity } = held;
+      if (written >= writtenBefore) continue;
+      this.#held.delete(pinger); // so that it goes to the end
+      this.#held.set(pinger, held);
+      return { session, pinger, start };
     }
-    if (next.done === true || (next.value.written ?? Infinity) >= writtenBefore) return undefined;
-    const { pinger, start } = next.value;
-    return { session, pinger, start };
+    return undefined;
   }
 
   /**

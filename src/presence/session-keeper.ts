@@ -39,7 +39,7 @@ export interface OpenSession {
   readonly record: SessionRecord;
   /** The slot that the record bears, as far as that is acknowledged. */
   refreshed: Slot;
-  /** The slot of the latest read that had the record. */
+  /** The slot of the latest read that asked for the record, and had it. */
   audited: Slot;
   /** What has become of its beings has been heard up to here. */
   cursor: Cursor | undefined;

@@ -36,8 +36,11 @@ const JUDGED_BY = 3.5;
 const WAIT_MAX = 30;
 /** What was stopped or killed is known to a watcher, as the cause of a death, for so many periods. */
 const ENDED_LATELY = 30;
-/** What was dropped on purpose is there again in so many periods of calm. */
-const RESTORED_WITHIN = 6;
+/**
+ * What was dropped on purpose is there again in so many periods of calm: it is looked for in every fourth slot, and not in
+ * the two after it was written.
+ */
+const RESTORED_WITHIN = 7;
 /** Pruning is by chance: what died may be stored for so many times the retention. */
 const PRUNED_WITHIN = 2;
 

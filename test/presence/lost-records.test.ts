@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { HeartbitError, Presence } from "../../src/index.ts";
-import type { Write } from "../../src/core/store.ts";
-import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
+import type { Store, Write } from "../../src/core/store.ts";
+import { Bench, hear, PERIOD_MS, readThrough, wrap } from "./support.ts";
 
 /** Deletes what is stored of so many keys, and nothing else: nobody is told. */
 async function destroy(bench: Bench, keys: number): Promise<void> {
@@ -9,6 +9,14 @@ async function destroy(bench: Bench, keys: number): Promise<void> {
   // The sessions of the beings that are left stay.
   const all = { beforeSlot: Infinity, beforeMs: Infinity };
   expect(await namespace.prune({ ...all, limit: keys })).toMatchObject({ beings: keys, sessions: 0 });
+}
+
+/** The store, as if the first start of the key had been destroyed, once it is. */
+function withoutFirstStart(bench: Bench, of: string, isDestroyed: () => boolean): Store {
+  return readThrough(bench.store, (page) => ({
+    ...page,
+    beings: page.beings.filter(({ key, start }) => !isDestroyed() || key !== of || start > 1),
+  }));
 }
 
 describe("what is held, and whose record alone somebody has destroyed, is written again", () => {
@@ -45,6 +53,47 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     await destroy(bench, 1);
     await bench.periods(10);
     expect(heard).toEqual(["a alive initial", "a dead killed", "a alive joined"]);
+  });
+
+  it.each([0, 1, 2, 3])("within 7 periods, though written just before and not alone (%i)", async (later) => {
+    const bench = new Bench();
+    let isDestroyed = false;
+    const store = withoutFirstStart(bench, "a", () => isDestroyed);
+    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+    const pinger = presence.pinger("a");
+    await pinger.start();
+    await bench.periods(10 + later);
+    await pinger.update("written just now");
+    isDestroyed = true;
+    await bench.periods(2);
+    await presence.pinger("b").start();
+    await bench.periods(5);
+    const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
+    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["a", true],
+      ["b", true],
+    ]);
+  });
+
+  it("by who is busy with others of its keys all the time", async () => {
+    const bench = new Bench();
+    let isDestroyed = false;
+    const store = withoutFirstStart(bench, "a", () => isDestroyed);
+    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+    await presence.pinger("a").start();
+    const busy = presence.pinger("b");
+    await busy.start();
+    await bench.periods(10);
+    isDestroyed = true;
+    for (let period = 0; period < 10; period++) {
+      await busy.update(period);
+      await bench.periods(1);
+    }
+    const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
+    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["a", true],
+      ["b", true],
+    ]);
   });
 
   it("once, however long the store refuses it", async () => {
