@@ -3,7 +3,7 @@
  * hears when another has ended one, and sees to it that what it has let go stays ended.
  */
 import type { HeartbitError } from "../core/errors.ts";
-import type { BeingId } from "../core/records.ts";
+import type { BeingId, BeingRecord } from "../core/records.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Page, Write } from "../core/store.ts";
@@ -151,8 +151,8 @@ export class Holdings {
   /** Hears, in any way, what has become of beings: some may be ours, and ended by another. So may our session be. */
   hear(page: Page): void {
     this.#session.hear(page.sessions);
-    for (const being of page.beings) {
-      if (being.session !== this.#session.current?.record.seq || being.last === undefined) continue;
+    for (const being of this.#ours(page)) {
+      if (being.last === undefined) continue;
       const held = this.#held.get(being.pinger);
       if (held?.start !== being.start) continue;
       this.#held.delete(held.pinger);
@@ -173,6 +173,11 @@ export class Holdings {
     this.#over.clear();
   }
 
+  #ours({ beings }: Page): BeingRecord[] {
+    const seq = this.#session.current?.record.seq;
+    return beings.filter(({ session }) => session === seq);
+  }
+
   #remember({ pinger }: Held, over: Over): void {
     this.#over.delete(pinger); // so that it goes to the end
     this.#over.set(pinger, over);
@@ -186,11 +191,10 @@ export class Holdings {
    * A write that was given up may happen after all, when the end is written. Where the record is there that does no harm; where
    * somebody has destroyed it before, it would live for as long as the session.
    */
-  #endAgain({ beings }: Page): void {
-    for (const being of beings) {
+  #endAgain(page: Page): void {
+    for (const being of this.#ours(page)) {
       const over = this.#over.get(being.pinger);
-      if (being.session !== this.#session.current?.record.seq || being.last !== undefined) continue;
-      if (over?.isWritten !== true || being.start > over.start) continue;
+      if (being.last !== undefined || over?.isWritten !== true || being.start > over.start) continue;
       over.isWritten = false;
       void this.#session
         .writeInBackground((session) => [endOf(session, being, being.start, over.last)])

@@ -210,22 +210,21 @@ export class SessionKeeper {
   async #open(): Promise<OpenSession> {
     const life = this.#life;
     for (;;) {
-      let record: SessionRecord | undefined;
+      let numbered: Omit<SessionRecord, "slot"> | undefined;
       const session = await this.#persist("opening a session", async () => {
         await this.#events.prepare();
         // What failed may have happened: the same record is written again, so that one is left, not one for each try.
-        record ??= await this.#number();
+        numbered ??= await this.#number();
         if (life.lost !== undefined) throw life.lost;
-        return this.#openOnce({ ...record, slot: this.#shared.time.slot }, life);
+        return this.#openOnce({ ...numbered, slot: this.#shared.time.slot }, life);
       });
       if (session !== undefined) return session;
     }
   }
 
-  async #number(): Promise<SessionRecord> {
-    const { time } = this.#shared;
+  async #number(): Promise<Omit<SessionRecord, "slot">> {
     const seq = await this.#events.nextSeq();
-    return { ...this.#identity, seq, opened: Math.round(time.now), slot: time.slot };
+    return { ...this.#identity, seq, opened: Math.round(this.#shared.time.now) };
   }
 
   /** Gives undefined where the number turns out to be another's. */

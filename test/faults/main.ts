@@ -12,6 +12,8 @@ import { Nemesis, roundsIn } from "./nemesis.ts";
 import { describe } from "./report.ts";
 import { setStage } from "./stage.ts";
 
+type Argument = "minutes" | "faults" | "processes" | "store" | "seed" | "period" | "durable" | "out" | "only";
+
 const values = new Command("npm run faults --")
   .description("Real processes on a real store, real faults, and a judge who reads the logs of all.")
   .option("--minutes <minutes>", "how long it takes", "50")
@@ -33,10 +35,7 @@ const values = new Command("npm run faults --")
   .option("--only <pattern>", "the kinds of faults whose names this regular expression matches", "")
   .option("--judge <folder>", "runs nothing: judges the logs of a run again")
   .parse()
-  .opts<
-    Record<"minutes" | "faults" | "processes" | "store" | "seed", string> &
-      Record<"period" | "durable" | "out" | "only", string> & { judge?: string }
-  >();
+  .opts<Record<Argument, string> & { judge?: string }>();
 /** So that what is dead is pruned several times in a run. */
 const RETENTION_SLOTS = 60;
 /** Fifty that start at one time are a fault of their own. */

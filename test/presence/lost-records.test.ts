@@ -11,6 +11,12 @@ async function destroy(bench: Bench, keys: number): Promise<void> {
   expect(await namespace.prune({ ...all, limit: keys })).toMatchObject({ beings: keys, sessions: 0 });
 }
 
+/** What one who has just come finds: each key, and whether it is alive. */
+async function found(store: Store): Promise<[string, boolean][]> {
+  const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
+  return (await newcomer.list()).keys.map(({ key, alive }) => [key, alive]);
+}
+
 /** The store, as if the first start of the key had been destroyed, once it is. */
 function withoutFirstStart(bench: Bench, of: string, isDestroyed: () => boolean): Store {
   return readThrough(bench.store, (page) => ({
@@ -32,8 +38,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     await bench.periods(10);
     await destroy(bench, 2);
     await bench.periods(16); // it looks at another of the three every four periods
-    const { presence: newcomer } = await bench.open();
-    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+    expect(await found(bench.store)).toEqual([
       ["a", true],
       ["b", true],
       ["c", true],
@@ -68,8 +73,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     await bench.periods(2);
     await presence.pinger("b").start();
     await bench.periods(5);
-    const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
-    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+    expect(await found(store)).toEqual([
       ["a", true],
       ["b", true],
     ]);
@@ -89,8 +93,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
       await busy.update(period);
       await bench.periods(1);
     }
-    const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
-    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+    expect(await found(store)).toEqual([
       ["a", true],
       ["b", true],
     ]);
@@ -152,8 +155,7 @@ describe("what is held no longer, and whose record somebody has destroyed, stays
     await bench.store.namespace("presence").write(late.slice(0, 1));
     await bench.periods(10);
     expect(heard.at(-1)).toMatch(/^a dead/);
-    const { presence: newcomer } = await bench.open();
-    expect((await newcomer.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+    expect(await found(bench.store)).toEqual([
       ["a", false],
       ["b", true],
       ["c", true],

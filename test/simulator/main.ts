@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- --seed S --runs N`: the runs of the seeds from S on. A failing one is shortened and printed, and
- * the exit status is 1. `--trace` prints what happens in each; `--keep` adds those that fail to the kept ones.
+ * the exit status is 1.
  */
 import { Command } from "commander";
 import { keep } from "./kept.ts";
