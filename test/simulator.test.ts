@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type * as AuditModule from "../src/presence/audit.ts";
 import { addingPings, reusedSeqs } from "./simulator/breakage.ts";
 import { drawPlan, type Kind } from "./simulator/draw.ts";
 import { readKept } from "./simulator/kept.ts";
@@ -32,6 +33,7 @@ describe("the simulator finds what is wrong on purpose, and makes it short", { t
   afterEach(() => {
     vi.doUnmock("../src/core/alive.ts");
     vi.doUnmock("../src/presence/pulse.ts");
+    vi.doUnmock("../src/presence/audit.ts");
     vi.resetModules();
   });
 
@@ -49,6 +51,17 @@ describe("the simulator finds what is wrong on purpose, and makes it short", { t
   it("a late read that is trusted", async () => {
     replaceIn("../src/presence/pulse.ts", { distrust: () => undefined });
     expect(await findFault(undefined, ["stale", "cut"])).toContain("lives");
+  });
+
+  it("what is held, destroyed and not looked for", async () => {
+    const { Audit } = await vi.importActual<typeof AuditModule>("../src/presence/audit.ts");
+    class Unheeded extends Audit {
+      constructor(...[keeper, began, always, holder]: ConstructorParameters<typeof Audit>) {
+        super(keeper, began, always, { ...holder, lost: () => {} });
+      }
+    }
+    replaceIn("../src/presence/audit.ts", { Audit: Unheeded });
+    expect(await findFault(undefined, ["destroy"])).toContain("is alive");
   });
 
   it("pings that add their bit instead of setting it", async () => {

@@ -33,16 +33,18 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/**
- * One change of what is stored; the store applies it by the law of `records.ts`. The records given have no `last`: what
- * ends is ended by its own write.
- */
+/** One change of what is stored; the store applies it by the law of `records.ts`. */
 export type Write =
-  /** Creates the session, or raises its `slot`: a mere proof of life, which renews no stamp and is told to nobody. */
+  /** Creates the session, or raises its `slot`. */
   | { readonly kind: "session"; readonly session: SessionRecord }
+  /**
+   * Raises the `slot` of a session: a mere proof of life, which renews no stamp and is told to nobody. A session that is
+   * not there is left so.
+   */
+  | { readonly kind: "raiseSession"; readonly session: number; readonly slot: Slot }
   /** Sets the `last` of a session, where it is earlier. A session that is not there is left so. */
   | { readonly kind: "endSession"; readonly session: number; readonly last: Slot }
-  /** Creates the being, or raises its `slot` and, by its revision, its `meta`. */
+  /** Creates the being, or raises its `slot` and, by its revision, its `meta`; and ends it where it comes with a `last`. */
   | { readonly kind: "being"; readonly being: BeingRecord }
   /** Sets the `last` of a being, where it is earlier. A being that is not there is left so. */
   | { readonly kind: "end"; readonly being: BeingId; readonly last: Slot };

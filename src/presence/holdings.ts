@@ -94,15 +94,10 @@ export class Holdings {
   /** Stops to hold: vouched for until slot `last`, or killed. Resolves when that is written. */
   async release(held: Held, last: Slot): Promise<void> {
     if (this.#held.get(held.pinger) === held) this.#held.delete(held.pinger);
-    const { time, retentionSlots } = this.#shared;
-    // What was written long ago may have been pruned while this process slept; the end of what is not there is not told.
-    const isOld = time.slot - (held.written ?? Infinity) > retentionSlots / 2;
-    const over = { start: held.start, last, slot: time.slot, isWritten: false };
+    const over = { start: held.start, last, slot: this.#shared.time.slot, isWritten: false };
     this.#remember(held, over);
-    await this.#session.write((session) => [
-      ...(isOld ? this.#writesOf(session, held) : []),
-      endOf(session, held, held.start, last),
-    ]);
+    // As a whole record: of what somebody has destroyed, or has pruned while this process slept, an end alone ends nothing.
+    await this.#session.write((session) => [putOf({ ...this.#recordOf(session, held), last })]);
     over.isWritten = true;
   }
 
@@ -247,13 +242,19 @@ export class Holdings {
   }
 
   #writesOf(session: number, held: Held, endsEarlier = false): readonly Write[] {
-    const { key, pinger, start, since, meta, revision } = held;
-    const { slot } = this.#shared.time;
-    held.written = slot;
-    const being = { session, pinger, start, key, since, slot, meta, revision };
+    const being = this.#recordOf(session, held);
+    held.written = being.slot;
     // Not killed: who hears of the earlier start alone, as a resumed feed may tell it, must not tell a death.
-    return [{ kind: "being", being }, ...(endsEarlier ? [endOf(session, held, start - 1, slot)] : [])];
+    return [putOf(being), ...(endsEarlier ? [endOf(session, held, held.start - 1, being.slot)] : [])];
   }
+
+  #recordOf(session: number, { key, pinger, start, since, meta, revision }: Held): BeingRecord {
+    return { session, pinger, start, key, since, slot: this.#shared.time.slot, meta, revision };
+  }
+}
+
+function putOf(being: BeingRecord): Write {
+  return { kind: "being", being };
 }
 
 function endOf(session: number, { pinger }: Pick<Held, "pinger">, start: number, last: Slot): Write {

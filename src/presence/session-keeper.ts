@@ -129,7 +129,7 @@ export class SessionKeeper {
     const write = this.#writer.write(() =>
       this.#current === undefined
         ? []
-        : [{ kind: "session", session: { ...this.#current.record, slot: time.slot } }],
+        : [{ kind: "raiseSession", session: this.#current.record.seq, slot: time.slot }],
     );
     void this.#inBackground(
       write.catch((error: unknown) => {

@@ -221,6 +221,7 @@ function apply(draft: Draft, write: Write, now: number): void {
   if (write.kind === "session") draft.putSession(write.session, now);
   else if (write.kind === "being") draft.putBeing(write.being, now);
   else if (write.kind === "end") draft.endBeing(write.being, write.last, now);
+  else if (write.kind === "raiseSession") draft.raiseSession(write.session, write.slot);
   else draft.endSession(write.session, write.last, now);
 }
 

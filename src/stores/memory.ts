@@ -105,10 +105,31 @@ function emptyData(): Data {
 
 const idOf = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
 
+/** Which of the records are meant; none of a kind that is not named. */
+export interface Doomed {
+  readonly session?: (session: SessionRecord) => boolean;
+  readonly being?: (being: BeingRecord) => boolean;
+  readonly ping?: (ping: PingRecord) => boolean;
+}
+
+/** For tests: deletes records as somebody may do by hand. Nobody is told. Gives how many were deleted. */
+export let destroyIn: (namespace: Namespace, doomed: Doomed) => number;
+
 class MemoryNamespace implements Namespace {
   readonly #clock: Clock;
   readonly #data: () => Data;
   readonly #closers = new Set<() => void>();
+
+  static {
+    destroyIn = (namespace, { session, being, ping }) => {
+      const { sessions, beings, pings } = (namespace as MemoryNamespace).#data();
+      const all = sessions.size + beings.size + pings.size;
+      for (const [seq, { record }] of sessions) if (session?.(record)) sessions.delete(seq);
+      for (const [id, { record }] of beings) if (being?.(record)) beings.delete(id);
+      for (const [id, record] of pings) if (ping?.(record)) pings.delete(id);
+      return all - sessions.size - beings.size - pings.size;
+    };
+  }
 
   constructor(clock: Clock, data: () => Data) {
     this.#clock = clock;
@@ -146,6 +167,7 @@ class MemoryNamespace implements Namespace {
     for (const write of writes) {
       if (write.kind === "session") this.#putSession(write.session, sessions);
       else if (write.kind === "being") beings.add(this.#putBeing(write.being));
+      else if (write.kind === "raiseSession") this.#raiseSession(write.session, write.slot);
       else if (write.kind === "end") beings.add(this.#endBeing(idOf(write.being), write.last));
       else sessions.add(this.#endSession(write.session, write.last));
     }
@@ -279,6 +301,13 @@ class MemoryNamespace implements Namespace {
     }
     sessions.set(session.seq, this.#stamp(session));
     told.add(session.seq);
+  }
+
+  #raiseSession(seq: number, slot: Slot): void {
+    const { sessions } = this.#data();
+    const known = sessions.get(seq);
+    if (known === undefined || known.record.slot >= slot) return;
+    sessions.set(seq, { ...known, record: { ...known.record, slot } });
   }
 
   #putBeing(being: BeingRecord): string {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { HeartbitError, Presence } from "../../src/index.ts";
+import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
+import type { BeingRecord } from "../../src/core/records.ts";
 import type { Store, Write } from "../../src/core/store.ts";
+import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, hear, PERIOD_MS, readThrough, wrap } from "./support.ts";
 
-/** Deletes what is stored of so many keys, and nothing else: nobody is told. */
-async function destroy(bench: Bench, keys: number): Promise<void> {
-  const namespace = bench.store.namespace("presence");
-  // The sessions of the beings that are left stay.
-  const all = { beforeSlot: Infinity, beforeMs: Infinity };
-  expect(await namespace.prune({ ...all, limit: keys })).toMatchObject({ beings: keys, sessions: 0 });
+/** Deletes what is stored of these keys, and nothing else. */
+function destroy(bench: Bench, ...keys: string[]): void {
+  const doomed = { being: ({ key }: BeingRecord) => keys.includes(key) };
+  expect(destroyIn(bench.store.namespace("presence"), doomed)).toBe(keys.length);
 }
 
 /** What one who has just come finds: each key, and whether it is alive. */
@@ -36,7 +36,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     await Promise.all(pingers.map((pinger) => pinger.start()));
     if (watches) await hear(presence.watcher(), { all: true });
     await bench.periods(10);
-    await destroy(bench, 2);
+    destroy(bench, "a", "b");
     await bench.periods(16); // it looks at another of the three every four periods
     expect(await found(bench.store)).toEqual([
       ["a", true],
@@ -55,7 +55,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     const heard = await hear(other.watcher(), { prefix: "a" });
     await bench.periods(10);
     await other.kill("a");
-    await destroy(bench, 1);
+    destroy(bench, "a");
     await bench.periods(10);
     expect(heard).toEqual(["a alive initial", "a dead killed", "a alive joined"]);
   });
@@ -113,7 +113,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
     await Promise.all(["a", "b"].map((key) => presence.pinger(key).start()));
     await bench.periods(10);
-    await destroy(bench, 1);
+    destroy(bench, "a");
     refuses = true;
     await bench.periods(40);
     expect(warnings.filter((warning) => warning.includes("is gone"))).toHaveLength(1);
@@ -124,6 +124,26 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
       ["a", true],
       ["b", true],
     ]);
+  });
+});
+
+describe("the end of what is held, and whose record somebody has destroyed, is told to who knew it", () => {
+  it.each([
+    ["a stop", (pinger: Pinger) => pinger.stop(), "stopped"],
+    ["a kill", (pinger: Pinger) => pinger.kill(), "killed"],
+  ])("%s", async (_, end, cause) => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pinger = presence.pinger("a");
+    await pinger.start();
+    await presence.pinger("b").start();
+    const { presence: other } = await bench.open();
+    const heard = await hear(other.watcher(), "a");
+    await bench.periods(10);
+    destroy(bench, "a");
+    await end(pinger);
+    await bench.periods(3);
+    expect(heard).toEqual(["a alive initial", `a dead ${cause}`]);
   });
 });
 
@@ -151,7 +171,7 @@ describe("what is held no longer, and whose record somebody has destroyed, stays
     const heard = await hear(other.watcher(), "a");
     await bench.periods(10);
     await pinger.stop(holdMs === undefined ? {} : { holdMs });
-    await destroy(bench, 1);
+    destroy(bench, "a");
     await bench.store.namespace("presence").write(late.slice(0, 1));
     await bench.periods(10);
     expect(heard.at(-1)).toMatch(/^a dead/);

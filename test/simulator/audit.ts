@@ -22,6 +22,7 @@ export class Audit {
 
   audit(actors: readonly Actor[]): void {
     for (const actor of actors) {
+      if (this.#facts.isRestoring(actor.life)) continue;
       if (actor.isOver || !this.#facts.isCalm(actor.life, 3.4)) continue;
       const { presence } = actor;
       if (presence === undefined) {
@@ -68,7 +69,12 @@ export class Audit {
 
   #mustBeAlive({ visibleAt, endedAt, life, key }: Holding): boolean {
     const now = this.#facts.now;
-    if (endedAt !== Infinity || now - visibleAt < this.#facts.periodMs * HEARD_WITHIN) return false;
+    if (
+      this.#facts.isRestoring(life) ||
+      endedAt !== Infinity ||
+      now - visibleAt < this.#facts.periodMs * HEARD_WITHIN
+    )
+      return false;
     if (!this.#facts.isCalm(life, 3.4)) return false;
     return !this.#facts.kills.some((kill) => kill.key === key && now - kill.at < this.#facts.periodMs * 4);
   }

@@ -91,6 +91,11 @@ const KINDS = {
     const size = random.chance(0.3) ? random.between(0.2, 1) : random.between(1, 12);
     return [{ at, do: "step store", periods: random.chance(0.5) ? size : -size }];
   },
+  destroy: ({ random, at }: Draw): SimEvent[] => {
+    const what = random.pick(["sessions", "beings", "beings", "pings"] as const);
+    const share = random.chance(0.5) ? 1 : random.next();
+    return [{ at, do: "destroy", what, share, losesFeeds: share === 1 && random.chance(0.5) }];
+  },
 } satisfies Record<string, (draw: Draw) => SimEvent[]>;
 
 export type Kind = keyof typeof KINDS;

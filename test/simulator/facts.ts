@@ -22,6 +22,7 @@ export class Facts {
   readonly lives: Life[] = [];
   readonly kills: { readonly key: string; readonly at: number }[] = [];
   readonly steps: { readonly at: number; readonly ms: number }[] = [];
+  readonly losses: number[] = [];
 
   constructor({ periodMs, retentionSlots }: Plan, world: TrueWorld) {
     this.periodMs = periodMs;
@@ -49,6 +50,25 @@ export class Facts {
 
   stepped(ms: number): void {
     this.steps.push({ at: this.now, ms });
+  }
+
+  /** Somebody has destroyed records. */
+  destroyed(restoredWithin: number): void {
+    this.losses.push(this.now);
+    for (const life of this.lives) {
+      const before = life.loss?.restoredWithin ?? 0; // not restored yet
+      life.loss = { at: this.now, restoredWithin: Math.max(restoredWithin, before) };
+    }
+  }
+
+  /** Whether its records may have been destroyed, and it has not had the time since to write them again. */
+  isRestoring(life: Life): boolean {
+    const { loss } = life;
+    if (loss === undefined) return false;
+    const { at, restoredWithin } = loss;
+    if (this.now - at >= restoredWithin * this.periodMs && this.isCalm(life, restoredWithin))
+      life.loss = undefined;
+    return life.loss !== undefined;
   }
 
   /**

@@ -68,6 +68,7 @@ export class Judge {
   #judgeDeath(actor: Actor, watchedAt: number, { cause, key }: Change, holding: Holding, said: string): void {
     const { now } = this.#facts;
     const { life } = holding;
+    if (this.#facts.isRestoring(life)) return;
     if (now - holding.visibleAt < this.#facts.periodMs / 2) return; // a restart that came too late to be read
     if (this.#wasReplaced(holding) || this.#hasMoved(holding) || this.#isComingBack(life)) return;
     if (cause === "killed" && this.#wasKilled(holding)) return;
@@ -133,6 +134,7 @@ export class Judge {
   /** A stop is told when it has run out, not before; unless it could not be written before the presence closed. */
   #judgeEnd({ how, endedAt, heldUntil, life }: Holding, cause: Change["cause"], said: string): void {
     if (cause === "expired" && life.endedAt !== Infinity) return;
+    if (this.#facts.losses.some((at) => at > endedAt)) return;
     if (how === "killed" || this.#facts.stepsSince(endedAt - this.#facts.periodMs * STEP_NEAR)) return;
     if (wasDown(life, endedAt - this.#facts.periodMs * 3)) return;
     // In trouble of any kind the end may not have been written yet when its process crashed.
@@ -227,6 +229,7 @@ export class Judge {
       const early = ((vouched - now) / this.#facts.periodMs).toFixed(2);
       this.#wrong(`${said} ${early} periods before the vouchedUntil of p${life.actor}`);
     }
+    if (this.#facts.isRestoring(watcher.life)) return;
     if (holding.how !== "crashed" || watcher.life.troubles > 0 || !this.#wasAlone(holding)) return;
     const since = Math.max(holding.over, watcher.life.calmFrom, watchedAt);
     const took = (now - since) / this.#facts.periodMs;

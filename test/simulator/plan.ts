@@ -74,7 +74,16 @@ export type SimEvent =
     }
   | { readonly at: number; readonly do: "lose feed"; readonly actor: number }
   | { readonly at: number; readonly do: "step wall"; readonly actor: number; readonly periods: number }
-  | { readonly at: number; readonly do: "step store"; readonly periods: number };
+  | { readonly at: number; readonly do: "step store"; readonly periods: number }
+  | {
+      readonly at: number;
+      readonly do: "destroy";
+      readonly what: "sessions" | "beings" | "pings";
+      /** Of all that there are: 1 is all. */
+      readonly share: number;
+      /** Whether feeds are lost with it, as when a whole collection is dropped. */
+      readonly losesFeeds: boolean;
+    };
 
 export interface Plan {
   readonly seed: number;

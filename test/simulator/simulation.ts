@@ -1,6 +1,9 @@
 /** One run: the real core and presence code in a simulated world, through all that its plan says. */
 import { setImmediate as turn } from "node:timers/promises";
+import type { PingRecord } from "../../src/core/bits.ts";
+import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
 import type { Namespace } from "../../src/core/store.ts";
+import { destroyIn, type Doomed } from "../../src/stores/memory.ts";
 import { Actor } from "./actor.ts";
 import { Audit } from "./audit.ts";
 import { Cluster } from "./cluster.ts";
@@ -38,6 +41,9 @@ const QUIET_PERIODS = 9;
 const NOTICED = 0.5;
 const NOTICED_UNANSWERED = 1.2;
 const BULK_MS_MIN = 2000;
+/** It is looked for in every fourth slot, and not in the two in which it is too young; of several, one at a time. */
+const ALL_RESTORED = 7;
+const SOME_RESTORED = 7 + 4 * 2;
 
 export async function simulate(plan: Plan, breakage: Breakage = {}): Promise<Outcome> {
   const simulation = new Simulation(plan, breakage);
@@ -151,13 +157,39 @@ class Simulation {
       this.#note(`the store's clock steps by ${event.periods.toFixed(2)}`);
       this.#cluster.step(this.#ms(event.periods));
       this.#facts.stepped(this.#ms(event.periods));
-    } else if (event.do === "trouble") this.#trouble(event);
+    } else if (event.do === "destroy") this.#destroy(event);
+    else if (event.do === "trouble") this.#trouble(event);
     else if (event.do === "pause") for (const i of this.#those(event.actors)) this.#pause(i, event.lasts);
     else this.#act(event);
   }
 
+  #destroy({ at, what, share, losesFeeds }: DestroyEvent): void {
+    const random = new Random(this.#plan.seed + Math.floor(at * 1e6));
+    const chosen = new Map<string, boolean>(); // the same on the copies
+    const isChosen = (...id: number[]): boolean => {
+      const name = id.join(".");
+      const known = chosen.get(name) ?? random.chance(share);
+      chosen.set(name, known);
+      return known;
+    };
+    const doomed: Doomed = {
+      sessions: { session: ({ seq }: SessionRecord) => isChosen(seq) },
+      beings: { being: ({ session, pinger, start }: BeingRecord) => isChosen(session, pinger, start) },
+      pings: { ping: ({ slot, segment }: PingRecord) => isChosen(slot, segment) },
+    }[what];
+    void this.#cluster.change(async (store) => destroyIn(store, doomed));
+    this.#note(
+      `${[...chosen]
+        .filter(([, is]) => is)
+        .map(([id]) => id)
+        .join(" ")} of the ${what} are destroyed`,
+    );
+    this.#facts.destroyed(what === "beings" && share < 1 ? SOME_RESTORED : ALL_RESTORED);
+    if (losesFeeds) for (const actor of this.#actors) actor?.link.loseFeeds("the collection was dropped");
+  }
+
   /** What befalls one actor, or what its program does: that waits while it is paused. */
-  #act(event: Exclude<SimEvent, { do: "step store" | "trouble" | "pause" }>): void {
+  #act(event: ActorEvent): void {
     const actor = this.#actors[event.actor];
     if (actor === undefined || actor.isOver) return;
     this.#note(`${actor.name} ${event.do}`);
@@ -290,15 +322,13 @@ function writesDuring(trouble: Trouble): Writes {
   return trouble.kind === "fail" || trouble.kind === "lose" || trouble.kind === "cut" ? "never" : "in time";
 }
 
-/** What a program does itself, and so does not while it is paused. */
-type ProgramEvent = Exclude<
-  SimEvent,
-  { do: "step store" | "trouble" | "pause" | "crash" | "step wall" | "lose feed" }
->;
+type DestroyEvent = Extract<SimEvent, { do: "destroy" }>;
+type ActorEvent = Exclude<SimEvent, { do: "step store" | "trouble" | "pause" | "destroy" }>;
 
-function isProgramEvent(
-  event: Exclude<SimEvent, { do: "step store" | "trouble" | "pause" }>,
-): event is ProgramEvent {
+/** What a program does itself, and so does not while it is paused. */
+type ProgramEvent = Exclude<ActorEvent, { do: "crash" | "step wall" | "lose feed" }>;
+
+function isProgramEvent(event: ActorEvent): event is ProgramEvent {
   return event.do !== "crash" && event.do !== "step wall" && event.do !== "lose feed";
 }
 

@@ -52,6 +52,14 @@ export interface Life {
   calmFrom: number;
   /** How far its reads lag behind what is acknowledged, for as long as they do. */
   readonly lags: Set<{ readonly ms: number }>;
+  /** When somebody destroyed what may have been its records, until it has had the time to write them again. */
+  loss: Loss | undefined;
+}
+
+export interface Loss {
+  readonly at: number;
+  /** In so many periods without trouble all is there again. */
+  readonly restoredWithin: number;
 }
 
 export function newLife(actor: number, number: number, now: number): Life {
@@ -67,6 +75,7 @@ export function newLife(actor: number, number: number, now: number): Life {
     troubles: 0,
     calmFrom,
     lags: new Set(),
+    loss: undefined,
   };
 }
 

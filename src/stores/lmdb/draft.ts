@@ -115,13 +115,17 @@ export class Draft {
     return this.#kept<BeingRecord>(this.#keys.being(id))?.record;
   }
 
-  /** Creates the session, or raises its slot, which is no change that anybody is told of. */
   putSession(session: SessionRecord, now: number): void {
-    const key = this.#keys.session(session.seq);
+    if (this.session(session.seq) === undefined) this.#stampSession({ ...session, changed: now });
+    else this.raiseSession(session.seq, session.slot);
+  }
+
+  /** It is no change that anybody is told of. */
+  raiseSession(seq: number, slot: number): void {
+    const key = this.#keys.session(seq);
     const known = this.#kept<SessionRecord>(key);
-    if (known === undefined) this.#stampSession({ ...session, changed: now });
-    else if (session.slot > known.record.slot)
-      this.#set(key, serialize({ ...known, record: { ...known.record, slot: session.slot } }));
+    if (known === undefined || known.record.slot >= slot) return;
+    this.#set(key, serialize({ ...known, record: { ...known.record, slot } }));
   }
 
   endSession(seq: number, last: number, now: number): void {

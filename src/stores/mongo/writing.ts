@@ -49,6 +49,7 @@ export async function write(context: Context, writes: readonly Write[]): Promise
   for (const one of writes) {
     if (one.kind === "being") batches.add(beings, true, putBeing(one.being), sizeOf(one.being), true);
     else if (one.kind === "end") batches.add(beings, true, [endWith({ _id: beingId(one.being) }, one.last)]);
+    else if (one.kind === "raiseSession") batches.add(sessions, true, [raise(one.session, one.slot)]);
     else if (one.kind === "endSession")
       batches.add(sessions, true, [endWith({ _id: one.session }, one.last)]);
   }
@@ -95,9 +96,13 @@ function putSession(session: SessionRecord): Statement[] {
       u: { $setOnInsert: constants, $currentDate: { changed: true } },
       upsert: true,
     },
-    { q: { _id: seq }, u: { $max: { slot } } },
+    raise(seq, slot),
     ...(last === undefined ? [] : [endWith({ _id: seq }, last)]),
   ];
+}
+
+function raise(seq: number, slot: Slot): Statement {
+  return { q: { _id: seq }, u: { $max: { slot } } };
 }
 
 function putBeing(being: BeingRecord): Statement[] {

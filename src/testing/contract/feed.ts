@@ -122,7 +122,7 @@ export const feedTests: Suite = (test) => {
     withFeed(everything(), async ({ ns, slot }, { pages, until, toldOf }) => {
       await ns.write([put.session(aSession(1, slot))]);
       await until(() => pages.some(({ sessions }) => sessions.some(({ seq }) => seq === 1)));
-      await ns.write([put.session(aSession(1, slot + 1))]);
+      await ns.write([put.session(aSession(1, slot + 1)), put.raiseSession(1, slot + 2)]);
       await ns.write([put.session(aSession(2, slot)), put.being(aBeing(2, "marker", slot))]);
       await toldOf(2);
       const told = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);

@@ -97,6 +97,7 @@ export const put = {
     being: { session, pinger, start },
     last,
   }),
+  raiseSession: (session: number, slot: number): Write => ({ kind: "raiseSession", session, slot }),
   endSession: (session: number, last: number): Write => ({ kind: "endSession", session, last }),
 };
 

@@ -165,10 +165,31 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
-    "ending what is not stored creates nothing",
+    "raising a session raises its slot alone",
+    configured(async ({ ns, slot }) => {
+      const sessions = [1, 2, 3].map((seq) => aSession(seq, slot));
+      await ns.write([...sessions.map(put.session), put.endSession(3, slot + 1)]);
+      const before = await Promise.all(sessions.map(({ seq }) => readSession(ns, seq)));
+      await ns.write([
+        put.raiseSession(1, slot + 2),
+        put.raiseSession(2, slot - 2),
+        put.raiseSession(3, slot + 3),
+      ]);
+      const after = await Promise.all(sessions.map(({ seq }) => readSession(ns, seq)));
+      const raised = [slot + 2, slot, slot + 3];
+      assert.deepEqual(
+        after,
+        before.map((session, index) => ({ ...session, slot: raised[index] })),
+      );
+    }),
+  );
+
+  test(
+    "ending or raising what is not stored creates nothing",
     configured(async ({ ns, slot }) => {
       await ns.write([put.session(aSession(1, slot))]);
       await ns.write([put.end({ session: 1, pinger: 1, start: 1 }, slot), put.endSession(2, slot)]);
+      await ns.write([put.raiseSession(2, slot + 1)]);
       const found = await readAll(ns, { select: everything(), session: 1 });
       assert.deepEqual([...found.sessions.keys()], [1]);
       assert.equal(found.beings.size, 0);
