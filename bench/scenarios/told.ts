@@ -94,7 +94,7 @@ async function whenIdle(
   const rounds = Math.round((quick ? 100 : 300) / Math.sqrt(watchers));
   // The first round opens sessions and connections: it is not counted.
   for (let round = 0; round <= rounds; round++) {
-    for (const [index, { name, peer }] of contenders.entries()) {
+    for (const [index, { name, peer }] of shuffled([...contenders.entries()])) {
       if (SLOW.has(name) && round % SLOW_EVERY !== 0) continue;
       const key = `idle-${watchers}-${round}`;
       const time = async (kind: Kind, alive: boolean, act: () => Promise<unknown>): Promise<void> => {
@@ -117,6 +117,12 @@ async function whenIdle(
       return ms.length === 0 ? [] : [{ name, watchers, what, delays: quantiles(ms) }];
     }),
   );
+}
+
+/** In an order drawn anew: else whoever always comes after a like one finds the driver and the server warm. */
+function shuffled<T>(items: readonly T[]): T[] {
+  const drawn = items.map((item) => ({ item, at: Math.random() }));
+  return drawn.toSorted((a, b) => a.at - b.at).map(({ item }) => item);
 }
 
 /** Many joins a second, made evenly. */

@@ -15,7 +15,10 @@ import { Sleeper } from "./timing.ts";
 
 /** Above so many keys and prefixes the feed tells of all: to narrow it costs the server more than it saves. */
 const NAMES_MAX = 64;
+/** The next try waits no longer than this, */
 const BACKOFF_MS_MAX = 30_000;
+/** or than so many periods: each loss is trouble, and a death by absence needs two periods and a half without. */
+const BACKOFF_PERIODS_MAX = 6;
 
 export interface FeedEvents {
   page(page: Page): void;
@@ -118,8 +121,9 @@ export class FeedKeeper {
 
   /** The next try waits, each time twice as long. */
   #backOff(): void {
-    const leastMs = this.#shared.periodMs * RETRY_OF_PERIOD;
-    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, leastMs), BACKOFF_MS_MAX);
+    const { periodMs } = this.#shared;
+    const mostMs = Math.max(BACKOFF_MS_MAX, periodMs * BACKOFF_PERIODS_MAX);
+    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, periodMs * RETRY_OF_PERIOD), mostMs);
   }
 
   async #openOnce(): Promise<void> {

@@ -49,6 +49,8 @@ interface Vouch {
   /** Monotonic times, in ms. */
   readonly acknowledged: number;
   readonly until: number;
+  /** Wall time less monotonic time, in ms, as it was then. */
+  readonly wallDistance: number;
 }
 
 /** @internal */
@@ -97,11 +99,7 @@ export class Heart {
 
   /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */
   get vouchedUntil(): Date {
-    const { clock } = this.#shared;
-    const wallDistance = clock.now() - clock.monotonic();
-    // The two clocks are read one after the other, so only a real step of the wall clock counts.
-    if (Math.abs(wallDistance - this.#wallDistance) > WALL_STEP_MS) this.#wallDistance = wallDistance;
-    return new Date((this.#vouch?.until ?? -Infinity) + this.#wallDistance);
+    return this.#wallTime(this.#vouch?.until ?? -Infinity);
   }
 
   /**
@@ -179,6 +177,9 @@ export class Heart {
     const { time, log } = this.#shared;
     if (time.slotsBehind > 0)
       await time.catchUp().catch((error) => log.debug("reading the offset failed", error));
+    if (this.#mayHaveSlept) await this.#wakeUp();
+    if (this.#sleeper.ended) return undefined;
+    this.#checkLapse();
     const { slot } = time;
     try {
       this.#attempt = this.#send(slot);
@@ -190,6 +191,7 @@ export class Heart {
       return undefined;
     }
     this.#refusal = undefined;
+    if (this.#mayHaveSlept) await this.#wakeUp();
     if (this.#sleeper.ended) return slot;
     this.#checkLapse();
     const lapsed = this.#lapsed;
@@ -208,17 +210,47 @@ export class Heart {
     const acknowledged = clock.monotonic();
     // Not `time.until`, which knows no past: what comes late may have lapsed already.
     const untilMs = (deathPosition(slot) - time.position) * this.#shared.periodMs;
-    this.#vouch = { slot, acknowledged, until: acknowledged + untilMs };
+    const wallDistance = this.#currentWallDistance();
+    this.#vouch = { slot, acknowledged, until: acknowledged + untilMs, wallDistance };
     this.#cancelLapse();
     this.#cancelLapse = clock.setTimer(() => this.#checkLapse(), untilMs);
   }
 
   #checkLapse(): void {
-    const { clock } = this.#shared;
-    const now = clock.monotonic();
-    if (this.#lapsed || this.#vouch === undefined || now < this.#vouch.until) return;
+    const { clock, time } = this.#shared;
+    if (this.#lapsed || this.#vouch === undefined) return;
+    const { slot, until, acknowledged } = this.#vouch;
+    const hasSleptThrough = this.#mayHaveSlept && time.position >= deathPosition(slot);
+    if (clock.monotonic() < until && !hasSleptThrough) return;
     this.#lapsed = true;
-    const from = new Date(clock.now() - (now - this.#vouch.acknowledged));
-    this.#events.lapse({ from, to: new Date(clock.now()) });
+    this.#events.lapse({ from: this.#wallTime(acknowledged), to: new Date(clock.now()) });
+  }
+
+  /**
+   * The monotonic clock may stand still while the machine sleeps, and our estimate of the store's time with it. Then the wall
+   * clock has gone on: as it does where it is set, too, which the store's time tells.
+   */
+  get #mayHaveSlept(): boolean {
+    return this.#vouch !== undefined && this.#currentWallDistance() > this.#vouch.wallDistance;
+  }
+
+  /** What becomes of our view of the store's time when it was a sleep. */
+  async #wakeUp(): Promise<void> {
+    const { time, log } = this.#shared;
+    await time.sample().catch((error) => log.debug("sampling the time failed", error));
+  }
+
+  /** The wall time of a monotonic time of this vouch. Where the wall clock has gone ahead since, this machine may have slept. */
+  #wallTime(ms: number): Date {
+    const wallDistance = this.#currentWallDistance();
+    return new Date(ms + Math.min(wallDistance, this.#vouch?.wallDistance ?? wallDistance));
+  }
+
+  #currentWallDistance(): number {
+    const { clock } = this.#shared;
+    const wallDistance = clock.now() - clock.monotonic();
+    // The two clocks are read one after the other, so only a real step of the wall clock counts.
+    if (Math.abs(wallDistance - this.#wallDistance) > WALL_STEP_MS) this.#wallDistance = wallDistance;
+    return this.#wallDistance;
   }
 }

@@ -109,7 +109,7 @@ export class Observer {
     const { target } = subscription;
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.#reader.loaded.leave(target, wanted);
+    this.#reader.leave(target);
     if (typeof target === "string") {
       if (!includesKey(wanted, target)) this.#roster.drop(target);
       return;
@@ -123,7 +123,7 @@ export class Observer {
     for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.#reader.loaded.narrow(wanted);
+    this.#reader.narrow();
     this.#roster.retain((key) => includesKey(wanted, key));
   }
 

@@ -197,9 +197,9 @@ export class Pinger {
   }
 
   async #killKey(): Promise<void> {
-    this.#vouchedUntil = KILLED;
     try {
       await this.#host.kill(this.key);
+      this.#vouchedUntil = KILLED;
     } catch (error) {
       if (this.#state === "killed") {
         this.#state = "stopped";
@@ -259,7 +259,8 @@ export class Pinger {
     this.#leave(state);
     this.#ending = this.#calls.run(async () => {
       this.#vouchedUntil = last;
-      if (this.#held !== undefined) await this.#holdings.release(this.#held, last);
+      const isLost = this.#lossesBefore !== this.#host.losses(); // dropped meanwhile: to end it would set all up again
+      if (this.#held !== undefined && !isLost) await this.#holdings.release(this.#held, last);
     });
     return this.#ending;
   }

@@ -17,7 +17,7 @@
 import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
 import type { BeingRecord } from "../core/records.ts";
 import type { Roster, Steps } from "../core/roster.ts";
-import { includesKey, type Selection } from "../core/selection.ts";
+import { includesKey, type Selection, type WatchTarget } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Cursor, Page } from "../core/store.ts";
 import type { Holdings } from "./holdings.ts";
@@ -47,6 +47,8 @@ export interface ReaderParts {
 export class Reader {
   /** What has been loaded, and is followed since. */
   readonly loaded = new Loaded();
+  /** What is being loaded, without what has left since: it is forgotten, and to be loaded anew where it comes back. */
+  #loading = new Loaded();
   readonly #shared: Shared;
   readonly #parts: ReaderParts;
   readonly #polling = new OneAtATime(() => this.#poll());
@@ -68,12 +70,24 @@ export class Reader {
     const polls = this.#polls;
     const { slot } = this.#shared.time;
     const isCurrent = this.#parts.isCurrent();
+    this.#loading = new Loaded();
+    this.#loading.add(selected, this.#parts.subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, bulk);
-    this.loaded.add(selected, this.#parts.subscriptions.wanted);
+    this.loaded.add(this.#loading, this.#parts.subscriptions.wanted);
     if (polls !== this.#polls) {
       // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
     } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
+  }
+
+  /** One has left who wanted this target. */
+  leave(target: WatchTarget): void {
+    for (const some of [this.loaded, this.#loading]) some.leave(target, this.#parts.subscriptions.wanted);
+  }
+
+  /** Many have left. */
+  narrow(): void {
+    for (const some of [this.loaded, this.#loading]) some.narrow(this.#parts.subscriptions.wanted);
   }
 
   /**

@@ -9,8 +9,8 @@ import { describe } from "./log.ts";
 import { bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
-/** How many entries go in one bulk. */
-const BULK_ENTRIES = 5000;
+/** About how many writes go in one bulk: so few that a slow server acknowledges them in the time that a bulk has. */
+const BULK_WRITES = 5000;
 
 interface Entry {
   /** Makes the writes, at each try anew: what proves life bears the slot in which it is written. */
@@ -24,7 +24,7 @@ export class Writer {
   readonly #ready: () => Promise<unknown>;
   readonly #sleeper: Sleeper;
   readonly #queue: Entry[] = [];
-  #busy: Promise<void> | undefined;
+  #isDraining = false;
 
   /** `ready` is awaited before each bulk. What it rejects with ends all that is queued. */
   constructor(shared: Shared, ready: () => Promise<unknown>) {
@@ -38,13 +38,15 @@ export class Writer {
     if (this.#sleeper.ended) return Promise.reject(closed(this.#shared.name));
     return new Promise((resolve, reject) => {
       this.#queue.push({ make, done: resolve, failed: reject });
-      this.#busy ??= Promise.resolve().then(() => this.#drain());
+      if (this.#isDraining) return;
+      this.#isDraining = true;
+      queueMicrotask(() => void this.#drain());
     });
   }
 
-  /** Resolves when all that is queued now has been acknowledged or refused. */
+  /** Resolves when all that is queued now has been acknowledged or refused; what is queued later is not waited for. */
   async idle(): Promise<void> {
-    await this.#busy;
+    if (this.#queue.length > 0) await this.write(() => []).catch(() => {});
   }
 
   /** Tries again at once: the store answers again. */
@@ -69,8 +71,9 @@ export class Writer {
       const [first] = this.#queue;
       const refused = await this.#ready().then(() => undefined, toError);
       if (this.#queue[0] !== first) continue; // given up meanwhile
-      const entries = this.#queue.slice(0, refused === undefined ? BULK_ENTRIES : undefined);
-      const error = refused ?? (await this.#try(entries));
+      const { entries, writes } =
+        refused === undefined ? this.#next() : { entries: [...this.#queue], writes: [] };
+      const error = refused ?? (await this.#try(writes));
       if (this.#sleeper.ended) break;
       if (this.#queue[0] !== first) continue;
       if (error !== undefined && !isFinal(error)) {
@@ -83,13 +86,24 @@ export class Writer {
         else failed(error);
       }
     }
-    this.#busy = undefined;
+    this.#isDraining = false;
+  }
+
+  /** What goes next: by its writes, since one entry may have a thousand of them and another none. */
+  #next(): { readonly entries: Entry[]; readonly writes: Write[] } {
+    const entries: Entry[] = [];
+    const writes: Write[] = [];
+    for (const entry of this.#queue) {
+      if (writes.length >= BULK_WRITES) break;
+      entries.push(entry);
+      writes.push(...entry.make());
+    }
+    return { entries, writes };
   }
 
   /** Gives what went wrong, or undefined. */
-  async #try(entries: readonly Entry[]): Promise<Error | undefined> {
+  async #try(writes: readonly Write[]): Promise<Error | undefined> {
     const { namespace, health } = this.#shared;
-    const writes = entries.flatMap(({ make }) => make());
     try {
       if (writes.length > 0) await bulk(this.#shared, "write", namespace.write(writes));
       return undefined;

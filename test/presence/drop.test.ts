@@ -138,3 +138,20 @@ async function heldAfterAnything(seed: number): Promise<string[]> {
   await Promise.all([...presences.map((presence) => presence.close()), clock.advance(PERIOD_MS)]);
   return wrong;
 }
+
+it.each(["stop", "kill"] as const)(
+  "%s while the presence drops the namespace sets nothing up again",
+  async (end) => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    const pinger = presence.pinger("k");
+    await pinger.start();
+    await bench.periods(2);
+    link.delay(100);
+    const calls = [presence.drop(), pinger[end]()];
+    await bench.periods(3);
+    await Promise.all(calls);
+    expect(await bench.store.namespace("presence").config()).toBeUndefined();
+    expect(bench.store.counts("presence")).toEqual({ sessions: 0, beings: 0, pings: 0 });
+  },
+);

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import type { FeedSink, StoreNotice } from "../../src/core/store.ts";
 import { Presence } from "../../src/index.ts";
-import { Bench, PERIOD_MS, wrap } from "./support.ts";
+import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 
 /** A presence that watches, on a store that opens every feed, and keeps it until the test loses it. */
 class Watching {
@@ -72,3 +72,33 @@ it("a store that is found again is asked for a feed at once", async () => {
   await watching.bench.clock.advance(0);
   expect(watching.openings).toBe(2);
 });
+
+it.each([5, 10, 20, 60, 600])(
+  "a crash is told though the server ends each feed after a second (period %i s)",
+  async (seconds) => {
+    const bench = new Bench();
+    const periodMs = seconds * 1000;
+    const store = wrap(bench.store, (namespace) => ({
+      feed: (select, sink) => {
+        const feed = namespace.feed!(select, sink);
+        const cancel = bench.clock.setTimer(() => sink.lost(new Error("killed by an operator")), 1000);
+        return {
+          ready: feed.ready,
+          close: () => {
+            cancel();
+            return feed.close();
+          },
+        };
+      },
+    }));
+    const { presence: crashing, link } = await bench.open({ periodMs });
+    await crashing.pinger("k").start();
+    const watching = await Presence.open(store, { periodMs });
+    const heard = await hear(watching.watcher(), "k");
+    await bench.clock.advance(10 * periodMs);
+    link.fail();
+    await bench.clock.advance(40 * periodMs);
+    expect(heard).toEqual(["k alive initial", "k dead expired"]);
+  },
+  30_000,
+);

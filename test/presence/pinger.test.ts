@@ -387,3 +387,25 @@ describe("a pinger", () => {
     expect(PERIOD_MS).toBe(presence.periodMs);
   });
 });
+
+it("a key stays dead after its kill, though it was held in a planned absence that a kill had failed to end", async () => {
+  const bench = new Bench();
+  const { presence, link } = await bench.open({ retentionSlots: 10 });
+  const pinger = presence.pinger("k");
+  await pinger.start();
+  await pinger.stop({ holdMs: 200 * PERIOD_MS });
+  link.intercept((operation) => (operation === "kill" ? "fail" : "pass"));
+  const failing = expect(pinger.kill()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  await bench.periods(3);
+  await failing;
+  link.intercept();
+  await pinger.start();
+  await bench.periods(2);
+  await pinger.kill();
+  const { presence: other } = await bench.open({ retentionSlots: 10 });
+  const alive = async (): Promise<boolean> => (await other.list({ key: "k" })).keys[0]?.alive ?? false;
+  expect(await alive()).toBe(false);
+  await bench.periods(40);
+  await other.prune();
+  expect(await alive()).toBe(false);
+});

@@ -152,6 +152,19 @@ describe("the role of the guide", () => {
     expect(said.find((line) => line.includes("changes are polled for"))).toContain("NOT_PERMITTED");
   });
 
+  it("raises the retention without createIndex, once the namespace is there", async () => {
+    const name = newName();
+    const privileges = await privilegesOf("heartbit", DATABASE, name);
+    await open((await access(privileges)).uri, { name, periodMs: PERIOD_MS, retentionSlots: 20 });
+    const without = privileges.map(({ resource, actions }) => ({
+      resource,
+      actions: actions.filter((action) => action !== "createIndex"),
+    }));
+    await open((await access(without)).uri, { name, periodMs: PERIOD_MS, retentionSlots: 1000 });
+    const config = await admin.db(DATABASE).collection<Foreign>(`${name}.meta`).findOne({ _id: "config" });
+    expect(config?.["retention"]).toBe(1000);
+  });
+
   it("has no other rights than those that were tried", async () => {
     const privileges = await privilegesOf("heartbit", DATABASE, "x");
     const granted = privileges.flatMap(({ resource, actions }) =>

@@ -55,14 +55,13 @@ export class MongoNamespace implements Namespace {
 
   async configure(wanted: Config): Promise<Config> {
     const config = await this.config();
-    try {
-      await createIndexes(this.#context.calls, this.#context.names);
-      return await this.#hold(config, wanted);
-    } catch (error) {
-      // Who may only read opens a namespace as it is. The indexes are there since the first to open it made them.
+    // Who may only read opens a namespace as it is. The indexes are there since the first to open it made them.
+    const asItIs = (error: unknown): Config => {
       if (config === undefined || !isHeartbitError(error, "NOT_PERMITTED")) throw error;
       return config;
-    }
+    };
+    await createIndexes(this.#context.calls, this.#context.names).catch(asItIs);
+    return this.#hold(config, wanted).catch(asItIs); // also without the right to make indexes
   }
 
   /** Stores what holds when `wanted` opens it and `config` was found. */

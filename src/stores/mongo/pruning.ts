@@ -28,17 +28,23 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
   await note(context, query.beforeSlot);
   let beings = await removeAll(context, names.beings, oldEnded, query.limit);
 
-  const over = await idsOf(context, names.sessions, oldSessions, query.limit);
-  const riders = { session: { $in: over }, ...oldUnended };
-  beings += await removeAll(context, names.beings, riders, query.limit - beings);
+  // All of them, page by page: those of which a planned absence is left may be many, and must not hide the others.
+  let sessions = 0;
+  for await (const some of find(context, names.sessions, oldSessions, { projection: { _id: 1 } })) {
+    const over = some.map(({ _id: seq }) => seq);
+    const riders = { session: { $in: over }, ...oldUnended };
+    beings += await removeAll(context, names.beings, riders, query.limit - beings);
+    // At the limit, dead beings may be left that would keep their session; the caller comes again.
+    if (beings >= query.limit) return { sessions, beings, slots };
+    const held = new Set(
+      await fieldOf(context, names.beings, { session: { $in: over } }, "session", Infinity),
+    );
+    const free = over.filter((seq) => !held.has(seq)).slice(0, query.limit - sessions);
+    sessions += await remove(context, names.sessions, free, oldSessions);
+    if (sessions >= query.limit) break;
+  }
   const orphans = { session: { $in: await missingSessions(context, query.limit) }, ...oldUnended };
   beings += await removeAll(context, names.beings, orphans, query.limit - beings);
-  // At the limit, dead beings may be left that would keep their session; the caller comes again.
-  if (beings >= query.limit) return { sessions: 0, beings, slots };
-
-  const held = new Set(await fieldOf(context, names.beings, { session: { $in: over } }, "session", Infinity));
-  const free = over.filter((seq) => !held.has(seq));
-  const sessions = await remove(context, names.sessions, free, oldSessions);
   return { sessions, beings, slots };
 }
 

@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import type { Clock } from "../../src/core/clock.ts";
+import { Presence, type WatchTarget } from "../../src/index.ts";
+import { Bench, PERIOD_MS } from "./support.ts";
+
+const MANY = 600;
+const before = (): void => {};
+
+it.each<[string, WatchTarget]>([
+  ["all", { all: true }],
+  ["a prefix", { prefix: "k" }],
+])("what is left and watched again while it is loaded is told whole: %s", async (_name, target) => {
+  const bench = new Bench();
+  const { presence: holder } = await bench.open();
+  const pingers = Array.from({ length: MANY }, (_, index) => holder.pinger(`k${index}`));
+  await Promise.all(pingers.map((pinger) => pinger.start()));
+  // Each look at the clock takes as long as a slice: every step has a turn of its own.
+  let looks = 0;
+  const clock: Clock = {
+    now: () => bench.clock.now(),
+    monotonic: () => bench.clock.monotonic() + looks++ * 8,
+    setTimer: (due, delayMs) => bench.clock.setTimer(due, delayMs),
+  };
+  const told: number[] = [];
+  for (let turns = 0; turns < 20; turns++) {
+    const presence = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock });
+    const watcher = presence.watcher();
+    watcher.watch(target, before);
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+    watcher.unwatch(target, before);
+    const living = new Set<string>();
+    watcher.watch(target, ({ key }) => living.add(key));
+    await watcher.sync();
+    told.push(living.size);
+    await presence.close();
+  }
+  expect(told).toEqual(told.map(() => MANY));
+});

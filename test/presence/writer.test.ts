@@ -1,0 +1,58 @@
+import { expect, it } from "vitest";
+import { Presence } from "../../src/index.ts";
+import type { StoreNotice } from "../../src/core/store.ts";
+import { Bench, wrap } from "./support.ts";
+
+it("what is held is written again, and what is called after that takes effect, however much it is", async () => {
+  const bench = new Bench();
+  let notify: ((notice: StoreNotice) => void) | undefined;
+  let written = 0;
+  const store = wrap(bench.store, (namespace) => ({
+    notices: (listener) => {
+      notify = listener;
+      return () => (notify = undefined);
+    },
+    // 20,000 records a second: more than the time that one bulk has.
+    write: async (writes) => {
+      written += writes.length;
+      await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, writes.length / 20));
+      return namespace.write(writes);
+    },
+  }));
+  const presence = await Presence.open(store, { periodMs: 1000 });
+  const pingers = Array.from({ length: 50_000 }, (_, index) => presence.pinger(`k${index}`));
+  const starting = Promise.all(pingers.map((pinger) => pinger.start()));
+  await bench.clock.advance(6000);
+  await starting;
+  written = 0;
+  notify?.({ kind: "lost", reason: "a failover" });
+  notify?.({ kind: "found" });
+  await bench.clock.advance(100);
+  let isKilled = false;
+  void pingers[0]?.kill().then(() => (isKilled = true));
+  await bench.clock.advance(10_000);
+  expect([isKilled, presence.health.state]).toEqual([true, "healthy"]);
+  expect(written).toBeLessThan(2 * pingers.length);
+}, 30_000);
+
+it("a key is killed also by who writes without a pause", async () => {
+  const bench = new Bench();
+  const [{ presence, link }, { presence: other }] = [await bench.open(), await bench.open()];
+  await other.pinger("k").start();
+  const busy = presence.pinger("a");
+  await busy.start();
+  link.delay(10);
+  let isOver = false;
+  const update = (count: number): void => {
+    if (isOver) return;
+    void busy.update(count);
+    bench.clock.setTimer(() => update(count + 1), 7); // before the one before is acknowledged
+  };
+  update(0);
+  await bench.periods(0.1);
+  const killing = presence.kill("k");
+  killing.catch(() => {});
+  await bench.periods(2);
+  isOver = true;
+  expect(await killing).toBe(1);
+});

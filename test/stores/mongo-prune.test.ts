@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import type { Write } from "../../src/core/store.ts";
+import { openMongo } from "../../src/stores/mongo/index.ts";
+import { newDatabase } from "../servers/database.ts";
+
+const putSession = (seq: number, slot: number): Write => ({
+  kind: "session",
+  session: { seq, host: "h", pid: 1, opened: 0, slot },
+});
+const putBeing = (session: number, slot: number): Write => ({
+  kind: "being",
+  being: { session, pinger: 0, start: 1, key: `k${session}`, since: 0, slot, meta: "null", revision: 0 },
+});
+
+it("what is dead is pruned though it lies behind many sessions that have ended and left planned absences", async () => {
+  const uri = newDatabase();
+  const store = await openMongo(uri, { periodMs: 1000 });
+  const namespace = store.namespace("presence", { periodMs: 1000, retentionSlots: 120 });
+  await namespace.configure({ version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 });
+  const writes: Write[] = [];
+  for (let seq = 1; seq <= 1200; seq++) {
+    // Devices: each stops with a planned absence of a week, and closes.
+    writes.push(putSession(seq, 100), putBeing(seq, 100));
+    writes.push({ kind: "end", being: { session: seq, pinger: 0, start: 1 }, last: 600_000 });
+    writes.push({ kind: "endSession", session: seq, last: 0 });
+  }
+  await namespace.write(writes.splice(0));
+  for (let seq = 1201; seq <= 1700; seq++) writes.push(putSession(seq, 200), putBeing(seq, 200)); // crashed
+  await namespace.write(writes);
+  const query = { beforeSlot: 1000, beforeMs: Date.now() + 60_000, limit: 1000 };
+  const total = { sessions: 0, beings: 0 };
+  for (;;) {
+    const pruned = await namespace.prune(query);
+    total.sessions += pruned.sessions;
+    total.beings += pruned.beings;
+    if (pruned.sessions + pruned.beings + pruned.slots === 0) break;
+  }
+  await store.close();
+  expect(total).toEqual({ sessions: 500, beings: 500 });
+}, 30_000);
