@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { keepPublicTypes, slimCode, slimTypes } from "./slim.mjs";
+import { dropMaps, keepPublicTypes, slimCode, slimTypes } from "./slim.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const out = resolve(root, process.argv[2] ?? "dist");
@@ -17,6 +17,7 @@ run("typescript/bin/tsc", "-p", "tsconfig.types.json", "--outDir", out);
 keepPublicTypes(out);
 slimCode(out);
 slimTypes(out);
+dropMaps(join(out, "cli"));
 run("vite/bin/vite.js", "build", "dashboard", "--logLevel", "warn", "--outDir", join(out, "dashboard/page"));
 
 function run(tool, ...args) {

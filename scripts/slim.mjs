@@ -49,6 +49,14 @@ export function slimTypes(out) {
   for (const file of filesIn(out, ".d.ts")) writeMap(file, readMap(file));
 }
 
+/** The command's code goes without maps: Node reads them only where it is asked to, as who imports the library may do. */
+export function dropMaps(folder) {
+  for (const file of filesIn(folder, ".js")) {
+    writeFileSync(file, readFileSync(file, "utf8").replace(/\/\/# sourceMappingURL=.*\n?$/, ""));
+    rmSync(`${file}.map`);
+  }
+}
+
 function indentWithTabs(line, spaces, segments) {
   const tabs = spaces === 0 ? 0 : Math.floor(/^ */.exec(line)[0].length / spaces);
   const shorter = tabs * (spaces - 1);

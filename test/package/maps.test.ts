@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { SourceMap, type SourceMapPayload } from "node:module";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, inject, it } from "vitest";
@@ -24,10 +24,10 @@ interface Line {
 }
 
 function linesOf(end: keyof typeof TELLING): Line[] {
-  const page = join("dashboard", "page");
+  const without = [join("dashboard", "page"), `cli${sep}`];
   const files = readdirSync(built, { recursive: true, encoding: "utf8" });
   return files
-    .filter((name) => name.endsWith(end) && !name.startsWith(page))
+    .filter((name) => name.endsWith(end) && !without.some((folder) => name.startsWith(folder)))
     .flatMap((name) => {
       const map = new SourceMap(
         JSON.parse(readFileSync(join(built, `${name}.map`), "utf8")) as SourceMapPayload,
@@ -49,6 +49,15 @@ describe("the maps", () => {
     const lines = linesOf(end);
     expect(lines.length).toBeGreaterThan(40);
     expect(lines.filter(({ text, source }) => !source.includes(text))).toEqual([]);
+  });
+
+  it("are not missed by the command, which goes without", () => {
+    const files = readdirSync(join(built, "cli"), { recursive: true, encoding: "utf8" });
+    expect(files.filter((name) => name.endsWith(".map"))).toEqual([]);
+    const texts = files
+      .filter((name) => name.endsWith(".js"))
+      .map((name) => readFileSync(join(built, "cli", name), "utf8"));
+    expect(texts.filter((text) => text.includes("sourceMappingURL"))).toEqual([]);
   });
 
   it("lead to sources by the paths that these have in the repository", () => {

@@ -48,6 +48,9 @@ const KINDS = {
   pause: ({ random, at, actor, lasts }: Draw): SimEvent[] => [
     { at, do: "pause", actors: random.chance(0.1) ? "all" : [actor], lasts },
   ],
+  sleep: ({ at, actor, lasts }: Draw): SimEvent[] => [
+    { at, do: "pause", actors: [actor], lasts, sleeps: true },
+  ],
   crash: ({ random, at, actor, backAfter }: Draw): SimEvent[] => [
     random.chance(0.4) ? { at, do: "crash", actor } : { at, do: "crash", actor, backAfter },
   ],

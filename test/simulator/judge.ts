@@ -26,6 +26,8 @@ export const TOLD_WITHIN = 2.5;
 const OPERATIONS = 0.1;
 /** A process may be wrong about the store's time by so many periods. */
 const CLOCK_ERROR = 0.11;
+/** Who has slept notices it when it pings next: within so many periods. */
+export const AWAKE_WITHIN = 1.5;
 /** Within so many periods of a step, who is in another trouble besides may be told dead. */
 const STEP_NEAR = 5;
 
@@ -198,8 +200,9 @@ export class Judge {
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
     const check = (): void => {
       if (life.endedAt <= this.#facts.now || holding.endedAt <= this.#facts.now) return; // it may be closing
-      if (this.#actorOf?.(life)?.machine.isPaused === true)
-        this.#facts.world.after(this.#facts.periodMs * 0.3, check);
+      const machine = this.#actorOf?.(life)?.machine;
+      const isAwaking = this.#facts.now - (machine?.wokenAt ?? 0) < this.#facts.periodMs * AWAKE_WITHIN;
+      if (machine?.isPaused === true || isAwaking) this.#facts.world.after(this.#facts.periodMs * 0.3, check);
       else if (!life.lapses.some((lapse) => lapse >= vouched - this.#facts.periodMs * CLOCK_ERROR)) {
         this.#wrong(`${said}, but p${life.actor} had no lapse`);
       }

@@ -6,6 +6,9 @@ import type { World } from "./world.ts";
 /** A wall clock begins here: ms since 1970. */
 export const EPOCH = Date.UTC(2026, 0, 1);
 
+/** What a clock may be wrong by for its numbers' sake alone. */
+const CLOCK_MS = 1e-3;
+
 export interface MachineOptions {
   /** How much faster its clocks run than true time: 1e-4 is 100 ppm. */
   readonly drift: number;
@@ -15,7 +18,8 @@ export interface MachineOptions {
 
 /**
  * It can be paused, as SIGSTOP does: its timers fire, and what comes from outside reaches it, only when it goes on.
- * What it has sent is under way meanwhile. And it can crash: then nothing reaches it any more.
+ * What it has sent is under way meanwhile. Or it sleeps, as a laptop does: then its monotonic clock stands still besides.
+ * And it can crash: then nothing reaches it any more.
  */
 export class Machine implements Clock {
   readonly #world: World;
@@ -24,7 +28,13 @@ export class Machine implements Clock {
   readonly #drift: number;
   #wallAheadMs: number;
   #pauses = 0;
+  #sleeps = 0;
+  #asleepSince = 0;
+  /** For how long it has slept in all, up to its latest waking: true ms. */
+  #slept = 0;
   #isCrashed = false;
+  /** When it woke from its latest sleep: a true time. */
+  wokenAt = -Infinity;
   #dueTimers: (() => void)[] = [];
   #arrived: (() => void)[] = [];
 
@@ -49,7 +59,8 @@ export class Machine implements Clock {
   }
 
   monotonic(): number {
-    return (this.#world.now - this.#born) * (1 + this.#drift);
+    const asleep = this.#sleeps > 0 ? this.#world.now - this.#asleepSince : 0;
+    return (this.#world.now - this.#born - this.#slept - asleep) * (1 + this.#drift);
   }
 
   random(): number {
@@ -58,17 +69,25 @@ export class Machine implements Clock {
 
   setTimer(callback: () => void, delayMs: number): () => void {
     let cancelled = false;
+    let forget: (() => void) | undefined;
+    const due = this.monotonic() + Math.max(0, delayMs);
     const fire = (): void => {
-      if (!cancelled) callback();
+      if (cancelled) return;
+      const leftMs = due - this.monotonic();
+      if (leftMs > CLOCK_MS) wait(leftMs);
+      else callback();
     };
-    const lateMs = this.#random.between(0, 2);
-    const forget = this.#world.after(Math.max(0, delayMs) / (1 + this.#drift) + lateMs, () => {
-      if (this.isPaused) this.#dueTimers.push(fire);
-      else if (!this.#isCrashed) fire();
-    });
+    const wait = (ms: number): void => {
+      const lateMs = this.#random.between(0, 2);
+      forget = this.#world.after(ms / (1 + this.#drift) + lateMs, () => {
+        if (this.isPaused) this.#dueTimers.push(fire);
+        else if (!this.#isCrashed) fire();
+      });
+    };
+    wait(Math.max(0, delayMs));
     return () => {
       cancelled = true;
-      forget();
+      forget?.();
     };
   }
 
@@ -84,12 +103,17 @@ export class Machine implements Clock {
     this.#wallAheadMs += ms;
   }
 
-  pause(): void {
+  pause(sleeps = false): void {
     this.#pauses++;
+    if (sleeps && this.#sleeps++ === 0) this.#asleepSince = this.#world.now;
   }
 
   /** Goes on: whether timers or input come first depends on where the event loop was stopped. */
-  resume(): void {
+  resume(sleeps = false): void {
+    if (sleeps && --this.#sleeps === 0) {
+      this.wokenAt = this.#world.now;
+      this.#slept += this.wokenAt - this.#asleepSince;
+    }
     if (--this.#pauses > 0) return;
     const timers = this.#dueTimers.splice(0);
     const arrived = this.#arrived.splice(0);

@@ -36,6 +36,8 @@ export type SimEvent =
       readonly do: "pause";
       readonly actors: readonly number[] | "all";
       readonly lasts: number;
+      /** Its machine sleeps: the monotonic clock stands still. */
+      readonly sleeps?: boolean;
     }
   | {
       readonly at: number;

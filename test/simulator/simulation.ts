@@ -8,7 +8,7 @@ import { Actor } from "./actor.ts";
 import { Audit } from "./audit.ts";
 import { Cluster } from "./cluster.ts";
 import { Facts } from "./facts.ts";
-import { Judge } from "./judge.ts";
+import { AWAKE_WITHIN, Judge } from "./judge.ts";
 import { type Condition, Link } from "./link.ts";
 import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
@@ -40,6 +40,8 @@ const QUIET_PERIODS = 9;
 /** How long it takes to notice that a trouble is over, in periods: operations that nobody answers are given up. */
 const NOTICED = 0.5;
 const NOTICED_UNANSWERED = 1.2;
+/** A machine notices that it slept when it pings next. */
+const NOTICED_ASLEEP = 1.5;
 const BULK_MS_MIN = 2000;
 /** It is looked for in every fourth slot, and not in the two in which it is too young; of several, one at a time. */
 const ALL_RESTORED = 7;
@@ -124,6 +126,7 @@ class Simulation {
         this.#bySession.set(seq, life);
         // What is sent through a link that is too slow, or held up, is no sign that it could write.
         if (life.proofs.length > 0 && wasDownAt(life, sentAt)) return;
+        if (this.#world.now - machine.wokenAt < this.#ms(AWAKE_WITHIN)) return; // it may be of a slot that is over
         life.proofs.push({ sentAt, doneAt: this.#world.now });
         if (life.proofs.length > 8) life.proofs.splice(1, 1); // the first says since when it could write
       },
@@ -159,7 +162,7 @@ class Simulation {
       this.#facts.stepped(this.#ms(event.periods));
     } else if (event.do === "destroy") this.#destroy(event);
     else if (event.do === "trouble") this.#trouble(event);
-    else if (event.do === "pause") for (const i of this.#those(event.actors)) this.#pause(i, event.lasts);
+    else if (event.do === "pause") for (const i of this.#those(event.actors)) this.#pause(i, event);
     else this.#act(event);
   }
 
@@ -225,18 +228,18 @@ class Simulation {
     else actor.call(event.do);
   }
 
-  #pause(i: number, periods: number): void {
+  #pause(i: number, { lasts, sleeps = false }: PauseEvent): void {
     const actor = this.#actors[i];
     if (actor === undefined || actor.isOver) return;
-    this.#note(`${actor.name} is paused for ${periods.toFixed(2)}`);
+    this.#note(`${actor.name} ${sleeps ? "sleeps" : "is paused"} for ${lasts.toFixed(2)}`);
     const end = beginTrouble(actor.life, this.#world.now, "never");
     const began = this.#world.now;
-    actor.machine.pause();
-    this.#world.after(this.#ms(periods), () => {
+    actor.machine.pause(sleeps);
+    this.#world.after(this.#ms(lasts), () => {
       this.#note(`${actor.name} goes on`);
       this.#facts.resumed(began);
-      end(this.#world.now, this.#ms(NOTICED));
-      actor.machine.resume();
+      end(this.#world.now, this.#ms(sleeps ? NOTICED_ASLEEP : NOTICED));
+      actor.machine.resume(sleeps);
     });
   }
 
@@ -322,6 +325,7 @@ function writesDuring(trouble: Trouble): Writes {
   return trouble.kind === "fail" || trouble.kind === "lose" || trouble.kind === "cut" ? "never" : "in time";
 }
 
+type PauseEvent = Extract<SimEvent, { do: "pause" }>;
 type DestroyEvent = Extract<SimEvent, { do: "destroy" }>;
 type ActorEvent = Exclude<SimEvent, { do: "step store" | "trouble" | "pause" | "destroy" }>;
 

@@ -81,8 +81,22 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     (ns) => ({ write: (writes) => ns.write(writes.filter(({ kind }) => kind !== "end")) }),
   ],
   [
+    "creates what it raises",
+    "ending or raising what is not stored creates nothing",
+    (ns) => ({
+      write: (writes) =>
+        ns.write(
+          writes.map((write): Write => {
+            if (write.kind !== "raiseSession") return write;
+            const { session: seq, slot } = write;
+            return { kind: "session", session: { seq, host: "host", pid: 1, opened: 0, slot } };
+          }),
+        ),
+    }),
+  ],
+  [
     "creates what it ends",
-    "ending what is not stored creates nothing",
+    "ending or raising what is not stored creates nothing",
     (ns) => ({
       write: (writes) =>
         ns.write(

@@ -24,8 +24,8 @@ export const COUNTER_ID = "sessions";
 export const beingId = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
 export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
 
-/** What a read of pings asks for. Of all else it asks for whole documents: they have nothing that is not needed. */
-export const PING_FIELDS = { expireAt: 0 } as const;
+/** What a read of pings leaves out: `slot` is in the `_id`. Of all else it asks for whole documents. */
+export const PING_FIELDS = { expireAt: 0, slot: 0 } as const;
 
 /** The last moment of the year 9999: the last that the shell, and most other clients, can show. */
 const DATE_MS_MAX = 253_402_300_799_999;
@@ -95,10 +95,11 @@ export function toBeing(document: Document): BeingRecord | undefined {
   return last === undefined ? being : { ...being, last };
 }
 
-export function toPing({ _id: id, slot, ...fields }: Document): PingRecord | undefined {
-  if (typeof id !== "string" || !isCount(slot)) return undefined;
-  const segment = Number(id.slice(id.indexOf(".") + 1));
-  if (!isCount(segment * SEGMENT_SESSIONS) || id !== pingId(slot, segment)) return undefined;
+export function toPing({ _id: id, ...fields }: Document): PingRecord | undefined {
+  if (typeof id !== "string") return undefined;
+  const [slot = NaN, segment = NaN] = id.split(".").map(Number);
+  if (!isCount(slot) || !isCount(segment * SEGMENT_SESSIONS) || id !== pingId(slot, segment))
+    return undefined;
   const words = new Int32Array(SEGMENT_WORDS);
   for (const [name, value] of Object.entries(fields)) {
     const word = Number(name);
