@@ -16,8 +16,9 @@ export interface Config {
   /** The longest retention with which anybody has opened the namespace: only what is older is pruned. */
   readonly retentionSlots: number;
   /**
-   * Session numbers count from here, in seconds since 2026 by the clock of who set it up: so a namespace that is set up
-   * anew after a drop gives no number under which a process of its earlier life may still write.
+   * Session numbers count from here: the ms since 2026 by the clock of who set it up, but for whole multiples of 2^30 (twelve
+   * days), so that they stay small. So a namespace that is set up anew after a drop gives no number under which a process
+   * of its earlier life may still write: nobody opens a thousand sessions a second for as long as it lives.
    */
   readonly base: number;
   /** The `beforeSlot` of the latest pruning; absent before the first. So of many only one prunes at a time. */

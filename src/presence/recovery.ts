@@ -75,11 +75,20 @@ export class Recovery {
   #found(): void {
     const { time, log } = this.#shared;
     log.info("the store is found again");
-    time.sample().catch((error: unknown) => log.debug("sampling the time failed", error));
+    time.sample().then(
+      () => this.#settleIdle(),
+      (error: unknown) => log.debug("sampling the time failed", error),
+    );
     this.#parts.heart()?.hurry();
     this.#parts.session.hurry();
     this.#parts.observer()?.hurry();
     this.#restore().catch((error: unknown) => log.warn("what was held could not be restored", error));
+  }
+
+  /** Who neither pings nor reads by himself would be stale for ever: nothing of what he does next is late. */
+  #settleIdle(): void {
+    const { heart, observer } = this.#parts;
+    if (heart() === undefined && observer() === undefined) this.#shared.health.settle();
   }
 
   async #restore(): Promise<void> {
@@ -94,7 +103,10 @@ export class Recovery {
   stepped(byMs: number): void {
     const { health, time, log } = this.#shared;
     health.trouble(`the store's clock stepped by ${Math.round(byMs)} ms`);
-    time.catchUp().catch((error: unknown) => log.debug("reading the offset failed", error));
+    time.catchUp().then(
+      () => this.#settleIdle(),
+      (error: unknown) => log.debug("reading the offset failed", error),
+    );
     this.#moveOn();
   }
 

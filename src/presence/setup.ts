@@ -8,6 +8,7 @@ import { bulk, type Shared } from "./shared.ts";
 const RESTORE_PERIODS = 5;
 /** See `Config.base`. */
 const BASE_EPOCH_MS = Date.UTC(2026, 0, 1);
+const BASES = 2 ** 30;
 
 export class Setup {
   readonly #shared: Shared;
@@ -25,7 +26,7 @@ export class Setup {
    */
   async configure(): Promise<void> {
     const { namespace, periodMs, retentionSlots, clock } = this.#shared;
-    const base = Math.max(0, Math.floor((clock.now() - BASE_EPOCH_MS) / 1000));
+    const base = Math.max(0, Math.floor(clock.now() - BASE_EPOCH_MS)) % BASES;
     const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
     await this.#goBy(await namespace.configure(wanted));
   }

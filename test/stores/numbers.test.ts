@@ -1,0 +1,48 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { Presence } from "../../src/index.ts";
+import { newDatabase } from "../servers/database.ts";
+
+it.each([
+  ["MongoDB", async () => newDatabase()],
+  ["LMDB", async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-review-"))}`],
+])(
+  "a drop gives no number a second time: who has not noticed it ends nobody else's keys, %s",
+  async (_name, target) => {
+    const uri = await target();
+    const open = async (): Promise<Presence> => Presence.open(uri, { periodMs: 2000 });
+    const [late, a] = [await open(), await open()];
+    await late.pinger("x").start();
+    await a.drop();
+    await a.pinger("y").start();
+    const told: string[] = [];
+    const watching = await open();
+    const watcher = watching.watcher();
+    watcher.watch("y", ({ alive, cause }) => told.push(`${alive ? "alive" : "dead"} ${cause}`));
+    await watcher.sync();
+    await late.close();
+    await watcher.sync();
+    await Promise.all([a.close(), watching.close()]);
+    expect(told).toEqual(["alive initial"]);
+  },
+);
+
+it("nor does it where more sessions were opened than seconds have passed", async () => {
+  const uri = newDatabase();
+  const open = async (): Promise<Presence> => Presence.open(uri, { periodMs: 2000 });
+  const numbers: number[] = [];
+  const opened: Presence[] = [];
+  for (let life = 0; life < 2; life++) {
+    for (let one = 0; one < 20; one++) {
+      const presence = await open();
+      opened.push(presence);
+      await presence.pinger("k").start();
+      numbers.push(presence.session!);
+    }
+    if (life === 0) await opened.at(-1)!.drop();
+  }
+  await Promise.all(opened.map((presence) => presence.close()));
+  expect(new Set(numbers).size).toBe(numbers.length);
+}, 20_000);
