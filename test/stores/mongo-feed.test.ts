@@ -72,6 +72,16 @@ describe("a feed", () => {
     expect(keysIn(pages)).toEqual(["$key", "\u{1F600}", "pre/$x", "pre/", "pre/end"]);
   });
 
+  it("tells the end of a session that was opened in the same ms: its stamp stays as it was", async () => {
+    const { feed, pages } = open(EVERYTHING);
+    await feed.ready;
+    await namespace.write([session(1)]);
+    const sessions = client.db().collection<{ _id: number; last?: number }>("presence.sessions");
+    await sessions.updateOne({ _id: 1 }, { $min: { last: 0 } });
+    await until(() => pages.some((page) => page.sessions.some(({ last }) => last === 0)));
+    await feed.close();
+  });
+
   it("of more names than a command holds is a feed of everything", async () => {
     const keys = Array.from({ length: 2000 }, (_, index) => `${"k".repeat(100)}${index}`);
     const { feed, pages } = open(select(keys));

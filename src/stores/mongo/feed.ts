@@ -157,12 +157,16 @@ class MongoFeed implements Feed {
   }
 }
 
-/** A session is told when it is created and when it ends, not when its `slot` is raised. */
+/**
+ * A session is told when it is created and when it ends, not when its `slot` is raised. One that ends in the ms in which it
+ * was created gets no other stamp.
+ */
 const SESSION_CHANGES = {
   $match: {
     $or: [
       { operationType: { $in: ["insert", "replace", ...ENDINGS] } },
       { "updateDescription.updatedFields.changed": { $exists: true } },
+      { "updateDescription.updatedFields.last": { $exists: true } },
     ],
   },
 };
