@@ -1,17 +1,20 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 
+const directory = mkdtempSync(join(tmpdir(), "heartbit-numbers-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
 it.each([
-  ["MongoDB", async () => newDatabase()],
-  ["LMDB", async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-review-"))}`],
+  ["MongoDB", newDatabase],
+  ["LMDB", () => `lmdb:${directory}`],
 ])(
   "a drop gives no number a second time: who has not noticed it ends nobody else's keys, %s",
   async (_name, target) => {
-    const uri = await target();
+    const uri = target();
     const open = async (): Promise<Presence> => Presence.open(uri, { periodMs: 2000 });
     const [late, a] = [await open(), await open()];
     await late.pinger("x").start();
