@@ -42,7 +42,14 @@ export function runChild(
     });
   }
   return new Promise((resolve) => {
-    const child = spawn(cmd, args, { stdio: "inherit" });
+    let child: ChildProcess;
+    try {
+      child = spawn(cmd, args, { stdio: "inherit" });
+    } catch (error) {
+      // Of the reasons why a command cannot be run some are thrown, and others told by an event.
+      const why = notStarted(cmd, error as NodeJS.ErrnoException);
+      return resolve({ ...why, isAsked: false, isStopped: false });
+    }
     let isAsked = false;
     let isStopped = false;
     let cancelKill: (() => void) | undefined;

@@ -28,7 +28,7 @@ export function doctor(program: Command, runner: Runner): void {
 
 async function examine({ out, settings, interruption }: Cli): Promise<number> {
   const { store: target, name } = settings;
-  out.say(`Looking at the namespace "${name}" in ${describeStore(target)}.`);
+  out.say(`Looking at the namespace "${printable(name)}" in ${describeStore(target)}.`);
   const findings = await examineAll(
     withNamespace(settings, interruption.signal, (namespace, { kind }) =>
       examineNamespace(namespace, { ...settings, kind }),

@@ -3,7 +3,8 @@
  *
  *   calm --a signal, or the reader of stdout has gone--> ending --a second signal--> the process ends at once
  *
- * A command that runs another hands the signals on to it instead (`divert`).
+ * A command that runs another hands the signals on to it instead (`divert`). Of those that are handed on besides, SIGQUIT
+ * ends what runs no other for a while, and the rest is passed over.
  */
 import { constants } from "node:os";
 
@@ -11,6 +12,9 @@ const ENDING: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** What is handed on besides, as far as the system knows it. */
 const HANDED_ON: readonly NodeJS.Signals[] =
   process.platform === "win32" ? [] : ["SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+/** They ask nobody to end. */
+const PASSED_OVER = new Set<NodeJS.Signals>(["SIGUSR1", "SIGUSR2"]);
 
 /** What a shell says of a command that a signal has ended: 130 for SIGINT. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {
@@ -23,6 +27,7 @@ export class Interruption {
   #diverted: ((signal: NodeJS.Signals) => void) | undefined;
   readonly #hear = (signal: NodeJS.Signals): void => {
     if (this.#diverted !== undefined) this.#diverted(signal);
+    else if (PASSED_OVER.has(signal)) return;
     else if (this.signal.aborted) process.exit(exitCodeOfSignal(signal));
     else this.end(exitCodeOfSignal(signal));
   };
@@ -57,10 +62,8 @@ export class Interruption {
   /** From now on signals go to `receive` and end nothing here, until the result is called. */
   divert(receive: (signal: NodeJS.Signals) => void): () => void {
     this.#diverted = receive;
-    for (const signal of HANDED_ON) process.on(signal, this.#hear);
-    return () => {
-      for (const signal of HANDED_ON) process.off(signal, this.#hear);
-      this.#diverted = undefined;
-    };
+    for (const signal of HANDED_ON) process.off(signal, this.#hear).on(signal, this.#hear);
+    // They are heard from now on: without a listener each of them would end the process at once.
+    return () => (this.#diverted = undefined);
   }
 }

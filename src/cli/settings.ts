@@ -61,5 +61,5 @@ export function describeStore(store: string): string {
   const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?$/.exec(store)?.[1];
   if (hosts !== undefined) return `MongoDB at ${printable(hosts)}`;
   if (store.startsWith("lmdb:")) return `LMDB in ${printable(store.slice(5))}`;
-  return store.startsWith("memory:") ? store : "MongoDB";
+  return store.startsWith("memory:") ? printable(store) : "MongoDB";
 }

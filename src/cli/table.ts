@@ -13,6 +13,8 @@ interface Row {
   readonly change: Change;
   /** Since when it is alive, or dead, in ms: an update of a holder changes that not. */
   readonly sinceMs: number;
+  /** Its holders in words, made once it is shown: their metas may be long. */
+  holders?: string;
 }
 
 /** The room of a terminal, in characters. */
@@ -52,12 +54,12 @@ export class Table {
     const all = [...this.#rows.values()];
     const isCut = all.length > height - 3;
     const shown = all.toSorted(isCut ? byTime : byKey).slice(0, Math.max(0, height - (isCut ? 4 : 3)));
-    const cells = shown.map(({ change, sinceMs }) => [
-      clip(printable(change.key), KEY_WIDTH_MAX),
-      change.alive ? "alive" : "dead",
-      formatDuration(Math.max(1000, Math.floor((nowMs - sinceMs) / 1000) * 1000)), // no flicker
-      change.cause,
-      formatHolders(change.holders),
+    const cells = shown.map((row) => [
+      clip(printable(row.change.key), KEY_WIDTH_MAX),
+      row.change.alive ? "alive" : "dead",
+      formatDuration(Math.max(1000, Math.floor((nowMs - row.sinceMs) / 1000) * 1000)), // no flicker
+      row.change.cause,
+      clip((row.holders ??= formatHolders(row.change.holders)), width),
     ]);
     const [heading = "", ...texts] = columns(
       [["KEY", "STATE", "FOR", "CAUSE", "HOLDERS"], ...cells],

@@ -47,12 +47,16 @@ export function padEnd(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - widthOf(text)));
 }
 
+/** More code units a column than a text has that can be read. What is longer is cut without being measured. */
+const UNITS_MAX = 16;
+
 /** The text, cut to the width; the last character of what was cut is an ellipsis. */
 export function clip(text: string, width: number): string {
-  if (widthOf(text) <= width) return text;
+  const head = text.slice(0, UNITS_MAX * width);
+  if (head.length === text.length && widthOf(text) <= width) return text;
   let clipped = "";
   let taken = 1;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const { segment } of graphemes.segment(head)) {
     taken += widthOf(segment);
     if (taken > width) break;
     clipped += segment;

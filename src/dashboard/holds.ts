@@ -6,7 +6,7 @@
  *                 held --its ttl runs out--> free: the key is stopped
  *                 held --this process ends--> a planned absence for what is left of the ttl: a restart is not noticed
  */
-import { isHeartbitError } from "../core/errors.ts";
+import { HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { insideOf } from "../presence/inside.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -32,6 +32,7 @@ interface Hold {
 export class Holds {
   readonly #presence: Presence;
   readonly #held = new Map<string, Hold>();
+  #isClosed = false;
 
   constructor(presence: Presence) {
     this.#presence = presence;
@@ -43,6 +44,8 @@ export class Holds {
    * be held when the store is there again), `PRESENCE_CLOSED`, or a refusal where too many are held.
    */
   async put(key: string, ttlMs: number, meta: unknown): Promise<{ readonly created: boolean }> {
+    if (this.#isClosed)
+      throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed: it holds no keys.");
     const known = this.#held.get(key);
     if (known === undefined && this.#held.size >= HELD_MAX) {
       throw new Refusal("TOO_MANY_HELD", `This server holds ${HELD_MAX} keys already: the limit.`);
@@ -67,6 +70,7 @@ export class Holds {
 
   /** Lets all go; each stays alive for the rest of its ttl. Never rejects. */
   async close(): Promise<void> {
+    this.#isClosed = true; // the body of a request may come later than this
     const { clock, log } = insideOf(this.#presence);
     const stops = [...this.#held].map(([key, hold]) => {
       this.#release(key, hold);

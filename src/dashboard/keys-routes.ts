@@ -81,10 +81,16 @@ async function loaded(board: Board): Promise<void> {
     throw new Refusal("NOT_LOADED", "The keys are not loaded yet: the store has not answered.");
 }
 
-/** The key as the client wrote it, escaped, slashes or not, before `end`. */
+/**
+ * The key as the client wrote it, escaped, slashes or not, before `end`. What is around it must stand as it is: the routes
+ * also match where it is escaped, or a slash follows, and another key would be cut out.
+ */
 function keyIn({ url }: Request, basePath: string, end: string): string {
   const { pathname } = new URL(url);
-  const text = pathname.slice(`${basePath}/api/keys/`.length, pathname.length - end.length);
+  const start = `${basePath}/api/keys/`;
+  if (!pathname.startsWith(start) || !pathname.endsWith(end))
+    throw new Refusal("NOT_FOUND", "There is nothing here.");
+  const text = pathname.slice(start.length, pathname.length - end.length);
   try {
     return checkKey(decodeURIComponent(text));
   } catch (error) {

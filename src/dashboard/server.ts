@@ -20,6 +20,8 @@ const LIMITS = {
   keepAliveTimeout: 5000,
 } as const;
 const CONNECTIONS_MAX = 1024;
+/** How long a client may take nothing of what it is sent, in ms: four times as long as a stream is silent at most. */
+const TAKING_MS_MAX = 60_000;
 /** How long closing waits for clients to take what they are sent, in ms. */
 const END_LIMIT_MS = 3000;
 
@@ -36,13 +38,18 @@ export interface ServeOptions {
   /** 0: any that is free. */
   readonly port: number;
   readonly hasToken: boolean;
+  /** For tests: how long a client may take nothing of what it is sent, in ms. */
+  readonly takingMs?: number;
 }
 
 /**
  * Serves the dashboard. Rejects with `INVALID_OPTION` where the address can be reached from other machines and there is no
  * token, and with Node's error where the port cannot be had.
  */
-export async function serve(dashboard: Dashboard, { host, port, hasToken }: ServeOptions): Promise<Serving> {
+export async function serve(
+  dashboard: Dashboard,
+  { host, port, hasToken, takingMs = TAKING_MS_MAX }: ServeOptions,
+): Promise<Serving> {
   // What is bound is the address that was looked at: a name could mean another one the next time.
   const { address } = await lookup(host).catch(() => {
     throw invalid("host", JSON.stringify(host), "a host name or address of this machine");
@@ -60,6 +67,8 @@ export async function serve(dashboard: Dashboard, { host, port, hasToken }: Serv
     serverOptions: LIMITS,
   }) as Server;
   server.maxConnections = CONNECTIONS_MAX;
+  // Else one that takes nothing has its connection, and its stream, for ever.
+  server.timeout = takingMs;
   // A client keeps its connection for the next request: when the server closes there is none.
   server.on("request", (_incoming, outgoing) => {
     outgoing.once("close", () => {

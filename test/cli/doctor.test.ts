@@ -264,3 +264,14 @@ describe("the command doctor", () => {
     expect(stdout + stderr).not.toContain("secret");
   });
 });
+
+describe("what doctor says of its settings", () => {
+  it("steers no terminal: they may come from the config file of a directory that is another's", async () => {
+    const name = "a\u001b]0;title\u0007";
+    for (const store of [{ HEARTBIT_STORE: `memory:${name}` }, await newStore()]) {
+      const { stdout, stderr } = await heartbit(["doctor"], { ...store, HEARTBIT_NAME: name });
+      for (const char of ["\u001b", "\u0007"]) expect(stdout + stderr).not.toContain(char);
+      expect(stderr).toContain("a\\x1b]0;title\\x07");
+    }
+  });
+});

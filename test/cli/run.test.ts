@@ -52,6 +52,8 @@ describe("run", () => {
     await chmod(file, 0o600);
     const refused = await heartbit(["run", "a", "--", file], env);
     expect(refused).toMatchObject({ code: 126, stderr: `heartbit: ${file} cannot be run: EACCES.\n` });
+    const inside = await heartbit(["run", "a", "--", `${file}/x`], env);
+    expect(inside).toMatchObject({ code: 126, stderr: `heartbit: ${file}/x cannot be run: ENOTDIR.\n` });
     expect(await keys(env)).toBe("");
   });
 
@@ -155,6 +157,23 @@ describe("run --restart", () => {
     await waiting.says("stderr", /started again in 2 s/);
     waiting.child.kill("SIGINT");
     expect((await waiting.ended).code).toBe(130);
+  });
+
+  it.each(["SIGUSR1", "SIGUSR2"] as const)("goes on when %s comes in between", async (signal) => {
+    const run = start(
+      ["run", "a", "--restart", ...failsOnce(`${await newDirectory()}/file`)],
+      await newStore(),
+    );
+    await run.says("stderr", /started again in 1 s/);
+    run.child.kill(signal);
+    expect(await run.ended).toMatchObject({ code: 0, stdout: "again\n" });
+  });
+
+  it("is interrupted in between by SIGQUIT too", async () => {
+    const run = start(["run", "a", "--restart", ...node("process.exit(5)")], await newStore());
+    await run.says("stderr", /started again in 1 s/);
+    run.child.kill("SIGQUIT");
+    expect(await run.ended).toMatchObject({ code: 131, signal: null });
   });
 
   it("does not where there is no such command", async () => {

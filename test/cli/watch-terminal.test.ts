@@ -12,6 +12,9 @@ function change(key: string, alive: boolean, atMs: number, more: Partial<Change>
   return { key, alive, at: new Date(atMs), cause: alive ? "joined" : "killed", holders, ...more };
 }
 
+const holders = (many: number, meta: unknown): Change["holders"] =>
+  Array.from({ length: many }, (_, session) => ({ session, host: "h", pid: 7, since: new Date(0), meta }));
+
 describe("the table", () => {
   const ROOM = { columns: 60, rows: 10 };
 
@@ -52,6 +55,19 @@ describe("the table", () => {
     const lines = table.lines(ROOM, 60_000, plain);
     expect(lines[3]).toMatch(/^key-49-x+…  alive/);
     expect(lines.at(-1)).toBe("44 more: shown is what has changed last");
+  });
+
+  it("is drawn in time, however much there is of what holders say of themselves, and however many hold a key", () => {
+    const table = new Table("presence");
+    for (let index = 0; index < 40; index++) {
+      table.take(change(`key-${index}`, true, 1000, { holders: holders(1, "é".repeat(8000)) }));
+    }
+    table.take(change("shared", true, 1000, { holders: holders(1000, "é".repeat(100)) }));
+    const began = performance.now();
+    const lines = table.lines({ columns: 80, rows: 50 }, 2000, plain);
+    expect(performance.now() - began).toBeLessThan(500);
+    expect(lines[3]).toMatch(/^key-0 .* h:7 "é+…$/);
+    expect(lines[3]).toHaveLength(80);
   });
 
   it("says that it is stale, and why", () => {

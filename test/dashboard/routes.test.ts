@@ -237,6 +237,17 @@ describe("PUT /api/keys/:key", () => {
   });
 });
 
+describe("PUT /api/keys/:key after a close", () => {
+  it("holds nothing that nobody would let go of", async () => {
+    const { bench, order, dashboard: closing } = await newStage(WRITES);
+    const { presence: other } = await bench.open();
+    await closing.close();
+    const answer = await order("/api/keys/a?ttl=60000", { method: "PUT" });
+    expect([answer.status, await codeOf(answer)]).toEqual([503, "PRESENCE_CLOSED"]);
+    expect((await other.list({ key: "a" })).keys).toEqual([]);
+  });
+});
+
 describe("DELETE /api/keys/:key", () => {
   it("kills what is held here, and nothing else", async () => {
     const { bench, order } = await newStage(WRITES);
@@ -274,6 +285,19 @@ describe("POST /api/keys/:key/kill", () => {
     const answer = await asked;
     expect([answer.status, await codeOf(answer)]).toEqual([503, "STORE_UNAVAILABLE"]);
     link.resume();
+  });
+});
+
+describe("a path that is written in another way", () => {
+  it("names no other key than the one that is in it", async () => {
+    const { order, bench } = await newStage(WRITES);
+    const { presence } = await bench.open();
+    const keys = ["foo", "foo/", "foo/k", "s/foo"].map((key) => presence.pinger(key));
+    await Promise.all(keys.map((pinger) => pinger.start()));
+    for (const path of ["/api/keys/foo/kill/", "/api/keys/foo/kil%6c", "/ap%69/keys/foo/kill"]) {
+      const { status } = await order(path, { method: "POST" });
+      expect([path, status]).toEqual([path, 404]);
+    }
   });
 });
 

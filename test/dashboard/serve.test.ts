@@ -1,10 +1,11 @@
+import { once } from "node:events";
 import { chmod, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { serve } from "../../src/dashboard/server.ts";
-import { until } from "../support/wait.ts";
+import { passes, until } from "../support/wait.ts";
 import { type Env, heartbit, newDirectory, newStore, type Running, start } from "../cli/heartbit.ts";
 import { TOKEN } from "./support.ts";
 
@@ -56,6 +57,24 @@ describe("a server that closes", () => {
     await close();
     expect(made).toBeLessThan(100); // and the server has not gone on making what nobody took
     socket.destroy();
+  });
+});
+
+describe("a server", () => {
+  it("keeps no connection for a client that takes nothing of what it asked for", async () => {
+    const { url, close } = await serve(
+      { handler: async () => new Response(new Uint8Array(20_000_000)), close: async () => {} },
+      { host: "127.0.0.1", port: 0, hasToken: false, takingMs: 300 },
+    );
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    socket.on("error", () => {}).pause();
+    socket.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    await passes(3000);
+    let taken = 0;
+    socket.on("data", (bytes) => (taken += bytes.length)).resume();
+    await once(socket, "close");
+    expect(taken).toBeLessThan(20_000_000); // it was cut off before
+    await close();
   });
 });
 

@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process";
 import type * as Fs from "node:fs";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -15,7 +16,11 @@ vi.mock("node:fs", async (original) => {
     fs.writeFileSync(file, disk.isFull ? "" : data, options);
     if (disk.isFull) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
   };
-  return { ...fs, writeFileSync: writeFile };
+  const write = (file: number, bytes: Buffer, offset: number, length: number, at: number): number => {
+    if (disk.isFull) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+    return fs.writeSync(file, bytes, offset, length, at);
+  };
+  return { ...fs, writeFileSync: writeFile, writeSync: write };
 });
 
 /** For so long one that has its turn may be seen in it: half of what is taken for having been stopped. */
@@ -91,5 +96,35 @@ describe("the gate of an LMDB file", () => {
     });
     await expect(failing).rejects.toThrow("no LMDB file");
     expect(left()).toEqual([]);
+  });
+
+  it("says that it writes, also after a write that it could not say because the disk was full", async () => {
+    const gate = new Gate(directory);
+    await gate.open(() => {});
+    const [name = ""] = readdirSync(join(directory, "writers"));
+    const said = (): string => readFileSync(join(directory, "writers", name), "utf8");
+    disk.isFull = true;
+    onTestFinished(() => void (disk.isFull = false));
+    await expect(gate.write(async () => {})).rejects.toThrow("ENOSPC");
+    disk.isFull = false;
+    expect(await gate.write(async () => said())).toBe("1");
+    expect(said()).toBe("0");
+    gate.close();
+  });
+
+  it("takes away the files of those that were killed, whether they were writing or not", async () => {
+    const writers = join(directory, "writers");
+    const living = new Gate(directory);
+    await living.open(() => {});
+    const [name = ""] = readdirSync(writers);
+    const { pid } = spawnSync(process.execPath, ["--version"]);
+    for (const byte of ["", "0", "1"])
+      writeFileSync(join(writers, `${name.replace(`-${process.pid}-`, `-${pid}-`)}${byte}`), byte);
+    const next = new Gate(directory);
+    await next.open(() => {});
+    expect(readdirSync(writers)).toHaveLength(2);
+    expect(readdirSync(writers)).toContain(name);
+    living.close();
+    next.close();
   });
 });

@@ -57,6 +57,7 @@ export class Gate {
   async open<T>(open: () => T): Promise<T> {
     for (const directory of [this.#writers, this.#openers]) mkdirSync(directory, { recursive: true });
     const own = join(this.#openers, this.#name);
+    for (const name of this.#others(this.#writers)) this.#isGone(this.#writers, name); // who was killed leaves its file
     try {
       writeFileSync(own, LOWERED, { flag: "wx" });
       for (;;) {
@@ -78,8 +79,9 @@ export class Gate {
   /** Does the write while nobody opens. */
   async write<T>(write: () => Promise<T>): Promise<T> {
     for (;;) {
-      if (this.#writes++ === 0) this.#mark(RAISED);
+      this.#writes++;
       try {
+        if (this.#writes === 1) this.#mark(RAISED); // on a full disk it may fail
         if (this.#whoseTurn().length === 0) return await write();
       } finally {
         if (--this.#writes === 0) this.#mark(LOWERED);
