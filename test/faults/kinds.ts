@@ -73,9 +73,20 @@ function onServer(): Kind[] {
 }
 
 async function untilPrimary(scene: Scene): Promise<void> {
+  await untilDone(async () => {
+    const hello = await admin(scene, { hello: 1 });
+    if (hello["isWritablePrimary"] !== true) throw new Error("it is not the primary");
+  });
+}
+
+/** Tries again and again: the server may be away for a while. */
+async function untilDone(act: () => Promise<unknown>): Promise<void> {
   for (;;) {
-    const hello = await admin(scene, { hello: 1 }).catch(() => undefined);
-    if (hello?.["isWritablePrimary"] === true) return;
+    const isDone = await act().then(
+      () => true,
+      () => false,
+    );
+    if (isDone) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -116,7 +127,7 @@ function failing(kind: string, weight: number, commands: readonly string[], data
       const detail = `${failCommands.join(", ")}; ${JSON.stringify(mode)}`;
       const heal = async (): Promise<void> => {
         // Where the server has gone, so has the fail point.
-        await admin(scene, { configureFailPoint: "failCommand", mode: "off" }).catch(() => {});
+        await untilDone(() => admin(scene, { configureFailPoint: "failCommand", mode: "off" }));
       };
       return { who: "all", detail, heal };
     },
