@@ -39,7 +39,9 @@ export class Audit {
     }
   }
 
+  /** Of a first state that was read late the meta is as late, until it changes: a limit that is known. */
   #auditSubscription(actor: Actor, { name, target, known, watchedAt }: Subscription): void {
+    const { life } = actor;
     if (typeof target === "string" && !known.has(target))
       this.#wrong(`${name} was told nothing of ${target}`);
     for (const [key, holdings] of this.#facts.holdings) {
@@ -54,7 +56,11 @@ export class Audit {
         this.#wrong(`${name} ${key} is dead, but ${actor.name} was told ${change?.cause}`);
       }
       const only = holdings.find((holding) => !this.#mustBeDead(holding));
-      if (alive && only !== undefined && this.#mustBeAlive(only)) this.#auditMeta(name, only, change);
+      const isLate = life.stale.some(
+        ({ from, to }) => from < watchedAt + this.#facts.periodMs && to > watchedAt,
+      );
+      if (alive && only !== undefined && this.#mustBeAlive(only) && !isLate)
+        this.#auditMeta(name, only, change);
     }
   }
 

@@ -282,8 +282,11 @@ class Simulation {
       ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)
       : NOTICED;
     const began = this.#world.now;
+    const stale = { from: began, to: Infinity };
+    if (trouble.kind === "stale") actor.life.stale.push(stale);
     active.end = () => {
       heal();
+      stale.to = this.#world.now;
       this.#facts.resumed(began);
       end(this.#world.now, this.#ms(noticed + slow));
     };

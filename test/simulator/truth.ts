@@ -52,6 +52,8 @@ export interface Life {
   calmFrom: number;
   /** How far its reads lag behind what is acknowledged, for as long as they do. */
   readonly lags: Set<{ readonly ms: number }>;
+  /** When some of its reads were late. */
+  readonly stale: { readonly from: number; to: number }[];
   /** When somebody destroyed what may have been its records, until it has had the time to write them again. */
   loss: Loss | undefined;
 }
@@ -75,6 +77,7 @@ export function newLife(actor: number, number: number, now: number): Life {
     troubles: 0,
     calmFrom,
     lags: new Set(),
+    stale: [],
     loss: undefined,
   };
 }
