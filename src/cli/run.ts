@@ -53,7 +53,7 @@ export function run(program: Command, runner: Runner): void {
       examples([
         ["heartbit run web -- node server.js", "web is alive as long as the server runs"],
         ["heartbit run job-42 --meta '{\"try\":1}' -- ./job", "others see the meta"],
-        ["heartbit run leader --stop-on-lapse --restart -- ./leader", "never two for longer than the grace"],
+        ["heartbit run job-42 --stop-on-lapse --restart -- ./job", "ended when others may replace it"],
       ]),
     );
   runner.on(command, holdWhileRunning);

@@ -14,7 +14,7 @@ export type ErrorCode =
   | "WATCHER_STOPPED"
   /** The presence was closed, or is closing. */
   | "PRESENCE_CLOSED"
-  /** The namespace was set up with another period, or by another version of the format. */
+  /** The namespace has another period or another version of the format, was dropped, or is not heartbit's. */
   | "CONFIG_MISMATCH"
   /** The store did not answer, or answered that it cannot now. The only retryable one. */
   | "STORE_UNAVAILABLE"

@@ -27,7 +27,7 @@ export interface Config {
 
 /** One open presence of one process. */
 export interface SessionRecord {
-  /** Increasing, never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`. */
+  /** `Config.base` and what `nextSeq` gave: never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`. */
   readonly seq: number;
   /** The name of its machine. */
   readonly host: string;

@@ -81,7 +81,10 @@ export interface ReadQuery {
 
 /** What is old enough to be pruned. */
 export interface PruneQuery {
-  /** What is dead since before this slot goes: the slot now, less the retention. */
+  /**
+   * What is dead since before this slot goes: the latest complete slot less the retention, or the slot now less it where
+   * none is complete.
+   */
   readonly beforeSlot: Slot;
   /** The store's time, in ms, at the start of that slot: nothing stamped `changed` after it goes. */
   readonly beforeMs: number;
@@ -112,7 +115,10 @@ export interface Namespace {
   raiseOffset(from: number, to: number): Promise<number>;
   /** The store's time now, in ms. */
   time(): Promise<number>;
-  /** The next session number, from 1: greater than every earlier one of the namespace, never given twice. */
+  /**
+   * The next count of sessions, from 1: greater than every earlier one since the namespace was set up, never given twice.
+   * The number of a session is `Config.base` and this.
+   */
   nextSeq(): Promise<number>;
   /** Applies the writes in their order. When it rejects, any part of them may have happened, and still may. */
   write(writes: readonly Write[]): Promise<void>;

@@ -4,6 +4,7 @@
  *   free --put--> held --put--> held, for a ttl from now
  *                 held --remove--> free: the key is killed
  *                 held --its ttl runs out--> free: the key is stopped
+ *                 held --another drops the namespace--> free
  *                 held --this process ends--> a planned absence for what is left of the ttl: a restart is not noticed
  */
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
@@ -46,7 +47,7 @@ export class Holds {
   async put(key: string, ttlMs: number, meta: unknown): Promise<{ readonly created: boolean }> {
     if (this.#isClosed)
       throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed: it holds no keys.");
-    const known = this.#held.get(key);
+    const known = this.#stillHeld(key);
     if (known === undefined && this.#held.size >= HELD_MAX) {
       throw new Refusal("TOO_MANY_HELD", `This server holds ${HELD_MAX} keys already: the limit.`);
     }
@@ -61,7 +62,7 @@ export class Holds {
 
   /** Kills the key, where it is held here. Resolves with whether it was. */
   async remove(key: string): Promise<boolean> {
-    const hold = this.#held.get(key);
+    const hold = this.#stillHeld(key);
     if (hold === undefined) return false;
     this.#release(key, hold);
     await within(insideOf(this.#presence).clock, PATIENCE_MS, "kill", hold.pinger.kill());
@@ -79,6 +80,14 @@ export class Holds {
     await within(clock, PATIENCE_MS, "stop", Promise.all(stops)).catch((error: unknown) =>
       log.warn("held keys could not be stopped, they will time out", error),
     );
+  }
+
+  /** What is held of the key. Not what went with the namespace, when another dropped that. */
+  #stillHeld(key: string): Hold | undefined {
+    const hold = this.#held.get(key);
+    if (hold === undefined || hold.pinger.state === "started") return hold;
+    this.#release(key, hold);
+    return undefined;
   }
 
   #start(key: string, meta: unknown): Hold {

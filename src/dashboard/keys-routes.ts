@@ -1,6 +1,5 @@
 /** `/api/keys`: what is alive, and holding and killing over HTTP. */
 import type { Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
 import { insideOf } from "../presence/inside.ts";
 import type { KeyState } from "../presence/list.ts";
@@ -29,12 +28,6 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
     if (!allowWrites)
       throw new Refusal("WRITES_OFF", "This server only reads: start it with --allow-writes.");
   };
-  const limit = bodyLimit({
-    maxSize: BODY_BYTES_MAX,
-    onError: () => {
-      throw new Refusal("TOO_LARGE", `The body is larger than ${BODY_BYTES_MAX} bytes.`);
-    },
-  });
 
   app.get("/api/keys", async (context) => {
     await loaded(board);
@@ -48,7 +41,7 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
       throw new Refusal("NOT_FOUND", "That key is not known: it is dead, if it ever was.");
     return context.json(state);
   });
-  app.put("/api/keys/:key{.+}", limit, async (context) => {
+  app.put("/api/keys/:key{.+}", async (context) => {
     writes();
     const key = keyOf(context);
     const { ttl, meta } = await wantedHold(context);
@@ -66,9 +59,10 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
     }
     return context.json({ key });
   });
-  app.post("/api/keys/:key{.+/kill}", limit, async (context) => {
+  app.post("/api/keys/:key{.+/kill}", async (context) => {
     writes();
     const key = keyOf(context, "/kill");
+    await bodyOf(context.req.raw);
     return context.json({ key, ended: await board.presence.kill(key) });
   });
 }
@@ -147,7 +141,7 @@ function firstFrom(sorted: readonly string[], text: string): number {
 
 /** How long to hold a key, in ms, and its meta: in the body, or `ttl` in the query. */
 async function wantedHold({ req }: Context): Promise<{ ttl: number; meta: unknown }> {
-  const text = await req.text();
+  const text = await bodyOf(req.raw);
   const body: unknown = text === "" ? {} : parse(text);
   if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("the body", "an object");
   const { ttl = Number(req.query("ttl")), meta } = body as { ttl?: unknown; meta?: unknown };
@@ -155,6 +149,28 @@ async function wantedHold({ req }: Context): Promise<{ ttl: number; meta: unknow
     throw bad("ttl", `a number of ms from ${TTL_MS_MIN} to ${TTL_MS_MAX}`);
   }
   return { ttl, meta };
+}
+
+/**
+ * The body as text, read no further than it may be long. Not with Hono's own limit: where no length is told before, that
+ * makes a request of a request, which Node refuses of those of its server.
+ */
+async function bodyOf({ body, headers }: Request): Promise<string> {
+  checkBytes(Number(headers.get("content-length") ?? 0));
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for (let read = await reader?.read(); read?.done === false; read = await reader?.read()) {
+    checkBytes((bytes += read.value.length));
+    text += decoder.decode(read.value, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function checkBytes(bytes: number): void {
+  if (bytes > BODY_BYTES_MAX)
+    throw new Refusal("TOO_LARGE", `The body is larger than ${BODY_BYTES_MAX} bytes.`);
 }
 
 function parse(text: string): unknown {

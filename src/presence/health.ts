@@ -13,7 +13,7 @@ export interface Health {
   readonly state: "healthy" | "stale";
   /** Why it is stale: one sentence, the first trouble's. */
   readonly reason?: string;
-  /** Since when it is stale. */
+  /** Since when it is stale, by this machine's wall clock. */
   readonly since?: Date;
 }
 

@@ -6,8 +6,8 @@ import type { Logger } from "./log.ts";
 /** How `Presence.open` opens a namespace. Nothing is required. */
 export interface PresenceOptions {
   /**
-   * The namespace: each is a world of its own. Default `presence`. 1 to 64 characters, letters, digits, `_`, `-` and
-   * `.`, beginning with a letter, digit or `_`.
+   * The namespace: each is a world of its own. Default `presence`, or the name of the `Collection` that is opened. 1 to 64
+   * characters, letters, digits, `_`, `-` and `.`, beginning with a letter, digit or `_`.
    */
   readonly name?: string;
   /**

@@ -101,7 +101,8 @@ export class Pinger {
 
   /**
    * Starts to hold the key. Resolves when others can see it, which takes as long as the store is away. Rejects with
-   * `ALREADY_STARTED`, `PRESENCE_CLOSED`, or `NOT_PERMITTED` (the key is not held then).
+   * `ALREADY_STARTED`, `PRESENCE_CLOSED`, `NOT_PERMITTED`, or `CONFIG_MISMATCH` (the namespace was dropped meanwhile, or has
+   * another period); the key is not held then.
    */
   start(): Promise<void> {
     if (this.#host.isClosed()) return Promise.reject(closed(this.#shared.name));
@@ -117,8 +118,9 @@ export class Pinger {
 
   /**
    * Stops to hold the key. Watchers tell it dead when its last ping, which is now, has run out; with `holdMs`, a planned
-   * absence, not before so many ms, up to 30 days. Idempotent. Resolves when it is written. Rejects with
-   * `INVALID_OPTION`.
+   * absence, not before so many ms, up to 30 days. Idempotent. Resolves when it is written, which takes as long as the
+   * store is away. Rejects with `INVALID_OPTION`; and with `NOT_PERMITTED` or `PRESENCE_CLOSED` where it can never be
+   * written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
     const { holdMs: wanted } = checkOptionsObject(options);
@@ -130,7 +132,8 @@ export class Pinger {
 
   /**
    * Stops to hold the key and reports it dead at once, unless another holds it too. On a pinger that is stopped it
-   * reports the key dead whoever holds it, as `presence.kill` does. Idempotent. Resolves when it is written.
+   * reports the key dead whoever holds it, and rejects, as `presence.kill` does. Idempotent. Resolves when it is written,
+   * which on a started pinger takes as long as the store is away. Rejects with `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
@@ -143,7 +146,8 @@ export class Pinger {
 
   /**
    * Gives the key another meta, in place of the one before. Resolves when others can see it; at once on a pinger that
-   * is not started, whose next start has it. Rejects with `INVALID_META`.
+   * is not started, whose next start has it. Rejects with `INVALID_META`; and with `NOT_PERMITTED` or `PRESENCE_CLOSED` where
+   * it can never be written.
    */
   async update(meta: unknown): Promise<void> {
     const text = encodeMeta(meta);

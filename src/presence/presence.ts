@@ -44,8 +44,8 @@ export interface PresenceEvents {
   health: [health: Health];
   /**
    * Fires when this process could not ping for so long that others may have told its keys dead: as soon as
-   * `vouchedUntil` has passed, or as soon as it is noticed, when the process was paused. Once a lapse; not before
-   * anything was held or watched. All that is held is written again as soon as the store answers.
+   * `vouchedUntil` has passed; when the process was paused, as soon as it goes on; when the machine slept, at the next
+   * ping. Once a lapse; not before anything was held or watched. All that is held is written again as soon as the store answers.
    */
   lapse: [lapse: Lapse];
   /** Fires once, when the presence has closed. */
@@ -227,8 +227,9 @@ export class Presence {
 
   /**
    * The state of the keys with a prefix, of one key, or of all: one read, by the rule alone. A key that was never held,
-   * or died longer ago than the retention, is not in it. Rejects with `INVALID_KEY`, `STORE_UNAVAILABLE`,
-   * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * or died longer ago than the retention, is not in it. Where both are given `key` holds. Rejects with `INVALID_KEY`,
+   * `INVALID_OPTION`, `NOT_PERMITTED`, `PRESENCE_CLOSED`; and with `STORE_UNAVAILABLE` when the store has not answered for a
+   * period, at least 2 s and at most 10.
    */
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
     const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
@@ -274,8 +275,8 @@ export class Presence {
 
   /**
    * Ends every key that this presence holds, at once, or with `linger` when their last ping has run out; stops its
-   * watchers; closes what it opened itself. Planned absences go on. Idempotent. Waits at most one period for a store
-   * that is away, and does not reject because of it: the keys time out then.
+   * watchers; closes what it opened itself. Planned absences go on. Idempotent. Waits at most one period, ten seconds at
+   * most, for a store that is away, and does not reject because of it: the keys time out then.
    */
   close(options: { readonly linger?: boolean } = {}): Promise<void> {
     const { linger } = checkOptionsObject(options);

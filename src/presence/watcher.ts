@@ -105,7 +105,10 @@ export class Watcher {
     this.#host.observer().subscribe(subscription);
   }
 
-  /** Delivers nothing more to the listener, pending changes included. Harmless where it does not watch the target. */
+  /**
+   * Delivers nothing more to the listener, pending changes included. Harmless where it does not watch the target. Throws
+   * `INVALID_KEY`, `INVALID_OPTION`.
+   */
   unwatch(target: WatchTarget, listener: ChangeListener): void {
     const name = nameOf(checkTarget(target));
     const listeners = this.#subscriptions.get(name);
@@ -140,8 +143,8 @@ export class Watcher {
   }
 
   /**
-   * What this watcher considers true now, watched or not, loaded first where it is not. Rejects with `WATCHER_STOPPED`
-   * or `INVALID_KEY`.
+   * What this watcher considers true now, watched or not, loaded first where it is not, which takes as long as the store is
+   * away. Rejects with `WATCHER_STOPPED` or `INVALID_KEY`.
    */
   async alive(key: string): Promise<boolean> {
     checkKey(key);

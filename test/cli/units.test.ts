@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readConfigFile } from "../../src/cli/config-file.ts";
-import { faultOf, type Trouble } from "../../src/cli/demo/verdict.ts";
+import { absence, faultOf, runningOut, type Trouble } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
@@ -190,6 +190,12 @@ describe("the demo's verdict, with a period of a second", () => {
   it("finds a telling within the bound right", () => {
     expect(fault(1100)).toBeUndefined();
     expect(fault(2500)).toBeUndefined();
+  });
+
+  it("wants a stop told when it has run out, which is later than a crash may be told", () => {
+    const told = { happenedMs: 0, toldMs: 1200 };
+    expect(faultOf({ ...told, bound: absence(1000) }, 1000, [])).toBeUndefined();
+    expect(faultOf({ ...told, bound: runningOut(1000) }, 1000, [])).toBe("told 280 ms too early");
   });
 
   it("finds fault with what was never told, too early or too late", () => {

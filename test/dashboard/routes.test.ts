@@ -237,6 +237,19 @@ describe("PUT /api/keys/:key", () => {
   });
 });
 
+describe("PUT /api/keys/:key after another has dropped the namespace", () => {
+  it("holds the key anew", async () => {
+    const { bench, presence, order } = await newStage(WRITES);
+    const { presence: other } = await bench.open();
+    const put = (): Promise<Response> => order("/api/keys/a?ttl=600000", { method: "PUT" });
+    expect((await put()).status).toBe(201);
+    await other.drop();
+    await bench.periods(10); // it is noticed
+    expect((await put()).status).toBe(201);
+    expect((await presence.list({ key: "a" })).keys).toMatchObject([{ key: "a", alive: true }]);
+  });
+});
+
 describe("PUT /api/keys/:key after a close", () => {
   it("holds nothing that nobody would let go of", async () => {
     const { bench, order, dashboard: closing } = await newStage(WRITES);

@@ -123,6 +123,23 @@ describe("heartbit serve", () => {
     expect((await heartbit(["ls"], env)).stdout).toBe("");
   });
 
+  it("takes requests without a body, and bodies of a length that is not told before", async () => {
+    const { url } = await serving(["--token-file", await tokenFile(), "--allow-writes"]);
+    // Not fetch, which tells the length: curl and others do not where there is no body.
+    const ask = async (line: string, rest = "\r\n"): Promise<string> => {
+      const socket = connect(Number(new URL(url).port), "127.0.0.1");
+      socket.write(`${line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n`);
+      socket.write(`authorization: Bearer ${TOKEN}\r\n${rest}`);
+      let answer = "";
+      for await (const text of socket.setEncoding("utf8")) answer += String(text);
+      return answer;
+    };
+    const chunked = 'transfer-encoding: chunked\r\n\r\nd\r\n{"ttl":60000}\r\n0\r\n\r\n';
+    expect(await ask("PUT /api/keys/job", chunked)).toMatch(/^HTTP\/1.1 201 /);
+    expect(await ask("PUT /api/keys/job?ttl=60000")).toMatch(/^HTTP\/1.1 200 /);
+    expect(await ask("POST /api/keys/job/kill")).toMatch(/"ended":1}$/);
+  });
+
   it("answers for the host names that it is given, and no others", async () => {
     const { url } = await serving(["--allow-host", "ops.example.net"]);
     // Not fetch, which sets the host itself.

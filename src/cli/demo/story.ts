@@ -4,7 +4,7 @@ import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../presence/timing.ts";
 import { CommandError } from "../errors.ts";
 import { Observations, type Telling } from "./observations.ts";
-import { absence, atOnce, type Bound } from "./verdict.ts";
+import { absence, atOnce, type Bound, runningOut } from "./verdict.ts";
 import { WorkerProcess } from "./workers.ts";
 
 const WORKERS = 8;
@@ -133,7 +133,7 @@ export class Story {
     this.#say(`${worker.key} stops to hold its key: stop()`);
     const { atMs } = await worker.order({ do: "stop" });
     const told = await this.#expect(worker.key, false, atMs);
-    this.#add(worker.key, "stop()", { happenedMs: atMs, told }, absence(this.#periodMs));
+    this.#add(worker.key, "stop()", { happenedMs: atMs, told }, runningOut(this.#periodMs));
   }
 
   async #kill(worker: WorkerProcess): Promise<void> {

@@ -33,6 +33,11 @@ export function absence(periodMs: number): Bound {
   return { leastMs: 1.1 * periodMs, mostMs: 2.5 * periodMs };
 }
 
+/** A stop is a last ping: it is told dead 1.5 to 2.5 periods after, when that has run out. */
+export function runningOut(periodMs: number): Bound {
+  return { leastMs: 1.5 * periodMs, mostMs: 2.5 * periodMs };
+}
+
 /** What was written is told at once; by a store without a feed, at its next poll. */
 export function atOnce(periodMs: number): Bound {
   return { leastMs: -Infinity, mostMs: Math.min(periodMs / 4, 1000) };
