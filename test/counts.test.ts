@@ -145,7 +145,7 @@ describe("commands of a call, with their bytes and those of the documents found"
     },
     {
       what: "reading the pings of two slots",
-      expected: { find: 1, sent: 163, documents: 2, bytes: 564 },
+      expected: { find: 1, sent: 173, documents: 2, bytes: 544 },
       call: () => namespace.pings(SLOT - 1),
     },
     {

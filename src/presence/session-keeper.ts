@@ -132,10 +132,13 @@ export class SessionKeeper {
         : [{ kind: "raiseSession", session: this.#current.record.seq, slot: time.slot }],
     );
     void this.#inBackground(
-      write.catch((error: unknown) => {
-        session.refreshed = refreshed;
-        throw error;
-      }),
+      write.then(
+        () => this.doubt(), // what has been pruned meanwhile was not raised
+        (error: unknown) => {
+          session.refreshed = refreshed;
+          throw error;
+        },
+      ),
     );
   }
 

@@ -86,8 +86,11 @@ export class Audit {
   }
 
   #mustBeDead(holding: Holding): boolean {
-    const { how, over } = holding;
+    const { how, over, endedAt } = holding;
     const bound = how === "killed" ? HEARD_WITHIN : TOLD_WITHIN + 0.5;
+    // Of an end that was destroyed before all had read it nobody can tell.
+    const heardAt = over + bound * this.#facts.periodMs;
+    if (how !== "crashed" && this.#facts.losses.some((at) => at > endedAt && at < heardAt)) return false;
     if (this.#facts.now - over < this.#facts.periodMs * bound) return false;
     // Each step back makes slots, and with them planned absences, longer by up to three periods.
     const back = how === "held" ? this.#facts.steps.filter(({ ms }) => ms < 0).length * 3 : 0;
