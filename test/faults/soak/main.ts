@@ -94,7 +94,7 @@ try {
       stored: {
         sessions: await count("sessions"),
         beings: await count("beings"),
-        pings: await count("pings"),
+        slots: (await client.db().collection(`${NAMESPACE}.pings`).distinct("slot")).length,
       },
     };
     samples.push(sample);

@@ -63,7 +63,7 @@ describe("the soak", () => {
     const samples = [0, 1, 2, 3, 4].map((minute): Sample => ({
       minute,
       processes: { "steady-1": held, "steady-2": held },
-      stored: { sessions: 3, beings: 20, pings: 100 },
+      stored: { sessions: 3, beings: 20, slots: 100 },
     }));
     const all = seriesOf(samples);
     expect(all.map(({ name }) => name)).toContain("file descriptors of steady-2");

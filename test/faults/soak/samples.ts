@@ -16,8 +16,11 @@ export interface Sample {
   readonly minute: number;
   /** By the names of the processes that live as long as the soak. */
   readonly processes: Readonly<Record<string, Held>>;
-  /** Documents. */
-  readonly stored: { readonly sessions: number; readonly beings: number; readonly pings: number };
+  /**
+   * Documents; of the pings the slots, each of which has a document for every 1,024 numbers among which somebody lives: one,
+   * and two from when those of the newcomers pass a multiple of that.
+   */
+  readonly stored: { readonly sessions: number; readonly beings: number; readonly slots: number };
 }
 
 /** One quantity over time. */
@@ -66,9 +69,10 @@ export function seriesOf(samples: readonly Sample[]): Series[] {
     ...kinds.flatMap(([kind, label, unit]) =>
       names.map((name) => of(`${label} of ${name}`, unit, ({ processes }) => processes[name]?.[kind] ?? NaN)),
     ),
-    ...(["sessions", "beings", "pings"] as const).map((kind) =>
+    ...(["sessions", "beings"] as const).map((kind) =>
       of(`stored ${kind}`, "documents", ({ stored }) => stored[kind]),
     ),
+    of("stored pings", "slots", ({ stored }) => stored.slots),
   ];
 }
 
