@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
-import type { Clock } from "../../src/core/clock.ts";
 import { Presence, type WatchTarget } from "../../src/index.ts";
-import { Bench, PERIOD_MS } from "./support.ts";
+import { Bench, PERIOD_MS, slicing } from "./support.ts";
 
 const MANY = 600;
 const before = (): void => {};
@@ -14,13 +13,7 @@ it.each<[string, WatchTarget]>([
   const { presence: holder } = await bench.open();
   const pingers = Array.from({ length: MANY }, (_, index) => holder.pinger(`k${index}`));
   await Promise.all(pingers.map((pinger) => pinger.start()));
-  // Each look at the clock takes as long as a slice: every step has a turn of its own.
-  let looks = 0;
-  const clock: Clock = {
-    now: () => bench.clock.now(),
-    monotonic: () => bench.clock.monotonic() + looks++ * 8,
-    setTimer: (due, delayMs) => bench.clock.setTimer(due, delayMs),
-  };
+  const clock = slicing(bench.clock);
   const told: number[] = [];
   for (let turns = 0; turns < 20; turns++) {
     const presence = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock });

@@ -1,10 +1,9 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { describe, expect, it } from "vitest";
-import type { Clock } from "../../src/core/clock.ts";
 import { Roster } from "../../src/core/roster.ts";
 import { Presence } from "../../src/index.ts";
 import { Subscription } from "../../src/presence/delivery.ts";
-import { Bench, hear, PERIOD_MS, words } from "./support.ts";
+import { Bench, hear, PERIOD_MS, slicing, words } from "./support.ts";
 
 const MANY = 20_000;
 const nothing = (): void => {};
@@ -70,13 +69,7 @@ describe("many", { timeout: 15_000 }, () => {
     const keys = Array.from({ length: 5000 }, (_, index) => `key-${index}`);
     const pingers = keys.map((key) => a.pinger(key));
     await Promise.all(pingers.map((pinger) => pinger.start()));
-    // Each look at the clock takes as long as a slice: every step has a turn of its own.
-    let looks = 0;
-    const clock: Clock = {
-      now: () => bench.clock.now(),
-      monotonic: () => bench.clock.monotonic() + looks++ * 8,
-      setTimer: (due, delayMs) => bench.clock.setTimer(due, delayMs),
-    };
+    const clock = slicing(bench.clock);
     const b = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock });
     const told = new Map<string, string[]>();
     b.watcher().watch({ all: true }, ({ key, alive }) => {

@@ -1,5 +1,5 @@
 /** One memory store on a manual clock, with presences behind links of their own. */
-import { type Change, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
+import { type Change, type Clock, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
 import type { Namespace, Page, Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 
@@ -28,6 +28,16 @@ export class Bench {
   async periods(count: number): Promise<void> {
     await this.clock.advance(count * PERIOD_MS);
   }
+}
+
+/** The clock, as if each look at it took as long as a slice of work: every step of what goes in slices has a turn of its own. */
+export function slicing(clock: ManualClock): Clock {
+  let looks = 0;
+  return {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic() + looks++ * 8,
+    setTimer: (due, delayMs) => clock.setTimer(due, delayMs),
+  };
 }
 
 /** The store, with what its reads give seen through `see`, page by page. */

@@ -1,16 +1,8 @@
 import { expect, it } from "vitest";
 import type { Write } from "../../src/core/store.ts";
 import { openMongo } from "../../src/stores/mongo/index.ts";
+import { aBeing, aSession, put } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-
-const putSession = (seq: number, slot: number): Write => ({
-  kind: "session",
-  session: { seq, host: "h", pid: 1, opened: 0, slot },
-});
-const putBeing = (session: number, slot: number): Write => ({
-  kind: "being",
-  being: { session, pinger: 0, start: 1, key: `k${session}`, since: 0, slot, meta: "null", revision: 0 },
-});
 
 it("what is dead is pruned though it lies behind many sessions that have ended and left planned absences", async () => {
   const uri = newDatabase();
@@ -20,12 +12,18 @@ it("what is dead is pruned though it lies behind many sessions that have ended a
   const writes: Write[] = [];
   for (let seq = 1; seq <= 1200; seq++) {
     // Devices: each stops with a planned absence of a week, and closes.
-    writes.push(putSession(seq, 100), putBeing(seq, 100));
-    writes.push({ kind: "end", being: { session: seq, pinger: 0, start: 1 }, last: 600_000 });
-    writes.push({ kind: "endSession", session: seq, last: 0 });
+    const being = aBeing(seq, `k${seq}`, 100);
+    writes.push(
+      put.session(aSession(seq, 100)),
+      put.being(being),
+      put.end(being, 600_000),
+      put.endSession(seq, 0),
+    );
   }
   await namespace.write(writes.splice(0));
-  for (let seq = 1201; seq <= 1700; seq++) writes.push(putSession(seq, 200), putBeing(seq, 200)); // crashed
+  for (let seq = 1201; seq <= 1700; seq++) {
+    writes.push(put.session(aSession(seq, 200)), put.being(aBeing(seq, `k${seq}`, 200))); // crashed
+  }
   await namespace.write(writes);
   const query = { beforeSlot: 1000, beforeMs: Date.now() + 60_000, limit: 1000 };
   const total = { sessions: 0, beings: 0 };
