@@ -13,6 +13,7 @@ import type { OwnPing } from "./pulse.ts";
 import {
   between,
   isFinal,
+  knowsTime,
   noteAnswer,
   noteFailure,
   RETRY_OF_PERIOD,
@@ -177,7 +178,7 @@ export class Heart {
     const { time, log } = this.#shared;
     if (time.slotsBehind > 0)
       await time.catchUp().catch((error) => log.debug("reading the offset failed", error));
-    if (this.#mayHaveSlept) await this.#wakeUp();
+    await knowsTime(this.#shared); // a ping in the slot before a sleep proves nothing
     if (this.#sleeper.ended) return undefined;
     this.#checkLapse();
     const { slot } = time;
@@ -191,9 +192,9 @@ export class Heart {
       return undefined;
     }
     this.#refusal = undefined;
-    if (this.#mayHaveSlept) await this.#wakeUp();
-    if (this.#sleeper.ended) return slot;
+    if (!(await knowsTime(this.#shared)) || this.#sleeper.ended) return undefined;
     this.#checkLapse();
+    if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
     const lapsed = this.#lapsed;
     this.#lapsed = false;
     this.acknowledged = Math.max(this.acknowledged, slot);
@@ -220,7 +221,7 @@ export class Heart {
     const { clock, time } = this.#shared;
     if (this.#lapsed || this.#vouch === undefined) return;
     const { slot, until, acknowledged } = this.#vouch;
-    const hasSleptThrough = this.#mayHaveSlept && time.position >= deathPosition(slot);
+    const hasSleptThrough = this.#hasSlept && time.position >= deathPosition(slot);
     if (clock.monotonic() < until && !hasSleptThrough) return;
     this.#lapsed = true;
     this.#events.lapse({ from: this.#wallTime(acknowledged), to: new Date(clock.now()) });
@@ -230,14 +231,8 @@ export class Heart {
    * The monotonic clock may stand still while the machine sleeps, and our estimate of the store's time with it. Then the wall
    * clock has gone on: as it does where it is set, too, which the store's time tells.
    */
-  get #mayHaveSlept(): boolean {
+  get #hasSlept(): boolean {
     return this.#vouch !== undefined && this.#currentWallDistance() > this.#vouch.wallDistance;
-  }
-
-  /** What becomes of our view of the store's time when it was a sleep. */
-  async #wakeUp(): Promise<void> {
-    const { time, log } = this.#shared;
-    await time.sample().catch((error) => log.debug("sampling the time failed", error));
   }
 
   /** The wall time of a monotonic time of this vouch. Where the wall clock has gone ahead since, this machine may have slept. */

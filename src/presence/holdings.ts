@@ -1,6 +1,11 @@
 /**
- * What this process holds: the beings of its pingers. It writes them, writes them again when they may have been lost,
- * hears when another has ended one, and sees to it that what it has let go stays ended.
+ * What this process holds: the beings of its pingers. It writes them, hears when another has ended one, and sees to it that
+ * what it has let go stays ended. Where some of what it has written may be gone, it reads what is there:
+ *
+ *   its record is there       nothing; it is written again where others may take it for dead, or where its meta is not the last
+ *   its record is gone        it is started anew: another may have ended it before that. Whoever has heard of that knows
+ *                             it as ended for ever, so only another start brings it back to all. Who knows it as alive is
+ *                             told nothing
  */
 import type { HeartbitError } from "../core/errors.ts";
 import type { BeingId, BeingRecord } from "../core/records.ts";
@@ -9,8 +14,8 @@ import type { Slot } from "../core/slots.ts";
 import type { Page, Write } from "../core/store.ts";
 import { Audit, type Holder } from "./audit.ts";
 import { describe } from "./log.ts";
-import type { SessionKeeper } from "./session-keeper.ts";
-import { readPages, type Shared } from "./shared.ts";
+import type { OpenSession, SessionKeeper } from "./session-keeper.ts";
+import { bulk, readPages, type Shared } from "./shared.ts";
 import { OneAtATime } from "./timing.ts";
 
 /** One start of one pinger of this presence. */
@@ -18,7 +23,7 @@ export interface Held {
   readonly key: string;
   /** The pinger's number in this presence. */
   readonly pinger: number;
-  /** How many times the pinger had been started: with each, another being. `renew` counts as one. */
+  /** How many times the pinger had been started: with each, another being. What is started anew counts as started. */
   start: number;
   /** Since when it is held, by the store's time in ms. */
   readonly since: number;
@@ -27,8 +32,8 @@ export interface Held {
   /** JSON text. */
   meta: string;
   revision: number;
-  /** The slot in which its record was written last. */
-  written?: Slot;
+  /** The slot in which the latest write of its record was acknowledged, or refused; absent while that is under way. */
+  written?: Slot | undefined;
   /** Called when another has ended it. It is no longer held then. */
   readonly killed: () => void;
 }
@@ -44,7 +49,7 @@ interface Over {
   isWritten: boolean;
 }
 
-/** How many of what is held go in one entry when all is written again. */
+/** How many of what is held go in one entry when much is written again. */
 const REWRITE_ENTRY = 1000;
 
 export class Holdings {
@@ -62,9 +67,15 @@ export class Holdings {
       this.hear(page);
       this.#endAgain(page);
     },
-    lost: (being) => void this.#restore(being),
+    lost: ({ pinger, start }) => {
+      if (this.#held.get(pinger)?.start === start) this.doubt();
+    },
   };
-  #isRestoring = false;
+  /** How many times what is stored was doubted, and how many of them are settled. */
+  #doubts = 0;
+  #settled = 0;
+  /** Whether all is to be written again besides: others may take it for dead, and may be about to prune it. */
+  #seemsDead = false;
 
   /** `isCurrent`: see `ReaderEvents`. */
   constructor(shared: Shared, session: SessionKeeper, isCurrent: () => boolean) {
@@ -78,7 +89,7 @@ export class Holdings {
     this.#over.delete(held.pinger);
     this.#held.set(held.pinger, held);
     try {
-      await this.#session.write((session) => this.#writesOf(session, held, held.endsEarlier));
+      await this.#put([held], held.endsEarlier);
       await this.#session.permitted;
     } catch (error) {
       if (this.#held.get(held.pinger) === held) this.#held.delete(held.pinger);
@@ -88,7 +99,7 @@ export class Holdings {
 
   /** Writes the newer meta of what is held. */
   update(held: Held): Promise<void> {
-    return this.#session.write((session) => this.#writesOf(session, held));
+    return this.#session.write((session) => this.#writesOf(session, held, false));
   }
 
   /** Stops to hold: vouched for until slot `last`, or killed. Resolves when that is written. */
@@ -102,18 +113,29 @@ export class Holdings {
   }
 
   /**
-   * Starts all that is held anew, when what has become of it is read: another may have ended it, and that was pruned
-   * before. Then whoever was away knows it as ended for ever, and only another start brings it back to all. Who knows it as
-   * alive is told nothing. Never rejects.
+   * Some of what is held may be gone from the store: it is looked at, as soon as that can be, and what is gone is started anew.
+   * `lapsed`: others may have told it dead, too. It is written again, so that a feed tells at once that it is back.
    */
-  async renew(): Promise<void> {
-    await this.check();
-    void this.#writeAll(true);
+  doubt(lapsed = false): void {
+    const { time, retentionSlots } = this.#shared;
+    const { refreshed = Infinity } = this.#session.current ?? {};
+    this.#seemsDead ||= lapsed || time.slot - refreshed > retentionSlots / 2;
+    this.#session.doubt();
+    this.#session.refresh();
+    this.#doubts++;
+    void this.check();
   }
 
-  /** Writes all that is held again, with the present slot. Does not wait. */
+  /** Whether there is something to be looked at, and that has not been possible yet. */
+  get isDoubtful(): boolean {
+    return this.#settled < this.#doubts;
+  }
+
+  /** Writes all that is held: it was given another number, and nothing is stored under that. Does not wait. */
   rewrite(): void {
-    void this.#writeAll(false);
+    this.#settled = this.#doubts;
+    this.#seemsDead = false;
+    void this.#writeAgain([...this.#held.values()], false);
   }
 
   /** Reads what has become of what is held, as of after the call. Never rejects. */
@@ -125,17 +147,46 @@ export class Holdings {
     const session = this.#session.current;
     if (session === undefined) return;
     try {
-      const audit = this.audit();
-      const query = { select: NOTHING, since: session.cursor, ...audit.asks };
-      const isCurrent = this.#isCurrent();
-      for await (const page of readPages(this.#shared, query)) {
-        audit.page(page);
-        if (isCurrent) session.cursor = page.cursor ?? session.cursor;
-      }
-      audit.end();
+      await (this.isDoubtful ? this.#lookAtAll(session) : this.#lookAtChanges(session));
     } catch (error) {
       if (!this.#session.isStopped) this.#shared.health.trouble(`a read failed: ${describe(error)}`);
     }
+  }
+
+  async #lookAtChanges(session: OpenSession): Promise<void> {
+    const audit = this.audit();
+    const query = { select: NOTHING, since: session.cursor, ...audit.asks };
+    const isCurrent = this.#isCurrent();
+    for await (const page of readPages(this.#shared, query)) {
+      audit.page(page);
+      if (isCurrent) session.cursor = page.cursor ?? session.cursor;
+    }
+    audit.end();
+  }
+
+  async #lookAtAll(session: OpenSession): Promise<void> {
+    const doubts = this.#doubts;
+    const writesAll = this.#seemsDead;
+    const { slot } = this.#shared.time;
+    const audit = new Audit(this.#session, slot, true, { ...this.#holder, sample: () => undefined });
+    const gone = new Map([...this.#held].filter(([, { written }]) => written !== undefined));
+    const outdated: Held[] = [];
+    const query = { select: NOTHING, session: session.record.seq, withRecord: true };
+    for await (const page of readPages(this.#shared, query, bulk)) {
+      for (const { pinger, start, revision } of this.#ours(page)) {
+        const held = gone.get(pinger);
+        if (held?.start !== start) continue;
+        gone.delete(pinger);
+        if (writesAll || revision < held.revision) outdated.push(held);
+      }
+      audit.page(page);
+    }
+    if (!audit.end() || session !== this.#session.current) return;
+    this.#settled = doubts;
+    if (writesAll) this.#seemsDead = this.isDoubtful;
+    if (gone.size > 0)
+      this.#shared.log.warn(`${gone.size} of what is held is gone from the store, and is started anew`);
+    await Promise.all([this.#writeAgain([...gone.values()], true), this.#writeAgain(outdated, false)]);
   }
 
   /** Listens to a read that begins now. `always`: it asks for the session's record in any case. */
@@ -191,9 +242,8 @@ export class Holdings {
       const over = this.#over.get(being.pinger);
       if (being.last !== undefined || over?.isWritten !== true || being.start > over.start) continue;
       over.isWritten = false;
-      void this.#session
-        .writeInBackground((session) => [endOf(session, being, being.start, over.last)])
-        .then(() => (over.isWritten = true));
+      const write = this.#session.write((session) => [endOf(session, being, being.start, over.last)]);
+      void this.#session.inBackground(write).then(() => (over.isWritten = true));
     }
   }
 
@@ -209,41 +259,38 @@ export class Holdings {
     return undefined;
   }
 
-  /**
-   * Somebody has destroyed what is stored of it, and perhaps of all else. All is started anew: another may have ended it
-   * before that, see `renew`.
-   */
-  async #restore({ pinger, start }: BeingId): Promise<void> {
-    if (this.#isRestoring || this.#held.get(pinger)?.start !== start) return;
-    this.#shared.log.warn("what is held is gone from the store, and is written again");
-    this.#isRestoring = true;
-    await this.#writeAll(true);
-    this.#isRestoring = false;
-  }
-
-  /** Never rejects. */
-  async #writeAll(isAnew: boolean): Promise<void> {
-    if (this.#session.current === undefined) return;
-    this.#session.refresh();
-    const held = [...this.#held.values()];
-    if (isAnew) for (const one of held) one.start++;
+  /** Never rejects. What has ended meanwhile is not among them. */
+  async #writeAgain(some: readonly Held[], isAnew: boolean): Promise<void> {
+    const held = some.filter((one) => this.#held.get(one.pinger) === one);
+    for (const one of held) {
+      one.written = undefined;
+      if (isAnew) one.start++;
+    }
     const written: Promise<void>[] = [];
     for (let first = 0; first < held.length; first += REWRITE_ENTRY) {
-      const some = held.slice(first, first + REWRITE_ENTRY);
-      const entry = this.#session.writeInBackground((session) =>
-        some
-          // Another start also where it has ended meanwhile: what is written next is the end of just that one.
-          .filter((one) => isAnew || this.#held.get(one.pinger) === one)
-          .flatMap((one) => this.#writesOf(session, one, isAnew)),
-      );
-      written.push(entry);
+      written.push(this.#put(held.slice(first, first + REWRITE_ENTRY), isAnew));
     }
-    await Promise.all(written);
+    await this.#session.inBackground(Promise.all(written));
   }
 
-  #writesOf(session: number, held: Held, endsEarlier = false): readonly Write[] {
+  /** Writes what is held, and `endsEarlier` the start before it. Resolves when that is acknowledged. */
+  async #put(some: readonly Held[], endsEarlier: boolean): Promise<void> {
+    const starts = some.map(({ start }) => start);
+    try {
+      await this.#session.write((session) =>
+        some
+          // Another start also where it has ended meanwhile: what is written next is the end of just that one.
+          .filter((one) => endsEarlier || this.#held.get(one.pinger) === one)
+          .flatMap((one) => this.#writesOf(session, one, endsEarlier)),
+      );
+    } finally {
+      const { slot } = this.#shared.time;
+      for (const [index, one] of some.entries()) if (one.start === starts[index]) one.written = slot;
+    }
+  }
+
+  #writesOf(session: number, held: Held, endsEarlier: boolean): readonly Write[] {
     const being = this.#recordOf(session, held);
-    held.written = being.slot;
     // Not killed: who hears of the earlier start alone, as a resumed feed may tell it, must not tell a death.
     return [putOf(being), ...(endsEarlier ? [endOf(session, held, held.start - 1, being.slot)] : [])];
   }

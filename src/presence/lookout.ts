@@ -15,7 +15,7 @@ import type { Slot } from "../core/slots.ts";
 import type { Heart } from "./heart.ts";
 import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
 import type { Reader } from "./reader.ts";
-import { noteAnswer, type Shared, soon } from "./shared.ts";
+import { knowsTime, noteAnswer, type Shared, soon } from "./shared.ts";
 import type { Teller } from "./teller.ts";
 import { OneAtATime, type Sleeper } from "./timing.ts";
 
@@ -117,17 +117,19 @@ export class Lookout {
     const { health, retentionSlots } = this.#shared;
     const { roster, reader, teller } = this.#parts;
     const oldest = judged - retentionSlots;
-    if (!this.#mayTellDeaths(judged)) return;
+    if (!(await this.#mayTellDeaths(judged))) return;
     const wouldEnd = reader.canSweep || roster.wouldEnd(judged, oldest);
     if (wouldEnd && !(await this.#lookAgain(judged, heart))) return;
-    if (this.#sleeper.ended || !this.#mayTellDeaths(judged)) return;
+    if (!(await this.#mayTellDeaths(judged)) || this.#sleeper.ended) return;
     await teller.doUntold(reader.sweep());
     await teller.doUntold(roster.judgeInSteps(judged, oldest));
     health.settle();
     await this.#forget(judged, oldest);
   }
 
-  #mayTellDeaths(judged: Slot): boolean {
+  /** What was read before a sleep is old, though no clock of this process says so: the store's time does, and that is trouble. */
+  async #mayTellDeaths(judged: Slot): Promise<boolean> {
+    await knowsTime(this.#shared);
     return mayTellDeaths(judged, this.#shared.health.latestTrouble);
   }
 

@@ -3,14 +3,14 @@
  *
  *   the store is lost                      trouble
  *   the store is found again               what has failed is tried at once; what was acknowledged may have been lost with
- *                                          the server: the set-up and all that is held are written again
+ *                                          the server: the set-up is written again, and what is held is doubted
  *   the store's clock has stepped          trouble; the offset is read; the present is another slot
  *   the slots were moved on after a step   trouble, until all have heard of it; the present is another slot
- *   the present is another slot            it is pinged, what is held is written again, and all is read anew
+ *   the present is another slot            it is pinged, what is held is doubted, and all is read anew
  *   a ping was acknowledged                the session's record is kept young; what no observer reads is looked at; the
  *                                          dead are pruned now and then
- *   a ping ended a lapse                   what is held is looked at, and written again
- *   it is healthy after half a retention   what has become of what is held may have been pruned unread: it is started anew
+ *   a ping ended a lapse                   what is held is doubted, and written again
+ *   it is healthy after half a retention   what has become of what is held may have been pruned unread: it is doubted
  *   the namespace is gone, or another's    the session is forgotten, the pingers are killed, and the watchers fail
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
@@ -92,11 +92,9 @@ export class Recovery {
   }
 
   async #restore(): Promise<void> {
-    const { setup, session, holdings, attempt } = this.#parts;
+    const { setup, holdings, attempt } = this.#parts;
     await attempt(() => setup.restore());
-    session.doubt();
-    await holdings.check();
-    holdings.rewrite();
+    holdings.doubt();
   }
 
   /** The store's clock has stepped. */
@@ -122,7 +120,7 @@ export class Recovery {
   /** The present is another slot. What is held may look old now, and whoever noticed first may have pruned it. */
   #moveOn(): void {
     this.#parts.heart()?.hurry();
-    this.#parts.holdings.rewrite();
+    this.#parts.holdings.doubt();
     this.#parts.observer()?.resync();
   }
 
@@ -131,16 +129,14 @@ export class Recovery {
     const { time, health, retentionSlots, log } = this.#shared;
     const { session, holdings, attempt } = this.#parts;
     void time.check();
+    if (lapsed) holdings.doubt(true);
     session.refresh(retentionSlots / 2);
-    if (lapsed) session.doubt();
     // An observer settles when it has judged, and hears of what is held with what it reads.
     const isUnobserved = this.#parts.observer() === undefined;
     if (isUnobserved) health.settle();
     if (isUnobserved && session.isDoubtful)
       this.verify().catch((error: unknown) => log.debug("reading the config failed", error));
-    if (isUnobserved || lapsed) {
-      void holdings.check().then(() => (lapsed ? holdings.rewrite() : undefined));
-    }
+    if (!lapsed && (isUnobserved || holdings.isDoubtful)) void holdings.check();
     if (!this.#broom.isDue(slot, lapsed)) return;
     pruneInTurn(this.#shared, attempt).catch((error: unknown) =>
       log.debug(`pruning in slot ${slot} failed`, error),
@@ -149,7 +145,7 @@ export class Recovery {
 
   /** It is healthy again, after so many slots. Who was killed meanwhile, and pruned, lives again. */
   healthy(staleSlots: number): void {
-    if (staleSlots > this.#shared.retentionSlots / 2) void this.#parts.holdings.renew();
+    if (staleSlots > this.#shared.retentionSlots / 2) this.#parts.holdings.doubt();
   }
 
   /** Rejects when the namespace is gone, or another's: then all is lost here. */

@@ -17,7 +17,7 @@ import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Cursor, Write } from "../core/store.ts";
 import { describe } from "./log.ts";
-import { bulk, isFinal, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { bulk, isFinal, knowsTime, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 import { closed, Writer } from "./writer.ts";
 
@@ -109,9 +109,13 @@ export class SessionKeeper {
     return this.#writer.write(() => (this.#current === undefined ? [] : make(this.#current.record.seq)));
   }
 
-  /** The same, where nobody needs to wait for it: it never rejects. */
-  writeInBackground(make: (seq: number) => readonly Write[]): Promise<void> {
-    return this.#inBackground(this.write(make));
+  /** Writing that nobody waits for: never rejects. */
+  async inBackground(writing: Promise<unknown>): Promise<void> {
+    try {
+      await writing;
+    } catch (error) {
+      if (!this.#sleeper.ended) this.#shared.log.warn("what is held could not be written", error);
+    }
   }
 
   /** Resolves when all that is queued has been written or refused. */
@@ -131,7 +135,7 @@ export class SessionKeeper {
         ? []
         : [{ kind: "raiseSession", session: this.#current.record.seq, slot: time.slot }],
     );
-    void this.#inBackground(
+    void this.inBackground(
       write.then(
         () => this.doubt(), // what has been pruned meanwhile was not raised
         (error: unknown) => {
@@ -171,7 +175,7 @@ export class SessionKeeper {
   reopen(why: string): void {
     this.#shared.log.warn(`the session ${why}`);
     this.#current = undefined;
-    void this.#inBackground(this.#openingIs(this.#openAgain()).then(() => this.#events.reopened()));
+    void this.inBackground(this.#openingIs(this.#openAgain()).then(() => this.#events.reopened()));
   }
 
   /** Ends it: all its beings are vouched for until slot `last`, or killed. Resolves when that is written. */
@@ -216,6 +220,7 @@ export class SessionKeeper {
       let numbered: Omit<SessionRecord, "slot"> | undefined;
       const session = await this.#persist("opening a session", async () => {
         await this.#events.prepare();
+        await knowsTime(this.#shared);
         // What failed may have happened: the same record is written again, so that one is left, not one for each try.
         numbered ??= await this.#number();
         if (life.lost !== undefined) throw life.lost;
@@ -266,7 +271,7 @@ export class SessionKeeper {
   /** What was written while the namespace went must not look alive. */
   #disown({ record }: OpenSession): void {
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
-    void this.#inBackground(bulk(this.#shared, "write", this.#shared.namespace.write([end])));
+    void this.inBackground(bulk(this.#shared, "write", this.#shared.namespace.write([end])));
   }
 
   /** Tries until it succeeds, or never can. */
@@ -286,14 +291,6 @@ export class SessionKeeper {
 
   #checkRunning(): void {
     if (this.#sleeper.ended) throw closed(this.#shared.name);
-  }
-
-  async #inBackground(work: Promise<unknown>): Promise<void> {
-    try {
-      await work;
-    } catch (error) {
-      if (!this.#sleeper.ended) this.#shared.log.warn("what is held could not be written", error);
-    }
   }
 }
 

@@ -54,6 +54,19 @@ export function readPages(
   return eachOf(shared.namespace.read(query), (next) => bound(shared, what, next));
 }
 
+/**
+ * Whether the slots are known: where the machine may have slept the store's time is looked at, as long as a ping may take.
+ * Where that fails it is noted as trouble.
+ */
+export async function knowsTime(shared: Shared): Promise<boolean> {
+  const { time, health } = shared;
+  if (!time.mayBeOff) return true;
+  await soon(shared, "look at the time", time.ensure()).catch(() => {});
+  if (time.mayBeOff)
+    health.trouble("this machine may have slept, or its clock was set, and the store does not tell its time");
+  return !time.mayBeOff;
+}
+
 /** Notes how long it took; as trouble, where that is over a fifth of the period. `began`: a monotonic time, in ms. */
 export function noteAnswer(shared: Shared, what: "ping" | "read", began: number): void {
   const { clock, periodMs, health, happenings } = shared;

@@ -48,12 +48,12 @@ export class StoreTime {
   #highest = -Infinity;
   #heardAt = -Infinity;
   #sampling: Promise<void> | undefined;
-  /** Wall time less monotonic time: changes when the wall clock steps or the machine has slept. */
-  #wallDistance: number;
+  /** Wall time less monotonic time, at the latest sample: changes when the wall clock steps or the machine has slept. */
+  #sampledAtWallDistance: number;
 
   constructor(options: StoreTimeOptions) {
     this.#options = options;
-    this.#wallDistance = options.clock.now() - options.clock.monotonic();
+    this.#sampledAtWallDistance = wallDistanceOf(options.clock);
   }
 
   /** The store's time now, in ms. */
@@ -100,6 +100,21 @@ export class StoreTime {
     return timeAt({ periodMs: this.#options.periodMs, offset: this.#offset }, position);
   }
 
+  /**
+   * Whether our view of it may be far off: since the latest sample the wall clock and the monotonic one have gone different
+   * ways. One was set, or the machine has slept, and the monotonic one has stood still.
+   */
+  get mayBeOff(): boolean {
+    const { clock, periodMs } = this.#options;
+    return Math.abs(wallDistanceOf(clock) - this.#sampledAtWallDistance) > periodMs / 20;
+  }
+
+  /** Measures the distance anew where it may be off. Rejects when the store does not answer: it may still be off then. */
+  async ensure(): Promise<void> {
+    // Not `sample`: one that is under way may have been lost while the machine slept.
+    if (this.mayBeOff) await this.#sample();
+  }
+
   /** Measures the distance anew. Rejects when the store does not answer. */
   sample(): Promise<void> {
     this.#sampling ??= this.#sample().finally(() => {
@@ -111,14 +126,11 @@ export class StoreTime {
   /** Once a period: samples where it is time to, or where something looks like a step. Never rejects. */
   async check(): Promise<void> {
     const { clock, periodMs } = this.#options;
-    const wallDistance = clock.now() - clock.monotonic();
-    const wallStepped = Math.abs(wallDistance - this.#wallDistance) > periodMs / 20;
-    this.#wallDistance = wallDistance;
     const mono = clock.monotonic();
     const isOld = mono - this.#heardAt >= periodMs / 2 || mono - this.#best.taken >= RESAMPLE_MS;
     // One taken while the store was slow may be far off: by more than a ping or a judgement allows for.
     const due = isOld || this.errorMs > periodMs / 10;
-    if (wallStepped || due) await this.sample().catch(() => {});
+    if (this.mayBeOff || due) await this.sample().catch(() => {});
   }
 
   /** The store said that its time was `ms` at most a moment ago: detects a step. Never rejects. */
@@ -174,10 +186,12 @@ export class StoreTime {
 
   async #sample(): Promise<void> {
     const { clock, periodMs, namespace, stepped } = this.#options;
+    const wallDistance = wallDistanceOf(clock); // not as it is after: it may sleep before the answer is heard
     const began = clock.monotonic();
     const ms = await this.#bounded("time", namespace.time());
     const taken = clock.monotonic();
     this.#heardAt = taken;
+    this.#sampledAtWallDistance = wallDistance;
     const sample = { distance: ms - (began + taken) / 2, errorMs: (taken - began) / 2, taken };
     const difference = sample.distance - this.#best.distance;
     const agree = Math.abs(difference) <= sample.errorMs + this.errorMs;
@@ -191,4 +205,8 @@ export class StoreTime {
     const { clock, periodMs } = this.#options;
     return within(clock, Math.max(periodMs, LIMIT_MS_MIN), what, operation);
   }
+}
+
+function wallDistanceOf(clock: Clock): number {
+  return clock.now() - clock.monotonic();
 }

@@ -6,7 +6,7 @@
 import { HeartbitError, toError } from "../core/errors.ts";
 import type { Write } from "../core/store.ts";
 import { describe } from "./log.ts";
-import { bulk, isFinal, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
+import { bulk, isFinal, knowsTime, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
 import { Sleeper } from "./timing.ts";
 
 /** About how many writes go in one bulk: so few that a slow server acknowledges them in the time that a bulk has. */
@@ -69,6 +69,7 @@ export class Writer {
   async #drain(): Promise<void> {
     while (this.#queue.length > 0) {
       const [first] = this.#queue;
+      await knowsTime(this.#shared); // what proves life in the slot before a sleep proves nothing
       const refused = await this.#ready().then(() => undefined, toError);
       if (this.#queue[0] !== first) continue; // given up meanwhile
       const { entries, writes } =

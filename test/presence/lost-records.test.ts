@@ -60,6 +60,28 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(heard).toEqual(["a alive initial", "a dead killed", "a alive joined"]);
   });
 
+  it.each(["a", "b", "c"])("after a lapse, also %s, which another has ended meanwhile", async (killed) => {
+    const bench = new Bench();
+    const { presence, link } = await bench.open();
+    await Promise.all(["a", "b", "c"].map((key) => presence.pinger(key).start()));
+    const { presence: other } = await bench.open();
+    await other.pinger("d").start();
+    const heard = await hear(other.watcher(), killed);
+    await bench.periods(10);
+    link.fail();
+    await other.kill(killed);
+    destroy(bench, killed);
+    await bench.periods(4);
+    link.heal();
+    await bench.periods(2);
+    const [initial, ...since] = heard;
+    expect([initial, ...since.slice(-2)]).toEqual([
+      `${killed} alive initial`,
+      `${killed} dead killed`,
+      `${killed} alive joined`,
+    ]);
+  });
+
   it.each([0, 1, 2, 3])("within 7 periods, though written just before and not alone (%i)", async (later) => {
     const bench = new Bench();
     let isDestroyed = false;
@@ -119,7 +141,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(warnings.filter((warning) => warning.includes("is gone"))).toHaveLength(1);
     refuses = false;
     await bench.periods(2);
-    expect(bench.store.counts("presence").beings).toBe(3); // the earlier start of the other, which has ended
+    expect(bench.store.counts("presence").beings).toBe(2); // of b no other start
     expect((await presence.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
       ["a", true],
       ["b", true],

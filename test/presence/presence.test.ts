@@ -164,6 +164,19 @@ describe("a presence", () => {
     expect(bench.store.counts("presence")).toMatchObject({ sessions: 2, beings: 1 });
   });
 
+  it("writes again what it holds after a lapse, so that a feed tells at once that it is back", async () => {
+    const bench = new Bench();
+    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
+    await a.pinger("k").start();
+    const heard = await hear(b.watcher(), "k");
+    await bench.periods(4);
+    link.fail();
+    await bench.periods(4.6);
+    link.heal();
+    await bench.periods(0.1); // in a slot that is looked at at its half
+    expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
+  });
+
   it("is `stale`, with the reason and since when, while the store is away, and `healthy` again afterwards", async () => {
     const bench = new Bench();
     const { presence, link } = await bench.open();

@@ -1,37 +1,120 @@
 import { expect, it } from "vitest";
-import { type Lapse, Presence } from "../../src/index.ts";
-import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
-import { hear, PERIOD_MS } from "./support.ts";
+import { type Lapse, Presence, type PresenceOptions } from "../../src/index.ts";
+import type { Store } from "../../src/core/store.ts";
+import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { hear, PERIOD_MS, wrap } from "./support.ts";
 
-// The monotonic clock of Linux stands still while the machine sleeps; only the wall clock has gone on.
-it.each([3, 10, 100, 1000])(
-  "a machine that slept for %i periods learns that it was told dead",
-  async (slept) => {
-    const [world, own] = [new ManualClock(), new ManualClock()];
-    const store = new MemoryStore({ clock: world });
-    const a = await Presence.open(store, { periodMs: PERIOD_MS, clock: own });
-    const w = await Presence.open(store, { periodMs: PERIOD_MS, clock: world });
-    const together = async (periods: number): Promise<void> => {
-      for (let step = 0; step < 20 * periods; step++) {
-        await world.advance(PERIOD_MS / 20);
-        await own.advance(PERIOD_MS / 20);
-      }
-    };
+/**
+ * The store and whoever opens it with `world`, and a machine of its own clock, which sleeps: the monotonic clock of Linux
+ * stands still then, and only the wall clock has gone on.
+ */
+class Worlds {
+  readonly world = new ManualClock();
+  readonly own = new ManualClock();
+  readonly store = new MemoryStore({ clock: this.world });
+
+  awake(): Promise<Presence> {
+    return Presence.open(this.store, { periodMs: PERIOD_MS, clock: this.world });
+  }
+
+  /** Opened on the machine that will sleep. */
+  sleepy(store: Store = this.store, options: PresenceOptions = {}): Promise<Presence> {
+    return Presence.open(store, { periodMs: PERIOD_MS, clock: this.own, ...options });
+  }
+
+  async sleep(periods: number): Promise<void> {
+    await this.world.advance(periods * PERIOD_MS);
+    this.own.step(periods * PERIOD_MS);
+  }
+
+  async together(periods: number): Promise<void> {
+    for (let step = 0; step < 20 * periods; step++) {
+      await this.world.advance(PERIOD_MS / 20);
+      await this.own.advance(PERIOD_MS / 20);
+    }
+  }
+}
+
+it.each([
+  { slept: 3, unanswered: 0 },
+  { slept: 10, unanswered: 0 },
+  { slept: 100, unanswered: 0 },
+  { slept: 1000, unanswered: 0 },
+  { slept: 10, unanswered: 1 },
+  { slept: 10, unanswered: 2 },
+  { slept: 10, unanswered: 3 },
+])(
+  "a machine that slept for $slept periods learns once that it was told dead, though $unanswered of its calls are lost then",
+  async ({ slept, unanswered }) => {
+    const worlds = new Worlds();
+    let lost = 0;
+    const link = wrap(worlds.store, (namespace) => ({
+      time: () => (lost-- > 0 ? new Promise<never>(() => {}) : namespace.time()),
+    }));
+    const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
     const lapses: Lapse[] = [];
     a.on("lapse", (lapse) => lapses.push(lapse));
     await a.pinger("k").start();
     const hearing = hear(w.watcher(), "k");
-    await together(5);
+    await worlds.together(5);
     const heard = await hearing;
-    const asleep = own.now();
-    await world.advance(slept * PERIOD_MS);
-    own.step(slept * PERIOD_MS);
-    expect(a.vouchedUntil?.getTime()).toBeLessThan(own.now());
-    await together(6);
+    const asleep = worlds.own.now();
+    await worlds.sleep(slept);
+    lost = unanswered;
+    expect(a.vouchedUntil?.getTime()).toBeLessThan(worlds.own.now());
+    await worlds.together(6);
     expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
     expect(lapses).toHaveLength(1);
     const [{ from, to } = { from: new Date(NaN), to: new Date(NaN) }] = lapses;
     expect(Math.abs(from.getTime() - asleep)).toBeLessThan(PERIOD_MS);
-    expect(Math.abs(to.getTime() - asleep - slept * PERIOD_MS)).toBeLessThan(PERIOD_MS);
+    const noticed = to.getTime() - asleep - slept * PERIOD_MS;
+    expect(Math.abs(noticed)).toBeLessThan(PERIOD_MS * (1 + unanswered / 5)); // so long each is waited for
   },
 );
+
+it("what is started in the moment of waking is alive, and its planned absence over", async () => {
+  const worlds = new Worlds();
+  const [a, w] = [await worlds.sleepy(), await worlds.awake()];
+  const pinger = a.pinger("k");
+  await pinger.start();
+  const hearing = hear(w.watcher(), "k");
+  await worlds.together(5);
+  const heard = await hearing;
+  await pinger.stop({ holdMs: 50 * PERIOD_MS });
+  await worlds.sleep(10);
+  const starting = pinger.start();
+  await worlds.together(6);
+  await starting;
+  expect(heard.filter((line) => line.includes("dead"))).toEqual([]);
+});
+
+it("who sleeps between a read and the telling tells nobody dead who has come back meanwhile", async () => {
+  const worlds = new Worlds();
+  const [holder, watching] = [new FaultyStore(worlds.store), new FaultyStore(worlds.store)];
+  const a = await Presence.open(holder, { periodMs: PERIOD_MS, clock: worlds.world });
+  const [w, other] = [await worlds.sleepy(watching, { feed: "poll" }), await worlds.awake()];
+  await a.pinger("k").start();
+  await other.pinger("another").start();
+  const hearing = hear(w.watcher(), "k");
+  await worlds.together(8);
+  const heard = await hearing;
+  holder.fail();
+  const asleep = { now: false };
+  let readAt = -Infinity;
+  watching.intercept((operation) => {
+    if (operation === "read" && asleep.now) watching.pause(); // both are read, and neither is answered
+    if (operation !== "pings") return "pass";
+    // The second read of a slot is the one before a death is told.
+    asleep.now ||= worlds.own.now() - readAt < PERIOD_MS / 2;
+    readAt = worlds.own.now();
+    return "pass";
+  });
+  for (let step = 0; !asleep.now && step < 60; step++) await worlds.together(1 / 20);
+  expect([asleep.now, heard]).toEqual([true, ["k alive initial"]]);
+  holder.heal();
+  await worlds.sleep(5);
+  watching.intercept();
+  watching.resume();
+  await worlds.together(6);
+  expect(heard).toEqual(["k alive initial"]);
+});

@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
 import type { StoreNotice } from "../../src/core/store.ts";
+import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, wrap } from "./support.ts";
 
-it("what is held is written again, and what is called after that takes effect, however much it is", async () => {
+it("what is held is written again where it is gone, and what is called after that takes effect, however much it is", async () => {
   const bench = new Bench();
   let notify: ((notice: StoreNotice) => void) | undefined;
   let written = 0;
@@ -27,12 +28,19 @@ it("what is held is written again, and what is called after that takes effect, h
   written = 0;
   notify?.({ kind: "lost", reason: "a failover" });
   notify?.({ kind: "found" });
+  await bench.clock.advance(5000);
+  expect(written).toBe(1); // its session's slot, and nothing of what it holds
+  destroyIn(bench.store.namespace("presence"), { being: () => true });
+  written = 0;
+  notify?.({ kind: "lost", reason: "a failover" });
+  notify?.({ kind: "found" });
   await bench.clock.advance(100);
   let isKilled = false;
   void pingers[0]?.kill().then(() => (isKilled = true));
   await bench.clock.advance(10_000);
   expect([isKilled, presence.health.state]).toEqual([true, "healthy"]);
-  expect(written).toBeLessThan(2 * pingers.length);
+  expect((await presence.list()).keys.filter(({ alive }) => alive)).toHaveLength(pingers.length - 1);
+  expect(written).toBeLessThan(3 * pingers.length); // each, and the end of the start before it
 }, 30_000);
 
 it("a key is killed also by who writes without a pause", async () => {

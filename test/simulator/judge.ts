@@ -26,7 +26,7 @@ export const TOLD_WITHIN = 2.5;
 const OPERATIONS = 0.1;
 /** A process may be wrong about the store's time by so many periods. */
 const CLOCK_ERROR = 0.11;
-/** Who has slept notices it when it pings next: within so many periods. */
+/** Who has slept notices it when it pings next: within so many periods without trouble. */
 export const AWAKE_WITHIN = 1.5;
 /** Within so many periods of a step, who is in another trouble besides may be told dead. */
 const STEP_NEAR = 5;
@@ -201,7 +201,10 @@ export class Judge {
     const check = (): void => {
       if (life.endedAt <= this.#facts.now || holding.endedAt <= this.#facts.now) return; // it may be closing
       const machine = this.#actorOf?.(life)?.machine;
-      const isAwaking = this.#facts.now - (machine?.wokenAt ?? 0) < this.#facts.periodMs * AWAKE_WITHIN;
+      const wokenAt = machine?.wokenAt ?? -Infinity;
+      const calm = Math.min(this.#facts.now - wokenAt, calmFor(life, this.#facts.now));
+      const hasSlept = wokenAt > vouched - this.#facts.periodMs * TOLD_WITHIN; // since its last ping
+      const isAwaking = hasSlept && calm < this.#facts.periodMs * AWAKE_WITHIN;
       if (machine?.isPaused === true || isAwaking) this.#facts.world.after(this.#facts.periodMs * 0.3, check);
       else if (!life.lapses.some((lapse) => lapse >= vouched - this.#facts.periodMs * CLOCK_ERROR)) {
         this.#wrong(`${said}, but p${life.actor} had no lapse`);

@@ -15,7 +15,7 @@ import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
 import { auditStorage } from "./storage.ts";
 import { type Breakage, linkedStore } from "./store.ts";
-import { beginTrouble, type Life, newLife, wasDownAt, type Writes } from "./truth.ts";
+import { beginTrouble, type Life, newLife, succeeded, tried, wasDownAt, type Writes } from "./truth.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -43,9 +43,12 @@ const NOTICED_UNANSWERED = 1.2;
 /** A machine notices that it slept when it pings next. */
 const NOTICED_ASLEEP = 1.5;
 const BULK_MS_MIN = 2000;
-/** It is looked for in every fourth slot, and not in the two in which it is too young; of several, one at a time. */
-const ALL_RESTORED = 7;
-const SOME_RESTORED = 7 + 4 * 2;
+/**
+ * It is looked for in every fourth slot, and not in the two in which it is too young; of several, one at a time. Whoever finds his
+ * session gone is healthy again two slots later.
+ */
+const ALL_RESTORED = 8;
+const SOME_RESTORED = ALL_RESTORED + 4 * 2;
 
 export async function simulate(plan: Plan, breakage: Breakage = {}): Promise<Outcome> {
   const simulation = new Simulation(plan, breakage);
@@ -122,8 +125,12 @@ class Simulation {
     const link = new Link({ cluster: this.#cluster, machine, random, periodMs, notices });
     const life = newLife(i, number, this.#world.now);
     const effects = {
+      tried: (mayBeLost: boolean): void => {
+        if (mayBeLost || life.attempt !== undefined) tried(life, this.#world.now);
+      },
       pinged: (seq: number, _slot: number, sentAt: number): void => {
         this.#bySession.set(seq, life);
+        succeeded(life, sentAt);
         // What is sent through a link that is too slow, or held up, is no sign that it could write.
         if (life.proofs.length > 0 && wasDownAt(life, sentAt)) return;
         if (this.#world.now - machine.wokenAt < this.#ms(AWAKE_WITHIN)) return; // it may be of a slot that is over

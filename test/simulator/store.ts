@@ -7,6 +7,8 @@ import type { Link } from "./link.ts";
 
 /** What the simulation wants to know of what truly reaches the store. */
 export interface Effects {
+  /** A ping is sent. `mayBeLost`, though others can write. */
+  tried(mayBeLost: boolean): void;
   /** A ping, sent at a true time, is done. */
   pinged(seq: number, slot: number, sentAt: number): void;
   killed(key: string): void;
@@ -57,6 +59,7 @@ class LinkedNamespace implements Namespace {
 
   readonly ping: Namespace["ping"] = (slot, seqs) => {
     const sentAt = this.#link.cluster.world.now;
+    this.#effects.tried(this.#link.find("flaky") !== undefined);
     return this.#link.write((store) => {
       if (this.#isReal(store)) for (const seq of seqs) this.#effects.pinged(seq, slot, sentAt);
       return this.#breakage.ping?.(store, slot, seqs) ?? store.ping(slot, seqs);

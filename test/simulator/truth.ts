@@ -47,6 +47,9 @@ export interface Life {
   readonly lapses: number[];
   /** When it could not write, or only late: from, to. */
   readonly downs: Down[];
+  /** When it sent the latest ping, while that may have been lost; and since when all that it sent has been. */
+  attempt: number | undefined;
+  unable: Down | undefined;
   /** When it was in trouble of any kind, and how long it takes to notice that it is over. */
   troubles: number;
   calmFrom: number;
@@ -74,6 +77,8 @@ export function newLife(actor: number, number: number, now: number): Life {
     proofs: [],
     lapses: [],
     downs: [],
+    attempt: undefined,
+    unable: undefined,
     troubles: 0,
     calmFrom,
     lags: new Set(),
@@ -103,6 +108,23 @@ export function beginTrouble(
     down.to = end;
     life.calmFrom = Math.max(life.calmFrom, end + noticedMs);
   };
+}
+
+/** It sends a ping. Where the one before was not done it could not write since then. */
+export function tried(life: Life, now: number): void {
+  if (life.attempt !== undefined && life.unable === undefined) {
+    life.unable = { from: life.attempt, to: Infinity, isLate: false, isHeld: false };
+    life.downs.push(life.unable);
+  }
+  life.attempt = now;
+}
+
+/** A ping is done that it sent then. One that others were sent after is late, and no sign that it can write. */
+export function succeeded(life: Life, sentAt: number): void {
+  if (sentAt !== life.attempt) return;
+  if (life.unable !== undefined) life.unable.to = sentAt;
+  life.attempt = undefined;
+  life.unable = undefined;
 }
 
 /** How far its reads may lag at most. */
