@@ -29,7 +29,11 @@ export class Audit {
         this.#wrong(`${actor.name} could not open`);
         continue;
       }
-      if (presence.health.state !== "healthy")
+      // Who begins to watch again begins anew.
+      const hasBegun = actor.subscriptions.some(
+        ({ watchedAt }) => this.#facts.now - watchedAt < this.#facts.periodMs * 3.4,
+      );
+      if (presence.health.state !== "healthy" && !hasBegun)
         this.#wrong(`${actor.name} is stale: ${presence.health.reason}`);
       for (const subscription of actor.subscriptions) {
         if (!subscription.ended && this.#facts.now - subscription.watchedAt > this.#facts.periodMs * 2) {

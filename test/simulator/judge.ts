@@ -12,6 +12,7 @@ import {
   downFor,
   type Holding,
   lagOf,
+  longestDown,
   latestDown,
   latestProof,
   type Life,
@@ -107,13 +108,14 @@ export class Judge {
   }
 
   /**
-   * A short outage of all leaves no slot empty, so who was cut off alone besides has not missed one slot only; a long
-   * one gives everybody two slots to come back.
+   * A short outage of all leaves no slot empty, so who was cut off alone besides has not missed one slot only; nor do several
+   * that are short, or one after which all is done that was held up. A long one gives everybody two slots to come back.
    */
   #isForgiven(life: Life, proof: number, alone: number): boolean {
     if (alone > FORGIVEN) return false;
-    const down = downFor(life, proof, this.#facts.now) / this.#facts.periodMs;
-    return alone <= 0.05 || down <= FORGIVEN || down >= 2.6 + alone;
+    const { now, periodMs } = this.#facts;
+    if (alone <= 0.05 || downFor(life, proof, now) <= FORGIVEN * periodMs) return true;
+    return longestDown(life, proof, now) >= (2.6 + alone) * periodMs;
   }
 
   /** Whether this start or an earlier one was killed, by itself or by another. */
@@ -152,7 +154,7 @@ export class Judge {
     const { life, session } = holding;
     const proof = latestProof(life, this.#readAt(watcher));
     const alone = downAlone(life, this.#facts.lives, proof, now) / this.#facts.periodMs;
-    const steps = this.#facts.stepsSince(now - this.#facts.periodMs * STEP_NEAR);
+    const steps = this.#isNearStep(life);
     if (steps ? alone <= 0 && this.#facts.isCalm(life, STEP_NEAR) : this.#isForgiven(life, proof, alone)) {
       const ago = ((now - proof) / this.#facts.periodMs).toFixed(2);
       this.#wrong(
@@ -188,15 +190,17 @@ export class Judge {
     return lapse > latestProof(life, this.#facts.now - this.#facts.periodMs * 0.4);
   }
 
+  /** Whose reads have been late since a step back does not know that the slots were moved on. */
+  #isNearStep({ stale }: Life, time = this.#facts.now): boolean {
+    const near = this.#facts.periodMs * STEP_NEAR;
+    const late = stale.filter(({ to }) => to > time - near).map(({ from }) => from);
+    return this.#facts.stepsSince(Math.min(time, ...late) - near);
+  }
+
   /** It knows that it is not vouched for any more, and has said so; or does when it is no longer paused. */
   #expectLapse(watcher: Actor, holding: Holding, said: string): void {
     const { life } = holding;
-    if (
-      this.#facts.stepsSince(this.#facts.now - this.#facts.periodMs * STEP_NEAR) ||
-      this.#hasJustLapsed(life) ||
-      this.#isJustBack(watcher, life)
-    )
-      return;
+    if (this.#isNearStep(life) || this.#hasJustLapsed(life) || this.#isJustBack(watcher, life)) return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
     const check = (): void => {
       if (life.endedAt <= this.#facts.now || holding.endedAt <= this.#facts.now) return; // it may be closing
@@ -223,7 +227,7 @@ export class Judge {
   #judgeLatency(watcher: Actor, watchedAt: number, holding: Holding, said: string): void {
     const { now } = this.#facts;
     const { life } = holding;
-    if (this.#facts.stepsSince(Math.min(now, holding.over) - this.#facts.periodMs * STEP_NEAR)) return;
+    if (this.#isNearStep(life, Math.min(now, holding.over))) return;
     const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? -Infinity;
     if (
       holding.how !== "stopped" &&

@@ -173,6 +173,18 @@ export function downFor({ downs }: Life, from: number, to: number): number {
   return sum;
 }
 
+/** For how long, from `from` to `to`, this life could not write without a gap, and nothing was held up to be done later. */
+export function longestDown({ downs }: Life, from: number, to: number): number {
+  let [longest, begin, end] = [0, from, from];
+  for (const down of downs.toSorted((a, b) => a.from - b.from)) {
+    if (down.isHeld) continue;
+    if (down.from > end) begin = down.from;
+    end = Math.max(end, Math.min(down.to, to));
+    longest = Math.max(longest, end - begin);
+  }
+  return longest;
+}
+
 /** Its latest down since some time, if there was one, with those that it followed without a gap. */
 export function latestDown({ downs }: Life, since: number): Down | undefined {
   const last = downs.findLast(({ to }) => to > since);
