@@ -9,8 +9,8 @@
  *
  * A session that is gone is opened anew. Where there is none, or another by the end, the read says nothing of ours.
  *
- * A read that asks for the session's record asks for one of its beings besides, another each time: where it has the record
- * and not the being, what is held is lost.
+ * A read that asks for the session's record asks for one of its beings besides, another each time, where the holder gives one:
+ * where it has the record and not the being, all that is held is doubted.
  */
 import { type BeingId, isSameBeing } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
@@ -25,7 +25,7 @@ export interface Holder {
   /** A being that was written before this slot, another at each call; undefined where there is none. */
   sample(session: number, writtenBefore: Slot): BeingId | undefined;
   hear(page: Page): void;
-  /** What is held is gone from the store: this being is. */
+  /** A read did not find this being. */
   lost(being: BeingId): void;
 }
 

@@ -192,7 +192,7 @@ export class Heart {
       return undefined;
     }
     this.#refusal = undefined;
-    if (!(await knowsTime(this.#shared)) || this.#sleeper.ended) return undefined;
+    if (!(await this.#learnsTime())) return undefined;
     this.#checkLapse();
     if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
     const lapsed = this.#lapsed;
@@ -202,6 +202,20 @@ export class Heart {
     this.#firstDone();
     this.#events.pinged(slot, lapsed);
     return slot;
+  }
+
+  /**
+   * After a ping: whether it is known what slot is the present. That is asked for again as a ping is, but not pinged for: a ping
+   * is a write, and for a period there was one.
+   */
+  async #learnsTime(): Promise<boolean> {
+    const { clock, periodMs } = this.#shared;
+    const end = clock.monotonic() + periodMs;
+    while (!this.#sleeper.ended && !(await knowsTime(this.#shared))) {
+      if (clock.monotonic() >= end) return false;
+      await this.#sleeper.sleep(periodMs * RETRY_OF_PERIOD);
+    }
+    return !this.#sleeper.ended;
   }
 
   /** Something of the session was written in `slot`. */

@@ -2,11 +2,13 @@
  * What this process holds: the beings of its pingers. It writes them, hears when another has ended one, and sees to it that
  * what it has let go stays ended. Where some of what it has written may be gone, it reads what is there:
  *
- *   its record is there       nothing; it is written again where others may take it for dead, or where its meta is not the last
+ *   its record is there       nothing, where it has not ended; it is written again where others may take it for dead, or where
+ *                             its meta is not the last. An earlier start of it is ended, where that was lost
  *   its record is gone        it is started anew: another may have ended it before that. Whoever has heard of that knows
  *                             it as ended for ever, so only another start brings it back to all. Who knows it as alive is
  *                             told nothing
  */
+import { KILLED } from "../core/alive.ts";
 import type { HeartbitError } from "../core/errors.ts";
 import type { BeingId, BeingRecord } from "../core/records.ts";
 import { NOTHING } from "../core/selection.ts";
@@ -29,6 +31,8 @@ export interface Held {
   readonly since: number;
   /** Whether an earlier start of the pinger may still be vouched for: this one ends it. */
   readonly endsEarlier: boolean;
+  /** The first start, where it has been started anew since. */
+  startedAs?: number;
   /** JSON text. */
   meta: string;
   revision: number;
@@ -171,22 +175,29 @@ export class Holdings {
     const audit = new Audit(this.#session, slot, true, { ...this.#holder, sample: () => undefined });
     const gone = new Map([...this.#held].filter(([, { written }]) => written !== undefined));
     const outdated: Held[] = [];
+    const earlier: BeingRecord[] = [];
     const query = { select: NOTHING, session: session.record.seq, withRecord: true };
+    const isCurrent = this.#isCurrent();
     for await (const page of readPages(this.#shared, query, bulk)) {
-      for (const { pinger, start, revision } of this.#ours(page)) {
-        const held = gone.get(pinger);
-        if (held?.start !== start) continue;
-        gone.delete(pinger);
-        if (writesAll || revision < held.revision) outdated.push(held);
+      for (const being of this.#ours(page)) {
+        const held = this.#held.get(being.pinger);
+        if (held === undefined) continue;
+        if (being.start < held.start && being.last === undefined) earlier.push(being);
+        if (being.start !== held.start || !gone.delete(being.pinger)) continue;
+        if (writesAll || being.revision < held.revision) outdated.push(held);
       }
       audit.page(page);
+      if (isCurrent) session.cursor = page.cursor ?? session.cursor;
     }
     if (!audit.end() || session !== this.#session.current) return;
     this.#settled = doubts;
     if (writesAll) this.#seemsDead = this.isDoubtful;
     if (gone.size > 0)
       this.#shared.log.warn(`${gone.size} of what is held is gone from the store, and is started anew`);
-    await Promise.all([this.#writeAgain([...gone.values()], true), this.#writeAgain(outdated, false)]);
+    void this.#writeAgain([...gone.values()], true);
+    void this.#writeAgain(outdated, false);
+    // Their end was lost with the server.
+    for (const being of earlier) void this.#endInBackground(being, slot);
   }
 
   /** Listens to a read that begins now. `always`: it asks for the session's record in any case. */
@@ -200,10 +211,17 @@ export class Holdings {
     for (const being of this.#ours(page)) {
       if (being.last === undefined) continue;
       const held = this.#held.get(being.pinger);
-      if (held?.start !== being.start) continue;
+      if (held === undefined || !this.#isKilled(held, being)) continue;
       this.#held.delete(held.pinger);
+      if (being.start < held.start) void this.#endInBackground({ ...being, start: held.start }, KILLED);
       held.killed();
     }
+  }
+
+  /** Whether it has ended, by another. A start that came before it was started anew may have been killed unheard. */
+  #isKilled({ start, startedAs = start }: Held, being: BeingRecord): boolean {
+    if (being.start === start) return being.last !== undefined;
+    return being.last === KILLED && being.start >= startedAs && being.start < start;
   }
 
   /** Ends the session: all its beings are vouched for until slot `last`, or killed. Resolves when that is written. */
@@ -217,6 +235,8 @@ export class Holdings {
     this.#session.forget(error);
     this.#held.clear();
     this.#over.clear();
+    this.#settled = this.#doubts;
+    this.#seemsDead = false;
   }
 
   #ours({ beings }: Page): BeingRecord[] {
@@ -242,9 +262,13 @@ export class Holdings {
       const over = this.#over.get(being.pinger);
       if (being.last !== undefined || over?.isWritten !== true || being.start > over.start) continue;
       over.isWritten = false;
-      const write = this.#session.write((session) => [endOf(session, being, being.start, over.last)]);
-      void this.#session.inBackground(write).then(() => (over.isWritten = true));
+      void this.#endInBackground(being, over.last).then(() => (over.isWritten = true));
     }
+  }
+
+  #endInBackground({ pinger, start }: BeingId, last: Slot): Promise<void> {
+    const write = this.#session.write((session) => [endOf(session, { pinger }, start, last)]);
+    return this.#session.inBackground(write);
   }
 
   /** The next of what is held, but for what was written so lately that a late read may lack it: that stays the next. */
@@ -264,7 +288,9 @@ export class Holdings {
     const held = some.filter((one) => this.#held.get(one.pinger) === one);
     for (const one of held) {
       one.written = undefined;
-      if (isAnew) one.start++;
+      if (!isAnew) continue;
+      one.startedAs ??= one.start;
+      one.start++;
     }
     const written: Promise<void>[] = [];
     for (let first = 0; first < held.length; first += REWRITE_ENTRY) {

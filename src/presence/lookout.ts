@@ -127,7 +127,10 @@ export class Lookout {
     await this.#forget(judged, oldest);
   }
 
-  /** What was read before a sleep is old, though no clock of this process says so: the store's time does, and that is trouble. */
+  /**
+   * Whether there was no trouble. A sleep is one, and what was read before it is old; but no clock of this process says so, only
+   * the store's.
+   */
   async #mayTellDeaths(judged: Slot): Promise<boolean> {
     await knowsTime(this.#shared);
     return mayTellDeaths(judged, this.#shared.health.latestTrouble);

@@ -26,7 +26,7 @@ import type { Held, Holdings } from "./holdings.ts";
 import { InOrder } from "./in-order.ts";
 import { checkHoldMs, checkOptionsObject } from "./options.ts";
 import { dropped } from "./setup.ts";
-import type { Shared } from "./shared.ts";
+import { knowsTime, type Shared } from "./shared.ts";
 import { closed } from "./writer.ts";
 
 /** Whether a pinger holds its key, and how it ended. */
@@ -126,8 +126,10 @@ export class Pinger {
     const { holdMs: wanted } = checkOptionsObject(options);
     const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
     if (this.#state !== "started") return this.#ending;
-    const { time, periodMs } = this.#shared;
-    return this.#end("stopped", Math.floor(time.position + holdMs / periodMs));
+    const { time, periodMs, clock } = this.#shared;
+    const called = clock.monotonic();
+    const leftMs = (): number => holdMs - (clock.monotonic() - called);
+    return this.#end("stopped", () => Math.floor(time.position + leftMs() / periodMs));
   }
 
   /**
@@ -137,7 +139,7 @@ export class Pinger {
    */
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
-    if (this.#state === "started") return this.#end("killed", KILLED);
+    if (this.#state === "started") return this.#end("killed", () => KILLED);
     if (this.#host.isClosed()) throw closed(this.#shared.name);
     this.#state = "killed";
     this.#ending = this.#calls.runAlone(() => this.#killKey());
@@ -259,12 +261,17 @@ export class Pinger {
     this.#host.ended(this);
   }
 
-  #end(state: "stopped" | "killed", last: Slot): Promise<void> {
+  /** `until` gives the slot until which it is vouched for, as soon as the slots are known. */
+  #end(state: "stopped" | "killed", until: () => Slot): Promise<void> {
     this.#leave(state);
     this.#ending = this.#calls.run(async () => {
-      this.#vouchedUntil = last;
+      const held = this.#held;
+      this.#vouchedUntil = until();
+      if (this.#shared.time.mayBeOff) await knowsTime(this.#shared);
+      const last = until();
+      if (this.#held === held) this.#vouchedUntil = last; // else it has been started again
       const isLost = this.#lossesBefore !== this.#host.losses(); // dropped meanwhile: to end it would set all up again
-      if (this.#held !== undefined && !isLost) await this.#holdings.release(this.#held, last);
+      if (held !== undefined && !isLost) await this.#holdings.release(held, last);
     });
     return this.#ending;
   }

@@ -45,8 +45,8 @@ export interface PresenceEvents {
   /**
    * Fires when this process could not ping for so long that others may have told its keys dead: as soon as
    * `vouchedUntil` has passed; when the process was paused, as soon as it goes on; when the machine slept, at the next
-   * ping. Once a lapse; not before anything was held or watched. What is held is alive again as soon as the store answers: what
-   * others have pruned of it meanwhile is written again.
+   * ping. Once a lapse; not before anything was held or watched. What is held is written again, and so alive again, as soon as the
+   * store answers.
    */
   lapse: [lapse: Lapse];
   /** Fires once, when the presence has closed. */

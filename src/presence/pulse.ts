@@ -4,7 +4,7 @@ import { hasBit, type PingRecord } from "../core/bits.ts";
 import { GivenUp } from "../core/errors.ts";
 import type { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import { bulk, type Shared } from "./shared.ts";
+import { bulk, knowsTime, type Shared } from "./shared.ts";
 
 /** Slots that a first read goes back, in the hope that they hold a complete one. */
 const FIRST_LOOK_SLOTS = 4;
@@ -22,6 +22,7 @@ export function oldestRetained({ time, retentionSlots }: Shared): Slot {
  */
 export async function readPulse(shared: Shared, roster: Roster, own?: OwnPing): Promise<Slot> {
   const { time } = shared;
+  await knowsTime(shared);
   await lookBack(shared, roster, time.slot - FIRST_LOOK_SLOTS);
   const judged = judgedSlot(time.position);
   if (own !== undefined && !(own.slot >= judged && roster.pings.latest(own.seq) >= own.slot)) {

@@ -7,8 +7,8 @@
  *   the store's clock has stepped          trouble; the offset is read; the present is another slot
  *   the slots were moved on after a step   trouble, until all have heard of it; the present is another slot
  *   the present is another slot            it is pinged, what is held is doubted, and all is read anew
- *   a ping was acknowledged                the session's record is kept young; what no observer reads is looked at; the
- *                                          dead are pruned now and then
+ *   a ping was acknowledged                the session's record is kept young; what no observer reads, or is doubted still, is
+ *                                          looked at; the dead are pruned now and then
  *   a ping ended a lapse                   what is held is doubted, and written again
  *   it is healthy after half a retention   what has become of what is held may have been pruned unread: it is doubted
  *   the namespace is gone, or another's    the session is forgotten, the pingers are killed, and the watchers fail
@@ -93,8 +93,11 @@ export class Recovery {
 
   async #restore(): Promise<void> {
     const { setup, holdings, attempt } = this.#parts;
-    await attempt(() => setup.restore());
-    holdings.doubt();
+    try {
+      await attempt(() => setup.restore());
+    } finally {
+      holdings.doubt();
+    }
   }
 
   /** The store's clock has stepped. */

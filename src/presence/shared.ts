@@ -54,14 +54,18 @@ export function readPages(
   return eachOf(shared.namespace.read(query), (next) => bound(shared, what, next));
 }
 
+/** So long the store's time is waited for, where a fifth of the period is longer: closing has not much more. */
+const TIME_LIMIT_MS = 2000;
+
 /**
- * Whether the slots are known: where the machine may have slept the store's time is looked at, as long as a ping may take.
- * Where that fails it is noted as trouble.
+ * Whether the slots are known: where the machine may have slept the store's time is looked at. That is trouble where it fails; and
+ * where it turns out to be a sleep, since then the store's time has stepped.
  */
 export async function knowsTime(shared: Shared): Promise<boolean> {
   const { time, health } = shared;
   if (!time.mayBeOff) return true;
-  await soon(shared, "look at the time", time.ensure()).catch(() => {});
+  const limitMs = Math.min(shared.periodMs * LIMIT_OF_PERIOD, TIME_LIMIT_MS);
+  await within(shared.clock, limitMs, "look at the time", time.ensure()).catch(() => {});
   if (time.mayBeOff)
     health.trouble("this machine may have slept, or its clock was set, and the store does not tell its time");
   return !time.mayBeOff;

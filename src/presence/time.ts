@@ -17,6 +17,11 @@ const SAMPLES_MAX = 8;
 const RESAMPLE_MS = 60_000;
 /** A sample tells its own error, so it may take longer than a ping or a read. */
 const LIMIT_MS_MIN = 1000;
+/**
+ * Wall clock and monotonic clock are looked at one after the other, and the one may have a resolution of 16 ms. Where they differ by
+ * more, one was set, or the machine has slept.
+ */
+const WALL_STEP_MS = 20;
 /** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
 const DRIFT = 200e-6;
 /** What the resolution of the store's clock adds to the error of a sample. */
@@ -48,6 +53,9 @@ export class StoreTime {
   #highest = -Infinity;
   #heardAt = -Infinity;
   #sampling: Promise<void> | undefined;
+  /** How many samples were begun, and which of them was the latest to be answered. */
+  #asked = 0;
+  #answered = 0;
   /** Wall time less monotonic time, at the latest sample: changes when the wall clock steps or the machine has slept. */
   #sampledAtWallDistance: number;
 
@@ -106,12 +114,14 @@ export class StoreTime {
    */
   get mayBeOff(): boolean {
     const { clock, periodMs } = this.#options;
-    return Math.abs(wallDistanceOf(clock) - this.#sampledAtWallDistance) > periodMs / 20;
+    const ahead = wallDistanceOf(clock) - this.#sampledAtWallDistance;
+    // A sleep moves the wall clock ahead: each makes our slots late. One that was set back says little of them.
+    return ahead > WALL_STEP_MS || -ahead > Math.max(WALL_STEP_MS, periodMs / 20);
   }
 
   /** Measures the distance anew where it may be off. Rejects when the store does not answer: it may still be off then. */
   async ensure(): Promise<void> {
-    // Not `sample`: one that is under way may have been lost while the machine slept.
+    // Not `sample`: one that is under way may have been lost while the machine slept. Answered later, it is dropped.
     if (this.mayBeOff) await this.#sample();
   }
 
@@ -187,10 +197,15 @@ export class StoreTime {
   async #sample(): Promise<void> {
     const { clock, periodMs, namespace, stepped } = this.#options;
     const wallDistance = wallDistanceOf(clock); // not as it is after: it may sleep before the answer is heard
+    const number = ++this.#asked;
     const began = clock.monotonic();
     const ms = await this.#bounded("time", namespace.time());
+    if (number < this.#answered) return; // from before a sleep, perhaps
+    this.#answered = number;
     const taken = clock.monotonic();
     this.#heardAt = taken;
+    // What was measured before a sleep is no measure any more.
+    if (Math.abs(wallDistance - this.#sampledAtWallDistance) > WALL_STEP_MS) this.#samples = [];
     this.#sampledAtWallDistance = wallDistance;
     const sample = { distance: ms - (began + taken) / 2, errorMs: (taken - began) / 2, taken };
     const difference = sample.distance - this.#best.distance;

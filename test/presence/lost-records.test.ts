@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import type { BeingRecord } from "../../src/core/records.ts";
-import type { Store, Write } from "../../src/core/store.ts";
+import { EVERYTHING } from "../../src/core/selection.ts";
+import type { Namespace, Store, StoreNotice, Write } from "../../src/core/store.ts";
 import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, hear, PERIOD_MS, readThrough, wrap } from "./support.ts";
 
@@ -16,6 +17,28 @@ async function found(store: Store): Promise<[string, boolean][]> {
   const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
   return (await newcomer.list()).keys.map(({ key, alive }) => [key, alive]);
 }
+
+/** A presence, and a way to tell it that its server was away and is back. `replace`: see `wrap`. */
+async function restartable(
+  bench: Bench,
+  replace: (namespace: Namespace) => Partial<Namespace> = () => ({}),
+): Promise<{ presence: Presence; restart: () => void }> {
+  let notify: ((notice: StoreNotice) => void) | undefined;
+  const store = wrap(bench.store, (namespace) => ({
+    ...replace(namespace),
+    notices: (listener) => {
+      notify = listener;
+      return () => {};
+    },
+  }));
+  const restart = (): void => {
+    notify?.({ kind: "lost", reason: "It was killed." });
+    notify?.({ kind: "found" });
+  };
+  return { presence: await Presence.open(store, { periodMs: PERIOD_MS }), restart };
+}
+
+const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
 
 /** The store, as if the first start of the key had been destroyed, once it is. */
 function withoutFirstStart(bench: Bench, of: string, isDestroyed: () => boolean): Store {
@@ -125,10 +148,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     const bench = new Bench();
     let refuses = false;
     const store = wrap(bench.store, (namespace) => ({
-      write: (writes) =>
-        refuses
-          ? Promise.reject(new HeartbitError("STORE_UNAVAILABLE", "It refuses to write."))
-          : namespace.write(writes),
+      write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
     }));
     const warnings: string[] = [];
     const logger = { warn: (message: string) => void warnings.push(message) };
@@ -146,6 +166,103 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
       ["a", true],
       ["b", true],
     ]);
+  });
+});
+
+describe("a server that is found again may have lost what it had acknowledged", () => {
+  it("an earlier start whose end was lost does not outlive the later one", async () => {
+    const bench = new Bench();
+    const { presence, restart } = await restartable(bench);
+    const pinger = presence.pinger("a");
+    await pinger.start();
+    await presence.pinger("b").start();
+    await bench.periods(10);
+    const namespace = bench.store.namespace("presence");
+    const first: Write[] = [];
+    for await (const { beings } of namespace.read({ select: EVERYTHING })) {
+      for (const being of beings) if (being.key === "a") first.push({ kind: "being", being });
+    }
+    await pinger.stop();
+    await pinger.start();
+    await bench.periods(2);
+    destroy(bench, "a", "a"); // both starts
+    await namespace.write(first);
+    restart();
+    await bench.periods(10);
+    await pinger.stop();
+    await bench.periods(300);
+    await presence.prune();
+    expect(await found(bench.store)).toEqual([["b", true]]);
+  });
+
+  it("what is lost is looked for also where the set-up cannot be written again for long", async () => {
+    const bench = new Bench();
+    let refuses = false;
+    const { presence, restart } = await restartable(bench, (namespace) => ({
+      configure: (config) => (refuses ? Promise.reject(refusal) : namespace.configure(config)),
+    }));
+    const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
+    await Promise.all(keys.map((key) => presence.pinger(key).start()));
+    await bench.periods(10);
+    destroy(bench, "k49");
+    refuses = true;
+    restart();
+    await bench.periods(2);
+    refuses = false;
+    await bench.periods(3);
+    expect(new Map(await found(bench.store)).get("k49")).toBe(true);
+  });
+
+  it("who cannot write what is lost hears meanwhile that another of its keys was killed", async () => {
+    const bench = new Bench();
+    let refuses = false;
+    const { presence, restart } = await restartable(bench, (namespace) => ({
+      write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
+    }));
+    const [a, b] = [presence.pinger("a"), presence.pinger("b")];
+    await Promise.all([a.start(), b.start()]);
+    let killed = 0;
+    b.on("killed", () => killed++);
+    const { presence: other } = await bench.open();
+    await bench.periods(10);
+    destroy(bench, "a");
+    refuses = true;
+    restart();
+    await bench.periods(2);
+    await other.kill("b");
+    await bench.periods(6);
+    expect(killed).toBe(1);
+  });
+
+  it("who reads late, and starts anew what it does not find, hears of a kill of the start before", async () => {
+    const bench = new Bench();
+    let isDeposed = false; // a primary that has not got the latest
+    const { presence, restart } = await restartable(bench, (namespace) => ({
+      read: async function* (query) {
+        for await (const page of namespace.read(query)) {
+          yield { ...page, beings: page.beings.filter(({ key }) => !isDeposed || key !== "a") };
+        }
+      },
+    }));
+    await presence.pinger("b").start();
+    await bench.periods(10);
+    const a = presence.pinger("a");
+    let killed = 0;
+    a.on("killed", () => killed++);
+    await a.start();
+    const { presence: other } = await bench.open();
+    await bench.periods(1);
+    isDeposed = true;
+    await other.kill("a");
+    restart();
+    await bench.periods(0.2);
+    isDeposed = false;
+    await bench.periods(6);
+    expect([killed, a.state]).toEqual([1, "started"]);
+    await a.stop();
+    await bench.periods(300);
+    await presence.prune();
+    expect(await found(bench.store)).toEqual([["b", true]]);
   });
 });
 

@@ -28,10 +28,18 @@ class Worlds {
   }
 
   async together(periods: number): Promise<void> {
-    for (let step = 0; step < 20 * periods; step++) {
-      await this.world.advance(PERIOD_MS / 20);
-      await this.own.advance(PERIOD_MS / 20);
-    }
+    for (let step = 0; step < Math.round(100 * periods); step++) await this.#step();
+  }
+
+  /** Goes on in steps of a hundredth of a period until something is so. */
+  async until(isSo: () => boolean): Promise<void> {
+    for (let step = 0; !isSo() && step < 500; step++) await this.#step();
+    expect(isSo()).toBe(true);
+  }
+
+  async #step(): Promise<void> {
+    await this.world.advance(PERIOD_MS / 100);
+    await this.own.advance(PERIOD_MS / 100);
   }
 }
 
@@ -109,12 +117,85 @@ it("who sleeps between a read and the telling tells nobody dead who has come bac
     readAt = worlds.own.now();
     return "pass";
   });
-  for (let step = 0; !asleep.now && step < 60; step++) await worlds.together(1 / 20);
-  expect([asleep.now, heard]).toEqual([true, ["k alive initial"]]);
+  await worlds.until(() => asleep.now);
+  expect(heard).toEqual(["k alive initial"]);
   holder.heal();
   await worlds.sleep(5);
   watching.intercept();
   watching.resume();
   await worlds.together(6);
   expect(heard).toEqual(["k alive initial"]);
+});
+
+it("a planned absence that begins in the moment of waking lasts", async () => {
+  const worlds = new Worlds();
+  const [a, w] = [await worlds.sleepy(), await worlds.awake()];
+  const pinger = a.pinger("k");
+  await pinger.start();
+  await w.pinger("another").start();
+  await worlds.together(5);
+  await worlds.sleep(10);
+  const stopping = pinger.stop({ holdMs: 8 * PERIOD_MS });
+  await worlds.together(4);
+  await stopping;
+  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+});
+
+it("what is stopped and started again in the moment of waking is alive", async () => {
+  const worlds = new Worlds();
+  const [a, w] = [await worlds.sleepy(), await worlds.awake()];
+  const pinger = a.pinger("k");
+  await pinger.start();
+  await worlds.together(5);
+  await worlds.sleep(10);
+  const calls = Promise.all([pinger.stop(), pinger.start()]);
+  await worlds.together(4);
+  await calls;
+  expect(pinger.state).toBe("started");
+  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+});
+
+it("`vouchedUntil` is no later than a watcher can tell, though the machine has slept for a moment before its ping", async () => {
+  const worlds = new Worlds();
+  const link = new FaultyStore(worlds.store);
+  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
+  await a.pinger("k").start();
+  await w.pinger("another").start();
+  const hearing = hear(w.watcher(), "k");
+  await worlds.together(5);
+  const heard = await hearing;
+  await worlds.together(0.05); // in the slot, before the ping
+  await worlds.sleep(0.049);
+  const before = a.vouchedUntil?.getTime();
+  await worlds.until(() => a.vouchedUntil?.getTime() !== before);
+  link.fail();
+  await worlds.until(() => heard.length === 2);
+  expect(heard).toEqual(["k alive initial", "k dead expired"]);
+  const until = a.vouchedUntil?.getTime() ?? NaN;
+  expect(until - worlds.own.now()).toBeLessThan(PERIOD_MS / 100);
+});
+
+it("what the store had said of its time before a sleep, heard after it, moves nobody's slots", async () => {
+  const worlds = new Worlds();
+  let isLate = false;
+  let answer: (() => void) | undefined;
+  const link = wrap(worlds.store, (namespace) => ({
+    time: async () => {
+      const ms = await namespace.time();
+      if (!isLate) return ms;
+      isLate = false;
+      return new Promise<number>((resolve) => (answer = () => resolve(ms)));
+    },
+  }));
+  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
+  await a.pinger("k").start();
+  await w.pinger("another").start();
+  await worlds.together(5);
+  isLate = true;
+  await worlds.until(() => answer !== undefined);
+  await worlds.sleep(10);
+  await worlds.together(0.9); // it has asked again, and been answered
+  answer?.();
+  await worlds.together(6);
+  expect((await worlds.store.namespace("presence").config())?.offset).toBe(0);
 });
