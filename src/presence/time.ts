@@ -22,6 +22,8 @@ const LIMIT_MS_MIN = 1000;
  * more, one was set, or the machine has slept.
  */
 const WALL_STEP_MS = 20;
+/** It may sleep, or be set, again while it is looked at. */
+const ENSURE_TRIES = 3;
 /** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
 const DRIFT = 200e-6;
 /** What the resolution of the store's clock adds to the error of a sample. */
@@ -122,7 +124,7 @@ export class StoreTime {
   /** Measures the distance anew where it may be off. Rejects when the store does not answer: it may still be off then. */
   async ensure(): Promise<void> {
     // Not `sample`: one that is under way may have been lost while the machine slept. Answered later, it is dropped.
-    if (this.mayBeOff) await this.#sample();
+    for (let tries = 0; this.mayBeOff && tries < ENSURE_TRIES; tries++) await this.#sample();
   }
 
   /** Measures the distance anew. Rejects when the store does not answer. */

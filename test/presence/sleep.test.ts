@@ -199,3 +199,24 @@ it("what the store had said of its time before a sleep, heard after it, moves no
   await worlds.together(6);
   expect((await worlds.store.namespace("presence").config())?.offset).toBe(0);
 });
+
+it("a clock that is set while the store's time is looked at is no trouble", async () => {
+  const worlds = new Worlds();
+  let isSet = false;
+  const link = wrap(worlds.store, (namespace) => ({
+    time: async () => {
+      if (isSet) worlds.own.step(-3 * PERIOD_MS);
+      isSet = false;
+      return namespace.time();
+    },
+  }));
+  const presence = await worlds.sleepy(link);
+  const told: string[] = [];
+  presence.on("health", ({ reason = "healthy" }) => told.push(reason));
+  await presence.pinger("k").start();
+  await worlds.together(5);
+  isSet = true;
+  worlds.own.step(-2 * PERIOD_MS);
+  await worlds.together(5);
+  expect(told).toEqual([]);
+});
