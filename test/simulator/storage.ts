@@ -5,7 +5,7 @@ import type { Holding, Life } from "./truth.ts";
 
 /** The clock may have stepped, and what is dead is told so a little later: so many slots more. */
 const SLACK_SLOTS = 12;
-/** A process may have to open its session anew a few times, and write what it holds with it. */
+/** A process may have to open its session anew a few times, besides each time it is destroyed, and write what it holds with it. */
 const REOPENED_MAX = 5;
 
 /** Prunes, and tells what is left that should not be. */
@@ -23,8 +23,9 @@ export async function auditStorage(
   await store.prune({ beforeSlot, beforeMs: storeMs - retentionSlots * periodMs, limit: Infinity });
   const since = now - (retentionSlots + SLACK_SLOTS) * periodMs;
   const held = holdings.filter(({ over }) => over > since);
-  const beingsMax = held.reduce((sum, { killedEvents }) => sum + 1 + killedEvents.length, 0) * REOPENED_MAX;
-  const sessionsMax = lives.filter(({ endedAt }) => endedAt > since).length * REOPENED_MAX;
+  const reopened = REOPENED_MAX + plan.events.filter((event) => event.do === "destroy").length;
+  const beingsMax = held.reduce((sum, { killedEvents }) => sum + 1 + killedEvents.length, 0) * reopened;
+  const sessionsMax = lives.filter(({ endedAt }) => endedAt > since).length * reopened;
   let [beings, sessions] = [0, 0];
   const everything = { select: { all: true, keys: new Set<string>(), prefixes: new Set<string>() } };
   for await (const page of store.read(everything)) {
