@@ -46,6 +46,8 @@ export type Write =
   | { readonly kind: "endSession"; readonly session: number; readonly last: Slot }
   /** Creates the being, or raises its `slot` and, by its revision, its `meta`; and ends it where it comes with a `last`. */
   | { readonly kind: "being"; readonly being: BeingRecord }
+  /** Gives a being a newer meta, by its revision. A being that is not there is left so. */
+  | { readonly kind: "meta"; readonly being: BeingId; readonly meta: string; readonly revision: number }
   /** Sets the `last` of a being, where it is earlier. A being that is not there is left so. */
   | { readonly kind: "end"; readonly being: BeingId; readonly last: Slot };
 

@@ -25,6 +25,8 @@ export interface Holder {
   /** A being that was written before this slot, another at each call; undefined where there is none. */
   sample(session: number, writtenBefore: Slot): BeingId | undefined;
   hear(page: Page): void;
+  /** A read of ours is complete that began in this slot. */
+  looked(slot: Slot): void;
   /** A read did not find this being. */
   lost(being: BeingId): void;
 }
@@ -73,14 +75,16 @@ export class Audit {
     const session = this.#session;
     if (session === undefined) return true;
     const isCurrent = session === this.#keeper.current;
-    if (this.#found === "ours") {
-      if (this.#withRecord) session.audited = this.#began; // else the rest of an audit has not been done
+    const hasRecord = this.#found === "ours";
+    const isUsable = hasRecord || (this.#found === "nothing" && !this.#withRecord);
+    if (hasRecord && this.#withRecord) session.audited = this.#began; // else the rest of an audit has not been done
+    if (!isCurrent) return true;
+    if (isUsable) {
+      this.#holder.looked(this.#began);
       const { being } = this.asks;
-      if (isCurrent && being !== undefined && !this.#foundBeing) this.#holder.lost(being);
+      if (being !== undefined && !this.#foundBeing) this.#holder.lost(being);
       return true;
     }
-    if (!isCurrent) return true;
-    if (this.#found === "nothing" && !this.#withRecord) return true;
     const isYoung = this.#began - session.record.slot <= YOUNG_SLOTS;
     if (this.#found === "another's" || !isYoung) this.#keeper.reopen("is gone from the store");
     return false;

@@ -3,7 +3,7 @@
  *
  *   healthy --trouble--> stale --settled--> healthy
  *
- * Trouble is any sign that this process's view of the store may be late (see DESIGN: a failed or slow read or ping,
+ * Trouble is any sign that this process's view of the store may be late (a failed or slow read or ping,
  * a lost primary or feed, a late timer, a step of the clock, a read that lacks our own latest ping).
  */
 
@@ -21,21 +21,12 @@ export interface Health {
 export class HealthKeeper {
   readonly #position: () => number;
   readonly #now: () => number;
-  readonly #changed: (health: Health, staleSlots: number) => void;
+  readonly #changed: (health: Health) => void;
   #health: Health = { state: "healthy" };
   #trouble = -Infinity;
-  /** The position since which it is stale, or was. */
-  #staleFrom = -Infinity;
 
-  /**
-   * `position` and `now` give the present, in slots and in ms; `changed` is called at each change of state, with for how
-   * many slots it has been stale.
-   */
-  constructor(
-    position: () => number,
-    now: () => number,
-    changed: (health: Health, staleSlots: number) => void,
-  ) {
+  /** `position` and `now` give the present, in slots and in ms; `changed` is called at each change of state. */
+  constructor(position: () => number, now: () => number, changed: (health: Health) => void) {
     this.#position = position;
     this.#now = now;
     this.#changed = changed;
@@ -60,14 +51,13 @@ export class HealthKeeper {
     this.#holdBack(slots);
     if (this.#health.state === "stale") return;
     this.#health = { state: "stale", reason, since: new Date(this.#now()) };
-    this.#staleFrom = this.#position();
-    this.#changed(this.#health, 0);
+    this.#changed(this.#health);
   }
 
   settle(): void {
     if (this.#health.state === "healthy") return;
     this.#health = { state: "healthy" };
-    this.#changed(this.#health, this.#position() - this.#staleFrom);
+    this.#changed(this.#health);
   }
 
   #holdBack(slots: number): void {

@@ -3,7 +3,7 @@
  * what it has let go stays ended. Where some of what it has written may be gone, it reads what is there:
  *
  *   its record is there       nothing, where it has not ended; it is written again where others may take it for dead, or where
- *                             its meta is not the last. An earlier start of it is ended, where that was lost
+ *                             its meta is not the last
  *   its record is gone        it is started anew: another may have ended it before that. Whoever has heard of that knows
  *                             it as ended for ever, so only another start brings it back to all. Who knows it as alive is
  *                             told nothing
@@ -36,7 +36,7 @@ export interface Held {
   /** JSON text. */
   meta: string;
   revision: number;
-  /** The slot in which the latest write of its record was acknowledged, or refused; absent while that is under way. */
+  /** The slot in which the latest write of its record was acknowledged, or refused; absent while that is under way. Metas don't count. */
   written?: Slot | undefined;
   /** Called when another has ended it. It is no longer held then. */
   readonly killed: () => void;
@@ -46,11 +46,16 @@ export interface Held {
 interface Over {
   readonly start: number;
   /** As it was ended with. */
-  readonly last: Slot;
+  last: Slot;
   /** The slot in which it was let go. */
   readonly slot: Slot;
   /** Whether the store has acknowledged its end, and no other write of it is under way. */
   isWritten: boolean;
+}
+
+interface End {
+  readonly being: BeingId;
+  readonly last: Slot;
 }
 
 /** How many of what is held go in one entry when much is written again. */
@@ -74,14 +79,21 @@ export class Holdings {
     lost: ({ pinger, start }) => {
       if (this.#held.get(pinger)?.start === start) this.doubt();
     },
+    looked: (slot) => {
+      const { retentionSlots } = this.#shared;
+      if (slot - (this.#looked ?? slot) > retentionSlots / 2) this.doubt();
+      this.#looked = slot;
+    },
   };
+  /** The slot of the latest complete look at what has become of what is held: it may have been pruned since, unread. */
+  #looked: Slot | undefined;
   /** How many times what is stored was doubted, and how many of them are settled. */
   #doubts = 0;
   #settled = 0;
   /** Whether all is to be written again besides: others may take it for dead, and may be about to prune it. */
   #seemsDead = false;
 
-  /** `isCurrent`: see `ReaderEvents`. */
+  /** `isCurrent`: see `ReaderParts`. */
   constructor(shared: Shared, session: SessionKeeper, isCurrent: () => boolean) {
     this.#shared = shared;
     this.#session = session;
@@ -101,18 +113,27 @@ export class Holdings {
     }
   }
 
-  /** Writes the newer meta of what is held. */
+  /**
+   * Writes the newer meta of what is held, where its record is there: what is gone may have been ended by another, and is started
+   * anew with it when that is found.
+   */
   update(held: Held): Promise<void> {
-    return this.#session.write((session) => this.#writesOf(session, held, false));
+    return this.#session.write((session) => {
+      const { pinger, start, meta, revision } = held;
+      return [{ kind: "meta", being: { session, pinger, start }, meta, revision }];
+    });
   }
 
-  /** Stops to hold: vouched for until slot `last`, or killed. Resolves when that is written. */
-  async release(held: Held, last: Slot): Promise<void> {
+  /** Stops to hold: vouched for until the slot that `last` gives, or killed. Resolves when that is written. */
+  async release(held: Held, last: () => Slot): Promise<void> {
     if (this.#held.get(held.pinger) === held) this.#held.delete(held.pinger);
-    const over = { start: held.start, last, slot: this.#shared.time.slot, isWritten: false };
+    const over = { start: held.start, last: last(), slot: this.#shared.time.slot, isWritten: false };
     this.#remember(held, over);
-    // As a whole record: of what somebody has destroyed, or has pruned while this process slept, an end alone ends nothing.
-    await this.#session.write((session) => [putOf({ ...this.#recordOf(session, held), last })]);
+    await this.#session.write((session) => {
+      over.last = last();
+      // As a whole record: of what somebody has destroyed, or has pruned while this process slept, an end alone ends nothing.
+      return [putOf({ ...this.#recordOf(session, held), last: over.last })];
+    });
     over.isWritten = true;
   }
 
@@ -137,8 +158,7 @@ export class Holdings {
 
   /** Writes all that is held: it was given another number, and nothing is stored under that. Does not wait. */
   rewrite(): void {
-    this.#settled = this.#doubts;
-    this.#seemsDead = false;
+    this.#settle();
     void this.#writeAgain([...this.#held.values()], false);
   }
 
@@ -171,19 +191,16 @@ export class Holdings {
   async #lookAtAll(session: OpenSession): Promise<void> {
     const doubts = this.#doubts;
     const writesAll = this.#seemsDead;
-    const { slot } = this.#shared.time;
-    const audit = new Audit(this.#session, slot, true, { ...this.#holder, sample: () => undefined });
+    const holder = { ...this.#holder, sample: () => undefined };
+    const audit = new Audit(this.#session, this.#shared.time.slot, true, holder);
     const gone = new Map([...this.#held].filter(([, { written }]) => written !== undefined));
     const outdated: Held[] = [];
-    const earlier: BeingRecord[] = [];
     const query = { select: NOTHING, session: session.record.seq, withRecord: true };
     const isCurrent = this.#isCurrent();
     for await (const page of readPages(this.#shared, query, bulk)) {
       for (const being of this.#ours(page)) {
         const held = this.#held.get(being.pinger);
-        if (held === undefined) continue;
-        if (being.start < held.start && being.last === undefined) earlier.push(being);
-        if (being.start !== held.start || !gone.delete(being.pinger)) continue;
+        if (being.start !== held?.start || !gone.delete(being.pinger)) continue;
         if (writesAll || being.revision < held.revision) outdated.push(held);
       }
       audit.page(page);
@@ -196,8 +213,6 @@ export class Holdings {
       this.#shared.log.warn(`${gone.size} of what is held is gone from the store, and is started anew`);
     void this.#writeAgain([...gone.values()], true);
     void this.#writeAgain(outdated, false);
-    // Their end was lost with the server.
-    for (const being of earlier) void this.#endInBackground(being, slot);
   }
 
   /** Listens to a read that begins now. `always`: it asks for the session's record in any case. */
@@ -213,7 +228,9 @@ export class Holdings {
       const held = this.#held.get(being.pinger);
       if (held === undefined || !this.#isKilled(held, being)) continue;
       this.#held.delete(held.pinger);
-      if (being.start < held.start) void this.#endInBackground({ ...being, start: held.start }, KILLED);
+      // Else what has been started anew since would live on beside the next start.
+      if (being.start < held.start)
+        void this.#writeEnds([{ being: { ...being, start: held.start }, last: KILLED }]);
       held.killed();
     }
   }
@@ -235,8 +252,14 @@ export class Holdings {
     this.#session.forget(error);
     this.#held.clear();
     this.#over.clear();
+    this.#settle();
+  }
+
+  /** Nothing that was stored matters any more. */
+  #settle(): void {
     this.#settled = this.#doubts;
     this.#seemsDead = false;
+    this.#looked = undefined;
   }
 
   #ours({ beings }: Page): BeingRecord[] {
@@ -254,21 +277,32 @@ export class Holdings {
   }
 
   /**
-   * A write that was given up may happen after all, when the end is written. Where the record is there that does no harm; where
-   * somebody has destroyed it before, it would live for as long as the session.
+   * Ends again what should have ended, and would live for as long as the session. A write that was given up may happen after the
+   * end, on a record that somebody has destroyed; and a server may lose an end.
    */
   #endAgain(page: Page): void {
+    const { slot } = this.#shared.time;
+    const ends: End[] = [];
+    const again: Over[] = [];
     for (const being of this.#ours(page)) {
-      const over = this.#over.get(being.pinger);
-      if (being.last !== undefined || over?.isWritten !== true || being.start > over.start) continue;
+      const { pinger, start, last = Infinity } = being;
+      const held = this.#held.get(pinger);
+      const over = this.#over.get(pinger);
+      if (held?.written !== undefined && start < held.start && last > slot) ends.push({ being, last: slot });
+      if (over?.isWritten !== true || start > over.start || last <= over.last) continue;
       over.isWritten = false;
-      void this.#endInBackground(being, over.last).then(() => (over.isWritten = true));
+      again.push(over);
+      ends.push({ being, last: over.last });
     }
+    if (ends.length > 0) void this.#writeEnds(ends, again);
   }
 
-  #endInBackground({ pinger, start }: BeingId, last: Slot): Promise<void> {
-    const write = this.#session.write((session) => [endOf(session, { pinger }, start, last)]);
-    return this.#session.inBackground(write);
+  async #writeEnds(ends: readonly End[], of: readonly Over[] = []): Promise<void> {
+    const write = this.#session.write((session) =>
+      ends.map(({ being, last }) => endOf(session, being, being.start, last)),
+    );
+    await this.#session.inBackground(write);
+    for (const over of of) over.isWritten = true;
   }
 
   /** The next of what is held, but for what was written so lately that a late read may lack it: that stays the next. */

@@ -26,7 +26,7 @@ import type { Held, Holdings } from "./holdings.ts";
 import { InOrder } from "./in-order.ts";
 import { checkHoldMs, checkOptionsObject } from "./options.ts";
 import { dropped } from "./setup.ts";
-import { knowsTime, type Shared } from "./shared.ts";
+import type { Shared } from "./shared.ts";
 import { closed } from "./writer.ts";
 
 /** Whether a pinger holds its key, and how it ended. */
@@ -261,15 +261,17 @@ export class Pinger {
     this.#host.ended(this);
   }
 
-  /** `until` gives the slot until which it is vouched for, as soon as the slots are known. */
+  /** `until` gives the slot until which it is vouched for: it is asked again when that is written, and the slots are known. */
   #end(state: "stopped" | "killed", until: () => Slot): Promise<void> {
     this.#leave(state);
     this.#ending = this.#calls.run(async () => {
       const held = this.#held;
-      this.#vouchedUntil = until();
-      if (this.#shared.time.mayBeOff) await knowsTime(this.#shared);
-      const last = until();
-      if (this.#held === held) this.#vouchedUntil = last; // else it has been started again
+      const last = (): Slot => {
+        const slot = until();
+        if (this.#held === held) this.#vouchedUntil = slot; // else it has been started again
+        return slot;
+      };
+      last();
       const isLost = this.#lossesBefore !== this.#host.losses(); // dropped meanwhile: to end it would set all up again
       if (held !== undefined && !isLost) await this.#holdings.release(held, last);
     });

@@ -124,7 +124,7 @@ export class Presence {
     const health = new HealthKeeper(
       () => time.position,
       () => clock.now(),
-      (changed, staleSlots) => this.#tellHealth(changed, staleSlots),
+      (changed) => this.#tellHealth(changed),
     );
     const happenings = new Emitter<Happenings>((error) => log.error("counting what happens failed", error));
     this.#shared = { name, namespace, clock, time, health, log, happenings, periodMs, retentionSlots };
@@ -430,13 +430,10 @@ export class Presence {
     void observer?.stop();
   }
 
-  #tellHealth(health: Health, staleSlots: number): void {
+  #tellHealth(health: Health): void {
     const { log } = this.#shared;
     if (health.state === "stale") log.warn(`stale: ${health.reason}`);
-    else {
-      log.info("healthy");
-      this.#recovery.healthy(staleSlots);
-    }
+    else log.info("healthy");
     this.#events.emit("health", health);
     for (const watcher of this.#watchers) watcher.tellHealth(health);
   }

@@ -10,7 +10,6 @@
  *   a ping was acknowledged                the session's record is kept young; what no observer reads, or is doubted still, is
  *                                          looked at; the dead are pruned now and then
  *   a ping ended a lapse                   what is held is doubted, and written again
- *   it is healthy after half a retention   what has become of what is held may have been pruned unread: it is doubted
  *   the namespace is gone, or another's    the session is forgotten, the pingers are killed, and the watchers fail
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
@@ -144,11 +143,6 @@ export class Recovery {
     pruneInTurn(this.#shared, attempt).catch((error: unknown) =>
       log.debug(`pruning in slot ${slot} failed`, error),
     );
-  }
-
-  /** It is healthy again, after so many slots. Who was killed meanwhile, and pruned, lives again. */
-  healthy(staleSlots: number): void {
-    if (staleSlots > this.#shared.retentionSlots / 2) this.#parts.holdings.doubt();
   }
 
   /** Rejects when the namespace is gone, or another's: then all is lost here. */

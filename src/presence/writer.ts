@@ -69,8 +69,8 @@ export class Writer {
   async #drain(): Promise<void> {
     while (this.#queue.length > 0) {
       const [first] = this.#queue;
-      const refused = await this.#ready().then(() => undefined, toError);
       await knowsTime(this.#shared); // what proves life in the slot before a sleep proves nothing
+      const refused = await this.#ready().then(() => undefined, toError); // the last: there is a session now
       if (this.#queue[0] !== first) continue; // given up meanwhile
       const { entries, writes } =
         refused === undefined ? this.#next() : { entries: [...this.#queue], writes: [] };

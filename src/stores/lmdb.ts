@@ -220,6 +220,7 @@ class LmdbNamespace implements Namespace {
 function apply(draft: Draft, write: Write, now: number): void {
   if (write.kind === "session") draft.putSession(write.session, now);
   else if (write.kind === "being") draft.putBeing(write.being, now);
+  else if (write.kind === "meta") draft.updateBeing(write.being, write, now);
   else if (write.kind === "end") draft.endBeing(write.being, write.last, now);
   else if (write.kind === "raiseSession") draft.raiseSession(write.session, write.slot);
   else draft.endSession(write.session, write.last, now);

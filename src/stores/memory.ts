@@ -167,6 +167,7 @@ class MemoryNamespace implements Namespace {
     for (const write of writes) {
       if (write.kind === "session") this.#putSession(write.session, sessions);
       else if (write.kind === "being") beings.add(this.#putBeing(write.being));
+      else if (write.kind === "meta") beings.add(this.#updateBeing(idOf(write.being), write));
       else if (write.kind === "raiseSession") this.#raiseSession(write.session, write.slot);
       else if (write.kind === "end") beings.add(this.#endBeing(idOf(write.being), write.last));
       else sessions.add(this.#endSession(write.session, write.last));
@@ -315,6 +316,14 @@ class MemoryNamespace implements Namespace {
     const id = idOf(being);
     const known = beings.get(id)?.record;
     beings.set(id, this.#stamp(known === undefined ? being : mergeBeings(known, being)));
+    return id;
+  }
+
+  #updateBeing(id: string, { meta, revision }: Pick<BeingRecord, "meta" | "revision">): string {
+    const { beings } = this.#data();
+    const known = beings.get(id)?.record;
+    if (known !== undefined && known.revision < revision)
+      beings.set(id, this.#stamp({ ...known, meta, revision }));
     return id;
   }
 

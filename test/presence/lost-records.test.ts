@@ -18,6 +18,15 @@ async function found(store: Store): Promise<[string, boolean][]> {
   return (await newcomer.list()).keys.map(({ key, alive }) => [key, alive]);
 }
 
+/** What is stored of a key. */
+async function stored(bench: Bench, of: string): Promise<BeingRecord[]> {
+  const all: BeingRecord[] = [];
+  for await (const { beings } of bench.store.namespace("presence").read({ select: EVERYTHING })) {
+    all.push(...beings.filter(({ key }) => key === of));
+  }
+  return all;
+}
+
 /** A presence, and a way to tell it that its server was away and is back. `replace`: see `wrap`. */
 async function restartable(
   bench: Bench,
@@ -177,16 +186,12 @@ describe("a server that is found again may have lost what it had acknowledged", 
     await pinger.start();
     await presence.pinger("b").start();
     await bench.periods(10);
-    const namespace = bench.store.namespace("presence");
-    const first: Write[] = [];
-    for await (const { beings } of namespace.read({ select: EVERYTHING })) {
-      for (const being of beings) if (being.key === "a") first.push({ kind: "being", being });
-    }
+    const first = (await stored(bench, "a")).map((being): Write => ({ kind: "being", being }));
     await pinger.stop();
     await pinger.start();
     await bench.periods(2);
     destroy(bench, "a", "a"); // both starts
-    await namespace.write(first);
+    await bench.store.namespace("presence").write(first);
     restart();
     await bench.periods(10);
     await pinger.stop();
@@ -194,6 +199,66 @@ describe("a server that is found again may have lost what it had acknowledged", 
     await presence.prune();
     expect(await found(bench.store)).toEqual([["b", true]]);
   });
+
+  it.each([
+    { what: "of what is held", stopped: false },
+    { what: "of what is stopped", stopped: true },
+  ])(
+    "an earlier planned absence whose end was lost does not outlive the later start: $what",
+    async ({ stopped }) => {
+      const bench = new Bench();
+      const { presence, restart } = await restartable(bench);
+      const pinger = presence.pinger("a");
+      await pinger.start();
+      await presence.pinger("b").start();
+      await bench.periods(10);
+      await pinger.stop({ holdMs: 10_000 * PERIOD_MS });
+      const first = (await stored(bench, "a")).map((being): Write => ({ kind: "being", being }));
+      await pinger.start();
+      await bench.periods(2);
+      if (stopped) await pinger.stop();
+      destroy(bench, "a", "a");
+      await bench.store.namespace("presence").write(first);
+      restart();
+      await bench.periods(10);
+      await pinger.stop();
+      await bench.periods(300);
+      await presence.prune();
+      expect(await found(bench.store)).toEqual([["b", true]]);
+    },
+  );
+
+  it.each([
+    { when: "while it is held", isHeld: true },
+    { when: "when it is stopped", isHeld: false },
+  ])(
+    "what was started anew is not outlived by a late write of the start before: $when",
+    async ({ isHeld }) => {
+      const bench = new Bench();
+      const late: Write[] = [];
+      const { presence } = await restartable(bench, (namespace) => ({
+        write: (writes) => {
+          late.push(...writes.filter((write) => write.kind === "being" && write.being.key === "a"));
+          return namespace.write(writes);
+        },
+      }));
+      const pinger = presence.pinger("a");
+      await pinger.start();
+      await presence.pinger("b").start();
+      await bench.periods(10);
+      destroy(bench, "a");
+      await bench.periods(16);
+      expect((await stored(bench, "a")).map(({ start }) => start)).toEqual([2]);
+      const happenLate = (): Promise<void> => bench.store.namespace("presence").write(late.slice(0, 1));
+      if (isHeld) await happenLate();
+      await bench.periods(5);
+      await pinger.stop();
+      if (!isHeld) await happenLate();
+      await bench.periods(300);
+      await presence.prune();
+      expect(await found(bench.store)).toEqual([["b", true]]);
+    },
+  );
 
   it("what is lost is looked for also where the set-up cannot be written again for long", async () => {
     const bench = new Bench();
@@ -263,6 +328,81 @@ describe("a server that is found again may have lost what it had acknowledged", 
     await bench.periods(300);
     await presence.prune();
     expect(await found(bench.store)).toEqual([["b", true]]);
+  });
+});
+
+describe("what another has killed, and whose record is gone before its holder has heard of that, is told alive again", () => {
+  it.each([
+    { who: "who only holds", watches: false, updates: false },
+    { who: "who only holds, and updates it", watches: false, updates: true },
+    { who: "who watches besides", watches: true, updates: false },
+    { who: "who watches besides, and updates it", watches: true, updates: true },
+  ])("pruned while the reads of its holder fail: $who", async ({ watches, updates }) => {
+    const bench = new Bench();
+    let fails = false;
+    const store = wrap(bench.store, (namespace) => ({
+      read: async function* (query) {
+        if (fails) throw refusal;
+        yield* namespace.read(query);
+      },
+      feed: () => Promise.reject(refusal) as never,
+    }));
+    const presence = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
+    const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
+    const pingers = keys.map((key) => presence.pinger(key));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    if (watches) await hear(presence.watcher(), "b");
+    const { presence: other } = await bench.open();
+    await other.pinger("d").start();
+    const heard = await hear(other.watcher(), "a");
+    await bench.periods(10);
+    fails = true;
+    await other.kill("a");
+    for (let period = 0; period < 140 && (await stored(bench, "a")).length > 0; period++) {
+      await bench.periods(1);
+      await other.prune();
+    }
+    expect(await stored(bench, "a")).toEqual([]);
+    if (updates) await pingers[0]?.update("new");
+    await bench.periods(1);
+    fails = false;
+    await bench.periods(6);
+    expect([heard.at(-1), pingers[0]?.state]).toEqual(["a alive joined", "started"]);
+    const [being] = await stored(bench, "a");
+    expect(being?.meta).toBe(updates ? '"new"' : "null");
+  });
+
+  it("destroyed while its holder is cut off, whose update is written before it looks", async () => {
+    const bench = new Bench();
+    let [isCutOff, mayPing] = [false, true];
+    const unlessCutOff = <T>(act: () => Promise<T>): Promise<T> =>
+      isCutOff ? Promise.reject(refusal) : act();
+    const { presence } = await restartable(bench, (namespace) => ({
+      write: (writes) => unlessCutOff(() => namespace.write(writes)),
+      ping: (slot, seqs) => (mayPing ? namespace.ping(slot, seqs) : Promise.reject(refusal)),
+      time: () => unlessCutOff(() => namespace.time()),
+      read: async function* (query) {
+        await unlessCutOff(() => Promise.resolve());
+        yield* namespace.read(query);
+      },
+    }));
+    const pinger = presence.pinger("a");
+    await Promise.all([pinger.start(), presence.pinger("b").start()]);
+    const { presence: other } = await bench.open();
+    await other.pinger("d").start();
+    const heard = await hear(other.watcher(), "a");
+    await bench.periods(10);
+    [isCutOff, mayPing] = [true, false];
+    await other.kill("a");
+    destroy(bench, "a");
+    const updating = pinger.update("new");
+    await bench.periods(4);
+    isCutOff = false;
+    await bench.periods(0.06); // the write is tried again before the ping is
+    mayPing = true;
+    await bench.periods(10);
+    await updating;
+    expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
   });
 });
 

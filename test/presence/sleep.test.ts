@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Lapse, Presence, type PresenceOptions } from "../../src/index.ts";
+import { HeartbitError, type Lapse, Presence, type PresenceOptions } from "../../src/index.ts";
 import type { Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { hear, PERIOD_MS, wrap } from "./support.ts";
@@ -137,6 +137,109 @@ it("a planned absence that begins in the moment of waking lasts", async () => {
   await worlds.sleep(10);
   const stopping = pinger.stop({ holdMs: 8 * PERIOD_MS });
   await worlds.together(4);
+  await stopping;
+  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+});
+
+it("a planned absence that is called for in the moment of waking lasts, though the presence is closed then", async () => {
+  const worlds = new Worlds();
+  let lost = 0;
+  const link = wrap(worlds.store, (namespace) => ({
+    time: () => (lost-- > 0 ? new Promise<never>(() => {}) : namespace.time()),
+  }));
+  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
+  const pinger = a.pinger("k");
+  await pinger.start();
+  await w.pinger("another").start();
+  await worlds.together(5);
+  lost = 1; // its connection has not survived the sleep
+  worlds.own.step(1000);
+  const calls = Promise.all([pinger.stop({ holdMs: 20 * PERIOD_MS }), a.close()]);
+  await worlds.together(4);
+  await calls;
+  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+});
+
+it("what is stopped in the moment of waking, before its namespace is dropped, is not written after that", async () => {
+  const worlds = new Worlds();
+  let isSlow = false;
+  const later = (ms: number): Promise<void> =>
+    new Promise((resolve) => void worlds.own.setTimer(resolve, ms));
+  const link = wrap(worlds.store, (namespace) => ({
+    time: async () => {
+      if (isSlow) await later(400);
+      return namespace.time();
+    },
+    drop: async () => {
+      await namespace.drop();
+      await later(800);
+    },
+  }));
+  const a = await worlds.sleepy(link);
+  const pinger = a.pinger("k");
+  await pinger.start();
+  await worlds.together(5.05);
+  isSlow = true;
+  worlds.own.step(1000);
+  const calls = Promise.allSettled([pinger.stop(), a.drop()]);
+  await worlds.together(4);
+  await calls;
+  expect(worlds.store.counts("presence")).toEqual({ sessions: 0, beings: 0, pings: 0 });
+});
+
+it("the time is asked for once by many that are stopped in the moment of waking", async () => {
+  const worlds = new Worlds();
+  let asked = 0;
+  const link = wrap(worlds.store, (namespace) => ({
+    time: () => {
+      asked++;
+      return namespace.time();
+    },
+  }));
+  const a = await worlds.sleepy(link);
+  const pingers = Array.from({ length: 1000 }, (_, index) => a.pinger(`k${index}`));
+  await Promise.all(pingers.map((pinger) => pinger.start()));
+  await worlds.together(5);
+  worlds.own.step(1000);
+  asked = 0;
+  const stopping = Promise.all(pingers.map((pinger) => pinger.stop()));
+  await worlds.together(2);
+  await stopping;
+  expect(asked).toBeLessThan(20);
+});
+
+it("what is written in the moment of waking is written though the session is opened anew just then", async () => {
+  const worlds = new Worlds();
+  let [refuses, isSlow] = [false, false];
+  const waiting: (() => void)[] = [];
+  const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
+  const link = wrap(worlds.store, (namespace) => ({
+    write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
+    time: async () => {
+      if (isSlow) await new Promise<void>((resolve) => waiting.push(resolve));
+      return namespace.time();
+    },
+  }));
+  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
+  const pinger = a.pinger("k");
+  await pinger.start();
+  await w.pinger("another").start();
+  const hearing = hear(a.watcher(), { all: true });
+  await worlds.together(5);
+  await hearing;
+  refuses = true;
+  const stopping = pinger.stop({ holdMs: 100 * PERIOD_MS });
+  await worlds.together(0.02);
+  [refuses, isSlow] = [false, true];
+  worlds.own.step(1000);
+  await worlds.own.advance(PERIOD_MS / 18); // it is written again: the time is looked at
+  await worlds.world.advance(PERIOD_MS / 18);
+  const namespace = worlds.store.namespace("presence");
+  await namespace.write([{ kind: "endSession", session: a.session ?? NaN, last: 0 }]);
+  await Promise.resolve();
+  isSlow = false;
+  for (const answer of waiting) answer();
+  await worlds.together(8);
   await stopping;
   expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
 });

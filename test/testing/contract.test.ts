@@ -82,7 +82,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   ],
   [
     "creates what it raises",
-    "ending or raising what is not stored creates nothing",
+    "ending, raising or updating what is not stored creates nothing",
     (ns) => ({
       write: (writes) =>
         ns.write(
@@ -95,8 +95,27 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     }),
   ],
   [
+    "creates what it updates",
+    "ending, raising or updating what is not stored creates nothing",
+    (ns) => ({
+      write: (writes) =>
+        ns.write(
+          writes.map((write): Write => {
+            if (write.kind !== "meta") return write;
+            const { being, meta, revision } = write;
+            return { kind: "being", being: { ...being, key: "", since: 0, slot: 0, meta, revision } };
+          }),
+        ),
+    }),
+  ],
+  [
+    "forgets newer metas",
+    "a newer meta is given by its revision, and changes nothing else",
+    (ns) => ({ write: (writes) => ns.write(writes.filter(({ kind }) => kind !== "meta")) }),
+  ],
+  [
     "creates what it ends",
-    "ending or raising what is not stored creates nothing",
+    "ending, raising or updating what is not stored creates nothing",
     (ns) => ({
       write: (writes) =>
         ns.write(

@@ -143,6 +143,12 @@ export class Draft {
     this.#stampBeing({ ...merged, changed: now });
   }
 
+  updateBeing(id: BeingId, { meta, revision }: Pick<BeingRecord, "meta" | "revision">, now: number): void {
+    const known = this.being(id);
+    if (known === undefined || known.revision >= revision) return;
+    this.#stampBeing({ ...known, meta, revision, changed: now });
+  }
+
   endBeing(id: BeingId, last: number, now: number): void {
     const known = this.being(id);
     if (known === undefined || earlierLast(known.last, last) === known.last) return;

@@ -4,7 +4,7 @@
  */
 import type { Document } from "mongodb";
 import { groupBits } from "../../core/bits.ts";
-import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Write } from "../../core/store.ts";
 import type { Context } from "./context.ts";
@@ -48,6 +48,7 @@ export async function write(context: Context, writes: readonly Write[]): Promise
   for (const one of writes) if (one.kind === "session") batches.add(sessions, false, putSession(one.session));
   for (const one of writes) {
     if (one.kind === "being") batches.add(beings, true, putBeing(one.being), sizeOf(one.being), true);
+    else if (one.kind === "meta") batches.add(beings, true, [newer(one.being, one)], 3 * one.meta.length);
     else if (one.kind === "end") batches.add(beings, true, [endWith({ _id: beingId(one.being) }, one.last)]);
     else if (one.kind === "raiseSession") batches.add(sessions, true, [raise(one.session, one.slot)]);
     else if (one.kind === "endSession")
@@ -118,12 +119,15 @@ function putBeing(being: BeingRecord): Statement[] {
     },
     upsert: true,
   };
-  if (revision === 0) return [put];
-  const update: Statement = {
+  return revision === 0 ? [put] : [put, newer(being, being)];
+}
+
+/** Sets the meta where it is an older one: a repetition finds nothing to do. */
+function newer(being: BeingId, { meta, revision }: Pick<BeingRecord, "meta" | "revision">): Statement {
+  return {
     q: { _id: beingId(being), revision: { $lt: revision } },
     u: { $set: { meta, revision }, $currentDate: { changed: true } },
   };
-  return [put, update];
 }
 
 /** Sets `last` where it is missing or later: a repetition finds nothing to do, and renews no stamp. */

@@ -97,6 +97,7 @@ export const put = {
     being: { session, pinger, start },
     last,
   }),
+  meta: (being: BeingId, meta: string, revision: number): Write => ({ kind: "meta", being, meta, revision }),
   raiseSession: (session: number, slot: number): Write => ({ kind: "raiseSession", session, slot }),
   endSession: (session: number, last: number): Write => ({ kind: "endSession", session, last }),
 };

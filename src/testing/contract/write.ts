@@ -111,12 +111,25 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
+    "a newer meta is given by its revision, and changes nothing else",
+    configured(async ({ ns, slot }) => {
+      const being = aBeing(1, "key", slot, { meta: "0", revision: 0 });
+      await ns.write([put.session(aSession(1, slot)), put.being(being), put.end(being, slot + 9)]);
+      await ns.write([put.meta(being, "2", 2)]);
+      await ns.write([put.meta(being, "1", 1), put.meta(being, "another", 2)]);
+      const expected = { ...plain(being), meta: "2", revision: 2, last: slot + 9 };
+      assert.deepEqual(plain(await readBeing(ns, being)), expected);
+    }),
+  );
+
+  test(
     "changing a being, ending it and ending a session renew the stamp",
     configured(async ({ ns, slot }) => {
       const being = aBeing(1, "key", slot);
       await ns.write([put.session(aSession(1, slot)), put.being(being)]);
       const steps: Write[] = [
         put.being({ ...being, meta: "1", revision: 1 }),
+        put.meta(being, "2", 2),
         put.end(being, slot + 1),
         put.endSession(1, slot + 1),
       ];
@@ -185,11 +198,11 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
-    "ending or raising what is not stored creates nothing",
+    "ending, raising or updating what is not stored creates nothing",
     configured(async ({ ns, slot }) => {
       await ns.write([put.session(aSession(1, slot))]);
       await ns.write([put.end({ session: 1, pinger: 1, start: 1 }, slot), put.endSession(2, slot)]);
-      await ns.write([put.raiseSession(2, slot + 1)]);
+      await ns.write([put.raiseSession(2, slot + 1), put.meta({ session: 1, pinger: 1, start: 1 }, "1", 1)]);
       const found = await readAll(ns, { select: everything(), session: 1 });
       assert.deepEqual([...found.sessions.keys()], [1]);
       assert.equal(found.beings.size, 0);
