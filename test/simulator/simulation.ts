@@ -40,7 +40,7 @@ const QUIET_PERIODS = 9;
 /** How long it takes to notice that a trouble is over, in periods: operations that nobody answers are given up. */
 const NOTICED = 0.5;
 const NOTICED_UNANSWERED = 1.2;
-/** A machine notices that it slept when it pings next. */
+/** A machine notices that it slept when it pings next, and is answered. */
 const NOTICED_ASLEEP = 1.5;
 const BULK_MS_MIN = 2000;
 /**
@@ -295,7 +295,8 @@ class Simulation {
       heal();
       stale.to = this.#world.now;
       this.#facts.resumed(began);
-      end(this.#world.now, this.#ms(noticed + slow));
+      const mayNotKnow = actor.machine.wokenAt > began - this.#ms(NOTICED_ASLEEP);
+      end(this.#world.now, this.#ms(Math.max(noticed + slow, mayNotKnow ? NOTICED_ASLEEP : 0)));
     };
   }
 
