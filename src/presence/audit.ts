@@ -12,7 +12,7 @@
  * A read that asks for the session's record asks for one of its beings besides, another each time, where the holder gives one:
  * where it has the record and not the being, all that is held is doubted.
  */
-import { type BeingId, isSameBeing } from "../core/records.ts";
+import { type BeingId, type BeingRecord, isSameBeing } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Page, ReadQuery } from "../core/store.ts";
 import { isSame, type OpenSession, type SessionKeeper } from "./session-keeper.ts";
@@ -25,6 +25,11 @@ export interface Holder {
   /** A being that was written before this slot, another at each call; undefined where there is none. */
   sample(session: number, writtenBefore: Slot): BeingId | undefined;
   hear(page: Page): void;
+  /** What of a page should have ended, where our session is ours. */
+  unended(page: Page): BeingRecord[];
+  endAgain(beings: readonly BeingRecord[]): void;
+  /** All that is held is to be looked at. */
+  doubt(): void;
   /** A read of ours is complete that began in this slot. */
   looked(slot: Slot): void;
   /** A read did not find this being. */
@@ -44,6 +49,7 @@ export class Audit {
   readonly #began: Slot;
   #found: "nothing" | "ours" | "another's" = "nothing";
   #foundBeing = false;
+  readonly #unended: BeingRecord[] = [];
 
   /** `always`: it asks for the session's record in any case. */
   constructor(keeper: SessionKeeper, began: Slot, always: boolean, holder: Holder) {
@@ -68,6 +74,7 @@ export class Audit {
     const { being: asked } = this.asks;
     if (asked !== undefined) this.#foundBeing ||= page.beings.some((being) => isSameBeing(being, asked));
     this.#holder.hear(page);
+    this.#unended.push(...this.#holder.unended(page));
   }
 
   /** All has been read. Gives whether the read may be used. */
@@ -83,6 +90,10 @@ export class Audit {
       this.#holder.looked(this.#began);
       const { being } = this.asks;
       if (being !== undefined && !this.#foundBeing) this.#holder.lost(being);
+      if (this.#unended.length === 0) return true;
+      // A number may have become another's, and only the record says whose it is.
+      if (hasRecord) this.#holder.endAgain(this.#unended);
+      else this.#holder.doubt();
       return true;
     }
     const isYoung = this.#began - session.record.slot <= YOUNG_SLOTS;

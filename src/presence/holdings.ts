@@ -72,15 +72,16 @@ export class Holdings {
   readonly #checking = new OneAtATime(() => this.#check());
   readonly #holder: Holder = {
     sample: (session, writtenBefore) => this.#sample(session, writtenBefore),
-    hear: (page) => {
-      this.hear(page);
-      this.#endAgain(page);
-    },
+    hear: (page) => this.hear(page),
+    unended: (page) => this.#unended(page),
+    endAgain: (beings) => void this.#endAgain(beings),
+    doubt: () => this.doubt(),
     lost: ({ pinger, start }) => {
       if (this.#held.get(pinger)?.start === start) this.doubt();
     },
     looked: (slot) => {
-      const { retentionSlots } = this.#shared;
+      const { health, retentionSlots } = this.#shared;
+      if (health.health.state === "stale") return; // it may be a late one
       if (slot - (this.#looked ?? slot) > retentionSlots / 2) this.doubt();
       this.#looked = slot;
     },
@@ -191,7 +192,8 @@ export class Holdings {
   async #lookAtAll(session: OpenSession): Promise<void> {
     const doubts = this.#doubts;
     const writesAll = this.#seemsDead;
-    const holder = { ...this.#holder, sample: () => undefined };
+    const looked = (slot: Slot): void => void (this.#looked = slot);
+    const holder = { ...this.#holder, sample: () => undefined, looked };
     const audit = new Audit(this.#session, this.#shared.time.slot, true, holder);
     const gone = new Map([...this.#held].filter(([, { written }]) => written !== undefined));
     const outdated: Held[] = [];
@@ -259,7 +261,7 @@ export class Holdings {
   #settle(): void {
     this.#settled = this.#doubts;
     this.#seemsDead = false;
-    this.#looked = undefined;
+    this.#looked = this.#shared.time.slot;
   }
 
   #ours({ beings }: Page): BeingRecord[] {
@@ -277,32 +279,37 @@ export class Holdings {
   }
 
   /**
-   * Ends again what should have ended, and would live for as long as the session. A write that was given up may happen after the
-   * end, on a record that somebody has destroyed; and a server may lose an end.
+   * What should have ended, and would live for as long as the session. A write that was given up may happen after the end, on a
+   * record that somebody has destroyed; and a server may lose an end.
    */
-  #endAgain(page: Page): void {
+  #unended(page: Page): BeingRecord[] {
     const { slot } = this.#shared.time;
-    const ends: End[] = [];
-    const again: Over[] = [];
-    for (const being of this.#ours(page)) {
-      const { pinger, start, last = Infinity } = being;
+    return this.#ours(page).filter(({ pinger, start, last = Infinity }) => {
       const held = this.#held.get(pinger);
+      if (held !== undefined) return held.written !== undefined && start < held.start && last > slot;
       const over = this.#over.get(pinger);
-      if (held?.written !== undefined && start < held.start && last > slot) ends.push({ being, last: slot });
-      if (over?.isWritten !== true || start > over.start || last <= over.last) continue;
-      over.isWritten = false;
-      again.push(over);
-      ends.push({ being, last: over.last });
-    }
-    if (ends.length > 0) void this.#writeEnds(ends, again);
+      return over?.isWritten === true && start <= over.start && last > over.last;
+    });
   }
 
-  async #writeEnds(ends: readonly End[], of: readonly Over[] = []): Promise<void> {
-    const write = this.#session.write((session) =>
-      ends.map(({ being, last }) => endOf(session, being, being.start, last)),
+  async #endAgain(beings: readonly BeingRecord[]): Promise<void> {
+    const { slot } = this.#shared.time;
+    const overs = beings.flatMap(({ pinger }) => this.#over.get(pinger) ?? []);
+    for (const over of overs) over.isWritten = false;
+    await this.#writeEnds(
+      beings.map((being) => ({ being, last: this.#over.get(being.pinger)?.last ?? slot })),
     );
-    await this.#session.inBackground(write);
-    for (const over of of) over.isWritten = true;
+    for (const over of overs) over.isWritten = true;
+  }
+
+  /** Never rejects. */
+  #writeEnds(ends: readonly End[]): Promise<void> {
+    const write = this.#session.write((session) =>
+      ends
+        .filter(({ being }) => being.session === session)
+        .map(({ being, last }) => endOf(session, being, being.start, last)),
+    );
+    return this.#session.inBackground(write);
   }
 
   /** The next of what is held, but for what was written so lately that a late read may lack it: that stays the next. */

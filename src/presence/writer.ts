@@ -67,11 +67,18 @@ export class Writer {
   }
 
   async #drain(): Promise<void> {
+    let hasSlept = false;
     while (this.#queue.length > 0) {
       const [first] = this.#queue;
       await knowsTime(this.#shared); // what proves life in the slot before a sleep proves nothing
-      const refused = await this.#ready().then(() => undefined, toError); // the last: there is a session now
       if (this.#queue[0] !== first) continue; // given up meanwhile
+      const refused = await this.#ready().then(() => undefined, toError); // the last: there is a session now
+      if (this.#queue[0] !== first) continue;
+      if (this.#shared.time.mayBeOff && !hasSlept) {
+        hasSlept = true; // just now
+        continue;
+      }
+      hasSlept = false;
       const { entries, writes } =
         refused === undefined ? this.#next() : { entries: [...this.#queue], writes: [] };
       const error = refused ?? (await this.#try(writes));

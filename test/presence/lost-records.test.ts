@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
+import type { PingRecord } from "../../src/core/bits.ts";
 import type { BeingRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Namespace, Store, StoreNotice, Write } from "../../src/core/store.ts";
+import type { Namespace, Page, Store, StoreNotice, Write } from "../../src/core/store.ts";
 import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, hear, PERIOD_MS, readThrough, wrap } from "./support.ts";
 
@@ -404,6 +405,102 @@ describe("what another has killed, and whose record is gone before its holder ha
     await updating;
     expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
   });
+});
+
+it("what was killed while the reads of its holder were late for more than a retention is told alive again", async () => {
+  const bench = new Bench();
+  let frozen: { readonly pages: Page[]; readonly pings: PingRecord[] } | undefined;
+  const store = wrap(bench.store, (namespace) => ({
+    read: async function* (query) {
+      if (frozen === undefined) yield* namespace.read(query);
+      else if (query.since !== undefined && query.withRecord !== true)
+        yield { sessions: [], beings: [], cursor: query.since };
+      else yield* frozen.pages;
+    },
+    pings: (from) => (frozen === undefined ? namespace.pings(from) : Promise.resolve(frozen.pings)),
+  }));
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
+  const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
+  const pingers = keys.map((key) => presence.pinger(key));
+  await Promise.all(pingers.map((pinger) => pinger.start()));
+  await hear(presence.watcher(), "b"); // who only holds has nothing to know late reads by
+  const { presence: other } = await bench.open();
+  await other.pinger("d").start();
+  const heard = await hear(other.watcher(), "a");
+  await bench.periods(10);
+  const namespace = bench.store.namespace("presence");
+  const pages: Page[] = [];
+  for await (const page of namespace.read({ select: EVERYTHING })) pages.push(page);
+  frozen = { pages, pings: await namespace.pings(0) };
+  await other.kill("a");
+  for (let period = 0; period < 140 && (await stored(bench, "a")).length > 0; period++) {
+    await bench.periods(1);
+    await other.prune();
+  }
+  expect(await stored(bench, "a")).toEqual([]);
+  await bench.periods(1);
+  frozen = undefined;
+  await bench.periods(6);
+  expect([heard.at(-1), pingers[0]?.state]).toEqual(["a alive joined", "started"]);
+});
+
+it.each([
+  { what: "what is held", restarted: true },
+  { what: "what is over", restarted: false },
+])("who has lost its number to another ends nothing of that one's: $what", async ({ restarted }) => {
+  for (let wait = 0; wait < 4; wait += 0.5) {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const first = presence.pinger("a");
+    await first.start();
+    await presence.pinger("b").start();
+    await bench.periods(10);
+    await first.stop();
+    if (restarted) await first.start();
+    await bench.periods(3 + wait);
+    // The server has lost all that it had of that presence, and its counter.
+    destroyIn(bench.store.namespace("presence"), { being: () => true, session: () => true });
+    const again = wrap(bench.store, () => ({ nextSeq: () => Promise.resolve(1) }));
+    const other = await Presence.open(again, { periodMs: PERIOD_MS });
+    const pinger = other.pinger("c");
+    let killed = 0;
+    pinger.on("killed", () => killed++);
+    await pinger.start();
+    await bench.periods(6);
+    const ended = (await stored(bench, "c")).filter(({ last }) => last !== undefined);
+    expect([wait, killed, ended]).toEqual([wait, 0, []]);
+  }
+});
+
+it("after an outage of more than half a retention all that is held is read once, and written once", async () => {
+  const bench = new Bench();
+  let fails = false;
+  let [reads, puts] = [0, 0];
+  const unlessAway = <T>(act: () => Promise<T>): Promise<T> => (fails ? Promise.reject(refusal) : act());
+  const store = wrap(bench.store, (namespace) => ({
+    read: async function* (query) {
+      await unlessAway(() => Promise.resolve());
+      if (query.since === undefined) reads++;
+      yield* namespace.read(query);
+    },
+    write: (writes) =>
+      unlessAway(() => {
+        puts += writes.filter(({ kind }) => kind === "being").length;
+        return namespace.write(writes);
+      }),
+    ping: (slot, seqs) => unlessAway(() => namespace.ping(slot, seqs)),
+    time: () => unlessAway(() => namespace.time()),
+  }));
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+  const pingers = Array.from({ length: 100 }, (_, index) => presence.pinger(`k${index}`));
+  await Promise.all(pingers.map((pinger) => pinger.start()));
+  await bench.periods(10);
+  fails = true;
+  await bench.periods(70);
+  fails = false;
+  [reads, puts] = [0, 0];
+  await bench.periods(6);
+  expect([reads, puts]).toEqual([1, 100]);
 });
 
 describe("the end of what is held, and whose record somebody has destroyed, is told to who knew it", () => {

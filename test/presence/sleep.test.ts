@@ -187,6 +187,73 @@ it("what is stopped in the moment of waking, before its namespace is dropped, is
   expect(worlds.store.counts("presence")).toEqual({ sessions: 0, beings: 0, pings: 0 });
 });
 
+it("a planned absence lasts, though the machine sleeps while its session is being opened", async () => {
+  const worlds = new Worlds();
+  let [isHeld, hasSlept] = [false, false];
+  let answer: (() => void) | undefined;
+  const link = wrap(worlds.store, (namespace) => ({
+    time: async () => {
+      if (hasSlept) await new Promise<void>((resolve) => void worlds.own.setTimer(resolve, 50));
+      return namespace.time();
+    },
+    read: async function* (query) {
+      if (isHeld) await new Promise<void>((resolve) => (answer = resolve));
+      yield* namespace.read(query);
+    },
+  }));
+  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
+  await w.pinger("another").start();
+  const pinger = a.pinger("k");
+  isHeld = true;
+  const calls = Promise.all([pinger.start(), pinger.stop({ holdMs: 8 * PERIOD_MS })]);
+  await worlds.until(() => answer !== undefined);
+  await worlds.sleep(10);
+  [isHeld, hasSlept] = [false, true];
+  answer?.();
+  await worlds.together(4);
+  await calls;
+  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+});
+
+it("what another has dropped is not set up again by a write that was given up in the moment of waking", async () => {
+  const clock = new ManualClock();
+  const store = new MemoryStore({ clock });
+  const held = { time: false, config: false };
+  const answers: (() => void)[] = [];
+  const wait = (): Promise<void> => new Promise((resolve) => answers.push(resolve));
+  const link = wrap(store, (namespace) => ({
+    time: async () => {
+      if (held.time) await wait();
+      return namespace.time();
+    },
+    config: async () => {
+      if (held.config) await wait();
+      return namespace.config();
+    },
+  }));
+  const a = await Presence.open(link, { periodMs: PERIOD_MS, clock });
+  const pinger = a.pinger("k");
+  await pinger.start();
+  await clock.advance(8.05 * PERIOD_MS);
+  await (await Presence.open(store, { periodMs: PERIOD_MS, clock })).drop();
+  held.config = true;
+  while (answers.length === 0) await clock.advance(PERIOD_MS / 100); // it looks at it after its ping
+  const [...configs] = answers.splice(0);
+  held.time = true;
+  clock.step(100);
+  const stopping = pinger.stop().catch(() => {});
+  await clock.advance(1);
+  expect(answers).not.toEqual([]); // the time, before it is written
+  held.config = held.time = false;
+  for (const tell of configs) tell();
+  await clock.advance(20);
+  for (const tell of answers) tell();
+  await clock.advance(4 * PERIOD_MS);
+  await stopping;
+  expect([await store.namespace("presence").config(), a.session]).toEqual([undefined, undefined]);
+  expect(store.counts("presence").sessions).toBe(0);
+});
+
 it("the time is asked for once by many that are stopped in the moment of waking", async () => {
   const worlds = new Worlds();
   let asked = 0;
