@@ -117,7 +117,7 @@ export class StoreTime {
   get mayBeOff(): boolean {
     const { clock, periodMs } = this.#options;
     const ahead = wallDistanceOf(clock) - this.#sampledAtWallDistance;
-    // A sleep moves the wall clock ahead: each makes our slots late. One that was set back says little of them.
+    // A sleep moves the wall clock ahead, and our slots are as late as it is long. A clock that was set back says little of them.
     return ahead > WALL_STEP_MS || -ahead > Math.max(WALL_STEP_MS, periodMs / 20);
   }
 

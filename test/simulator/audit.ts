@@ -86,7 +86,9 @@ export class Audit {
     )
       return false;
     if (!this.#facts.isCalm(life, 3.4)) return false;
-    return !this.#facts.kills.some((kill) => kill.key === key && now - kill.at < this.#facts.periodMs * 4);
+    // Its holder hears of the kill, and takes it up again; then the watcher hears of that.
+    const heardMs = this.#facts.periodMs * 2 * HEARD_WITHIN;
+    return !this.#facts.kills.some((kill) => kill.key === key && now - kill.at < heardMs);
   }
 
   #mustBeDead(holding: Holding): boolean {
