@@ -17,7 +17,7 @@ run("typescript/bin/tsc", "-p", "tsconfig.types.json", "--outDir", out);
 keepPublicTypes(out);
 slimCode(out);
 slimTypes(out);
-dropMaps(join(out, "cli"));
+for (const folder of ["cli", "testing/contract"]) dropMaps(join(out, folder));
 run("vite/bin/vite.js", "build", "dashboard", "--logLevel", "warn", "--outDir", join(out, "dashboard/page"));
 
 function run(tool, ...args) {

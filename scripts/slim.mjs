@@ -49,7 +49,7 @@ export function slimTypes(out) {
   for (const file of filesIn(out, ".d.ts")) writeMap(file, readMap(file));
 }
 
-/** The command's code goes without maps: Node reads them only where it is asked to, as who imports the library may do. */
+/** Code that nobody imports goes without maps: Node reads them only where it is asked to, as who imports the library may do. */
 export function dropMaps(folder) {
   for (const file of filesIn(folder, ".js")) {
     writeFileSync(file, readFileSync(file, "utf8").replace(/\/\/# sourceMappingURL=.*\n?$/, ""));

@@ -6,7 +6,7 @@ import type { Change } from "../../src/index.ts";
 import type { Actor, Subscription } from "./actor.ts";
 import type { Facts } from "./facts.ts";
 import { matches, TOLD_WITHIN } from "./judge.ts";
-import type { Holding } from "./truth.ts";
+import { type Holding, latestDown, type Life } from "./truth.ts";
 
 /** Joins, kills and updates are told within so many periods, whatever the feed does: it may fall silent. */
 const HEARD_WITHIN = 2.4;
@@ -33,7 +33,7 @@ export class Audit {
       const hasBegun = actor.subscriptions.some(
         ({ watchedAt }) => this.#facts.now - watchedAt < this.#facts.periodMs * 3.4,
       );
-      if (presence.health.state !== "healthy" && !hasBegun)
+      if (presence.health.state !== "healthy" && !hasBegun && !this.#mayHaveBeenPruned(actor.life))
         this.#wrong(`${actor.name} is stale: ${presence.health.reason}`);
       for (const subscription of actor.subscriptions) {
         if (!subscription.ended && this.#facts.now - subscription.watchedAt > this.#facts.periodMs * 2) {
@@ -41,6 +41,14 @@ export class Audit {
         }
       }
     }
+  }
+
+  /** Who was away for long may have been pruned. A late read does not show it, and who finds it is healthy two slots later. */
+  #mayHaveBeenPruned(life: Life): boolean {
+    const { now, periodMs, retentionSlots } = this.#facts;
+    const away = latestDown(life, now - retentionSlots * periodMs);
+    if (away === undefined || away.to - away.from < (retentionSlots / 2) * periodMs) return false;
+    return !this.#facts.isCalm(life, 6);
   }
 
   /** Of a first state that was read late the meta is as late, until it changes: a limit that is known. */
