@@ -120,7 +120,8 @@ export class Presence {
     });
     const stepped = (byMs: number): void => this.#recovery.stepped(byMs);
     const raised = (): void => this.#recovery.raised();
-    const time = new StoreTime({ namespace, clock, periodMs, stepped, raised });
+    const moved = (): void => this.#heart?.hurry(); // it may be another slot than the one that was pinged
+    const time = new StoreTime({ namespace, clock, periodMs, stepped, moved, raised });
     const health = new HealthKeeper(
       () => time.position,
       () => clock.now(),

@@ -43,6 +43,8 @@ export interface StoreTimeOptions {
   readonly periodMs: number;
   /** Called when the store's clock has stepped, after the correction, by how many ms. */
   readonly stepped: (byMs: number) => void;
+  /** Called when our view of the store's time turns out to have been far off, though no further than we knew it might be. */
+  readonly moved: () => void;
   /** Called when the offset has been raised, by us or by another: the slots have moved on, and not all know it yet. */
   readonly raised: () => void;
 }
@@ -197,7 +199,7 @@ export class StoreTime {
   }
 
   async #sample(): Promise<void> {
-    const { clock, periodMs, namespace, stepped } = this.#options;
+    const { clock, periodMs, namespace, stepped, moved } = this.#options;
     const wallDistance = wallDistanceOf(clock); // not as it is after: it may sleep before the answer is heard
     const number = ++this.#asked;
     const began = clock.monotonic();
@@ -214,8 +216,10 @@ export class StoreTime {
     const agree = Math.abs(difference) <= sample.errorMs + this.errorMs;
     this.#samples = agree ? [...this.#samples, sample].slice(-SAMPLES_MAX) : [sample];
     const known = this.#isKnown;
+    const { distance: before } = this.#best;
     this.#best = this.#samples.reduce((a, b) => (this.#errorNow(b) <= this.#errorNow(a) ? b : a));
     if (known && !agree && Math.abs(difference) > periodMs / 10) stepped(difference);
+    else if (known && Math.abs(this.#best.distance - before) > periodMs / 10) moved();
   }
 
   #bounded<T>(what: string, operation: Promise<T>): Promise<T> {

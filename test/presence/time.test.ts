@@ -5,6 +5,41 @@ import { StoreTime } from "../../src/presence/time.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { PERIOD_MS, wrap } from "./support.ts";
 
+it("a view that was known to be vague is told where it turns out to have been far off", async () => {
+  const clock = new ManualClock();
+  let pausedMs = 0;
+  const pausing: Clock = {
+    now: () => clock.now() + pausedMs,
+    monotonic: () => clock.monotonic() + pausedMs,
+    setTimer: (due, delayMs) => clock.setTimer(due, delayMs),
+  };
+  let isPaused = true;
+  const namespace: Pick<Namespace, "time"> = {
+    time: async () => {
+      const ms = pausing.now();
+      if (isPaused) pausedMs += 2.6 * PERIOD_MS; // this process is stopped, and goes on when the answer is there
+      isPaused = false;
+      return ms;
+    },
+  };
+  const told: string[] = [];
+  const time = new StoreTime({
+    namespace: namespace as Namespace,
+    clock: pausing,
+    periodMs: PERIOD_MS,
+    stepped: () => told.push("stepped"),
+    moved: () => told.push("moved"),
+    raised: () => told.push("raised"),
+  });
+  await time.sample();
+  expect(told).toEqual([]);
+  expect(pausing.now() - time.now).toBeCloseTo(1.3 * PERIOD_MS);
+  await time.sample();
+  await time.sample();
+  expect(told).toEqual(["moved"]);
+  expect(pausing.now() - time.now).toBeCloseTo(0);
+});
+
 const never = (): Promise<never> => new Promise(() => {});
 const fails = (): Promise<never> =>
   Promise.reject(new HeartbitError("STORE_UNAVAILABLE", "It does not tell its time."));
@@ -27,6 +62,7 @@ it("after a sleep the store's time is not taken from what was measured before it
     clock: own,
     periodMs: PERIOD_MS,
     stepped: () => {},
+    moved: () => {},
     raised: () => {},
   });
   await time.sample();
