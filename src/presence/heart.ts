@@ -21,7 +21,7 @@ import {
   sleepUntil,
   soon,
 } from "./shared.ts";
-import { Sleeper } from "./timing.ts";
+import { Sleeper, wallDistanceOf } from "./timing.ts";
 
 /** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
 const EARLIEST = 0.1;
@@ -257,7 +257,7 @@ export class Heart {
 
   #currentWallDistance(): number {
     const { clock } = this.#shared;
-    const wallDistance = clock.now() - clock.monotonic();
+    const wallDistance = wallDistanceOf(clock);
     // The two clocks are read one after the other, so only a real step of the wall clock counts.
     if (Math.abs(wallDistance - this.#wallDistance) > WALL_STEP_MS) this.#wallDistance = wallDistance;
     return this.#wallDistance;

@@ -130,11 +130,7 @@ export class SessionKeeper {
     if (session === undefined || time.slot - session.refreshed <= slots) return;
     const { refreshed } = session;
     session.refreshed = time.slot; // once is enough while it is under way
-    const write = this.#writer.write(() =>
-      this.#current === undefined
-        ? []
-        : [{ kind: "raiseSession", session: this.#current.record.seq, slot: time.slot }],
-    );
+    const write = this.write((current) => [{ kind: "raiseSession", session: current, slot: time.slot }]);
     void this.inBackground(
       write.then(
         () => this.doubt(), // what has been pruned meanwhile was not raised

@@ -9,7 +9,7 @@
 import type { Clock } from "../core/clock.ts";
 import { positionAt, type Slot, timeAt } from "../core/slots.ts";
 import type { Namespace } from "../core/store.ts";
-import { within } from "./timing.ts";
+import { wallDistanceOf, within } from "./timing.ts";
 
 /** A position may be this many slots behind the latest before the offset is raised; it waits so many out. */
 const SLOTS_BEHIND_MAX = 2;
@@ -60,7 +60,7 @@ export class StoreTime {
   /** How many samples were begun, and which of them was the latest to be answered. */
   #asked = 0;
   #answered = 0;
-  /** Wall time less monotonic time, at the latest sample: changes when the wall clock steps or the machine has slept. */
+  /** The distance of the wall clock to the monotonic one, at the latest sample. */
   #sampledAtWallDistance: number;
 
   constructor(options: StoreTimeOptions) {
@@ -226,8 +226,4 @@ export class StoreTime {
     const { clock, periodMs } = this.#options;
     return within(clock, Math.max(periodMs, LIMIT_MS_MIN), what, operation);
   }
-}
-
-function wallDistanceOf(clock: Clock): number {
-  return clock.now() - clock.monotonic();
 }

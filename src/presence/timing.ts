@@ -2,6 +2,11 @@
 import type { Clock } from "../core/clock.ts";
 import { GivenUp } from "../core/errors.ts";
 
+/** Wall time less monotonic time, in ms: changes when the wall clock steps, or when the machine has slept. */
+export function wallDistanceOf(clock: Clock): number {
+  return clock.now() - clock.monotonic();
+}
+
 /**
  * What the operation gives, or a rejection with `STORE_UNAVAILABLE` when it has not answered in `limitMs`. It is only
  * given up: it may still happen.

@@ -3,9 +3,10 @@ import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import type { PingRecord } from "../../src/core/bits.ts";
 import type { BeingRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Namespace, Page, Store, StoreNotice, Write } from "../../src/core/store.ts";
+import type { Page, Store, Write } from "../../src/core/store.ts";
+import { FaultyStore, type Operation } from "../../src/testing/index.ts";
 import { destroyIn } from "../../src/stores/memory.ts";
-import { Bench, hear, PERIOD_MS, readThrough, wrap } from "./support.ts";
+import { Bench, hear, PERIOD_MS, readThrough, restartable, wrap } from "./support.ts";
 
 /** Deletes what is stored of these keys, and nothing else. */
 function destroy(bench: Bench, ...keys: string[]): void {
@@ -28,24 +29,20 @@ async function stored(bench: Bench, of: string): Promise<BeingRecord[]> {
   return all;
 }
 
-/** A presence, and a way to tell it that its server was away and is back. `replace`: see `wrap`. */
-async function restartable(
-  bench: Bench,
-  replace: (namespace: Namespace) => Partial<Namespace> = () => ({}),
-): Promise<{ presence: Presence; restart: () => void }> {
-  let notify: ((notice: StoreNotice) => void) | undefined;
-  const store = wrap(bench.store, (namespace) => ({
-    ...replace(namespace),
-    notices: (listener) => {
-      notify = listener;
-      return () => {};
-    },
-  }));
-  const restart = (): void => {
-    notify?.({ kind: "lost", reason: "It was killed." });
-    notify?.({ kind: "found" });
-  };
-  return { presence: await Presence.open(store, { periodMs: PERIOD_MS }), restart };
+/** What is dead of the key is pruned by `who`, period by period, until nothing of it is stored. */
+async function pruneAway(bench: Bench, who: Presence, key: string): Promise<void> {
+  for (let period = 0; period < 140 && (await stored(bench, key)).length > 0; period++) {
+    await bench.periods(1);
+    await who.prune();
+  }
+  expect(await stored(bench, key)).toEqual([]);
+}
+
+/** What a newcomer finds when all that is dead now has been pruned. */
+async function foundInTheEnd(bench: Bench, presence: Presence): Promise<[string, boolean][]> {
+  await bench.periods(300);
+  await presence.prune();
+  return found(bench.store);
 }
 
 const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
@@ -180,52 +177,31 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
 });
 
 describe("a server that is found again may have lost what it had acknowledged", () => {
-  it("an earlier start whose end was lost does not outlive the later one", async () => {
-    const bench = new Bench();
-    const { presence, restart } = await restartable(bench);
-    const pinger = presence.pinger("a");
-    await pinger.start();
-    await presence.pinger("b").start();
-    await bench.periods(10);
-    const first = (await stored(bench, "a")).map((being): Write => ({ kind: "being", being }));
-    await pinger.stop();
-    await pinger.start();
-    await bench.periods(2);
-    destroy(bench, "a", "a"); // both starts
-    await bench.store.namespace("presence").write(first);
-    restart();
-    await bench.periods(10);
-    await pinger.stop();
-    await bench.periods(300);
-    await presence.prune();
-    expect(await found(bench.store)).toEqual([["b", true]]);
-  });
-
   it.each([
-    { what: "of what is held", stopped: false },
-    { what: "of what is stopped", stopped: true },
+    { what: "a stop, of what is held", holdMs: 0, stopped: false },
+    { what: "a planned absence, of what is held", holdMs: 10_000 * PERIOD_MS, stopped: false },
+    { what: "a planned absence, of what is stopped", holdMs: 10_000 * PERIOD_MS, stopped: true },
   ])(
-    "an earlier planned absence whose end was lost does not outlive the later start: $what",
-    async ({ stopped }) => {
+    "an earlier start whose end was lost does not outlive the later one: $what",
+    async ({ holdMs, stopped }) => {
       const bench = new Bench();
-      const { presence, restart } = await restartable(bench);
+      const { presence, restart } = await restartable(bench.store);
       const pinger = presence.pinger("a");
       await pinger.start();
       await presence.pinger("b").start();
       await bench.periods(10);
-      await pinger.stop({ holdMs: 10_000 * PERIOD_MS });
-      const first = (await stored(bench, "a")).map((being): Write => ({ kind: "being", being }));
+      const unended = await stored(bench, "a");
+      await pinger.stop({ holdMs });
+      const first = holdMs === 0 ? unended : await stored(bench, "a");
       await pinger.start();
       await bench.periods(2);
       if (stopped) await pinger.stop();
-      destroy(bench, "a", "a");
-      await bench.store.namespace("presence").write(first);
+      destroy(bench, "a", "a"); // both starts
+      await bench.store.namespace("presence").write(first.map((being) => ({ kind: "being", being })));
       restart();
       await bench.periods(10);
       await pinger.stop();
-      await bench.periods(300);
-      await presence.prune();
-      expect(await found(bench.store)).toEqual([["b", true]]);
+      expect(await foundInTheEnd(bench, presence)).toEqual([["b", true]]);
     },
   );
 
@@ -237,12 +213,14 @@ describe("a server that is found again may have lost what it had acknowledged", 
     async ({ isHeld }) => {
       const bench = new Bench();
       const late: Write[] = [];
-      const { presence } = await restartable(bench, (namespace) => ({
-        write: (writes) => {
-          late.push(...writes.filter((write) => write.kind === "being" && write.being.key === "a"));
-          return namespace.write(writes);
-        },
-      }));
+      const { presence } = await restartable(
+        wrap(bench.store, (namespace) => ({
+          write: (writes) => {
+            late.push(...writes.filter((write) => write.kind === "being" && write.being.key === "a"));
+            return namespace.write(writes);
+          },
+        })),
+      );
       const pinger = presence.pinger("a");
       await pinger.start();
       await presence.pinger("b").start();
@@ -255,18 +233,18 @@ describe("a server that is found again may have lost what it had acknowledged", 
       await bench.periods(5);
       await pinger.stop();
       if (!isHeld) await happenLate();
-      await bench.periods(300);
-      await presence.prune();
-      expect(await found(bench.store)).toEqual([["b", true]]);
+      expect(await foundInTheEnd(bench, presence)).toEqual([["b", true]]);
     },
   );
 
   it("what is lost is looked for also where the set-up cannot be written again for long", async () => {
     const bench = new Bench();
     let refuses = false;
-    const { presence, restart } = await restartable(bench, (namespace) => ({
-      configure: (config) => (refuses ? Promise.reject(refusal) : namespace.configure(config)),
-    }));
+    const { presence, restart } = await restartable(
+      wrap(bench.store, (namespace) => ({
+        configure: (config) => (refuses ? Promise.reject(refusal) : namespace.configure(config)),
+      })),
+    );
     const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
     await Promise.all(keys.map((key) => presence.pinger(key).start()));
     await bench.periods(10);
@@ -282,9 +260,11 @@ describe("a server that is found again may have lost what it had acknowledged", 
   it("who cannot write what is lost hears meanwhile that another of its keys was killed", async () => {
     const bench = new Bench();
     let refuses = false;
-    const { presence, restart } = await restartable(bench, (namespace) => ({
-      write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
-    }));
+    const { presence, restart } = await restartable(
+      wrap(bench.store, (namespace) => ({
+        write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
+      })),
+    );
     const [a, b] = [presence.pinger("a"), presence.pinger("b")];
     await Promise.all([a.start(), b.start()]);
     let killed = 0;
@@ -303,13 +283,15 @@ describe("a server that is found again may have lost what it had acknowledged", 
   it("who reads late, and starts anew what it does not find, hears of a kill of the start before", async () => {
     const bench = new Bench();
     let isDeposed = false; // a primary that has not got the latest
-    const { presence, restart } = await restartable(bench, (namespace) => ({
-      read: async function* (query) {
-        for await (const page of namespace.read(query)) {
-          yield { ...page, beings: page.beings.filter(({ key }) => !isDeposed || key !== "a") };
-        }
-      },
-    }));
+    const { presence, restart } = await restartable(
+      wrap(bench.store, (namespace) => ({
+        read: async function* (query) {
+          for await (const page of namespace.read(query)) {
+            yield { ...page, beings: page.beings.filter(({ key }) => !isDeposed || key !== "a") };
+          }
+        },
+      })),
+    );
     await presence.pinger("b").start();
     await bench.periods(10);
     const a = presence.pinger("a");
@@ -326,9 +308,7 @@ describe("a server that is found again may have lost what it had acknowledged", 
     await bench.periods(6);
     expect([killed, a.state]).toEqual([1, "started"]);
     await a.stop();
-    await bench.periods(300);
-    await presence.prune();
-    expect(await found(bench.store)).toEqual([["b", true]]);
+    expect(await foundInTheEnd(bench, presence)).toEqual([["b", true]]);
   });
 });
 
@@ -340,15 +320,7 @@ describe("what another has killed, and whose record is gone before its holder ha
     { who: "who watches besides, and updates it", watches: true, updates: true },
   ])("pruned while the reads of its holder fail: $who", async ({ watches, updates }) => {
     const bench = new Bench();
-    let fails = false;
-    const store = wrap(bench.store, (namespace) => ({
-      read: async function* (query) {
-        if (fails) throw refusal;
-        yield* namespace.read(query);
-      },
-      feed: () => Promise.reject(refusal) as never,
-    }));
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
+    const { presence, link } = await bench.open({ feed: "poll" });
     const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
     const pingers = keys.map((key) => presence.pinger(key));
     await Promise.all(pingers.map((pinger) => pinger.start()));
@@ -357,16 +329,12 @@ describe("what another has killed, and whose record is gone before its holder ha
     await other.pinger("d").start();
     const heard = await hear(other.watcher(), "a");
     await bench.periods(10);
-    fails = true;
+    link.intercept((operation) => (operation === "read" ? "fail" : "pass"));
     await other.kill("a");
-    for (let period = 0; period < 140 && (await stored(bench, "a")).length > 0; period++) {
-      await bench.periods(1);
-      await other.prune();
-    }
-    expect(await stored(bench, "a")).toEqual([]);
+    await pruneAway(bench, other, "a");
     if (updates) await pingers[0]?.update("new");
     await bench.periods(1);
-    fails = false;
+    link.intercept();
     await bench.periods(6);
     expect([heard.at(-1), pingers[0]?.state]).toEqual(["a alive joined", "started"]);
     const [being] = await stored(bench, "a");
@@ -375,32 +343,23 @@ describe("what another has killed, and whose record is gone before its holder ha
 
   it("destroyed while its holder is cut off, whose update is written before it looks", async () => {
     const bench = new Bench();
-    let [isCutOff, mayPing] = [false, true];
-    const unlessCutOff = <T>(act: () => Promise<T>): Promise<T> =>
-      isCutOff ? Promise.reject(refusal) : act();
-    const { presence } = await restartable(bench, (namespace) => ({
-      write: (writes) => unlessCutOff(() => namespace.write(writes)),
-      ping: (slot, seqs) => (mayPing ? namespace.ping(slot, seqs) : Promise.reject(refusal)),
-      time: () => unlessCutOff(() => namespace.time()),
-      read: async function* (query) {
-        await unlessCutOff(() => Promise.resolve());
-        yield* namespace.read(query);
-      },
-    }));
+    const { presence, link } = await bench.open();
+    const cut = (...operations: Operation[]): void =>
+      link.intercept((operation) => (operations.includes(operation) ? "fail" : "pass"));
     const pinger = presence.pinger("a");
     await Promise.all([pinger.start(), presence.pinger("b").start()]);
     const { presence: other } = await bench.open();
     await other.pinger("d").start();
     const heard = await hear(other.watcher(), "a");
     await bench.periods(10);
-    [isCutOff, mayPing] = [true, false];
+    cut("write", "ping", "time", "read");
     await other.kill("a");
     destroy(bench, "a");
     const updating = pinger.update("new");
     await bench.periods(4);
-    isCutOff = false;
+    cut("ping");
     await bench.periods(0.06); // the write is tried again before the ping is
-    mayPing = true;
+    cut();
     await bench.periods(10);
     await updating;
     expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
@@ -433,11 +392,7 @@ it("what was killed while the reads of its holder were late for more than a rete
   for await (const page of namespace.read({ select: EVERYTHING })) pages.push(page);
   frozen = { pages, pings: await namespace.pings(0) };
   await other.kill("a");
-  for (let period = 0; period < 140 && (await stored(bench, "a")).length > 0; period++) {
-    await bench.periods(1);
-    await other.prune();
-  }
-  expect(await stored(bench, "a")).toEqual([]);
+  await pruneAway(bench, other, "a");
   await bench.periods(1);
   frozen = undefined;
   await bench.periods(6);
@@ -474,30 +429,25 @@ it.each([
 
 it("after an outage of more than half a retention all that is held is read once, and written once", async () => {
   const bench = new Bench();
-  let fails = false;
+  const link = new FaultyStore(bench.store);
   let [reads, puts] = [0, 0];
-  const unlessAway = <T>(act: () => Promise<T>): Promise<T> => (fails ? Promise.reject(refusal) : act());
-  const store = wrap(bench.store, (namespace) => ({
-    read: async function* (query) {
-      await unlessAway(() => Promise.resolve());
+  const store = wrap(link, (namespace) => ({
+    read: (query) => {
       if (query.since === undefined) reads++;
-      yield* namespace.read(query);
+      return namespace.read(query);
     },
-    write: (writes) =>
-      unlessAway(() => {
-        puts += writes.filter(({ kind }) => kind === "being").length;
-        return namespace.write(writes);
-      }),
-    ping: (slot, seqs) => unlessAway(() => namespace.ping(slot, seqs)),
-    time: () => unlessAway(() => namespace.time()),
+    write: (writes) => {
+      puts += writes.filter(({ kind }) => kind === "being").length;
+      return namespace.write(writes);
+    },
   }));
   const presence = await Presence.open(store, { periodMs: PERIOD_MS });
   const pingers = Array.from({ length: 100 }, (_, index) => presence.pinger(`k${index}`));
   await Promise.all(pingers.map((pinger) => pinger.start()));
   await bench.periods(10);
-  fails = true;
+  link.fail();
   await bench.periods(70);
-  fails = false;
+  link.heal();
   [reads, puts] = [0, 0];
   await bench.periods(6);
   expect([reads, puts]).toEqual([1, 100]);

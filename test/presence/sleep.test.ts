@@ -43,6 +43,11 @@ class Worlds {
   }
 }
 
+/** Whether the key is alive; nothing where it is not known. */
+async function aliveIn(presence: Presence, key: string): Promise<boolean[]> {
+  return (await presence.list({ key })).keys.map(({ alive }) => alive);
+}
+
 it.each([
   { slept: 3, unanswered: 0 },
   { slept: 10, unanswered: 0 },
@@ -138,7 +143,7 @@ it("a planned absence that begins in the moment of waking lasts", async () => {
   const stopping = pinger.stop({ holdMs: 8 * PERIOD_MS });
   await worlds.together(4);
   await stopping;
-  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+  expect(await aliveIn(w, "k")).toEqual([true]);
 });
 
 it("a planned absence that is called for in the moment of waking lasts, though the presence is closed then", async () => {
@@ -157,7 +162,7 @@ it("a planned absence that is called for in the moment of waking lasts, though t
   const calls = Promise.all([pinger.stop({ holdMs: 20 * PERIOD_MS }), a.close()]);
   await worlds.together(4);
   await calls;
-  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+  expect(await aliveIn(w, "k")).toEqual([true]);
 });
 
 it("what is stopped in the moment of waking, before its namespace is dropped, is not written after that", async () => {
@@ -212,7 +217,7 @@ it("a planned absence lasts, though the machine sleeps while its session is bein
   answer?.();
   await worlds.together(4);
   await calls;
-  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+  expect(await aliveIn(w, "k")).toEqual([true]);
 });
 
 it("what another has dropped is not set up again by a write that was given up in the moment of waking", async () => {
@@ -308,7 +313,7 @@ it("what is written in the moment of waking is written though the session is ope
   for (const answer of waiting) answer();
   await worlds.together(8);
   await stopping;
-  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+  expect(await aliveIn(w, "k")).toEqual([true]);
 });
 
 it("what is stopped and started again in the moment of waking is alive", async () => {
@@ -322,7 +327,7 @@ it("what is stopped and started again in the moment of waking is alive", async (
   await worlds.together(4);
   await calls;
   expect(pinger.state).toBe("started");
-  expect((await w.list({ key: "k" })).keys.map(({ alive }) => alive)).toEqual([true]);
+  expect(await aliveIn(w, "k")).toEqual([true]);
 });
 
 it("`vouchedUntil` is no later than a watcher can tell, though the machine has slept for a moment before its ping", async () => {

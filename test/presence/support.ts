@@ -1,6 +1,6 @@
 /** One memory store on a manual clock, with presences behind links of their own. */
 import { type Change, type Clock, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
-import type { Namespace, Page, Store } from "../../src/core/store.ts";
+import type { Namespace, Page, Store, StoreNotice } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 
 export const PERIOD_MS = 5000;
@@ -76,6 +76,26 @@ export function wrap(store: Store, replace: (namespace: Namespace) => Partial<Na
     },
     close: () => store.close(),
   };
+}
+
+/** A presence of the store, and a way to tell it that its server was away and is back. */
+export async function restartable(
+  store: Store,
+  options: PresenceOptions = {},
+): Promise<{ presence: Presence; restart: () => void }> {
+  let notify: ((notice: StoreNotice) => void) | undefined;
+  const noticing = wrap(store, () => ({
+    notices: (listener) => {
+      notify = listener;
+      return () => (notify = undefined);
+    },
+  }));
+  const presence = await Presence.open(noticing, { periodMs: PERIOD_MS, ...options });
+  const restart = (): void => {
+    notify?.({ kind: "lost", reason: "It was killed." });
+    notify?.({ kind: "found" });
+  };
+  return { presence, restart };
 }
 
 /** What a watcher tells of a target, as words. Resolves when it has told the present state. */

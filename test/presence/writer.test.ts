@@ -1,18 +1,11 @@
 import { expect, it } from "vitest";
-import { Presence } from "../../src/index.ts";
-import type { StoreNotice } from "../../src/core/store.ts";
 import { destroyIn } from "../../src/stores/memory.ts";
-import { Bench, wrap } from "./support.ts";
+import { Bench, restartable, wrap } from "./support.ts";
 
 it("what is held is written again where it is gone, and what is called after that takes effect, however much it is", async () => {
   const bench = new Bench();
-  let notify: ((notice: StoreNotice) => void) | undefined;
   let written = 0;
   const store = wrap(bench.store, (namespace) => ({
-    notices: (listener) => {
-      notify = listener;
-      return () => (notify = undefined);
-    },
     // 20,000 records a second: more than the time that one bulk has.
     write: async (writes) => {
       written += writes.length;
@@ -20,20 +13,18 @@ it("what is held is written again where it is gone, and what is called after tha
       return namespace.write(writes);
     },
   }));
-  const presence = await Presence.open(store, { periodMs: 1000 });
+  const { presence, restart } = await restartable(store, { periodMs: 1000 });
   const pingers = Array.from({ length: 50_000 }, (_, index) => presence.pinger(`k${index}`));
   const starting = Promise.all(pingers.map((pinger) => pinger.start()));
   await bench.clock.advance(6000);
   await starting;
   written = 0;
-  notify?.({ kind: "lost", reason: "a failover" });
-  notify?.({ kind: "found" });
+  restart();
   await bench.clock.advance(5000);
   expect(written).toBe(1); // its session's slot, and nothing of what it holds
   destroyIn(bench.store.namespace("presence"), { being: () => true });
   written = 0;
-  notify?.({ kind: "lost", reason: "a failover" });
-  notify?.({ kind: "found" });
+  restart();
   await bench.clock.advance(100);
   let isKilled = false;
   void pingers[0]?.kill().then(() => (isKilled = true));

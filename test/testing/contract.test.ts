@@ -48,6 +48,11 @@ async function* map(
   for await (const page of pages) yield change(page);
 }
 
+/** A store that writes something else in place of some writes. */
+function changing(change: (write: Write) => Write | Write[]): (ns: Namespace) => Partial<Namespace> {
+  return (ns) => ({ write: (writes) => ns.write(writes.flatMap(change)) });
+}
+
 /** What may be wrong with a store, and a sentence of the suite that says so. */
 const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Namespace>])[] = [
   [
@@ -83,29 +88,19 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   [
     "creates what it raises",
     "ending, raising or updating what is not stored creates nothing",
-    (ns) => ({
-      write: (writes) =>
-        ns.write(
-          writes.map((write): Write => {
-            if (write.kind !== "raiseSession") return write;
-            const { session: seq, slot } = write;
-            return { kind: "session", session: { seq, host: "host", pid: 1, opened: 0, slot } };
-          }),
-        ),
+    changing((write) => {
+      if (write.kind !== "raiseSession") return write;
+      const { session: seq, slot } = write;
+      return { kind: "session", session: { seq, host: "host", pid: 1, opened: 0, slot } };
     }),
   ],
   [
     "creates what it updates",
     "ending, raising or updating what is not stored creates nothing",
-    (ns) => ({
-      write: (writes) =>
-        ns.write(
-          writes.map((write): Write => {
-            if (write.kind !== "meta") return write;
-            const { being, meta, revision } = write;
-            return { kind: "being", being: { ...being, key: "", since: 0, slot: 0, meta, revision } };
-          }),
-        ),
+    changing((write) => {
+      if (write.kind !== "meta") return write;
+      const { being, meta, revision } = write;
+      return { kind: "being", being: { ...being, key: "", since: 0, slot: 0, meta, revision } };
     }),
   ],
   [
@@ -116,15 +111,10 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   [
     "creates what it ends",
     "ending, raising or updating what is not stored creates nothing",
-    (ns) => ({
-      write: (writes) =>
-        ns.write(
-          writes.flatMap((write): Write | Write[] => {
-            if (write.kind !== "end") return write;
-            const being = { ...write.being, key: "", since: 0, slot: 0, meta: "", revision: 0 };
-            return [{ kind: "being", being }, write];
-          }),
-        ),
+    changing((write) => {
+      if (write.kind !== "end") return write;
+      const being = { ...write.being, key: "", since: 0, slot: 0, meta: "", revision: 0 };
+      return [{ kind: "being", being }, write];
     }),
   ],
   [

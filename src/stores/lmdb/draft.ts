@@ -145,8 +145,7 @@ export class Draft {
 
   updateBeing(id: BeingId, { meta, revision }: Pick<BeingRecord, "meta" | "revision">, now: number): void {
     const known = this.being(id);
-    if (known === undefined || known.revision >= revision) return;
-    this.#stampBeing({ ...known, meta, revision, changed: now });
+    if (known !== undefined) this.putBeing({ ...known, meta, revision }, now);
   }
 
   endBeing(id: BeingId, last: number, now: number): void {
