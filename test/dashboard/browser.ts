@@ -69,6 +69,7 @@ export async function visit(
     ...options,
   });
   onTestFinished(() => context.close());
+  context.setDefaultTimeout(20_000); // before the test's own, so that a failure says what was waited for
   const page = await context.newPage();
   const complaints: string[] = [];
   const strangers: string[] = [];

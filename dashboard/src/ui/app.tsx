@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Model } from "../model/model.ts";
 import { ChangesPanel } from "./changes.tsx";
 import { Header } from "./header.tsx";
@@ -17,7 +17,8 @@ export function App({ model }: { readonly model: Model }) {
   const narrow = useNarrow();
   const search = useRef<HTMLInputElement>(null);
   const { hello, link } = model;
-  useEffect(() => {
+  // With the drawing: an effect comes a frame later, and a key that is pressed in between would be lost.
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent): void => {
       const typing = event.target instanceof HTMLInputElement;
       if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -5,7 +5,7 @@ import type { Model } from "../model/model.ts";
 /** Draws again when the model has something new, and once a second, for the ages. */
 export function useModel(model: Model): void {
   const [, draw] = useReducer<number, void>((count) => count + 1, 0);
-  useEffect(() => model.listen(() => draw()), [model]);
+  useLayoutEffect(() => model.listen(() => draw()), [model]);
   useEffect(() => {
     const timer = setInterval(() => draw(), 1000);
     return () => clearInterval(timer);
@@ -21,7 +21,7 @@ export type Go = (to: Partial<Address>) => void;
 
 export function useAddress(): [Address, Go] {
   const [address, set] = useState(readAddress);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const read = (): void => set(readAddress());
     addEventListener("popstate", read);
     return () => removeEventListener("popstate", read);
@@ -38,7 +38,7 @@ export function useAddress(): [Address, Go] {
 export function useNarrow(): boolean {
   const [media] = useState(() => matchMedia("(max-width: 759px)"));
   const [narrow, set] = useState(media.matches);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const turned = (): void => set(media.matches);
     media.addEventListener("change", turned);
     return () => media.removeEventListener("change", turned);

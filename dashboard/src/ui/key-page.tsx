@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { formatAge, formatClock, formatMoment, formatProcess, printable } from "../format.ts";
 import type { Change, Holder, Key } from "../model/keys.ts";
 import type { Model } from "../model/model.ts";
@@ -15,7 +15,7 @@ export function KeyPage({ model, name, go }: PartProps & { readonly name: string
   usePulse(model);
   const key = model.keys.get(name);
   const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => title.current?.focus({ preventScroll: true }), [name]);
+  useLayoutEffect(() => title.current?.focus({ preventScroll: true }), [name]);
   const history = model.changes
     .filter((change) => change.key === name)
     .slice(-HISTORY_MAX)

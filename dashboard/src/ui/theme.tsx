@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { Moon, Sun } from "./marks.tsx";
 
 type Theme = "light" | "dark";
@@ -11,7 +11,7 @@ export function ThemeButton() {
   const system = (): Theme => (media.matches ? "dark" : "light");
   const chosen = (): Theme => (document.documentElement.dataset["theme"] as Theme | undefined) ?? system();
   const [theme, set] = useState(chosen);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const turned = (): void => set(chosen());
     media.addEventListener("change", turned);
     return () => media.removeEventListener("change", turned);
