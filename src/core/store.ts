@@ -84,8 +84,7 @@ export interface ReadQuery {
 /** What is old enough to be pruned. */
 export interface PruneQuery {
   /**
-   * What is dead since before this slot goes: the latest complete slot less the retention, or the slot now less it where
-   * none is complete.
+   * What is dead since before this slot goes: one in which all who live have been heard, or later, less the retention.
    */
   readonly beforeSlot: Slot;
   /** The store's time, in ms, at the start of that slot: nothing stamped `changed` after it goes. */

@@ -257,7 +257,8 @@ export class Presence {
   }
 
   /**
-   * Deletes what has been dead for longer than the retention; presences do so by themselves, now and then. Gives how
+   * Deletes what has been dead for longer than the retention; presences do so by themselves, now and then. The retention counts back
+   * from when somebody has pinged in four slots in a row, and where nobody has in two retentions, from their beginning. Gives how
    * many were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {

@@ -1,13 +1,16 @@
 /** Deleting what has been dead for longer than the retention. */
+import { judgedSlot } from "../core/alive.ts";
 import type { Config } from "../core/records.ts";
 import { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Pruned } from "../core/store.ts";
-import { oldestRetained, readPulse } from "./pulse.ts";
-import { between, bulk, type Shared } from "./shared.ts";
+import { lookBack } from "./pulse.ts";
+import { between, bulk, knowsTime, type Shared } from "./shared.ts";
 
-/** After a lapse others may be coming back too: they have so long to write again what they hold. */
+/** After an outage others may be coming back too: they have so long to write again what they hold. */
 const RETURN_SLOTS = 4;
+/** Pings are looked for so many retentions back: on MongoDB so long they are stored where nobody prunes. */
+const REMEMBERED = 2;
 /** In one retention it is pruned about so many times at most, however many presences there are. */
 const ROUNDS = 8;
 /** How many of each kind are deleted in one call. */
@@ -44,7 +47,7 @@ export async function pruneInTurn(shared: Shared, attempt: Attempt): Promise<voi
   const oldest = shared.time.slot - retentionOf(shared, config);
   const age = oldest - (config.prunedBefore ?? -Infinity);
   // What is noted is ahead of the present after a step of the clock, or where somebody has tampered with it.
-  const isLate = age < 0 || age >= shared.retentionSlots / ROUNDS;
+  const isLate = age < 0 || age >= RETURN_SLOTS + shared.retentionSlots / ROUNDS;
   if (isLate) await prune(shared, attempt, config);
 }
 
@@ -69,15 +72,37 @@ async function prune(shared: Shared, attempt: Attempt, config: Config | undefine
 }
 
 /**
- * The slot before which all is deleted. It counts from `g`, up to which it is known who has pinged, and not from now: right
- * after an outage what lives looks as old as what does not. Where nobody has pinged for as long as the retention nobody
- * lives.
+ * The slot before which all is deleted. It counts from when all were heard who live, and not from now: right after an outage
+ * what lives looks as old as what does not, and who comes back may have to write his record twice.
  */
 async function oldestKept(shared: Shared, config: Config | undefined): Promise<Slot> {
+  const retention = retentionOf(shared, config);
   const roster = new Roster();
-  await readPulse(shared, roster);
-  const latest = roster.g > oldestRetained(shared) ? roster.g : shared.time.slot;
-  return latest - retentionOf(shared, config);
+  await knowsTime(shared);
+  const judged = judgedSlot(shared.time.position);
+  const oldest = judged - REMEMBERED * retention;
+  const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
+  for (const from of [judged - RETURN_SLOTS, oldest]) {
+    await lookBack(shared, roster, from);
+    const heard = latestInRow(RETURN_SLOTS, judged, from, isEmpty);
+    if (heard !== undefined) return heard - retention;
+  }
+  return oldest - retention;
+}
+
+/** The first of the latest so many slots in a row of which none is empty. */
+function latestInRow(
+  count: number,
+  latest: Slot,
+  oldest: Slot,
+  isEmpty: (slot: Slot) => boolean,
+): Slot | undefined {
+  let inRow = 0;
+  for (let slot = latest; slot >= oldest; slot--) {
+    inRow = isEmpty(slot) ? 0 : inRow + 1;
+    if (inRow === count) return slot;
+  }
+  return undefined;
 }
 
 function readConfig(shared: Shared): Promise<Config | undefined> {

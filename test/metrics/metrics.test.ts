@@ -153,6 +153,7 @@ describe("the metrics of a presence count", () => {
 
   it("what was pruned", async () => {
     const { presence } = await measured();
+    await presence.pinger("b").start(); // the retention counts from when somebody was there
     const gone = (await bench.open()).presence;
     await gone.pinger("a").start();
     await gone.close();

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
+import { EVERYTHING } from "../../src/core/selection.ts";
 import { Presence } from "../../src/index.ts";
-import { Bench, PERIOD_MS, wrap } from "./support.ts";
+import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 
 const RETENTION_SLOTS = 80;
 const RETENTIONS = 3;
@@ -28,4 +29,48 @@ it("is pruned some eight times in a retention, however many presences there are,
   expect(times).toBeLessThanOrEqual(12 * RETENTIONS);
   expect(times).toBeGreaterThan(4 * RETENTIONS);
   expect(await timesPruned(1)).toBeGreaterThan(0);
+});
+
+it("of those who come back after an outage longer than the retention nobody is pruned who has to write his record twice", async () => {
+  const bench = new Bench();
+  const options = { retentionSlots: RETENTION_SLOTS };
+  const clients = [await bench.open(options), await bench.open(options)] as const;
+  const [holder, watcher] = clients;
+  await holder.presence.pinger("a").start();
+  const told = await hear(watcher.presence.watcher(), { all: true });
+  await bench.periods(10);
+  for (const { link } of clients) link.fail();
+  await bench.periods(RETENTION_SLOTS + 10);
+  holder.link.intercept((operation) => (operation === "write" ? "fail" : "pass"));
+  for (const { link } of clients) link.heal();
+  await bench.periods(0.1);
+  const newcomer = await Presence.open(bench.store, { periodMs: PERIOD_MS, ...options });
+  for (let slot = 0; slot < 4; slot++) {
+    await newcomer.pinger(`b${slot}`).start();
+    await newcomer.prune();
+    await bench.periods(0.9);
+  }
+  holder.link.intercept();
+  await bench.periods(3);
+  await newcomer.prune();
+  await bench.periods(3);
+  expect(told.filter((change) => change.startsWith("a "))).toEqual(["a alive initial"]);
+});
+
+it("where presences come and go, each for a moment, what is dead is pruned as well, some three retentions later", async () => {
+  const bench = new Bench();
+  const watched = bench.store.namespace("presence");
+  const stored: number[] = [];
+  for (let time = 0; time < 30; time++) {
+    const presence = await Presence.open(bench.store, { periodMs: PERIOD_MS, retentionSlots: 10 });
+    await presence.pinger("a").start();
+    await bench.periods(0.5);
+    await presence.prune();
+    await presence.close();
+    await bench.periods(4.5);
+    let beings = 0;
+    for await (const page of watched.read({ select: EVERYTHING })) beings += page.beings.length;
+    stored.push(beings);
+  }
+  expect(Math.max(...stored.slice(8))).toBeLessThanOrEqual(8);
 });
