@@ -243,10 +243,10 @@ export class Heart {
 
   /**
    * The monotonic clock may stand still while the machine sleeps, and our estimate of the store's time with it. Then the wall
-   * clock has gone on: as it does where it is set, too, which the store's time tells.
+   * clock has gone another way: as it does where it is set, too, which the store's time tells.
    */
   get #hasSlept(): boolean {
-    return this.#vouch !== undefined && this.#currentWallDistance() > this.#vouch.wallDistance;
+    return this.#vouch !== undefined && this.#currentWallDistance() !== this.#vouch.wallDistance;
   }
 
   /** The wall time of a monotonic time of this vouch. Where the wall clock has gone ahead since, this machine may have slept. */

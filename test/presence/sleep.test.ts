@@ -85,6 +85,22 @@ it.each([
   },
 );
 
+it("a machine whose clock was set back while it slept learns that it was told dead", async () => {
+  const worlds = new Worlds();
+  const [a, w] = [await worlds.sleepy(), await worlds.awake()];
+  const lapses: Lapse[] = [];
+  a.on("lapse", (lapse) => lapses.push(lapse));
+  await a.pinger("k").start();
+  const hearing = hear(w.watcher(), "k");
+  await worlds.together(5);
+  const heard = await hearing;
+  await worlds.sleep(4);
+  worlds.own.step(-12 * PERIOD_MS);
+  await worlds.together(3);
+  expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
+  expect(lapses).toHaveLength(1);
+});
+
 it("what is started in the moment of waking is alive, and its planned absence over", async () => {
   const worlds = new Worlds();
   const [a, w] = [await worlds.sleepy(), await worlds.awake()];

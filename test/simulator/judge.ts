@@ -259,7 +259,7 @@ export class Judge {
    */
   #readAt(watcher: Actor): number {
     const { now, periodMs } = this.#facts;
-    return now - periodMs / 4 - Math.min(lagOf(watcher.life), periodMs / 2);
+    return now - periodMs / 4 - Math.min(lagOf(watcher.life, now), periodMs / 2);
   }
 
   #wasAlone(holding: Holding): boolean {

@@ -33,6 +33,7 @@ interface Active {
   readonly actor: number;
   readonly trouble: Trouble;
   readonly copy: () => Namespace;
+  readonly since: number;
   end: (() => void) | undefined;
 }
 
@@ -261,7 +262,7 @@ class Simulation {
     const copy = copies ? this.#cluster.copy(lagMs, follows) : () => this.#cluster.primary;
     const random = new Random(this.#plan.seed + Math.floor(at * 1e6));
     for (const i of those) {
-      const active: Active = { actor: i, trouble, copy, end: undefined };
+      const active: Active = { actor: i, trouble, copy, since: this.#world.now, end: undefined };
       this.#active.add(active);
       const actor = this.#actors[i];
       if (actor !== undefined && !actor.isOver) this.#afflict(active, actor);
@@ -282,8 +283,11 @@ class Simulation {
     }
     const slow = trouble.kind === "slow" ? trouble.periods : 0;
     const writes = writesDuring(trouble);
-    const lagMs = trouble.kind === "stale" && trouble.follows ? this.#ms(trouble.lag) : 0;
-    const end = beginTrouble(actor.life, this.#world.now, writes, lagMs);
+    const lag =
+      trouble.kind === "stale"
+        ? { ms: this.#ms(trouble.lag), standsSince: trouble.follows ? Infinity : active.since }
+        : undefined;
+    const end = beginTrouble(actor.life, this.#world.now, writes, lag);
     const isUnanswered = ["lose", "cut", "flaky"].includes(trouble.kind);
     const noticed = isUnanswered
       ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)

@@ -54,11 +54,17 @@ export interface Life {
   troubles: number;
   calmFrom: number;
   /** How far its reads lag behind what is acknowledged, for as long as they do. */
-  readonly lags: Set<{ readonly ms: number }>;
+  readonly lags: Set<Lag>;
   /** When some of its reads were late. */
   readonly stale: { readonly from: number; to: number }[];
   /** When somebody destroyed what may have been its records, until it has had the time to write them again. */
   loss: Loss | undefined;
+}
+
+/** Of reads: how far they lag behind, and since when what they show stands still, if it does. */
+export interface Lag {
+  readonly ms: number;
+  readonly standsSince: number;
 }
 
 export interface Loss {
@@ -87,24 +93,20 @@ export function newLife(actor: number, number: number, now: number): Life {
   };
 }
 
-/**
- * Begins a trouble of a life; the result ends it. `lagMs`: how far its reads lag meanwhile; `noticedMs`: how long it takes
- * to notice that it is over.
- */
+/** Begins a trouble of a life; the result ends it. `noticedMs`: how long it takes to notice that it is over. */
 export function beginTrouble(
   life: Life,
   now: number,
   writes: Writes,
-  lagMs = 0,
+  lag?: Lag,
 ): (now: number, noticedMs: number) => void {
   life.troubles++;
   const down = { from: now, to: Infinity, isLate: writes === "late", isHeld: writes === "held" };
   if (writes !== "in time") life.downs.push(down);
-  const lag = { ms: lagMs };
-  life.lags.add(lag);
+  if (lag !== undefined) life.lags.add(lag);
   return (end, noticedMs) => {
     life.troubles--;
-    life.lags.delete(lag);
+    if (lag !== undefined) life.lags.delete(lag);
     down.to = end;
     life.calmFrom = Math.max(life.calmFrom, end + noticedMs);
   };
@@ -128,8 +130,8 @@ export function succeeded(life: Life, sentAt: number): void {
 }
 
 /** How far its reads may lag at most. */
-export function lagOf({ lags }: Life): number {
-  return Math.max(0, ...Array.from(lags, ({ ms }) => ms));
+export function lagOf({ lags }: Life, now: number): number {
+  return Math.max(0, ...Array.from(lags, ({ ms, standsSince }) => ms + Math.max(0, now - standsSince)));
 }
 
 /** How long the life has had no trouble: negative while it has. */
