@@ -209,6 +209,8 @@ export class Judge {
       const calm = Math.min(this.#facts.now - wokenAt, calmFor(life, this.#facts.now));
       const hasSlept = wokenAt > vouched - this.#facts.periodMs * TOLD_WITHIN; // since its last ping
       const isAwaking = hasSlept && calm < this.#facts.periodMs * AWAKE_WITHIN;
+      // The store's clock has stepped back before it looked: that does not show how long it slept.
+      if (hasSlept && this.#isNearStep(life)) return;
       if (machine?.isPaused === true || isAwaking) this.#facts.world.after(this.#facts.periodMs * 0.3, check);
       else if (!life.lapses.some((lapse) => lapse >= vouched - this.#facts.periodMs * CLOCK_ERROR)) {
         this.#wrong(`${said}, but p${life.actor} had no lapse`);
