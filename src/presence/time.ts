@@ -7,6 +7,7 @@
  * back the position stays where it is, and the namespace's `offset` is raised so that the next slot follows it.
  */
 import type { Clock } from "../core/clock.ts";
+import { GivenUp } from "../core/errors.ts";
 import { positionAt, type Slot, timeAt } from "../core/slots.ts";
 import type { Namespace } from "../core/store.ts";
 import { wallDistanceOf, within } from "./timing.ts";
@@ -207,6 +208,8 @@ export class StoreTime {
     if (number < this.#answered) return; // from before a sleep, perhaps
     this.#answered = number;
     const taken = clock.monotonic();
+    // A process that was stopped meanwhile, or busy, hears of the answer before it can give it up: it may be off by half as long.
+    if (taken - began > this.#limitMs) throw new GivenUp("The store's time came too late to be of use.");
     this.#heardAt = taken;
     // What was measured before a sleep is no measure any more.
     if (Math.abs(wallDistance - this.#sampledAtWallDistance) > WALL_STEP_MS) this.#samples = [];
@@ -222,8 +225,11 @@ export class StoreTime {
     else if (known && Math.abs(this.#best.distance - before) > periodMs / 10) moved();
   }
 
+  get #limitMs(): number {
+    return Math.max(this.#options.periodMs, LIMIT_MS_MIN);
+  }
+
   #bounded<T>(what: string, operation: Promise<T>): Promise<T> {
-    const { clock, periodMs } = this.#options;
-    return within(clock, Math.max(periodMs, LIMIT_MS_MIN), what, operation);
+    return within(this.#options.clock, this.#limitMs, what, operation);
   }
 }

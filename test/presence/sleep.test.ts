@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { HeartbitError, type Lapse, Presence, type PresenceOptions } from "../../src/index.ts";
+import { type Clock, HeartbitError, type Lapse, Presence, type PresenceOptions } from "../../src/index.ts";
 import type { Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { hear, PERIOD_MS, wrap } from "./support.ts";
@@ -389,6 +389,40 @@ it("what the store had said of its time before a sleep, heard after it, moves no
   answer?.();
   await worlds.together(6);
   expect((await worlds.store.namespace("presence").config())?.offset).toBe(0);
+});
+
+it("a process that was stopped while it asked for the time, and hears it before it gives up, moves nobody's slots", async () => {
+  const worlds = new Worlds();
+  let isHeld = false;
+  let answer: (() => void) | undefined;
+  const link = wrap(worlds.store, (namespace) => ({
+    time: async () => {
+      if (isHeld) await new Promise<void>((resolve) => (answer = resolve));
+      return namespace.time();
+    },
+  }));
+  let stoppedMs = 0; // its timers are as late
+  const clock: Clock = {
+    now: () => worlds.own.now() + stoppedMs,
+    monotonic: () => worlds.own.monotonic() + stoppedMs,
+    setTimer: (due, delayMs) => worlds.own.setTimer(due, delayMs),
+  };
+  const [a, w] = [await worlds.sleepy(link, { clock }), await worlds.awake()];
+  const told: string[] = [];
+  w.on("health", ({ reason = "healthy" }) => told.push(reason));
+  await a.pinger("k").start();
+  await w.pinger("another").start();
+  await worlds.together(5);
+  worlds.own.step(-4 * PERIOD_MS); // so it asks
+  isHeld = true;
+  await worlds.until(() => answer !== undefined);
+  await worlds.world.advance(6 * PERIOD_MS);
+  stoppedMs = 6 * PERIOD_MS;
+  isHeld = false;
+  answer?.();
+  await worlds.together(6);
+  expect((await worlds.store.namespace("presence").config())?.offset).toBe(0);
+  expect(told).toEqual([]);
 });
 
 it("a clock that is set while the store's time is looked at is no trouble", async () => {

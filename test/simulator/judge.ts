@@ -201,7 +201,7 @@ export class Judge {
   #expectLapse(watcher: Actor, holding: Holding, said: string): void {
     const { life } = holding;
     if (this.#isNearStep(life) || this.#hasJustLapsed(life) || this.#isJustBack(watcher, life)) return;
-    const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? Infinity;
+    const vouched = this.#vouchedUntil(life) ?? Infinity;
     const check = (): void => {
       if (life.endedAt <= this.#facts.now || holding.endedAt <= this.#facts.now) return; // it may be closing
       const machine = this.#actorOf?.(life)?.machine;
@@ -219,6 +219,13 @@ export class Judge {
     this.#facts.world.after(this.#facts.periodMs * 0.3, check);
   }
 
+  /** Its own, as a true time; or since when it may not know better. */
+  #vouchedUntil(life: Life): number | undefined {
+    const actor = this.#actorOf?.(life);
+    const { setBackAsleepAt = -Infinity } = actor?.machine ?? {};
+    return setBackAsleepAt > latestProof(life, this.#facts.now) ? setBackAsleepAt : actor?.vouchedUntil();
+  }
+
   #actorOf: ((life: Life) => Actor | undefined) | undefined;
 
   /** How the judge finds the program of a life. */
@@ -230,7 +237,7 @@ export class Judge {
     const { now } = this.#facts;
     const { life } = holding;
     if (this.#isNearStep(life, Math.min(now, holding.over))) return;
-    const vouched = this.#actorOf?.(life)?.vouchedUntil() ?? -Infinity;
+    const vouched = this.#vouchedUntil(life) ?? -Infinity;
     if (
       holding.how !== "stopped" &&
       holding.how !== "held" &&

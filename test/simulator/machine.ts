@@ -35,6 +35,8 @@ export class Machine implements Clock {
   #isCrashed = false;
   /** When it woke from its latest sleep: a true time. */
   wokenAt = -Infinity;
+  /** When its wall clock was set back while it slept, the last time: no clock shows how long that was. A true time. */
+  setBackAsleepAt = -Infinity;
   #dueTimers: (() => void)[] = [];
   #arrived: (() => void)[] = [];
 
@@ -101,6 +103,7 @@ export class Machine implements Clock {
   /** Steps the wall clock. */
   step(ms: number): void {
     this.#wallAheadMs += ms;
+    if (ms < 0 && this.#sleeps > 0) this.setBackAsleepAt = this.#world.now;
   }
 
   pause(sleeps = false): void {
