@@ -17,7 +17,7 @@ it("a view that was known to be vague is told where it turns out to have been fa
   const namespace: Pick<Namespace, "time"> = {
     time: async () => {
       const ms = pausing.now();
-      if (isPaused) pausedMs += 2.6 * PERIOD_MS; // this process is stopped, and goes on when the answer is there
+      if (isPaused) pausedMs += 0.9 * PERIOD_MS; // this process is stopped, and goes on when the answer is there
       isPaused = false;
       return ms;
     },
@@ -33,7 +33,7 @@ it("a view that was known to be vague is told where it turns out to have been fa
   });
   await time.sample();
   expect(told).toEqual([]);
-  expect(pausing.now() - time.now).toBeCloseTo(1.3 * PERIOD_MS);
+  expect(pausing.now() - time.now).toBeCloseTo(0.45 * PERIOD_MS);
   await time.sample();
   await time.sample();
   expect(told).toEqual(["moved"]);
