@@ -84,7 +84,7 @@ export interface ReadQuery {
 /** What is old enough to be pruned. */
 export interface PruneQuery {
   /**
-   * What is dead since before this slot goes: one in which all who live have been heard, or later, less the retention.
+   * What is dead since before this slot goes: the retention before a slot in which all who live have been heard, or earlier.
    */
   readonly beforeSlot: Slot;
   /** The store's time, in ms, at the start of that slot: nothing stamped `changed` after it goes. */

@@ -9,8 +9,10 @@ import { between, bulk, knowsTime, type Shared } from "./shared.ts";
 
 /** After an outage others may be coming back too: they have so long to write again what they hold. */
 const RETURN_SLOTS = 4;
-/** Pings are looked for so many retentions back: on MongoDB so long they are stored where nobody prunes. */
-const REMEMBERED = 2;
+/** So far back it is looked for slots in a row with pings. */
+const LOOK_SLOTS = 2 * RETURN_SLOTS;
+/** In retentions. */
+const VERY_OLD = 3;
 /** In one retention it is pruned about so many times at most, however many presences there are. */
 const ROUNDS = 8;
 /** How many of each kind are deleted in one call. */
@@ -44,21 +46,24 @@ type Attempt = <T>(act: () => Promise<T>) => Promise<T>;
 export async function pruneInTurn(shared: Shared, attempt: Attempt): Promise<void> {
   const config = await attempt(() => readConfig(shared));
   if (config === undefined) return;
-  const oldest = shared.time.slot - retentionOf(shared, config);
-  const age = oldest - (config.prunedBefore ?? -Infinity);
+  const { prunedBefore = -Infinity } = config;
+  const late = shared.retentionSlots / ROUNDS;
+  const latest = shared.time.slot - retentionOf(shared, config);
   // What is noted is ahead of the present after a step of the clock, or where somebody has tampered with it.
-  const isLate = age < 0 || age >= RETURN_SLOTS + shared.retentionSlots / ROUNDS;
-  if (isLate) await prune(shared, attempt, config);
+  const isAhead = prunedBefore > latest;
+  if (!isAhead && latest - prunedBefore < late + RETURN_SLOTS) return;
+  const beforeSlot = await attempt(() => oldestKept(shared, config));
+  if (isAhead || beforeSlot - prunedBefore >= late) await prune(shared, attempt, beforeSlot);
 }
 
 /** Prunes all there is to prune; gives how many were deleted. */
 export async function pruneAll(shared: Shared, attempt: Attempt): Promise<Pruned> {
-  return prune(shared, attempt, await attempt(() => readConfig(shared)));
+  const config = await attempt(() => readConfig(shared));
+  return prune(shared, attempt, await attempt(() => oldestKept(shared, config)));
 }
 
-async function prune(shared: Shared, attempt: Attempt, config: Config | undefined): Promise<Pruned> {
+async function prune(shared: Shared, attempt: Attempt, beforeSlot: Slot): Promise<Pruned> {
   const { time, namespace, happenings } = shared;
-  const beforeSlot = await attempt(() => oldestKept(shared, config));
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
   const total = { sessions: 0, beings: 0, slots: 0 };
   for (;;) {
@@ -72,37 +77,22 @@ async function prune(shared: Shared, attempt: Attempt, config: Config | undefine
 }
 
 /**
- * The slot before which all is deleted. It counts from when all were heard who live, and not from now: right after an outage
- * what lives looks as old as what does not, and who comes back may have to write his record twice.
+ * The slot before which all is deleted. Right after an outage what lives looks as old as what does not, and who comes back may
+ * have to write his record twice: so the retention counts from slots in a row with pings. Where there are none of late, an
+ * outage has just ended, or presences come and go, each for a moment: what is very old is pruned all the same.
  */
 async function oldestKept(shared: Shared, config: Config | undefined): Promise<Slot> {
   const retention = retentionOf(shared, config);
   const roster = new Roster();
   await knowsTime(shared);
   const judged = judgedSlot(shared.time.position);
-  const oldest = judged - REMEMBERED * retention;
-  const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
-  for (const from of [judged - RETURN_SLOTS, oldest]) {
-    await lookBack(shared, roster, from);
-    const heard = latestInRow(RETURN_SLOTS, judged, from, isEmpty);
-    if (heard !== undefined) return heard - retention;
-  }
-  return oldest - retention;
-}
-
-/** The first of the latest so many slots in a row of which none is empty. */
-function latestInRow(
-  count: number,
-  latest: Slot,
-  oldest: Slot,
-  isEmpty: (slot: Slot) => boolean,
-): Slot | undefined {
+  await lookBack(shared, roster, judged - LOOK_SLOTS);
   let inRow = 0;
-  for (let slot = latest; slot >= oldest; slot--) {
-    inRow = isEmpty(slot) ? 0 : inRow + 1;
-    if (inRow === count) return slot;
+  for (let slot = judged; slot >= judged - LOOK_SLOTS; slot--) {
+    inRow = roster.pings.isEmpty(slot) ? 0 : inRow + 1;
+    if (inRow === RETURN_SLOTS) return slot - retention;
   }
-  return undefined;
+  return judged - VERY_OLD * retention;
 }
 
 function readConfig(shared: Shared): Promise<Config | undefined> {

@@ -6,11 +6,13 @@ import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 const RETENTION_SLOTS = 80;
 const RETENTIONS = 3;
 
-/** With so many presences, how many times was pruned in a few retentions. */
-async function timesPruned(presences: number): Promise<number> {
+/** With so many presences, how many times was pruned in a few retentions. `gaps`: nobody pings in every fourth slot. */
+async function timesPruned(presences: number, gaps = false): Promise<number> {
   const bench = new Bench();
   const pruned = new Set<number>();
+  const isGap = (): boolean => gaps && Math.floor(bench.now) % 4 === 3;
   const store = wrap(bench.store, (namespace) => ({
+    ping: (...args) => (isGap() ? Promise.reject(new Error("Nobody pings.")) : namespace.ping(...args)),
     prune: (query) => {
       pruned.add(query.beforeSlot); // each pruning calls until nothing is left
       return namespace.prune(query);
@@ -29,6 +31,7 @@ it("is pruned some eight times in a retention, however many presences there are,
   expect(times).toBeLessThanOrEqual(12 * RETENTIONS);
   expect(times).toBeGreaterThan(4 * RETENTIONS);
   expect(await timesPruned(1)).toBeGreaterThan(0);
+  expect(await timesPruned(100, true)).toBeLessThanOrEqual(12 * RETENTIONS);
 });
 
 it("of those who come back after an outage longer than the retention nobody is pruned who has to write his record twice", async () => {
