@@ -5,11 +5,13 @@
  *   after a failure:                                               ping again every twentieth of the period
  *   after a refusal: none, where it is the first ping; else ping again a period later, since rights may be given back
  *
- * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse.
+ * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse. Where only the
+ * store's time says that it has passed, the pings of the others tell whether this machine has slept.
  */
 import { deathPosition } from "../core/alive.ts";
+import { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import type { OwnPing } from "./pulse.ts";
+import { type OwnPing, readPulse } from "./pulse.ts";
 import {
   between,
   isFinal,
@@ -50,6 +52,8 @@ interface Vouch {
   /** Monotonic times, in ms. */
   readonly acknowledged: number;
   readonly until: number;
+  /** Where it was acknowledged, in slots. */
+  readonly position: number;
   /** Wall time less monotonic time, in ms, as it was then. */
   readonly wallDistance: number;
 }
@@ -70,6 +74,8 @@ export class Heart {
   #vouch: Vouch | undefined;
   #lapsed = false;
   #attempt: Promise<void> | undefined;
+  /** The latest look at whether we were told dead, and of which vouch it was. */
+  #look: { readonly vouch: Vouch; readonly done: Promise<void> } | undefined;
   #cancelLapse: () => void = () => {};
   #hurry = false;
   /** What the latest ping was refused with. */
@@ -100,7 +106,7 @@ export class Heart {
 
   /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */
   get vouchedUntil(): Date {
-    return this.#wallTime(this.#vouch?.until ?? -Infinity);
+    return new Date(this.#wallTime(this.#vouch?.until ?? -Infinity));
   }
 
   /**
@@ -194,6 +200,8 @@ export class Heart {
     this.#refusal = undefined;
     if (!(await this.#learnsTime())) return undefined;
     this.#checkLapse();
+    await this.#look?.done;
+    if (this.#sleeper.ended) return undefined;
     if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
     const lapsed = this.#lapsed;
     this.#lapsed = false;
@@ -226,33 +234,52 @@ export class Heart {
     // Not `time.until`, which knows no past: what comes late may have lapsed already.
     const untilMs = (deathPosition(slot) - time.position) * this.#shared.periodMs;
     const wallDistance = this.#currentWallDistance();
-    this.#vouch = { slot, acknowledged, until: acknowledged + untilMs, wallDistance };
+    this.#vouch = {
+      slot,
+      acknowledged,
+      until: acknowledged + untilMs,
+      position: time.position,
+      wallDistance,
+    };
     this.#cancelLapse();
     this.#cancelLapse = clock.setTimer(() => this.#checkLapse(), untilMs);
   }
 
   #checkLapse(): void {
     const { clock, time } = this.#shared;
-    if (this.#lapsed || this.#vouch === undefined) return;
-    const { slot, until, acknowledged } = this.#vouch;
-    const hasSleptThrough = this.#hasSlept && time.position >= deathPosition(slot);
-    if (clock.monotonic() < until && !hasSleptThrough) return;
-    this.#lapsed = true;
-    this.#events.lapse({ from: this.#wallTime(acknowledged), to: new Date(clock.now()) });
+    const vouch = this.#vouch;
+    if (vouch === undefined) return;
+    if (clock.monotonic() >= vouch.until) this.#lapse(vouch);
+    else if (time.position >= deathPosition(vouch.slot) && this.#look?.vouch !== vouch)
+      this.#look = { vouch, done: this.#lookWhetherDead(vouch) };
   }
 
   /**
-   * The monotonic clock may stand still while the machine sleeps, and our estimate of the store's time with it. Then the wall
-   * clock has gone another way: as it does where it is set, too, which the store's time tells.
+   * By the store's time this vouch is over, by our clock it is not. Either the store's clock has stepped forth, or ours has stood
+   * still, as it does while a machine sleeps: then others have pinged meanwhile, and by the rule we are dead. Never rejects.
    */
-  get #hasSlept(): boolean {
-    return this.#vouch !== undefined && this.#currentWallDistance() !== this.#vouch.wallDistance;
+  async #lookWhetherDead(vouch: Vouch): Promise<void> {
+    const roster = new Roster();
+    const isDead = await readPulse(this.#shared, roster).then(
+      () => vouch.slot < roster.g,
+      () => true, // it may be
+    );
+    if (isDead) this.#lapse(vouch, (this.#shared.time.position - vouch.position) * this.#shared.periodMs);
+  }
+
+  /** `forMs`: how long ago the vouch was, where our clocks don't tell. */
+  #lapse(vouch: Vouch, forMs = 0): void {
+    if (this.#lapsed || this.#sleeper.ended) return;
+    this.#lapsed = true;
+    const to = new Date(this.#shared.clock.now());
+    const from = Math.min(this.#wallTime(vouch.acknowledged), to.getTime() - forMs);
+    this.#events.lapse({ from: new Date(from), to });
   }
 
   /** The wall time of a monotonic time of this vouch. Where the wall clock has gone ahead since, this machine may have slept. */
-  #wallTime(ms: number): Date {
+  #wallTime(ms: number): number {
     const wallDistance = this.#currentWallDistance();
-    return new Date(ms + Math.min(wallDistance, this.#vouch?.wallDistance ?? wallDistance));
+    return ms + Math.min(wallDistance, this.#vouch?.wallDistance ?? wallDistance);
   }
 
   #currentWallDistance(): number {

@@ -3,7 +3,7 @@ import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import type { PingRecord } from "../../src/core/bits.ts";
 import type { BeingRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Page, Store, Write } from "../../src/core/store.ts";
+import type { Cursor, Page, Store, Write } from "../../src/core/store.ts";
 import { FaultyStore, type Operation } from "../../src/testing/index.ts";
 import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, hear, PERIOD_MS, readThrough, restartable, wrap } from "./support.ts";
@@ -283,14 +283,16 @@ describe("a server that is found again may have lost what it had acknowledged", 
   it("who reads late, and starts anew what it does not find, hears of a kill of the start before", async () => {
     const bench = new Bench();
     let isDeposed = false; // a primary that has not got the latest
+    let cursor: Cursor | undefined; // as it was then
     const { presence, restart } = await restartable(
-      wrap(bench.store, (namespace) => ({
-        read: async function* (query) {
-          for await (const page of namespace.read(query)) {
-            yield { ...page, beings: page.beings.filter(({ key }) => !isDeposed || key !== "a") };
-          }
-        },
-      })),
+      readThrough(bench.store, (page) => {
+        if (!isDeposed) cursor = page.cursor ?? cursor;
+        return {
+          ...page,
+          ...(cursor === undefined ? {} : { cursor }),
+          beings: page.beings.filter(({ key }) => !isDeposed || key !== "a"),
+        };
+      }),
     );
     await presence.pinger("b").start();
     await bench.periods(10);

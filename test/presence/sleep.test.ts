@@ -85,7 +85,12 @@ it.each([
   },
 );
 
-it("a machine whose clock was set back while it slept learns that it was told dead", async () => {
+it.each([
+  { what: "whose clock was set back by more", set: -8 },
+  { what: "whose clocks both stood still, as those of a virtual machine do that is stopped", set: -4 },
+  { what: "whose clock was set back by nearly as much", set: -4.01 },
+  { what: "whose clock was set back by nearly as much, and less", set: -3.99 },
+])("a machine that slept for four periods, and $what, learns that it was told dead", async ({ set }) => {
   const worlds = new Worlds();
   const [a, w] = [await worlds.sleepy(), await worlds.awake()];
   const lapses: Lapse[] = [];
@@ -95,10 +100,28 @@ it("a machine whose clock was set back while it slept learns that it was told de
   await worlds.together(5);
   const heard = await hearing;
   await worlds.sleep(4);
-  worlds.own.step(-12 * PERIOD_MS);
+  worlds.own.step(set * PERIOD_MS);
   await worlds.together(3);
   expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
   expect(lapses).toHaveLength(1);
+  const [{ from, to } = { from: new Date(NaN), to: new Date(NaN) }] = lapses;
+  expect((to.getTime() - from.getTime()) / PERIOD_MS).toBeGreaterThan(2.5);
+});
+
+it("a step forth of the store's clock is no lapse, on a machine of its own nor on the store's", async () => {
+  const worlds = new Worlds();
+  const [a, w] = [await worlds.sleepy(), await worlds.awake()];
+  let lapses = 0;
+  for (const presence of [a, w]) presence.on("lapse", () => lapses++);
+  await a.pinger("k").start();
+  await w.pinger("another").start();
+  const hearing = hear(w.watcher(), { all: true });
+  await worlds.together(5);
+  const heard = await hearing;
+  worlds.world.step(5 * PERIOD_MS);
+  await worlds.together(6);
+  expect(heard).toEqual(["k alive initial", "another alive initial"]);
+  expect(lapses).toBe(0);
 });
 
 it("what is started in the moment of waking is alive, and its planned absence over", async () => {

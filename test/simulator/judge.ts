@@ -77,7 +77,7 @@ export class Judge {
     if (cause === "killed" && this.#wasKilled(holding)) return;
     if (
       cause === "initial" &&
-      this.#facts.kills.some((kill) => kill.key === key && kill.at >= now - 4 * this.#facts.periodMs)
+      this.#facts.kills.some((kill) => kill.key === key && this.#isNews(kill.at, life))
     )
       return;
     if (holding.endedAt <= now && holding.how !== "crashed") this.#judgeEnd(holding, cause, said);
@@ -86,6 +86,12 @@ export class Judge {
       this.#judgeAbsence(actor, holding, said);
     }
     if (cause === "expired") this.#judgeLatency(actor, watchedAt, holding, said);
+  }
+
+  /** Whether its process may not have heard yet of what happened then. */
+  #isNews(at: number, life: Life): boolean {
+    const { now, periodMs } = this.#facts;
+    return now - at - downFor(life, at, now) <= 4 * periodMs;
   }
 
   /** Whether its process had to open another session: what it holds is there as soon as it can write it. */
