@@ -258,8 +258,8 @@ export class Presence {
 
   /**
    * Deletes what has been dead for longer than the retention; presences do so by themselves, now and then. The retention counts back
-   * from four slots in a row in which somebody has pinged; where there are none of late, what is three retentions old goes. Gives
-   * how many were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * from the fourth latest slot in which somebody has pinged; where there are no four of late, what is three retentions old goes.
+   * Gives how many were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
     return pruneAll(this.#shared, (act) => this.#attempt(act));

@@ -9,8 +9,8 @@ import { between, bulk, knowsTime, type Shared } from "./shared.ts";
 
 /** After an outage others may be coming back too: they have so long to write again what they hold. */
 const RETURN_SLOTS = 4;
-/** So far back it is looked for slots in a row with pings. */
-const LOOK_SLOTS = 2 * RETURN_SLOTS;
+/** So far back pings are looked for: an outage that was shorter ages nobody. */
+const LOOK_SLOTS = 4 * RETURN_SLOTS;
 /** In retentions. */
 const VERY_OLD = 3;
 /** In one retention it is pruned about so many times at most, however many presences there are. */
@@ -78,8 +78,8 @@ async function prune(shared: Shared, attempt: Attempt, beforeSlot: Slot): Promis
 
 /**
  * The slot before which all is deleted. Right after an outage what lives looks as old as what does not, and who comes back may
- * have to write his record twice: so the retention counts from slots in a row with pings. Where there are none of late, an
- * outage has just ended, or presences come and go, each for a moment: what is very old is pruned all the same.
+ * have to write his record twice: so the retention counts back from the fourth latest slot with pings. Where there is none of late,
+ * an outage has just ended, or presences come and go, each for a moment: what is very old is pruned all the same.
  */
 async function oldestKept(shared: Shared, config: Config | undefined): Promise<Slot> {
   const retention = retentionOf(shared, config);
@@ -87,10 +87,9 @@ async function oldestKept(shared: Shared, config: Config | undefined): Promise<S
   await knowsTime(shared);
   const judged = judgedSlot(shared.time.position);
   await lookBack(shared, roster, judged - LOOK_SLOTS);
-  let inRow = 0;
+  let pinged = 0;
   for (let slot = judged; slot >= judged - LOOK_SLOTS; slot--) {
-    inRow = roster.pings.isEmpty(slot) ? 0 : inRow + 1;
-    if (inRow === RETURN_SLOTS) return slot - retention;
+    if (!roster.pings.isEmpty(slot) && ++pinged === RETURN_SLOTS) return slot - retention;
   }
   return judged - VERY_OLD * retention;
 }

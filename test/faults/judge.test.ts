@@ -242,6 +242,17 @@ describe("the judge of the faults", () => {
       expect(found([life("p", killed), life("w", watcher([32, tells(false, "killed")]))])).toEqual(["late"]);
     });
 
+    it("is none where what it held had been destroyed, until it had six periods of calm to write it again", () => {
+      const killed = holder(ALWAYS, [
+        [30, { e: "ending", key: KEY, how: "killed" }],
+        [30.01, { e: "ended", key: KEY, how: "killed" }],
+      ]);
+      const lives = [life("p", killed), life("w", watcher([33, tells(false, "expired")]))];
+      const dropped = fault(20, 20, "all", { loses: "what is held" });
+      expect(found(lives, [dropped])).toEqual(["late"]);
+      expect(found(lives, [dropped, fault(21, 28, ["p"])])).toEqual([]);
+    });
+
     it("is found where the watcher was stale, but has been healthy for three periods", () => {
       const stale = watcher(
         [30.5, { e: "health", state: "stale", reason: "why" }],

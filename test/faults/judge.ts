@@ -345,6 +345,8 @@ class Judge {
       )
     )
       return;
+    // Written to a record that was destroyed, or under another number: to others it ends by its absence, once its process is back.
+    if (how !== "crashed" && this.#isRestoring(holder, overAt)) return;
     this.#checks.ends++;
     const view = watcher.viewAt(key, due);
     if (view?.sessions.includes(session) === true) {

@@ -91,7 +91,7 @@ export class Judge {
   /** Whether its process may not have heard yet of what happened then. */
   #isNews(at: number, life: Life): boolean {
     const { now, periodMs } = this.#facts;
-    return now - at - downFor(life, at, now) <= 4 * periodMs;
+    return life.troubles > 0 || now - Math.max(at, life.calmFrom) <= 4 * periodMs;
   }
 
   /** Whether its process had to open another session: what it holds is there as soon as it can write it. */
