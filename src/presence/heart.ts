@@ -8,10 +8,10 @@
  * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse. Where only the
  * store's time says that it has passed, the pings of the others tell whether this machine has slept.
  */
-import { deathPosition } from "../core/alive.ts";
+import { deathPosition, judgedSlot } from "../core/alive.ts";
 import { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import { type OwnPing, readPulse } from "./pulse.ts";
+import { lookBack, notFresh, oldestRetained, type OwnPing } from "./pulse.ts";
 import {
   between,
   isFinal,
@@ -74,8 +74,6 @@ export class Heart {
   #vouch: Vouch | undefined;
   #lapsed = false;
   #attempt: Promise<void> | undefined;
-  /** The latest look at whether we were told dead, and of which vouch it was. */
-  #look: { readonly vouch: Vouch; readonly done: Promise<void> } | undefined;
   #cancelLapse: () => void = () => {};
   #hurry = false;
   /** What the latest ping was refused with. */
@@ -200,7 +198,7 @@ export class Heart {
     this.#refusal = undefined;
     if (!(await this.#learnsTime())) return undefined;
     this.#checkLapse();
-    await this.#look?.done;
+    await this.#checkSleep(slot);
     if (this.#sleeper.ended) return undefined;
     if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
     const lapsed = this.#lapsed;
@@ -246,25 +244,34 @@ export class Heart {
   }
 
   #checkLapse(): void {
-    const { clock, time } = this.#shared;
-    const vouch = this.#vouch;
-    if (vouch === undefined) return;
-    if (clock.monotonic() >= vouch.until) this.#lapse(vouch);
-    else if (time.position >= deathPosition(vouch.slot) && this.#look?.vouch !== vouch)
-      this.#look = { vouch, done: this.#lookWhetherDead(vouch) };
+    if (this.#vouch !== undefined && this.#shared.clock.monotonic() >= this.#vouch.until)
+      this.#lapse(this.#vouch);
   }
 
   /**
-   * By the store's time this vouch is over, by our clock it is not. Either the store's clock has stepped forth, or ours has stood
-   * still, as it does while a machine sleeps: then others have pinged meanwhile, and by the rule we are dead. Never rejects.
+   * After a ping in `slot`: where by the store's time the vouch before it was over, and by our clock it was not, either the store's
+   * clock has stepped forth, or ours has stood still, as it does while a machine sleeps. Then others have pinged meanwhile, and by
+   * the rule we were dead. Never rejects.
    */
-  async #lookWhetherDead(vouch: Vouch): Promise<void> {
+  async #checkSleep(slot: Slot): Promise<void> {
+    const { time, periodMs } = this.#shared;
+    const vouch = this.#vouch;
+    if (vouch === undefined || this.#lapsed || time.position < deathPosition(vouch.slot)) return;
     const roster = new Roster();
-    const isDead = await readPulse(this.#shared, roster).then(
+    const isDead = await this.#judge(roster, vouch.slot, slot).then(
       () => vouch.slot < roster.g,
       () => true, // it may be
     );
-    if (isDead) this.#lapse(vouch, (this.#shared.time.position - vouch.position) * this.#shared.periodMs);
+    if (isDead) this.#lapse(vouch, (time.position - vouch.position) * periodMs);
+  }
+
+  /** Judges by all pings since `from`. Rejects where the read lacks our own in `slot`, or these are stored no longer. */
+  async #judge(roster: Roster, from: Slot, slot: Slot): Promise<void> {
+    const judged = judgedSlot(this.#shared.time.position);
+    if (from < oldestRetained(this.#shared)) throw notFresh("ping");
+    await lookBack(this.#shared, roster, from);
+    if (roster.pings.latest(this.#seq) < slot) throw notFresh("ping");
+    roster.judge(judged, from);
   }
 
   /** `forMs`: how long ago the vouch was, where our clocks don't tell. */

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { type Clock, HeartbitError, type Lapse, Presence, type PresenceOptions } from "../../src/index.ts";
+import type { PingRecord } from "../../src/core/bits.ts";
 import type { Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { hear, PERIOD_MS, wrap } from "./support.ts";
@@ -106,6 +107,26 @@ it.each([
   expect(lapses).toHaveLength(1);
   const [{ from, to } = { from: new Date(NaN), to: new Date(NaN) }] = lapses;
   expect((to.getTime() - from.getTime()) / PERIOD_MS).toBeGreaterThan(2.5);
+});
+
+it("a machine that slept learns that it was told dead, though what it reads is from before that", async () => {
+  const worlds = new Worlds();
+  let stale: PingRecord[] | undefined;
+  const link = wrap(worlds.store, (namespace) => ({
+    pings: async (from) => stale ?? namespace.pings(from),
+  }));
+  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
+  let lapses = 0;
+  a.on("lapse", () => lapses++);
+  await a.pinger("k").start();
+  const hearing = hear(w.watcher(), "k");
+  await worlds.together(5);
+  const heard = await hearing;
+  stale = await worlds.store.namespace("presence").pings(0);
+  await worlds.sleep(4);
+  await worlds.together(3);
+  expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
+  expect(lapses).toBe(1);
 });
 
 it("a step forth of the store's clock is no lapse, on a machine of its own nor on the store's", async () => {
