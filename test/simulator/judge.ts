@@ -29,6 +29,8 @@ const OPERATIONS = 0.1;
 const CLOCK_ERROR = 0.11;
 /** Who has slept notices it when it pings next: within so many periods without trouble. */
 export const AWAKE_WITHIN = 1.5;
+/** Others have pinged in four slots since an outage. */
+const RETURNED_AFTER = 2.5;
 /** Within so many periods of a step, who is in another trouble besides may be told dead. */
 const STEP_NEAR = 5;
 
@@ -109,8 +111,10 @@ export class Judge {
     if (calmFor(life, now) >= 0) return false;
     const away = latestDown(life, now - retentionSlots * periodMs);
     if (away === undefined) return false;
-    // While nobody could write nothing was pruned.
-    return downAlone(life, this.#facts.lives, away.from, away.to) > (retentionSlots / 2) * periodMs;
+    const long = (retentionSlots / 2) * periodMs;
+    const alone = downAlone(life, this.#facts.lives, away.from, away.to);
+    // While nobody could write nothing was pruned; nor in the slots in which all come back.
+    return alone > long || (downFor(life, away.from, away.to) > long && alone > RETURNED_AFTER * periodMs);
   }
 
   /**

@@ -189,10 +189,11 @@ export function longestDown({ downs }: Life, from: number, to: number): number {
 
 /** Its latest down since some time, if there was one, with those that it followed without a gap. */
 export function latestDown({ downs }: Life, since: number): Down | undefined {
-  const last = downs.findLast(({ to }) => to > since);
-  if (last === undefined) return undefined;
+  const latest = downs.toSorted((a, b) => b.to - a.to);
+  const [last] = latest;
+  if (last === undefined || last.to <= since) return undefined;
   let { from, isHeld } = last;
-  for (const down of downs.toSorted((a, b) => b.to - a.to)) {
+  for (const down of latest) {
     if (down.to < from) break;
     from = Math.min(from, down.from);
     isHeld ||= down.isHeld;
