@@ -8,10 +8,10 @@
  * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse. Where only the
  * store's time says that it has passed, the pings of the others tell whether this machine has slept.
  */
-import { deathPosition, judgedSlot } from "../core/alive.ts";
+import { deathPosition } from "../core/alive.ts";
 import { Roster } from "../core/roster.ts";
 import type { Slot } from "../core/slots.ts";
-import { lookBack, notFresh, oldestRetained, type OwnPing } from "./pulse.ts";
+import { type OwnPing, readPulse } from "./pulse.ts";
 import {
   between,
   isFinal,
@@ -198,9 +198,9 @@ export class Heart {
     this.#refusal = undefined;
     if (!(await this.#learnsTime())) return undefined;
     this.#checkLapse();
+    if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
     await this.#checkSleep(slot);
     if (this.#sleeper.ended) return undefined;
-    if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
     const lapsed = this.#lapsed;
     this.#lapsed = false;
     this.acknowledged = Math.max(this.acknowledged, slot);
@@ -258,20 +258,11 @@ export class Heart {
     const vouch = this.#vouch;
     if (vouch === undefined || this.#lapsed || time.position < deathPosition(vouch.slot)) return;
     const roster = new Roster();
-    const isDead = await this.#judge(roster, vouch.slot, slot).then(
+    const isDead = await readPulse(this.#shared, roster, { seq: this.#seq, slot }).then(
       () => vouch.slot < roster.g,
       () => true, // it may be
     );
     if (isDead) this.#lapse(vouch, (time.position - vouch.position) * periodMs);
-  }
-
-  /** Judges by all pings since `from`. Rejects where the read lacks our own in `slot`, or these are stored no longer. */
-  async #judge(roster: Roster, from: Slot, slot: Slot): Promise<void> {
-    const judged = judgedSlot(this.#shared.time.position);
-    if (from < oldestRetained(this.#shared)) throw notFresh("ping");
-    await lookBack(this.#shared, roster, from);
-    if (roster.pings.latest(this.#seq) < slot) throw notFresh("ping");
-    roster.judge(judged, from);
   }
 
   /** `forMs`: how long ago the vouch was, where our clocks don't tell. */

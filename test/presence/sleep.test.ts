@@ -49,6 +49,20 @@ async function aliveIn(presence: Presence, key: string): Promise<boolean[]> {
   return (await presence.list({ key })).keys.map(({ alive }) => alive);
 }
 
+/** The key `k`, held on the machine that will sleep, and another who is told of it, for five periods. */
+async function holdAndWatch(
+  worlds: Worlds,
+  link: Store = worlds.store,
+): Promise<{ presence: Presence; heard: string[]; lapses: Lapse[] }> {
+  const [presence, watching] = [await worlds.sleepy(link), await worlds.awake()];
+  const lapses: Lapse[] = [];
+  presence.on("lapse", (lapse) => lapses.push(lapse));
+  await presence.pinger("k").start();
+  const hearing = hear(watching.watcher(), "k");
+  await worlds.together(5);
+  return { presence, heard: await hearing, lapses };
+}
+
 it.each([
   { slept: 3, unanswered: 0 },
   { slept: 10, unanswered: 0 },
@@ -65,17 +79,11 @@ it.each([
     const link = wrap(worlds.store, (namespace) => ({
       time: () => (lost-- > 0 ? new Promise<never>(() => {}) : namespace.time()),
     }));
-    const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
-    const lapses: Lapse[] = [];
-    a.on("lapse", (lapse) => lapses.push(lapse));
-    await a.pinger("k").start();
-    const hearing = hear(w.watcher(), "k");
-    await worlds.together(5);
-    const heard = await hearing;
+    const { presence, heard, lapses } = await holdAndWatch(worlds, link);
     const asleep = worlds.own.now();
     await worlds.sleep(slept);
     lost = unanswered;
-    expect(a.vouchedUntil?.getTime()).toBeLessThan(worlds.own.now());
+    expect(presence.vouchedUntil?.getTime()).toBeLessThan(worlds.own.now());
     await worlds.together(6);
     expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
     expect(lapses).toHaveLength(1);
@@ -93,13 +101,7 @@ it.each([
   { what: "whose clock was set back by nearly as much, and less", set: -3.99 },
 ])("a machine that slept for four periods, and $what, learns that it was told dead", async ({ set }) => {
   const worlds = new Worlds();
-  const [a, w] = [await worlds.sleepy(), await worlds.awake()];
-  const lapses: Lapse[] = [];
-  a.on("lapse", (lapse) => lapses.push(lapse));
-  await a.pinger("k").start();
-  const hearing = hear(w.watcher(), "k");
-  await worlds.together(5);
-  const heard = await hearing;
+  const { heard, lapses } = await holdAndWatch(worlds);
   await worlds.sleep(4);
   worlds.own.step(set * PERIOD_MS);
   await worlds.together(3);
@@ -115,18 +117,12 @@ it("a machine that slept learns that it was told dead, though what it reads is f
   const link = wrap(worlds.store, (namespace) => ({
     pings: async (from) => stale ?? namespace.pings(from),
   }));
-  const [a, w] = [await worlds.sleepy(link), await worlds.awake()];
-  let lapses = 0;
-  a.on("lapse", () => lapses++);
-  await a.pinger("k").start();
-  const hearing = hear(w.watcher(), "k");
-  await worlds.together(5);
-  const heard = await hearing;
+  const { heard, lapses } = await holdAndWatch(worlds, link);
   stale = await worlds.store.namespace("presence").pings(0);
   await worlds.sleep(4);
   await worlds.together(3);
   expect(heard).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
-  expect(lapses).toBe(1);
+  expect(lapses).toHaveLength(1);
 });
 
 it("a step forth of the store's clock is no lapse, on a machine of its own nor on the store's", async () => {
