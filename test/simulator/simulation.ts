@@ -132,11 +132,12 @@ class Simulation {
       pinged: (seq: number, _slot: number, sentAt: number): void => {
         this.#bySession.set(seq, life);
         succeeded(life, sentAt);
+        life.pingsSince = Math.min(life.pingsSince, sentAt);
         // What is sent through a link that is too slow, or held up, is no sign that it could write.
         if (life.proofs.length > 0 && wasDownAt(life, sentAt)) return;
         if (this.#world.now - machine.wokenAt < this.#ms(AWAKE_WITHIN)) return; // it may be of a slot that is over
         life.proofs.push({ sentAt, doneAt: this.#world.now });
-        if (life.proofs.length > 8) life.proofs.splice(1, 1); // the first says since when it could write
+        if (life.proofs.length > 8) life.proofs.shift();
       },
       killed: (key: string): void => this.#facts.killed(key),
     };

@@ -42,7 +42,9 @@ export interface Life {
   readonly number: number;
   readonly bornAt: number;
   endedAt: number;
-  /** The pings that reached the store, with the times at which they were sent and done. The latest few. */
+  /** When it sent the first ping that reached the store: it fills slots since. */
+  pingsSince: number;
+  /** The pings that prove that it lives, with the times at which they were sent and done. The latest few. */
   readonly proofs: { readonly sentAt: number; readonly doneAt: number }[];
   readonly lapses: number[];
   /** When it could not write, or only late: from, to. */
@@ -80,6 +82,7 @@ export function newLife(actor: number, number: number, now: number): Life {
     number,
     bornAt: now,
     endedAt: Infinity,
+    pingsSince: Infinity,
     proofs: [],
     lapses: [],
     downs: [],
@@ -149,9 +152,9 @@ export function latestProof(life: Life, doneBefore: number): number {
 /** For how long, from `from` to `to`, this life could not write although another could. */
 export function downAlone(life: Life, lives: readonly Life[], from: number, to: number): number {
   const marks = new Set([from, to]);
-  for (const { downs, endedAt, proofs } of lives) {
+  for (const { downs, endedAt, pingsSince } of lives) {
     for (const { from: begin, to: end } of downs) marks.add(begin).add(end);
-    marks.add(endedAt).add(proofs[0]?.sentAt ?? Infinity);
+    marks.add(endedAt).add(pingsSince);
   }
   const times = [...marks].filter((time) => time >= from && time <= to).toSorted((a, b) => a - b);
   let sum = 0;
@@ -211,8 +214,7 @@ export function wasDownAt({ downs }: Life, time: number): boolean {
 }
 
 /** What is written late is written: its slot is not empty. */
-function couldWrite({ proofs, endedAt, downs }: Life, time: number): boolean {
-  const first = proofs[0]?.sentAt ?? Infinity;
+function couldWrite({ pingsSince, endedAt, downs }: Life, time: number): boolean {
   const wasCut = downs.some(({ from, to, isLate }) => !isLate && from <= time && time < to);
-  return first <= time && time < endedAt && !wasCut;
+  return pingsSince <= time && time < endedAt && !wasCut;
 }
