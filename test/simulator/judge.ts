@@ -12,8 +12,8 @@ import {
   downFor,
   type Holding,
   lagOf,
-  longestDown,
   latestDown,
+  latestOutage,
   latestProof,
   type Life,
   wasDown,
@@ -22,6 +22,10 @@ import {
 
 /** A process that could not write although others could, for less than so many periods, is not told dead. */
 const FORGIVEN = 0.8;
+/** An outage of so many periods leaves a slot empty, wherever it begins. */
+const LEAVES_EMPTY = 2.6;
+/** Two slots to come back after it are over after so many periods at least, where a process may be a bit wrong about the time. */
+const COMES_BACK_WITHIN = 1.4;
 /** A death is told within so many periods, and what the operations take, of time without trouble. */
 export const TOLD_WITHIN = 2.5;
 const OPERATIONS = 0.1;
@@ -123,9 +127,10 @@ export class Judge {
    */
   #isForgiven(life: Life, proof: number, alone: number): boolean {
     if (alone > FORGIVEN) return false;
-    const { now, periodMs } = this.#facts;
+    const { now, periodMs, lives } = this.#facts;
     if (alone <= 0.05 || downFor(life, proof, now) <= FORGIVEN * periodMs) return true;
-    return longestDown(life, proof, now) >= (2.6 + alone) * periodMs;
+    const outage = latestOutage(lives, proof, now, LEAVES_EMPTY * periodMs);
+    return outage !== undefined && now - outage < COMES_BACK_WITHIN * periodMs;
   }
 
   /** Whether this start or an earlier one was killed, by itself or by another. */
@@ -191,7 +196,7 @@ export class Judge {
       .flatMap((other) => latestDown(other, since) ?? []);
     const periods = Math.min(...downs.map(({ from, to }) => Math.min(to, now) - from)) / periodMs;
     // Of an outage as long as the retention nothing is left to judge by.
-    return isHeld || periods < 2.6 || periods > this.#facts.retentionSlots - 4;
+    return isHeld || periods < LEAVES_EMPTY || periods > this.#facts.retentionSlots - 4;
   }
 
   /** It has said so, and was not back yet when the watcher read. */

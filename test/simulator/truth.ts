@@ -151,20 +151,49 @@ export function latestProof(life: Life, doneBefore: number): number {
 
 /** For how long, from `from` to `to`, this life could not write although another could. */
 export function downAlone(life: Life, lives: readonly Life[], from: number, to: number): number {
+  let sum = 0;
+  for (const { begin, end, middle } of spans(lives, from, to)) {
+    if (wasDownAt(life, middle) && lives.some((other) => other !== life && couldWrite(other, middle)))
+      sum += end - begin;
+  }
+  return sum;
+}
+
+/**
+ * When the latest time was over, from `from` to `to`, in which for `ms` nobody could write without a gap, and nothing was held up to
+ * be done later.
+ */
+export function latestOutage(
+  lives: readonly Life[],
+  from: number,
+  to: number,
+  ms: number,
+): number | undefined {
+  let outage: number | undefined;
+  let since = from;
+  for (const { end, middle } of spans(lives, from, to)) {
+    if (lives.some((life) => couldWrite(life, middle) || isHeldAt(life, middle))) since = end;
+    else if (end - since >= ms) outage = end;
+  }
+  return outage;
+}
+
+/** The times from `from` to `to` in each of which nothing changed for anybody. */
+function* spans(
+  lives: readonly Life[],
+  from: number,
+  to: number,
+): Generator<{ readonly begin: number; readonly end: number; readonly middle: number }> {
   const marks = new Set([from, to]);
   for (const { downs, endedAt, pingsSince } of lives) {
     for (const { from: begin, to: end } of downs) marks.add(begin).add(end);
     marks.add(endedAt).add(pingsSince);
   }
   const times = [...marks].filter((time) => time >= from && time <= to).toSorted((a, b) => a - b);
-  let sum = 0;
   for (let i = 1; i < times.length; i++) {
     const [begin = 0, end = 0] = [times[i - 1], times[i]];
-    const middle = (begin + end) / 2;
-    if (wasDownAt(life, middle) && lives.some((other) => other !== life && couldWrite(other, middle)))
-      sum += end - begin;
+    yield { begin, end, middle: (begin + end) / 2 };
   }
-  return sum;
 }
 
 /** For how long, from `from` to `to`, this life could not write. */
@@ -176,18 +205,6 @@ export function downFor({ downs }: Life, from: number, to: number): number {
     end = Math.max(end, down.to);
   }
   return sum;
-}
-
-/** For how long, from `from` to `to`, this life could not write without a gap, and nothing was held up to be done later. */
-export function longestDown({ downs }: Life, from: number, to: number): number {
-  let [longest, begin, end] = [0, from, from];
-  for (const down of downs.toSorted((a, b) => a.from - b.from)) {
-    if (down.isHeld) continue;
-    if (down.from > end) begin = down.from;
-    end = Math.max(end, Math.min(down.to, to));
-    longest = Math.max(longest, end - begin);
-  }
-  return longest;
 }
 
 /** Its latest down since some time, if there was one, with those that it followed without a gap. */
@@ -211,6 +228,10 @@ export function wasDown({ downs }: Life, since: number): boolean {
 
 export function wasDownAt({ downs }: Life, time: number): boolean {
   return downs.some(({ from, to }) => from <= time && time < to);
+}
+
+function isHeldAt({ downs }: Life, time: number): boolean {
+  return downs.some(({ from, to, isHeld }) => isHeld && from <= time && time < to);
 }
 
 /** What is written late is written: its slot is not empty. */
