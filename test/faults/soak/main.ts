@@ -9,10 +9,10 @@ import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { MongoClient } from "mongodb";
+import { type Document, MongoClient, type WithId } from "mongodb";
 import { startServer, withDatabase } from "../../servers/index.ts";
 import { report } from "./report.ts";
-import type { Held, Sample } from "./samples.ts";
+import { type Held, longestDead, type Sample, type StoredBeing, type StoredSession } from "./samples.ts";
 
 const SCRIPT = fileURLToPath(new URL("worker.js", import.meta.url));
 const NAMESPACE = "soak";
@@ -86,15 +86,19 @@ try {
         return [name, await weigh(worker)] as const;
       }),
     );
-    const count = async (kind: string): Promise<number> =>
-      client.db().collection(`${NAMESPACE}.${kind}`).countDocuments();
+    const all = <Stored extends Document>(kind: string): Promise<WithId<Stored>[]> =>
+      client.db().collection<Stored>(`${NAMESPACE}.${kind}`).find().toArray();
+    const slots = await client.db().collection(`${NAMESPACE}.pings`).distinct("slot");
+    const sessions = await all<StoredSession>("sessions"); // before the beings: these are gone before their sessions
+    const beings = await all<StoredBeing>("beings");
     const sample: Sample = {
       minute: (performance.now() - began) / 60_000,
       processes: Object.fromEntries(held),
       stored: {
-        sessions: await count("sessions"),
-        beings: await count("beings"),
-        slots: (await client.db().collection(`${NAMESPACE}.pings`).distinct("slot")).length,
+        sessions: sessions.length,
+        beings: beings.length,
+        slots: slots.length,
+        longestDead: longestDead(sessions, beings, Math.max(...slots)),
       },
     };
     samples.push(sample);

@@ -20,7 +20,39 @@ export interface Sample {
    * Documents; of the pings the slots, each of which has a document for every 1,024 numbers among which somebody lives: one,
    * and two from when those of the newcomers pass a multiple of that.
    */
-  readonly stored: { readonly sessions: number; readonly beings: number; readonly slots: number };
+  readonly stored: {
+    readonly sessions: number;
+    readonly beings: number;
+    readonly slots: number;
+    /** How many slots ago what has been dead for longest, of all that is stored, was vouched for. */
+    readonly longestDead: number;
+  };
+}
+
+/** What says of a stored document whether it is dead, and since when: as docs/format.md has it. */
+export interface StoredSession {
+  readonly _id: number;
+  readonly slot: number;
+  readonly last?: number;
+}
+export interface StoredBeing {
+  readonly session: number;
+  readonly slot: number;
+  readonly last?: number;
+}
+
+/**
+ * How many slots ago what has been dead for longest was vouched for. Load moves this little, and what is never pruned raises it by
+ * one a slot. A session that lives raises its slot, so that it is never old.
+ */
+export function longestDead(
+  sessions: readonly StoredSession[],
+  beings: readonly StoredBeing[],
+  now: number,
+): number {
+  const open = new Set(sessions.map(({ _id }) => _id));
+  const dead = beings.filter(({ session, last }) => last !== undefined || !open.has(session));
+  return Math.max(0, ...[...sessions, ...dead].map(({ slot, last = 0 }) => now - Math.max(slot, last)));
 }
 
 /** One quantity over time. */
@@ -28,6 +60,8 @@ export interface Series {
   readonly name: string;
   readonly unit: string;
   readonly points: readonly (readonly [minute: number, value: number])[];
+  /** It may go up and down below this, and never above. */
+  readonly most?: number;
 }
 
 export interface Fit {
@@ -38,10 +72,17 @@ export interface Fit {
   readonly median: number;
   readonly max: number;
   readonly slopePerHour: number;
+  readonly most?: number | undefined;
   /** How much the line rises over the time it was fitted to, as a part of the median. */
   readonly growth: number;
   readonly isFlat: boolean;
 }
+
+/**
+ * In slots. At the retention of the soak, 120, something is pruned some 260 slots after its death where nothing hinders it, and each
+ * lapse of those who prune puts that off; what is forgotten passes this within two minutes.
+ */
+const DEAD_MOST = 1200;
 
 /** What comes before this part of the soak is warming up: caches fill, code is compiled. */
 const WARM_UP = 1 / 4;
@@ -73,6 +114,7 @@ export function seriesOf(samples: readonly Sample[]): Series[] {
       of(`stored ${kind}`, "documents", ({ stored }) => stored[kind]),
     ),
     of("stored pings", "slots", ({ stored }) => stored.slots),
+    { ...of("stored after death", "slots", ({ stored }) => stored.longestDead), most: DEAD_MOST },
   ];
 }
 
@@ -80,7 +122,7 @@ export function seriesOf(samples: readonly Sample[]): Series[] {
  * Fits a line to what comes after the warm-up: its slope is the median of the slopes between any two points (Theil and Sen),
  * so that what a busy machine does for a minute is not taken for a leak. Throws where there are less than three points.
  */
-export function fit({ name, unit, points }: Series): Fit {
+export function fit({ name, unit, points, most }: Series): Fit {
   const from = (points.at(-1)?.[0] ?? 0) * WARM_UP;
   const fitted = points.filter(([minute]) => minute >= from);
   if (fitted.length < 3) throw new Error(`There are ${fitted.length} points of ${name}, too few for a line.`);
@@ -89,16 +131,19 @@ export function fit({ name, unit, points }: Series): Fit {
   const median = medianOf(fitted.map(([, y]) => y));
   const rise = slope * ((fitted.at(-1)?.[0] ?? 0) - (fitted[0]?.[0] ?? 0));
   const growth = median === 0 ? 0 : rise / median;
+  const max = fitted.reduce((highest, [, y]) => Math.max(highest, y), -Infinity);
+  const isLevel = growth <= GROWTH_MAX || rise <= (RISE_MAX[unit] ?? 0);
   return {
     name,
     unit,
+    most,
     first: fitted[0]?.[1] ?? NaN,
     last: fitted.at(-1)?.[1] ?? NaN,
     median,
-    max: fitted.reduce((max, [, y]) => Math.max(max, y), -Infinity),
+    max,
     slopePerHour: slope * 60,
     growth,
-    isFlat: growth <= GROWTH_MAX || rise <= (RISE_MAX[unit] ?? 0),
+    isFlat: most === undefined ? isLevel : max <= most,
   };
 }
 
