@@ -79,7 +79,7 @@ export interface Fit {
 }
 
 /**
- * In slots. At the retention of the soak, 120, something is pruned some 260 slots after its death where nothing hinders it, and each
+ * In slots. At the retention of the soak, 120, something is pruned 120 to 300 slots after its death where nothing hinders it, and each
  * lapse of those who prune puts that off; what is forgotten passes this within two minutes.
  */
 const DEAD_MOST = 1200;
