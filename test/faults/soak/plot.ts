@@ -2,7 +2,7 @@
 import type { Series } from "./samples.ts";
 
 const [WIDTH, HEIGHT] = [760, 300];
-const MARGIN = { left: 60, right: 20, top: 40, bottom: 62 };
+const MARGIN = { left: 60, right: 30, top: 40, bottom: 62 };
 /** Told apart by who sees no colours by their order in the legend and by their dashes. */
 const LINES = [
   ["#1b6ca8", ""],

@@ -11,7 +11,7 @@ const PLOTS = [
   ["heap.svg", "Heap of the processes after garbage collection, MB", "heap of"],
   ["resident.svg", "Resident memory of the processes, MB", "resident memory of"],
   ["descriptors.svg", "Open file descriptors", "file descriptors of"],
-  ["stored.svg", "Stored documents", "stored"],
+  ["stored.svg", "Stored documents, and slots of pings and of being dead", "stored"],
 ] as const;
 
 export interface Facts {
