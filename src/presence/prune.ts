@@ -78,8 +78,8 @@ async function prune(shared: Shared, attempt: Attempt, beforeSlot: Slot): Promis
 
 /**
  * The slot before which all is deleted. Right after an outage what lives looks as old as what does not, and who comes back may
- * have to write his record twice: so the retention counts back from the fourth latest slot with pings. Where there is none of late,
- * an outage has just ended, or presences come and go, each for a moment: what is very old is pruned all the same.
+ * have to write his record twice: so the retention counts back from the fourth latest slot with pings. Where there are no four of
+ * late, an outage has just ended, or presences come and go, each for a moment: what is very old is pruned all the same.
  */
 async function oldestKept(shared: Shared, config: Config | undefined): Promise<Slot> {
   const retention = retentionOf(shared, config);

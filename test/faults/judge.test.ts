@@ -172,7 +172,7 @@ describe("the judge of the faults", () => {
       expect(found([life("p", stopped), life("w", watcher([4.3, tells(false, "stopped")]))])).toEqual([]);
     });
 
-    it("is none where what it held was destroyed, until it had six periods of calm to write it again", () => {
+    it("is none where what it held was destroyed, until it had seven periods of calm to write it again", () => {
       const flap: Timed[] = [
         [30.2, tells(false, "stopped")],
         [30.3, tells(true, "joined")],
@@ -242,7 +242,7 @@ describe("the judge of the faults", () => {
       expect(found([life("p", killed), life("w", watcher([32, tells(false, "killed")]))])).toEqual(["late"]);
     });
 
-    it("is none where what it held had been destroyed, until it had six periods of calm to write it again", () => {
+    it("is none where what it held had been destroyed, until it had seven periods of calm to write it again", () => {
       const killed = holder(ALWAYS, [
         [30, { e: "ending", key: KEY, how: "killed" }],
         [30.01, { e: "ended", key: KEY, how: "killed" }],

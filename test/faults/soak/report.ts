@@ -31,10 +31,9 @@ export function report(folder: string, samples: readonly Sample[], facts: Facts)
   }
   const fits = series.map(fit);
   const isJudged = facts.minutes >= JUDGED_MINUTES_MIN;
-  for (const { name, unit, median, max, most, slopePerHour, growth, isFlat } of fits) {
+  for (const { name, unit, median, max, slopePerHour, growth, isFlat } of fits) {
     const slope = `${slopePerHour >= 0 ? "+" : ""}${slopePerHour.toFixed(2)} an hour`;
-    const found = isFlat ? (most === undefined ? "flat" : `never above ${most}`) : "GROWS";
-    const verdict = isJudged ? found : "too short to judge";
+    const verdict = isJudged ? (isFlat ? "flat" : "GROWS") : "too short to judge";
     const size = `median ${median.toFixed(1)} ${unit}, max ${max.toFixed(1)}`;
     console.log(`${name}: ${size}, ${slope} (${(growth * 100).toFixed(1)} %): ${verdict}`);
   }

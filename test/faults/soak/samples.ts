@@ -60,7 +60,7 @@ export interface Series {
   readonly name: string;
   readonly unit: string;
   readonly points: readonly (readonly [minute: number, value: number])[];
-  /** It may go up and down below this, and never above. */
+  /** Where it is bounded: it is flat while it goes up and down below this. */
   readonly most?: number;
 }
 
@@ -72,7 +72,6 @@ export interface Fit {
   readonly median: number;
   readonly max: number;
   readonly slopePerHour: number;
-  readonly most?: number | undefined;
   /** How much the line rises over the time it was fitted to, as a part of the median. */
   readonly growth: number;
   readonly isFlat: boolean;
@@ -136,7 +135,6 @@ export function fit({ name, unit, points, most }: Series): Fit {
   return {
     name,
     unit,
-    most,
     first: fitted[0]?.[1] ?? NaN,
     last: fitted.at(-1)?.[1] ?? NaN,
     median,
