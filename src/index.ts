@@ -5,11 +5,11 @@ export type { Transition } from "./core/roster.ts";
 export type { WatchTarget } from "./core/selection.ts";
 export type { Pruned, Store } from "./core/store.ts";
 export type { Change, Holder } from "./presence/change.ts";
-export type { Listener } from "./presence/emitter.ts";
-export type { Health } from "./presence/health.ts";
-export type { Lapse } from "./presence/heart.ts";
+export type { Listener } from "./lib/emitter.ts";
+export type { Health } from "./presence/context/health.ts";
+export type { Lapse } from "./presence/holding/heartbeat.ts";
 export type { KeyState, Listing } from "./presence/list.ts";
-export type { Logger } from "./presence/log.ts";
+export type { Logger } from "./presence/context/log.ts";
 export type { PresenceOptions } from "./presence/options.ts";
 export type { Pinger, PingerEvents, PingerState } from "./presence/pinger.ts";
 export { Presence, type PresenceEvents } from "./presence/presence.ts";
@@ -18,7 +18,7 @@ export type { ChangeListener, Watcher, WatcherEvents, WatcherState } from "./pre
 
 // For authors of stores: the port, and what goes through it.
 export type { PingRecord } from "./core/bits.ts";
-export type { BeingId, BeingRecord, Config, SessionRecord } from "./core/records.ts";
+export type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "./core/records.ts";
 export type { Selection } from "./core/selection.ts";
 export type { Slot } from "./core/slots.ts";
 export type {

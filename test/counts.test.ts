@@ -95,7 +95,7 @@ describe("commands of a call, with their bytes and those of the documents found"
       retentionSlots: 120,
       base: 0,
     });
-    await namespace.write([sessionOf(1), beingOf(0)]);
+    await namespace.write([sessionOf(1), registrationOf(0)]);
     for (const slot of [SLOT - 1, SLOT]) await namespace.ping(slot, all(1024));
     counts = {};
     const count = (what: string, by: number): void => void (counts[what] = (counts[what] ?? 0) + by);
@@ -123,10 +123,13 @@ describe("commands of a call, with their bytes and those of the documents found"
     kind: "session",
     session: { seq, host: "here", pid: 1, opened: Date.now(), slot: SLOT },
   });
-  const beingOf = (pinger: number): Write => {
+  const registrationOf = (pinger: number): Write => {
     const id = { session: 1, pinger, start: 1 };
     const key = `key-${String(pinger).padStart(4, "0")}`;
-    return { kind: "being", being: { ...id, key, since: Date.now(), slot: SLOT, meta: "null", revision: 0 } };
+    return {
+      kind: "registration",
+      registration: { ...id, key, since: Date.now(), slot: SLOT, meta: "null", revision: 0 },
+    };
   };
 
   async function read(query: ReadQuery): Promise<void> {
@@ -163,11 +166,15 @@ describe("commands of a call, with their bytes and those of the documents found"
       expected: { find: 1, sent: 126, documents: 1, bytes: 83 },
       call: () => namespace.config(),
     },
-    { what: "starting a key", expected: { update: 1, sent: 336 }, call: () => namespace.write([beingOf(1)]) },
+    {
+      what: "starting a key",
+      expected: { update: 1, sent: 336 },
+      call: () => namespace.write([registrationOf(1)]),
+    },
     {
       what: "starting 1,000 keys",
       expected: { update: 4, sent: 218_934 },
-      call: () => namespace.write(all(KEYS).map(beingOf)),
+      call: () => namespace.write(all(KEYS).map(registrationOf)),
     },
     { what: "ending a key", expected: { update: 1, sent: 242 }, call: () => namespace.write([endOf(0)]) },
     {
@@ -197,7 +204,7 @@ function all(count: number): number[] {
 }
 
 function endOf(pinger: number): Write {
-  return { kind: "end", being: { session: 1, pinger, start: 1 }, last: 0 };
+  return { kind: "end", registration: { session: 1, pinger, start: 1 }, last: 0 };
 }
 
 /** Counts the calls of the namespaces of another store. */

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type * as AuditModule from "../src/presence/audit.ts";
+import type * as AuditModule from "../src/presence/holding/ownership-check.ts";
 import { addingPings, reusedSeqs } from "./simulator/breakage.ts";
 import { drawPlan, type Kind } from "./simulator/draw.ts";
 import { readKept } from "./simulator/kept.ts";

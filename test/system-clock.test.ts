@@ -1,6 +1,6 @@
 /** The system's clock keeps what the port promises, on real timers. */
 import { describe, expect, it } from "vitest";
-import { setLimit, systemClock } from "../src/system-clock.ts";
+import { setLimit, systemClock } from "../src/lib/system-clock.ts";
 import { timersThatHold } from "./support/timers.ts";
 
 describe("the system's clock", () => {

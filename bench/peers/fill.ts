@@ -21,7 +21,10 @@ export async function fill(namespace: Namespace, fillings: readonly Filling[]): 
   for (const { session, slot, keys, firstPinger = 0 } of fillings) {
     for (const [index, key] of keys.entries()) {
       const id = { session, pinger: firstPinger + index, start: 1 };
-      writes.push({ kind: "being", being: { ...id, key, since, slot, meta: "null", revision: 0 } });
+      writes.push({
+        kind: "registration",
+        registration: { ...id, key, since, slot, meta: "null", revision: 0 },
+      });
       if (writes.length < WRITES_AT_ONCE) continue;
       await persist(() => namespace.write(writes));
       writes = [];

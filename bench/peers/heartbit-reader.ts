@@ -72,9 +72,9 @@ export class PortReader {
 
   async #readChanges(): Promise<void> {
     const query = { select: EVERYTHING, since: this.#cursor };
-    for await (const { sessions, beings, cursor } of this.#namespace.read(query)) {
+    for await (const { sessions, registrations, cursor } of this.#namespace.read(query)) {
       for (const session of sessions) this.#roster.session(session);
-      for (const being of beings) this.#roster.being(being);
+      for (const registration of registrations) this.#roster.registration(registration);
       this.#cursor = cursor ?? this.#cursor;
     }
   }

@@ -2,7 +2,7 @@
 import type { Db } from "mongodb";
 import { type Clock, Presence } from "../../src/index.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
-import { systemClock } from "../../src/system-clock.ts";
+import { systemClock } from "../../src/lib/system-clock.ts";
 import { fill, persist } from "./fill.ts";
 import { RETENTION_SLOTS } from "./heartbit-port.ts";
 import { forMany } from "./many.ts";

@@ -83,12 +83,12 @@ function report(rows: readonly Row[], periods: number, periodMs: number): Sectio
       .reduce((sum, [, n]) => sum + n, 0);
     const pings = of("update pings");
     const reads = of("find pings");
-    const polls = of("find beings");
+    const polls = of("find registrations");
     const others = total - pings - reads - polls;
     return {
       id: `idle-${index}`,
-      text: `who ${what} makes one ping write, one pings read and at most one slow poll of beings a period, three commands in all`,
-      figure: `${show(pings)} pings written, ${show(reads)} times pings read, ${show(polls)} polls of beings, ${show(others)} other commands`,
+      text: `who ${what} makes one ping write, one pings read and at most one slow poll of registrations a period, three commands in all`,
+      figure: `${show(pings)} pings written, ${show(reads)} times pings read, ${show(polls)} polls of registrations, ${show(others)} other commands`,
       reached: pings < 1.2 && reads < 1.2 && polls < 1.2 && total < 3.2,
     };
   });

@@ -100,7 +100,7 @@ async function measure(
     });
     const result = { processes, keys, writeMs, storedBytes, load, loadServerMs: serverMs };
     if (quietPeriods === undefined) return result;
-    say("being quiet");
+    say("registration quiet");
     await wait(QUIET_AFTER_PERIODS * periodMs);
     const [quiet, idleMs] = await Promise.all([
       worker.ask<Quiet>({ kind: "quiet", periods: quietPeriods }),

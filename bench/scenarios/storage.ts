@@ -101,16 +101,19 @@ async function openHeartbit(server: Server): Promise<Design> {
       const seq = await namespace.nextSeq();
       seqs.set(started, seq);
       const now = Date.now();
-      const beings = keysOf(started).map((key, pinger): Write => {
+      const registrations = keysOf(started).map((key, pinger): Write => {
         const id = { session: seq, pinger, start: 1 };
-        return { kind: "being", being: { ...id, key, since: now, slot, meta: "null", revision: 0 } };
+        return {
+          kind: "registration",
+          registration: { ...id, key, since: now, slot, meta: "null", revision: 0 },
+        };
       });
       const session = { seq, host: "bench", pid: started, opened: now, slot };
       written.set(started, session);
       const gone = ended === undefined ? undefined : seqs.get(ended);
       await namespace.write([
         { kind: "session", session },
-        ...beings,
+        ...registrations,
         ...(gone === undefined ? [] : [{ kind: "endSession", session: gone, last: 0 } as const]),
       ]);
     },
@@ -137,14 +140,14 @@ async function openHeartbit(server: Server): Promise<Design> {
 /** A slot's `$inc`s of all in one: it stores the same. */
 async function openDesign2014(server: Server): Promise<Design> {
   const db = await connectTo(optionsFor(server, "design2014", PERIOD_MS));
-  const beings = db.collection<{ _id: number; key: string }>("beings");
+  const registrations = db.collection<{ _id: number; key: string }>("registrations");
   const pings = db.collection<{ _id: number }>("pings");
-  await beings.createIndex({ key: 1 });
+  await registrations.createIndex({ key: 1 });
   return {
     name: "2014 design",
     restart: async (_slot, started) => {
       const first = started * KEYS_EACH;
-      await beings.insertMany(keysOf(started).map((key, index) => ({ _id: first + index, key })));
+      await registrations.insertMany(keysOf(started).map((key, index) => ({ _id: first + index, key })));
     },
     slot: async (slot, living) => {
       const fields = new Map<string, bigint>();

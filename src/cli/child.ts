@@ -1,8 +1,8 @@
 /** The command that `run` runs, from its start to its end. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { systemClock } from "../system-clock.ts";
-import { onAbort } from "../presence/abort.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import { onAbort } from "../lib/abort.ts";
 import { EXIT } from "./errors.ts";
 import { exitCodeOfSignal, type Interruption } from "./interruption.ts";
 import { printable } from "./text.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { dashboard } from "../dashboard/dashboard.ts";
 import { DEFAULT_PORT, serve, type Serving } from "../dashboard/server.ts";
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import { Presence } from "../presence/presence.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { makeReport, printReport, type Report } from "./demo/report.ts";

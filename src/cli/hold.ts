@@ -1,9 +1,9 @@
 /** Holding a key, for as long as a command runs. */
 import { HeartbitError } from "../core/errors.ts";
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
-import { within } from "../presence/timing.ts";
+import { within } from "../lib/timers.ts";
 import { printable } from "./text.ts";
 
 /** How long to wait at most until others can see the key, in ms, and in periods where that is longer. */

@@ -2,12 +2,12 @@
 import { existsSync } from "node:fs";
 import type { Config } from "../core/records.ts";
 import type { Namespace, Store } from "../core/store.ts";
-import { systemClock } from "../system-clock.ts";
-import { onAbort } from "../presence/abort.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import { onAbort } from "../lib/abort.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
 import { openStore } from "../presence/target.ts";
-import { within } from "../presence/timing.ts";
+import { within } from "../lib/timers.ts";
 import type { Settings } from "./settings.ts";
 
 /** How long the first answer of a store may take, in ms. */

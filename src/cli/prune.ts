@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { insideOf } from "../presence/inside.ts";
+import { insideOf } from "../presence/context/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
@@ -20,12 +20,16 @@ async function deleteOld({ out, settings, interruption, own }: Cli): Promise<num
   const presence = own(await openExisting(settings, interruption.signal));
   let done = 0;
   if (presence !== undefined) {
-    insideOf(presence).happenings.on("pruned", ({ sessions, beings, slots }) => {
-      out.progress(`${count((done += sessions + beings + slots), "record")} deleted …`);
+    insideOf(presence).happenings.on("pruned", ({ sessions, registrations, slots }) => {
+      out.progress(`${count((done += sessions + registrations + slots), "record")} deleted …`);
     });
   }
-  const { sessions, beings, slots } = (await presence?.prune()) ?? { sessions: 0, beings: 0, slots: 0 };
-  const line = `${count(sessions, "session")}, ${count(beings, "being")} and ${count(slots, "slot")} deleted`;
-  await (out.json ? out.object({ sessions, beings, slots }) : out.data(line));
+  const { sessions, registrations, slots } = (await presence?.prune()) ?? {
+    sessions: 0,
+    registrations: 0,
+    slots: 0,
+  };
+  const line = `${count(sessions, "session")}, ${count(registrations, "registration")} and ${count(slots, "slot")} deleted`;
+  await (out.json ? out.object({ sessions, registrations, slots }) : out.data(line));
   return EXIT.ok;
 }

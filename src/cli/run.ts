@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { systemClock } from "../system-clock.ts";
-import { onAbort } from "../presence/abort.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import { onAbort } from "../lib/abort.ts";
 import type { Pinger } from "../presence/pinger.ts";
-import { Sleeper } from "../presence/timing.ts";
+import { Sleeper } from "../lib/timers.ts";
 import { type ChildEnd, runChild } from "./child.ts";
 import { type Cli, durationOption, examples, metaOption, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";

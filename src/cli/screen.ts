@@ -1,5 +1,5 @@
 /** A terminal that shows one picture, anew whenever it changes or the window is resized. Writes to stdout. */
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import type { Room } from "./table.ts";
 
 const ENTER = "\u001b[?1049h\u001b[?25l"; // the alternate screen, without the cursor

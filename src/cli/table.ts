@@ -1,6 +1,6 @@
 /** What `watch` shows on a terminal: the live keys and those that died lately, in the room that there is. */
 import type { Change } from "../presence/change.ts";
-import type { Health } from "../presence/health.ts";
+import type { Health } from "../presence/context/health.ts";
 import { formatDuration } from "./duration.ts";
 import { clip, type Colour, columns, count, formatHolders, printable } from "./text.ts";
 

@@ -1,17 +1,17 @@
 /**
  * Who is alive: the rule of heartbit, whole. Start reading here.
  *
- * Time is cut into slots of one period. Each process (a session) sets one bit in every slot: its ping. A being is
+ * Time is cut into slots of one period. Each process (a session) sets one bit in every slot: its ping. A registration is
  * a key held by a session; it rides on the session's bits. From this, and from nothing else, follows who is alive:
  *
- *   1. A being's last ping is its `last` where it has one (its own, else its session's): the slot in which it
+ *   1. A registration's last ping is its `last` where it has one (its own, else its session's): the slot in which it
  *      stopped, a later one for a planned absence, 0 when it was killed. Else it is the latest slot with its
- *      session's bit. Any write proves life: opening a session and registering a being count as pings.
+ *      session's bit. Any write proves life: opening a session and registering a registration count as pings.
  *   2. It is judged once a slot, when half of the slot has passed: the judged slot `j` is the latest such slot.
  *   3. Time in which nobody could write does not count. A slot is *complete* when it lies before `j`, is not empty,
  *      and has no empty neighbour (`j` itself counts as not empty). `g` is the latest complete slot, or the oldest
  *      retained slot where there is none. In quiet times `g = j - 1`.
- *   4. A being is alive when its last ping is in a slot `>= g`. A key is alive when some being of it is.
+ *   4. A registration is alive when its last ping is in a slot `>= g`. A key is alive when some registration of it is.
  *
  * So a process last vouched for in slot L is told dead when j = L + 2, which is at position L + 2.5; missing one
  * slot whole is forgiven; and after an outage everybody has two slots to come back, because no slot next to the
@@ -28,7 +28,7 @@ export const KILLED = 0;
 /** A process is told dead this many periods after the start of the slot in which it was last vouched for. */
 export const PERIODS_TO_DEATH = 2.5;
 
-/** What the rule reads of a being's session. */
+/** What the rule reads of a registration's session. */
 export interface SessionLife {
   /** The slot of the latest write of the session's document; counts as a ping. */
   readonly slot: Slot;
@@ -38,19 +38,19 @@ export interface SessionLife {
   readonly last?: Slot | undefined;
 }
 
-/** What the rule reads of a being. */
-export interface BeingLife {
-  /** The slot of the latest write of the being's document; counts as a ping of this being. */
+/** What the rule reads of a registration. */
+export interface RegistrationLife {
+  /** The slot of the latest write of the registration's document; counts as a ping of this registration. */
   readonly slot: Slot;
-  /** Until when the being is vouched for, if it has been stopped or killed. */
+  /** Until when the registration is vouched for, if it has been stopped or killed. */
   readonly last?: Slot | undefined;
 }
 
-/** The slot in which the being pinged for the last time (1). */
-export function lastPing(being: BeingLife, session: SessionLife): Slot {
-  if (being.last !== undefined) return being.last;
+/** The slot in which the registration pinged for the last time (1). */
+export function lastPing(registration: RegistrationLife, session: SessionLife): Slot {
+  if (registration.last !== undefined) return registration.last;
   if (session.last !== undefined) return session.last;
-  return Math.max(being.slot, session.slot, session.bit);
+  return Math.max(registration.slot, session.slot, session.bit);
 }
 
 /** Whether what pinged last in `last` is alive, given `g` (4). */

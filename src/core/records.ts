@@ -1,5 +1,5 @@
 /**
- * What is stored, and the law by which two versions of it merge. A session and a being only move forward: of two
+ * What is stored, and the law by which two versions of it merge. A session and a registration only move forward: of two
  * `slot`s the later holds, of two `last`s the earlier, of two metas the newer revision. So records may be heard in
  * any order, twice or late, and give the same state.
  */
@@ -47,7 +47,7 @@ export interface SessionRecord {
  * Names one start of one pinger. A late write of an earlier start touches nothing, and of two starts of one pinger
  * the later holds: the earlier is ended by it.
  */
-export interface BeingId {
+export interface RegistrationId {
   /** The `seq` of its session. */
   readonly session: number;
   /** The pinger's number in its session. */
@@ -57,12 +57,12 @@ export interface BeingId {
 }
 
 /** A key held by a session. */
-export interface BeingRecord extends BeingId {
+export interface RegistrationRecord extends RegistrationId {
   /** The key that is held. */
   readonly key: string;
   /** Since when the key is held: the store's time in ms. */
   readonly since: number;
-  /** The slot of the latest write of this record; counts as a ping of this being. */
+  /** The slot of the latest write of this record; counts as a ping of this registration. */
   readonly slot: Slot;
   /** The meta as JSON text. Text, because a user's names must never become names of stored fields. */
   readonly meta: string;
@@ -90,7 +90,7 @@ export function pruned(config: Config, beforeSlot: Slot): Config {
 }
 
 /** @internal */
-export function isSameBeing(a: BeingId, b: BeingId): boolean {
+export function isSameRegistration(a: RegistrationId, b: RegistrationId): boolean {
   return a.session === b.session && a.pinger === b.pinger && a.start === b.start;
 }
 
@@ -120,8 +120,8 @@ export function mergeSessions(a: SessionRecord, b: SessionRecord): SessionRecord
   };
 }
 
-/** @internal What holds of two versions of one being. */
-export function mergeBeings(a: BeingRecord, b: BeingRecord): BeingRecord {
+/** @internal What holds of two versions of one registration. */
+export function mergeRegistrations(a: RegistrationRecord, b: RegistrationRecord): RegistrationRecord {
   const newer = b.revision > a.revision ? b : a;
   const last = earlierLast(a.last, b.last);
   const changed = laterStamp(a.changed, b.changed);

@@ -1,11 +1,11 @@
 /**
  * The roster: one state machine that is fed records and bits and gives out changes.
  *
- *   feed it   `session`, `being`, `bits` - in any order, twice or late: they merge (see records.ts)
+ *   feed it   `session`, `registration`, `bits` - in any order, twice or late: they merge (see records.ts)
  *   judge     `judge(j)` moves `g`, the only thing by which absence becomes death (see alive.ts)
  *   take      `changes()` gives the difference between the state now and the state at the last `changes()`
  *
- * What may concern very many beings is done in steps: between two of them the caller may do something else, and feed
+ * What may concern very many registrations is done in steps: between two of them the caller may do something else, and feed
  * the roster, but must not take changes.
  *
  * It never invents a change: whatever it is fed, what it tells is the difference of two states, so that for each key
@@ -13,7 +13,7 @@
  */
 import { isVouched, KILLED, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
-import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "./records.ts";
+import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
 /** @internal Who holds a key, as it is told. */
@@ -42,7 +42,7 @@ export interface RosterChange {
 interface Session {
   record: SessionRecord;
   /** The latest start of each of its pingers: an earlier start is ended by a later one. */
-  readonly beings: Map<number, Being>;
+  readonly registrations: Map<number, Registration>;
   /** The load in which it was last heard of. */
   heard: number;
   /** Of a former owner of its number: the latest slot with a bit that was its own. */
@@ -50,20 +50,20 @@ interface Session {
 }
 
 /** What is heard of it later makes another of it. */
-interface Being {
-  readonly record: BeingRecord;
+interface Registration {
+  readonly record: RegistrationRecord;
   readonly session: Session;
   /** The load in which it was last heard of. */
   heard: number;
 }
 
-/** Nearly every key has one being: a list for each would be a sixth of all memory. */
-type Beings = Being | Being[];
+/** Nearly every key has one registration: a list for each would be a sixth of all memory. */
+type Registrations = Registration | Registration[];
 
-const NOBODY: Beings = [];
+const NOBODY: Registrations = [];
 
-/** A step goes through about so many beings. */
-const STEP_BEINGS = 200;
+/** A step goes through about so many registrations. */
+const STEP_REGISTRATIONS = 200;
 
 /** @internal Work in steps: it is done when the iteration has ended. */
 export type Steps = Generator<void, void, void>;
@@ -78,16 +78,16 @@ export class Roster {
   readonly #sessions = new Map<number, Session>();
   /**
    * Sessions whose number has another owner now. That happens only when a server has lost what it had acknowledged: the
-   * former owner finds out and takes another number. Until then its beings live on what it had pinged.
+   * former owner finds out and takes another number. Until then its registrations live on what it had pinged.
    */
   readonly #former = new Set<Session>();
-  readonly #keys = new Map<string, Beings>();
-  /** Beings alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
-  readonly #onTheirOwn = new Set<Being>();
+  readonly #keys = new Map<string, Registrations>();
+  /** Registrations alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
+  readonly #onTheirOwn = new Set<Registration>();
   /** The keys touched since the last `changes()`, and who held them then, oldest first. */
-  readonly #touched = new Map<string, Beings>();
+  readonly #touched = new Map<string, Registrations>();
   /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
-  #next: Iterator<[string, Beings]> | undefined;
+  #next: Iterator<[string, Registrations]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
 
@@ -111,7 +111,7 @@ export class Roster {
     let keys = 0;
     const sessions = new Set<Session>();
     for (const known of this.#keys.values()) {
-      const living = listOf(known).filter((being) => this.#isAlive(being));
+      const living = listOf(known).filter((registration) => this.#isAlive(registration));
       if (living.length > 0) keys++;
       for (const { session } of living) sessions.add(session);
     }
@@ -130,7 +130,7 @@ export class Roster {
       session = undefined;
     }
     if (session === undefined) {
-      this.#sessions.set(record.seq, { record, beings: new Map(), heard: this.#load });
+      this.#sessions.set(record.seq, { record, registrations: new Map(), heard: this.#load });
       return;
     }
     session.heard = this.#load;
@@ -138,15 +138,15 @@ export class Roster {
     const ends = merged.last !== session.record.last;
     if (ends || this.#revives(session, merged.slot)) this.#touchRiders(session);
     session.record = merged;
-    if (ends) for (const being of session.beings.values()) this.#follow(being);
+    if (ends) for (const registration of session.registrations.values()) this.#follow(registration);
   }
 
-  /** Hears of a being. One whose session was never heard of is passed over: stores tell the session first. */
-  being(record: BeingRecord): void {
+  /** Hears of a registration. One whose session was never heard of is passed over: stores tell the session first. */
+  registration(record: RegistrationRecord): void {
     const session = this.#sessions.get(record.session);
     if (session === undefined) return;
     session.heard = this.#load;
-    const known = session.beings.get(record.pinger);
+    const known = session.registrations.get(record.pinger);
     if (known === undefined || record.start > known.record.start) {
       this.#touch(record.key);
       if (known !== undefined) {
@@ -156,7 +156,7 @@ export class Roster {
       this.#insert({ record, session, heard: this.#load });
     } else if (record.start === known.record.start) {
       known.heard = this.#load;
-      const merged = mergeBeings(known.record, record);
+      const merged = mergeRegistrations(known.record, record);
       if (sameLife(merged, known.record) && merged.revision === known.record.revision) return;
       this.#touch(known.record.key);
       this.#replace(known, { ...known, record: merged });
@@ -184,19 +184,20 @@ export class Roster {
     const g = this.#nextG(judged, oldest);
     if (g === this.#g) return;
     let count = 0;
-    for (const beings of this.#falling(g)) {
-      for (const { record } of beings) {
+    for (const registrations of this.#falling(g)) {
+      for (const { record } of registrations) {
         this.#touch(record.key);
-        if (++count % STEP_BEINGS === 0) yield;
+        if (++count % STEP_REGISTRATIONS === 0) yield;
       }
     }
     this.#g = g;
-    for (const being of this.#onTheirOwn) this.#follow(being);
+    for (const registration of this.#onTheirOwn) this.#follow(registration);
   }
 
   /** Whether `judge` would tell a death now. */
   wouldEnd(judged: Slot, oldest: Slot): boolean {
-    for (const beings of this.#falling(this.#nextG(judged, oldest))) if (beings.length > 0) return true;
+    for (const registrations of this.#falling(this.#nextG(judged, oldest)))
+      if (registrations.length > 0) return true;
     return false;
   }
 
@@ -206,7 +207,7 @@ export class Roster {
   }
 
   /**
-   * Ends a load: a being of the selected keys that has not been heard of since `beginLoad` is no longer stored, so
+   * Ends a load: a registration of the selected keys that has not been heard of since `beginLoad` is no longer stored, so
    * it goes. One written in slot `asOf` or later stays: the load may be older than it.
    */
   endLoad(load: number, selected: (key: string) => boolean, asOf?: Slot): void {
@@ -216,11 +217,11 @@ export class Roster {
   *endLoadInSteps(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): Steps {
     let count = 0;
     for (const key of this.#keys.keys()) {
-      if (++count % STEP_BEINGS === 0) yield;
-      for (const being of this.#beingsOf(key)) {
-        if (being.heard >= load || being.record.slot >= asOf || !selected(key)) continue;
+      if (++count % STEP_REGISTRATIONS === 0) yield;
+      for (const registration of this.#registrationsOf(key)) {
+        if (registration.heard >= load || registration.record.slot >= asOf || !selected(key)) continue;
         this.#touch(key);
-        this.#remove(being);
+        this.#remove(registration);
       }
     }
   }
@@ -234,7 +235,7 @@ export class Roster {
 
   /** Forgets one key, without a word. */
   drop(key: string): void {
-    for (const being of this.#beingsOf(key)) this.#remove(being);
+    for (const registration of this.#registrationsOf(key)) this.#remove(registration);
     this.#touched.delete(key);
   }
 
@@ -249,11 +250,11 @@ export class Roster {
   *forgetInSteps(oldest: Slot, oldestMs: number): Steps {
     this.#bits.forgetBefore(oldest);
     for (const [seq, session] of this.#sessions) {
-      yield* this.#forgetBeings(session, oldest, oldestMs);
+      yield* this.#forgetRegistrations(session, oldest, oldestMs);
       if (this.#isForgotten(session, oldest)) this.#sessions.delete(seq);
     }
     for (const session of this.#former) {
-      yield* this.#forgetBeings(session, oldest, oldestMs);
+      yield* this.#forgetRegistrations(session, oldest, oldestMs);
       if (this.#isForgotten(session, oldest)) this.#former.delete(session);
     }
   }
@@ -271,21 +272,31 @@ export class Roster {
   }
 
   isAlive(key: string): boolean {
-    return this.#beingsOf(key).some((being) => this.#isAlive(being));
+    return this.#registrationsOf(key).some((registration) => this.#isAlive(registration));
   }
 
-  /** The keys that have a being, alive or recently dead. */
+  /** The keys that have a registration, alive or recently dead. */
   keys(): IterableIterator<string> {
     return this.#keys.keys();
   }
 
-  /** All that is known of the key's beings, alive or recently dead. */
-  *beings(
+  /** All that is known of the key's registrations, alive or recently dead. */
+  *registrations(
     key: string,
-  ): IterableIterator<{ being: BeingRecord; session: SessionRecord; alive: boolean; last: Slot }> {
-    for (const being of this.#beingsOf(key)) {
-      const last = this.#lastPing(being);
-      yield { being: being.record, session: being.session.record, alive: this.#isAlive(being), last };
+  ): IterableIterator<{
+    registration: RegistrationRecord;
+    session: SessionRecord;
+    alive: boolean;
+    last: Slot;
+  }> {
+    for (const registration of this.#registrationsOf(key)) {
+      const last = this.#lastPing(registration);
+      yield {
+        registration: registration.record,
+        session: registration.session.record,
+        alive: this.#isAlive(registration),
+        last,
+      };
     }
   }
 
@@ -306,10 +317,11 @@ export class Roster {
       }
       const [key, touched] = value;
       this.#touched.delete(key);
-      const beings = listOf(touched);
-      const before = beings.map(holderOf);
+      const registrations = listOf(touched);
+      const before = registrations.map(holderOf);
       const now = this.holders(key);
-      if (!sameHolders(before, now)) changes.push({ key, cause: this.#cause(beings, now), before, now });
+      if (!sameHolders(before, now))
+        changes.push({ key, cause: this.#cause(registrations, now), before, now });
     }
     return changes;
   }
@@ -329,37 +341,38 @@ export class Roster {
     );
   }
 
-  /** The beings that are alive, and would not be if `g` were this. */
-  *#falling(g: Slot): IterableIterator<Being[]> {
+  /** The registrations that are alive, and would not be if `g` were this. */
+  *#falling(g: Slot): IterableIterator<Registration[]> {
     const falls = (last: Slot): boolean => isVouched(last, this.#g) && !isVouched(last, g);
     for (const sessions of [this.#sessions.values(), this.#former]) {
       for (const session of sessions) {
         if (falls(this.#vouchedIn(session))) yield this.#ridersOf(session);
       }
     }
-    for (const being of this.#onTheirOwn) if (falls(this.#lastPing(being))) yield [being];
+    for (const registration of this.#onTheirOwn)
+      if (falls(this.#lastPing(registration))) yield [registration];
   }
 
-  #ridersOf(session: Session): Being[] {
-    return [...session.beings.values()].filter(({ record }) => record.last === undefined);
+  #ridersOf(session: Session): Registration[] {
+    return [...session.registrations.values()].filter(({ record }) => record.last === undefined);
   }
 
-  *#forgetBeings(session: Session, oldest: Slot, oldestMs: number): Steps {
+  *#forgetRegistrations(session: Session, oldest: Slot, oldestMs: number): Steps {
     const silent = this.#isSilent(session, oldest);
     let count = 0;
-    for (const being of session.beings.values()) {
-      if (++count % STEP_BEINGS === 0) yield;
-      const { slot, last = session.record.last } = being.record;
+    for (const registration of session.registrations.values()) {
+      if (++count % STEP_REGISTRATIONS === 0) yield;
+      const { slot, last = session.record.last } = registration.record;
       // What ended with its session ended when that changed.
-      const ended = being.record.last === undefined ? session.record.changed : undefined;
-      const changed = Math.max(being.record.changed ?? 0, ended ?? 0);
+      const ended = registration.record.last === undefined ? session.record.changed : undefined;
+      const changed = Math.max(registration.record.changed ?? 0, ended ?? 0);
       const over = last === undefined ? silent : last < oldest && changed < oldestMs;
-      if (over && slot < oldest && !this.#touched.has(being.record.key)) this.#remove(being);
+      if (over && slot < oldest && !this.#touched.has(registration.record.key)) this.#remove(registration);
     }
   }
 
   #isForgotten(session: Session, oldest: Slot): boolean {
-    return session.beings.size === 0 && this.#isSilent(session, oldest);
+    return session.registrations.size === 0 && this.#isSilent(session, oldest);
   }
 
   #isSilent(session: Session, oldest: Slot): boolean {
@@ -371,11 +384,11 @@ export class Roster {
   }
 
   /** Why the key is not as it was. */
-  #cause(before: readonly Being[], now: readonly HolderState[]): Transition {
+  #cause(before: readonly Registration[], now: readonly HolderState[]): Transition {
     if (now.length > 0) return before.length === 0 ? "joined" : "updated";
     let cause: Transition = "expired";
     for (const { record, session } of before) {
-      const latest = session.beings.get(record.pinger)?.record ?? record;
+      const latest = session.registrations.get(record.pinger)?.record ?? record;
       const last = latest.last ?? session.record.last;
       if (last === KILLED) return "killed";
       if (last !== undefined) cause = "stopped";
@@ -387,61 +400,62 @@ export class Roster {
     if (!this.#touched.has(key)) this.#touched.set(key, this.#living(key));
   }
 
-  /** Touches the keys whose beings ride on the session. */
+  /** Touches the keys whose registrations ride on the session. */
   #touchRiders(session: Session): void {
     for (const { record } of this.#ridersOf(session)) this.#touch(record.key);
   }
 
   /** Who holds the key, oldest first. Makes nothing for a key of one: very many may be touched at a time. */
-  #living(key: string): Beings {
-    const beings = this.#keys.get(key) ?? NOBODY;
-    if (!Array.isArray(beings)) return this.#isAlive(beings) ? beings : NOBODY;
-    return beings.filter((being) => this.#isAlive(being)).toSorted(bySeniority);
+  #living(key: string): Registrations {
+    const registrations = this.#keys.get(key) ?? NOBODY;
+    if (!Array.isArray(registrations)) return this.#isAlive(registrations) ? registrations : NOBODY;
+    return registrations.filter((registration) => this.#isAlive(registration)).toSorted(bySeniority);
   }
 
-  #insert(being: Being): void {
-    const { key, pinger } = being.record;
-    being.session.beings.set(pinger, being);
+  #insert(registration: Registration): void {
+    const { key, pinger } = registration.record;
+    registration.session.registrations.set(pinger, registration);
     const others = this.#keys.get(key);
-    if (others === undefined) this.#keys.set(key, being);
-    else if (Array.isArray(others)) others.push(being);
-    else this.#keys.set(key, [others, being]);
-    this.#follow(being);
+    if (others === undefined) this.#keys.set(key, registration);
+    else if (Array.isArray(others)) others.push(registration);
+    else this.#keys.set(key, [others, registration]);
+    this.#follow(registration);
   }
 
-  #replace(known: Being, being: Being): void {
-    const { key, pinger } = being.record;
-    being.session.beings.set(pinger, being);
+  #replace(known: Registration, registration: Registration): void {
+    const { key, pinger } = registration.record;
+    registration.session.registrations.set(pinger, registration);
     this.#onTheirOwn.delete(known);
-    const beings = this.#keys.get(key);
-    if (Array.isArray(beings)) beings[beings.indexOf(known)] = being;
-    else this.#keys.set(key, being);
-    this.#follow(being);
+    const registrations = this.#keys.get(key);
+    if (Array.isArray(registrations)) registrations[registrations.indexOf(known)] = registration;
+    else this.#keys.set(key, registration);
+    this.#follow(registration);
   }
 
-  #remove(being: Being): void {
-    const { key, pinger } = being.record;
-    being.session.beings.delete(pinger);
-    this.#onTheirOwn.delete(being);
-    const beings = this.#keys.get(key);
-    if (Array.isArray(beings)) beings.splice(beings.indexOf(being), 1); // in place: a key may have thousands
-    if (beings === being || (Array.isArray(beings) && beings.length === 0)) this.#keys.delete(key);
+  #remove(registration: Registration): void {
+    const { key, pinger } = registration.record;
+    registration.session.registrations.delete(pinger);
+    this.#onTheirOwn.delete(registration);
+    const registrations = this.#keys.get(key);
+    if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1); // in place: a key may have thousands
+    if (registrations === registration || (Array.isArray(registrations) && registrations.length === 0))
+      this.#keys.delete(key);
   }
 
-  /** A list of its own: it stays as it is when beings come and go. */
-  #beingsOf(key: string): Being[] {
-    const beings = this.#keys.get(key) ?? NOBODY;
-    return Array.isArray(beings) ? beings.slice() : [beings];
+  /** A list of its own: it stays as it is when registrations come and go. */
+  #registrationsOf(key: string): Registration[] {
+    const registrations = this.#keys.get(key) ?? NOBODY;
+    return Array.isArray(registrations) ? registrations.slice() : [registrations];
   }
 
-  /** Keeps `#onTheirOwn` true for the being. */
-  #follow(being: Being): void {
-    const { last, slot } = being.record;
+  /** Keeps `#onTheirOwn` true for the registration. */
+  #follow(registration: Registration): void {
+    const { last, slot } = registration.record;
     const own =
       last !== undefined ||
-      (being.session.record.last === undefined && slot > this.#vouchedIn(being.session));
-    if (own && this.#isAlive(being)) this.#onTheirOwn.add(being);
-    else this.#onTheirOwn.delete(being);
+      (registration.session.record.last === undefined && slot > this.#vouchedIn(registration.session));
+    if (own && this.#isAlive(registration)) this.#onTheirOwn.add(registration);
+    else this.#onTheirOwn.delete(registration);
   }
 
   /** Whether a write or ping of the session in `slot` brings it back to life. */
@@ -450,27 +464,27 @@ export class Roster {
     return !isVouched(this.#vouchedIn(session), this.#g) && isVouched(slot, this.#g);
   }
 
-  /** The slot until which the session vouches for the beings that ride on it. */
+  /** The slot until which the session vouches for the registrations that ride on it. */
   #vouchedIn(session: Session): Slot {
     const { last, slot } = session.record;
     return last ?? Math.max(slot, this.#latestBit(session));
   }
 
-  #lastPing(being: Being): Slot {
-    const { slot, last } = being.session.record;
-    return lastPing(being.record, { slot, last, bit: this.#latestBit(being.session) });
+  #lastPing(registration: Registration): Slot {
+    const { slot, last } = registration.session.record;
+    return lastPing(registration.record, { slot, last, bit: this.#latestBit(registration.session) });
   }
 
-  #isAlive(being: Being): boolean {
-    return isVouched(this.#lastPing(being), this.#g);
+  #isAlive(registration: Registration): boolean {
+    return isVouched(this.#lastPing(registration), this.#g);
   }
 }
 
-function listOf(beings: Beings): Being[] {
-  return Array.isArray(beings) ? beings : [beings];
+function listOf(registrations: Registrations): Registration[] {
+  return Array.isArray(registrations) ? registrations : [registrations];
 }
 
-function sameLife(a: BeingRecord, b: BeingRecord): boolean {
+function sameLife(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
 
@@ -485,11 +499,11 @@ export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]
   );
 }
 
-function bySeniority({ record: a }: Being, { record: b }: Being): number {
+function bySeniority({ record: a }: Registration, { record: b }: Registration): number {
   return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
 }
 
-function holderOf({ record, session }: Being): HolderState {
+function holderOf({ record, session }: Registration): HolderState {
   const { host, pid } = session.record;
   return { session: record.session, host, pid, since: record.since, meta: record.meta };
 }

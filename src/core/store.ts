@@ -1,5 +1,5 @@
 /**
- * The port that a store fills: where sessions, beings and pings live. `heartbit/testing` has the suite that every
+ * The port that a store fills: where sessions, registrations and pings live. `heartbit/testing` has the suite that every
  * store must pass.
  *
  * Rules for all members:
@@ -12,7 +12,7 @@
  */
 import type { PingRecord } from "./bits.ts";
 import type { Clock } from "./clock.ts";
-import type { BeingId, BeingRecord, Config, SessionRecord } from "./records.ts";
+import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "./records.ts";
 import type { Selection } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 
@@ -44,39 +44,44 @@ export type Write =
   | { readonly kind: "raiseSession"; readonly session: number; readonly slot: Slot }
   /** Sets the `last` of a session, where it is earlier. A session that is not there is left so. */
   | { readonly kind: "endSession"; readonly session: number; readonly last: Slot }
-  /** Creates the being, or raises its `slot` and, by its revision, its `meta`; and ends it where it comes with a `last`. */
-  | { readonly kind: "being"; readonly being: BeingRecord }
-  /** Gives a being a newer meta, by its revision. A being that is not there is left so. */
-  | { readonly kind: "meta"; readonly being: BeingId; readonly meta: string; readonly revision: number }
-  /** Sets the `last` of a being, where it is earlier. A being that is not there is left so. */
-  | { readonly kind: "end"; readonly being: BeingId; readonly last: Slot };
+  /** Creates the registration, or raises its `slot` and, by its revision, its `meta`; and ends it where it comes with a `last`. */
+  | { readonly kind: "registration"; readonly registration: RegistrationRecord }
+  /** Gives a registration a newer meta, by its revision. A registration that is not there is left so. */
+  | {
+      readonly kind: "meta";
+      readonly registration: RegistrationId;
+      readonly meta: string;
+      readonly revision: number;
+    }
+  /** Sets the `last` of a registration, where it is earlier. A registration that is not there is left so. */
+  | { readonly kind: "end"; readonly registration: RegistrationId; readonly last: Slot };
 
 /** Where a reader is in the stream of changes. Opaque: each store has its own kind. */
 export type Cursor = { readonly store: unknown };
 
-/** Some of what a read found. The session of each being is in the same page or in an earlier one. */
+/** Some of what a read found. The session of each registration is in the same page or in an earlier one. */
 export interface Page {
   /** In any order. */
   readonly sessions: readonly SessionRecord[];
   /** In any order. */
-  readonly beings: readonly BeingRecord[];
+  readonly registrations: readonly RegistrationRecord[];
   /** On the last page, and only there: read with it for what has changed since this read began. */
   readonly cursor?: Cursor;
 }
 
 /** What a read is to find. */
 export interface ReadQuery {
-  /** The beings of these keys. */
+  /** The registrations of these keys. */
   readonly select: Selection;
-  /** Also the beings of this session: what the asking presence holds itself. */
+  /** Also the registrations of this session: what the asking presence holds itself. */
   readonly session?: number | undefined;
   /** And the record of that session, changed or not. */
   readonly withRecord?: boolean;
-  /** And the record of this being, changed or not; perhaps twice. */
-  readonly being?: BeingId | undefined;
+  /** And the record of this registration, changed or not; perhaps twice. */
+  readonly registration?: RegistrationId | undefined;
   /**
    * Only what may have changed since the read that gave this cursor; it may give more, never less. Sessions too, where
-   * anything is selected: all that changed, whether or not a selected being is theirs. Absent: everything selected.
+   * anything is selected: all that changed, whether or not a selected registration is theirs. Absent: everything selected.
    */
   readonly since?: Cursor | undefined;
 }
@@ -98,7 +103,7 @@ export interface Pruned {
   /** Open presences that have ended. */
   readonly sessions: number;
   /** Keys held, and held no more. */
-  readonly beings: number;
+  readonly registrations: number;
   /** Slots whose pings were deleted. */
   readonly slots: number;
 }
@@ -125,19 +130,19 @@ export interface Namespace {
   write(writes: readonly Write[]): Promise<void>;
   /** Sets the bits of the sessions in the slot. */
   ping(slot: Slot, seqs: readonly number[]): Promise<void>;
-  /** Sets `last: 0` on every being of the key that has not got it. */
+  /** Sets `last: 0` on every registration of the key that has not got it. */
   kill(key: string): Promise<void>;
   /** All ping records of the slots from `from` on, those ahead of the present included. */
   pings(from: Slot): Promise<PingRecord[]>;
-  /** Reads sessions and beings, page by page. Ending the iteration early frees what the read holds. */
+  /** Reads sessions and registrations, page by page. Ending the iteration early frees what the read holds. */
   read(query: ReadQuery): AsyncIterable<Page>;
   /**
    * Deletes what is dead for longer than the retention, each record on the condition that it still is old, so that
    * nothing written again meanwhile is hit:
    * - pings of slots before `beforeSlot`;
-   * - sessions whose `slot` is before it and whose `last` is absent or before it, unless a being of theirs remains.
+   * - sessions whose `slot` is before it and whose `last` is absent or before it, unless a registration of theirs remains.
    *   (A living process raises the `slot` of its session well within the retention.)
-   * - beings whose `slot` is before it and whose `last` is before it; and those without a `last` whose session is such
+   * - registrations whose `slot` is before it and whose `last` is before it; and those without a `last` whose session is such
    *   a session.
    * - nothing that was `changed` after `beforeMs`.
    * Raises the config's `prunedBefore`, where there is a config.
@@ -147,7 +152,7 @@ export interface Namespace {
   drop(): Promise<void>;
   /**
    * Optional: tells changes as they happen. Only a hint: it may fall silent, tell late, twice, or out of order.
-   * `select` narrows what is told of beings; more may be told. Sessions are all told.
+   * `select` narrows what is told of registrations; more may be told. Sessions are all told.
    */
   feed?(select: Selection, sink: FeedSink): Feed;
   /** Optional: tells what the store notices by itself. The result ends it. */

@@ -4,11 +4,11 @@
  */
 import { toError } from "../core/errors.ts";
 import type { Change, Holder } from "../presence/change.ts";
-import type { Health } from "../presence/health.ts";
-import { insideOf } from "../presence/inside.ts";
+import type { Health } from "../presence/context/health.ts";
+import { insideOf } from "../presence/context/internals.ts";
 import type { KeyState } from "../presence/list.ts";
 import type { Presence } from "../presence/presence.ts";
-import { Sleeper } from "../presence/timing.ts";
+import { Sleeper } from "../lib/timers.ts";
 import type { Watcher } from "../presence/watcher.ts";
 import { type Entry, Journal } from "./journal.ts";
 import { Processes } from "./processes.ts";

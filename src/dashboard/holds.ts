@@ -8,10 +8,10 @@
  *                 held --this process ends--> a planned absence for what is left of the ttl: a restart is not noticed
  */
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
-import { insideOf } from "../presence/inside.ts";
+import { insideOf } from "../presence/context/internals.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
-import { within } from "../presence/timing.ts";
+import { within } from "../lib/timers.ts";
 import { Refusal } from "./refusal.ts";
 
 /** In ms. */

@@ -1,9 +1,9 @@
 /** `/api/keys`: what is alive, and holding and killing over HTTP. */
 import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
-import { insideOf } from "../presence/inside.ts";
+import { insideOf } from "../presence/context/internals.ts";
 import type { KeyState } from "../presence/list.ts";
-import { within } from "../presence/timing.ts";
+import { within } from "../lib/timers.ts";
 import type { Board } from "./board.ts";
 import { type Holds, TTL_MS_MAX, TTL_MS_MIN } from "./holds.ts";
 import { Refusal } from "./refusal.ts";

@@ -5,8 +5,8 @@
 import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
-import { insideOf } from "../presence/inside.ts";
-import { readPages, type Shared, soon } from "../presence/shared.ts";
+import { insideOf } from "../presence/context/internals.ts";
+import { readPages, type Shared, soon } from "../presence/context/context.ts";
 import type { Board } from "./board.ts";
 
 /** How many slots back one can look. */

@@ -3,7 +3,7 @@ import { lookup } from "node:dns/promises";
 import type { Server } from "node:http";
 import { isIPv6 } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import { invalid } from "../presence/options.ts";
 import type { Dashboard } from "./dashboard.ts";
 

@@ -2,7 +2,7 @@
  * The metrics: `docs/metrics.md` says the same in words. All have the label `namespace`, and at most one more, whose
  * values are all known, so that every series is there from the beginning.
  */
-import type { Gauges, Inside } from "../presence/inside.ts";
+import type { Gauges, Inside } from "../presence/context/internals.ts";
 import type { Presence } from "../presence/presence.ts";
 
 export interface Definition {
@@ -60,7 +60,7 @@ export const counters = {
   pruned: {
     name: "heartbit_pruned_total",
     help: "Records that this process deleted because they were dead for longer than the retention.",
-    label: ["kind", ["sessions", "beings", "slots"]],
+    label: ["kind", ["sessions", "registrations", "slots"]],
   },
 } as const satisfies Record<string, Definition>;
 

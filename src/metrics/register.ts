@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { Listener } from "../presence/emitter.ts";
-import type { Happenings } from "../presence/happenings.ts";
-import { type Inside, insideOf } from "../presence/inside.ts";
+import type { Listener } from "../lib/emitter.ts";
+import type { Happenings } from "../presence/context/instrumentation.ts";
+import { type Inside, insideOf } from "../presence/context/internals.ts";
 import { invalid } from "../presence/options.ts";
 import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";

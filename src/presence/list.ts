@@ -4,8 +4,8 @@ import { Roster } from "../core/roster.ts";
 import { compareCodePoints, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import { type Holder, toHolder } from "./change.ts";
-import { lookBack, oldestRetained, readPulse } from "./pulse.ts";
-import { bulk, readPages, type Shared } from "./shared.ts";
+import { lookBack, oldestRetained, readPulse } from "./context/pings.ts";
+import { bulk, readPages, type Shared } from "./context/context.ts";
 
 /** What is known of one key. */
 export interface KeyState {
@@ -38,7 +38,7 @@ export async function readListing(shared: Shared, selected: Selection): Promise<
   const judged = await readPulse(shared, roster);
   for await (const page of readPages(shared, { select: selected }, bulk)) {
     for (const session of page.sessions) roster.session(session);
-    for (const being of page.beings) roster.being(being);
+    for (const registration of page.registrations) roster.registration(registration);
   }
   // When one that has expired pinged last is told by older pings than those that tell who is alive.
   if (hasExpired(roster)) await lookBack(shared, roster, oldestRetained(shared));
@@ -60,8 +60,8 @@ function isConfirmed(roster: Roster, judged: Slot): boolean {
 function hasExpired(roster: Roster): boolean {
   for (const key of roster.keys()) {
     if (roster.isAlive(key)) continue;
-    for (const { being, session } of roster.beings(key)) {
-      if (being.last === undefined && session.last === undefined) return true;
+    for (const { registration, session } of roster.registrations(key)) {
+      if (registration.last === undefined && session.last === undefined) return true;
     }
   }
   return false;
@@ -72,8 +72,8 @@ function stateOf(shared: Shared, roster: Roster, key: string): KeyState {
   const [oldest] = holders;
   if (oldest !== undefined) return { key, alive: true, since: oldest.since, holders };
   let sinceMs = -Infinity;
-  for (const { being, session, last } of roster.beings(key)) {
-    const killedMs = being.last === KILLED ? being.changed : session.changed;
+  for (const { registration, session, last } of roster.registrations(key)) {
+    const killedMs = registration.last === KILLED ? registration.changed : session.changed;
     sinceMs = Math.max(sinceMs, last === KILLED ? (killedMs ?? 0) : shared.time.at(deathPosition(last)));
   }
   return { key, alive: false, since: new Date(sinceMs), holders };

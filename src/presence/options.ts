@@ -1,7 +1,7 @@
 import { checkKey, show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./context/log.ts";
 
 /** How `Presence.open` opens a namespace. Nothing is required. */
 export interface PresenceOptions {

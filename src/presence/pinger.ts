@@ -6,7 +6,7 @@
  *
  * A key that another has reported dead is taken up again: the pinger stays `started`, and `killed` is emitted.
  *
- * Each start is a being of its own. What it makes of the one before:
+ * Each start is a registration of its own. What it makes of the one before:
  *
  *   the start before                             held since                it ends that one
  *   none                                         now                       -
@@ -21,13 +21,13 @@ import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
-import { Emitter, type Listener } from "./emitter.ts";
-import type { Held, Holdings } from "./holdings.ts";
-import { InOrder } from "./in-order.ts";
+import { Emitter, type Listener } from "../lib/emitter.ts";
+import type { Held, Holdings } from "./holding/registrations.ts";
+import { InOrder } from "../lib/queue.ts";
 import { checkHoldMs, checkOptionsObject } from "./options.ts";
-import { dropped } from "./setup.ts";
-import type { Shared } from "./shared.ts";
-import { closed } from "./writer.ts";
+import { dropped } from "./context/config.ts";
+import type { Shared } from "./context/context.ts";
+import { closed } from "./holding/write-queue.ts";
 
 /** Whether a pinger holds its key, and how it ended. */
 export type PingerState = "stopped" | "started" | "killed";

@@ -9,15 +9,15 @@
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { WatchTarget } from "../core/selection.ts";
-import { onAbort } from "./abort.ts";
+import { onAbort } from "../lib/abort.ts";
 import type { Change } from "./change.ts";
-import { ChangeStream, type Deliverer, Subscription } from "./delivery.ts";
-import { Emitter, type Listener } from "./emitter.ts";
-import type { Health } from "./health.ts";
-import type { Observer } from "./observer.ts";
+import { ChangeStream, type Deliverer, Subscription } from "./watching/delivery.ts";
+import { Emitter, type Listener } from "../lib/emitter.ts";
+import type { Health } from "./context/health.ts";
+import type { Observer } from "./watching/observer.ts";
 import { checkListener, checkOptionsObject, checkSignal, checkTarget } from "./options.ts";
-import type { Shared } from "./shared.ts";
-import { Waits } from "./timing.ts";
+import type { Shared } from "./context/context.ts";
+import { Waits } from "../lib/timers.ts";
 
 /** Whether a watcher tells changes. A failed one has an `error`. */
 export type WatcherState = "running" | "stopped" | "failed";

@@ -14,7 +14,7 @@ import { type Config, mergeConfigs } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
 import type { Finding, Namespace, Page, Pruned, PruneQuery, ReadQuery, Store, Write } from "../core/store.ts";
 import { OLD_MAX, storageFinding } from "./storage.ts";
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import { change, type Draft, readHead } from "./lmdb/draft.ts";
 import { acquire, type Environment } from "./lmdb/environment.ts";
 import { Keys, NAME_BYTES_MAX } from "./lmdb/keys.ts";
@@ -148,7 +148,7 @@ class LmdbNamespace implements Namespace {
     return this.#change((draft) => {
       for (const entry of this.#environment.keys(this.#keys.ofKey(key), Infinity)) {
         const { id, keyBytes } = this.#keys.found(entry);
-        if (keyBytes === Buffer.byteLength(key)) draft.endBeing(id, KILLED, this.#clock.now());
+        if (keyBytes === Buffer.byteLength(key)) draft.endRegistration(id, KILLED, this.#clock.now());
       }
     });
   }
@@ -219,9 +219,9 @@ class LmdbNamespace implements Namespace {
 
 function apply(draft: Draft, write: Write, now: number): void {
   if (write.kind === "session") draft.putSession(write.session, now);
-  else if (write.kind === "being") draft.putBeing(write.being, now);
-  else if (write.kind === "meta") draft.updateBeing(write.being, write, now);
-  else if (write.kind === "end") draft.endBeing(write.being, write.last, now);
+  else if (write.kind === "registration") draft.putRegistration(write.registration, now);
+  else if (write.kind === "meta") draft.updateRegistration(write.registration, write, now);
+  else if (write.kind === "end") draft.endRegistration(write.registration, write.last, now);
   else if (write.kind === "raiseSession") draft.raiseSession(write.session, write.slot);
   else draft.endSession(write.session, write.last, now);
 }

@@ -6,12 +6,12 @@ import type { Clock } from "../core/clock.ts";
 import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
 import {
-  type BeingId,
-  type BeingRecord,
+  type RegistrationId,
+  type RegistrationRecord,
   type Config,
   earlierLast,
-  isSameBeing,
-  mergeBeings,
+  isSameRegistration,
+  mergeRegistrations,
   mergeConfigs,
   mergeSessions,
   pruned,
@@ -32,9 +32,9 @@ import type {
   Write,
 } from "../core/store.ts";
 import { storageFinding } from "./storage.ts";
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 
-const PAGE_BEINGS = 1000;
+const PAGE_REGISTRATIONS = 1000;
 
 /** How a `MemoryStore` is made. */
 export interface MemoryStoreOptions {
@@ -64,9 +64,9 @@ export class MemoryStore implements Store {
   }
 
   /** How many records of each kind a namespace has. */
-  counts(name: string): { sessions: number; beings: number; pings: number } {
-    const { sessions, beings, pings } = this.#data.get(name) ?? emptyData();
-    return { sessions: sessions.size, beings: beings.size, pings: pings.size };
+  counts(name: string): { sessions: number; registrations: number; pings: number } {
+    const { sessions, registrations, pings } = this.#data.get(name) ?? emptyData();
+    return { sessions: sessions.size, registrations: registrations.size, pings: pings.size };
   }
 
   /** Does nothing: what is stored stays. */
@@ -86,7 +86,7 @@ interface Data {
   seq: number;
   revision: number;
   readonly sessions: Map<number, Kept<SessionRecord>>;
-  readonly beings: Map<string, Kept<BeingRecord>>;
+  readonly registrations: Map<string, Kept<RegistrationRecord>>;
   readonly pings: Map<string, PingRecord>;
   readonly feeds: Set<{ readonly select: Selection; readonly sink: FeedSink }>;
 }
@@ -97,18 +97,18 @@ function emptyData(): Data {
     seq: 0,
     revision: 0,
     sessions: new Map(),
-    beings: new Map(),
+    registrations: new Map(),
     pings: new Map(),
     feeds: new Set(),
   };
 }
 
-const idOf = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
+const idOf = ({ session, pinger, start }: RegistrationId): string => `${session}.${pinger}.${start}`;
 
 /** Which of the records are meant; none of a kind that is not named. */
 export interface Doomed {
   readonly session?: (session: SessionRecord) => boolean;
-  readonly being?: (being: BeingRecord) => boolean;
+  readonly registration?: (registration: RegistrationRecord) => boolean;
   readonly ping?: (ping: PingRecord) => boolean;
 }
 
@@ -121,13 +121,13 @@ class MemoryNamespace implements Namespace {
   readonly #closers = new Set<() => void>();
 
   static {
-    destroyIn = (namespace, { session, being, ping }) => {
-      const { sessions, beings, pings } = (namespace as MemoryNamespace).#data();
-      const all = sessions.size + beings.size + pings.size;
+    destroyIn = (namespace, { session, registration, ping }) => {
+      const { sessions, registrations, pings } = (namespace as MemoryNamespace).#data();
+      const all = sessions.size + registrations.size + pings.size;
       for (const [seq, { record }] of sessions) if (session?.(record)) sessions.delete(seq);
-      for (const [id, { record }] of beings) if (being?.(record)) beings.delete(id);
+      for (const [id, { record }] of registrations) if (registration?.(record)) registrations.delete(id);
       for (const [id, record] of pings) if (ping?.(record)) pings.delete(id);
-      return all - sessions.size - beings.size - pings.size;
+      return all - sessions.size - registrations.size - pings.size;
     };
   }
 
@@ -163,16 +163,18 @@ class MemoryNamespace implements Namespace {
 
   async write(writes: readonly Write[]): Promise<void> {
     const sessions = new Set<number>();
-    const beings = new Set<string>();
+    const registrations = new Set<string>();
     for (const write of writes) {
       if (write.kind === "session") this.#putSession(write.session, sessions);
-      else if (write.kind === "being") beings.add(this.#putBeing(write.being));
-      else if (write.kind === "meta") beings.add(this.#updateBeing(idOf(write.being), write));
+      else if (write.kind === "registration") registrations.add(this.#putRegistration(write.registration));
+      else if (write.kind === "meta")
+        registrations.add(this.#updateRegistration(idOf(write.registration), write));
       else if (write.kind === "raiseSession") this.#raiseSession(write.session, write.slot);
-      else if (write.kind === "end") beings.add(this.#endBeing(idOf(write.being), write.last));
+      else if (write.kind === "end")
+        registrations.add(this.#endRegistration(idOf(write.registration), write.last));
       else sessions.add(this.#endSession(write.session, write.last));
     }
-    this.#tell(sessions, beings);
+    this.#tell(sessions, registrations);
   }
 
   async ping(slot: Slot, seqs: readonly number[]): Promise<void> {
@@ -188,8 +190,8 @@ class MemoryNamespace implements Namespace {
 
   async kill(key: string): Promise<void> {
     const killed = new Set<string>();
-    for (const [id, { record }] of this.#data().beings) {
-      if (record.key === key && record.last !== KILLED) killed.add(this.#endBeing(id, KILLED));
+    for (const [id, { record }] of this.#data().registrations) {
+      if (record.key === key && record.last !== KILLED) killed.add(this.#endRegistration(id, KILLED));
     }
     this.#tell(new Set(), killed);
   }
@@ -200,26 +202,26 @@ class MemoryNamespace implements Namespace {
       .map((record) => ({ ...record, words: record.words.slice() }));
   }
 
-  async *read({ select, session, withRecord, being, since }: ReadQuery): AsyncIterable<Page> {
+  async *read({ select, session, withRecord, registration, since }: ReadQuery): AsyncIterable<Page> {
     const data = this.#data();
     const after = (since?.store as number | undefined) ?? 0;
     const cursor = { store: data.revision };
-    const beings = [...data.beings.values()].filter(
+    const registrations = [...data.registrations.values()].filter(
       ({ record, revision }) =>
         (revision > after && (includesKey(select, record.key) || record.session === session)) ||
-        (being !== undefined && isSameBeing(record, being)),
+        (registration !== undefined && isSameRegistration(record, registration)),
     );
-    const holders = new Set(beings.map(({ record }) => record.session));
+    const holders = new Set(registrations.map(({ record }) => record.session));
     if (withRecord === true && session !== undefined) holders.add(session);
     const all = since !== undefined && !isEmptySelection(select);
     const sessions = [...data.sessions.values()].filter(
       ({ record, revision }) => holders.has(record.seq) || (all && revision > after),
     );
-    for (let first = 0; first === 0 || first < beings.length; first += PAGE_BEINGS) {
+    for (let first = 0; first === 0 || first < registrations.length; first += PAGE_REGISTRATIONS) {
       yield {
         sessions: first === 0 ? sessions.map(copyOf) : [],
-        beings: beings.slice(first, first + PAGE_BEINGS).map(copyOf),
-        ...(first + PAGE_BEINGS < beings.length ? {} : { cursor }),
+        registrations: registrations.slice(first, first + PAGE_REGISTRATIONS).map(copyOf),
+        ...(first + PAGE_REGISTRATIONS < registrations.length ? {} : { cursor }),
       };
     }
   }
@@ -235,15 +237,15 @@ class MemoryNamespace implements Namespace {
       data.pings.delete(id);
       slots++;
     }
-    let beings = 0;
+    let registrations = 0;
     const remaining = new Set<number>();
-    for (const [id, { record }] of data.beings) {
+    for (const [id, { record }] of data.registrations) {
       const session = data.sessions.get(record.session)?.record;
       const dead =
         record.last === undefined ? session === undefined || isOver(session) : record.last < beforeSlot;
-      if (dead && isOld(record) && beings < limit) {
-        data.beings.delete(id);
-        beings++;
+      if (dead && isOld(record) && registrations < limit) {
+        data.registrations.delete(id);
+        registrations++;
       } else remaining.add(record.session);
     }
     let sessions = 0;
@@ -252,7 +254,7 @@ class MemoryNamespace implements Namespace {
       data.sessions.delete(seq);
       sessions++;
     }
-    return { sessions, beings, slots };
+    return { sessions, registrations, slots };
 
     function isOver(session: SessionRecord): boolean {
       return isOld(session) && (session.last === undefined || session.last < beforeSlot);
@@ -263,7 +265,7 @@ class MemoryNamespace implements Namespace {
     const data = this.#data();
     data.config = undefined; // the counter goes on: a clock that stands still sets no other base
     data.sessions.clear();
-    data.beings.clear();
+    data.registrations.clear();
     data.pings.clear();
     data.revision++;
   }
@@ -311,26 +313,30 @@ class MemoryNamespace implements Namespace {
     sessions.set(seq, { ...known, record: { ...known.record, slot } });
   }
 
-  #putBeing(being: BeingRecord): string {
-    const { beings } = this.#data();
-    const id = idOf(being);
-    const known = beings.get(id)?.record;
-    beings.set(id, this.#stamp(known === undefined ? being : mergeBeings(known, being)));
+  #putRegistration(registration: RegistrationRecord): string {
+    const { registrations } = this.#data();
+    const id = idOf(registration);
+    const known = registrations.get(id)?.record;
+    registrations.set(
+      id,
+      this.#stamp(known === undefined ? registration : mergeRegistrations(known, registration)),
+    );
     return id;
   }
 
-  #updateBeing(id: string, { meta, revision }: Pick<BeingRecord, "meta" | "revision">): string {
-    const { beings } = this.#data();
-    const known = beings.get(id)?.record;
+  #updateRegistration(id: string, { meta, revision }: Pick<RegistrationRecord, "meta" | "revision">): string {
+    const { registrations } = this.#data();
+    const known = registrations.get(id)?.record;
     if (known !== undefined && known.revision < revision)
-      beings.set(id, this.#stamp({ ...known, meta, revision }));
+      registrations.set(id, this.#stamp({ ...known, meta, revision }));
     return id;
   }
 
-  #endBeing(id: string, last: Slot): string {
-    const { beings } = this.#data();
-    const known = beings.get(id)?.record;
-    if (known !== undefined) beings.set(id, this.#stamp({ ...known, last: earlierLast(known.last, last) }));
+  #endRegistration(id: string, last: Slot): string {
+    const { registrations } = this.#data();
+    const known = registrations.get(id)?.record;
+    if (known !== undefined)
+      registrations.set(id, this.#stamp({ ...known, last: earlierLast(known.last, last) }));
     return id;
   }
 
@@ -346,13 +352,13 @@ class MemoryNamespace implements Namespace {
     return { record: { ...record, changed: this.#clock.now() }, revision: ++this.#data().revision };
   }
 
-  #tell(sessions: ReadonlySet<number>, beings: ReadonlySet<string>): void {
+  #tell(sessions: ReadonlySet<number>, registrations: ReadonlySet<string>): void {
     const data = this.#data();
     for (const { select, sink } of data.feeds) {
-      const told = recordsOf(data.beings, beings).filter(({ key }) => includesKey(select, key));
+      const told = recordsOf(data.registrations, registrations).filter(({ key }) => includesKey(select, key));
       const seqs = new Set([...sessions, ...told.map(({ session }) => session)]);
       if (told.length > 0 || sessions.size > 0)
-        sink.page({ sessions: recordsOf(data.sessions, seqs), beings: told });
+        sink.page({ sessions: recordsOf(data.sessions, seqs), registrations: told });
     }
   }
 }

@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../core/store.ts";
-import { systemClock } from "../system-clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
 export type Operation = Exclude<keyof Namespace, "close" | "notices" | "examine">;

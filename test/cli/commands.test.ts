@@ -295,10 +295,10 @@ describe("prune and drop", () => {
   it("prune says how much it deleted", async () => {
     const env = await newStore();
     const none = await heartbit(["prune"], env);
-    expect(none).toMatchObject({ code: 0, stdout: "0 sessions, 0 beings and 0 slots deleted\n" });
+    expect(none).toMatchObject({ code: 0, stdout: "0 sessions, 0 registrations and 0 slots deleted\n" });
     await holding("a", env);
     const { stdout } = await heartbit(["prune", "--json"], env);
-    expect(object(stdout)).toEqual({ sessions: 0, beings: 0, slots: 0 });
+    expect(object(stdout)).toEqual({ sessions: 0, registrations: 0, slots: 0 });
   });
 
   it("drop does nothing without --yes, and with it removes all", async () => {

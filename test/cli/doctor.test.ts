@@ -83,12 +83,12 @@ describe("doctor finds", () => {
     await using _ = await Presence.open(store);
     expect(wrong(await findingsIn(store))).toEqual(["warning permissions"]);
     const client = new MongoClient(store);
-    await client.db().collection("presence.beings").dropIndex("key");
+    await client.db().collection("presence.registrations").dropIndex("key");
     await client.close();
     const findings = await findingsIn(store);
     expect(wrong(findings)).toEqual(["error indexes", "warning permissions"]);
     expect(findings.find(({ check }) => check === "indexes")).toMatchObject({
-      found: expect.stringMatching(/presence\.beings: key\.$/) as string,
+      found: expect.stringMatching(/presence\.registrations: key\.$/) as string,
       advice: expect.stringMatching(/createIndex/) as string,
     });
   });
@@ -106,7 +106,7 @@ describe("doctor finds", () => {
   });
 
   it("a right that is missing on one collection", async () => {
-    const on = ["meta", "sessions", "beings"].map((part) =>
+    const on = ["meta", "sessions", "registrations"].map((part) =>
       privilege(`presence.${part}`, "find", "insert", "update", "remove", "changeStream"),
     );
     const privileges = [...on, privilege("presence.pings", "find", "update", "remove")];
@@ -183,7 +183,7 @@ describe("doctor finds", () => {
   });
 
   it("too many change streams on the server, and a client that may not open two", async () => {
-    const stream = { ns: `${DATABASE}.presence.beings`, cursor: { awaitData: true } };
+    const stream = { ns: `${DATABASE}.presence.registrations`, cursor: { awaitData: true } };
     const other = { ns: `${DATABASE}.other`, cursor: { awaitData: true } };
     const operations = [
       ...Array.from({ length: 1001 }, () => stream),

@@ -12,7 +12,7 @@ export const privilege = (collection: string, ...actions: string[]): Document =>
 
 const INDEXED: Readonly<Record<string, readonly Document[]>> = {
   "presence.sessions": [{ changed: 1 }, { slot: 1 }],
-  "presence.beings": [{ key: 1 }, { session: 1, changed: 1 }, { changed: 1 }, { last: 1 }],
+  "presence.registrations": [{ key: 1 }, { session: 1, changed: 1 }, { changed: 1 }, { last: 1 }],
   "presence.pings": [{ slot: 1 }, { expireAt: 1 }],
 };
 

@@ -29,7 +29,7 @@ describe("a namespace that is sharded by hashed _id", () => {
     try {
       const admin = client.db("admin");
       await admin.command({ enableSharding: "app" });
-      for (const part of ["sessions", "beings", "pings"]) {
+      for (const part of ["sessions", "registrations", "pings"]) {
         await admin.command({ shardCollection: `app.workers.${part}`, key: { _id: "hashed" } });
       }
       const options = { name: "workers", periodMs: PERIOD_MS };

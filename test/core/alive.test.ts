@@ -69,8 +69,8 @@ describe("lastPing", () => {
     ["its own last before its session's", { slot: 3, last: 2 }, { ...session, last: 6 }, 2],
     ["killed, whatever else", { slot: 30, last: KILLED }, { slot: 30, bit: 30, last: 30 }, KILLED],
     ["its write, when no bit is known", { slot: 3 }, { slot: 2, bit: -Infinity }, 3],
-  ])("is %s", (_, being, of, expected) => {
-    expect(lastPing(being, of)).toBe(expected);
+  ])("is %s", (_, registration, of, expected) => {
+    expect(lastPing(registration, of)).toBe(expected);
   });
 });
 

@@ -1,7 +1,7 @@
 /** Random histories: what a roster may be told, in an order in which stores may tell it. */
 import * as fc from "fast-check";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../../src/core/bits.ts";
-import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 
 export const KEYS = ["a", "b", "ab"];
 
@@ -19,7 +19,7 @@ export function pingsOf(slot: number, seqs: readonly number[]): PingRecord[] {
 
 export type Step =
   | { readonly do: "session"; readonly session: SessionRecord }
-  | { readonly do: "being"; readonly being: BeingRecord }
+  | { readonly do: "registration"; readonly registration: RegistrationRecord }
   | { readonly do: "bits"; readonly slot: number; readonly seqs: readonly number[] }
   | { readonly do: "judge"; readonly judged: number; readonly oldest: number }
   /** A load: of what was told before the n-th is told again where `keep[n % 5]`, and what is not is gone. */
@@ -56,7 +56,7 @@ const sessionStep = fc
     session: { seq, host: `h${seq}`, pid: seq, opened: 0, slot: slotAt(now, ahead), ...lastAt(now, last) },
   }));
 
-const beingStep = fc
+const registrationStep = fc
   .record({
     session: aSeq,
     pinger: fc.integer({ min: 1, max: 2 }),
@@ -65,15 +65,18 @@ const beingStep = fc
     ahead: nearby,
     last: aLast,
   })
-  .map(({ ahead, last, ...being }): Draft => (now) => ({
-    do: "being",
-    being: {
-      ...being,
+  .map(({ ahead, last, ...registration }): Draft => (now) => ({
+    do: "registration",
+    registration: {
+      ...registration,
       slot: slotAt(now, ahead),
-      // What never changes in a being follows from its name; a later start may hold another key.
-      key: KEYS[(being.session + being.pinger + Math.floor(being.start / 3)) % KEYS.length] ?? "",
-      since: (being.session * 7 + being.start * 3) % 10,
-      meta: `${being.revision}`,
+      // What never changes in a registration follows from its name; a later start may hold another key.
+      key:
+        KEYS[
+          (registration.session + registration.pinger + Math.floor(registration.start / 3)) % KEYS.length
+        ] ?? "",
+      since: (registration.session * 7 + registration.start * 3) % 10,
+      meta: `${registration.revision}`,
       ...lastAt(now, last),
     },
   }));
@@ -84,7 +87,7 @@ const bitsStep = fc
 
 const aStep: fc.Arbitrary<Draft> = fc.oneof(
   { weight: 3, arbitrary: sessionStep },
-  { weight: 5, arbitrary: beingStep },
+  { weight: 5, arbitrary: registrationStep },
   { weight: 6, arbitrary: bitsStep },
   {
     weight: 4,

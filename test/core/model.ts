@@ -2,12 +2,12 @@
  * The roster as one would write it who had all the time and memory of the world: it keeps every record and every bit in
  * plain tables, and whenever it is asked evaluates the rule of `alive.ts`, as it stands there, from scratch.
  */
-import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import type { HolderState, RosterChange } from "../../src/core/roster.ts";
 
 interface Told {
-  /** The beings that were alive, by session and pinger. */
-  readonly pingers: readonly { session: number; pinger: number; record: BeingRecord }[];
+  /** The registrations that were alive, by session and pinger. */
+  readonly pingers: readonly { session: number; pinger: number; record: RegistrationRecord }[];
   readonly holders: readonly HolderState[];
 }
 
@@ -18,10 +18,10 @@ const NOBODY: Told = { pingers: [], holders: [] };
 export class Model {
   g = -Infinity;
   readonly #sessions: SessionRecord[] = [];
-  #beings: { record: BeingRecord; heard: number }[] = [];
+  #registrations: { record: RegistrationRecord; heard: number }[] = [];
   readonly #bits: { slot: number; seq: number }[] = [];
   readonly #told = new Map<string, Told>();
-  /** The pingers whose beings a load has taken away since the last `changes`. */
+  /** The pingers whose registrations a load has taken away since the last `changes`. */
   readonly #gone = new Set<string>();
   #load = 0;
 
@@ -29,11 +29,11 @@ export class Model {
     this.#sessions.push(record);
   }
 
-  being(record: BeingRecord): void {
+  registration(record: RegistrationRecord): void {
     if (!this.#sessions.some(({ seq }) => seq === record.session)) return;
-    // What has been heard of an earlier start does not count as hearing of the pinger's being.
+    // What has been heard of an earlier start does not count as hearing of the pinger's registration.
     const starts = this.#of(record.session, record.pinger).map((one) => one.record.start);
-    if (record.start >= Math.max(...starts, 0)) this.#beings.push({ record, heard: this.#load });
+    if (record.start >= Math.max(...starts, 0)) this.#registrations.push({ record, heard: this.#load });
   }
 
   bits(slot: number, seqs: readonly number[]): void {
@@ -88,18 +88,18 @@ export class Model {
 
   // ---- the rule
 
-  /** 1: the slot in which the being pinged for the last time. */
-  #lastPing(being: BeingRecord): number {
-    const session = this.#session(being.session);
-    if (being.last !== undefined) return being.last;
+  /** 1: the slot in which the registration pinged for the last time. */
+  #lastPing(registration: RegistrationRecord): number {
+    const session = this.#session(registration.session);
+    if (registration.last !== undefined) return registration.last;
     if (session.last !== undefined) return session.last;
-    const bits = this.#bits.filter(({ seq }) => seq === being.session).map(({ slot }) => slot);
-    return Math.max(being.slot, session.slot, ...bits);
+    const bits = this.#bits.filter(({ seq }) => seq === registration.session).map(({ slot }) => slot);
+    return Math.max(registration.slot, session.slot, ...bits);
   }
 
   /** 4 */
-  #isAlive(being: BeingRecord): boolean {
-    const last = this.#lastPing(being);
+  #isAlive(registration: RegistrationRecord): boolean {
+    const last = this.#lastPing(registration);
     return last !== 0 && last >= this.g;
   }
 
@@ -115,13 +115,13 @@ export class Model {
     return { ...first, slot, last: lasts.length === 0 ? undefined : Math.min(...lasts) };
   }
 
-  #of(session: number, pinger: number): { record: BeingRecord; heard: number }[] {
-    return this.#beings.filter(({ record }) => record.session === session && record.pinger === pinger);
+  #of(session: number, pinger: number): { record: RegistrationRecord; heard: number }[] {
+    return this.#registrations.filter(({ record }) => record.session === session && record.pinger === pinger);
   }
 
   /** Of each pinger the latest start, all that was heard of it as one record. */
-  #pingers(): { record: BeingRecord; heard: number }[] {
-    const ids = new Set(this.#beings.map(({ record }) => `${record.session} ${record.pinger}`));
+  #pingers(): { record: RegistrationRecord; heard: number }[] {
+    const ids = new Set(this.#registrations.map(({ record }) => `${record.session} ${record.pinger}`));
     return [...ids].map((id) => {
       const [session = 0, pinger = 0] = id.split(" ").map(Number);
       const all = this.#of(session, pinger);
@@ -131,7 +131,7 @@ export class Model {
       const lasts = records.flatMap(({ last }) => (last === undefined ? [] : [last]));
       const newest = records.reduce((a, b) => (b.revision > a.revision ? b : a));
       const record = {
-        ...(records[0] as BeingRecord),
+        ...(records[0] as RegistrationRecord),
         slot: Math.max(...records.map(({ slot }) => slot)),
         meta: newest.meta,
         revision: newest.revision,
@@ -141,8 +141,8 @@ export class Model {
     });
   }
 
-  #remove({ session, pinger }: BeingRecord): void {
-    this.#beings = this.#beings.filter(
+  #remove({ session, pinger }: RegistrationRecord): void {
+    this.#registrations = this.#registrations.filter(
       ({ record }) => record.session !== session || record.pinger !== pinger,
     );
   }

@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  type BeingRecord,
+  type RegistrationRecord,
   earlierLast,
-  mergeBeings,
+  mergeRegistrations,
   mergeSessions,
   type SessionRecord,
 } from "../../src/core/records.ts";
@@ -17,18 +17,21 @@ const version = fc.record({ slot, last, changed });
 const aSession = version.map(
   (one) => known({ seq: 1, host: "h", pid: 1, opened: 0, ...one }) as SessionRecord,
 );
-/** Versions of one being: what its meta is follows from its revision. */
-const being = { session: 1, pinger: 1, start: 1, key: "k", since: 5 };
-const aBeing = fc
+/** Versions of one registration: what its meta is follows from its revision. */
+const registration = { session: 1, pinger: 1, start: 1, key: "k", since: 5 };
+const aRegistration = fc
   .tuple(version, fc.integer({ min: 0, max: 3 }))
-  .map(([one, revision]) => known({ ...being, meta: `${revision}`, revision, ...one }) as BeingRecord);
+  .map(
+    ([one, revision]) =>
+      known({ ...registration, meta: `${revision}`, revision, ...one }) as RegistrationRecord,
+  );
 
 /** Without the members that are undefined. */
 function known(record: object): unknown {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
 }
 
-function laws<T extends SessionRecord | BeingRecord>(
+function laws<T extends SessionRecord | RegistrationRecord>(
   merge: (a: T, b: T) => T,
   arbitrary: fc.Arbitrary<T>,
 ): void {
@@ -82,13 +85,13 @@ function laws<T extends SessionRecord | BeingRecord>(
 }
 
 describe("merging two versions of a session", () => laws(mergeSessions, aSession));
-describe("merging two versions of a being", () => laws(mergeBeings, aBeing));
+describe("merging two versions of a registration", () => laws(mergeRegistrations, aRegistration));
 
-describe("mergeBeings", () => {
+describe("mergeRegistrations", () => {
   it("takes the meta of the newer revision", () => {
     fc.assert(
-      fc.property(aBeing, aBeing, (a, b) => {
-        const { meta, revision } = mergeBeings(a, b);
+      fc.property(aRegistration, aRegistration, (a, b) => {
+        const { meta, revision } = mergeRegistrations(a, b);
         expect([meta, revision]).toEqual([
           `${Math.max(a.revision, b.revision)}`,
           Math.max(a.revision, b.revision),

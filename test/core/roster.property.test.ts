@@ -18,7 +18,7 @@ function tell(steps: readonly Step[], check: (pair: { roster: Roster; model: Mod
 }
 
 function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
-  if (step.do === "session" || step.do === "being" || step.do === "bits") {
+  if (step.do === "session" || step.do === "registration" || step.do === "bits") {
     hear(step, roster, model);
     told.push(step);
   } else if (step.do === "judge") {
@@ -45,9 +45,9 @@ function hear(step: Step, roster: Roster, model: Model): void {
   if (step.do === "session") {
     roster.session(step.session);
     model.session(step.session);
-  } else if (step.do === "being") {
-    roster.being(step.being);
-    model.being(step.being);
+  } else if (step.do === "registration") {
+    roster.registration(step.registration);
+    model.registration(step.registration);
   } else if (step.do === "bits") {
     for (const record of pingsOf(step.slot, step.seqs)) roster.bits(record);
     model.bits(step.slot, step.seqs);
@@ -111,11 +111,11 @@ describe("changes", () => {
 
 /** What of a history are facts: these may come in any order, twice or late. */
 function factsOf(steps: readonly Step[]): Step[] {
-  return steps.filter((step) => step.do === "session" || step.do === "being" || step.do === "bits");
+  return steps.filter((step) => step.do === "session" || step.do === "registration" || step.do === "bits");
 }
 
 describe("the order in which the roster hears", () => {
-  it("does not matter, nor that it hears twice, as long as it hears of a session before its beings", () => {
+  it("does not matter, nor that it hears twice, as long as it hears of a session before its registrations", () => {
     const shuffledHistory = history.chain((steps) => {
       const facts = factsOf(steps);
       const order = fc.array(fc.nat(), { minLength: facts.length * 2, maxLength: facts.length * 2 });
@@ -129,11 +129,11 @@ describe("the order in which the roster hears", () => {
         const tellAll = (steps: readonly Step[]): unknown => {
           const roster = tell([...sessions, ...steps, { do: "judge", judged: 20, oldest: 8 }], () => {});
           return KEYS.map((key) => {
-            const beings = [...roster.beings(key)];
-            const lives = beings.map(({ being, last, alive }) => [
-              being.session,
-              being.pinger,
-              being.start,
+            const registrations = [...roster.registrations(key)];
+            const lives = registrations.map(({ registration, last, alive }) => [
+              registration.session,
+              registration.pinger,
+              registration.start,
               last,
               alive,
             ]);

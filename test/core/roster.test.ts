@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import { Roster } from "../../src/core/roster.ts";
 import { pingsOf } from "./histories.ts";
 
@@ -11,7 +11,12 @@ const session = (seq: number, slot: number, more: Partial<SessionRecord> = {}): 
   slot,
   ...more,
 });
-const being = (seq: number, key: string, slot: number, more: Partial<BeingRecord> = {}): BeingRecord => ({
+const registration = (
+  seq: number,
+  key: string,
+  slot: number,
+  more: Partial<RegistrationRecord> = {},
+): RegistrationRecord => ({
   session: seq,
   pinger: 1,
   start: 1,
@@ -24,11 +29,11 @@ const being = (seq: number, key: string, slot: number, more: Partial<BeingRecord
 });
 
 /** A roster that has heard of these, pinged in the slots from 10 to `until` by the sessions. */
-function heard(beings: readonly BeingRecord[], until = 10): Roster {
+function heard(registrations: readonly RegistrationRecord[], until = 10): Roster {
   const roster = new Roster();
-  const seqs = [...new Set(beings.map((one) => one.session))];
+  const seqs = [...new Set(registrations.map((one) => one.session))];
   for (const seq of seqs) roster.session(session(seq, 10));
-  for (const one of beings) roster.being(one);
+  for (const one of registrations) roster.registration(one);
   for (let slot = 10; slot <= until; slot++) for (const record of pingsOf(slot, seqs)) roster.bits(record);
   return roster;
 }
@@ -39,9 +44,9 @@ describe("Roster", () => {
   it("judges in steps: nobody is dead before the last, and who pings meanwhile stays alive", () => {
     const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard([
-      ...keys.map((key, index) => being(1, key, 10, { pinger: index })),
-      being(2, "a", 10),
-      being(3, "b", 10),
+      ...keys.map((key, index) => registration(1, key, 10, { pinger: index })),
+      registration(2, "a", 10),
+      registration(3, "b", 10),
     ]);
     roster.changes();
     for (let slot = 11; slot <= 14; slot++) for (const record of pingsOf(slot, [3])) roster.bits(record);
@@ -58,21 +63,21 @@ describe("Roster", () => {
 
   it("counts the keys that are alive, however often they are held, and the sessions that hold them", () => {
     const roster = heard([
-      being(1, "a", 10),
-      being(2, "a", 10),
-      being(3, "b", 10),
-      being(3, "c", 10, { pinger: 2 }),
+      registration(1, "a", 10),
+      registration(2, "a", 10),
+      registration(3, "b", 10),
+      registration(3, "c", 10, { pinger: 2 }),
     ]);
     roster.session(session(4, 10));
     roster.judge(10, 1);
     expect(roster.census()).toEqual({ keys: 3, sessions: 3 });
-    roster.being(being(3, "b", 10, { last: 0 }));
+    roster.registration(registration(3, "b", 10, { last: 0 }));
     roster.session(session(2, 10, { last: 0 }));
     expect(roster.census()).toEqual({ keys: 2, sessions: 2 });
   });
 
   it("gives its changes in parts, each key in one of them", () => {
-    const roster = heard(["a", "b", "c"].map((key, index) => being(index + 1, key, 10)));
+    const roster = heard(["a", "b", "c"].map((key, index) => registration(index + 1, key, 10)));
     expect(roster.changes(2).map(({ key }) => key)).toEqual(["a", "b"]);
     expect(roster.toldHolders("a")).toHaveLength(1);
     expect(roster.toldHolders("c")).toEqual([]);
@@ -80,17 +85,17 @@ describe("Roster", () => {
   });
 
   it("has no change for what is passed over", () => {
-    const roster = heard(["a", "b", "c"].map((key, index) => being(index + 1, key, 10)));
+    const roster = heard(["a", "b", "c"].map((key, index) => registration(index + 1, key, 10)));
     roster.changes(1);
     roster.passOver();
     expect([roster.isTouched, told(roster), roster.isAlive("b")]).toEqual([false, [], true]);
-    roster.being(being(2, "b", 10, { last: 10 }));
-    roster.being(being(3, "c", 10, { last: 0 }));
+    roster.registration(registration(2, "b", 10, { last: 10 }));
+    roster.registration(registration(3, "c", 10, { last: 0 }));
     expect(told(roster)).toEqual(["c killed"]);
   });
 
   it("tells a crash when g has passed the last ping, and not before", () => {
-    const roster = heard([being(1, "a", 10), being(2, "b", 10)], 12);
+    const roster = heard([registration(1, "a", 10), registration(2, "b", 10)], 12);
     expect(told(roster)).toEqual(["a joined", "b joined"]);
     for (let slot = 13; slot <= 16; slot++) for (const record of pingsOf(slot, [1])) roster.bits(record);
     roster.judge(13, 1);
@@ -100,15 +105,15 @@ describe("Roster", () => {
     expect([roster.isAlive("a"), roster.isAlive("b")]).toEqual([true, false]);
   });
 
-  it("passes over a being whose session it has never heard of", () => {
+  it("passes over a registration whose session it has never heard of", () => {
     const roster = new Roster();
-    roster.being(being(1, "a", 10));
+    roster.registration(registration(1, "a", 10));
     roster.session(session(1, 10));
     expect([roster.isAlive("a"), told(roster), roster.size]).toEqual([false, [], { keys: 0, sessions: 1 }]);
   });
 
   it("never moves g back", () => {
-    const roster = heard([being(1, "a", 10)], 20);
+    const roster = heard([registration(1, "a", 10)], 20);
     roster.judge(20, 1);
     expect(roster.g).toBe(19);
     roster.judge(15, 1);
@@ -116,11 +121,15 @@ describe("Roster", () => {
   });
 
   it("names why a key died by its holders: killed before stopped before expired", () => {
-    const [stopped, killed, closed] = [being(1, "a", 10), being(2, "b", 10), being(3, "c", 10)];
+    const [stopped, killed, closed] = [
+      registration(1, "a", 10),
+      registration(2, "b", 10),
+      registration(3, "c", 10),
+    ];
     const roster = heard([stopped, killed, closed], 10);
     told(roster);
-    roster.being({ ...stopped, last: 10 });
-    roster.being({ ...killed, last: 0 });
+    roster.registration({ ...stopped, last: 10 });
+    roster.registration({ ...killed, last: 0 });
     roster.session(session(3, 10, { last: 0 }));
     expect(told(roster)).toEqual(["b killed", "c killed"]);
     for (let slot = 10; slot <= 20; slot++) for (const record of pingsOf(slot, [9])) roster.bits(record);
@@ -129,30 +138,30 @@ describe("Roster", () => {
   });
 
   it("tells nothing of a key that died and came back between two calls", () => {
-    const roster = heard([being(1, "a", 10)]);
+    const roster = heard([registration(1, "a", 10)]);
     told(roster);
-    roster.being(being(1, "a", 10, { last: 0 }));
-    roster.being(being(1, "a", 10, { start: 2 }));
+    roster.registration(registration(1, "a", 10, { last: 0 }));
+    roster.registration(registration(1, "a", 10, { start: 2 }));
     expect(told(roster)).toEqual([]);
   });
 
   it("tells an update of the meta, and of the holders, while the key stays alive", () => {
-    const roster = heard([being(1, "a", 10)]);
+    const roster = heard([registration(1, "a", 10)]);
     told(roster);
-    roster.being(being(1, "a", 10, { meta: "1", revision: 1 }));
+    roster.registration(registration(1, "a", 10, { meta: "1", revision: 1 }));
     expect(told(roster)).toEqual(["a updated"]);
     roster.session(session(2, 10));
-    roster.being(being(2, "a", 10));
+    roster.registration(registration(2, "a", 10));
     expect(told(roster)).toEqual(["a updated"]);
-    roster.being(being(1, "a", 10, { last: 0 }));
+    roster.registration(registration(1, "a", 10, { last: 0 }));
     expect(told(roster)).toEqual(["a updated"]);
     expect(roster.holders("a").map((holder) => holder.session)).toEqual([2]);
   });
 
   it("does not let a late record of an earlier start touch the later one", () => {
-    const roster = heard([being(1, "a", 10, { start: 2 })]);
+    const roster = heard([registration(1, "a", 10, { start: 2 })]);
     told(roster);
-    roster.being(being(1, "a", 12, { start: 1, last: 0, meta: "late" }));
+    roster.registration(registration(1, "a", 12, { start: 1, last: 0, meta: "late" }));
     expect(told(roster)).toEqual([]);
     expect(roster.holders("a")).toHaveLength(1);
   });
@@ -160,19 +169,19 @@ describe("Roster", () => {
 
 describe("Roster.endLoad", () => {
   it("takes away what was not heard of again, and tells it; what is not selected stays", () => {
-    const roster = heard([being(1, "a", 10), being(2, "b", 10), being(3, "c", 10)]);
+    const roster = heard([registration(1, "a", 10), registration(2, "b", 10), registration(3, "c", 10)]);
     told(roster);
     const load = roster.beginLoad();
-    roster.being(being(1, "a", 10));
+    roster.registration(registration(1, "a", 10));
     roster.endLoad(load, (key) => key !== "c");
     expect(told(roster)).toEqual(["b expired"]);
     expect(["a", "b", "c"].map((key) => roster.isAlive(key))).toEqual([true, false, true]);
   });
 
   it("keeps what was heard of by another way while the load went on", () => {
-    const roster = heard([being(1, "a", 10)]);
+    const roster = heard([registration(1, "a", 10)]);
     const load = roster.beginLoad();
-    roster.being(being(1, "b", 10, { pinger: 2 }));
+    roster.registration(registration(1, "b", 10, { pinger: 2 }));
     roster.endLoad(load, () => true);
     expect([...roster.keys()]).toEqual(["b"]);
   });
@@ -180,22 +189,22 @@ describe("Roster.endLoad", () => {
 
 describe("Roster.retain", () => {
   it("forgets the keys that are not selected without a word; heard of again, they join", () => {
-    const roster = heard([being(1, "a", 10), being(2, "b", 10)]);
+    const roster = heard([registration(1, "a", 10), registration(2, "b", 10)]);
     told(roster);
     roster.retain((key) => key === "a");
     expect([told(roster), roster.isAlive("b")]).toEqual([[], false]);
-    roster.being(being(2, "b", 10));
+    roster.registration(registration(2, "b", 10));
     expect(told(roster)).toEqual(["b joined"]);
   });
 
   it("forgets what is still to be told, too", () => {
-    const roster = heard([being(1, "a", 10)]);
+    const roster = heard([registration(1, "a", 10)]);
     roster.retain(() => false);
     expect(told(roster)).toEqual([]);
   });
 
   it("forgets what is still to be told of a key that a load has just taken away", () => {
-    const roster = heard([being(1, "a", 10)]);
+    const roster = heard([registration(1, "a", 10)]);
     told(roster);
     roster.endLoad(roster.beginLoad(), () => true);
     roster.retain(() => false);
@@ -205,19 +214,19 @@ describe("Roster.retain", () => {
 
 describe("Roster.forget", () => {
   it("keeps the dead until the retention is over, so that a late record does not bring them back", () => {
-    const roster = heard([being(1, "a", 10, { changed: 1000 })], 40);
+    const roster = heard([registration(1, "a", 10, { changed: 1000 })], 40);
     told(roster);
-    roster.being(being(1, "a", 10, { last: 0, changed: 2000 }));
+    roster.registration(registration(1, "a", 10, { last: 0, changed: 2000 }));
     expect(told(roster)).toEqual(["a killed"]);
     roster.forget(30, 1500);
-    roster.being(being(1, "a", 10, { changed: 1000 }));
+    roster.registration(registration(1, "a", 10, { changed: 1000 }));
     expect([told(roster), roster.isAlive("a")]).toEqual([[], false]);
     roster.forget(30, 2500);
     expect(roster.size.keys).toBe(0);
   });
 
   it("keeps those that ended with their session as long as those that ended by themselves", () => {
-    const roster = heard([being(1, "a", 10, { changed: 1000 })], 40);
+    const roster = heard([registration(1, "a", 10, { changed: 1000 })], 40);
     told(roster);
     roster.session(session(1, 10, { last: 0, changed: 2000 }));
     expect(told(roster)).toEqual(["a killed"]);
@@ -228,7 +237,7 @@ describe("Roster.forget", () => {
   });
 
   it("keeps what is still to be told", () => {
-    const roster = heard([being(1, "a", 10, { last: 0, changed: 1000 })]);
+    const roster = heard([registration(1, "a", 10, { last: 0, changed: 1000 })]);
     roster.forget(30, 5000);
     expect(roster.size.keys).toBe(1);
     told(roster);
@@ -237,7 +246,7 @@ describe("Roster.forget", () => {
   });
 
   it("keeps a planned absence until it is over", () => {
-    const roster = heard([being(1, "a", 10, { last: 35, changed: 1000 })]);
+    const roster = heard([registration(1, "a", 10, { last: 35, changed: 1000 })]);
     told(roster);
     roster.forget(30, 5000);
     expect(roster.isAlive("a")).toBe(true);

@@ -93,7 +93,7 @@ class Foreign {
   async hold(pinger: number, key: string, meta: unknown): Promise<string> {
     const id = `${this.#seq}.${pinger}.1`;
     const own = { key, session: this.#seq, pinger, start: 1, since: new Date() };
-    await this.#of("beings").updateOne(
+    await this.#of("registrations").updateOne(
       { _id: id },
       {
         $setOnInsert: { ...own, meta: JSON.stringify(meta), revision: 0 },
@@ -106,7 +106,7 @@ class Foreign {
   }
 
   async update(id: string, meta: unknown, revision: number): Promise<void> {
-    await this.#of("beings").updateOne(
+    await this.#of("registrations").updateOne(
       { _id: id, revision: { $lt: revision } },
       { $set: { meta: JSON.stringify(meta), revision }, $currentDate: { changed: true } },
       MAJORITY,
@@ -114,7 +114,7 @@ class Foreign {
   }
 
   async end(id: string, last: number): Promise<void> {
-    await this.#of("beings").updateOne(
+    await this.#of("registrations").updateOne(
       { _id: id, last: { $not: { $lte: last } } },
       { $min: { last }, $currentDate: { changed: true } },
       MAJORITY,
@@ -142,12 +142,16 @@ class Foreign {
       (await this.#of("sessions").find().toArray()).map(({ _id: seq, ...session }) => [Number(seq), session]),
     );
     const living = new Set<string>();
-    for (const being of await this.#of("beings").find().toArray()) {
-      const seq = Number(being["session"]);
+    for (const registration of await this.#of("registrations").find().toArray()) {
+      const seq = Number(registration["session"]);
       const session = sessions.get(seq);
-      const latest = Math.max(Number(being["slot"]), Number(session?.["slot"]), bits.get(seq) ?? -Infinity);
-      const last = Number(being["last"] ?? session?.["last"] ?? latest);
-      if (last !== 0 && last >= g) living.add(String(being["key"]));
+      const latest = Math.max(
+        Number(registration["slot"]),
+        Number(session?.["slot"]),
+        bits.get(seq) ?? -Infinity,
+      );
+      const last = Number(registration["last"] ?? session?.["last"] ?? latest);
+      if (last !== 0 && last >= g) living.add(String(registration["key"]));
     }
     return living;
   }

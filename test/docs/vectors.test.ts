@@ -4,11 +4,16 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { isVouched, judgedSlot, lastPing, latestComplete, mayTellDeaths } from "../../src/core/alive.ts";
 import { bitOf } from "../../src/core/bits.ts";
-import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "../../src/core/records.ts";
+import {
+  type RegistrationRecord,
+  mergeRegistrations,
+  mergeSessions,
+  type SessionRecord,
+} from "../../src/core/records.ts";
 import { prefixEnd } from "../../src/core/selection.ts";
 import { positionAt, slotAt } from "../../src/core/slots.ts";
 import { FORMAT_VERSION } from "../../src/core/store.ts";
-import { beingId, pingId } from "../../src/stores/mongo/documents.ts";
+import { registrationId, pingId } from "../../src/stores/mongo/documents.ts";
 
 type Slot = number | null;
 
@@ -17,16 +22,16 @@ interface Vectors {
   slots: { periodMs: number; offset: number; ms: number; slot: number; judged: number }[];
   bits: { seq: number; segment: number; word: number; mask: number }[];
   ids: {
-    being?: { session: number; pinger: number; start: number };
+    registration?: { session: number; pinger: number; start: number };
     ping?: { slot: number; segment: number };
     id: string;
   }[];
   prefixEnds: { prefix: string; end: string | null }[];
   mergedSessions: { a: SessionRecord; b: SessionRecord; merged: SessionRecord }[];
-  mergedBeings: { a: BeingRecord; b: BeingRecord; merged: BeingRecord }[];
+  mergedRegistrations: { a: RegistrationRecord; b: RegistrationRecord; merged: RegistrationRecord }[];
   complete: { judged: number; oldest: number; pinged: number[]; g: number }[];
   alive: {
-    being: { slot: number; last: Slot };
+    registration: { slot: number; last: Slot };
     session: { slot: number; last: Slot; bit: Slot };
     g: number;
     lastPing: number;
@@ -52,8 +57,10 @@ describe("the vectors of the stored format hold for this library", () => {
     expect(bitOf(seq)).toEqual(bit);
   });
 
-  it.each(vectors.ids)("the id $id", ({ being, ping, id }) => {
-    expect([being && beingId(being), ping && pingId(ping.slot, ping.segment)]).toContain(id);
+  it.each(vectors.ids)("the id $id", ({ registration, ping, id }) => {
+    expect([registration && registrationId(registration), ping && pingId(ping.slot, ping.segment)]).toContain(
+      id,
+    );
   });
 
   it.each(vectors.prefixEnds)("the end of the prefix $prefix", ({ prefix, end }) => {
@@ -64,21 +71,27 @@ describe("the vectors of the stored format hold for this library", () => {
     expect([mergeSessions(a, b), mergeSessions(b, a)]).toEqual([merged, merged]);
   });
 
-  it.each(vectors.mergedBeings)("two versions of a being merge, in either order", ({ a, b, merged }) => {
-    expect([mergeBeings(a, b), mergeBeings(b, a)]).toEqual([merged, merged]);
-  });
+  it.each(vectors.mergedRegistrations)(
+    "two versions of a registration merge, in either order",
+    ({ a, b, merged }) => {
+      expect([mergeRegistrations(a, b), mergeRegistrations(b, a)]).toEqual([merged, merged]);
+    },
+  );
 
   it.each(vectors.complete)("g is $g at $judged, with pings in $pinged", ({ judged, oldest, pinged, g }) => {
     expect(latestComplete(judged, oldest, (slot) => !pinged.includes(slot))).toBe(g);
   });
 
-  it.each(vectors.alive)("$being of $session, g $g: alive is $alive", ({ being, session, g, ...told }) => {
-    const last = lastPing(
-      { slot: being.slot, last: being.last ?? undefined },
-      { slot: session.slot, last: session.last ?? undefined, bit: session.bit ?? -Infinity },
-    );
-    expect({ lastPing: last, alive: isVouched(last, g) }).toEqual(told);
-  });
+  it.each(vectors.alive)(
+    "$registration of $session, g $g: alive is $alive",
+    ({ registration, session, g, ...told }) => {
+      const last = lastPing(
+        { slot: registration.slot, last: registration.last ?? undefined },
+        { slot: session.slot, last: session.last ?? undefined, bit: session.bit ?? -Infinity },
+      );
+      expect({ lastPing: last, alive: isVouched(last, g) }).toEqual(told);
+    },
+  );
 
   it.each(vectors.tellable)(
     "a death at $judged after a trouble at $trouble",

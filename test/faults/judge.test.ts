@@ -347,9 +347,9 @@ describe("the judge of the faults", () => {
 
   it("finds more stored than what lives and what died lately", () => {
     const lives = [life("p", holder(ALWAYS)), life("w", watcher())];
-    const stored = { sessions: 2, beings: 1, pings: 22 };
+    const stored = { sessions: 2, registrations: 1, pings: 22 };
     expect(found(lives, [], { counts: [{ t: 50_000, ...stored }] })).toEqual([]);
-    for (const kind of ["sessions", "beings", "pings"] as const) {
+    for (const kind of ["sessions", "registrations", "pings"] as const) {
       expect(found(lives, [], { counts: [{ t: 50_000, ...stored, [kind]: 100 }] })).toEqual(["storage"]);
     }
   });

@@ -458,7 +458,7 @@ class Judge {
   #judgeStorage(): void {
     const { counts, retentionSlots } = this.#run;
     const kept = PRUNED_WITHIN * retentionSlots * this.#period;
-    for (const { t, sessions, beings, pings } of counts) {
+    for (const { t, sessions, registrations, pings } of counts) {
       const lately = this.#witnesses.filter(({ from, to }) => from <= t && to >= t - kept);
       // A session is lost with what was lost, and a new one is opened, once a loss.
       const losses =
@@ -470,11 +470,11 @@ class Judge {
       const segments = 1 + Math.floor(Math.max(0, ...lately.flatMap((one) => one.sessions)) / 1024);
       const bounds = {
         sessions: lately.length * losses,
-        beings: (starts.length + kills + lately.length * 2) * losses,
+        registrations: (starts.length + kills + lately.length * 2) * losses,
         pings: (kept / this.#period) * segments,
       };
-      for (const kind of ["sessions", "beings", "pings"] as const) {
-        const count = { sessions, beings, pings }[kind];
+      for (const kind of ["sessions", "registrations", "pings"] as const) {
+        const count = { sessions, registrations, pings }[kind];
         if (count > bounds[kind])
           this.#find("storage", t, `${count} ${kind} are stored, more than ${bounds[kind]}`);
       }

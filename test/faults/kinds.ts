@@ -136,7 +136,7 @@ function failing(kind: string, weight: number, commands: readonly string[], data
 
 function onStored(): Kind[] {
   return [
-    ...["sessions", "beings", "pings"].map((what): Kind => ({
+    ...["sessions", "registrations", "pings"].map((what): Kind => ({
       kind: `collection of ${what} dropped`,
       weight: 0.5,
       asksServer: true,
@@ -155,7 +155,7 @@ function onStored(): Kind[] {
       lasts: 0,
       unfit: needsMongo,
       apply: async ({ control, namespace, random }) => {
-        const what = random.pick(["sessions", "beings", "pings"]);
+        const what = random.pick(["sessions", "registrations", "pings"]);
         await control?.db().collection(`${namespace}.${what}`).dropIndexes();
         return { who: "all", detail: what, heal: () => {} };
       },

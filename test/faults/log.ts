@@ -77,7 +77,7 @@ export type Gone = "crashed" | "closed" | "exited";
 
 export interface Counts {
   readonly sessions: number;
-  readonly beings: number;
+  readonly registrations: number;
   readonly pings: number;
 }
 

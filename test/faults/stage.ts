@@ -80,7 +80,7 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     control,
     count: async (): Promise<Counts> => ({
       sessions: await count("sessions"),
-      beings: await count("beings"),
+      registrations: await count("registrations"),
       pings: await count("pings"),
     }),
     end: async () => {
@@ -128,13 +128,14 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
       const opened = await stores.openLmdb(store); // each time: the files may have been removed since
       try {
         const namespace = opened.namespace(NAMESPACE);
-        const [sessions, beings] = [new Set<number>(), new Set<string>()];
+        const [sessions, registrations] = [new Set<number>(), new Set<string>()];
         for await (const page of namespace.read({ select: EVERYTHING })) {
           for (const { seq } of page.sessions) sessions.add(seq);
-          for (const { session, pinger, start } of page.beings) beings.add(`${session} ${pinger} ${start}`);
+          for (const { session, pinger, start } of page.registrations)
+            registrations.add(`${session} ${pinger} ${start}`);
         }
         const pings = (await namespace.pings(0)).length;
-        return { sessions: sessions.size, beings: beings.size, pings };
+        return { sessions: sessions.size, registrations: registrations.size, pings };
       } finally {
         await opened.close();
       }

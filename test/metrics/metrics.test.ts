@@ -160,7 +160,7 @@ describe("the metrics of a presence count", () => {
     await bench.periods(130);
     await presence.prune();
     expect(await valueOf("heartbit_pruned_total", { kind: "sessions" })).toBe(1);
-    expect(await valueOf("heartbit_pruned_total", { kind: "beings" })).toBe(1);
+    expect(await valueOf("heartbit_pruned_total", { kind: "registrations" })).toBe(1);
     expect(await valueOf("heartbit_pruned_total", { kind: "slots" })).toBeGreaterThan(0);
   });
 

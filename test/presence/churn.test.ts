@@ -23,8 +23,8 @@ it(
         worker = await bench.open();
         await bench.clock.advance(3600);
       }
-      const { sessions, beings, pings } = bench.store.counts("presence");
-      counts.push(sessions + beings + pings);
+      const { sessions, registrations, pings } = bench.store.counts("presence");
+      counts.push(sessions + registrations + pings);
     }
     expect(heard).toEqual(["steady alive initial"]);
     const [first, last] = [counts.slice(2, 26), counts.slice(-24)];

@@ -152,6 +152,6 @@ it.each(["stop", "kill"] as const)(
     await bench.periods(3);
     await Promise.all(calls);
     expect(await bench.store.namespace("presence").config()).toBeUndefined();
-    expect(bench.store.counts("presence")).toEqual({ sessions: 0, beings: 0, pings: 0 });
+    expect(bench.store.counts("presence")).toEqual({ sessions: 0, registrations: 0, pings: 0 });
   },
 );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import type { PingRecord } from "../../src/core/bits.ts";
-import type { BeingRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Cursor, Page, Store, Write } from "../../src/core/store.ts";
 import { FaultyStore, type Operation } from "../../src/testing/index.ts";
@@ -10,7 +10,7 @@ import { Bench, hear, PERIOD_MS, readThrough, restartable, wrap } from "./suppor
 
 /** Deletes what is stored of these keys, and nothing else. */
 function destroy(bench: Bench, ...keys: string[]): void {
-  const doomed = { being: ({ key }: BeingRecord) => keys.includes(key) };
+  const doomed = { registration: ({ key }: RegistrationRecord) => keys.includes(key) };
   expect(destroyIn(bench.store.namespace("presence"), doomed)).toBe(keys.length);
 }
 
@@ -21,10 +21,10 @@ async function found(store: Store): Promise<[string, boolean][]> {
 }
 
 /** What is stored of a key. */
-async function stored(bench: Bench, of: string): Promise<BeingRecord[]> {
-  const all: BeingRecord[] = [];
-  for await (const { beings } of bench.store.namespace("presence").read({ select: EVERYTHING })) {
-    all.push(...beings.filter(({ key }) => key === of));
+async function stored(bench: Bench, of: string): Promise<RegistrationRecord[]> {
+  const all: RegistrationRecord[] = [];
+  for await (const { registrations } of bench.store.namespace("presence").read({ select: EVERYTHING })) {
+    all.push(...registrations.filter(({ key }) => key === of));
   }
   return all;
 }
@@ -51,7 +51,7 @@ const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
 function withoutFirstStart(bench: Bench, of: string, isDestroyed: () => boolean): Store {
   return readThrough(bench.store, (page) => ({
     ...page,
-    beings: page.beings.filter(({ key, start }) => !isDestroyed() || key !== of || start > 1),
+    registrations: page.registrations.filter(({ key, start }) => !isDestroyed() || key !== of || start > 1),
   }));
 }
 
@@ -168,7 +168,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(warnings.filter((warning) => warning.includes("is gone"))).toHaveLength(1);
     refuses = false;
     await bench.periods(2);
-    expect(bench.store.counts("presence").beings).toBe(2); // of b no other start
+    expect(bench.store.counts("presence").registrations).toBe(2); // of b no other start
     expect((await presence.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
       ["a", true],
       ["b", true],
@@ -197,7 +197,9 @@ describe("a server that is found again may have lost what it had acknowledged", 
       await bench.periods(2);
       if (stopped) await pinger.stop();
       destroy(bench, "a", "a"); // both starts
-      await bench.store.namespace("presence").write(first.map((being) => ({ kind: "being", being })));
+      await bench.store
+        .namespace("presence")
+        .write(first.map((registration) => ({ kind: "registration", registration })));
       restart();
       await bench.periods(10);
       await pinger.stop();
@@ -216,7 +218,9 @@ describe("a server that is found again may have lost what it had acknowledged", 
       const { presence } = await restartable(
         wrap(bench.store, (namespace) => ({
           write: (writes) => {
-            late.push(...writes.filter((write) => write.kind === "being" && write.being.key === "a"));
+            late.push(
+              ...writes.filter((write) => write.kind === "registration" && write.registration.key === "a"),
+            );
             return namespace.write(writes);
           },
         })),
@@ -290,7 +294,7 @@ describe("a server that is found again may have lost what it had acknowledged", 
         return {
           ...page,
           ...(cursor === undefined ? {} : { cursor }),
-          beings: page.beings.filter(({ key }) => !isDeposed || key !== "a"),
+          registrations: page.registrations.filter(({ key }) => !isDeposed || key !== "a"),
         };
       }),
     );
@@ -339,8 +343,8 @@ describe("what another has killed, and whose record is gone before its holder ha
     link.intercept();
     await bench.periods(6);
     expect([heard.at(-1), pingers[0]?.state]).toEqual(["a alive joined", "started"]);
-    const [being] = await stored(bench, "a");
-    expect(being?.meta).toBe(updates ? '"new"' : "null");
+    const [registration] = await stored(bench, "a");
+    expect(registration?.meta).toBe(updates ? '"new"' : "null");
   });
 
   it("destroyed while its holder is cut off, whose update is written before it looks", async () => {
@@ -375,7 +379,7 @@ it("what was killed while the reads of its holder were late for more than a rete
     read: async function* (query) {
       if (frozen === undefined) yield* namespace.read(query);
       else if (query.since !== undefined && query.withRecord !== true)
-        yield { sessions: [], beings: [], cursor: query.since };
+        yield { sessions: [], registrations: [], cursor: query.since };
       else yield* frozen.pages;
     },
     pings: (from) => (frozen === undefined ? namespace.pings(from) : Promise.resolve(frozen.pings)),
@@ -416,7 +420,7 @@ it.each([
     if (restarted) await first.start();
     await bench.periods(3 + wait);
     // The server has lost all that it had of that presence, and its counter.
-    destroyIn(bench.store.namespace("presence"), { being: () => true, session: () => true });
+    destroyIn(bench.store.namespace("presence"), { registration: () => true, session: () => true });
     const again = wrap(bench.store, () => ({ nextSeq: () => Promise.resolve(1) }));
     const other = await Presence.open(again, { periodMs: PERIOD_MS });
     const pinger = other.pinger("c");
@@ -439,7 +443,7 @@ it("after an outage of more than half a retention all that is held is read once,
       return namespace.read(query);
     },
     write: (writes) => {
-      puts += writes.filter(({ kind }) => kind === "being").length;
+      puts += writes.filter(({ kind }) => kind === "registration").length;
       return namespace.write(writes);
     },
   }));
@@ -485,7 +489,7 @@ describe("what is held no longer, and whose record somebody has destroyed, stays
     const late: Write[] = [];
     const store = wrap(bench.store, (namespace) => ({
       write: (writes) => {
-        late.push(...writes.filter(({ kind }) => kind === "being"));
+        late.push(...writes.filter(({ kind }) => kind === "registration"));
         return namespace.write(writes);
       },
     }));

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Roster } from "../../src/core/roster.ts";
 import { Presence } from "../../src/index.ts";
-import { Subscription } from "../../src/presence/delivery.ts";
+import { Subscription } from "../../src/presence/watching/delivery.ts";
 import { Bench, hear, PERIOD_MS, slicing, words } from "./support.ts";
 
 const MANY = 20_000;
@@ -54,7 +54,16 @@ describe("many", { timeout: 15_000 }, () => {
     roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
     for (let pinger = 0; pinger < 20 * MANY; pinger++) {
       const key = `key-${pinger}`;
-      roster.being({ session: 1, pinger, start: 1, key, since: 0, slot: 10, meta: "null", revision: 0 });
+      roster.registration({
+        session: 1,
+        pinger,
+        start: 1,
+        key,
+        since: 0,
+        slot: 10,
+        meta: "null",
+        revision: 0,
+      });
     }
     const subscription = new Subscription({ all: true }, nothing);
     while (roster.isTouched) for (const change of roster.changes(50)) subscription.push(change, 0);

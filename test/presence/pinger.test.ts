@@ -184,7 +184,7 @@ describe("a pinger", () => {
     const { presence: a } = await bench.open();
     let isLate = false;
     const store = readThrough(bench.store, (page) =>
-      isLate ? { ...page, beings: page.beings.filter(({ start }) => start === 1) } : page,
+      isLate ? { ...page, registrations: page.registrations.filter(({ start }) => start === 1) } : page,
     );
     const b = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
     const watcher = b.watcher();
@@ -284,7 +284,7 @@ describe("a pinger", () => {
     });
     const pingers = Array.from({ length: 10_000 }, (_, index) => presence.pinger(`key-${index}`));
     await Promise.all(pingers.map((pinger) => pinger.start()));
-    expect(operations.filter((operation) => operation === "write")).toHaveLength(3); // the session, 2 x 5,000 beings
+    expect(operations.filter((operation) => operation === "write")).toHaveLength(3); // the session, 2 x 5,000 registrations
     await bench.periods(2);
     operations.length = 0;
     await bench.periods(10);

@@ -84,7 +84,7 @@ describe("a presence", () => {
     await bench.periods(1);
     await started;
     expect(writes).toBeGreaterThan(5);
-    expect(bench.store.counts("presence")).toMatchObject({ sessions: 1, beings: 1 });
+    expect(bench.store.counts("presence")).toMatchObject({ sessions: 1, registrations: 1 });
   });
 
   it("closed while its session is being opened does not ping afterwards", async () => {
@@ -161,7 +161,7 @@ describe("a presence", () => {
     expect((await b.list()).keys).toMatchObject([
       { alive: true, holders: [{ session: a.session, meta: "m" }] },
     ]);
-    expect(bench.store.counts("presence")).toMatchObject({ sessions: 2, beings: 1 });
+    expect(bench.store.counts("presence")).toMatchObject({ sessions: 2, registrations: 1 });
   });
 
   it("writes again what it holds after a lapse, so that a feed tells at once that it is back", async () => {

@@ -71,9 +71,9 @@ it("where presences come and go, each for a moment, what is dead is pruned as we
     await presence.prune();
     await presence.close();
     await bench.periods(4.5);
-    let beings = 0;
-    for await (const page of watched.read({ select: EVERYTHING })) beings += page.beings.length;
-    stored.push(beings);
+    let registrations = 0;
+    for await (const page of watched.read({ select: EVERYTHING })) registrations += page.registrations.length;
+    stored.push(registrations);
   }
   expect(Math.max(...stored.slice(8))).toBeLessThanOrEqual(8);
 });

@@ -245,7 +245,7 @@ it("what is stopped in the moment of waking, before its namespace is dropped, is
   const calls = Promise.allSettled([pinger.stop(), a.drop()]);
   await worlds.together(4);
   await calls;
-  expect(worlds.store.counts("presence")).toEqual({ sessions: 0, beings: 0, pings: 0 });
+  expect(worlds.store.counts("presence")).toEqual({ sessions: 0, registrations: 0, pings: 0 });
 });
 
 it("a planned absence lasts, though the machine sleeps while its session is being opened", async () => {

@@ -46,7 +46,7 @@ describe("a watcher", () => {
     let lags = false;
     const link = new FaultyStore(
       readThrough(bench.store, (page) =>
-        lags ? { ...page, beings: page.beings.filter(({ key }) => key !== "late") } : page,
+        lags ? { ...page, registrations: page.registrations.filter(({ key }) => key !== "late") } : page,
       ),
     );
     const b = await Presence.open(link, { periodMs: PERIOD_MS, feed: "poll" });
@@ -87,7 +87,7 @@ describe("a watcher", () => {
     }
   });
 
-  it("reads no beings of keys that it does not watch", async () => {
+  it("reads no registrations of keys that it does not watch", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     await Promise.all(Array.from({ length: 100 }, (_, index) => a.pinger(`key-${index}`).start()));

@@ -22,7 +22,7 @@ it("what is held is written again where it is gone, and what is called after tha
   restart();
   await bench.clock.advance(5000);
   expect(written).toBe(1); // its session's slot, and nothing of what it holds
-  destroyIn(bench.store.namespace("presence"), { being: () => true });
+  destroyIn(bench.store.namespace("presence"), { registration: () => true });
   written = 0;
   restart();
   await bench.clock.advance(100);

@@ -111,7 +111,7 @@ function foreignSessions(slot: number): Foreign[] {
 }
 
 /** Of session 1, which is there. */
-function foreignBeings(slot: number): Foreign[] {
+function foreignRegistrations(slot: number): Foreign[] {
   const since = new Date();
   const fields = { key: "foreign", session: 1, pinger: 9, start: 1, since, slot, meta: "1", revision: 0 };
   const wrong = {
@@ -173,7 +173,7 @@ describe("documents that heartbit did not write", () => {
       watcher.watch({ all: true }, ({ key, cause }) => heard.push(`${key} ${cause}`));
       await watcher.sync();
       await insert("sessions", foreignSessions(slotNow()));
-      await insert("beings", foreignBeings(slotNow()));
+      await insert("registrations", foreignRegistrations(slotNow()));
       await insert("pings", foreignPings(slotNow()));
 
       await other.presence.pinger("joiner").start();
@@ -281,8 +281,8 @@ describe("a number that is wrong", () => {
       _id: `foreign${index}`,
       session,
     }));
-    await insert("beings", [left, ...foreign]);
-    expect(await presence.prune()).toMatchObject({ beings: 1 });
-    expect(await db.collection("presence.beings").countDocuments({ session: 77 })).toBe(0);
+    await insert("registrations", [left, ...foreign]);
+    expect(await presence.prune()).toMatchObject({ registrations: 1 });
+    expect(await db.collection("presence.registrations").countDocuments({ session: 77 })).toBe(0);
   });
 });

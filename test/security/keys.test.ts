@@ -23,7 +23,7 @@ const ODD_KEYS = [
   "toString",
   "hasOwnProperty",
   "presence.meta",
-  "presence.beings",
+  "presence.registrations",
   "system.users",
   "config",
   "sessions",

@@ -95,7 +95,7 @@ const KINDS = {
     return [{ at, do: "step store", periods: random.chance(0.5) ? size : -size }];
   },
   destroy: ({ random, at }: Draw): SimEvent[] => {
-    const what = random.pick(["sessions", "beings", "beings", "pings"] as const);
+    const what = random.pick(["sessions", "registrations", "registrations", "pings"] as const);
     const share = random.chance(0.5) ? 1 : random.next();
     return [{ at, do: "destroy", what, share, losesFeeds: share === 1 && random.chance(0.5) }];
   },

@@ -80,7 +80,7 @@ export type SimEvent =
   | {
       readonly at: number;
       readonly do: "destroy";
-      readonly what: "sessions" | "beings" | "pings";
+      readonly what: "sessions" | "registrations" | "pings";
       /** Of all that there are: 1 is all. */
       readonly share: number;
       /** Whether feeds are lost with it, as when a whole collection is dropped. */

@@ -1,7 +1,7 @@
 /** One run: the real core and presence code in a simulated world, through all that its plan says. */
 import { setImmediate as turn } from "node:timers/promises";
 import type { PingRecord } from "../../src/core/bits.ts";
-import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import type { Namespace } from "../../src/core/store.ts";
 import { destroyIn, type Doomed } from "../../src/stores/memory.ts";
 import { Actor } from "./actor.ts";
@@ -186,7 +186,9 @@ class Simulation {
     };
     const doomed: Doomed = {
       sessions: { session: ({ seq }: SessionRecord) => isChosen(seq) },
-      beings: { being: ({ session, pinger, start }: BeingRecord) => isChosen(session, pinger, start) },
+      registrations: {
+        registration: ({ session, pinger, start }: RegistrationRecord) => isChosen(session, pinger, start),
+      },
       pings: { ping: ({ slot, segment }: PingRecord) => isChosen(slot, segment) },
     }[what];
     void this.#cluster.change(async (store) => destroyIn(store, doomed));
@@ -196,7 +198,7 @@ class Simulation {
         .map(([id]) => id)
         .join(" ")} of the ${what} are destroyed`,
     );
-    this.#facts.destroyed(what === "beings" && share < 1 ? SOME_RESTORED : ALL_RESTORED);
+    this.#facts.destroyed(what === "registrations" && share < 1 ? SOME_RESTORED : ALL_RESTORED);
     if (losesFeeds) for (const actor of this.#actors) actor?.link.loseFeeds("the collection was dropped");
   }
 

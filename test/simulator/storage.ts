@@ -24,18 +24,21 @@ export async function auditStorage(
   const since = now - (retentionSlots + SLACK_SLOTS) * periodMs;
   const held = holdings.filter(({ over }) => over > since);
   const reopened = REOPENED_MAX + plan.events.filter((event) => event.do === "destroy").length;
-  const beingsMax = held.reduce((sum, { killedEvents }) => sum + 1 + killedEvents.length, 0) * reopened;
+  const registrationsMax =
+    held.reduce((sum, { killedEvents }) => sum + 1 + killedEvents.length, 0) * reopened;
   const sessionsMax = lives.filter(({ endedAt }) => endedAt > since).length * reopened;
-  let [beings, sessions] = [0, 0];
+  let [registrations, sessions] = [0, 0];
   const everything = { select: { all: true, keys: new Set<string>(), prefixes: new Set<string>() } };
   for await (const page of store.read(everything)) {
-    beings += page.beings.length;
+    registrations += page.registrations.length;
     sessions += page.sessions.length;
   }
   const slots = new Set((await store.pings(-Infinity)).map(({ slot }) => slot)).size;
   return [
     ...(slots > retentionSlots + SLACK_SLOTS ? [`${slots} slots of pings are stored`] : []),
-    ...(beings > beingsMax ? [`${beings} beings are stored of ${held.length} that lived lately`] : []),
+    ...(registrations > registrationsMax
+      ? [`${registrations} registrations are stored of ${held.length} that lived lately`]
+      : []),
     ...(sessions > sessionsMax ? [`${sessions} sessions are stored`] : []),
   ];
 }

@@ -84,12 +84,12 @@ class LinkedNamespace implements Namespace {
       return pages;
     });
     for (const page of first) {
-      if (page.beings.length < 2 || this.#link.random.chance(0.8)) yield page;
+      if (page.registrations.length < 2 || this.#link.random.chance(0.8)) yield page;
       else {
-        const half = page.beings.length >> 1;
-        yield { sessions: page.sessions, beings: page.beings.slice(0, half) };
+        const half = page.registrations.length >> 1;
+        yield { sessions: page.sessions, registrations: page.registrations.slice(0, half) };
         yield await this.#link.read(() =>
-          Promise.resolve({ ...page, sessions: [], beings: page.beings.slice(half) }),
+          Promise.resolve({ ...page, sessions: [], registrations: page.registrations.slice(half) }),
         );
       }
     }

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { hasBit } from "../../src/core/bits.ts";
 import { EVERYTHING, select } from "../../src/core/selection.ts";
-import type { BeingRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord } from "../../src/core/records.ts";
 import type { Cursor, Namespace } from "../../src/core/store.ts";
 import { type LmdbStore, openLmdb } from "../../src/stores/lmdb.ts";
 
@@ -55,21 +55,22 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function readBeings(since?: Cursor): Promise<Map<string, BeingRecord>> {
-  const beings = new Map<string, BeingRecord>();
+async function readRegistrations(since?: Cursor): Promise<Map<string, RegistrationRecord>> {
+  const registrations = new Map<string, RegistrationRecord>();
   for await (const page of ns.read({ select: EVERYTHING, since }))
-    for (const being of page.beings) beings.set(`${being.session}.${being.pinger}`, being);
-  return beings;
+    for (const registration of page.registrations)
+      registrations.set(`${registration.session}.${registration.pinger}`, registration);
+  return registrations;
 }
 
 /** Checks that all that was acknowledged is stored, and found in each way. */
 async function expectStored(acknowledged: readonly Acknowledged[], since: Cursor | undefined): Promise<void> {
-  const ways = [await readBeings(), await readBeings(since)];
+  const ways = [await readRegistrations(), await readRegistrations(since)];
   const pings = await ns.pings(0);
   for (const { seq, pinger, key, length, ended } of acknowledged) {
-    for (const beings of ways) {
-      const being = beings.get(`${seq}.${pinger}`);
-      expect([being?.key, being?.meta.length, being?.last]).toEqual([
+    for (const registrations of ways) {
+      const registration = registrations.get(`${seq}.${pinger}`);
+      expect([registration?.key, registration?.meta.length, registration?.last]).toEqual([
         key,
         length,
         ended ? 10 + pinger : undefined,
@@ -81,7 +82,7 @@ async function expectStored(acknowledged: readonly Acknowledged[], since: Cursor
   for (const { key, seq } of acknowledged.slice(0, 50)) {
     const found: number[] = [];
     for await (const page of ns.read({ select: select([key]) }))
-      found.push(...page.beings.map((being) => being.session));
+      found.push(...page.registrations.map((registration) => registration.session));
     expect(found).toContain(seq);
   }
 }
@@ -123,7 +124,7 @@ describe("processes that share an LMDB directory", () => {
     // And the file goes on being written.
     expect(await ns.nextSeq()).toBeGreaterThan(Math.max(...seqs));
     await ns.prune({ beforeSlot: 1e6, beforeMs: 8e15, limit: 1e6 });
-    expect((await readBeings()).size).toBe(0);
+    expect((await readRegistrations()).size).toBe(0);
   });
 
   it("may be stopped in the middle of a write: the programs of the others go on, and their writes when it does", async () => {
@@ -194,7 +195,7 @@ describe("processes that share an LMDB directory", () => {
       // lmdb 3.5.6 writes its message of a failed write, of up to 120 bytes, into a buffer of 100 (`last_error` in its
       // mdb.c), and where that spoils the heap, the process ends. Nothing of ours can prevent it; what was written stays.
       expect(said).toMatch(/^Write error: File too large/m);
-      expect((await readBeings()).size).toBeGreaterThan(10);
+      expect((await readRegistrations()).size).toBeGreaterThan(10);
       return;
     }
     expect(code, said).toBe(0);
@@ -204,7 +205,7 @@ describe("processes that share an LMDB directory", () => {
       expect(refusal).toMatch(/^STORE_UNAVAILABLE: The LMDB store failed: .*\.$/);
     expect(refusals.join()).toMatch(/Input\/output error|No space|File too large/);
     expect(await ns.nextSeq()).toBe(seq + 1);
-    expect((await readBeings()).size).toBeGreaterThan(10);
+    expect((await readRegistrations()).size).toBeGreaterThan(10);
   });
 
   it("end by themselves once their store is closed", async () => {

@@ -15,7 +15,7 @@ await tasks[task]();
 await store.close();
 process.disconnect?.(); // and nothing else keeps this process alive
 
-/** Starts and ends beings as fast as it can; tells each once it has been acknowledged. */
+/** Starts and ends registrations as fast as it can; tells each once it has been acknowledged. */
 async function write() {
   const seq = await ns.nextSeq();
   tell({ seq });
@@ -25,9 +25,11 @@ async function write() {
     const key = `key-${seq % 7}-${pinger}`;
     // Metas of many sizes make the file grow, and put records on pages of their own.
     const meta = JSON.stringify("m".repeat((pinger * 37) % 5000));
-    await ns.write([{ kind: "being", being: { ...id, key, since: 1, slot: 10, meta, revision: 0 } }]);
+    await ns.write([
+      { kind: "registration", registration: { ...id, key, since: 1, slot: 10, meta, revision: 0 } },
+    ]);
     await ns.ping(10 + pinger, [seq]);
-    if (pinger % 2 === 0) await ns.write([{ kind: "end", being: id, last: 10 + pinger }]);
+    if (pinger % 2 === 0) await ns.write([{ kind: "end", registration: id, last: 10 + pinger }]);
     tell({ seq, pinger, key, length: meta.length, ended: pinger % 2 === 0 });
   }
 }
@@ -59,7 +61,7 @@ async function fill() {
   const refusals = new Set();
   const note = ({ code, message }) => refusals.add(`${code}: ${message}`);
   for (let pinger = 1; pinger <= 300; pinger++) {
-    const being = {
+    const registration = {
       session: seq,
       pinger,
       start: 1,
@@ -70,7 +72,7 @@ async function fill() {
       revision: 0,
     };
     await Promise.all([
-      ns.write([{ kind: "being", being }]).catch(note),
+      ns.write([{ kind: "registration", registration }]).catch(note),
       ns.ping(10 + pinger, [seq]).catch(note),
     ]);
   }

@@ -30,9 +30,9 @@ const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, bas
 const aSession = (seq: number, slot: number) =>
   ({ kind: "session", session: { seq, host: "h", pid: 1, opened: 0, slot } }) as const;
 
-async function countBeings(ns: Namespace): Promise<number> {
+async function countRegistrations(ns: Namespace): Promise<number> {
   let count = 0;
-  for await (const { beings } of ns.read({ select: EVERYTHING })) count += beings.length;
+  for await (const { registrations } of ns.read({ select: EVERYTHING })) count += registrations.length;
   return count;
 }
 
@@ -71,7 +71,13 @@ describe("openLmdb", () => {
     const store = await openLmdb(directory);
     const ns = store.namespace("n");
     await store.close();
-    for (const ask of [ns.config(), ns.configure(CONFIG), ns.ping(1, [1]), ns.pings(0), countBeings(ns)])
+    for (const ask of [
+      ns.config(),
+      ns.configure(CONFIG),
+      ns.ping(1, [1]),
+      ns.pings(0),
+      countRegistrations(ns),
+    ])
       await expect(ask).rejects.toMatchObject({
         code: "STORE_UNAVAILABLE",
         message: expect.stringMatching(/closed[^.]*\.$/),
@@ -140,9 +146,12 @@ describe("openLmdb", () => {
     expect(() => store.namespace("é".repeat(401))).toThrow("802 bytes");
     const ns = store.namespace("é".repeat(400));
     await ns.configure(CONFIG);
-    const being = { session: 1, pinger: 1, start: 1, since: 0, slot: 1, meta: "{}", revision: 0 };
-    await ns.write([aSession(1, 1), { kind: "being", being: { ...being, key: "k".repeat(1024) } }]);
-    expect(await countBeings(ns)).toBe(1);
+    const registration = { session: 1, pinger: 1, start: 1, since: 0, slot: 1, meta: "{}", revision: 0 };
+    await ns.write([
+      aSession(1, 1),
+      { kind: "registration", registration: { ...registration, key: "k".repeat(1024) } },
+    ]);
+    expect(await countRegistrations(ns)).toBe(1);
     await store.close();
   });
 });
@@ -164,26 +173,29 @@ describe("LmdbStore", () => {
     const restarts = 3000;
     for (let slot = 1; slot <= restarts; slot++) {
       const seq = await ns.nextSeq();
-      const being = { session: seq, pinger: 1, start: 1, key: `key-${slot % 50}`, since: 0, slot };
+      const registration = { session: seq, pinger: 1, start: 1, key: `key-${slot % 50}`, since: 0, slot };
       const meta = JSON.stringify("m".repeat((slot * 31) % 700));
-      await ns.write([aSession(seq, slot), { kind: "being", being: { ...being, meta, revision: 0 } }]);
+      await ns.write([
+        aSession(seq, slot),
+        { kind: "registration", registration: { ...registration, meta, revision: 0 } },
+      ]);
       await ns.ping(slot, [seq, seq - 1]);
       if (slot % 3 === 0) await ns.write([{ kind: "endSession", session: seq, last: slot }]);
       if (slot % 10 === 0) await ns.prune({ beforeSlot: slot - 120, beforeMs: 8e15, limit: 1000 });
       if (slot % 100 === 0) sizes.push(statSync(store.path).size);
     }
-    expect(await countBeings(ns)).toBeLessThanOrEqual(131);
+    expect(await countRegistrations(ns)).toBeLessThanOrEqual(131);
     // The first tenth fills the retention; after that the file's free pages are used again.
     expect(sizes.at(-1)).toBeLessThanOrEqual((sizes[3] ?? 0) * 1.25);
     await store.close();
   });
 
-  it("reads 10,000 beings in pages, and lets the event loop turn between them", async () => {
+  it("reads 10,000 registrations in pages, and lets the event loop turn between them", async () => {
     const store = await openLmdb(directory);
     const ns = store.namespace("n");
     const writes = Array.from({ length: 10_000 }, (_, pinger) => ({
-      kind: "being" as const,
-      being: {
+      kind: "registration" as const,
+      registration: {
         session: 1,
         pinger,
         start: 1,
@@ -202,7 +214,7 @@ describe("LmdbStore", () => {
       if (reading) setImmediate(turn);
     };
     setImmediate(turn);
-    expect(await countBeings(ns)).toBe(10_000);
+    expect(await countRegistrations(ns)).toBe(10_000);
     reading = false;
     expect(turns).toBeGreaterThanOrEqual(9);
     await store.close();

@@ -25,7 +25,7 @@ it.each(["its database", "its client alone, as before driver 6.20"])(
     const presence = await Presence.open(target);
     await presence.pinger("k").start();
     expect(presence.name).toBe("agents");
-    expect(await client.db(dbName).collection("agents.beings").countDocuments()).toBe(1);
+    expect(await client.db(dbName).collection("agents.registrations").countDocuments()).toBe(1);
     await presence.drop();
     await presence.close();
   },

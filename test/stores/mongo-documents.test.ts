@@ -1,7 +1,7 @@
 import { BSON, type Db, type Document, type MongoClientOptions, MongoClient } from "mongodb";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { forEachSession } from "../../src/core/bits.ts";
-import type { BeingRecord, SessionRecord } from "../../src/core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Namespace, Page, Write } from "../../src/core/store.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
@@ -11,7 +11,7 @@ const SCALE = { periodMs: 5000, retentionSlots: 120 };
 const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
 const SLOT = 360_000_000;
 const SESSION: SessionRecord = { seq: 7, host: "here", pid: 42, opened: 1_800_000_000_000, slot: SLOT };
-const BEING: BeingRecord = {
+const REGISTRATION: RegistrationRecord = {
   session: 7,
   pinger: 1,
   start: 2,
@@ -23,7 +23,7 @@ const BEING: BeingRecord = {
 };
 const BOTH: Write[] = [
   { kind: "session", session: SESSION },
-  { kind: "being", being: BEING },
+  { kind: "registration", registration: REGISTRATION },
 ];
 
 interface AnyDocument {
@@ -54,10 +54,10 @@ async function stored(collection: string): Promise<Document[]> {
 }
 
 async function found(namespace: Namespace): Promise<Page> {
-  const all = { sessions: [] as SessionRecord[], beings: [] as BeingRecord[] };
-  for await (const { sessions, beings } of namespace.read({ select: EVERYTHING })) {
+  const all = { sessions: [] as SessionRecord[], registrations: [] as RegistrationRecord[] };
+  for await (const { sessions, registrations } of namespace.read({ select: EVERYTHING })) {
     all.sessions.push(...sessions);
-    all.beings.push(...beings);
+    all.registrations.push(...registrations);
   }
   return all;
 }
@@ -94,17 +94,17 @@ describe("what is stored", () => {
     ]);
   });
 
-  it("sessions and beings: names and metas of users are values, never names of fields", async () => {
+  it("sessions and registrations: names and metas of users are values, never names of fields", async () => {
     const namespace = await configured();
     await namespace.write(BOTH);
-    await namespace.write([{ kind: "end", being: BEING, last: 0 }]);
+    await namespace.write([{ kind: "end", registration: REGISTRATION, last: 0 }]);
     const opened = new Date(SESSION.opened);
-    const since = new Date(BEING.since);
+    const since = new Date(REGISTRATION.since);
     const changed = expect.any(Date) as Date;
     expect(await stored("presence.sessions")).toEqual([
       { _id: int(7), host: "here", pid: int(42), opened, slot: int(SLOT), changed },
     ]);
-    expect(await stored("presence.beings")).toEqual([
+    expect(await stored("presence.registrations")).toEqual([
       {
         _id: "7.1.2",
         session: int(7),
@@ -139,7 +139,7 @@ describe("what is stored", () => {
     await configured();
     const id = '{"_id":1}';
     expect(await indexes("sessions")).toEqual([id, '{"changed":1}', '{"slot":1}']);
-    expect(await indexes("beings")).toEqual([
+    expect(await indexes("registrations")).toEqual([
       id,
       '{"changed":1}',
       '{"key":1}',
@@ -151,15 +151,15 @@ describe("what is stored", () => {
 
   it("an index that is missing is made again at the next opening", async () => {
     await configured();
-    await db.collection("presence.beings").dropIndex("key");
+    await db.collection("presence.registrations").dropIndex("key");
     await configured();
-    expect(await db.collection("presence.beings").indexExists("key")).toBe(true);
+    expect(await db.collection("presence.registrations").indexExists("key")).toBe(true);
   });
 
   it("an index of another name over the same fields will do", async () => {
-    await db.collection("presence.beings").createIndex({ key: 1 }, { name: "mine" });
+    await db.collection("presence.registrations").createIndex({ key: 1 }, { name: "mine" });
     await configured();
-    expect(await db.collection("presence.beings").indexExists(["mine", "changed"])).toBe(true);
+    expect(await db.collection("presence.registrations").indexExists(["mine", "changed"])).toBe(true);
   });
 
   it("config writes nothing", async () => {
@@ -194,15 +194,15 @@ describe("whatever the client was told,", () => {
     await namespace.write(BOTH);
     await namespace.ping(SLOT, [7, 31, 2000]);
     await namespace.ping(SLOT, [7]);
-    const { sessions, beings } = await found(namespace);
+    const { sessions, registrations } = await found(namespace);
     expect(sessions).toEqual([{ ...SESSION, changed: expect.any(Number) as number }]);
-    expect(beings).toEqual([{ ...BEING, changed: expect.any(Number) as number }]);
+    expect(registrations).toEqual([{ ...REGISTRATION, changed: expect.any(Number) as number }]);
     expect(await pinged(namespace)).toEqual([7, 31, 2000]);
     expect((await stored("presence.pings"))[0]).toMatchObject({ 0: int((1 << 7) | (1 << 31)) });
-    await namespace.kill(BEING.key);
-    expect((await found(namespace)).beings[0]?.last).toBe(0);
+    await namespace.kill(REGISTRATION.key);
+    expect((await found(namespace)).registrations[0]?.last).toBe(0);
     expect(await namespace.prune({ beforeSlot: SLOT + 1, beforeMs: Date.now() + 60_000, limit: 10 })).toEqual(
-      { sessions: 1, beings: 1, slots: 2 },
+      { sessions: 1, registrations: 1, slots: 2 },
     );
     await namespace.close();
     await other.close();
@@ -215,7 +215,7 @@ it("a connection string may ask for secondaries, and for no acknowledgement: it 
   const namespace = store.namespace("presence", SCALE);
   await namespace.configure(CONFIG);
   await namespace.write(BOTH);
-  expect((await found(namespace)).beings).toHaveLength(1);
+  expect((await found(namespace)).registrations).toHaveLength(1);
   await store.close();
 });
 
@@ -234,14 +234,14 @@ describe("what heartbit did not write", () => {
         { _id: 10, ...session, last: -1 },
         { _id: 11 },
       ]);
-    const being = { ...BEING, pinger: 2, since: new Date(), changed: new Date() };
-    await db.collection<AnyDocument>("presence.beings").insertMany([
-      { _id: "7.2.1", ...being }, // not its own name
-      { _id: "7.2.2", ...being, key: { $gt: "" } },
-      { _id: "7.3.2", ...being, pinger: 3, key: "k".repeat(100_000) },
-      { _id: "7.4.2", ...being, pinger: 4, meta: "{not json" },
-      { _id: "7.5.2", ...being, pinger: 5, revision: 1.5 },
-      { _id: "999.6.2", ...being, session: 999, pinger: 6 }, // of no session
+    const registration = { ...REGISTRATION, pinger: 2, since: new Date(), changed: new Date() };
+    await db.collection<AnyDocument>("presence.registrations").insertMany([
+      { _id: "7.2.1", ...registration }, // not its own name
+      { _id: "7.2.2", ...registration, key: { $gt: "" } },
+      { _id: "7.3.2", ...registration, pinger: 3, key: "k".repeat(100_000) },
+      { _id: "7.4.2", ...registration, pinger: 4, meta: "{not json" },
+      { _id: "7.5.2", ...registration, pinger: 5, revision: 1.5 },
+      { _id: "999.6.2", ...registration, session: 999, pinger: 6 }, // of no session
       { _id: "other" },
     ]);
     await db.collection<AnyDocument>("presence.pings").insertMany([
@@ -255,8 +255,8 @@ describe("what heartbit did not write", () => {
     const store = mongoStore(db);
     store.warn = (message) => warnings.push(message);
     const reader = store.namespace("presence", SCALE);
-    const { sessions, beings } = await found(reader);
-    expect(beings.map(({ key }) => key)).toEqual([BEING.key]);
+    const { sessions, registrations } = await found(reader);
+    expect(registrations.map(({ key }) => key)).toEqual([REGISTRATION.key]);
     expect(sessions.map(({ seq }) => seq)).toEqual([7]);
     expect(await pinged(reader)).toEqual([7]);
     await reader.prune({ beforeSlot: SLOT, beforeMs: Date.now() + 1000, limit: 100 });

@@ -42,9 +42,9 @@ const session = (seq: number): Write => ({
   kind: "session",
   session: { seq, host: "here", pid: 1, opened: Date.now(), slot: SLOT },
 });
-const being = (seq: number, pinger: number, key: string): Write => ({
-  kind: "being",
-  being: {
+const registration = (seq: number, pinger: number, key: string): Write => ({
+  kind: "registration",
+  registration: {
     session: seq,
     pinger,
     start: 1,
@@ -56,7 +56,7 @@ const being = (seq: number, pinger: number, key: string): Write => ({
   },
 });
 const keysIn = (pages: readonly Page[]): string[] =>
-  pages.flatMap(({ beings }) => beings.map(({ key }) => key));
+  pages.flatMap(({ registrations }) => registrations.map(({ key }) => key));
 
 describe("a feed", () => {
   it("picks keys and prefixes on the server, whatever is in their names", async () => {
@@ -65,8 +65,8 @@ describe("a feed", () => {
     await feed.ready;
     await namespace.write([
       session(1),
-      ...names.map((key, index) => being(1, index, key)),
-      being(1, 99, "pre/end"),
+      ...names.map((key, index) => registration(1, index, key)),
+      registration(1, 99, "pre/end"),
     ]);
     await until(() => keysIn(pages).includes("pre/end"));
     expect(keysIn(pages)).toEqual(["$key", "\u{1F600}", "pre/$x", "pre/", "pre/end"]);
@@ -86,16 +86,16 @@ describe("a feed", () => {
     const keys = Array.from({ length: 2000 }, (_, index) => `${"k".repeat(100)}${index}`);
     const { feed, pages } = open(select(keys));
     await feed.ready;
-    await namespace.write([session(1), being(1, 1, keys[7] ?? "")]);
+    await namespace.write([session(1), registration(1, 1, keys[7] ?? "")]);
     await until(() => keysIn(pages).includes(keys[7] ?? ""));
   });
 
-  it("tells a session that was there before it together with its first being, once", async () => {
+  it("tells a session that was there before it together with its first registration, once", async () => {
     await namespace.write([session(5)]);
     const { feed, pages } = open(EVERYTHING);
     await feed.ready;
-    await namespace.write([being(5, 1, "first")]);
-    await namespace.write([being(5, 2, "second")]);
+    await namespace.write([registration(5, 1, "first")]);
+    await namespace.write([registration(5, 2, "second")]);
     await until(() => keysIn(pages).length === 2);
     expect(pages.flatMap(({ sessions }) => sessions.map(({ seq }) => seq))).toEqual([5]);
   });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Write } from "../../src/core/store.ts";
 import { openMongo } from "../../src/stores/mongo/index.ts";
-import { aBeing, aSession, put } from "../../src/testing/contract/world.ts";
+import { aRegistration, aSession, put } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
 
 it("what is dead is pruned though it lies behind many sessions that have ended and left planned absences", async () => {
@@ -12,27 +12,27 @@ it("what is dead is pruned though it lies behind many sessions that have ended a
   const writes: Write[] = [];
   for (let seq = 1; seq <= 1200; seq++) {
     // Devices: each stops with a planned absence of a week, and closes.
-    const being = aBeing(seq, `k${seq}`, 100);
+    const registration = aRegistration(seq, `k${seq}`, 100);
     writes.push(
       put.session(aSession(seq, 100)),
-      put.being(being),
-      put.end(being, 600_000),
+      put.registration(registration),
+      put.end(registration, 600_000),
       put.endSession(seq, 0),
     );
   }
   await namespace.write(writes.splice(0));
   for (let seq = 1201; seq <= 1250; seq++) {
-    writes.push(put.session(aSession(seq, 200)), put.being(aBeing(seq, `k${seq}`, 200))); // crashed
+    writes.push(put.session(aSession(seq, 200)), put.registration(aRegistration(seq, `k${seq}`, 200))); // crashed
   }
   await namespace.write(writes);
   const query = { beforeSlot: 1000, beforeMs: Date.now() + 60_000, limit: 1000 };
-  const total = { sessions: 0, beings: 0 };
+  const total = { sessions: 0, registrations: 0 };
   for (;;) {
     const pruned = await namespace.prune(query);
     total.sessions += pruned.sessions;
-    total.beings += pruned.beings;
-    if (pruned.sessions + pruned.beings + pruned.slots === 0) break;
+    total.registrations += pruned.registrations;
+    if (pruned.sessions + pruned.registrations + pruned.slots === 0) break;
   }
   await store.close();
-  expect(total).toEqual({ sessions: 50, beings: 50 });
+  expect(total).toEqual({ sessions: 50, registrations: 50 });
 }, 30_000);

@@ -72,7 +72,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   ],
   [
     "writes 1,000 at most",
-    "3,000 beings are written in one call",
+    "3,000 registrations are written in one call",
     (ns) => ({ write: (writes) => ns.write(writes.slice(0, 1000)) }),
   ],
   [
@@ -99,8 +99,11 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     "ending, raising or updating what is not stored creates nothing",
     changing((write) => {
       if (write.kind !== "meta") return write;
-      const { being, meta, revision } = write;
-      return { kind: "being", being: { ...being, key: "", since: 0, slot: 0, meta, revision } };
+      const { registration, meta, revision } = write;
+      return {
+        kind: "registration",
+        registration: { ...registration, key: "", since: 0, slot: 0, meta, revision },
+      };
     }),
   ],
   [
@@ -113,31 +116,31 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     "ending, raising or updating what is not stored creates nothing",
     changing((write) => {
       if (write.kind !== "end") return write;
-      const being = { ...write.being, key: "", since: 0, slot: 0, meta: "", revision: 0 };
-      return [{ kind: "being", being }, write];
+      const registration = { ...write.registration, key: "", since: 0, slot: 0, meta: "", revision: 0 };
+      return [{ kind: "registration", registration }, write];
     }),
   ],
   [
     "takes keys for prefixes",
-    "reading a key gives its beings and no other's",
+    "reading a key gives its registrations and no other's",
     (ns) => ({
       read: (query) => ns.read({ ...query, select: { ...query.select, prefixes: query.select.keys } }),
     }),
   ],
   [
     "mixes up upper and lower case",
-    "reading a key gives its beings and no other's",
+    "reading a key gives its registrations and no other's",
     (ns) => ({
       read: (query) =>
         map(ns.read({ ...query, select: { all: true, keys: new Set(), prefixes: new Set() } }), (page) => ({
           ...page,
-          beings: page.beings.filter(({ key }) =>
+          registrations: page.registrations.filter(({ key }) =>
             [key, key.toLowerCase(), key.toUpperCase()].some((one) => includesKey(query.select, one)),
           ),
         })),
     }),
   ],
-  ["kills nobody", "kill ends every being of the key", () => ({ kill: async () => {} })],
+  ["kills nobody", "kill ends every registration of the key", () => ({ kill: async () => {} })],
   [
     "loses the last bit of each word",
     "all 32 bits of a word are set one by one",
@@ -160,20 +163,20 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     }),
   ],
   [
-    "gives sessions after their beings",
+    "gives sessions after their registrations",
     "gives each once, none before its session",
     (ns) => ({
       read: async function* (query) {
         for await (const page of ns.read(query)) {
-          yield { sessions: [], beings: page.beings };
-          yield { ...page, beings: [] };
+          yield { sessions: [], registrations: page.registrations };
+          yield { ...page, registrations: [] };
         }
       },
     }),
   ],
   [
     "has no session for the asking",
-    "a read gives the asked session's record and its beings",
+    "a read gives the asked session's record and its registrations",
     (ns) => ({ read: (query) => ns.read({ ...query, session: undefined }) }),
   ],
   [
@@ -183,7 +186,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
       read: (query) =>
         query.since === undefined
           ? ns.read(query)
-          : map(ns.read(query), (page) => ({ ...page, sessions: [], beings: [] })),
+          : map(ns.read(query), (page) => ({ ...page, sessions: [], registrations: [] })),
     }),
   ],
   [
@@ -203,7 +206,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   ],
   [
     "prunes one slot too much",
-    "a planned absence keeps its being, and its session, until it is over",
+    "a planned absence keeps its registration, and its session, until it is over",
     (ns) => ({ prune: (query) => ns.prune({ ...query, beforeSlot: query.beforeSlot + 1 }) }),
   ],
   [
@@ -214,7 +217,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   [
     "prunes no pings",
     "pings of slots before the given one go",
-    () => ({ prune: async () => ({ sessions: 0, beings: 0, slots: 0 }) }),
+    () => ({ prune: async () => ({ sessions: 0, registrations: 0, slots: 0 }) }),
   ],
   ["drops nothing", "drop removes all", () => ({ drop: async () => {} })],
   [
@@ -228,8 +231,8 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     }),
   ],
   [
-    "tells beings without their sessions",
-    "no being is told before its session",
+    "tells registrations without their sessions",
+    "no registration is told before its session",
     (ns) => ({
       feed: (select, sink) => {
         const feed = ns.feed?.(select, { ...sink, page: (page) => sink.page({ ...page, sessions: [] }) });

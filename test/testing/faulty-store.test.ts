@@ -264,13 +264,13 @@ describe("FaultyStore", () => {
 
   it("a read that fails between its pages rejects, and lets go of what the read holds", async () => {
     const { faulty, ns, direct } = await setUp();
-    const beings = Array.from({ length: 1500 }, (_, pinger) => ({
-      kind: "being" as const,
-      being: { session: 1, pinger, start: 1, key: "k", since: 0, slot: 1, meta: "", revision: 0 },
+    const registrations = Array.from({ length: 1500 }, (_, pinger) => ({
+      kind: "registration" as const,
+      registration: { session: 1, pinger, start: 1, key: "k", since: 0, slot: 1, meta: "", revision: 0 },
     }));
-    await direct.write([SESSION, ...beings]);
+    await direct.write([SESSION, ...registrations]);
     const pages = ns.read({ select: EVERYTHING })[Symbol.asyncIterator]();
-    expect((await pages.next()).value.beings.length).toBeGreaterThan(0);
+    expect((await pages.next()).value.registrations.length).toBeGreaterThan(0);
     faulty.fail();
     await expect(pages.next()).rejects.toThrow("told to fail");
     expect(await pages.next()).toMatchObject({ done: true });

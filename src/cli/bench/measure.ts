@@ -2,10 +2,10 @@
 import { once } from "node:events";
 import { spawn } from "node:child_process";
 import type { Change } from "../../presence/change.ts";
-import { insideOf } from "../../presence/inside.ts";
+import { insideOf } from "../../presence/context/internals.ts";
 import type { Presence } from "../../presence/presence.ts";
-import { Sleeper } from "../../presence/timing.ts";
-import { systemClock } from "../../system-clock.ts";
+import { Sleeper } from "../../lib/timers.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import { CommandError } from "../errors.ts";
 import { type Quantiles, quantilesOf } from "./quantiles.ts";
 

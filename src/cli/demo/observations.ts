@@ -1,8 +1,8 @@
 /** What the demo sees: what its watcher is told and when, and when its view may have been late. */
 import type { Change } from "../../presence/change.ts";
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import type { Presence } from "../../presence/presence.ts";
-import { Sleeper } from "../../presence/timing.ts";
+import { Sleeper } from "../../lib/timers.ts";
 import type { Watcher } from "../../presence/watcher.ts";
 import type { Trouble } from "./verdict.ts";
 

@@ -1,7 +1,7 @@
 /** What happens in the demo, in its order. Each scene gives what it saw, to be judged at the end. */
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import type { Presence } from "../../presence/presence.ts";
-import { Sleeper } from "../../presence/timing.ts";
+import { Sleeper } from "../../lib/timers.ts";
 import { CommandError } from "../errors.ts";
 import { Observations, type Telling } from "./observations.ts";
 import { absence, atOnce, type Bound, runningOut } from "./verdict.ts";

@@ -1,8 +1,8 @@
 /** A worker of the demo: a process of its own that holds one key and does as it is told. It ends with the demo. */
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import type { Pinger } from "../../presence/pinger.ts";
 import { Presence } from "../../presence/presence.ts";
-import { Sleeper } from "../../presence/timing.ts";
+import { Sleeper } from "../../lib/timers.ts";
 import type { Message, Order } from "./protocol.ts";
 
 let presence: Presence | undefined;

@@ -1,7 +1,7 @@
 /** The demo's worker processes, seen from the demo. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import { CommandError } from "../errors.ts";
 import type { Message, Order } from "./protocol.ts";
 

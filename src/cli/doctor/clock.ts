@@ -1,7 +1,7 @@
 /** The store's clock beside this machine's, and how far away the store is. */
 import type { Finding, Namespace } from "../../core/store.ts";
-import { within } from "../../presence/timing.ts";
-import { systemClock } from "../../system-clock.ts";
+import { within } from "../../lib/timers.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import { formatDuration } from "../duration.ts";
 
 /** How long one answer may take, in ms. */

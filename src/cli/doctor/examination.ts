@@ -2,8 +2,8 @@
 import { slotAt } from "../../core/slots.ts";
 import type { Config } from "../../core/records.ts";
 import { type Finding, FORMAT_VERSION, type Namespace } from "../../core/store.ts";
-import { within } from "../../presence/timing.ts";
-import { systemClock } from "../../system-clock.ts";
+import { within } from "../../lib/timers.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import { formatDuration } from "../duration.ts";
 import { adviceOn, sentenceOf } from "../errors.ts";
 import { ANSWER_LIMIT_MS, examineClock, examineRoundTrip, takeSamples } from "./clock.ts";

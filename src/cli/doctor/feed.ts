@@ -2,8 +2,8 @@
 import { HeartbitError, isHeartbitError, toError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
 import type { Finding, Namespace } from "../../core/store.ts";
-import { within } from "../../presence/timing.ts";
-import { systemClock } from "../../system-clock.ts";
+import { within } from "../../lib/timers.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import { adviceOn, sentenceOf } from "../errors.ts";
 import { ANSWER_LIMIT_MS } from "./clock.ts";
 
@@ -36,7 +36,7 @@ export async function examineFeed(namespace: Namespace, kind: string): Promise<F
 
 function adviceOnFeed(error: unknown): string {
   if (isHeartbitError(error, "NOT_PERMITTED")) {
-    return "Grant the right changeStream on the collections of sessions and beings.";
+    return "Grant the right changeStream on the collections of sessions and registrations.";
   }
   if (!isHeartbitError(error, "UNSUPPORTED_SERVER")) return adviceOn(error) ?? "Look into the server's log.";
   return /maxPoolSize/.test(error.message)

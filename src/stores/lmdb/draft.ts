@@ -6,11 +6,11 @@
  */
 import { randomBytes, randomInt } from "node:crypto";
 import {
-  type BeingId,
-  type BeingRecord,
+  type RegistrationId,
+  type RegistrationRecord,
   type Config,
   earlierLast,
-  mergeBeings,
+  mergeRegistrations,
   type SessionRecord,
 } from "../../core/records.ts";
 import type { Environment } from "./environment.ts";
@@ -51,12 +51,16 @@ export function readSession(environment: Environment, keys: Keys, seq: number): 
   return bytes && (recordOf(bytes) as SessionRecord);
 }
 
-export function readBeing(environment: Environment, keys: Keys, id: BeingId): BeingRecord | undefined {
-  const bytes = environment.get(keys.being(id));
-  return bytes && (recordOf(bytes) as BeingRecord);
+export function readRegistration(
+  environment: Environment,
+  keys: Keys,
+  id: RegistrationId,
+): RegistrationRecord | undefined {
+  const bytes = environment.get(keys.registration(id));
+  return bytes && (recordOf(bytes) as RegistrationRecord);
 }
 
-/** The session or being that is stored so. */
+/** The session or registration that is stored so. */
 export function recordOf(bytes: Buffer): unknown {
   return (parse(bytes) as Kept<unknown>).record;
 }
@@ -111,8 +115,8 @@ export class Draft {
     return this.#kept<SessionRecord>(this.#keys.session(seq))?.record;
   }
 
-  being(id: BeingId): BeingRecord | undefined {
-    return this.#kept<BeingRecord>(this.#keys.being(id))?.record;
+  registration(id: RegistrationId): RegistrationRecord | undefined {
+    return this.#kept<RegistrationRecord>(this.#keys.registration(id))?.record;
   }
 
   putSession(session: SessionRecord, now: number): void {
@@ -134,24 +138,28 @@ export class Draft {
     this.#stampSession({ ...known, last, changed: now });
   }
 
-  putBeing(being: BeingRecord, now: number): void {
-    const known = this.being(being);
-    const merged = known === undefined ? being : mergeBeings(known, being);
-    if (known === undefined) this.#set(this.#keys.byKey(being.key, being), Buffer.alloc(0));
+  putRegistration(registration: RegistrationRecord, now: number): void {
+    const known = this.registration(registration);
+    const merged = known === undefined ? registration : mergeRegistrations(known, registration);
+    if (known === undefined) this.#set(this.#keys.byKey(registration.key, registration), Buffer.alloc(0));
     else if (merged.slot === known.slot && merged.revision === known.revision && merged.last === known.last)
       return;
-    this.#stampBeing({ ...merged, changed: now });
+    this.#stampRegistration({ ...merged, changed: now });
   }
 
-  updateBeing(id: BeingId, { meta, revision }: Pick<BeingRecord, "meta" | "revision">, now: number): void {
-    const known = this.being(id);
-    if (known !== undefined) this.putBeing({ ...known, meta, revision }, now);
+  updateRegistration(
+    id: RegistrationId,
+    { meta, revision }: Pick<RegistrationRecord, "meta" | "revision">,
+    now: number,
+  ): void {
+    const known = this.registration(id);
+    if (known !== undefined) this.putRegistration({ ...known, meta, revision }, now);
   }
 
-  endBeing(id: BeingId, last: number, now: number): void {
-    const known = this.being(id);
+  endRegistration(id: RegistrationId, last: number, now: number): void {
+    const known = this.registration(id);
     if (known === undefined || earlierLast(known.last, last) === known.last) return;
-    this.#stampBeing({ ...known, last, changed: now });
+    this.#stampRegistration({ ...known, last, changed: now });
   }
 
   removeSession(seq: number): void {
@@ -160,11 +168,11 @@ export class Draft {
     this.#set(key, undefined);
   }
 
-  removeBeing(being: BeingRecord): void {
-    const key = this.#keys.being(being);
-    this.#forgetChange(this.#kept<BeingRecord>(key));
+  removeRegistration(registration: RegistrationRecord): void {
+    const key = this.#keys.registration(registration);
+    this.#forgetChange(this.#kept<RegistrationRecord>(key));
     this.#set(key, undefined);
-    this.#set(this.#keys.byKey(being.key, being), undefined);
+    this.#set(this.#keys.byKey(registration.key, registration), undefined);
   }
 
   /** Removes the entries of these keys; `last` says that with them the whole namespace is gone. */
@@ -187,12 +195,12 @@ export class Draft {
     this.#stamp(this.#keys.session(record.seq), record, changedBytes({ session: record.seq }));
   }
 
-  #stampBeing(record: BeingRecord): void {
-    this.#stamp(this.#keys.being(record), record, changedBytes({ being: record }));
+  #stampRegistration(record: RegistrationRecord): void {
+    this.#stamp(this.#keys.registration(record), record, changedBytes({ registration: record }));
   }
 
   /** Keeps the record as the latest change. */
-  #stamp(key: Buffer, record: SessionRecord | BeingRecord, changed: Buffer): void {
+  #stamp(key: Buffer, record: SessionRecord | RegistrationRecord, changed: Buffer): void {
     this.#forgetChange(this.#kept(key));
     const revision = this.#head.revision + 1;
     this.setHead({ revision });

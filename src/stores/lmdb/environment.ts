@@ -4,7 +4,7 @@ import { access, constants, mkdir, readdir, readFile, realpath, rm, stat } from 
 import { basename, dirname, join, resolve } from "node:path";
 import type * as Lmdb from "lmdb";
 import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import { Gate } from "./gate.ts";
 import type { KeyRange } from "./keys.ts";
 

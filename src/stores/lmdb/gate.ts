@@ -28,7 +28,7 @@ import {
 } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 
 const POLL_MS = 2;
 /** Opening and writing take milliseconds: who is in the way for longer is stopped, and not in the middle of it. */

@@ -3,15 +3,15 @@
  *
  *   <namespace> h                           the head: config, counters
  *   <namespace> s <seq>                     a session
- *   <namespace> b <session pinger start>    a being
- *   <namespace> k <key> <session pinger start>   finds the beings of a key, of a prefix
- *   <namespace> r <revision>                finds what has changed, in order: a session or a being
+ *   <namespace> b <session pinger start>    a registration
+ *   <namespace> k <key> <session pinger start>   finds the registrations of a key, of a prefix
+ *   <namespace> r <revision>                finds what has changed, in order: a session or a registration
  *   <namespace> p <slot> <seq>              a ping
  *
  * Numbers are eight bytes, big end first. A key of the user's may have any bytes, so it is told apart from what
  * follows it by its length: the eight-byte numbers behind it are always 24 bytes.
  */
-import type { BeingId } from "../../core/records.ts";
+import type { RegistrationId } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 
 const NUMBER_BYTES = 8;
@@ -26,7 +26,7 @@ export interface KeyRange {
 }
 
 /** What an entry of the index of changes names. */
-export type Changed = { readonly session: number } | { readonly being: BeingId };
+export type Changed = { readonly session: number } | { readonly registration: RegistrationId };
 
 export class Keys {
   readonly #prefix: Buffer;
@@ -55,35 +55,35 @@ export class Keys {
     return startingWith(this.#key("s"));
   }
 
-  being(id: BeingId): Buffer {
+  registration(id: RegistrationId): Buffer {
     return this.#key("b", idBytes(id));
   }
 
-  get beings(): KeyRange {
+  get registrations(): KeyRange {
     return startingWith(this.#key("b"));
   }
 
-  beingsOf(session: number): KeyRange {
+  registrationsOf(session: number): KeyRange {
     return startingWith(this.#key("b", number(session)));
   }
 
-  byKey(key: string, id: BeingId): Buffer {
+  byKey(key: string, id: RegistrationId): Buffer {
     return this.#key("k", Buffer.from(key), idBytes(id));
   }
 
-  /** Where the beings of the key are found, and those of other keys of another length in bytes, shorter or longer ones. */
+  /** Where the registrations of the key are found, and those of other keys of another length in bytes, shorter or longer ones. */
   ofKey(key: string): KeyRange {
     // A number begins with a zero byte, because it is a safe integer.
     return startingWith(this.#key("k", Buffer.from(key), Buffer.alloc(1)));
   }
 
-  /** Where the beings of keys with the prefix are found, and those of some keys shorter than the prefix. */
+  /** Where the registrations of keys with the prefix are found, and those of some keys shorter than the prefix. */
   ofPrefix(prefix: string): KeyRange {
     return startingWith(this.#key("k", Buffer.from(prefix)));
   }
 
-  /** The being that an entry of `ofKey(key)` or `ofPrefix(prefix)` names; how many bytes its key has. */
-  found(entry: Buffer): { readonly id: BeingId; readonly keyBytes: number } {
+  /** The registration that an entry of `ofKey(key)` or `ofPrefix(prefix)` names; how many bytes its key has. */
+  found(entry: Buffer): { readonly id: RegistrationId; readonly keyBytes: number } {
     const idAtByte = entry.length - ID_BYTES;
     return { id: idAt(entry, idAtByte), keyBytes: idAtByte - this.#prefix.length - 1 };
   }
@@ -127,11 +127,11 @@ export class Keys {
 
 /** What an entry of the index of changes holds. */
 export function changedBytes(changed: Changed): Buffer {
-  return "being" in changed ? idBytes(changed.being) : number(changed.session);
+  return "registration" in changed ? idBytes(changed.registration) : number(changed.session);
 }
 
 export function changedOf(bytes: Buffer): Changed {
-  return bytes.length === ID_BYTES ? { being: idAt(bytes, 0) } : { session: numberAt(bytes, 0) };
+  return bytes.length === ID_BYTES ? { registration: idAt(bytes, 0) } : { session: numberAt(bytes, 0) };
 }
 
 /** The range behind `key`: what is left of a range once `key` has been read. */
@@ -159,11 +159,11 @@ function numberAt(bytes: Buffer, at: number): number {
   return bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
 }
 
-function idBytes({ session, pinger, start }: BeingId): Buffer {
+function idBytes({ session, pinger, start }: RegistrationId): Buffer {
   return Buffer.concat([number(session), number(pinger), number(start)]);
 }
 
-function idAt(bytes: Buffer, at: number): BeingId {
+function idAt(bytes: Buffer, at: number): RegistrationId {
   return {
     session: numberAt(bytes, at),
     pinger: numberAt(bytes, at + NUMBER_BYTES),

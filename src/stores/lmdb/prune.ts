@@ -1,5 +1,10 @@
 /** Deleting what is dead for longer than the retention: found by looking through it, deleted where it still is so. */
-import { type BeingId, type BeingRecord, pruned, type SessionRecord } from "../../core/records.ts";
+import {
+  type RegistrationId,
+  type RegistrationRecord,
+  pruned,
+  type SessionRecord,
+} from "../../core/records.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import { change, type Draft, readSession, recordOf } from "./draft.ts";
 import type { Entry, Environment } from "./environment.ts";
@@ -24,9 +29,11 @@ export async function prune(
   const isOld = ({ slot, changed = 0 }: Old): boolean => slot < beforeSlot && changed <= beforeMs;
   const isOver = (session: SessionRecord): boolean =>
     isOld(session) && (session.last === undefined || session.last < beforeSlot);
-  const isDead = (being: BeingRecord, session: SessionRecord | undefined): boolean =>
-    isOld(being) &&
-    (being.last === undefined ? session === undefined || isOver(session) : being.last < beforeSlot);
+  const isDead = (registration: RegistrationRecord, session: SessionRecord | undefined): boolean =>
+    isOld(registration) &&
+    (registration.last === undefined
+      ? session === undefined || isOver(session)
+      : registration.last < beforeSlot);
 
   const slots = await prunePings(environment, keys, beforeSlot, limit);
   await change(environment, name, keys, (draft) => {
@@ -35,18 +42,25 @@ export async function prune(
     if (after !== undefined && after !== config) draft.setHead({ config: after });
   });
 
-  const deadBeings = await look(environment, keys.beings, limit, ({ value }): BeingId | undefined => {
-    const being = recordOf(value) as BeingRecord;
-    return isDead(being, readSession(environment, keys, being.session)) ? being : undefined;
-  });
-  const beings = await deleteWhere(environment, name, keys, deadBeings, (id, draft) => {
-    const being = draft.being(id);
-    if (being === undefined || !isDead(being, draft.session(id.session))) return false;
-    draft.removeBeing(being);
+  const deadRegistrations = await look(
+    environment,
+    keys.registrations,
+    limit,
+    ({ value }): RegistrationId | undefined => {
+      const registration = recordOf(value) as RegistrationRecord;
+      return isDead(registration, readSession(environment, keys, registration.session))
+        ? registration
+        : undefined;
+    },
+  );
+  const registrations = await deleteWhere(environment, name, keys, deadRegistrations, (id, draft) => {
+    const registration = draft.registration(id);
+    if (registration === undefined || !isDead(registration, draft.session(id.session))) return false;
+    draft.removeRegistration(registration);
     return true;
   });
 
-  const holdsNothing = (seq: number): boolean => environment.keys(keys.beingsOf(seq), 1).length === 0;
+  const holdsNothing = (seq: number): boolean => environment.keys(keys.registrationsOf(seq), 1).length === 0;
   const overSessions = await look(environment, keys.sessions, limit, ({ value }) => {
     const session = recordOf(value) as SessionRecord;
     return isOver(session) && holdsNothing(session.seq) ? session.seq : undefined;
@@ -58,7 +72,7 @@ export async function prune(
     return true;
   });
 
-  return { sessions, beings, slots };
+  return { sessions, registrations, slots };
 }
 
 /** Looks through a range, some entries at a time, for at most `limit` of what `find` finds. */

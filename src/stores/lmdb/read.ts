@@ -1,8 +1,8 @@
 /** Reading a namespace page by page, each page on a view of its own, so that no view is held for long. */
-import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { includesKey } from "../../core/selection.ts";
 import type { Page, ReadQuery } from "../../core/store.ts";
-import { readBeing, readHead, readSession, recordOf } from "./draft.ts";
+import { readRegistration, readHead, readSession, recordOf } from "./draft.ts";
 import type { Entry, Environment } from "./environment.ts";
 import { behind, changedOf, type KeyRange, type Keys } from "./keys.ts";
 
@@ -34,13 +34,14 @@ export async function* readPages(
     const page = environment.view(() => {
       const draft = new PageDraft(environment, keys, told);
       if (first && query.withRecord === true && query.session !== undefined) draft.addSession(query.session);
-      if (first && query.being !== undefined) draft.addBeing(readBeing(environment, keys, query.being));
+      if (first && query.registration !== undefined)
+        draft.addRegistration(readRegistration(environment, keys, query.registration));
       fill(environment, parts, draft);
       return draft;
     });
     first = false;
-    const { sessions, beings } = page;
-    yield { sessions, beings, ...(parts.length === 0 ? { cursor: { store: position } } : {}) };
+    const { sessions, registrations } = page;
+    yield { sessions, registrations, ...(parts.length === 0 ? { cursor: { store: position } } : {}) };
   } while (parts.length > 0);
 }
 
@@ -57,14 +58,14 @@ function plan(
     from !== undefined && from.life === position.life
       ? keys.changes(from.revision, position.revision)
       : undefined;
-  const isMeant = (being: BeingRecord): boolean =>
-    being.session === session || includesKey(select, being.key);
+  const isMeant = (registration: RegistrationRecord): boolean =>
+    registration.session === session || includesKey(select, registration.key);
   if (changes !== undefined) return { parts: [changesPart(changes, isMeant)], position };
   // Another life of the namespace than the cursor's: all of it is new, the sessions too.
   const parts: Part[] = since === undefined ? [] : [sessionsPart(keys)];
-  if (select.all) parts.push(beingsPart(keys.beings));
+  if (select.all) parts.push(registrationsPart(keys.registrations));
   else {
-    if (session !== undefined) parts.push(beingsPart(keys.beingsOf(session)));
+    if (session !== undefined) parts.push(registrationsPart(keys.registrationsOf(session)));
     for (const key of select.keys) parts.push(keyPart(keys, key));
     for (const prefix of select.prefixes) parts.push(prefixPart(keys, prefix));
   }
@@ -76,17 +77,17 @@ const sessionsPart = (keys: Keys): Part => ({
   add: ({ value }, page) => page.addSession((recordOf(value) as SessionRecord).seq),
 });
 
-const beingsPart = (range: KeyRange): Part => ({
+const registrationsPart = (range: KeyRange): Part => ({
   range,
-  add: ({ value }, page) => page.addBeing(recordOf(value) as BeingRecord),
+  add: ({ value }, page) => page.addRegistration(recordOf(value) as RegistrationRecord),
 });
 
-/** The beings found by key, where the key has so many bytes as is asked for. */
+/** The registrations found by key, where the key has so many bytes as is asked for. */
 const foundPart = (keys: Keys, range: KeyRange, isAsked: (keyBytes: number) => boolean): Part => ({
   range,
   add: (entry, page) => {
     const { id, keyBytes } = keys.found(entry.key);
-    if (isAsked(keyBytes)) page.addBeing(readBeing(page.environment, keys, id));
+    if (isAsked(keyBytes)) page.addRegistration(readRegistration(page.environment, keys, id));
   },
 });
 
@@ -100,13 +101,13 @@ function prefixPart(keys: Keys, prefix: string): Part {
   return foundPart(keys, keys.ofPrefix(prefix), (keyBytes) => keyBytes >= least);
 }
 
-const changesPart = (range: KeyRange, isMeant: (being: BeingRecord) => boolean): Part => ({
+const changesPart = (range: KeyRange, isMeant: (registration: RegistrationRecord) => boolean): Part => ({
   range,
   add: ({ value }, page) => {
     const changed = changedOf(value);
     if ("session" in changed) return page.addSession(changed.session);
-    const being = readBeing(page.environment, page.keys, changed.being);
-    if (being !== undefined && isMeant(being)) page.addBeing(being);
+    const registration = readRegistration(page.environment, page.keys, changed.registration);
+    if (registration !== undefined && isMeant(registration)) page.addRegistration(registration);
   },
 });
 
@@ -129,7 +130,7 @@ class PageDraft {
   readonly environment: Environment;
   readonly keys: Keys;
   readonly sessions: SessionRecord[] = [];
-  readonly beings: BeingRecord[] = [];
+  readonly registrations: RegistrationRecord[] = [];
   /** The sessions that this read has given. */
   readonly #told: Set<number>;
 
@@ -147,9 +148,9 @@ class PageDraft {
     this.sessions.push(session);
   }
 
-  addBeing(being: BeingRecord | undefined): void {
-    if (being === undefined) return;
-    this.addSession(being.session);
-    this.beings.push(being);
+  addRegistration(registration: RegistrationRecord | undefined): void {
+    if (registration === undefined) return;
+    this.addSession(registration.session);
+    this.registrations.push(registration);
   }
 }

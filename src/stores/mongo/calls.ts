@@ -6,7 +6,7 @@
  */
 import type { Db, Document } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
-import { setLimit } from "../../system-clock.ts";
+import { setLimit } from "../../lib/system-clock.ts";
 import { isWorthRepeating, ServerRefusal, toHeartbitError } from "./failures.ts";
 
 /** How documents are read and written, whatever the client was told. Foreign text must not make a read fail. */

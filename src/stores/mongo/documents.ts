@@ -8,7 +8,7 @@
  */
 import type { Document } from "mongodb";
 import { type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
-import type { BeingId, BeingRecord, Config, SessionRecord } from "../../core/records.ts";
+import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "../../core/records.ts";
 
 /** No key is longer than 1,024 bytes, and no meta than 16 KiB; what is a good deal longer is not heartbit's. */
 const KEY_LENGTH_MAX = 1024;
@@ -21,7 +21,8 @@ const OFFSET_MAX = 2 ** 43;
 export const CONFIG_ID = "config";
 export const COUNTER_ID = "sessions";
 
-export const beingId = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
+export const registrationId = ({ session, pinger, start }: RegistrationId): string =>
+  `${session}.${pinger}.${start}`;
 export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
 
 /** What a read of pings leaves out: `slot` is in the `_id`. Of all else it asks for whole documents. */
@@ -39,8 +40,8 @@ export function sessionConstants({ host, pid, opened }: SessionRecord): Document
   return { host, pid, opened: dateOf(opened) };
 }
 
-/** The fields of a being that are set once. */
-export function beingConstants({ key, session, pinger, start, since }: BeingRecord): Document {
+/** The fields of a registration that are set once. */
+export function registrationConstants({ key, session, pinger, start, since }: RegistrationRecord): Document {
   return { key, session, pinger, start, since: dateOf(since) };
 }
 
@@ -73,15 +74,15 @@ export function toSession(document: Document): SessionRecord | undefined {
   return last === undefined ? session : { ...session, last };
 }
 
-export function toBeing(document: Document): BeingRecord | undefined {
+export function toRegistration(document: Document): RegistrationRecord | undefined {
   const { key, session, pinger, start, since, slot, meta, revision, last, changed }: Document = document;
   if (typeof key !== "string" || key === "" || key.length > KEY_LENGTH_MAX) return undefined;
   if (!isCount(session) || !isCount(pinger) || !isCount(start) || !isCount(slot)) return undefined;
   const metaText = toMeta(meta);
   if (!isCount(revision) || metaText === undefined) return undefined;
   if (!isDate(since) || !isDate(changed) || !isLast(last)) return undefined;
-  if (document["_id"] !== beingId({ session, pinger, start })) return undefined;
-  const being = {
+  if (document["_id"] !== registrationId({ session, pinger, start })) return undefined;
+  const registration = {
     key,
     session,
     pinger,
@@ -92,7 +93,7 @@ export function toBeing(document: Document): BeingRecord | undefined {
     revision,
     changed: changed.getTime(),
   };
-  return last === undefined ? being : { ...being, last };
+  return last === undefined ? registration : { ...registration, last };
 }
 
 export function toPing({ _id: id, ...fields }: Document): PingRecord | undefined {

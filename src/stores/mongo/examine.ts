@@ -73,8 +73,8 @@ async function examineTopology(context: Context): Promise<Finding> {
 
 async function examineStreams(context: Context): Promise<Finding> {
   const { db } = context.calls;
-  const { sessions, beings } = context.names;
-  const streams = new Set([`${db.databaseName}.${sessions}`, `${db.databaseName}.${beings}`]);
+  const { sessions, registrations } = context.names;
+  const streams = new Set([`${db.databaseName}.${sessions}`, `${db.databaseName}.${registrations}`]);
   const { operations, whose } = await currentOperations(context);
   let count = 0;
   for (const { ns, cursor } of operations) {
@@ -125,12 +125,14 @@ async function examineIndexes({ calls, names, limits }: Context): Promise<Findin
 }
 
 async function examineStorage(context: Context, beforeSlot: Slot): Promise<Finding> {
-  const { sessions, beings, pings, meta } = context.names;
+  const { sessions, registrations, pings, meta } = context.names;
   const before = { $lt: beforeSlot };
   const old =
     (await countOf(context, pings, { slot: before })) +
     (await countOf(context, sessions, { slot: before, last: { $not: { $gte: beforeSlot } } }));
-  const bytes = await Promise.all([meta, sessions, beings, pings].map((name) => bytesOf(context, name)));
+  const bytes = await Promise.all(
+    [meta, sessions, registrations, pings].map((name) => bytesOf(context, name)),
+  );
   const isKnown = bytes.every((some) => some !== undefined);
   return storageFinding({ old, ...(isKnown ? { bytes: bytes.reduce((sum, some) => sum + some, 0) } : {}) });
 }

@@ -1,5 +1,5 @@
 /**
- * The feed: two change streams, over the sessions and over the beings.
+ * The feed: two change streams, over the sessions and over the registrations.
  *
  * Two streams on collections rather than one on the database: each needs the right to these two collections only, and
  * the server passes the pings, most of all that is written, by their namespace without looking into them.
@@ -11,18 +11,18 @@
  */
 import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
-import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Selection } from "../../core/selection.ts";
 import type { Feed, FeedSink } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import { toBeing, toSession } from "./documents.ts";
+import { toRegistration, toSession } from "./documents.ts";
 import { toHeartbitError } from "./failures.ts";
 import { startsWith, understood, withSessions } from "./reading.ts";
 
 /** How long the server waits for a change before it answers with none: the cost of a stream in which nothing happens. */
 const AWAIT_MS = 5000;
-/** A selection with longer names than this is not sent to the server; then all beings are told. */
+/** A selection with longer names than this is not sent to the server; then all registrations are told. */
 const SELECTION_LENGTH_MAX = 100_000;
 /** How many sessions a feed remembers to have told. When there are more it forgets, and tells some again. */
 const TOLD_MAX = 100_000;
@@ -85,7 +85,9 @@ class MongoFeed implements Feed {
     await calls.bounded("open a change stream", limits.openingMs, () =>
       Promise.all([
         this.#follow(names.sessions, [SESSION_CHANGES], (changed) => this.#tellSessions(changed)),
-        this.#follow(names.beings, beingChanges(select), (changed) => this.#tellBeings(changed)),
+        this.#follow(names.registrations, registrationChanges(select), (changed) =>
+          this.#tellRegistrations(changed),
+        ),
       ]),
     );
   }
@@ -134,11 +136,16 @@ class MongoFeed implements Feed {
     this.#tell(sessions, []);
   }
 
-  async #tellBeings(documents: Document[]): Promise<void> {
-    const beings = understood(this.#context, this.#context.names.beings, documents, toBeing);
-    const page = await withSessions(this.#context, beings, this.#told);
+  async #tellRegistrations(documents: Document[]): Promise<void> {
+    const registrations = understood(
+      this.#context,
+      this.#context.names.registrations,
+      documents,
+      toRegistration,
+    );
+    const page = await withSessions(this.#context, registrations, this.#told);
     this.#remember(page.sessions);
-    this.#tell(page.sessions, page.beings);
+    this.#tell(page.sessions, page.registrations);
   }
 
   #remember(sessions: readonly SessionRecord[]): void {
@@ -146,8 +153,9 @@ class MongoFeed implements Feed {
     for (const { seq } of sessions) this.#told.add(seq);
   }
 
-  #tell(sessions: readonly SessionRecord[], beings: readonly BeingRecord[]): void {
-    if (!this.#isOver && sessions.length + beings.length > 0) this.#sink.page({ sessions, beings });
+  #tell(sessions: readonly SessionRecord[], registrations: readonly RegistrationRecord[]): void {
+    if (!this.#isOver && sessions.length + registrations.length > 0)
+      this.#sink.page({ sessions, registrations });
   }
 
   #lose(error: unknown): void {
@@ -172,7 +180,7 @@ const SESSION_CHANGES = {
 };
 
 /** The key stands in the looked-up document, since an update names only what it changes. */
-function beingChanges(select: Selection): Document[] {
+function registrationChanges(select: Selection): Document[] {
   const changes = { $match: { operationType: { $in: ["insert", "update", "replace", ...ENDINGS] } } };
   const keys = [...select.keys];
   const length = [...keys, ...select.prefixes].reduce((sum, name) => sum + name.length, 0);

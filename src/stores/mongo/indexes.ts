@@ -10,7 +10,7 @@ const BUILD_MS = 30_000;
 export interface Names {
   readonly meta: string;
   readonly sessions: string;
-  readonly beings: string;
+  readonly registrations: string;
   readonly pings: string;
 }
 
@@ -18,7 +18,7 @@ export function namesOf(namespace: string): Names {
   return {
     meta: `${namespace}.meta`,
     sessions: `${namespace}.sessions`,
-    beings: `${namespace}.beings`,
+    registrations: `${namespace}.registrations`,
     pings: `${namespace}.pings`,
   };
 }
@@ -30,7 +30,7 @@ interface IndexSpec {
   readonly partialFilterExpression?: object;
 }
 
-const KINDS = ["sessions", "beings", "pings"] as const;
+const KINDS = ["sessions", "registrations", "pings"] as const;
 
 /** Every query of heartbit goes by one of these or by `_id`. */
 const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = {
@@ -38,7 +38,7 @@ const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = 
     { name: "changed", key: { changed: 1 } },
     { name: "slot", key: { slot: 1 } },
   ],
-  beings: [
+  registrations: [
     { name: "key", key: { key: 1 } },
     { name: "session_changed", key: { session: 1, changed: 1 } },
     { name: "changed", key: { changed: 1 } },
@@ -74,7 +74,7 @@ async function createOn(calls: Calls, collection: string, indexes: readonly Inde
   }
 }
 
-/** The indexes that are not there, as `presence.beings: key`. An index over the same fields by another name will do. */
+/** The indexes that are not there, as `presence.registrations: key`. An index over the same fields by another name will do. */
 export async function missingIndexes(calls: Calls, names: Names, limitMs: number): Promise<string[]> {
   const missing = KINDS.map(async (kind) => {
     const there = await fieldsIndexed(calls, names[kind], limitMs);

@@ -26,43 +26,50 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
 
   const slots = await removeAll(context, names.pings, oldPings, query.limit);
   await note(context, query.beforeSlot);
-  let beings = await removeAll(context, names.beings, oldEnded, query.limit);
+  let registrations = await removeAll(context, names.registrations, oldEnded, query.limit);
 
   // All of them, page by page: those of which a planned absence is left may be many, and must not hide the others.
   let sessions = 0;
   for await (const some of find(context, names.sessions, oldSessions, { projection: { _id: 1 } })) {
     const over = some.map(({ _id: seq }) => seq);
     const riders = { session: { $in: over }, ...oldUnended };
-    beings += await removeAll(context, names.beings, riders, query.limit - beings);
-    // At the limit, dead beings may be left that would keep their session; the caller comes again.
-    if (beings >= query.limit) return { sessions, beings, slots };
+    registrations += await removeAll(context, names.registrations, riders, query.limit - registrations);
+    // At the limit, dead registrations may be left that would keep their session; the caller comes again.
+    if (registrations >= query.limit) return { sessions, registrations, slots };
     const held = new Set(
-      await fieldOf(context, names.beings, { session: { $in: over } }, "session", Infinity),
+      await fieldOf(context, names.registrations, { session: { $in: over } }, "session", Infinity),
     );
     const free = over.filter((seq) => !held.has(seq)).slice(0, query.limit - sessions);
     sessions += await remove(context, names.sessions, free, oldSessions);
     if (sessions >= query.limit) break;
   }
   const orphans = { session: { $in: await missingSessions(context, query.limit) }, ...oldUnended };
-  beings += await removeAll(context, names.beings, orphans, query.limit - beings);
-  return { sessions, beings, slots };
+  registrations += await removeAll(context, names.registrations, orphans, query.limit - registrations);
+  return { sessions, registrations, slots };
 }
 
 /**
- * Sessions that beings name and that are not there: what is left when a write that was given up happens after all,
- * long after its session was pruned. Looked for in a stretch of the beings from a random place on, and so found in
+ * Sessions that registrations name and that are not there: what is left when a write that was given up happens after all,
+ * long after its session was pruned. Looked for in a stretch of the registrations from a random place on, and so found in
  * the end, at the same cost however many there are.
  */
 async function missingSessions(context: Context, limit: number): Promise<unknown[]> {
-  const { beings, sessions } = context.names;
+  const { registrations, sessions } = context.names;
   // Of numbers only: what others wrote in their place sorts above them, and must not hide them.
-  const newest = (await fieldOf(context, beings, { session: NUMBERS }, "session", 1, -1))[0];
+  const newest = (await fieldOf(context, registrations, { session: NUMBERS }, "session", 1, -1))[0];
   if (typeof newest !== "number") return [];
   const from = Math.random() * newest;
-  const above = await fieldOf(context, beings, { session: { ...NUMBERS, $gte: from } }, "session", limit, 1);
+  const above = await fieldOf(
+    context,
+    registrations,
+    { session: { ...NUMBERS, $gte: from } },
+    "session",
+    limit,
+    1,
+  );
   const below = await fieldOf(
     context,
-    beings,
+    registrations,
     { session: { ...NUMBERS, $lt: from } },
     "session",
     limit - above.length,

@@ -1,13 +1,13 @@
-/** Reading sessions, beings and pings, page by page. Every query goes by an index. */
+/** Reading sessions, registrations and pings, page by page. Every query goes by an index. */
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
-import { type BeingRecord, isSameBeing, type SessionRecord } from "../../core/records.ts";
+import { type RegistrationRecord, isSameRegistration, type SessionRecord } from "../../core/records.ts";
 import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import { beingId, dateOf, PING_FIELDS, toBeing, toPing, toSession } from "./documents.ts";
+import { registrationId, dateOf, PING_FIELDS, toRegistration, toPing, toSession } from "./documents.ts";
 
 const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
@@ -18,7 +18,7 @@ const PICKED_MAX = 50;
 const PAGES_IN_TIME = 10;
 
 /**
- * The documents of a session and a being are stamped by the server as they are written, and are seen once a majority
+ * The documents of a session and a registration are stamped by the server as they are written, and are seen once a majority
  * has them; and behind a router they are stamped by the clock of their shard, while ours is the router's. So a read goes
  * back by two periods from where the last one began, at least by a second.
  */
@@ -98,7 +98,7 @@ export async function* read(context: Context, query: ReadQuery): AsyncGenerator<
     if (page !== undefined) yield page;
     page = next;
   }
-  yield { sessions: [], beings: [], ...page, cursor };
+  yield { sessions: [], registrations: [], ...page, cursor };
 }
 
 async function* pages(context: Context, query: ReadQuery, told: Set<number>): AsyncGenerator<Page> {
@@ -107,33 +107,33 @@ async function* pages(context: Context, query: ReadQuery, told: Set<number>): As
     for await (const batch of find(context, context.names.sessions, filter)) {
       const sessions = understood(context, context.names.sessions, batch, toSession);
       for (const { seq } of sessions) told.add(seq);
-      yield { sessions, beings: [] };
+      yield { sessions, registrations: [] };
     }
   }
-  for (const filter of beingFilters(query, since)) {
-    for await (const batch of find(context, context.names.beings, filter)) {
-      const all = understood(context, context.names.beings, batch, toBeing);
-      const beings = all.filter((being) => isAsked(query, being));
-      yield await withSessions(context, beings, told);
+  for (const filter of registrationFilters(query, since)) {
+    for await (const batch of find(context, context.names.registrations, filter)) {
+      const all = understood(context, context.names.registrations, batch, toRegistration);
+      const registrations = all.filter((registration) => isAsked(query, registration));
+      yield await withSessions(context, registrations, told);
     }
   }
 }
 
-function isAsked({ select, session, being }: ReadQuery, found: BeingRecord): boolean {
+function isAsked({ select, session, registration }: ReadQuery, found: RegistrationRecord): boolean {
   if (found.session === session || includesKey(select, found.key)) return true;
-  return being !== undefined && isSameBeing(found, being);
+  return registration !== undefined && isSameRegistration(found, registration);
 }
 
-/** The beings, with those of their sessions that were not told before, and without those that have none. */
+/** The registrations, with those of their sessions that were not told before, and without those that have none. */
 export async function withSessions(
   context: Context,
-  beings: readonly BeingRecord[],
+  registrations: readonly RegistrationRecord[],
   told: Set<number>,
 ): Promise<Page> {
-  const untold = [...new Set(beings.map(({ session }) => session))].filter((seq) => !told.has(seq));
+  const untold = [...new Set(registrations.map(({ session }) => session))].filter((seq) => !told.has(seq));
   const sessions = await sessionsOf(context, untold);
   for (const { seq } of sessions) told.add(seq);
-  return { sessions, beings: beings.filter(({ session }) => told.has(session)) };
+  return { sessions, registrations: registrations.filter(({ session }) => told.has(session)) };
 }
 
 function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
@@ -143,10 +143,10 @@ function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
   return { changed: { $gte: dateOf(ms - overlapMs) } };
 }
 
-/** The sessions that are told whether or not a selected being is theirs. */
+/** The sessions that are told whether or not a selected registration is theirs. */
 function sessionFilters(query: ReadQuery, changed: Document): Document[] {
   const { select, session, withRecord = false, since } = query;
-  if (select.all && since === undefined) return [{}]; // the collection: else each page of beings would ask for its own
+  if (select.all && since === undefined) return [{}]; // the collection: else each page of registrations would ask for its own
   const picks = [
     ...(since === undefined || isEmptySelection(select) ? [] : [changed]), // changed
     ...(withRecord && session !== undefined ? [{ _id: session }] : []), // _id
@@ -155,12 +155,12 @@ function sessionFilters(query: ReadQuery, changed: Document): Document[] {
 }
 
 /** Together they match all that is asked for; by which index each goes is said beside it. */
-function beingFilters(query: ReadQuery, changed: Document): Document[] {
-  const { select, being, since } = query;
+function registrationFilters(query: ReadQuery, changed: Document): Document[] {
+  const { select, registration, since } = query;
   const filters = selectedFilters(query, changed);
-  if (being === undefined || (select.all && since === undefined)) return filters;
+  if (registration === undefined || (select.all && since === undefined)) return filters;
   const [first, ...others] = filters;
-  const id = { _id: beingId(being) }; // _id
+  const id = { _id: registrationId(registration) }; // _id
   return [first === undefined ? id : { $or: [first, id] }, ...others]; // in one command
 }
 

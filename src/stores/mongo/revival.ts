@@ -7,7 +7,7 @@
  * string. (A `Db` of the caller's is the caller's to mend.)
  */
 import type { MongoClient, TopologyDescriptionChangedEvent } from "mongodb";
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 
 const RETRY_MS = 250;
 

@@ -6,11 +6,11 @@ import type { Names } from "./indexes.ts";
 
 /** What each right is needed for. `createIndex` is left out: once the indexes are there, nobody needs it. */
 const NEEDS: Readonly<Record<string, readonly (keyof Names)[]>> = {
-  find: ["meta", "sessions", "beings", "pings"],
-  insert: ["meta", "sessions", "beings", "pings"],
-  update: ["meta", "sessions", "beings", "pings"],
-  remove: ["sessions", "beings", "pings"],
-  changeStream: ["sessions", "beings"],
+  find: ["meta", "sessions", "registrations", "pings"],
+  insert: ["meta", "sessions", "registrations", "pings"],
+  update: ["meta", "sessions", "registrations", "pings"],
+  remove: ["sessions", "registrations", "pings"],
+  changeStream: ["sessions", "registrations"],
 };
 
 interface Privilege {

@@ -6,7 +6,7 @@
  * is needed to say from when on changes are to be read again. The reader of changes reads everything anew when it
  * learns of a step.
  */
-import { systemClock } from "../../system-clock.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 
 /** Two clocks may drift apart by some 10 ms in this time; the overlap of reads is far longer. */
 const SAMPLE_MS_MAX = 60_000;

@@ -4,11 +4,11 @@
  */
 import type { Document } from "mongodb";
 import { groupBits } from "../../core/bits.ts";
-import type { BeingId, BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { RegistrationId, RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Write } from "../../core/store.ts";
 import type { Context } from "./context.ts";
-import { beingConstants, beingId, dateOf, pingId, sessionConstants } from "./documents.ts";
+import { registrationConstants, registrationId, dateOf, pingId, sessionConstants } from "./documents.ts";
 import { DUPLICATE_KEY, ServerRefusal, toHeartbitError } from "./failures.ts";
 
 /**
@@ -35,21 +35,24 @@ interface Statement {
 interface Batch {
   readonly collection: string;
   readonly ordered: boolean;
-  /** It only puts beings: whatever the order of such batches, what is stored in the end is the same. */
+  /** It only puts registrations: whatever the order of such batches, what is stored in the end is the same. */
   puts: boolean;
   readonly statements: Statement[];
   bytes: number;
 }
 
-/** Applies the writes in their order; sessions before all, since no being may be seen without its session. */
+/** Applies the writes in their order; sessions before all, since no registration may be seen without its session. */
 export async function write(context: Context, writes: readonly Write[]): Promise<void> {
-  const { sessions, beings } = context.names;
+  const { sessions, registrations } = context.names;
   const batches = new Batches();
   for (const one of writes) if (one.kind === "session") batches.add(sessions, false, putSession(one.session));
   for (const one of writes) {
-    if (one.kind === "being") batches.add(beings, true, putBeing(one.being), sizeOf(one.being), true);
-    else if (one.kind === "meta") batches.add(beings, true, [newer(one.being, one)], 3 * one.meta.length);
-    else if (one.kind === "end") batches.add(beings, true, [endWith({ _id: beingId(one.being) }, one.last)]);
+    if (one.kind === "registration")
+      batches.add(registrations, true, putRegistration(one.registration), sizeOf(one.registration), true);
+    else if (one.kind === "meta")
+      batches.add(registrations, true, [newer(one.registration, one)], 3 * one.meta.length);
+    else if (one.kind === "end")
+      batches.add(registrations, true, [endWith({ _id: registrationId(one.registration) }, one.last)]);
     else if (one.kind === "raiseSession") batches.add(sessions, true, [raise(one.session, one.slot)]);
     else if (one.kind === "endSession")
       batches.add(sessions, true, [endWith({ _id: one.session }, one.last)]);
@@ -78,10 +81,10 @@ export async function ping(context: Context, slot: Slot, seqs: readonly number[]
   await run(context, "ping", { collection: context.names.pings, ordered: true, statements });
 }
 
-/** Ends every being of the key that is not ended at once already. */
+/** Ends every registration of the key that is not ended at once already. */
 export async function kill(context: Context, key: string): Promise<void> {
   const statements = [{ ...endWith({ key: { $eq: key } }, 0), multi: true }];
-  await run(context, "kill", { collection: context.names.beings, ordered: true, statements });
+  await run(context, "kill", { collection: context.names.registrations, ordered: true, statements });
 }
 
 /**
@@ -106,11 +109,11 @@ function raise(seq: number, slot: Slot): Statement {
   return { q: { _id: seq }, u: { $max: { slot } } };
 }
 
-function putBeing(being: BeingRecord): Statement[] {
-  const { slot, meta, revision, last } = being;
-  const constants = { ...beingConstants(being), meta, revision };
+function putRegistration(registration: RegistrationRecord): Statement[] {
+  const { slot, meta, revision, last } = registration;
+  const constants = { ...registrationConstants(registration), meta, revision };
   const put: Statement = {
-    q: { _id: beingId(being) },
+    q: { _id: registrationId(registration) },
     u: {
       $setOnInsert: constants,
       $max: { slot },
@@ -119,13 +122,16 @@ function putBeing(being: BeingRecord): Statement[] {
     },
     upsert: true,
   };
-  return revision === 0 ? [put] : [put, newer(being, being)];
+  return revision === 0 ? [put] : [put, newer(registration, registration)];
 }
 
 /** Sets the meta where it is an older one: a repetition finds nothing to do. */
-function newer(being: BeingId, { meta, revision }: Pick<BeingRecord, "meta" | "revision">): Statement {
+function newer(
+  registration: RegistrationId,
+  { meta, revision }: Pick<RegistrationRecord, "meta" | "revision">,
+): Statement {
   return {
-    q: { _id: beingId(being), revision: { $lt: revision } },
+    q: { _id: registrationId(registration), revision: { $lt: revision } },
     u: { $set: { meta, revision }, $currentDate: { changed: true } },
   };
 }
@@ -138,7 +144,7 @@ function endWith(q: Document, last: Slot): Statement {
   };
 }
 
-function sizeOf({ key, meta, revision }: BeingRecord): number {
+function sizeOf({ key, meta, revision }: RegistrationRecord): number {
   return 3 * (key.length + meta.length * (revision === 0 ? 1 : 2));
 }
 

@@ -3,7 +3,7 @@ import { isHeartbitError } from "../../core/errors.ts";
 import { NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, Namespace, Page } from "../../core/store.ts";
 import {
-  aBeing,
+  aRegistration,
   aSession,
   configured,
   everything,
@@ -21,7 +21,7 @@ interface Listener {
   readonly feed: Feed;
   /** Resolves once `seen` holds of all that was told. */
   readonly until: (seen: () => boolean) => Promise<void>;
-  /** Resolves once the being of this session has been told. */
+  /** Resolves once the registration of this session has been told. */
   readonly toldOf: (session: number) => Promise<void>;
 }
 
@@ -60,7 +60,11 @@ async function listen(ns: Namespace, select: Selection): Promise<Listener | unde
       check();
     });
   const toldOf = (session: number): Promise<void> =>
-    until(() => pages.some(({ beings }) => beings.some((being) => being.session === session)));
+    until(() =>
+      pages.some(({ registrations }) =>
+        registrations.some((registration) => registration.session === session),
+      ),
+    );
   return { pages, losses, feed, until, toldOf };
 }
 
@@ -76,13 +80,16 @@ function withFeed(select: Selection, body: (world: World, listener: Listener) =>
 
 export const feedTests: Suite = (test) => {
   test(
-    "a new session and a new being are told, as they are",
+    "a new session and a new registration are told, as they are",
     withFeed(everything(), async ({ ns, slot }, { pages, toldOf }) => {
-      const being = aBeing(1, "key", slot, { meta: '"meta"' });
-      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      const registration = aRegistration(1, "key", slot, { meta: '"meta"' });
+      await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
       await toldOf(1);
-      const told = pages.flatMap((page) => page.beings)[0];
-      assert.deepEqual({ ...told, changed: 0, last: undefined }, { ...being, changed: 0, last: undefined });
+      const told = pages.flatMap((page) => page.registrations)[0];
+      assert.deepEqual(
+        { ...told, changed: 0, last: undefined },
+        { ...registration, changed: 0, last: undefined },
+      );
       assert.equal(pages.flatMap((page) => page.sessions)[0]?.host, "host-1");
     }),
   );
@@ -90,23 +97,25 @@ export const feedTests: Suite = (test) => {
   test(
     "updates, ends, kills and closed sessions are told",
     withFeed(everything(), async ({ ns, slot }, { pages, until }) => {
-      const beings = ["updated", "ended", "killed"].map((key, pinger) => aBeing(1, key, slot, { pinger }));
-      const [updated, ended, killed] = beings;
+      const registrations = ["updated", "ended", "killed"].map((key, pinger) =>
+        aRegistration(1, key, slot, { pinger }),
+      );
+      const [updated, ended, killed] = registrations;
       assert.ok(updated !== undefined && ended !== undefined && killed !== undefined);
       await ns.write([
         put.session(aSession(1, slot)),
         put.session(aSession(2, slot)),
-        ...beings.map(put.being),
+        ...registrations.map(put.registration),
       ]);
-      await ns.write([put.being({ ...updated, meta: "1", revision: 1 }), put.end(ended, slot + 1)]);
+      await ns.write([put.registration({ ...updated, meta: "1", revision: 1 }), put.end(ended, slot + 1)]);
       await ns.kill("killed");
       await ns.write([put.endSession(2, slot + 2)]);
       await until(() => {
-        const told = pages.flatMap((page) => page.beings);
+        const told = pages.flatMap((page) => page.registrations);
         const closed = pages
           .flatMap((page) => page.sessions)
           .some(({ seq, last }) => seq === 2 && last === slot + 2);
-        const of = (id: string): typeof told => told.filter((being) => idOf(being) === id);
+        const of = (id: string): typeof told => told.filter((registration) => idOf(registration) === id);
         return (
           closed &&
           of(idOf(updated)).some(({ meta }) => meta === "1") &&
@@ -123,7 +132,7 @@ export const feedTests: Suite = (test) => {
       await ns.write([put.session(aSession(1, slot))]);
       await until(() => pages.some(({ sessions }) => sessions.some(({ seq }) => seq === 1)));
       await ns.write([put.session(aSession(1, slot + 1)), put.raiseSession(1, slot + 2)]);
-      await ns.write([put.session(aSession(2, slot)), put.being(aBeing(2, "marker", slot))]);
+      await ns.write([put.session(aSession(2, slot)), put.registration(aRegistration(2, "marker", slot))]);
       await toldOf(2);
       const told = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);
       assert.deepEqual(new Set(told.map((session) => session.slot)), new Set([slot]));
@@ -131,21 +140,21 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "no being is told before its session, though the session is older than the feed",
+    "no registration is told before its session, though the session is older than the feed",
     configured(async ({ ns, another, slot }) => {
       await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
       const listener = await listen(another(), everything());
       if (listener === undefined) return;
       for (const seq of [1, 2, 3]) {
         if (seq === 3) await ns.write([put.session(aSession(3, slot))]);
-        await ns.write([put.being(aBeing(seq, "key", slot))]);
+        await ns.write([put.registration(aRegistration(seq, "key", slot))]);
         await listener.toldOf(seq);
       }
       const known = new Set<number>();
-      for (const { sessions, beings } of listener.pages) {
+      for (const { sessions, registrations } of listener.pages) {
         for (const { seq } of sessions) known.add(seq);
-        for (const being of beings)
-          assert.ok(known.has(being.session), `${idOf(being)} came before its session`);
+        for (const registration of registrations)
+          assert.ok(known.has(registration.session), `${idOf(registration)} came before its session`);
       }
       await listener.feed.close();
     }),
@@ -157,12 +166,15 @@ export const feedTests: Suite = (test) => {
     ["everything", everything()],
   ] as const) {
     test(
-      `a feed of ${what} tells the beings that it is asked for`,
+      `a feed of ${what} tells the registrations that it is asked for`,
       withFeed(select, async ({ ns, slot }, { pages, toldOf }) => {
         await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
-        await ns.write([put.being(aBeing(1, "other", slot)), put.being(aBeing(2, "agent/1", slot))]);
+        await ns.write([
+          put.registration(aRegistration(1, "other", slot)),
+          put.registration(aRegistration(2, "agent/1", slot)),
+        ]);
         await toldOf(2);
-        assert.ok(pages.flatMap(({ beings }) => beings).some(({ key }) => key === "agent/1"));
+        assert.ok(pages.flatMap(({ registrations }) => registrations).some(({ key }) => key === "agent/1"));
       }),
     );
   }
@@ -178,9 +190,11 @@ export const feedTests: Suite = (test) => {
   test(
     "500 changes in one write are all told",
     withFeed(everything(), async ({ ns, slot }, { pages, until }) => {
-      const beings = Array.from({ length: 500 }, (_, pinger) => aBeing(1, `key-${pinger}`, slot, { pinger }));
-      await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
-      await until(() => new Set(pages.flatMap((page) => page.beings).map(idOf)).size === 500);
+      const registrations = Array.from({ length: 500 }, (_, pinger) =>
+        aRegistration(1, `key-${pinger}`, slot, { pinger }),
+      );
+      await ns.write([put.session(aSession(1, slot)), ...registrations.map(put.registration)]);
+      await until(() => new Set(pages.flatMap((page) => page.registrations).map(idOf)).size === 500);
     }),
   );
 
@@ -188,7 +202,7 @@ export const feedTests: Suite = (test) => {
     "several feeds tell the same changes",
     withFeed(everything(), async ({ ns, slot }, listener) => {
       const second = await listen(ns, only("key"));
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
       await Promise.all([listener.toldOf(1), second?.toldOf(1)]);
       await second?.feed.close();
     }),
@@ -200,7 +214,7 @@ export const feedTests: Suite = (test) => {
       const closed = await listen(another(), everything());
       await closed?.feed.close();
       await closed?.feed.close();
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
       await listener.toldOf(1);
       assert.deepEqual([closed?.pages, closed?.losses], [[], []]);
     }),
@@ -212,7 +226,7 @@ export const feedTests: Suite = (test) => {
       const client = another();
       const closed = await listen(client, everything());
       await client.close();
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
       await listener.toldOf(1);
       assert.deepEqual([closed?.pages, closed?.losses], [[], []]);
     }),

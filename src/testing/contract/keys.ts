@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { aBeing, aSession, configured, keysOf, only, put, readAll, type Suite, type World } from "./world.ts";
+import {
+  aRegistration,
+  aSession,
+  configured,
+  keysOf,
+  only,
+  put,
+  readAll,
+  type Suite,
+  type World,
+} from "./world.ts";
 
 /** Keys that stores have been known to mix up. All are well-formed and at most 1,024 bytes of UTF-8. */
 const KEYS: readonly string[] = [
@@ -74,8 +84,8 @@ const KEYS: readonly string[] = [
 function filled(body: (world: World) => Promise<void>) {
   return configured(async (world) => {
     const { ns, slot } = world;
-    const beings = KEYS.map((key, pinger) => aBeing(1, key, slot, { pinger }));
-    await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
+    const registrations = KEYS.map((key, pinger) => aRegistration(1, key, slot, { pinger }));
+    await ns.write([put.session(aSession(1, slot)), ...registrations.map(put.registration)]);
     await body(world);
   });
 }
@@ -89,7 +99,7 @@ export const keyTests: Suite = (test) => {
   );
 
   test(
-    "reading a key gives its beings and no other's",
+    "reading a key gives its registrations and no other's",
     filled(async ({ ns }) => {
       for (const key of KEYS) assert.deepEqual(keysOf(await readAll(ns, { select: only(key) })), [key]);
     }),
@@ -128,12 +138,12 @@ export const keyTests: Suite = (test) => {
   );
 
   test(
-    "killing a key ends its beings and no other's",
+    "killing a key ends its registrations and no other's",
     filled(async ({ ns }) => {
       const killed = KEYS.filter((_, index) => index % 3 === 0);
       for (const key of killed) await ns.kill(key);
-      const { beings } = await readAll(ns, { select: only({ all: true }) });
-      const dead = [...beings.values()].filter(({ last }) => last === 0).map(({ key }) => key);
+      const { registrations } = await readAll(ns, { select: only({ all: true }) });
+      const dead = [...registrations.values()].filter(({ last }) => last === 0).map(({ key }) => key);
       assert.deepEqual(dead.toSorted(), killed.toSorted());
     }),
   );

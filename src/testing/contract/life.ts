@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  aBeing,
+  aRegistration,
   aSession,
   CONFIG,
   configured,
@@ -30,37 +30,40 @@ export const lifeTests: Suite = (test) => {
         assert.equal(await namespace.nextSeq(), 1);
         await namespace.write([
           put.session(aSession(1, slot)),
-          put.being(aBeing(1, `theirs-${index}`, slot)),
+          put.registration(aRegistration(1, `theirs-${index}`, slot)),
         ]);
         await namespace.ping(slot, [1]);
       }
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "ours", slot))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "ours", slot))]);
       await ns.kill("theirs-0");
       await ns.prune({ beforeSlot: slot + 9, beforeMs: 8e15, limit: 100 });
       assert.deepEqual(await ns.pings(0), []);
       for (const [index, namespace] of others.entries()) {
-        const { beings } = await readAll(namespace, { select: everything() });
+        const { registrations } = await readAll(namespace, { select: everything() });
         assert.deepEqual(
-          [...beings.values()].map(({ key, last }) => [key, last]),
+          [...registrations.values()].map(({ key, last }) => [key, last]),
           [[`theirs-${index}`, undefined]],
         );
         assert.equal((await namespace.config())?.periodMs, 9000 + index);
         assert.equal((await namespace.pings(slot)).length, 1);
       }
       await ns.drop();
-      assert.equal((await readAll(others[1] ?? ns, { select: everything() })).beings.size, 1);
+      assert.equal((await readAll(others[1] ?? ns, { select: everything() })).registrations.size, 1);
     }),
   );
 
   test(
-    "drop removes all: config, sessions, beings, pings",
+    "drop removes all: config, sessions, registrations, pings",
     configured(async ({ ns, another, slot }) => {
-      await ns.write([put.session(aSession(await ns.nextSeq(), slot)), put.being(aBeing(1, "key", slot))]);
+      await ns.write([
+        put.session(aSession(await ns.nextSeq(), slot)),
+        put.registration(aRegistration(1, "key", slot)),
+      ]);
       await ns.ping(slot, [1]);
       await another().drop();
       assert.equal(await ns.config(), undefined);
       const found = await readAll(ns, { select: everything(), session: 1 });
-      assert.deepEqual([found.sessions.size, found.beings.size], [0, 0]);
+      assert.deepEqual([found.sessions.size, found.registrations.size], [0, 0]);
       assert.deepEqual(await ns.pings(0), []);
     }),
   );
@@ -81,7 +84,7 @@ export const lifeTests: Suite = (test) => {
       const { cursor } = await readAll(ns, { select: everything() });
       await ns.drop();
       await ns.configure({ ...CONFIG, periodMs: 3000 });
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "new", slot))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "new", slot))]);
       assert.equal((await ns.config())?.periodMs, 3000);
       assert.deepEqual(keysOf(await readAll(ns, { select: everything(), since: cursor })), ["new"]);
     }),
@@ -91,7 +94,7 @@ export const lifeTests: Suite = (test) => {
     "what a client has written stays when it closes; closing twice is harmless",
     configured(async ({ ns, another, slot }) => {
       const client = another();
-      await client.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
+      await client.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
       await client.close();
       await client.close();
       assert.deepEqual(keysOf(await readAll(ns, { select: everything() })), ["key"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Namespace, Pruned } from "../../core/store.ts";
 import {
-  aBeing,
+  aRegistration,
   aSession,
   CONFIG,
   configured,
@@ -9,7 +9,7 @@ import {
   keysOf,
   put,
   readAll,
-  readBeing,
+  readRegistration,
   readSession,
   type Suite,
   timeAfter,
@@ -20,17 +20,17 @@ const EVER = 8e15;
 
 /** Prunes until nothing more goes, and gives the sums. */
 async function pruneAll(ns: Namespace, beforeSlot: number, beforeMs = EVER, limit = 1000): Promise<Pruned> {
-  const sum = { sessions: 0, beings: 0, slots: 0 };
+  const sum = { sessions: 0, registrations: 0, slots: 0 };
   for (;;) {
-    const { sessions, beings, slots } = await ns.prune({ beforeSlot, beforeMs, limit });
-    if (sessions + beings + slots === 0) return sum;
+    const { sessions, registrations, slots } = await ns.prune({ beforeSlot, beforeMs, limit });
+    if (sessions + registrations + slots === 0) return sum;
     sum.sessions += sessions;
-    sum.beings += beings;
+    sum.registrations += registrations;
     sum.slots += slots;
   }
 }
 
-/** What is stored: the keys of the beings, and which of the sessions 1 to 9. */
+/** What is stored: the keys of the registrations, and which of the sessions 1 to 9. */
 async function left(ns: Namespace): Promise<{ keys: string[]; sessions: number[] }> {
   const sessions: number[] = [];
   for (let seq = 1; seq <= 9; seq++) {
@@ -47,7 +47,7 @@ export const pruneTests: Suite = (test) => {
         { ...(await ns.prune({ beforeSlot: slot, beforeMs: EVER, limit: 10 })) },
         {
           sessions: 0,
-          beings: 0,
+          registrations: 0,
           slots: 0,
         },
       );
@@ -57,10 +57,13 @@ export const pruneTests: Suite = (test) => {
   test(
     "a namespace younger than its retention: slots before the first are no error, and nothing goes",
     configured(async ({ ns, slot }) => {
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot, { last: 0 }))]);
+      await ns.write([
+        put.session(aSession(1, slot)),
+        put.registration(aRegistration(1, "key", slot, { last: 0 })),
+      ]);
       await ns.ping(slot, [1]);
       const query = { beforeSlot: -100, beforeMs: -500_000, limit: 10 };
-      assert.deepEqual({ ...(await ns.prune(query)) }, { sessions: 0, beings: 0, slots: 0 });
+      assert.deepEqual({ ...(await ns.prune(query)) }, { sessions: 0, registrations: 0, slots: 0 });
     }),
   );
 
@@ -91,7 +94,7 @@ export const pruneTests: Suite = (test) => {
     "a session whose slot is not before stays: what has been raised lives",
     configured(async ({ ns, slot }) => {
       await ns.write([1, 2, 3].map((seq) => put.session(aSession(seq, slot))));
-      await ns.write([put.being(aBeing(2, "held", slot))]);
+      await ns.write([put.registration(aRegistration(2, "held", slot))]);
       await ns.write([put.session(aSession(2, slot + 2)), put.session(aSession(3, slot + 3))]);
       assert.equal((await pruneAll(ns, slot + 2)).sessions, 1);
       assert.deepEqual(await left(ns), { keys: ["held"], sessions: [2, 3] });
@@ -99,9 +102,9 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "a session that is vouched for until a slot that is not before stays, with its beings",
+    "a session that is vouched for until a slot that is not before stays, with its registrations",
     configured(async ({ ns, slot }) => {
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "lingers", slot))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "lingers", slot))]);
       await ns.write([put.endSession(1, slot + 5)]);
       await pruneAll(ns, slot + 5);
       assert.deepEqual(await left(ns), { keys: ["lingers"], sessions: [1] });
@@ -111,26 +114,26 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "beings that ended before go, though their session lives",
+    "registrations that ended before go, though their session lives",
     configured(async ({ ns, slot }) => {
       await ns.write([
         put.session(aSession(1, slot + 9)),
-        put.being(aBeing(1, "stopped", slot, { pinger: 1, last: slot + 1 })),
-        put.being(aBeing(1, "killed", slot, { pinger: 2, last: 0 })),
-        put.being(aBeing(1, "held", slot, { pinger: 3 })),
-        put.being(aBeing(1, "started anew", slot + 2, { pinger: 4, last: 0 })),
+        put.registration(aRegistration(1, "stopped", slot, { pinger: 1, last: slot + 1 })),
+        put.registration(aRegistration(1, "killed", slot, { pinger: 2, last: 0 })),
+        put.registration(aRegistration(1, "held", slot, { pinger: 3 })),
+        put.registration(aRegistration(1, "started anew", slot + 2, { pinger: 4, last: 0 })),
       ]);
-      const { sessions, beings } = await pruneAll(ns, slot + 2);
-      assert.deepEqual({ sessions, beings }, { sessions: 0, beings: 2 });
+      const { sessions, registrations } = await pruneAll(ns, slot + 2);
+      assert.deepEqual({ sessions, registrations }, { sessions: 0, registrations: 2 });
       assert.deepEqual(await left(ns), { keys: ["held", "started anew"], sessions: [1] });
     }),
   );
 
   test(
-    "a planned absence keeps its being, and its session, until it is over",
+    "a planned absence keeps its registration, and its session, until it is over",
     configured(async ({ ns, slot }) => {
-      await ns.write([put.session(aSession(1, slot)), put.being(aBeing(1, "away", slot))]);
-      await ns.write([put.being(aBeing(1, "crashed", slot, { pinger: 2 }))]);
+      await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "away", slot))]);
+      await ns.write([put.registration(aRegistration(1, "crashed", slot, { pinger: 2 }))]);
       await ns.write([put.end({ session: 1, pinger: 1, start: 1 }, slot + 8)]);
       await pruneAll(ns, slot + 8);
       const kept = await left(ns);
@@ -142,22 +145,25 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "beings of an old session go with it",
+    "registrations of an old session go with it",
     configured(async ({ ns, slot }) => {
       await ns.write([put.session(aSession(1, slot)), put.session(aSession(2, slot, { last: 0 }))]);
-      await ns.write([put.being(aBeing(1, "crashed", slot)), put.being(aBeing(2, "closed", slot))]);
-      const { sessions, beings } = await pruneAll(ns, slot + 1);
-      assert.deepEqual({ sessions, beings }, { sessions: 2, beings: 2 });
+      await ns.write([
+        put.registration(aRegistration(1, "crashed", slot)),
+        put.registration(aRegistration(2, "closed", slot)),
+      ]);
+      const { sessions, registrations } = await pruneAll(ns, slot + 1);
+      assert.deepEqual({ sessions, registrations }, { sessions: 2, registrations: 2 });
       assert.deepEqual(await left(ns), { keys: [], sessions: [] });
     }),
   );
 
   test(
-    "a being that was registered anew stays, and so does its session, however old",
+    "a registration that was registered anew stays, and so does its session, however old",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "back", slot);
-      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
-      await ns.write([put.being({ ...being, slot: slot + 7 })]);
+      const registration = aRegistration(1, "back", slot);
+      await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
+      await ns.write([put.registration({ ...registration, slot: slot + 7 })]);
       await pruneAll(ns, slot + 7);
       assert.deepEqual(await left(ns), { keys: ["back"], sessions: [1] });
     }),
@@ -166,21 +172,24 @@ export const pruneTests: Suite = (test) => {
   test(
     "nothing goes that was changed after the given time",
     configured(async ({ ns, slot }) => {
-      const ended = (seq: number, key: string) => aBeing(seq, key, slot, { last: 0 });
+      const ended = (seq: number, key: string) => aRegistration(seq, key, slot, { last: 0 });
       await ns.write([1, 2, 3, 4].map((seq) => put.session(aSession(seq, slot))));
       await ns.write([
-        put.being(ended(1, "old")),
-        put.being(ended(2, "updated")),
-        put.being(aBeing(3, "held", slot)),
+        put.registration(ended(1, "old")),
+        put.registration(ended(2, "updated")),
+        put.registration(aRegistration(3, "held", slot)),
       ]);
-      await ns.write([put.being(aBeing(4, "crashed", slot))]);
-      const stamps = [await readSession(ns, 4), await readBeing(ns, { session: 4, pinger: 1, start: 1 })];
+      await ns.write([put.registration(aRegistration(4, "crashed", slot))]);
+      const stamps = [
+        await readSession(ns, 4),
+        await readRegistration(ns, { session: 4, pinger: 1, start: 1 }),
+      ];
       const latest = Math.max(...stamps.map(({ changed = 0 }) => changed));
       // A store on another machine may read its clock for `time` and for stamps at different places.
       const beforeMs = (await timeAfter(ns, latest + 5)) - 2;
       await timeAfter(ns, beforeMs + 5);
       await ns.write([
-        put.being({ ...ended(2, "updated"), meta: "1", revision: 1 }),
+        put.registration({ ...ended(2, "updated"), meta: "1", revision: 1 }),
         put.endSession(3, slot),
       ]);
       await pruneAll(ns, slot + 5, beforeMs);
@@ -193,16 +202,19 @@ export const pruneTests: Suite = (test) => {
     configured(async ({ ns, slot }) => {
       const seqs = Array.from({ length: 200 }, (_, index) => index + 1);
       await ns.write(
-        seqs.flatMap((seq) => [put.session(aSession(seq, slot)), put.being(aBeing(seq, "key", slot))]),
+        seqs.flatMap((seq) => [
+          put.session(aSession(seq, slot)),
+          put.registration(aRegistration(seq, "key", slot)),
+        ]),
       );
       for (let ahead = 0; ahead < 40; ahead++) await ns.ping(slot + ahead, [1]);
       const first = await ns.prune({ beforeSlot: slot + 40, beforeMs: EVER, limit: 10 });
-      for (const count of [first.sessions, first.beings, first.slots])
+      for (const count of [first.sessions, first.registrations, first.slots])
         assert.ok(count <= 20, `${count} at once`);
-      assert.ok(first.sessions + first.beings + first.slots > 0);
+      assert.ok(first.sessions + first.registrations + first.slots > 0);
       const rest = await pruneAll(ns, slot + 40, EVER, 10);
       assert.equal(first.sessions + rest.sessions, 200);
-      assert.equal(first.beings + rest.beings, 200);
+      assert.equal(first.registrations + rest.registrations, 200);
       assert.deepEqual(keysOf(await readAll(ns, { select: everything() })), []);
       assert.deepEqual(await ns.pings(0), []);
     }),
@@ -215,12 +227,12 @@ export const pruneTests: Suite = (test) => {
       await ns.write(
         living.flatMap((seq) => [
           put.session(aSession(seq, slot + 9)),
-          put.being(aBeing(seq, "lives", slot)),
+          put.registration(aRegistration(seq, "lives", slot)),
         ]),
       );
-      await ns.write([put.session(aSession(301, slot)), put.being(aBeing(301, "dead", slot))]);
-      assert.deepEqual(await pruneAll(ns, slot + 9, EVER, 5), { sessions: 1, beings: 1, slots: 0 });
-      assert.equal((await readAll(ns, { select: everything() })).beings.size, 300);
+      await ns.write([put.session(aSession(301, slot)), put.registration(aRegistration(301, "dead", slot))]);
+      assert.deepEqual(await pruneAll(ns, slot + 9, EVER, 5), { sessions: 1, registrations: 1, slots: 0 });
+      assert.equal((await readAll(ns, { select: everything() })).registrations.size, 300);
     }),
   );
 
@@ -229,11 +241,14 @@ export const pruneTests: Suite = (test) => {
     configured(async ({ ns, another, slot }) => {
       const seqs = Array.from({ length: 60 }, (_, index) => index + 1);
       await ns.write(
-        seqs.flatMap((seq) => [put.session(aSession(seq, slot)), put.being(aBeing(seq, "key", slot))]),
+        seqs.flatMap((seq) => [
+          put.session(aSession(seq, slot)),
+          put.registration(aRegistration(seq, "key", slot)),
+        ]),
       );
       const sums = await Promise.all([ns, another(), another()].map((client) => pruneAll(client, slot + 1)));
       const total = (kind: keyof Pruned): number => sums.reduce((sum, pruned) => sum + pruned[kind], 0);
-      assert.equal(total("beings"), 60);
+      assert.equal(total("registrations"), 60);
       assert.equal(total("sessions"), 60);
     }),
   );

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { BeingRecord, SessionRecord } from "../../core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Cursor, Namespace, Page } from "../../core/store.ts";
 import {
-  aBeing,
+  aRegistration,
   aSession,
   configured,
   everything,
@@ -17,17 +17,22 @@ import {
   type Suite,
 } from "./world.ts";
 
-/** Writes `sessions` sessions, which hold `beings` beings by turns. */
-async function fill(ns: Namespace, slot: number, sessions: number, beings: number): Promise<BeingRecord[]> {
-  const held = Array.from({ length: beings }, (_, index) =>
-    aBeing(1 + (index % sessions), `key-${index}`, slot, { pinger: index }),
+/** Writes `sessions` sessions, which hold `registrations` registrations by turns. */
+async function fill(
+  ns: Namespace,
+  slot: number,
+  sessions: number,
+  registrations: number,
+): Promise<RegistrationRecord[]> {
+  const held = Array.from({ length: registrations }, (_, index) =>
+    aRegistration(1 + (index % sessions), `key-${index}`, slot, { pinger: index }),
   );
   const opened = Array.from({ length: sessions }, (_, index) => put.session(aSession(index + 1, slot)));
-  await ns.write([...opened, ...held.map(put.being)]);
+  await ns.write([...opened, ...held.map(put.registration)]);
   return held;
 }
 
-const idsOf = (found: Found): string[] => [...found.beings.keys()].toSorted();
+const idsOf = (found: Found): string[] => [...found.registrations.keys()].toSorted();
 const seqsOf = (found: Found): number[] => [...found.sessions.keys()].toSorted((a, b) => a - b);
 
 export const readTests: Suite = (test) => {
@@ -36,19 +41,19 @@ export const readTests: Suite = (test) => {
     configured(async ({ ns }) => {
       const { pages } = await readAll(ns, { select: everything() });
       assert.deepEqual(
-        pages.map(({ sessions, beings }) => [sessions.length, beings.length]),
+        pages.map(({ sessions, registrations }) => [sessions.length, registrations.length]),
         [[0, 0]],
       );
     }),
   );
 
   test(
-    "reading all of 2,600 beings of 1,300 sessions gives each once, none before its session",
+    "reading all of 2,600 registrations of 1,300 sessions gives each once, none before its session",
     configured(async ({ ns, slot }) => {
-      const beings = await fill(ns, slot, 1300, 2600);
+      const registrations = await fill(ns, slot, 1300, 2600);
       const found = await readAll(ns, { select: everything() });
-      assert.deepEqual(idsOf(found), beings.map(idOf).toSorted());
-      assert.equal(found.pages.flatMap((page) => page.beings).length, 2600);
+      assert.deepEqual(idsOf(found), registrations.map(idOf).toSorted());
+      assert.equal(found.pages.flatMap((page) => page.registrations).length, 2600);
       assert.equal(found.sessions.size, 1300);
       assert.ok(found.pages.length > 1, "so many come in more than one page");
     }),
@@ -57,9 +62,9 @@ export const readTests: Suite = (test) => {
   test(
     "reading 1,500 keys by name and 1,200 by prefix gives just these",
     configured(async ({ ns, slot }) => {
-      const beings = await fill(ns, slot, 3, 2800);
-      const names = beings.slice(0, 1500).map(({ key }) => key);
-      const wanted = beings.filter(({ key }) => names.includes(key) || /^key-(2[0-6]|27)/.test(key));
+      const registrations = await fill(ns, slot, 3, 2800);
+      const names = registrations.slice(0, 1500).map(({ key }) => key);
+      const wanted = registrations.filter(({ key }) => names.includes(key) || /^key-(2[0-6]|27)/.test(key));
       const prefixes = Array.from({ length: 8 }, (_, index) => ({ prefix: `key-2${index}` }));
       const found = await readAll(ns, { select: only(...names, ...prefixes) });
       assert.deepEqual(idsOf(found), wanted.map(idOf).toSorted());
@@ -67,7 +72,7 @@ export const readTests: Suite = (test) => {
   );
 
   test(
-    "a read gives the sessions of the beings that it gives",
+    "a read gives the sessions of the registrations that it gives",
     configured(async ({ ns, slot }) => {
       await fill(ns, slot, 5, 10);
       const found = await readAll(ns, { select: only("key-1", "key-6", "key-8") });
@@ -77,7 +82,7 @@ export const readTests: Suite = (test) => {
   );
 
   test(
-    "a read gives the asked session's record and its beings, whatever is selected",
+    "a read gives the asked session's record and its registrations, whatever is selected",
     configured(async ({ ns, slot }) => {
       await fill(ns, slot, 5, 10);
       await ns.write([put.session(aSession(6, slot))]);
@@ -93,19 +98,27 @@ export const readTests: Suite = (test) => {
   );
 
   test(
-    "a read gives the asked being, and no other, whatever is selected, changed or not",
+    "a read gives the asked registration, and no other, whatever is selected, changed or not",
     configured(async ({ ns, slot }) => {
-      const beings = await fill(ns, slot, 5, 10);
-      const [first, second, third] = beings as [BeingRecord, BeingRecord, BeingRecord];
-      const one = await readAll(ns, { being: first });
+      const registrations = await fill(ns, slot, 5, 10);
+      const [first, second, third] = registrations as [
+        RegistrationRecord,
+        RegistrationRecord,
+        RegistrationRecord,
+      ];
+      const one = await readAll(ns, { registration: first });
       assert.deepEqual([keysOf(one), one.sessions.has(first.session)], [[first.key], true]);
-      const more = await readAll(ns, { select: only(second.key), session: third.session, being: first });
+      const more = await readAll(ns, {
+        select: only(second.key),
+        session: third.session,
+        registration: first,
+      });
       assert.deepEqual(keysOf(more), [first.key, second.key, third.key, "key-7"].toSorted());
-      const all = await readAll(ns, { select: everything(), being: first });
-      assert.deepEqual(idsOf(all), beings.map(idOf).toSorted());
-      const later = await readAll(ns, { since: all.cursor, session: third.session, being: first });
+      const all = await readAll(ns, { select: everything(), registration: first });
+      assert.deepEqual(idsOf(all), registrations.map(idOf).toSorted());
+      const later = await readAll(ns, { since: all.cursor, session: third.session, registration: first });
       assert.ok(keysOf(later).includes(first.key));
-      const missing = await readAll(ns, { being: { ...first, start: 7 } });
+      const missing = await readAll(ns, { registration: { ...first, start: 7 } });
       assert.deepEqual(keysOf(missing), []);
     }),
   );
@@ -113,12 +126,12 @@ export const readTests: Suite = (test) => {
   test(
     "a read gives several holders of a key, ended ones too",
     configured(async ({ ns, slot }) => {
-      const holders = [1, 2, 3].map((session) => aBeing(session, "key", slot));
+      const holders = [1, 2, 3].map((session) => aRegistration(session, "key", slot));
       await ns.write([1, 2, 3].map((seq) => put.session(aSession(seq, slot))));
-      await ns.write([...holders.map(put.being), put.end({ session: 2, pinger: 1, start: 1 }, 0)]);
+      await ns.write([...holders.map(put.registration), put.end({ session: 2, pinger: 1, start: 1 }, 0)]);
       const found = await readAll(ns, { select: only("key") });
       assert.deepEqual(
-        new Map([...found.beings.values()].map(({ session, last }) => [session, last])),
+        new Map([...found.registrations.values()].map(({ session, last }) => [session, last])),
         new Map([
           [1, undefined],
           [2, 0],
@@ -129,7 +142,7 @@ export const readTests: Suite = (test) => {
   );
 
   test(
-    "nothing is selected: a read gives no being",
+    "nothing is selected: a read gives no registration",
     configured(async ({ ns, slot }) => {
       await fill(ns, slot, 2, 4);
       assert.deepEqual(keysOf(await readAll(ns, {})), []);
@@ -139,52 +152,52 @@ export const readTests: Suite = (test) => {
   test(
     "what a read gave is not touched by later writes, and is the caller's own",
     configured(async ({ ns, slot }) => {
-      const [being] = await fill(ns, slot, 1, 1);
-      assert.ok(being !== undefined);
+      const [registration] = await fill(ns, slot, 1, 1);
+      assert.ok(registration !== undefined);
       const first = await readAll(ns, { select: everything() });
-      const records = [...first.sessions.values(), ...first.beings.values()];
+      const records = [...first.sessions.values(), ...first.registrations.values()];
       const before = structuredClone(records);
-      await ns.write([put.end(being, 0), put.endSession(1, 0), put.session(aSession(1, slot + 4))]);
+      await ns.write([put.end(registration, 0), put.endSession(1, 0), put.session(aSession(1, slot + 4))]);
       assert.deepEqual(records, before);
-      const { sessions, beings } = await readAll(ns, { select: everything() });
-      for (const record of [...sessions.values(), ...beings.values()])
+      const { sessions, registrations } = await readAll(ns, { select: everything() });
+      for (const record of [...sessions.values(), ...registrations.values()])
         Object.assign(record, { host: "mine", meta: "mine", slot: 0 });
       const again = await readAll(ns, { select: everything() });
       assert.equal(again.sessions.get(1)?.host, "host-1");
-      assert.equal(again.beings.get(idOf(being))?.meta, "{}");
+      assert.equal(again.registrations.get(idOf(registration))?.meta, "{}");
     }),
   );
 
   test(
     "a read with a cursor gives all that has changed since: created, updated, ended, killed",
     configured(async ({ ns, another, slot }) => {
-      const beings = await fill(ns, slot, 4, 40);
+      const registrations = await fill(ns, slot, 4, 40);
       const { cursor } = await readAll(another(), { select: everything() });
-      const [first, second, third] = beings;
+      const [first, second, third] = registrations;
       assert.ok(first !== undefined && second !== undefined && third !== undefined);
-      const created = aBeing(9, "new", slot);
-      await ns.write([put.session(aSession(9, slot)), put.being(created)]);
-      await ns.write([put.being({ ...first, meta: "1", revision: 1 }), put.end(second, slot + 1)]);
+      const created = aRegistration(9, "new", slot);
+      await ns.write([put.session(aSession(9, slot)), put.registration(created)]);
+      await ns.write([put.registration({ ...first, meta: "1", revision: 1 }), put.end(second, slot + 1)]);
       await ns.write([put.endSession(4, slot + 2)]);
       await ns.kill(third.key);
       const found = await readAll(another(), { select: everything(), since: cursor });
-      assert.equal(found.beings.get(idOf(first))?.meta, "1");
-      assert.equal(found.beings.get(idOf(second))?.last, slot + 1);
-      assert.equal(found.beings.get(idOf(third))?.last, 0);
-      assert.deepEqual(plain(found.beings.get(idOf(created)) ?? first), plain(created));
+      assert.equal(found.registrations.get(idOf(first))?.meta, "1");
+      assert.equal(found.registrations.get(idOf(second))?.last, slot + 1);
+      assert.equal(found.registrations.get(idOf(third))?.last, 0);
+      assert.deepEqual(plain(found.registrations.get(idOf(created)) ?? first), plain(created));
       assert.equal(found.sessions.get(4)?.last, slot + 2);
     }),
   );
 
   test(
-    "a read with a cursor gives of the beings the selected ones, of the sessions all that changed",
+    "a read with a cursor gives of the registrations the selected ones, of the sessions all that changed",
     configured(async ({ ns, slot }) => {
       const { cursor } = await readAll(ns, { select: only("mine") });
       await ns.write([
         put.session(aSession(1, slot)),
         put.session(aSession(2, slot)),
-        put.being(aBeing(1, "mine", slot)),
-        put.being(aBeing(1, "other's", slot, { pinger: 2 })),
+        put.registration(aRegistration(1, "mine", slot)),
+        put.registration(aRegistration(1, "other's", slot, { pinger: 2 })),
         put.endSession(2, slot),
       ]);
       const found = await readAll(ns, { select: only("mine"), since: cursor });
@@ -211,9 +224,9 @@ export const readTests: Suite = (test) => {
     "2,600 changes since a cursor are all given",
     configured(async ({ ns, slot }) => {
       const { cursor } = await readAll(ns, { select: everything() });
-      const beings = await fill(ns, slot, 1300, 2600);
+      const registrations = await fill(ns, slot, 1300, 2600);
       const found = await readAll(ns, { select: everything(), since: cursor });
-      assert.deepEqual(idsOf(found), beings.map(idOf).toSorted());
+      assert.deepEqual(idsOf(found), registrations.map(idOf).toSorted());
       assert.equal(found.sessions.size, 1300);
     }),
   );
@@ -221,21 +234,21 @@ export const readTests: Suite = (test) => {
   test(
     "what changes while a read goes on is given by it or by a read with its cursor",
     configured(async ({ ns, slot }) => {
-      const beings = await fill(ns, slot, 2, 2600);
-      const held = new Map<string, BeingRecord>();
+      const registrations = await fill(ns, slot, 2, 2600);
+      const held = new Map<string, RegistrationRecord>();
       let cursor: Cursor | undefined;
       let pages = 0;
       for await (const page of ns.read({ select: everything() })) {
-        for (const being of page.beings) held.set(idOf(being), being);
+        for (const registration of page.registrations) held.set(idOf(registration), registration);
         if (pages++ === 0) {
-          await ns.write(beings.slice(0, 20).map((being) => put.end(being, slot)));
-          await ns.write(beings.slice(-20).map((being) => put.end(being, slot)));
-          await ns.write([put.being(aBeing(2, "new", slot, { pinger: 9999 }))]);
+          await ns.write(registrations.slice(0, 20).map((registration) => put.end(registration, slot)));
+          await ns.write(registrations.slice(-20).map((registration) => put.end(registration, slot)));
+          await ns.write([put.registration(aRegistration(2, "new", slot, { pinger: 9999 }))]);
         }
         cursor = page.cursor;
       }
       const since = await readAll(ns, { select: everything(), since: cursor });
-      for (const [id, being] of since.beings) held.set(id, being);
+      for (const [id, registration] of since.registrations) held.set(id, registration);
       assert.equal(held.size, 2601);
       assert.equal([...held.values()].filter(({ last }) => last === slot).length, 40);
     }),
@@ -246,21 +259,24 @@ export const readTests: Suite = (test) => {
       `a reader that follows its cursors misses nothing that clients write at the same time (seed ${seed})`,
       configured(async ({ ns, another, slot }) => {
         const random = randomNumbers(seed);
-        const heard = { sessions: new Map<number, SessionRecord>(), beings: new Map<string, BeingRecord>() };
+        const heard = {
+          sessions: new Map<number, SessionRecord>(),
+          registrations: new Map<string, RegistrationRecord>(),
+        };
         let since = (await readAll(ns, { select: everything() })).cursor;
         const follow = async (): Promise<void> => {
           const found = await readAll(ns, { select: everything(), since });
           for (const [seq, session] of found.sessions) heard.sessions.set(seq, session);
-          for (const [id, being] of found.beings) heard.beings.set(id, being);
+          for (const [id, registration] of found.registrations) heard.registrations.set(id, registration);
           since = found.cursor;
         };
         const write = async (seq: number): Promise<void> => {
           const client = another();
           await client.write([put.session(aSession(seq, slot))]);
           for (let pinger = 1; pinger <= 25; pinger++) {
-            const being = aBeing(seq, `key-${random(9)}`, slot, { pinger });
-            await client.write([put.being(being)]);
-            if (random(2) === 0) await client.write([put.end(being, slot + random(3))]);
+            const registration = aRegistration(seq, `key-${random(9)}`, slot, { pinger });
+            await client.write([put.registration(registration)]);
+            if (random(2) === 0) await client.write([put.end(registration, slot + random(3))]);
           }
           await client.write([put.endSession(seq, slot)]);
         };
@@ -274,8 +290,8 @@ export const readTests: Suite = (test) => {
         await follow();
         const stored = await readAll(ns, { select: everything() });
         assert.deepEqual(idsOf({ ...stored, ...heard }), idsOf(stored));
-        for (const [id, being] of stored.beings)
-          assert.deepEqual(plain(heard.beings.get(id) ?? being), plain(being));
+        for (const [id, registration] of stored.registrations)
+          assert.deepEqual(plain(heard.registrations.get(id) ?? registration), plain(registration));
         for (const [seq, session] of stored.sessions)
           assert.deepEqual(plain(heard.sessions.get(seq) ?? session), plain(session));
         assert.equal(heard.sessions.size, 6);
@@ -292,12 +308,12 @@ export const readTests: Suite = (test) => {
         for (;;) {
           const { done, value } = await read.next();
           assert.ok(done !== true);
-          if (value.beings.length > 0) return read;
+          if (value.registrations.length > 0) return read;
         }
       };
       const open = await begin();
       for (let count = 0; count < 300; count++) await (await begin()).return?.();
-      await ns.write([put.being(aBeing(1, "new", slot, { pinger: 9999 }))]);
+      await ns.write([put.registration(aRegistration(1, "new", slot, { pinger: 9999 }))]);
       assert.deepEqual(keysOf(await readAll(ns, { select: only("new") })), ["new"]);
       await open.return?.();
     }),

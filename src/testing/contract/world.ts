@@ -1,7 +1,7 @@
 /** What each test of the contract works with: a namespace of its own, and short ways to fill and read it. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { BeingId, BeingRecord, Config, SessionRecord } from "../../core/records.ts";
+import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "../../core/records.ts";
 import { NOTHING, select, type Selection, type WatchTarget } from "../../core/selection.ts";
 import {
   type Cursor,
@@ -79,33 +79,38 @@ export function aSession(seq: number, slot: number, more: Partial<SessionRecord>
   return { seq, host: `host-${seq}`, pid: 1000 + seq, opened: slot * PERIOD_MS, slot, ...more };
 }
 
-export function aBeing(
+export function aRegistration(
   session: number,
   key: string,
   slot: number,
-  more: Partial<BeingRecord> = {},
-): BeingRecord {
+  more: Partial<RegistrationRecord> = {},
+): RegistrationRecord {
   const since = slot * PERIOD_MS + 17;
   return { session, pinger: 1, start: 1, key, since, slot, meta: "{}", revision: 0, ...more };
 }
 
 export const put = {
   session: (session: SessionRecord): Write => ({ kind: "session", session }),
-  being: (being: BeingRecord): Write => ({ kind: "being", being }),
-  end: ({ session, pinger, start }: BeingId, last: number): Write => ({
+  registration: (registration: RegistrationRecord): Write => ({ kind: "registration", registration }),
+  end: ({ session, pinger, start }: RegistrationId, last: number): Write => ({
     kind: "end",
-    being: { session, pinger, start },
+    registration: { session, pinger, start },
     last,
   }),
-  meta: (being: BeingId, meta: string, revision: number): Write => ({ kind: "meta", being, meta, revision }),
+  meta: (registration: RegistrationId, meta: string, revision: number): Write => ({
+    kind: "meta",
+    registration,
+    meta,
+    revision,
+  }),
   raiseSession: (session: number, slot: number): Write => ({ kind: "raiseSession", session, slot }),
   endSession: (session: number, last: number): Write => ({ kind: "endSession", session, last }),
 };
 
-export const idOf = ({ session, pinger, start }: BeingId): string => `${session}.${pinger}.${start}`;
+export const idOf = ({ session, pinger, start }: RegistrationId): string => `${session}.${pinger}.${start}`;
 
 /** The record as it was written: without the store's stamp, and with an absent `last` as undefined. */
-export function plain(record: SessionRecord | BeingRecord): Record<string, unknown> {
+export function plain(record: SessionRecord | RegistrationRecord): Record<string, unknown> {
   const { changed: _, last, ...rest } = record;
   return { ...rest, last };
 }
@@ -116,7 +121,7 @@ export function plain(record: SessionRecord | BeingRecord): Record<string, unkno
 export interface Found {
   readonly pages: readonly Page[];
   readonly sessions: ReadonlyMap<number, SessionRecord>;
-  readonly beings: ReadonlyMap<string, BeingRecord>;
+  readonly registrations: ReadonlyMap<string, RegistrationRecord>;
   readonly cursor: Cursor;
 }
 
@@ -127,7 +132,7 @@ export interface Wanted extends Omit<ReadQuery, "select"> {
 export const everything = (): Selection => select([{ all: true }]);
 export const only = (...targets: WatchTarget[]): Selection => select(targets);
 
-/** Reads to the end, and checks what every read promises: a cursor on the last page alone, no being before its session. */
+/** Reads to the end, and checks what every read promises: a cursor on the last page alone, no registration before its session. */
 export async function readAll(
   ns: Namespace,
   { select: selection = NOTHING, ...more }: Wanted,
@@ -135,12 +140,12 @@ export async function readAll(
   const pages: Page[] = [];
   for await (const page of ns.read({ select: selection, withRecord: true, ...more })) pages.push(page);
   const sessions = new Map<number, SessionRecord>();
-  const beings = new Map<string, BeingRecord>();
+  const registrations = new Map<string, RegistrationRecord>();
   for (const page of pages) {
     for (const session of page.sessions) sessions.set(session.seq, session);
-    for (const being of page.beings) {
-      assert.ok(sessions.has(being.session), `${idOf(being)} came before its session`);
-      beings.set(idOf(being), being);
+    for (const registration of page.registrations) {
+      assert.ok(sessions.has(registration.session), `${idOf(registration)} came before its session`);
+      registrations.set(idOf(registration), registration);
     }
   }
   const cursors = pages.map(({ cursor }) => cursor !== undefined);
@@ -151,12 +156,12 @@ export async function readAll(
   );
   const cursor = pages.at(-1)?.cursor;
   assert.ok(cursor !== undefined, "a read gives at least one page");
-  return { pages, sessions, beings, cursor };
+  return { pages, sessions, registrations, cursor };
 }
 
 /** The keys of what was found, sorted. */
 export function keysOf(found: Found): string[] {
-  return [...found.beings.values()].map(({ key }) => key).toSorted();
+  return [...found.registrations.values()].map(({ key }) => key).toSorted();
 }
 
 export async function readSession(ns: Namespace, seq: number): Promise<SessionRecord> {
@@ -165,10 +170,10 @@ export async function readSession(ns: Namespace, seq: number): Promise<SessionRe
   return session;
 }
 
-export async function readBeing(ns: Namespace, id: BeingId): Promise<BeingRecord> {
-  const being = (await readAll(ns, { session: id.session })).beings.get(idOf(id));
-  assert.ok(being !== undefined, `being ${idOf(id)} is stored`);
-  return being;
+export async function readRegistration(ns: Namespace, id: RegistrationId): Promise<RegistrationRecord> {
+  const registration = (await readAll(ns, { session: id.session })).registrations.get(idOf(id));
+  assert.ok(registration !== undefined, `registration ${idOf(id)} is stored`);
+  return registration;
 }
 
 /** Resolves with the store's time once it is later than `ms`. */

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
-import { type BeingRecord, mergeBeings, mergeSessions, type SessionRecord } from "../../core/records.ts";
+import {
+  type RegistrationRecord,
+  mergeRegistrations,
+  mergeSessions,
+  type SessionRecord,
+} from "../../core/records.ts";
 import type { Write } from "../../core/store.ts";
 import {
-  aBeing,
+  aRegistration,
   aSession,
   configured,
   everything,
@@ -11,7 +16,7 @@ import {
   put,
   randomNumbers,
   readAll,
-  readBeing,
+  readRegistration,
   readSession,
   shuffled,
   type Suite,
@@ -20,36 +25,36 @@ import {
 
 export const writeTests: Suite = (test) => {
   test(
-    "a session and a being are read as they were written, by every client",
+    "a session and a registration are read as they were written, by every client",
     configured(async ({ ns, another, slot }) => {
       const session = aSession(1, slot);
-      const being = aBeing(1, "key", slot, {
+      const registration = aRegistration(1, "key", slot, {
         meta: '{"$a.b":{"__proto__":[1,null,"\\u0000é😀"]}}',
         revision: 3,
       });
-      await ns.write([put.session(session), put.being(being)]);
-      const { sessions, beings } = await readAll(another(), { select: everything() });
+      await ns.write([put.session(session), put.registration(registration)]);
+      const { sessions, registrations } = await readAll(another(), { select: everything() });
       assert.deepEqual([...sessions.values()].map(plain), [plain(session)]);
-      assert.deepEqual([...beings.values()].map(plain), [plain(being)]);
+      assert.deepEqual([...registrations.values()].map(plain), [plain(registration)]);
     }),
   );
 
   test(
     "a meta of 16 KiB is read as it was written",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot, { meta: JSON.stringify("é".repeat(8000)) });
-      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
-      assert.equal((await readBeing(ns, being)).meta, being.meta);
+      const registration = aRegistration(1, "key", slot, { meta: JSON.stringify("é".repeat(8000)) });
+      await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
+      assert.equal((await readRegistration(ns, registration)).meta, registration.meta);
     }),
   );
 
   test(
     "a record may come with a `last`",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot, { last: slot + 2 });
-      await ns.write([put.session(aSession(1, slot, { last: slot + 7 })), put.being(being)]);
+      const registration = aRegistration(1, "key", slot, { last: slot + 2 });
+      await ns.write([put.session(aSession(1, slot, { last: slot + 7 })), put.registration(registration)]);
       assert.equal((await readSession(ns, 1)).last, slot + 7);
-      assert.equal((await readBeing(ns, being)).last, slot + 2);
+      assert.equal((await readRegistration(ns, registration)).last, slot + 2);
     }),
   );
 
@@ -66,11 +71,11 @@ export const writeTests: Suite = (test) => {
     configured(async ({ ns, slot }) => {
       const before = await ns.time();
       const session = aSession(1, slot, { changed: 9e15 });
-      const being = aBeing(1, "key", slot, { changed: 9e15 });
+      const registration = aRegistration(1, "key", slot, { changed: 9e15 });
       for (let round = 0; round < 2; round++) {
-        await ns.write([put.session({ ...session, slot: slot + round }), put.being(being)]);
+        await ns.write([put.session({ ...session, slot: slot + round }), put.registration(registration)]);
         const after = await ns.time();
-        for (const { changed } of [await readSession(ns, 1), await readBeing(ns, being)])
+        for (const { changed } of [await readSession(ns, 1), await readRegistration(ns, registration)])
           assert.ok(
             changed !== undefined && changed >= before - 1000 && changed <= after + 1000,
             `${before} <= ${changed} <= ${after}`,
@@ -94,15 +99,15 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
-    "writing a being again raises its slot and, by its revision, its meta",
+    "writing a registration again raises its slot and, by its revision, its meta",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot, { meta: "0", revision: 0 });
-      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
-      await ns.write([put.being({ ...being, meta: "2", revision: 2 })]);
-      await ns.write([put.being({ ...being, slot: slot + 5, meta: "1", revision: 1 })]);
-      await ns.write([put.being({ ...being, slot: slot - 5, meta: "0", revision: 0 })]);
-      assert.deepEqual(plain(await readBeing(ns, being)), {
-        ...plain(being),
+      const registration = aRegistration(1, "key", slot, { meta: "0", revision: 0 });
+      await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
+      await ns.write([put.registration({ ...registration, meta: "2", revision: 2 })]);
+      await ns.write([put.registration({ ...registration, slot: slot + 5, meta: "1", revision: 1 })]);
+      await ns.write([put.registration({ ...registration, slot: slot - 5, meta: "0", revision: 0 })]);
+      assert.deepEqual(plain(await readRegistration(ns, registration)), {
+        ...plain(registration),
         slot: slot + 5,
         meta: "2",
         revision: 2,
@@ -113,29 +118,34 @@ export const writeTests: Suite = (test) => {
   test(
     "a newer meta is given by its revision, and changes nothing else",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot, { meta: "0", revision: 0 });
-      await ns.write([put.session(aSession(1, slot)), put.being(being), put.end(being, slot + 9)]);
-      await ns.write([put.meta(being, "2", 2)]);
-      await ns.write([put.meta(being, "1", 1), put.meta(being, "another", 2)]);
-      const expected = { ...plain(being), meta: "2", revision: 2, last: slot + 9 };
-      assert.deepEqual(plain(await readBeing(ns, being)), expected);
+      const registration = aRegistration(1, "key", slot, { meta: "0", revision: 0 });
+      await ns.write([
+        put.session(aSession(1, slot)),
+        put.registration(registration),
+        put.end(registration, slot + 9),
+      ]);
+      await ns.write([put.meta(registration, "2", 2)]);
+      await ns.write([put.meta(registration, "1", 1), put.meta(registration, "another", 2)]);
+      const expected = { ...plain(registration), meta: "2", revision: 2, last: slot + 9 };
+      assert.deepEqual(plain(await readRegistration(ns, registration)), expected);
     }),
   );
 
   test(
-    "changing a being, ending it and ending a session renew the stamp",
+    "changing a registration, ending it and ending a session renew the stamp",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot);
-      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      const registration = aRegistration(1, "key", slot);
+      await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
       const steps: Write[] = [
-        put.being({ ...being, meta: "1", revision: 1 }),
-        put.meta(being, "2", 2),
-        put.end(being, slot + 1),
+        put.registration({ ...registration, meta: "1", revision: 1 }),
+        put.meta(registration, "2", 2),
+        put.end(registration, slot + 1),
         put.endSession(1, slot + 1),
       ];
       for (const step of steps) {
         const read = async () =>
-          (step.kind === "endSession" ? await readSession(ns, 1) : await readBeing(ns, being)).changed ?? 0;
+          (step.kind === "endSession" ? await readSession(ns, 1) : await readRegistration(ns, registration))
+            .changed ?? 0;
         const before = await read();
         await timeAfter(ns, before + 5);
         await ns.write([step]);
@@ -153,12 +163,12 @@ export const writeTests: Suite = (test) => {
     test(
       `of two ends the earlier holds: ${what}`,
       configured(async ({ ns, slot }) => {
-        const being = aBeing(1, "key", slot);
-        await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+        const registration = aRegistration(1, "key", slot);
+        await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
         for (const ahead of [first, second]) {
-          await ns.write([put.end(being, at(slot, ahead)), put.endSession(1, at(slot, ahead))]);
+          await ns.write([put.end(registration, at(slot, ahead)), put.endSession(1, at(slot, ahead))]);
         }
-        assert.equal((await readBeing(ns, being)).last, at(slot, holds));
+        assert.equal((await readRegistration(ns, registration)).last, at(slot, holds));
         assert.equal((await readSession(ns, 1)).last, at(slot, holds));
       }),
     );
@@ -167,12 +177,12 @@ export const writeTests: Suite = (test) => {
   test(
     "writing a record again does not take back its end",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot);
-      const records = [put.session(aSession(1, slot)), put.being(being)];
-      await ns.write([...records, put.end(being, slot + 1), put.endSession(1, slot + 2)]);
+      const registration = aRegistration(1, "key", slot);
+      const records = [put.session(aSession(1, slot)), put.registration(registration)];
+      await ns.write([...records, put.end(registration, slot + 1), put.endSession(1, slot + 2)]);
       await ns.write(records);
-      await ns.write([put.being({ ...being, slot: slot + 9, revision: 9 })]);
-      assert.equal((await readBeing(ns, being)).last, slot + 1);
+      await ns.write([put.registration({ ...registration, slot: slot + 9, revision: 9 })]);
+      assert.equal((await readRegistration(ns, registration)).last, slot + 1);
       assert.equal((await readSession(ns, 1)).last, slot + 2);
     }),
   );
@@ -205,59 +215,59 @@ export const writeTests: Suite = (test) => {
       await ns.write([put.raiseSession(2, slot + 1), put.meta({ session: 1, pinger: 1, start: 1 }, "1", 1)]);
       const found = await readAll(ns, { select: everything(), session: 1 });
       assert.deepEqual([...found.sessions.keys()], [1]);
-      assert.equal(found.beings.size, 0);
+      assert.equal(found.registrations.size, 0);
       assert.equal((await readAll(ns, { select: everything(), session: 2 })).sessions.has(2), false);
     }),
   );
 
   test(
-    "each start of a pinger is a being of its own: a late write of an earlier start touches nothing",
+    "each start of a pinger is a registration of its own: a late write of an earlier start touches nothing",
     configured(async ({ ns, slot }) => {
-      const first = aBeing(1, "key", slot, { meta: "1" });
-      const second = aBeing(1, "key", slot, { start: 2, meta: "2" });
-      const third = aBeing(1, "other", slot, { pinger: 2 });
-      await ns.write([put.session(aSession(1, slot)), ...[first, second, third].map(put.being)]);
-      await ns.write([put.end(first, 0), put.being({ ...first, meta: '"late"', revision: 1 })]);
-      assert.deepEqual(plain(await readBeing(ns, second)), plain(second));
-      assert.deepEqual(plain(await readBeing(ns, third)), plain(third));
-      assert.equal((await readBeing(ns, first)).meta, '"late"');
+      const first = aRegistration(1, "key", slot, { meta: "1" });
+      const second = aRegistration(1, "key", slot, { start: 2, meta: "2" });
+      const third = aRegistration(1, "other", slot, { pinger: 2 });
+      await ns.write([put.session(aSession(1, slot)), ...[first, second, third].map(put.registration)]);
+      await ns.write([put.end(first, 0), put.registration({ ...first, meta: '"late"', revision: 1 })]);
+      assert.deepEqual(plain(await readRegistration(ns, second)), plain(second));
+      assert.deepEqual(plain(await readRegistration(ns, third)), plain(third));
+      assert.equal((await readRegistration(ns, first)).meta, '"late"');
     }),
   );
 
   test(
     "the writes of one call are applied in their order",
     configured(async ({ ns, slot }) => {
-      const ended = aBeing(1, "ended", slot);
-      const created = aBeing(1, "created", slot, { pinger: 2 });
+      const ended = aRegistration(1, "ended", slot);
+      const created = aRegistration(1, "created", slot, { pinger: 2 });
       await ns.write([
         put.session(aSession(1, slot)),
-        put.being(ended),
-        put.being({ ...ended, meta: "1", revision: 1 }),
+        put.registration(ended),
+        put.registration({ ...ended, meta: "1", revision: 1 }),
         put.end(ended, slot + 4),
         put.end(ended, slot + 2),
-        put.being({ ...ended, meta: "2", revision: 2 }),
+        put.registration({ ...ended, meta: "2", revision: 2 }),
         put.end(created, slot),
-        put.being(created),
+        put.registration(created),
       ]);
-      assert.deepEqual(plain(await readBeing(ns, ended)), {
+      assert.deepEqual(plain(await readRegistration(ns, ended)), {
         ...plain(ended),
         meta: "2",
         revision: 2,
         last: slot + 2,
       });
-      assert.equal((await readBeing(ns, created)).last, undefined);
+      assert.equal((await readRegistration(ns, created)).last, undefined);
     }),
   );
 
   test(
-    "3,000 beings are written in one call",
+    "3,000 registrations are written in one call",
     configured(async ({ ns, slot }) => {
-      const beings = Array.from({ length: 3000 }, (_, pinger) =>
-        aBeing(1, `key-${pinger}`, slot, { pinger }),
+      const registrations = Array.from({ length: 3000 }, (_, pinger) =>
+        aRegistration(1, `key-${pinger}`, slot, { pinger }),
       );
-      await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
+      await ns.write([put.session(aSession(1, slot)), ...registrations.map(put.registration)]);
       const found = await readAll(ns, { select: everything() });
-      assert.deepEqual(new Set(found.beings.keys()), new Set(beings.map(idOf)));
+      assert.deepEqual(new Set(found.registrations.keys()), new Set(registrations.map(idOf)));
     }),
   );
 
@@ -285,34 +295,34 @@ export const writeTests: Suite = (test) => {
         const found = await readAll(ns, { select: everything() });
         for (const session of history.sessions.values())
           assert.deepEqual(plain(found.sessions.get(session.seq) ?? session), plain(session));
-        for (const [id, being] of history.beings) {
-          const stored = found.beings.get(id);
+        for (const [id, registration] of history.registrations) {
+          const stored = found.registrations.get(id);
           assert.ok(stored !== undefined, `${id} is stored`);
-          assert.deepEqual(plain(stored), plain(being));
+          assert.deepEqual(plain(stored), plain(registration));
         }
-        assert.equal(found.beings.size, history.beings.size);
+        assert.equal(found.registrations.size, history.registrations.size);
       }),
     );
   }
 
   test(
-    "kill ends every being of the key at once, and no other",
+    "kill ends every registration of the key at once, and no other",
     configured(async ({ ns, slot }) => {
-      const beings = [
-        aBeing(1, "key", slot),
-        aBeing(2, "key", slot),
-        aBeing(2, "key", slot, { pinger: 2, last: slot + 9 }),
-        aBeing(2, "key2", slot, { pinger: 3 }),
-        aBeing(2, "ke", slot, { pinger: 4 }),
+      const registrations = [
+        aRegistration(1, "key", slot),
+        aRegistration(2, "key", slot),
+        aRegistration(2, "key", slot, { pinger: 2, last: slot + 9 }),
+        aRegistration(2, "key2", slot, { pinger: 3 }),
+        aRegistration(2, "ke", slot, { pinger: 4 }),
       ];
       await ns.write([
         put.session(aSession(1, slot)),
         put.session(aSession(2, slot)),
-        ...beings.map(put.being),
+        ...registrations.map(put.registration),
       ]);
       await ns.kill("key");
       const found = await readAll(ns, { select: everything() });
-      const lasts = beings.map((being) => found.beings.get(idOf(being))?.last);
+      const lasts = registrations.map((registration) => found.registrations.get(idOf(registration))?.last);
       assert.deepEqual(lasts, [0, 0, 0, undefined, undefined]);
     }),
   );
@@ -320,26 +330,28 @@ export const writeTests: Suite = (test) => {
   test(
     "kill is repeatable, leaves the stamp of what is killed already, and a key that nobody holds alone",
     configured(async ({ ns, slot }) => {
-      const being = aBeing(1, "key", slot);
-      await ns.write([put.session(aSession(1, slot)), put.being(being)]);
+      const registration = aRegistration(1, "key", slot);
+      await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
       await ns.kill("key");
-      const killed = await readBeing(ns, being);
+      const killed = await readRegistration(ns, registration);
       await timeAfter(ns, (killed.changed ?? 0) + 5);
       await ns.kill("key");
       await ns.kill("nobody's");
-      assert.deepEqual({ ...(await readBeing(ns, being)) }, { ...killed });
-      assert.equal((await readAll(ns, { select: everything() })).beings.size, 1);
+      assert.deepEqual({ ...(await readRegistration(ns, registration)) }, { ...killed });
+      assert.equal((await readAll(ns, { select: everything() })).registrations.size, 1);
     }),
   );
 
   test(
     "kill ends all of 1,500 holders of a key",
     configured(async ({ ns, slot }) => {
-      const beings = Array.from({ length: 1500 }, (_, pinger) => aBeing(1, "key", slot, { pinger }));
-      await ns.write([put.session(aSession(1, slot)), ...beings.map(put.being)]);
+      const registrations = Array.from({ length: 1500 }, (_, pinger) =>
+        aRegistration(1, "key", slot, { pinger }),
+      );
+      await ns.write([put.session(aSession(1, slot)), ...registrations.map(put.registration)]);
       await ns.kill("key");
       const found = await readAll(ns, { select: everything() });
-      assert.equal([...found.beings.values()].filter(({ last }) => last === 0).length, 1500);
+      assert.equal([...found.registrations.values()].filter(({ last }) => last === 0).length, 1500);
     }),
   );
 
@@ -347,12 +359,15 @@ export const writeTests: Suite = (test) => {
     "what is given to the store is neither kept nor changed",
     configured(async ({ ns, slot }) => {
       const session = Object.freeze(aSession(1, slot));
-      const being = aBeing(1, "key", slot);
-      const writes = [put.session(session), put.being(being)];
+      const registration = aRegistration(1, "key", slot);
+      const writes = [put.session(session), put.registration(registration)];
       await ns.write(writes);
-      assert.deepEqual(writes, [put.session(aSession(1, slot)), put.being(aBeing(1, "key", slot))]);
-      Object.assign(being, { meta: "changed", key: "changed" });
-      assert.deepEqual(plain(await readBeing(ns, being)), plain(aBeing(1, "key", slot)));
+      assert.deepEqual(writes, [
+        put.session(aSession(1, slot)),
+        put.registration(aRegistration(1, "key", slot)),
+      ]);
+      Object.assign(registration, { meta: "changed", key: "changed" });
+      assert.deepEqual(plain(await readRegistration(ns, registration)), plain(aRegistration(1, "key", slot)));
     }),
   );
 };
@@ -365,7 +380,7 @@ function at(slot: number, ahead: number | undefined): number {
 /** Random records, writes that change them afterwards, and what holds of it all by the laws of merging. */
 function aHistory(slot: number, random: (limit: number) => number) {
   const sessions = new Map<number, SessionRecord>();
-  const beings = new Map<string, BeingRecord>();
+  const registrations = new Map<string, RegistrationRecord>();
   const created: Write[] = [];
   const later: Write[] = [];
   for (let seq = 1; seq <= 4; seq++) {
@@ -373,15 +388,15 @@ function aHistory(slot: number, random: (limit: number) => number) {
     sessions.set(seq, session);
     created.push(put.session(session));
     for (let pinger = 1; pinger <= 3; pinger++) {
-      const being = aBeing(seq, `key-${random(4)}`, slot + random(5), { pinger, meta: "0" });
-      beings.set(idOf(being), being);
-      created.push(put.being(being));
+      const registration = aRegistration(seq, `key-${random(4)}`, slot + random(5), { pinger, meta: "0" });
+      registrations.set(idOf(registration), registration);
+      created.push(put.registration(registration));
     }
   }
   for (let count = 0; count < 60; count++) {
     const session = sessions.get(1 + random(4));
-    const being = [...beings.values()][random(beings.size)];
-    if (session === undefined || being === undefined) continue;
+    const registration = [...registrations.values()][random(registrations.size)];
+    if (session === undefined || registration === undefined) continue;
     const then = slot + random(12);
     const last = random(8) === 0 ? 0 : then;
     const kind = random(8);
@@ -393,14 +408,14 @@ function aHistory(slot: number, random: (limit: number) => number) {
       sessions.set(session.seq, mergeSessions(session, raised));
       later.push(put.session(raised));
     } else if (kind === 4) {
-      beings.set(idOf(being), mergeBeings(being, { ...being, last }));
-      later.push(put.end(being, last));
+      registrations.set(idOf(registration), mergeRegistrations(registration, { ...registration, last }));
+      later.push(put.end(registration, last));
     } else {
       const revision = random(5);
-      const { last: _, ...updated } = { ...being, slot: then, revision, meta: `${revision}` };
-      beings.set(idOf(being), mergeBeings(being, updated));
-      later.push(put.being(updated));
+      const { last: _, ...updated } = { ...registration, slot: then, revision, meta: `${revision}` };
+      registrations.set(idOf(registration), mergeRegistrations(registration, updated));
+      later.push(put.registration(updated));
     }
   }
-  return { sessions, beings, created, later };
+  return { sessions, registrations, created, later };
 }

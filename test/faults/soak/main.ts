@@ -12,7 +12,13 @@ import { Command } from "commander";
 import { type Document, MongoClient, type WithId } from "mongodb";
 import { startServer, withDatabase } from "../../servers/index.ts";
 import { report } from "./report.ts";
-import { type Held, longestDead, type Sample, type StoredBeing, type StoredSession } from "./samples.ts";
+import {
+  type Held,
+  longestDead,
+  type Sample,
+  type StoredRegistration,
+  type StoredSession,
+} from "./samples.ts";
 
 const SCRIPT = fileURLToPath(new URL("worker.js", import.meta.url));
 const NAMESPACE = "soak";
@@ -89,16 +95,16 @@ try {
     const all = <Stored extends Document>(kind: string): Promise<WithId<Stored>[]> =>
       client.db().collection<Stored>(`${NAMESPACE}.${kind}`).find().toArray();
     const slots = await client.db().collection(`${NAMESPACE}.pings`).distinct("slot");
-    const sessions = await all<StoredSession>("sessions"); // before the beings: these are gone before their sessions
-    const beings = await all<StoredBeing>("beings");
+    const sessions = await all<StoredSession>("sessions"); // before the registrations: these are gone before their sessions
+    const registrations = await all<StoredRegistration>("registrations");
     const sample: Sample = {
       minute: (performance.now() - began) / 60_000,
       processes: Object.fromEntries(held),
       stored: {
         sessions: sessions.length,
-        beings: beings.length,
+        registrations: registrations.length,
         slots: slots.length,
-        longestDead: longestDead(sessions, beings, Math.max(...slots)),
+        longestDead: longestDead(sessions, registrations, Math.max(...slots)),
       },
     };
     samples.push(sample);

@@ -17,7 +17,7 @@ function fiveMinutes(dead: number): Sample[] {
   return [0, 1, 2, 3, 4].map((minute) => ({
     minute,
     processes: { "steady-1": held, "steady-2": held },
-    stored: { sessions: 3, beings: 20, slots: 100, longestDead: dead },
+    stored: { sessions: 3, registrations: 20, slots: 100, longestDead: dead },
   }));
 }
 

@@ -22,7 +22,7 @@ export interface Sample {
    */
   readonly stored: {
     readonly sessions: number;
-    readonly beings: number;
+    readonly registrations: number;
     readonly slots: number;
     /** How many slots ago what has been dead for longest, of all that is stored, was vouched for. */
     readonly longestDead: number;
@@ -35,7 +35,7 @@ export interface StoredSession {
   readonly slot: number;
   readonly last?: number;
 }
-export interface StoredBeing {
+export interface StoredRegistration {
   readonly session: number;
   readonly slot: number;
   readonly last?: number;
@@ -47,11 +47,11 @@ export interface StoredBeing {
  */
 export function longestDead(
   sessions: readonly StoredSession[],
-  beings: readonly StoredBeing[],
+  registrations: readonly StoredRegistration[],
   now: number,
 ): number {
   const open = new Set(sessions.map(({ _id }) => _id));
-  const dead = beings.filter(({ session, last }) => last !== undefined || !open.has(session));
+  const dead = registrations.filter(({ session, last }) => last !== undefined || !open.has(session));
   return Math.max(0, ...[...sessions, ...dead].map(({ slot, last = 0 }) => now - Math.max(slot, last)));
 }
 
@@ -109,7 +109,7 @@ export function seriesOf(samples: readonly Sample[]): Series[] {
     ...kinds.flatMap(([kind, label, unit]) =>
       names.map((name) => of(`${label} of ${name}`, unit, ({ processes }) => processes[name]?.[kind] ?? NaN)),
     ),
-    ...(["sessions", "beings"] as const).map((kind) =>
+    ...(["sessions", "registrations"] as const).map((kind) =>
       of(`stored ${kind}`, "documents", ({ stored }) => stored[kind]),
     ),
     of("stored pings", "slots", ({ stored }) => stored.slots),

@@ -9,15 +9,15 @@
  *
  * Who is alive is the roster's to say (alive.ts, roster.ts): here is decided when it may judge, and by which pings.
  */
-import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
-import type { Roster } from "../core/roster.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Heart } from "./heart.ts";
-import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "./pulse.ts";
-import type { Reader } from "./reader.ts";
-import { knowsTime, noteAnswer, type Shared, soon } from "./shared.ts";
-import type { Teller } from "./teller.ts";
-import { OneAtATime, type Sleeper } from "./timing.ts";
+import { judgedSlot, mayTellDeaths } from "../../core/alive.ts";
+import type { Roster } from "../../core/roster.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Heart } from "../holding/heartbeat.ts";
+import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "../context/pings.ts";
+import type { Reader } from "./snapshot.ts";
+import { knowsTime, noteAnswer, type Shared, soon } from "../context/context.ts";
+import type { Teller } from "./notifier.ts";
+import { OneAtATime, type Sleeper } from "../../lib/timers.ts";
 
 export interface LookoutParts {
   readonly roster: Roster;

@@ -1,5 +1,5 @@
 /**
- * What this process holds: the beings of its pingers. It writes them, hears when another has ended one, and sees to it that
+ * What this process holds: the registrations of its pingers. It writes them, hears when another has ended one, and sees to it that
  * what it has let go stays ended. Where some of what it has written may be gone, it reads what is there:
  *
  *   its record is there       nothing, where it has not ended; it is written again where others may take it for dead, or where
@@ -8,24 +8,24 @@
  *                             it as ended for ever, so only another start brings it back to all. Who knows it as alive is
  *                             told nothing
  */
-import { KILLED } from "../core/alive.ts";
-import type { HeartbitError } from "../core/errors.ts";
-import type { BeingId, BeingRecord } from "../core/records.ts";
-import { NOTHING } from "../core/selection.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Page, Write } from "../core/store.ts";
-import { Audit, type Holder } from "./audit.ts";
-import { describe } from "./log.ts";
-import type { OpenSession, SessionKeeper } from "./session-keeper.ts";
-import { bulk, readPages, type Shared } from "./shared.ts";
-import { OneAtATime } from "./timing.ts";
+import { KILLED } from "../../core/alive.ts";
+import type { HeartbitError } from "../../core/errors.ts";
+import type { RegistrationId, RegistrationRecord } from "../../core/records.ts";
+import { NOTHING } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Page, Write } from "../../core/store.ts";
+import { Audit, type Holder } from "./ownership-check.ts";
+import { describe } from "../context/log.ts";
+import type { OpenSession, SessionKeeper } from "./session.ts";
+import { bulk, readPages, type Shared } from "../context/context.ts";
+import { OneAtATime } from "../../lib/timers.ts";
 
 /** One start of one pinger of this presence. */
 export interface Held {
   readonly key: string;
   /** The pinger's number in this presence. */
   readonly pinger: number;
-  /** How many times the pinger had been started: with each, another being. What is started anew counts as started. */
+  /** How many times the pinger had been started: with each, another registration. What is started anew counts as started. */
   start: number;
   /** Since when it is held, by the store's time in ms. */
   readonly since: number;
@@ -54,7 +54,7 @@ interface Over {
 }
 
 interface End {
-  readonly being: BeingId;
+  readonly registration: RegistrationId;
   readonly last: Slot;
 }
 
@@ -74,7 +74,7 @@ export class Holdings {
     sample: (session, writtenBefore) => this.#sample(session, writtenBefore),
     hear: (page) => this.hear(page),
     unended: (page) => this.#unended(page),
-    endAgain: (beings) => void this.#endAgain(beings),
+    endAgain: (registrations) => void this.#endAgain(registrations),
     doubt: () => this.doubt(),
     lost: ({ pinger, start }) => {
       if (this.#held.get(pinger)?.start === start) this.doubt();
@@ -121,7 +121,7 @@ export class Holdings {
   update(held: Held): Promise<void> {
     return this.#session.write((session) => {
       const { pinger, start, meta, revision } = held;
-      return [{ kind: "meta", being: { session, pinger, start }, meta, revision }];
+      return [{ kind: "meta", registration: { session, pinger, start }, meta, revision }];
     });
   }
 
@@ -200,10 +200,10 @@ export class Holdings {
     const query = { select: NOTHING, session: session.record.seq, withRecord: true };
     const isCurrent = this.#isCurrent();
     for await (const page of readPages(this.#shared, query, bulk)) {
-      for (const being of this.#ours(page)) {
-        const held = this.#held.get(being.pinger);
-        if (being.start !== held?.start || !gone.delete(being.pinger)) continue;
-        if (writesAll || being.revision < held.revision) outdated.push(held);
+      for (const registration of this.#ours(page)) {
+        const held = this.#held.get(registration.pinger);
+        if (registration.start !== held?.start || !gone.delete(registration.pinger)) continue;
+        if (writesAll || registration.revision < held.revision) outdated.push(held);
       }
       audit.page(page);
       if (isCurrent) session.cursor = page.cursor ?? session.cursor;
@@ -222,28 +222,28 @@ export class Holdings {
     return new Audit(this.#session, this.#shared.time.slot, always, this.#holder);
   }
 
-  /** Hears, in any way, what has become of beings: some may be ours, and ended by another. So may our session be. */
+  /** Hears, in any way, what has become of registrations: some may be ours, and ended by another. So may our session be. */
   hear(page: Page): void {
     this.#session.hear(page.sessions);
-    for (const being of this.#ours(page)) {
-      if (being.last === undefined) continue;
-      const held = this.#held.get(being.pinger);
-      if (held === undefined || !this.#isKilled(held, being)) continue;
+    for (const registration of this.#ours(page)) {
+      if (registration.last === undefined) continue;
+      const held = this.#held.get(registration.pinger);
+      if (held === undefined || !this.#isKilled(held, registration)) continue;
       this.#held.delete(held.pinger);
       // Else what has been started anew since would live on beside the next start.
-      if (being.start < held.start)
-        void this.#writeEnds([{ being: { ...being, start: held.start }, last: KILLED }]);
+      if (registration.start < held.start)
+        void this.#writeEnds([{ registration: { ...registration, start: held.start }, last: KILLED }]);
       held.killed();
     }
   }
 
   /** Whether it has ended, by another. A start that came before it was started anew may have been killed unheard. */
-  #isKilled({ start, startedAs = start }: Held, being: BeingRecord): boolean {
-    if (being.start === start) return being.last !== undefined;
-    return being.last === KILLED && being.start >= startedAs && being.start < start;
+  #isKilled({ start, startedAs = start }: Held, registration: RegistrationRecord): boolean {
+    if (registration.start === start) return registration.last !== undefined;
+    return registration.last === KILLED && registration.start >= startedAs && registration.start < start;
   }
 
-  /** Ends the session: all its beings are vouched for until slot `last`, or killed. Resolves when that is written. */
+  /** Ends the session: all its registrations are vouched for until slot `last`, or killed. Resolves when that is written. */
   end(last: Slot): Promise<void> {
     this.#held.clear();
     return this.#session.end(last);
@@ -264,9 +264,9 @@ export class Holdings {
     this.#looked = this.#shared.time.slot;
   }
 
-  #ours({ beings }: Page): BeingRecord[] {
+  #ours({ registrations }: Page): RegistrationRecord[] {
     const seq = this.#session.current?.record.seq;
-    return beings.filter(({ session }) => session === seq);
+    return registrations.filter(({ session }) => session === seq);
   }
 
   #remember({ pinger }: Held, over: Over): void {
@@ -282,7 +282,7 @@ export class Holdings {
    * What should have ended, and would live for as long as the session. A write that was given up may happen after the end, on a
    * record that somebody has destroyed; and a server may lose an end.
    */
-  #unended(page: Page): BeingRecord[] {
+  #unended(page: Page): RegistrationRecord[] {
     const { slot } = this.#shared.time;
     return this.#ours(page).filter(({ pinger, start, last = Infinity }) => {
       const held = this.#held.get(pinger);
@@ -292,12 +292,15 @@ export class Holdings {
     });
   }
 
-  async #endAgain(beings: readonly BeingRecord[]): Promise<void> {
+  async #endAgain(registrations: readonly RegistrationRecord[]): Promise<void> {
     const { slot } = this.#shared.time;
-    const overs = beings.flatMap(({ pinger }) => this.#over.get(pinger) ?? []);
+    const overs = registrations.flatMap(({ pinger }) => this.#over.get(pinger) ?? []);
     for (const over of overs) over.isWritten = false;
     await this.#writeEnds(
-      beings.map((being) => ({ being, last: this.#over.get(being.pinger)?.last ?? slot })),
+      registrations.map((registration) => ({
+        registration,
+        last: this.#over.get(registration.pinger)?.last ?? slot,
+      })),
     );
     for (const over of overs) over.isWritten = true;
   }
@@ -306,14 +309,14 @@ export class Holdings {
   #writeEnds(ends: readonly End[]): Promise<void> {
     const write = this.#session.write((session) =>
       ends
-        .filter(({ being }) => being.session === session)
-        .map(({ being, last }) => endOf(session, being, being.start, last)),
+        .filter(({ registration }) => registration.session === session)
+        .map(({ registration, last }) => endOf(session, registration, registration.start, last)),
     );
     return this.#session.inBackground(write);
   }
 
   /** The next of what is held, but for what was written so lately that a late read may lack it: that stays the next. */
-  #sample(session: number, writtenBefore: Slot): BeingId | undefined {
+  #sample(session: number, writtenBefore: Slot): RegistrationId | undefined {
     for (const held of this.#held.values()) {
       const { pinger, start, written = Infinity } = held;
       if (written >= writtenBefore) continue;
@@ -357,20 +360,23 @@ export class Holdings {
   }
 
   #writesOf(session: number, held: Held, endsEarlier: boolean): readonly Write[] {
-    const being = this.#recordOf(session, held);
+    const registration = this.#recordOf(session, held);
     // Not killed: who hears of the earlier start alone, as a resumed feed may tell it, must not tell a death.
-    return [putOf(being), ...(endsEarlier ? [endOf(session, held, held.start - 1, being.slot)] : [])];
+    return [
+      putOf(registration),
+      ...(endsEarlier ? [endOf(session, held, held.start - 1, registration.slot)] : []),
+    ];
   }
 
-  #recordOf(session: number, { key, pinger, start, since, meta, revision }: Held): BeingRecord {
+  #recordOf(session: number, { key, pinger, start, since, meta, revision }: Held): RegistrationRecord {
     return { session, pinger, start, key, since, slot: this.#shared.time.slot, meta, revision };
   }
 }
 
-function putOf(being: BeingRecord): Write {
-  return { kind: "being", being };
+function putOf(registration: RegistrationRecord): Write {
+  return { kind: "registration", registration };
 }
 
 function endOf(session: number, { pinger }: Pick<Held, "pinger">, start: number, last: Slot): Write {
-  return { kind: "end", being: { session, pinger, start }, last };
+  return { kind: "end", registration: { session, pinger, start }, last };
 }

@@ -1,11 +1,11 @@
 /** Deleting what has been dead for longer than the retention. */
-import { judgedSlot } from "../core/alive.ts";
-import type { Config } from "../core/records.ts";
-import { Roster } from "../core/roster.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Pruned } from "../core/store.ts";
-import { lookBack } from "./pulse.ts";
-import { between, bulk, knowsTime, type Shared } from "./shared.ts";
+import { judgedSlot } from "../../core/alive.ts";
+import type { Config } from "../../core/records.ts";
+import { Roster } from "../../core/roster.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Pruned } from "../../core/store.ts";
+import { lookBack } from "./pings.ts";
+import { between, bulk, knowsTime, type Shared } from "./context.ts";
 
 /** After an outage others may be coming back too: they have so long to write again what they hold. */
 const RETURN_SLOTS = 4;
@@ -65,14 +65,14 @@ export async function pruneAll(shared: Shared, attempt: Attempt): Promise<Pruned
 async function prune(shared: Shared, attempt: Attempt, beforeSlot: Slot): Promise<Pruned> {
   const { time, namespace, happenings } = shared;
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
-  const total = { sessions: 0, beings: 0, slots: 0 };
+  const total = { sessions: 0, registrations: 0, slots: 0 };
   for (;;) {
     const pruned = await attempt(() => bulk(shared, "prune", namespace.prune(query)));
     happenings.emit("pruned", pruned);
     total.sessions += pruned.sessions;
-    total.beings += pruned.beings;
+    total.registrations += pruned.registrations;
     total.slots += pruned.slots;
-    if (pruned.sessions + pruned.beings + pruned.slots === 0) return total;
+    if (pruned.sessions + pruned.registrations + pruned.slots === 0) return total;
   }
 }
 

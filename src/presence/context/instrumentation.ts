@@ -1,6 +1,6 @@
 /** What happens inside of a presence, for whoever counts it: see `inside.ts`. */
-import type { Transition } from "../core/roster.ts";
-import type { Pruned } from "../core/store.ts";
+import type { Transition } from "../../core/roster.ts";
+import type { Pruned } from "../../core/store.ts";
 
 export interface Happenings {
   /** A ping was acknowledged, or the pings and changes of a slot were read. */

@@ -1,12 +1,12 @@
-import type { Clock } from "../core/clock.ts";
-import { isHeartbitError } from "../core/errors.ts";
-import type { Namespace, Page, ReadQuery } from "../core/store.ts";
-import type { Emitter } from "./emitter.ts";
-import type { Happenings } from "./happenings.ts";
+import type { Clock } from "../../core/clock.ts";
+import { isHeartbitError } from "../../core/errors.ts";
+import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
+import type { Emitter } from "../../lib/emitter.ts";
+import type { Happenings } from "./instrumentation.ts";
 import type { HealthKeeper } from "./health.ts";
 import { describe, type Logger } from "./log.ts";
-import type { StoreTime } from "./time.ts";
-import { eachOf, type Sleeper, within } from "./timing.ts";
+import type { StoreTime } from "./store-time.ts";
+import { eachOf, type Sleeper, within } from "../../lib/timers.ts";
 
 /** What the parts of one presence share. */
 export interface Shared {

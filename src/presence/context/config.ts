@@ -1,8 +1,8 @@
 /** The set-up of a namespace: its config, which all must agree on, and what becomes of it. */
-import { HeartbitError } from "../core/errors.ts";
-import type { Config } from "../core/records.ts";
-import { FORMAT_VERSION } from "../core/store.ts";
-import { bulk, type Shared } from "./shared.ts";
+import { HeartbitError } from "../../core/errors.ts";
+import type { Config } from "../../core/records.ts";
+import { FORMAT_VERSION } from "../../core/store.ts";
+import { bulk, type Shared } from "./context.ts";
 
 /** For so long after the store was found again, a config that is missing was lost, and not dropped. */
 const RESTORE_PERIODS = 5;

@@ -8,10 +8,10 @@
  * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse. Where only the
  * store's time says that it has passed, the pings of the others tell whether this machine has slept.
  */
-import { deathPosition } from "../core/alive.ts";
-import { Roster } from "../core/roster.ts";
-import type { Slot } from "../core/slots.ts";
-import { type OwnPing, readPulse } from "./pulse.ts";
+import { deathPosition } from "../../core/alive.ts";
+import { Roster } from "../../core/roster.ts";
+import type { Slot } from "../../core/slots.ts";
+import { type OwnPing, readPulse } from "../context/pings.ts";
 import {
   between,
   isFinal,
@@ -22,8 +22,8 @@ import {
   type Shared,
   sleepUntil,
   soon,
-} from "./shared.ts";
-import { Sleeper, wallDistanceOf } from "./timing.ts";
+} from "../context/context.ts";
+import { Sleeper, wallDistanceOf } from "../../lib/timers.ts";
 
 /** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
 const EARLIEST = 0.1;

@@ -6,9 +6,9 @@
  *
  * What it waits for may be tried by another, for as long as that takes: of each of those failures it hears as well.
  */
-import { GivenUp } from "../core/errors.ts";
-import { patienceMs, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
-import { type Sleeper, within } from "./timing.ts";
+import { GivenUp } from "../../core/errors.ts";
+import { patienceMs, RETRY_OF_PERIOD, type Shared } from "../context/context.ts";
+import { type Sleeper, within } from "../../lib/timers.ts";
 
 /** A `sync` tries for so long, in ms, where the period is shorter. */
 const SYNC_MS_MIN = 5000;

@@ -6,12 +6,12 @@
  *
  * The feed is only a hint: while it is live, what has changed is still read once a period.
  */
-import { isHeartbitError, toError } from "../core/errors.ts";
-import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../core/selection.ts";
-import type { Feed, Page } from "../core/store.ts";
-import { describe } from "./log.ts";
-import { bulk, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
-import { Sleeper } from "./timing.ts";
+import { isHeartbitError, toError } from "../../core/errors.ts";
+import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../../core/selection.ts";
+import type { Feed, Page } from "../../core/store.ts";
+import { describe } from "../context/log.ts";
+import { bulk, RETRY_OF_PERIOD, type Shared } from "../context/context.ts";
+import { Sleeper } from "../../lib/timers.ts";
 
 /** Above so many keys and prefixes the feed tells of all: to narrow it costs the server more than it saves. */
 const NAMES_MAX = 64;

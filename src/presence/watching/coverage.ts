@@ -5,7 +5,7 @@ import {
   select,
   type Selection,
   type WatchTarget,
-} from "../core/selection.ts";
+} from "../../core/selection.ts";
 
 /** What an observer has loaded, and follows since. Part of what is wanted, whole once all that is wanted is loaded. */
 export class Loaded implements Selection {

@@ -3,11 +3,11 @@
  * fails is repeated every twentieth of the period until it succeeds, which is harmless because every write is
  * idempotent.
  */
-import { HeartbitError, toError } from "../core/errors.ts";
-import type { Write } from "../core/store.ts";
-import { describe } from "./log.ts";
-import { bulk, isFinal, knowsTime, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
-import { Sleeper } from "./timing.ts";
+import { HeartbitError, toError } from "../../core/errors.ts";
+import type { Write } from "../../core/store.ts";
+import { describe } from "../context/log.ts";
+import { bulk, isFinal, knowsTime, RETRY_OF_PERIOD, type Shared } from "../context/context.ts";
+import { Sleeper } from "../../lib/timers.ts";
 
 /** About how many writes go in one bulk: so few that a slow server acknowledges them in the time that a bulk has. */
 const BULK_WRITES = 5000;

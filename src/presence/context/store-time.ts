@@ -6,11 +6,11 @@
  * A step of the store's clock is detected by anything that tells its time, and corrected by a sample. After a step
  * back the position stays where it is, and the namespace's `offset` is raised so that the next slot follows it.
  */
-import type { Clock } from "../core/clock.ts";
-import { GivenUp } from "../core/errors.ts";
-import { positionAt, type Slot, timeAt } from "../core/slots.ts";
-import type { Namespace } from "../core/store.ts";
-import { wallDistanceOf, within } from "./timing.ts";
+import type { Clock } from "../../core/clock.ts";
+import { GivenUp } from "../../core/errors.ts";
+import { positionAt, type Slot, timeAt } from "../../core/slots.ts";
+import type { Namespace } from "../../core/store.ts";
+import { wallDistanceOf, within } from "../../lib/timers.ts";
 
 /** A position may be this many slots behind the latest before the offset is raised; it waits so many out. */
 const SLOTS_BEHIND_MAX = 2;

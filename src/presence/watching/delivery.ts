@@ -2,12 +2,12 @@
  * How changes reach those who asked for them. Delivery never blocks the observer and is bounded: per subscription
  * and key, changes that are not consumed yet collapse to the latest state.
  */
-import type { Clock } from "../core/clock.ts";
-import type { HolderState, RosterChange } from "../core/roster.ts";
-import type { WatchTarget } from "../core/selection.ts";
-import { type Change, collapse, type Pending, toChange } from "./change.ts";
-import { callSafely } from "./call-safely.ts";
-import { Slices } from "./timing.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { HolderState, RosterChange } from "../../core/roster.ts";
+import type { WatchTarget } from "../../core/selection.ts";
+import { type Change, collapse, type Pending, toChange } from "../change.ts";
+import { callSafely } from "../../lib/call-safely.ts";
+import { Slices } from "../../lib/timers.ts";
 
 /** One caller's interest in a target, with what it has not consumed yet. */
 export class Subscription {

@@ -1,5 +1,5 @@
 /**
- * Reads sessions and beings into the roster: whole what is newly wanted, and from then on what has changed. Also takes
+ * Reads sessions and registrations into the roster: whole what is newly wanted, and from then on what has changed. Also takes
  * out of the roster what a whole read has not found.
  *
  * What a poll reads depends on what is due:
@@ -14,21 +14,21 @@
  *
  * The cursor is moved by a poll, and by the first load, but only where our own pings were acknowledged as that began.
  */
-import { judgedSlot, mayTellDeaths } from "../core/alive.ts";
-import type { BeingRecord } from "../core/records.ts";
-import type { Roster, Steps } from "../core/roster.ts";
-import { includesKey, type Selection, type WatchTarget } from "../core/selection.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Cursor, Page } from "../core/store.ts";
-import type { Holdings } from "./holdings.ts";
-import { Loaded } from "./loaded.ts";
-import { notFresh } from "./pulse.ts";
-import { bulk, readPages, type Shared, soon } from "./shared.ts";
+import { judgedSlot, mayTellDeaths } from "../../core/alive.ts";
+import type { RegistrationRecord } from "../../core/records.ts";
+import type { Roster, Steps } from "../../core/roster.ts";
+import { includesKey, type Selection, type WatchTarget } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Cursor, Page } from "../../core/store.ts";
+import type { Holdings } from "../holding/registrations.ts";
+import { Loaded } from "./coverage.ts";
+import { notFresh } from "../context/pings.ts";
+import { bulk, readPages, type Shared, soon } from "../context/context.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import type { Teller } from "./teller.ts";
-import { OneAtATime } from "./timing.ts";
+import type { Teller } from "./notifier.ts";
+import { OneAtATime } from "../../lib/timers.ts";
 
-const STEP_BEINGS = 100;
+const STEP_REGISTRATIONS = 100;
 
 type Due = "changes" | "all" | "sweep";
 
@@ -125,21 +125,22 @@ export class Reader {
   /** Takes what was heard, from wherever, into the roster. */
   take(page: Page): void {
     for (const session of page.sessions) this.#parts.roster.session(session);
-    this.#takeBeings(page.beings);
+    this.#takeRegistrations(page.registrations);
   }
 
-  #takeBeings(beings: readonly BeingRecord[]): void {
+  #takeRegistrations(registrations: readonly RegistrationRecord[]): void {
     const { roster, subscriptions } = this.#parts;
     const { wanted } = subscriptions;
-    for (const being of beings) if (includesKey(wanted, being.key)) roster.being(being);
+    for (const registration of registrations)
+      if (includesKey(wanted, registration.key)) roster.registration(registration);
   }
 
   /** All at once, as far as is told: what the feed tells between two pages must not be told with half of them. */
   *#takeAll(pages: readonly Page[]): Steps {
     for (const page of pages) {
-      this.take({ sessions: page.sessions, beings: [] });
-      for (let first = 0; first < page.beings.length; first += STEP_BEINGS) {
-        this.#takeBeings(page.beings.slice(first, first + STEP_BEINGS));
+      this.take({ sessions: page.sessions, registrations: [] });
+      for (let first = 0; first < page.registrations.length; first += STEP_REGISTRATIONS) {
+        this.#takeRegistrations(page.registrations.slice(first, first + STEP_REGISTRATIONS));
         this.#parts.teller.passOver();
         yield;
       }

@@ -1,10 +1,10 @@
 /** Reading the pings: how far back, and whether what was read can be trusted. */
-import { judgedSlot, latestComplete } from "../core/alive.ts";
-import { hasBit, type PingRecord } from "../core/bits.ts";
-import { GivenUp } from "../core/errors.ts";
-import type { Roster } from "../core/roster.ts";
-import type { Slot } from "../core/slots.ts";
-import { bulk, knowsTime, type Shared } from "./shared.ts";
+import { judgedSlot, latestComplete } from "../../core/alive.ts";
+import { hasBit, type PingRecord } from "../../core/bits.ts";
+import { GivenUp } from "../../core/errors.ts";
+import type { Roster } from "../../core/roster.ts";
+import type { Slot } from "../../core/slots.ts";
+import { bulk, knowsTime, type Shared } from "./context.ts";
 
 /** Slots that a first read goes back, in the hope that they hold a complete one. */
 const FIRST_LOOK_SLOTS = 4;

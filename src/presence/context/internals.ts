@@ -2,9 +2,9 @@
  * What is inside of a presence, for the other entry points of this package alone: the dashboard draws the pings, which
  * the public API does not give. It is read only by convention: nobody but the presence writes or closes anything there.
  */
-import type { ObserverGauges } from "./observer.ts";
-import { invalid } from "./options.ts";
-import type { Shared } from "./shared.ts";
+import type { ObserverGauges } from "../watching/observer.ts";
+import { invalid } from "../options.ts";
+import type { Shared } from "./context.ts";
 
 export interface Inside extends Shared {
   /** How things stand at present. */

@@ -9,21 +9,21 @@
  * Everything it reads goes to the roster; what the roster tells goes to the subscriptions (teller.ts). What fails is
  * trouble, and is tried again, unless it can never heal.
  */
-import { judgedSlot } from "../core/alive.ts";
-import { Roster } from "../core/roster.ts";
-import { includesKey, isEmptySelection, missingFrom, select } from "../core/selection.ts";
-import type { Page } from "../core/store.ts";
+import { judgedSlot } from "../../core/alive.ts";
+import { Roster } from "../../core/roster.ts";
+import { includesKey, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
+import type { Page } from "../../core/store.ts";
 import { Subscription } from "./delivery.ts";
-import { FeedKeeper, type FeedState } from "./feed-keeper.ts";
-import type { Heart } from "./heart.ts";
-import type { Holdings } from "./holdings.ts";
-import { Lookout } from "./lookout.ts";
-import { Reader } from "./reader.ts";
-import { isFinal, noteFailure, RETRY_OF_PERIOD, type Shared, sleepUntil } from "./shared.ts";
+import { FeedKeeper, type FeedState } from "./change-feed.ts";
+import type { Heart } from "../holding/heartbeat.ts";
+import type { Holdings } from "../holding/registrations.ts";
+import { Lookout } from "./evaluator.ts";
+import { Reader } from "./snapshot.ts";
+import { isFinal, noteFailure, RETRY_OF_PERIOD, type Shared, sleepUntil } from "../context/context.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { Syncs } from "./syncs.ts";
-import { Teller } from "./teller.ts";
-import { Sleeper } from "./timing.ts";
+import { Syncs } from "./pending-syncs.ts";
+import { Teller } from "./notifier.ts";
+import { Sleeper } from "../../lib/timers.ts";
 
 export interface ObserverOptions {
   readonly holdings: Holdings;

@@ -10,16 +10,16 @@
  *
  * `end` leaves it open: what is queued is still written under its number.
  */
-import { KILLED } from "../core/alive.ts";
-import type { HeartbitError } from "../core/errors.ts";
-import type { SessionRecord } from "../core/records.ts";
-import { NOTHING } from "../core/selection.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Cursor, Write } from "../core/store.ts";
-import { describe } from "./log.ts";
-import { bulk, isFinal, knowsTime, readPages, RETRY_OF_PERIOD, type Shared } from "./shared.ts";
-import { Sleeper } from "./timing.ts";
-import { closed, Writer } from "./writer.ts";
+import { KILLED } from "../../core/alive.ts";
+import type { HeartbitError } from "../../core/errors.ts";
+import type { SessionRecord } from "../../core/records.ts";
+import { NOTHING } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Cursor, Write } from "../../core/store.ts";
+import { describe } from "../context/log.ts";
+import { bulk, isFinal, knowsTime, readPages, RETRY_OF_PERIOD, type Shared } from "../context/context.ts";
+import { Sleeper } from "../../lib/timers.ts";
+import { closed, Writer } from "./write-queue.ts";
 
 export interface SessionEvents {
   /** Before a session is opened: sets the namespace up where it is not. Rejects with what can never heal. */
@@ -41,7 +41,7 @@ export interface OpenSession {
   refreshed: Slot;
   /** The slot of the latest read that asked for the record, and had it. */
   audited: Slot;
-  /** What has become of its beings has been heard up to here. */
+  /** What has become of its registrations has been heard up to here. */
   cursor: Cursor | undefined;
 }
 
@@ -174,7 +174,7 @@ export class SessionKeeper {
     void this.inBackground(this.#openingIs(this.#openAgain()).then(() => this.#events.reopened()));
   }
 
-  /** Ends it: all its beings are vouched for until slot `last`, or killed. Resolves when that is written. */
+  /** Ends it: all its registrations are vouched for until slot `last`, or killed. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
     if (this.#current === undefined && this.#opening === undefined) return;
     this.#isEnding = true;

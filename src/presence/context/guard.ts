@@ -6,10 +6,10 @@
  * ever. The bound is a hundred years: a clock without a battery begins in 1970, and comes forward from there, so steps
  * of decades do happen; and after hundreds of such steps slots still have fractions.
  */
-import { GivenUp } from "../core/errors.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Namespace, Page } from "../core/store.ts";
-import { eachOf, Waits } from "./timing.ts";
+import { GivenUp } from "../../core/errors.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Namespace, Page } from "../../core/store.ts";
+import { eachOf, Waits } from "../../lib/timers.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
@@ -34,11 +34,11 @@ export function plausible(namespace: Namespace, { periodMs, present, warn }: Pla
     hasWarned = true;
     return false;
   };
-  // The beings of a session that is passed over are passed over with it, by the roster.
+  // The registrations of a session that is passed over are passed over with it, by the roster.
   const ofPage = (page: Page): Page => ({
     ...page,
     sessions: page.sessions.filter(({ slot, last }) => isPlausible(slot, last)),
-    beings: page.beings.filter(({ slot, last }) => isPlausible(slot, last)),
+    registrations: page.registrations.filter(({ slot, last }) => isPlausible(slot, last)),
   });
   const waits = new Waits();
   return {

@@ -8,12 +8,12 @@
  *
  * One turn ends before the next begins; between two slices the event loop goes on.
  */
-import type { Roster, RosterChange, Steps } from "../core/roster.ts";
-import { includesKey, select } from "../core/selection.ts";
+import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
+import { includesKey, select } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
-import type { Shared } from "./shared.ts";
+import type { Shared } from "../context/context.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import { Slices } from "./timing.ts";
+import { Slices } from "../../lib/timers.ts";
 
 /** More changes than these are told in slices. */
 const TELL_AT_ONCE = 200;
@@ -110,7 +110,7 @@ export class Teller {
   #note({ key, cause }: RosterChange, atMs: number): void {
     let silentMs: number | undefined;
     if (cause === "expired") {
-      const slots = Array.from(this.#roster.beings(key), ({ last }) => last);
+      const slots = Array.from(this.#roster.registrations(key), ({ last }) => last);
       // Nothing is left of a key that is told because a whole read has not found it.
       if (slots.length > 0) silentMs = atMs - this.#shared.time.at(Math.max(...slots));
     }

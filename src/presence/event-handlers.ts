@@ -15,14 +15,14 @@
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
-import type { Heart } from "./heart.ts";
-import type { Holdings } from "./holdings.ts";
-import type { Observer } from "./observer.ts";
+import type { Heart } from "./holding/heartbeat.ts";
+import type { Holdings } from "./holding/registrations.ts";
+import type { Observer } from "./watching/observer.ts";
 import type { Pinger } from "./pinger.ts";
-import { Broom, pruneInTurn } from "./prune.ts";
-import { AUDIT_SLOTS, type SessionKeeper } from "./session-keeper.ts";
-import type { Setup } from "./setup.ts";
-import type { Shared } from "./shared.ts";
+import { Broom, pruneInTurn } from "./context/pruning.ts";
+import { AUDIT_SLOTS, type SessionKeeper } from "./holding/session.ts";
+import type { Setup } from "./context/config.ts";
+import type { Shared } from "./context/context.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** The parts of a presence that something is done with. */

@@ -9,36 +9,36 @@
  *
  * A session that is gone is opened anew. Where there is none, or another by the end, the read says nothing of ours.
  *
- * A read that asks for the session's record asks for one of its beings besides, another each time, where the holder gives one:
- * where it has the record and not the being, all that is held is doubted.
+ * A read that asks for the session's record asks for one of its registrations besides, another each time, where the holder gives one:
+ * where it has the record and not the registration, all that is held is doubted.
  */
-import { type BeingId, type BeingRecord, isSameBeing } from "../core/records.ts";
-import type { Slot } from "../core/slots.ts";
-import type { Page, ReadQuery } from "../core/store.ts";
-import { isSame, type OpenSession, type SessionKeeper } from "./session-keeper.ts";
+import { type RegistrationId, type RegistrationRecord, isSameRegistration } from "../../core/records.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { Page, ReadQuery } from "../../core/store.ts";
+import { isSame, type OpenSession, type SessionKeeper } from "./session.ts";
 
 /** A read that is late may be older than a session of so many slots: the next reads will tell. */
 const YOUNG_SLOTS = 2;
 
 /** Who holds something under the session. */
 export interface Holder {
-  /** A being that was written before this slot, another at each call; undefined where there is none. */
-  sample(session: number, writtenBefore: Slot): BeingId | undefined;
+  /** A registration that was written before this slot, another at each call; undefined where there is none. */
+  sample(session: number, writtenBefore: Slot): RegistrationId | undefined;
   hear(page: Page): void;
   /** What of a page should have ended, where our session is ours. */
-  unended(page: Page): BeingRecord[];
-  endAgain(beings: readonly BeingRecord[]): void;
+  unended(page: Page): RegistrationRecord[];
+  endAgain(registrations: readonly RegistrationRecord[]): void;
   /** All that is held is to be looked at. */
   doubt(): void;
   /** A read of ours is complete that began in this slot. */
   looked(slot: Slot): void;
-  /** A read did not find this being. */
-  lost(being: BeingId): void;
+  /** A read did not find this registration. */
+  lost(registration: RegistrationId): void;
 }
 
 export class Audit {
   /** What the read must ask for besides. */
-  readonly asks: Pick<ReadQuery, "session" | "withRecord" | "being">;
+  readonly asks: Pick<ReadQuery, "session" | "withRecord" | "registration">;
   /** The slot of our session's record in it: the read is no older than that. Infinity where we have no session. */
   asOf: Slot;
   readonly #keeper: SessionKeeper;
@@ -48,8 +48,8 @@ export class Audit {
   /** The slot in which the read began. */
   readonly #began: Slot;
   #found: "nothing" | "ours" | "another's" = "nothing";
-  #foundBeing = false;
-  readonly #unended: BeingRecord[] = [];
+  #foundRegistration = false;
+  readonly #unended: RegistrationRecord[] = [];
 
   /** `always`: it asks for the session's record in any case. */
   constructor(keeper: SessionKeeper, began: Slot, always: boolean, holder: Holder) {
@@ -59,8 +59,9 @@ export class Audit {
     this.#session = keeper.current;
     this.#withRecord = always || keeper.isDoubtful;
     const seq = this.#session?.record.seq;
-    const being = this.#withRecord && seq !== undefined ? holder.sample(seq, began - YOUNG_SLOTS) : undefined;
-    this.asks = { session: seq, withRecord: this.#withRecord, being };
+    const registration =
+      this.#withRecord && seq !== undefined ? holder.sample(seq, began - YOUNG_SLOTS) : undefined;
+    this.asks = { session: seq, withRecord: this.#withRecord, registration };
     this.asOf = this.#session === undefined && !keeper.isOpening ? Infinity : -Infinity;
   }
 
@@ -71,8 +72,11 @@ export class Audit {
       this.#found = isSame(record, ours) ? "ours" : "another's";
       if (this.#found === "ours") this.asOf = Math.max(this.asOf, record.slot);
     }
-    const { being: asked } = this.asks;
-    if (asked !== undefined) this.#foundBeing ||= page.beings.some((being) => isSameBeing(being, asked));
+    const { registration: asked } = this.asks;
+    if (asked !== undefined)
+      this.#foundRegistration ||= page.registrations.some((registration) =>
+        isSameRegistration(registration, asked),
+      );
     this.#holder.hear(page);
     this.#unended.push(...this.#holder.unended(page));
   }
@@ -88,8 +92,8 @@ export class Audit {
     if (!isCurrent) return true;
     if (isUsable) {
       this.#holder.looked(this.#began);
-      const { being } = this.asks;
-      if (being !== undefined && !this.#foundBeing) this.#holder.lost(being);
+      const { registration } = this.asks;
+      if (registration !== undefined && !this.#foundRegistration) this.#holder.lost(registration);
       if (this.#unended.length === 0) return true;
       // A number may have become another's, and only the record says whose it is.
       if (hasRecord) this.#holder.endAgain(this.#unended);

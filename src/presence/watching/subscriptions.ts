@@ -1,4 +1,4 @@
-import { EVERYTHING, type Selection } from "../core/selection.ts";
+import { EVERYTHING, type Selection } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
 
 /** The subscriptions of one presence, by what they want. */

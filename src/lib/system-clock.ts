@@ -1,5 +1,5 @@
 /** The machine's clock. The only file of the library that reads a clock or sets a timer. */
-import type { Clock } from "./core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 
 /** Node clamps longer timers to 1 ms, so longer waits are cut into pieces. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
