@@ -18,6 +18,8 @@ export interface PingRecord {
   readonly segment: number;
   /** `SEGMENT_WORDS` words; the session's bit is `1 << (seq % 32)` of word `floor(seq % 1024 / 32)`. */
   readonly words: Int32Array;
+  /** The stamp of its latest ping: the store's time in ms. 0 where nobody has pinged, only left mail. */
+  readonly ms: number;
 }
 
 /** @internal Where a session's bit lies. */

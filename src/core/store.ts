@@ -12,49 +12,65 @@
  */
 import type { PingRecord } from "./bits.ts";
 import type { Clock } from "./clock.ts";
-import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "./records.ts";
+import type { Config, RegistrationId, RegistrationRecord, SessionRecord } from "./records.ts";
 import type { Selection } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 
 /** @internal The version of the stored format that this library reads and writes. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** A store: what `Presence.open` takes, and what authors of stores write. */
 export interface Store {
-  /** For messages and `doctor`: "memory", "lmdb", "mongodb". */
+  /** For messages and `doctor`: "memory", "sqlite", "mongodb". */
   readonly kind: string;
   /** The clock that presences of this store use when they are given none. */
   readonly clock?: Clock;
-  /** Where the store tells what a person may want to look into: set by whoever opens it. */
-  warn?: (message: string) => void;
   /** A namespace, without any I/O. */
-  namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace;
+  namespace(name: string, scale: NamespaceScale): Namespace;
   /** Lets go of what the store itself opened. Idempotent. */
   close(): Promise<void>;
 }
 
-/** One change of what is stored; the store applies it by the law of `records.ts`. */
+/** What a store must know of a namespace besides its name. */
+export interface NamespaceScale {
+  /** The length of a slot, in ms. */
+  readonly periodMs: number;
+  /** How long dead records are kept, in slots. */
+  readonly retentionSlots: number;
+  /** Called with one sentence that a person may want to look into, such as a document that is not heartbit's. */
+  readonly warn?: (message: string) => void;
+}
+
+/** One change of what is stored. The store applies it by the merge rules of `records.ts`. */
 export type Write =
-  /** Creates the session, or raises its `slot`. */
+  /** Creates the session, or raises its `slot`. Raising it renews no stamp and is reported to nobody. */
   | { readonly kind: "session"; readonly session: SessionRecord }
   /**
-   * Raises the `slot` of a session: a mere proof of life, which renews no stamp and is told to nobody. A session that is
-   * not there is left so.
+   * Raises the `slot` of a session and renews its stamp, so that watchers hear at once that it is back. Does nothing where
+   * the session is not stored, or has that slot already.
    */
-  | { readonly kind: "raiseSession"; readonly session: number; readonly slot: Slot }
-  /** Sets the `last` of a session, where it is earlier. A session that is not there is left so. */
+  | { readonly kind: "touch"; readonly session: number; readonly slot: Slot }
+  /** Sets the `last` of a session if the stored one is later. Does nothing if the session is not stored. */
   | { readonly kind: "endSession"; readonly session: number; readonly last: Slot }
-  /** Creates the registration, or raises its `slot` and, by its revision, its `meta`; and ends it where it comes with a `last`. */
+  /** Creates the registration, or raises its `slot` and, by its revision, its `meta`; ends it if it comes with a `last`. */
   | { readonly kind: "registration"; readonly registration: RegistrationRecord }
-  /** Gives a registration a newer meta, by its revision. A registration that is not there is left so. */
+  /** Gives a registration a newer meta, by its revision. Does nothing if the registration is not stored. */
   | {
       readonly kind: "meta";
       readonly registration: RegistrationId;
       readonly meta: string;
       readonly revision: number;
     }
-  /** Sets the `last` of a registration, where it is earlier. A registration that is not there is left so. */
+  /** Sets the `last` of a registration if the stored one is later. Does nothing if it is not stored. */
   | { readonly kind: "end"; readonly registration: RegistrationId; readonly last: Slot };
+
+/** The answer to a ping. */
+export interface Pong {
+  /** The store's time in ms, stamped when the ping was applied, by the server that holds the pings. */
+  readonly ms: number;
+  /** Whether somebody has left mail for the session in this slot: one of its records was ended by another process. */
+  readonly hasMail: boolean;
+}
 
 /** Where a reader is in the stream of changes. Opaque: each store has its own kind. */
 export type Cursor = { readonly store: unknown };
@@ -73,17 +89,15 @@ export interface Page {
 export interface ReadQuery {
   /** The registrations of these keys. */
   readonly select: Selection;
-  /** Also the registrations of this session: what the asking presence holds itself. */
-  readonly session?: number | undefined;
-  /** And the record of that session, changed or not. */
-  readonly withRecord?: boolean;
-  /** And the record of this registration, changed or not; perhaps twice. */
-  readonly registration?: RegistrationId | undefined;
   /**
-   * Only what may have changed since the read that gave this cursor; it may give more, never less. Sessions too, where
-   * anything is selected: all that changed, whether or not a selected registration is theirs. Absent: everything selected.
+   * Of the selected registrations only those that may have changed since the read that gave this cursor, and all sessions
+   * that may have; more may be given, never less. Absent: everything selected, with the sessions of what is given.
    */
   readonly since?: Cursor | undefined;
+  /** Also the record of this session, changed or not. */
+  readonly session?: number | undefined;
+  /** Also the registrations of that session, changed or not: all of them, or those that have a `last`. */
+  readonly registrations?: "all" | "ended" | undefined;
 }
 
 /** What is old enough to be pruned. */
@@ -119,17 +133,33 @@ export interface Namespace {
   configure(wanted: Config): Promise<Config>;
   /** Sets `offset` from `from` to `to` if it still is `from`. Gives the offset that holds afterwards. */
   raiseOffset(from: number, to: number): Promise<number>;
-  /** The store's time now, in ms. */
+  /**
+   * The store's time now, in ms, by the same clock that stamps pings if this user may write; else by the clock of the
+   * server that answers.
+   */
   time(): Promise<number>;
   /**
    * The next count of sessions, from 1: greater than every earlier one since the namespace was set up, never given twice.
    * The number of a session is `Config.base` and this.
    */
   nextSeq(): Promise<number>;
-  /** Applies the writes in their order. When it rejects, any part of them may have happened, and still may. */
-  write(writes: readonly Write[]): Promise<void>;
-  /** Sets the bits of the sessions in the slot. */
-  ping(slot: Slot, seqs: readonly number[]): Promise<void>;
+  /**
+   * Applies the writes in their order. When it rejects, any part of them may have happened, and still may. When `signal`
+   * is aborted, what has not been sent yet is not sent.
+   */
+  write(writes: readonly Write[], signal?: AbortSignal): Promise<void>;
+  /**
+   * Sets the session's bit in the slot. Every acknowledged ping has changed what is stored, if only its stamp: so it
+   * proves that the server could write.
+   */
+  ping(slot: Slot, seq: number): Promise<Pong>;
+  /** Leaves mail for the sessions in the slot: their next ping of it has `hasMail`. */
+  mail(slot: Slot, seqs: readonly number[]): Promise<void>;
+  /**
+   * How many records of the session are open: the session itself if it has no `last`, and its registrations without
+   * one. Cheap, whatever the session holds.
+   */
+  countOpen(session: number): Promise<number>;
   /** Sets `last: 0` on every registration of the key that has not got it. */
   kill(key: string): Promise<void>;
   /** All ping records of the slots from `from` on, those ahead of the present included. */
@@ -202,6 +232,4 @@ export type StoreNotice =
   /** The connection or the primary was lost: reads may be late, and writes may have been lost with it. */
   | { readonly kind: "lost"; readonly reason: string }
   /** There is a primary again, perhaps another one. */
-  | { readonly kind: "found" }
-  /** The store's time, in ms, as it was at most a moment ago: says that its clock has stepped, not by how much. */
-  | { readonly kind: "time"; readonly ms: number };
+  | { readonly kind: "found" };

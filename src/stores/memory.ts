@@ -3,14 +3,13 @@
  * plainest reading of the port: read it beside `core/store.ts` before you write a store.
  */
 import type { Clock } from "../core/clock.ts";
-import { groupBits, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
+import { bitOf, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
 import {
   type RegistrationId,
   type RegistrationRecord,
   type Config,
   earlierLast,
-  isSameRegistration,
   mergeRegistrations,
   mergeConfigs,
   mergeSessions,
@@ -25,6 +24,7 @@ import type {
   Finding,
   Namespace,
   Page,
+  Pong,
   Pruned,
   PruneQuery,
   ReadQuery,
@@ -63,6 +63,16 @@ export class MemoryStore implements Store {
     });
   }
 
+  /** For tests of programs and of stores: deletes records of a namespace, as somebody may do by hand. Gives how many. */
+  destroy(name: string, { session, registration, ping }: Doomed): number {
+    const { sessions, registrations, pings } = this.#data.get(name) ?? emptyData();
+    const all = sessions.size + registrations.size + pings.size;
+    for (const [seq, { record }] of sessions) if (session?.(record)) sessions.delete(seq);
+    for (const [id, { record }] of registrations) if (registration?.(record)) registrations.delete(id);
+    for (const [id, { record }] of pings) if (ping?.(record)) pings.delete(id);
+    return all - sessions.size - registrations.size - pings.size;
+  }
+
   /** How many records of each kind a namespace has. */
   counts(name: string): { sessions: number; registrations: number; pings: number } {
     const { sessions, registrations, pings } = this.#data.get(name) ?? emptyData();
@@ -87,7 +97,7 @@ interface Data {
   revision: number;
   readonly sessions: Map<number, Kept<SessionRecord>>;
   readonly registrations: Map<string, Kept<RegistrationRecord>>;
-  readonly pings: Map<string, PingRecord>;
+  readonly pings: Map<string, { record: PingRecord; readonly mail: Set<number> }>;
   readonly feeds: Set<{ readonly select: Selection; readonly sink: FeedSink }>;
 }
 
@@ -112,24 +122,10 @@ export interface Doomed {
   readonly ping?: (ping: PingRecord) => boolean;
 }
 
-/** For tests: deletes records as somebody may do by hand. Nobody is told. Gives how many were deleted. */
-export let destroyIn: (namespace: Namespace, doomed: Doomed) => number;
-
 class MemoryNamespace implements Namespace {
   readonly #clock: Clock;
   readonly #data: () => Data;
   readonly #closers = new Set<() => void>();
-
-  static {
-    destroyIn = (namespace, { session, registration, ping }) => {
-      const { sessions, registrations, pings } = (namespace as MemoryNamespace).#data();
-      const all = sessions.size + registrations.size + pings.size;
-      for (const [seq, { record }] of sessions) if (session?.(record)) sessions.delete(seq);
-      for (const [id, { record }] of registrations) if (registration?.(record)) registrations.delete(id);
-      for (const [id, record] of pings) if (ping?.(record)) pings.delete(id);
-      return all - sessions.size - registrations.size - pings.size;
-    };
-  }
 
   constructor(clock: Clock, data: () => Data) {
     this.#clock = clock;
@@ -166,26 +162,38 @@ class MemoryNamespace implements Namespace {
     const registrations = new Set<string>();
     for (const write of writes) {
       if (write.kind === "session") this.#putSession(write.session, sessions);
+      else if (write.kind === "touch") this.#touch(write.session, write.slot, sessions);
+      else if (write.kind === "endSession") sessions.add(this.#endSession(write.session, write.last));
       else if (write.kind === "registration") registrations.add(this.#putRegistration(write.registration));
       else if (write.kind === "meta")
         registrations.add(this.#updateRegistration(idOf(write.registration), write));
-      else if (write.kind === "raiseSession") this.#raiseSession(write.session, write.slot);
-      else if (write.kind === "end")
-        registrations.add(this.#endRegistration(idOf(write.registration), write.last));
-      else sessions.add(this.#endSession(write.session, write.last));
+      else registrations.add(this.#endRegistration(idOf(write.registration), write.last));
     }
     this.#tell(sessions, registrations);
   }
 
-  async ping(slot: Slot, seqs: readonly number[]): Promise<void> {
-    const { pings } = this.#data();
-    for (const [segment, masks] of groupBits(seqs)) {
-      const id = `${slot}.${segment}`;
-      let record = pings.get(id);
-      if (record === undefined)
-        pings.set(id, (record = { slot, segment, words: new Int32Array(SEGMENT_WORDS) }));
-      for (const [word, mask] of masks) record.words[word] = (record.words[word] ?? 0) | mask;
+  async ping(slot: Slot, seq: number): Promise<Pong> {
+    const { segment, word, mask } = bitOf(seq);
+    const pings = this.#pingsOf(slot, segment);
+    const ms = this.#clock.now();
+    const words = pings.record.words.slice();
+    words[word] = (words[word] ?? 0) | mask;
+    pings.record = { slot, segment, words, ms };
+    return { ms, hasMail: pings.mail.has(seq) };
+  }
+
+  async mail(slot: Slot, seqs: readonly number[]): Promise<void> {
+    for (const seq of seqs) this.#pingsOf(slot, bitOf(seq).segment).mail.add(seq);
+  }
+
+  async countOpen(session: number): Promise<number> {
+    const { sessions, registrations } = this.#data();
+    const own = sessions.get(session)?.record;
+    let count = own !== undefined && own.last === undefined ? 1 : 0;
+    for (const { record } of registrations.values()) {
+      if (record.session === session && record.last === undefined) count++;
     }
+    return count;
   }
 
   async kill(key: string): Promise<void> {
@@ -197,22 +205,22 @@ class MemoryNamespace implements Namespace {
   }
 
   async pings(from: Slot): Promise<PingRecord[]> {
-    return [...this.#data().pings.values()]
+    return Array.from(this.#data().pings.values(), ({ record }) => record)
       .filter(({ slot }) => slot >= from)
       .map((record) => ({ ...record, words: record.words.slice() }));
   }
 
-  async *read({ select, session, withRecord, registration, since }: ReadQuery): AsyncIterable<Page> {
+  async *read({ select, since, session, registrations: own }: ReadQuery): AsyncIterable<Page> {
     const data = this.#data();
     const after = (since?.store as number | undefined) ?? 0;
     const cursor = { store: data.revision };
+    const isOwn = (record: RegistrationRecord): boolean =>
+      record.session === session && (own === "all" || (own === "ended" && record.last !== undefined));
     const registrations = [...data.registrations.values()].filter(
-      ({ record, revision }) =>
-        (revision > after && (includesKey(select, record.key) || record.session === session)) ||
-        (registration !== undefined && isSameRegistration(record, registration)),
+      ({ record, revision }) => (revision > after && includesKey(select, record.key)) || isOwn(record),
     );
     const holders = new Set(registrations.map(({ record }) => record.session));
-    if (withRecord === true && session !== undefined) holders.add(session);
+    if (session !== undefined) holders.add(session);
     const all = since !== undefined && !isEmptySelection(select);
     const sessions = [...data.sessions.values()].filter(
       ({ record, revision }) => holders.has(record.seq) || (all && revision > after),
@@ -232,8 +240,8 @@ class MemoryNamespace implements Namespace {
     const isOld = ({ slot, changed = 0 }: { slot: Slot; changed?: number }): boolean =>
       slot < beforeSlot && changed <= beforeMs;
     let slots = 0;
-    for (const [id, { slot }] of data.pings) {
-      if (slot >= beforeSlot || slots === limit) continue;
+    for (const [id, { record }] of data.pings) {
+      if (record.slot >= beforeSlot || slots === limit) continue;
       data.pings.delete(id);
       slots++;
     }
@@ -283,7 +291,7 @@ class MemoryNamespace implements Namespace {
   }
 
   async examine(beforeSlot: Slot): Promise<Finding[]> {
-    const old = [...this.#data().pings.values()].filter(({ slot }) => slot < beforeSlot).length;
+    const old = [...this.#data().pings.values()].filter(({ record }) => record.slot < beforeSlot).length;
     return [storageFinding({ old })];
   }
 
@@ -306,11 +314,23 @@ class MemoryNamespace implements Namespace {
     told.add(session.seq);
   }
 
-  #raiseSession(seq: number, slot: Slot): void {
+  #touch(seq: number, slot: Slot, told: Set<number>): void {
     const { sessions } = this.#data();
-    const known = sessions.get(seq);
-    if (known === undefined || known.record.slot >= slot) return;
-    sessions.set(seq, { ...known, record: { ...known.record, slot } });
+    const known = sessions.get(seq)?.record;
+    if (known === undefined || known.slot >= slot) return;
+    sessions.set(seq, this.#stamp({ ...known, slot }));
+    told.add(seq);
+  }
+
+  #pingsOf(slot: Slot, segment: number): { record: PingRecord; readonly mail: Set<number> } {
+    const { pings } = this.#data();
+    const id = `${slot}.${segment}`;
+    let found = pings.get(id);
+    if (found === undefined) {
+      const record = { slot, segment, words: new Int32Array(SEGMENT_WORDS), ms: 0 };
+      pings.set(id, (found = { record, mail: new Set() }));
+    }
+    return found;
   }
 
   #putRegistration(registration: RegistrationRecord): string {

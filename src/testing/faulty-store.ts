@@ -1,7 +1,7 @@
 /** A store between a presence and the real one, which fails, hangs and drags on command. */
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
-import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../core/store.ts";
+import type { Feed, FeedSink, Namespace, NamespaceScale, Page, ReadQuery, Store } from "../core/store.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
@@ -31,13 +31,8 @@ export class FaultyStore implements Store {
     this.#gate = new Gate(store.clock ?? systemClock);
   }
 
-  /** The wrapped store's own: where it tells what a person may want to look into. */
-  set warn(warn: (message: string) => void) {
-    this.#store.warn = warn;
-  }
-
   /** A namespace behind the gate. */
-  namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace {
+  namespace(name: string, scale: NamespaceScale): Namespace {
     return new FaultyNamespace(this.#store.namespace(name, scale), this.#gate);
   }
 
@@ -195,9 +190,13 @@ class FaultyNamespace implements Namespace {
     this.#gate.run("raiseOffset", () => this.#inner.raiseOffset(from, to));
   readonly time: Namespace["time"] = () => this.#gate.run("time", () => this.#inner.time());
   readonly nextSeq: Namespace["nextSeq"] = () => this.#gate.run("nextSeq", () => this.#inner.nextSeq());
-  readonly write: Namespace["write"] = (writes) => this.#gate.run("write", () => this.#inner.write(writes));
-  readonly ping: Namespace["ping"] = (slot, seqs) =>
-    this.#gate.run("ping", () => this.#inner.ping(slot, seqs));
+  readonly write: Namespace["write"] = (writes, signal) =>
+    this.#gate.run("write", () => this.#inner.write(writes, signal));
+  readonly ping: Namespace["ping"] = (slot, seq) => this.#gate.run("ping", () => this.#inner.ping(slot, seq));
+  readonly mail: Namespace["mail"] = (slot, seqs) =>
+    this.#gate.run("mail", () => this.#inner.mail(slot, seqs));
+  readonly countOpen: Namespace["countOpen"] = (session) =>
+    this.#gate.run("countOpen", () => this.#inner.countOpen(session));
   readonly kill: Namespace["kill"] = (key) => this.#gate.run("kill", () => this.#inner.kill(key));
   readonly pings: Namespace["pings"] = (from) => this.#gate.run("pings", () => this.#inner.pings(from));
   readonly prune: Namespace["prune"] = (query) => this.#gate.run("prune", () => this.#inner.prune(query));

@@ -103,7 +103,7 @@ export const put = {
     meta,
     revision,
   }),
-  raiseSession: (session: number, slot: number): Write => ({ kind: "raiseSession", session, slot }),
+  touch: (session: number, slot: number): Write => ({ kind: "touch", session, slot }),
   endSession: (session: number, last: number): Write => ({ kind: "endSession", session, last }),
 };
 
@@ -138,7 +138,7 @@ export async function readAll(
   { select: selection = NOTHING, ...more }: Wanted,
 ): Promise<Found> {
   const pages: Page[] = [];
-  for await (const page of ns.read({ select: selection, withRecord: true, ...more })) pages.push(page);
+  for await (const page of ns.read({ select: selection, registrations: "all", ...more })) pages.push(page);
   const sessions = new Map<number, SessionRecord>();
   const registrations = new Map<string, RegistrationRecord>();
   for (const page of pages) {
