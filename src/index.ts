@@ -7,12 +7,12 @@ export type { Pruned, Store } from "./core/store.ts";
 export type { Change, Holder } from "./presence/change.ts";
 export type { Listener } from "./lib/emitter.ts";
 export type { Health } from "./presence/context/health.ts";
-export type { Lapse } from "./presence/holding/heartbeat.ts";
+export type { Lapse, PresenceEvents } from "./presence/events.ts";
 export type { KeyState, Listing } from "./presence/list.ts";
 export type { Logger } from "./presence/context/log.ts";
 export type { PresenceOptions } from "./presence/options.ts";
 export type { Pinger, PingerEvents, PingerState } from "./presence/pinger.ts";
-export { Presence, type PresenceEvents } from "./presence/presence.ts";
+export { Presence } from "./presence/presence.ts";
 export type { MongoCollection, MongoDb, Target } from "./presence/target.ts";
 export type { ChangeListener, Watcher, WatcherEvents, WatcherState } from "./presence/watcher.ts";
 

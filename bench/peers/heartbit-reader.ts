@@ -66,7 +66,7 @@ export class PortReader {
       this.#roster.bits(record);
       forEachSession(record, () => pinged++);
     }
-    this.#roster.judge(slot, slot - RETENTION_SLOTS);
+    this.#roster.evaluate(slot, slot - RETENTION_SLOTS);
     return pinged;
   }
 

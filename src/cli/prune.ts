@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
@@ -20,7 +20,7 @@ async function deleteOld({ out, settings, interruption, own }: Cli): Promise<num
   const presence = own(await openExisting(settings, interruption.signal));
   let done = 0;
   if (presence !== undefined) {
-    insideOf(presence).happenings.on("pruned", ({ sessions, registrations, slots }) => {
+    internalsOf(presence).instrumentation.on("pruned", ({ sessions, registrations, slots }) => {
       out.progress(`${count((done += sessions + registrations + slots), "record")} deleted …`);
     });
   }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Health } from "../presence/context/health.ts";
 import type { Change } from "../presence/change.ts";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT, sentenceOf } from "./errors.ts";
 import { openPresence } from "./open.ts";
@@ -41,7 +41,7 @@ async function follow({ out, settings, interruption, own }: Cli, command: Comman
   const isPlain = command.opts<{ plain?: boolean }>().plain === true;
   const presence = own(await openPresence(settings, interruption.signal));
   const title = `${presence.name}${prefix === "" ? "" : `: ${printable(prefix)}…`}`;
-  const { time } = insideOf(presence);
+  const { time } = internalsOf(presence);
   const watcher = presence.watcher();
   const view = out.isScreen && !isPlain ? viewTable(title, () => time.now, out) : viewLines(out);
   watcher.on("health", (health) => view.health(health));

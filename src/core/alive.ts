@@ -54,12 +54,12 @@ export function lastPing(registration: RegistrationLife, session: SessionLife): 
 }
 
 /** Whether what pinged last in `last` is alive, given `g` (4). */
-export function isVouched(last: Slot, g: Slot): boolean {
+export function isAliveAt(last: Slot, g: Slot): boolean {
   return last !== KILLED && last >= g;
 }
 
 /** The judged slot at a position: the latest slot whose half has passed (2). */
-export function judgedSlot(position: number): Slot {
+export function evaluationSlot(position: number): Slot {
   return Math.floor(position - 0.5);
 }
 
@@ -77,7 +77,7 @@ export function latestComplete(judged: Slot, oldest: Slot, isEmpty: (slot: Slot)
 }
 
 /** Whether a watcher whose latest trouble was at position `trouble` may tell deaths by absence at `judged`. */
-export function mayTellDeaths(judged: Slot, trouble: number): boolean {
+export function mayReportDeaths(judged: Slot, trouble: number): boolean {
   return trouble < judged - 1;
 }
 

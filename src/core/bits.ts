@@ -47,7 +47,7 @@ export function groupBits(seqs: Iterable<number>): Map<number, Map<number, numbe
 }
 
 /** @internal Calls `visit` with each session whose bit is set, in increasing order. */
-export function forEachSession(record: PingRecord, visit: (seq: number) => void): void {
+export function forEachSession(record: Omit<PingRecord, "ms">, visit: (seq: number) => void): void {
   const first = record.segment * SEGMENT_SESSIONS;
   for (let word = 0; word < SEGMENT_WORDS; word++) {
     let bits = record.words[word] ?? 0;

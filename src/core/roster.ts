@@ -2,7 +2,7 @@
  * The roster: one state machine that is fed records and bits and gives out changes.
  *
  *   feed it   `session`, `registration`, `bits` - in any order, twice or late: they merge (see records.ts)
- *   judge     `judge(j)` moves `g`, the only thing by which absence becomes death (see alive.ts)
+ *   judge     `evaluate(j)` moves `g`, the only thing by which absence becomes death (see alive.ts)
  *   take      `changes()` gives the difference between the state now and the state at the last `changes()`
  *
  * What may concern very many registrations is done in steps: between two of them the caller may do something else, and feed
@@ -11,7 +11,7 @@
  * It never invents a change: whatever it is fed, what it tells is the difference of two states, so that for each key
  * alive and dead alternate.
  */
-import { isVouched, KILLED, lastPing, latestComplete } from "./alive.ts";
+import { isAliveAt, KILLED, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
 import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
@@ -80,10 +80,10 @@ export class Roster {
    * Sessions whose number has another owner now. That happens only when a server has lost what it had acknowledged: the
    * former owner finds out and takes another number. Until then its registrations live on what it had pinged.
    */
-  readonly #former = new Set<Session>();
+  readonly #previousOwners = new Set<Session>();
   readonly #keys = new Map<string, Registrations>();
   /** Registrations alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
-  readonly #onTheirOwn = new Set<Registration>();
+  readonly #individuallyLeased = new Set<Registration>();
   /** The keys touched since the last `changes()`, and who held them then, oldest first. */
   readonly #touched = new Map<string, Registrations>();
   /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
@@ -126,7 +126,7 @@ export class Roster {
     if (session !== undefined && record.opened < session.record.opened) return; // of the former owner
     if (session !== undefined && record.opened > session.record.opened) {
       session.lastBit = this.#bits.latest(record.seq);
-      this.#former.add(session);
+      this.#previousOwners.add(session);
       session = undefined;
     }
     if (session === undefined) {
@@ -136,7 +136,7 @@ export class Roster {
     session.heard = this.#load;
     const merged = mergeSessions(session.record, record);
     const ends = merged.last !== session.record.last;
-    if (ends || this.#revives(session, merged.slot)) this.#touchRiders(session);
+    if (ends || this.#revives(session, merged.slot)) this.#touchSessionBacked(session);
     session.record = merged;
     if (ends) for (const registration of session.registrations.values()) this.#follow(registration);
   }
@@ -167,7 +167,7 @@ export class Roster {
   bits(record: PingRecord): void {
     this.#bits.add(record, (seq, slot) => {
       const session = this.#sessions.get(seq);
-      if (session !== undefined && this.#revives(session, slot)) this.#touchRiders(session);
+      if (session !== undefined && this.#revives(session, slot)) this.#touchSessionBacked(session);
     });
   }
 
@@ -175,12 +175,12 @@ export class Roster {
    * Judges at `judged`: moves `g` to the latest complete slot, or to `oldest`, never back. The caller answers for
    * having heard all pings up to `judged`, and for having had no trouble.
    */
-  judge(judged: Slot, oldest: Slot): void {
-    doAll(this.judgeInSteps(judged, oldest));
+  evaluate(judged: Slot, oldest: Slot): void {
+    doAll(this.evaluateInSteps(judged, oldest));
   }
 
   /** `g` moves in the last step. */
-  *judgeInSteps(judged: Slot, oldest: Slot): Steps {
+  *evaluateInSteps(judged: Slot, oldest: Slot): Steps {
     const g = this.#nextG(judged, oldest);
     if (g === this.#g) return;
     let count = 0;
@@ -191,10 +191,10 @@ export class Roster {
       }
     }
     this.#g = g;
-    for (const registration of this.#onTheirOwn) this.#follow(registration);
+    for (const registration of this.#individuallyLeased) this.#follow(registration);
   }
 
-  /** Whether `judge` would tell a death now. */
+  /** Whether `evaluate` would tell a death now. */
   wouldEnd(judged: Slot, oldest: Slot): boolean {
     for (const registrations of this.#falling(this.#nextG(judged, oldest)))
       if (registrations.length > 0) return true;
@@ -253,9 +253,9 @@ export class Roster {
       yield* this.#forgetRegistrations(session, oldest, oldestMs);
       if (this.#isForgotten(session, oldest)) this.#sessions.delete(seq);
     }
-    for (const session of this.#former) {
+    for (const session of this.#previousOwners) {
       yield* this.#forgetRegistrations(session, oldest, oldestMs);
-      if (this.#isForgotten(session, oldest)) this.#former.delete(session);
+      if (this.#isForgotten(session, oldest)) this.#previousOwners.delete(session);
     }
   }
 
@@ -267,7 +267,7 @@ export class Roster {
   }
 
   /** The live holders as they were at the last `changes()`: for who is told what changes from then on. */
-  toldHolders(key: string): readonly HolderState[] {
+  reportedHolders(key: string): readonly HolderState[] {
     return listOf(this.#touched.get(key) ?? this.#living(key)).map(holderOf);
   }
 
@@ -281,9 +281,7 @@ export class Roster {
   }
 
   /** All that is known of the key's registrations, alive or recently dead. */
-  *registrations(
-    key: string,
-  ): IterableIterator<{
+  *registrations(key: string): IterableIterator<{
     registration: RegistrationRecord;
     session: SessionRecord;
     alive: boolean;
@@ -327,7 +325,7 @@ export class Roster {
   }
 
   /** What has changed up to now is in no difference. */
-  passOver(): void {
+  discardChanges(): void {
     this.#touched.clear();
     this.#next = undefined;
   }
@@ -343,17 +341,17 @@ export class Roster {
 
   /** The registrations that are alive, and would not be if `g` were this. */
   *#falling(g: Slot): IterableIterator<Registration[]> {
-    const falls = (last: Slot): boolean => isVouched(last, this.#g) && !isVouched(last, g);
-    for (const sessions of [this.#sessions.values(), this.#former]) {
+    const falls = (last: Slot): boolean => isAliveAt(last, this.#g) && !isAliveAt(last, g);
+    for (const sessions of [this.#sessions.values(), this.#previousOwners]) {
       for (const session of sessions) {
-        if (falls(this.#vouchedIn(session))) yield this.#ridersOf(session);
+        if (falls(this.#leasedUntil(session))) yield this.#sessionBacked(session);
       }
     }
-    for (const registration of this.#onTheirOwn)
+    for (const registration of this.#individuallyLeased)
       if (falls(this.#lastPing(registration))) yield [registration];
   }
 
-  #ridersOf(session: Session): Registration[] {
+  #sessionBacked(session: Session): Registration[] {
     return [...session.registrations.values()].filter(({ record }) => record.last === undefined);
   }
 
@@ -401,8 +399,8 @@ export class Roster {
   }
 
   /** Touches the keys whose registrations ride on the session. */
-  #touchRiders(session: Session): void {
-    for (const { record } of this.#ridersOf(session)) this.#touch(record.key);
+  #touchSessionBacked(session: Session): void {
+    for (const { record } of this.#sessionBacked(session)) this.#touch(record.key);
   }
 
   /** Who holds the key, oldest first. Makes nothing for a key of one: very many may be touched at a time. */
@@ -425,7 +423,7 @@ export class Roster {
   #replace(known: Registration, registration: Registration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.set(pinger, registration);
-    this.#onTheirOwn.delete(known);
+    this.#individuallyLeased.delete(known);
     const registrations = this.#keys.get(key);
     if (Array.isArray(registrations)) registrations[registrations.indexOf(known)] = registration;
     else this.#keys.set(key, registration);
@@ -435,7 +433,7 @@ export class Roster {
   #remove(registration: Registration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.delete(pinger);
-    this.#onTheirOwn.delete(registration);
+    this.#individuallyLeased.delete(registration);
     const registrations = this.#keys.get(key);
     if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1); // in place: a key may have thousands
     if (registrations === registration || (Array.isArray(registrations) && registrations.length === 0))
@@ -448,24 +446,24 @@ export class Roster {
     return Array.isArray(registrations) ? registrations.slice() : [registrations];
   }
 
-  /** Keeps `#onTheirOwn` true for the registration. */
+  /** Keeps `#individuallyLeased` true for the registration. */
   #follow(registration: Registration): void {
     const { last, slot } = registration.record;
     const own =
       last !== undefined ||
-      (registration.session.record.last === undefined && slot > this.#vouchedIn(registration.session));
-    if (own && this.#isAlive(registration)) this.#onTheirOwn.add(registration);
-    else this.#onTheirOwn.delete(registration);
+      (registration.session.record.last === undefined && slot > this.#leasedUntil(registration.session));
+    if (own && this.#isAlive(registration)) this.#individuallyLeased.add(registration);
+    else this.#individuallyLeased.delete(registration);
   }
 
   /** Whether a write or ping of the session in `slot` brings it back to life. */
   #revives(session: Session, slot: Slot): boolean {
     if (session.record.last !== undefined) return false;
-    return !isVouched(this.#vouchedIn(session), this.#g) && isVouched(slot, this.#g);
+    return !isAliveAt(this.#leasedUntil(session), this.#g) && isAliveAt(slot, this.#g);
   }
 
   /** The slot until which the session vouches for the registrations that ride on it. */
-  #vouchedIn(session: Session): Slot {
+  #leasedUntil(session: Session): Slot {
     const { last, slot } = session.record;
     return last ?? Math.max(slot, this.#latestBit(session));
   }
@@ -476,7 +474,7 @@ export class Roster {
   }
 
   #isAlive(registration: Registration): boolean {
-    return isVouched(this.#lastPing(registration), this.#g);
+    return isAliveAt(this.#lastPing(registration), this.#g);
   }
 }
 

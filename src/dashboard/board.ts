@@ -5,7 +5,7 @@
 import { toError } from "../core/errors.ts";
 import type { Change, Holder } from "../presence/change.ts";
 import type { Health } from "../presence/context/health.ts";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import type { KeyState } from "../presence/list.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper } from "../lib/timers.ts";
@@ -47,7 +47,7 @@ export class Board {
 
   constructor(presence: Presence) {
     this.presence = presence;
-    this.#sleeper = new Sleeper(insideOf(presence).clock);
+    this.#sleeper = new Sleeper(internalsOf(presence).clock);
     this.#watcher = presence.watcher();
     this.#watcher.on("health", () => this.#tell("health"));
     this.#watcher.watch({ all: true }, (change) => this.#take(change));
@@ -123,7 +123,7 @@ export class Board {
   }
 
   async #run(): Promise<void> {
-    const { log, retentionSlots, periodMs } = insideOf(this.presence);
+    const { log, retentionSlots, periodMs } = internalsOf(this.presence);
     while (!this.#isLoaded && this.#watcher.state === "running") {
       try {
         await this.#watcher.sync();
@@ -172,7 +172,7 @@ export class Board {
   }
 
   #forget(): void {
-    const { time, retentionSlots, periodMs } = insideOf(this.presence);
+    const { time, retentionSlots, periodMs } = internalsOf(this.presence);
     const oldest = time.now - retentionSlots * periodMs;
     this.#forgetDead(oldest);
     this.processes.forgetBefore(oldest);

@@ -12,7 +12,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import type { KeyState } from "../presence/list.ts";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import type { Board } from "./board.ts";
 import type { Entry } from "./journal.ts";
 
@@ -57,7 +57,7 @@ export class ChangeStream {
 
   constructor(options: ChangeStreamOptions) {
     this.#options = options;
-    this.#clock = insideOf(options.board.presence).clock;
+    this.#clock = internalsOf(options.board.presence).clock;
   }
 
   /** The events as they are sent. Each chunk is made when the one before it has been taken. */
@@ -182,7 +182,7 @@ export class ChangeStream {
 
   #hello(): string {
     const { board, instance, allowWrites } = this.#options;
-    const { name, periodMs, retentionSlots, time } = insideOf(board.presence);
+    const { name, periodMs, retentionSlots, time } = internalsOf(board.presence);
     return event("hello", {
       instance,
       resumed: !this.#needsSnapshot,

@@ -1,6 +1,6 @@
 /** The dashboard of a presence, as a handler to mount anywhere. */
 import { toError } from "../core/errors.ts";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Board } from "./board.ts";
 import { Holds } from "./holds.ts";
@@ -28,7 +28,7 @@ export interface Dashboard {
  */
 export function dashboard(presence: Presence, options: DashboardOptions = {}): Dashboard {
   const checked = checkDashboardOptions(options);
-  const { log } = insideOf(presence);
+  const { log } = internalsOf(presence);
   const board = new Board(presence);
   const holds = new Holds(presence);
   const routes = makeRoutes({

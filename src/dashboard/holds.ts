@@ -8,7 +8,7 @@
  *                 held --this process ends--> a planned absence for what is left of the ttl: a restart is not noticed
  */
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
 import { within } from "../lib/timers.ts";
@@ -56,7 +56,7 @@ export class Holds {
     const work = hold.started.then(() =>
       known === undefined || meta === undefined ? undefined : hold.pinger.update(meta),
     );
-    await within(insideOf(this.#presence).clock, PATIENCE_MS, "hold", work);
+    await within(internalsOf(this.#presence).clock, PATIENCE_MS, "hold", work);
     return { created: known === undefined };
   }
 
@@ -65,14 +65,14 @@ export class Holds {
     const hold = this.#stillHeld(key);
     if (hold === undefined) return false;
     this.#release(key, hold);
-    await within(insideOf(this.#presence).clock, PATIENCE_MS, "kill", hold.pinger.kill());
+    await within(internalsOf(this.#presence).clock, PATIENCE_MS, "kill", hold.pinger.kill());
     return true;
   }
 
   /** Lets all go; each stays alive for the rest of its ttl. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true; // the body of a request may come later than this
-    const { clock, log } = insideOf(this.#presence);
+    const { clock, log } = internalsOf(this.#presence);
     const stops = [...this.#held].map(([key, hold]) => {
       this.#release(key, hold);
       return hold.pinger.stop({ holdMs: Math.max(0, hold.until - clock.monotonic()) });
@@ -101,7 +101,7 @@ export class Holds {
   }
 
   #renew(key: string, hold: Hold, ttlMs: number): void {
-    const { clock, log } = insideOf(this.#presence);
+    const { clock, log } = internalsOf(this.#presence);
     hold.cancel();
     hold.until = clock.monotonic() + ttlMs;
     hold.cancel = clock.setTimer(() => {

@@ -1,7 +1,7 @@
 /** `/api/keys`: what is alive, and holding and killing over HTTP. */
 import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import type { KeyState } from "../presence/list.ts";
 import { within } from "../lib/timers.ts";
 import type { Board } from "./board.ts";
@@ -69,7 +69,7 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
 
 async function loaded(board: Board): Promise<void> {
   if (board.isLoaded) return;
-  const { clock } = insideOf(board.presence);
+  const { clock } = internalsOf(board.presence);
   await within(clock, LOAD_LIMIT_MS, "load", board.loaded()).catch(() => {});
   if (!board.isLoaded)
     throw new Refusal("NOT_LOADED", "The keys are not loaded yet: the store has not answered.");
@@ -124,7 +124,7 @@ function listing(board: Board, query: Readonly<Record<string, string>>): Listing
 }
 
 function about(board: Board): Omit<Listing, "keys"> {
-  const { time } = insideOf(board.presence);
+  const { time } = internalsOf(board.presence);
   return { asOf: new Date(time.now), health: board.health, totals: board.totals };
 }
 

@@ -1,5 +1,5 @@
 import { show } from "../core/checks.ts";
-import { checkOptionsObject, invalid } from "../presence/options.ts";
+import { checkOptionsObject, invalid } from "../lib/arguments.ts";
 
 /** How the dashboard is mounted, and what it allows. Nothing is required. */
 export interface DashboardOptions {

@@ -5,8 +5,8 @@
 import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
-import { insideOf } from "../presence/context/internals.ts";
-import { readPages, type Shared, soon } from "../presence/context/context.ts";
+import { internalsOf } from "../presence/context/internals.ts";
+import { readPages, type Context, soon } from "../presence/context/context.ts";
 import type { Board } from "./board.ts";
 
 /** How many slots back one can look. */
@@ -59,7 +59,7 @@ export interface PulseView {
 
 export class Pulse {
   readonly #board: Board;
-  readonly #shared: Shared;
+  readonly #context: Context;
   readonly #rows = new Map<string, Row>();
   /** The slots that were read when those in time had pinged. */
   readonly #looked = new Set<Slot>();
@@ -73,12 +73,12 @@ export class Pulse {
 
   constructor(board: Board) {
     this.#board = board;
-    this.#shared = insideOf(board.presence);
+    this.#context = internalsOf(board.presence);
   }
 
   /** What has changed after the read with this number; all where it is 0. Never rejects because of the store. */
   async view(after: number): Promise<PulseView> {
-    const { time, periodMs } = this.#shared;
+    const { time, periodMs } = this.#context;
     if (phaseAt(time.position) > this.#phase) await this.#readOnce();
     return {
       read: this.#reads,
@@ -106,10 +106,14 @@ export class Pulse {
   }
 
   async #read(): Promise<void> {
-    const { namespace, time } = this.#shared;
+    const { namespace, time } = this.#context;
     const { slot, position } = time;
     const oldest = slot - PULSE_SLOTS + 1;
-    const records = await soon(this.#shared, "read pings", namespace.pings(Math.max(oldest, this.#slot - 1)));
+    const records = await soon(
+      this.#context,
+      "read pings",
+      namespace.pings(Math.max(oldest, this.#slot - 1)),
+    );
     this.#reads++;
     for (const record of records) this.#add(record);
     for (const [id, row] of this.#rows) if (row.slot < oldest) this.#rows.delete(id);
@@ -162,12 +166,11 @@ export class Pulse {
       (session) => !this.#asked.has(session) && this.#board.processes.get(session) === undefined,
     );
     for (const session of unknown.slice(-LOOKUPS_MAX)) {
-      for await (const page of readPages(this.#shared, { select: NOTHING, session, withRecord: true })) {
+      for await (const page of readPages(this.#context, { select: NOTHING, session })) {
         this.#asked.set(
           session,
           page.sessions.find(({ seq }) => seq === session),
         );
-        break; // its keys are of no interest
       }
     }
   }

@@ -11,7 +11,7 @@
 import { randomBytes } from "node:crypto";
 import { type Context, Hono } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { insideOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/context/internals.ts";
 import { ChangeStream } from "./change-stream.ts";
 import { DATA_HEADERS } from "./headers.ts";
 import { addKeysRoutes } from "./keys-routes.ts";
@@ -84,7 +84,7 @@ export function makeRoutes(options: RoutesOptions): Hono {
 /** 200, or 503 where it has been stale for longer, failed or was closed. Without the reason: it may name hosts. */
 function tellHealth(context: Context, board: Board, staleAfterMs: number): Response {
   const { state, since } = board.health;
-  const { clock } = insideOf(board.presence);
+  const { clock } = internalsOf(board.presence);
   const isStale = state === "stale" && since !== undefined && clock.now() - since.getTime() > staleAfterMs;
   const isWell = state !== "failed" && !isStale;
   for (const [name, value] of Object.entries(DATA_HEADERS)) context.header(name, value);

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import { isIPv6 } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { systemClock } from "../lib/system-clock.ts";
-import { invalid } from "../presence/options.ts";
+import { invalid } from "../lib/arguments.ts";
 import type { Dashboard } from "./dashboard.ts";
 
 export const DEFAULT_PORT = 7077;

@@ -1,6 +1,6 @@
 /** Typed events. A listener that throws is reported and hurts nobody else; no event ends the process. */
 import { callSafely } from "./call-safely.ts";
-import { checkListener } from "../presence/options.ts";
+import { checkListener } from "./arguments.ts";
 
 /** What an event calls. A promise that it returns is not waited for; its rejection is reported like a throw. */
 export type Listener<Args extends readonly unknown[]> = (...args: Args) => void;

@@ -1,17 +1,11 @@
-/** Calls that take effect in their order, where one must be over before the next. */
+/** Calls that take effect in their order. */
 export class InOrder {
-  readonly #alsoBefore: () => Promise<unknown> | undefined;
   /** What must be over before the next call takes effect. Never rejects. */
   #before: Promise<void> | undefined;
 
-  /** `alsoBefore` gives what else must be over before, if anything: asked where no call of these is waited for. */
-  constructor(alsoBefore: () => Promise<unknown> | undefined) {
-    this.#alsoBefore = alsoBefore;
-  }
-
-  /** Acts at once; or, where something must be over before, after that. */
+  /** Acts at once, or after what must be over before. */
   run(act: () => Promise<void>): Promise<void> {
-    const before = this.#before ?? this.#alsoBefore();
+    const before = this.#before;
     return before === undefined ? act() : this.#comesBefore(before.then(act, act));
   }
 
@@ -22,7 +16,7 @@ export class InOrder {
 
   #comesBefore(work: Promise<void>): Promise<void> {
     const over = work
-      .catch(() => {}) // told to whoever called
+      .catch(() => {}) // the caller hears of it
       .finally(() => {
         if (this.#before === over) this.#before = undefined;
       });

@@ -2,11 +2,6 @@
 import type { Clock } from "../core/clock.ts";
 import { GivenUp } from "../core/errors.ts";
 
-/** Wall time less monotonic time, in ms: changes when the wall clock steps, or when the machine has slept. */
-export function wallDistanceOf(clock: Clock): number {
-  return clock.now() - clock.monotonic();
-}
-
 /**
  * What the operation gives, or a rejection with `STORE_UNAVAILABLE` when it has not answered in `limitMs`. It is only
  * given up: it may still happen.
@@ -133,7 +128,7 @@ export class Sleeper {
     return this.#ended;
   }
 
-  /** Resolves after `delayMs`, or when woken. Gives how much later than asked, in ms: 0 when woken. */
+  /** Resolves after `delayMs` (`Infinity`: not by itself), or when woken. Gives how many ms late: 0 when woken. */
   sleep(delayMs: number): Promise<number> {
     if (this.#ended) return Promise.resolve(0);
     const due = this.#clock.monotonic() + Math.max(0, delayMs);
@@ -143,7 +138,7 @@ export class Sleeper {
         this.#awake.delete(end);
         resolve(Math.max(0, this.#clock.monotonic() - due));
       };
-      const cancel = this.#clock.setTimer(end, delayMs);
+      const cancel = delayMs === Infinity ? (): void => {} : this.#clock.setTimer(end, delayMs);
       this.#awake.add(end);
     });
   }

@@ -2,7 +2,7 @@
  * The metrics: `docs/metrics.md` says the same in words. All have the label `namespace`, and at most one more, whose
  * values are all known, so that every series is there from the beginning.
  */
-import type { Gauges, Inside } from "../presence/context/internals.ts";
+import type { Gauges, Internals } from "../presence/context/internals.ts";
 import type { Presence } from "../presence/presence.ts";
 
 export interface Definition {
@@ -24,7 +24,7 @@ export interface HistogramDefinition extends Definition {
 /** A presence as it is now. */
 export interface Now {
   readonly presence: Presence;
-  readonly inside: Inside;
+  readonly inside: Internals;
   readonly gauges: Gauges;
 }
 
@@ -87,8 +87,8 @@ export const gauges: readonly GaugeDefinition[] = [
     name: "heartbit_alive",
     help: "Of what this presence watches: keys that are alive, and sessions that hold them. Absent where it watches nothing.",
     label: ["kind", ["keys", "sessions"]],
-    read: ({ gauges: { observer } }) => {
-      const alive = observer?.alive();
+    read: ({ gauges: { watching } }) => {
+      const alive = watching?.alive();
       return [alive?.keys, alive?.sessions];
     },
   },
@@ -100,7 +100,7 @@ export const gauges: readonly GaugeDefinition[] = [
   {
     name: "heartbit_undelivered_changes",
     help: "Changes that listeners and iterators have not taken yet.",
-    read: ({ gauges: { observer } }) => [observer?.undelivered ?? 0],
+    read: ({ gauges: { watching } }) => [watching?.undelivered ?? 0],
   },
   {
     name: "heartbit_healthy",
@@ -111,8 +111,8 @@ export const gauges: readonly GaugeDefinition[] = [
     name: "heartbit_feed_state",
     help: "1 for the state that the change feed is in; refused: changes are polled for.",
     label: ["state", FEED_STATES],
-    read: ({ gauges: { observer } }) =>
-      FEED_STATES.map((state) => (state === (observer?.feed ?? "off") ? 1 : 0)),
+    read: ({ gauges: { watching } }) =>
+      FEED_STATES.map((state) => (state === (watching?.feed ?? "off") ? 1 : 0)),
   },
   {
     name: "heartbit_vouched_seconds",
@@ -141,6 +141,6 @@ export const gauges: readonly GaugeDefinition[] = [
   },
 ];
 
-function secondsUntil(date: Date | null, { clock }: Inside): number | undefined {
+function secondsUntil(date: Date | null, { clock }: Internals): number | undefined {
   return date === null ? undefined : (date.getTime() - clock.now()) / 1000;
 }

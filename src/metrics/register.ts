@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Listener } from "../lib/emitter.ts";
-import type { Happenings } from "../presence/context/instrumentation.ts";
-import { type Inside, insideOf } from "../presence/context/internals.ts";
-import { invalid } from "../presence/options.ts";
+import type { Instrumentation } from "../presence/context/instrumentation.ts";
+import { type Internals, internalsOf } from "../presence/context/internals.ts";
+import { invalid } from "../lib/arguments.ts";
 import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";
 
@@ -19,7 +19,7 @@ import { counters, type Definition, type GaugeDefinition, gauges, histograms } f
  * ```
  */
 export function registerMetrics(presence: Presence, registry: Registry): () => void {
-  const inside = insideOf(presence);
+  const inside = internalsOf(presence);
   let metrics = metricsOf.get(registry);
   if (metrics === undefined) metricsOf.set(registry, (metrics = new Metrics(registry)));
   if (metrics.has(presence.name)) {
@@ -44,7 +44,7 @@ type HistogramName = keyof typeof histograms;
 
 interface Registered {
   readonly presence: Presence;
-  readonly inside: Inside;
+  readonly inside: Internals;
 }
 
 /** The metrics in one registry, of all presences that are registered there. */
@@ -73,7 +73,7 @@ class Metrics {
   }
 
   /** Counts from now on what happens in the presence, until the result is called. */
-  add(presence: Presence, inside: Inside): () => void {
+  add(presence: Presence, inside: Internals): () => void {
     const namespace = presence.name;
     this.#registered.set(namespace, { presence, inside });
     this.#begin(namespace);
@@ -133,22 +133,25 @@ class Metrics {
     for (const name of keysOf(histograms)) this.#histograms[name].remove({ namespace });
   }
 
-  #count(presence: Presence, { happenings, periodMs }: Inside, labels: Labels): () => void {
+  #count(presence: Presence, { instrumentation, periodMs }: Internals, labels: Labels): () => void {
     const { pings, reads, changes, feedRestarts, lapses, pruned } = this.#counters;
     const { ping, read, toldAfter } = this.#histograms;
     const asked = { ping: pings, read: reads };
     const took = { ping, read };
     const ends: (() => void)[] = [];
-    const on = <Name extends keyof Happenings>(name: Name, listener: Listener<Happenings[Name]>): void => {
-      happenings.on(name, listener);
-      ends.push(() => happenings.off(name, listener));
+    const on = <Name extends keyof Instrumentation>(
+      name: Name,
+      listener: Listener<Instrumentation[Name]>,
+    ): void => {
+      instrumentation.on(name, listener);
+      ends.push(() => instrumentation.off(name, listener));
     };
     on("answered", (what, tookMs) => {
       asked[what].inc({ ...labels, result: "ok" });
       took[what].observe(labels, tookMs / 1000);
     });
     on("failed", (what) => asked[what].inc({ ...labels, result: "failed" }));
-    on("told", (cause, silentMs) => {
+    on("reported", (cause, silentMs) => {
       changes.inc({ ...labels, cause });
       if (silentMs !== undefined) toldAfter.observe(labels, silentMs / periodMs);
     });

@@ -1,11 +1,12 @@
-/** The state of keys as one read finds it, by the rule alone: what one who has just come can say. */
+/** The state of keys as one read finds it, by the rule alone: what a newcomer can say. */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { Roster } from "../core/roster.ts";
 import { compareCodePoints, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import { type Holder, toHolder } from "./change.ts";
-import { lookBack, oldestRetained, readPulse } from "./context/pings.ts";
-import { bulk, readPages, type Shared } from "./context/context.ts";
+import type { NamespaceConfig } from "./context/config.ts";
+import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
+import { oldestRetained, readPings, readState } from "./context/pings.ts";
 
 /** What is known of one key. */
 export interface KeyState {
@@ -33,28 +34,34 @@ export interface Listing {
 }
 
 /** @internal */
-export async function readListing(shared: Shared, selected: Selection): Promise<Listing> {
+export async function readListing(
+  context: Context,
+  config: NamespaceConfig,
+  selected: Selection,
+): Promise<Listing> {
   const roster = new Roster();
-  const judged = await readPulse(shared, roster);
-  for await (const page of readPages(shared, { select: selected }, bulk)) {
+  // A presence that does not ping learns the store's time by asking for it.
+  if (context.time.ageMs > context.periodMs) await sampleTime(context);
+  const slot = await readState(context, config, roster);
+  for await (const page of readPages(context, { select: selected }, bulk)) {
     for (const session of page.sessions) roster.session(session);
     for (const registration of page.registrations) roster.registration(registration);
   }
-  // When one that has expired pinged last is told by older pings than those that tell who is alive.
-  if (hasExpired(roster)) await lookBack(shared, roster, oldestRetained(shared));
-  const keys = [...roster.keys()].map((key) => stateOf(shared, roster, key));
+  // Older pings say when one that has expired was last heard from.
+  if (hasExpired(roster)) await readPings(context, roster, oldestRetained(context));
+  const keys = [...roster.keys()].map((key) => stateOf(context, roster, key));
   keys.sort((a, b) => compareCodePoints(a.key, b.key));
-  return { asOf: new Date(shared.time.now), confirmed: isConfirmed(roster, judged), keys };
+  return { asOf: new Date(context.time.now), confirmed: isConfirmed(roster, slot), keys };
 }
 
 /**
  * Whether the latest complete slot is recent; or the pings have begun so lately that there can be none yet. Where nobody
  * has pinged at all, for longer than the retention or ever, whether nobody was found who may yet live.
  */
-function isConfirmed(roster: Roster, judged: Slot): boolean {
+function isConfirmed(roster: Roster, slot: Slot): boolean {
   const { earliest } = roster.pings.range();
   if (earliest === Infinity) return roster.size.keys === 0;
-  return roster.g >= judged - 1 || earliest >= judged - 2;
+  return roster.g >= slot - 1 || earliest >= slot - 2;
 }
 
 function hasExpired(roster: Roster): boolean {
@@ -67,14 +74,14 @@ function hasExpired(roster: Roster): boolean {
   return false;
 }
 
-function stateOf(shared: Shared, roster: Roster, key: string): KeyState {
+function stateOf(context: Context, roster: Roster, key: string): KeyState {
   const holders = roster.holders(key).map(toHolder);
   const [oldest] = holders;
   if (oldest !== undefined) return { key, alive: true, since: oldest.since, holders };
   let sinceMs = -Infinity;
   for (const { registration, session, last } of roster.registrations(key)) {
     const killedMs = registration.last === KILLED ? registration.changed : session.changed;
-    sinceMs = Math.max(sinceMs, last === KILLED ? (killedMs ?? 0) : shared.time.at(deathPosition(last)));
+    sinceMs = Math.max(sinceMs, last === KILLED ? (killedMs ?? 0) : context.time.at(deathPosition(last)));
   }
   return { key, alive: false, since: new Date(sinceMs), holders };
 }

@@ -1,6 +1,6 @@
 import { checkKey, show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { checkNumber, checkOptionsObject, checkSignal, invalid } from "../lib/arguments.ts";
 import type { Logger } from "./context/log.ts";
 
 /** How `Presence.open` opens a namespace. Nothing is required. */
@@ -60,9 +60,9 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
       "1 to 64 letters, digits, `_`, `-` or `.`, not beginning with `-` or `.`",
     );
   }
-  const periodMs = within("periodMs", options.periodMs ?? 5000, 100, 3_600_000);
-  const retentionSlots = within("retentionSlots", options.retentionSlots ?? 120, 10, 100_000);
-  const pollMs = within("pollMs", options.pollMs ?? Math.min(periodMs / 4, 1000), 10, periodMs);
+  const periodMs = checkNumber("periodMs", options.periodMs ?? 5000, 100, 3_600_000);
+  const retentionSlots = checkNumber("retentionSlots", options.retentionSlots ?? 120, 10, 100_000);
+  const pollMs = checkNumber("pollMs", options.pollMs ?? Math.min(periodMs / 4, 1000), 10, periodMs);
   if (!Number.isInteger(periodMs)) throw invalid("periodMs", show(periodMs), "a whole number of ms");
   if (!Number.isInteger(retentionSlots))
     throw invalid("retentionSlots", show(retentionSlots), "a whole number");
@@ -81,7 +81,7 @@ const HOLD_MS_MAX = 30 * 24 * 3_600_000;
 
 /** @internal A planned absence in ms, or `INVALID_OPTION`. */
 export function checkHoldMs(holdMs: unknown): number {
-  return within("holdMs", holdMs, 0, HOLD_MS_MAX);
+  return checkNumber("holdMs", holdMs, 0, HOLD_MS_MAX);
 }
 
 /** @internal What `watch` takes, or `INVALID_KEY`, `INVALID_OPTION`. */
@@ -92,34 +92,4 @@ export function checkTarget(target: unknown): string | { prefix: string } | { al
     if ("all" in target && target.all === true) return { all: true };
   }
   throw invalid("target", show(target), "a key, { prefix } or { all: true }");
-}
-
-/** @internal The options of a call, or `INVALID_OPTION`. */
-export function checkOptionsObject<T extends object>(options: T): T {
-  if (typeof options === "object" && options !== null) return options;
-  throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
-}
-
-/** @internal A signal, or `INVALID_OPTION`. */
-export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal === undefined) return signal;
-  // Not instanceof: test environments bring their own.
-  if (typeof signal?.addEventListener === "function" && typeof signal.aborted === "boolean") return signal;
-  throw invalid("signal", show(signal), "an AbortSignal");
-}
-
-/** @internal A callback, or `INVALID_OPTION`. */
-export function checkListener<T>(listener: T): T {
-  if (typeof listener !== "function") throw invalid("listener", show(listener), "a function");
-  return listener;
-}
-
-function within(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value === "number" && value >= least && value <= most) return value;
-  throw invalid(name, show(value), `a number from ${least} to ${most}`);
-}
-
-/** @internal */
-export function invalid(name: string, value: string, wanted: string): HeartbitError {
-  return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
 }

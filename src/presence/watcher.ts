@@ -2,9 +2,9 @@
  * Reports changes of liveness of the keys it watches.
  *
  *   running --stop--> stopped
- *   running --what can never heal (wrong credentials, a namespace dropped or of another period)--> failed
+ *   running --a namespace that is gone or another's, or rights that it never had--> failed
  *
- * Everything else makes it `stale`, which its `health` tells, and heals by itself.
+ * Everything else makes it `stale`, which its `health` says, and heals by itself.
  */
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
@@ -13,13 +13,14 @@ import { onAbort } from "../lib/abort.ts";
 import type { Change } from "./change.ts";
 import { ChangeStream, type Deliverer, Subscription } from "./watching/delivery.ts";
 import { Emitter, type Listener } from "../lib/emitter.ts";
+import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
+import { checkTarget } from "./options.ts";
+import type { Context } from "./context/context.ts";
 import type { Health } from "./context/health.ts";
-import type { Observer } from "./watching/observer.ts";
-import { checkListener, checkOptionsObject, checkSignal, checkTarget } from "./options.ts";
-import type { Shared } from "./context/context.ts";
+import type { SlotLoop } from "./slot-loop.ts";
 import { Waits } from "../lib/timers.ts";
 
-/** Whether a watcher tells changes. A failed one has an `error`. */
+/** Whether a watcher reports changes. A failed one has an `error`. */
 export type WatcherState = "running" | "stopped" | "failed";
 
 /** A watcher's events. */
@@ -28,26 +29,16 @@ export interface WatcherEvents {
   health: [health: Health];
 }
 
-/** @internal What a watcher's presence does for it. */
-export interface WatcherHost {
-  readonly shared: Shared;
-  readonly deliverer: Deliverer;
-  /** The presence's observer, started where it is not. */
-  observer(): Observer;
-  /** The presence's observer, where one runs. */
-  readonly running: Observer | undefined;
-  /** The watcher has stopped, or failed. */
-  ended(watcher: Watcher): void;
-}
-
-/** What is told each change. A promise that it returns is not waited for. */
+/** Gets each change. A promise that it returns is not waited for. */
 export type ChangeListener = (change: Change) => void;
 
-/** Tells changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
+/** Reports changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
 export class Watcher {
   /** Resolves when it has stopped or failed. Never rejects. */
   readonly dead: Promise<void>;
-  readonly #host: WatcherHost;
+  readonly #context: Context;
+  readonly #loop: SlotLoop;
+  readonly #deliverer: Deliverer;
   readonly #events: Emitter<WatcherEvents>;
   /** By target, as text, and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
@@ -59,11 +50,13 @@ export class Watcher {
   #died: () => void = () => {};
 
   /** @internal Use `presence.watcher()`. */
-  constructor(host: WatcherHost) {
-    this.#host = host;
-    this.#events = new Emitter((error, event) =>
-      host.shared.log.error(`a listener of ${event} threw`, error),
-    );
+  constructor(context: Context, loop: SlotLoop, deliverer: Deliverer) {
+    this.#context = context;
+    this.#loop = loop;
+    this.#deliverer = deliverer;
+    this.#events = new Emitter((error, event) => context.log.error(`a listener of ${event} threw`, error));
+    context.events.on("health", this.#onHealth);
+    loop.watchers.add(this);
     this.dead = new Promise((resolve) => {
       this.#died = resolve;
     });
@@ -81,7 +74,7 @@ export class Watcher {
 
   /** The presence's health: what this watcher tells may be late while it is `stale`. */
   get health(): Health {
-    return this.#host.shared.health.health;
+    return this.#context.health.health;
   }
 
   /**
@@ -99,10 +92,9 @@ export class Watcher {
     if (listeners.has(listener)) {
       throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${describeTarget(checked)} already.`);
     }
-    const { deliverer } = this.#host;
-    const subscription = new Subscription(checked, () => deliverer.deliver(subscription, listener));
+    const subscription = new Subscription(checked, () => this.#deliverer.deliver(subscription, listener));
     this.#subscriptions.set(name, listeners.set(listener, subscription));
-    this.#host.observer().subscribe(subscription);
+    this.#loop.startWatching().subscribe(subscription);
   }
 
   /**
@@ -117,7 +109,7 @@ export class Watcher {
     listeners.delete(listener);
     if (listeners.size === 0) this.#subscriptions.delete(name);
     subscription.cancel();
-    this.#host.running?.unsubscribe(subscription);
+    this.#loop.watching?.unsubscribe(subscription);
   }
 
   /**
@@ -134,10 +126,10 @@ export class Watcher {
     let ignore: (() => void) | undefined;
     const stream = new ChangeStream(checked, () => {
       ignore?.();
-      if (this.#streams.delete(stream)) this.#host.running?.unsubscribe(stream.subscription);
+      if (this.#streams.delete(stream)) this.#loop.watching?.unsubscribe(stream.subscription);
     });
     this.#streams.add(stream);
-    this.#host.observer().subscribe(stream.subscription);
+    this.#loop.startWatching().subscribe(stream.subscription);
     ignore = onAbort(signal, () => stream.end());
     return stream;
   }
@@ -149,16 +141,16 @@ export class Watcher {
   async alive(key: string): Promise<boolean> {
     checkKey(key);
     this.#checkRunning();
-    return this.#waits.until(this.#host.observer().alive(key));
+    return this.#waits.until(this.#loop.startWatching().alive(key));
   }
 
   /** Asks for a load now, and does not wait for it. What goes wrong shows in `health`. */
   startSync(): void {
     if (this.#state !== "running") return;
-    this.#host
-      .observer()
+    this.#loop
+      .startWatching()
       .sync()
-      .catch((error: unknown) => this.#host.shared.log.debug("a load asked for failed", error));
+      .catch((error: unknown) => this.#context.log.debug("a sync failed", error));
   }
 
   /**
@@ -168,8 +160,8 @@ export class Watcher {
    */
   async sync(): Promise<void> {
     this.#checkRunning();
-    await this.#waits.until(this.#host.observer().sync());
-    await this.#host.deliverer.drained();
+    await this.#waits.until(this.#loop.startWatching().sync());
+    await this.#deliverer.drained();
   }
 
   /** Stops: nothing more is delivered. Idempotent. */
@@ -200,11 +192,6 @@ export class Watcher {
     await this.stop();
   }
 
-  /** @internal */
-  tellHealth(health: Health): void {
-    if (this.#state === "running") this.#events.emit("health", health);
-  }
-
   /** @internal It can never go on. */
   fail(error: Error): void {
     this.#end("failed", error);
@@ -214,15 +201,18 @@ export class Watcher {
     if (this.#state !== "running") return;
     const subscriptions = [...this.#subscriptions.values()].flatMap((listeners) => [...listeners.values()]);
     for (const subscription of subscriptions) subscription.cancel();
-    this.#host.running?.unsubscribeAll(subscriptions);
+    this.#loop.watching?.unsubscribeAll(subscriptions);
     for (const stream of this.#streams) stream.end();
     this.#subscriptions.clear();
     this.#state = state;
     this.#error = error;
-    this.#host.ended(this);
+    this.#context.events.off("health", this.#onHealth);
+    this.#loop.leave(this);
     this.#waits.giveUp(this.#stoppedError());
     this.#died();
   }
+
+  readonly #onHealth = (health: Health): void => this.#events.emit("health", health);
 
   #checkRunning(): void {
     if (this.#state !== "running") throw this.#stoppedError();

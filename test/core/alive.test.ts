@@ -2,12 +2,12 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   deathPosition,
-  isVouched,
-  judgedSlot,
+  isAliveAt,
+  evaluationSlot,
   KILLED,
   lastPing,
   latestComplete,
-  mayTellDeaths,
+  mayReportDeaths,
   PERIODS_TO_DEATH,
 } from "../../src/core/alive.ts";
 
@@ -74,17 +74,17 @@ describe("lastPing", () => {
   });
 });
 
-describe("isVouched", () => {
+describe("isAliveAt", () => {
   it("holds of what pinged in g or later, and never of what was killed", () => {
-    expect([4, 5, 6].map((last) => isVouched(last, 5))).toEqual([false, true, true]);
-    expect(isVouched(KILLED, -Infinity)).toBe(false);
-    expect(isVouched(KILLED, 0)).toBe(false);
+    expect([4, 5, 6].map((last) => isAliveAt(last, 5))).toEqual([false, true, true]);
+    expect(isAliveAt(KILLED, -Infinity)).toBe(false);
+    expect(isAliveAt(KILLED, 0)).toBe(false);
   });
 });
 
 describe("the time of judgement", () => {
   it("is the half of a slot", () => {
-    expect([7.49, 7.5, 8, 8.49, 8.5].map(judgedSlot)).toEqual([6, 7, 7, 7, 8]);
+    expect([7.49, 7.5, 8, 8.49, 8.5].map(evaluationSlot)).toEqual([6, 7, 7, 7, 8]);
   });
 
   it("tells what was last vouched for in L dead at L + 2.5, in quiet times", () => {
@@ -92,16 +92,16 @@ describe("the time of judgement", () => {
     const diedAt = deathPosition(last);
     expect(diedAt).toBe(last + PERIODS_TO_DEATH);
     const isTold = [diedAt - 0.001, diedAt].map((position) => {
-      const g = latestComplete(judgedSlot(position), 0, () => false);
-      return !isVouched(last, g);
+      const g = latestComplete(evaluationSlot(position), 0, () => false);
+      return !isAliveAt(last, g);
     });
     expect(isTold).toEqual([false, true]);
   });
 
   it("is held up by trouble in the judged slot or the one before", () => {
-    expect(mayTellDeaths(10, 8.99)).toBe(true);
-    expect(mayTellDeaths(10, 9)).toBe(false);
-    expect(mayTellDeaths(10, 10.4)).toBe(false);
-    expect(mayTellDeaths(10, -Infinity)).toBe(true);
+    expect(mayReportDeaths(10, 8.99)).toBe(true);
+    expect(mayReportDeaths(10, 9)).toBe(false);
+    expect(mayReportDeaths(10, 10.4)).toBe(false);
+    expect(mayReportDeaths(10, -Infinity)).toBe(true);
   });
 });

@@ -10,7 +10,7 @@ export function pingsOf(slot: number, seqs: readonly number[]): PingRecord[] {
   const records = new Map<number, PingRecord>();
   for (const seq of seqs) {
     const { segment, word, mask } = bitOf(seq);
-    const record = records.get(segment) ?? { slot, segment, words: new Int32Array(SEGMENT_WORDS) };
+    const record = records.get(segment) ?? { slot, segment, words: new Int32Array(SEGMENT_WORDS), ms: 1 };
     record.words[word] = (record.words[word] ?? 0) | mask;
     records.set(segment, record);
   }

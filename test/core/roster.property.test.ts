@@ -22,7 +22,7 @@ function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
     hear(step, roster, model);
     told.push(step);
   } else if (step.do === "judge") {
-    roster.judge(step.judged, step.oldest);
+    roster.evaluate(step.judged, step.oldest);
     model.judge(step.judged, step.oldest);
   } else if (step.do === "retain") {
     roster.retain((key) => step.keys.includes(key));
@@ -152,14 +152,14 @@ describe("forget", () => {
     fc.assert(
       fc.property(history, fc.integer({ min: 1, max: 30 }), (steps, judged) => {
         const roster = tell(factsOf(steps), () => {});
-        roster.judge(judged, Math.max(1, judged - 12));
+        roster.evaluate(judged, Math.max(1, judged - 12));
         roster.changes();
         const before = KEYS.map((key) => roster.holders(key));
         roster.forget(Math.min(roster.g, judged - 3), Infinity);
         expect(KEYS.map((key) => roster.holders(key))).toEqual(before);
         expect(roster.changes()).toEqual([]);
 
-        roster.judge(200, 188);
+        roster.evaluate(200, 188);
         roster.changes();
         roster.forget(188, Infinity);
         expect(roster.size).toEqual({ keys: 0, sessions: 0 });

@@ -50,7 +50,7 @@ describe("Roster", () => {
     ]);
     roster.changes();
     for (let slot = 11; slot <= 14; slot++) for (const record of pingsOf(slot, [3])) roster.bits(record);
-    const steps = roster.judgeInSteps(14, 1);
+    const steps = roster.evaluateInSteps(14, 1);
     let count = 0;
     for (; steps.next().done !== true; count++) {
       expect([roster.isAlive("key-999"), roster.isAlive("a")]).toEqual([true, true]);
@@ -69,7 +69,7 @@ describe("Roster", () => {
       registration(3, "c", 10, { pinger: 2 }),
     ]);
     roster.session(session(4, 10));
-    roster.judge(10, 1);
+    roster.evaluate(10, 1);
     expect(roster.census()).toEqual({ keys: 3, sessions: 3 });
     roster.registration(registration(3, "b", 10, { last: 0 }));
     roster.session(session(2, 10, { last: 0 }));
@@ -79,15 +79,15 @@ describe("Roster", () => {
   it("gives its changes in parts, each key in one of them", () => {
     const roster = heard(["a", "b", "c"].map((key, index) => registration(index + 1, key, 10)));
     expect(roster.changes(2).map(({ key }) => key)).toEqual(["a", "b"]);
-    expect(roster.toldHolders("a")).toHaveLength(1);
-    expect(roster.toldHolders("c")).toEqual([]);
+    expect(roster.reportedHolders("a")).toHaveLength(1);
+    expect(roster.reportedHolders("c")).toEqual([]);
     expect([roster.isTouched, told(roster), roster.isTouched]).toEqual([true, ["c joined"], false]);
   });
 
   it("has no change for what is passed over", () => {
     const roster = heard(["a", "b", "c"].map((key, index) => registration(index + 1, key, 10)));
     roster.changes(1);
-    roster.passOver();
+    roster.discardChanges();
     expect([roster.isTouched, told(roster), roster.isAlive("b")]).toEqual([false, [], true]);
     roster.registration(registration(2, "b", 10, { last: 10 }));
     roster.registration(registration(3, "c", 10, { last: 0 }));
@@ -98,9 +98,9 @@ describe("Roster", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10)], 12);
     expect(told(roster)).toEqual(["a joined", "b joined"]);
     for (let slot = 13; slot <= 16; slot++) for (const record of pingsOf(slot, [1])) roster.bits(record);
-    roster.judge(13, 1);
+    roster.evaluate(13, 1);
     expect([roster.g, told(roster)]).toEqual([12, []]);
-    roster.judge(14, 1);
+    roster.evaluate(14, 1);
     expect([roster.g, told(roster)]).toEqual([13, ["b expired"]]);
     expect([roster.isAlive("a"), roster.isAlive("b")]).toEqual([true, false]);
   });
@@ -114,9 +114,9 @@ describe("Roster", () => {
 
   it("never moves g back", () => {
     const roster = heard([registration(1, "a", 10)], 20);
-    roster.judge(20, 1);
+    roster.evaluate(20, 1);
     expect(roster.g).toBe(19);
-    roster.judge(15, 1);
+    roster.evaluate(15, 1);
     expect(roster.g).toBe(19);
   });
 
@@ -133,7 +133,7 @@ describe("Roster", () => {
     roster.session(session(3, 10, { last: 0 }));
     expect(told(roster)).toEqual(["b killed", "c killed"]);
     for (let slot = 10; slot <= 20; slot++) for (const record of pingsOf(slot, [9])) roster.bits(record);
-    roster.judge(20, 1);
+    roster.evaluate(20, 1);
     expect(told(roster)).toEqual(["a stopped"]);
   });
 

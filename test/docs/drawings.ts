@@ -2,7 +2,7 @@
  * The drawings of the docs, as SVG. What is judged in them comes from the rule itself, not from the hand that drew.
  * `UPDATE=1 npx vitest run test/docs/drawings.test.ts` writes them.
  */
-import { isVouched, judgedSlot, latestComplete } from "../../src/core/alive.ts";
+import { isAliveAt, evaluationSlot, latestComplete } from "../../src/core/alive.ts";
 import { line, rect, round, svg, text } from "./svg.ts";
 
 /** Who pings when: positions, in slots. */
@@ -128,7 +128,7 @@ function judgements({ from, processes, judged = [] }: Chart): string[] {
   const parts = labels.map((label, row) => text(LEFT - 12, top + row * ROW + 25, label, "small", "end"));
   for (const slot of judged) {
     const position = slot + 0.5;
-    const j = judgedSlot(position);
+    const j = evaluationSlot(position);
     const g = latestComplete(j, from, (one) =>
       processes.every((process) => !hasPing(process, one, position)),
     );
@@ -137,7 +137,7 @@ function judgements({ from, processes, judged = [] }: Chart): string[] {
     parts.push(text(centre, top + 25, `${j}`, ""), text(centre, top + ROW + 25, `${g}`, ""));
     for (const [row, process] of processes.entries()) {
       const last = Math.max(...process.pings.filter((ping) => ping <= position).map(Math.floor));
-      const state = isVouched(last, g) ? "alive" : "dead";
+      const state = isAliveAt(last, g) ? "alive" : "dead";
       parts.push(text(centre, top + (row + 2) * ROW + 25, state, state));
     }
   }

@@ -2,7 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isVouched, judgedSlot, lastPing, latestComplete, mayTellDeaths } from "../../src/core/alive.ts";
+import {
+  isAliveAt,
+  evaluationSlot,
+  lastPing,
+  latestComplete,
+  mayReportDeaths,
+} from "../../src/core/alive.ts";
 import { bitOf } from "../../src/core/bits.ts";
 import {
   type RegistrationRecord,
@@ -50,7 +56,7 @@ describe("the vectors of the stored format hold for this library", () => {
 
   it.each(vectors.slots)("slot $slot of $ms ms, period $periodMs, offset $offset", (one) => {
     expect(slotAt(one, one.ms)).toBe(one.slot);
-    expect(judgedSlot(positionAt(one, one.ms))).toBe(one.judged);
+    expect(evaluationSlot(positionAt(one, one.ms))).toBe(one.judged);
   });
 
   it.each(vectors.bits)("the bit of session $seq", ({ seq, ...bit }) => {
@@ -89,14 +95,14 @@ describe("the vectors of the stored format hold for this library", () => {
         { slot: registration.slot, last: registration.last ?? undefined },
         { slot: session.slot, last: session.last ?? undefined, bit: session.bit ?? -Infinity },
       );
-      expect({ lastPing: last, alive: isVouched(last, g) }).toEqual(told);
+      expect({ lastPing: last, alive: isAliveAt(last, g) }).toEqual(told);
     },
   );
 
   it.each(vectors.tellable)(
     "a death at $judged after a trouble at $trouble",
     ({ judged, trouble, mayTell }) => {
-      expect(mayTellDeaths(judged, trouble ?? -Infinity)).toBe(mayTell);
+      expect(mayReportDeaths(judged, trouble ?? -Infinity)).toBe(mayTell);
     },
   );
 });

@@ -1,5 +1,5 @@
 /** Stores that are wrong on purpose, to see that the simulator catches them. */
-import { groupBits, type PingRecord, SEGMENT_WORDS } from "../../src/core/bits.ts";
+import { bitOf, type PingRecord, SEGMENT_WORDS } from "../../src/core/bits.ts";
 import type { Namespace } from "../../src/core/store.ts";
 import type { Breakage } from "./store.ts";
 
@@ -12,14 +12,15 @@ export function addingPings(): Breakage {
     return known;
   };
   return {
-    async ping(namespace, slot, seqs) {
+    async ping(namespace, slot, seq) {
+      const pong = await namespace.ping(slot, seq);
       const records = recordsOf(namespace);
-      for (const [segment, masks] of groupBits(seqs)) {
-        const id = `${slot}.${segment}`;
-        const record = records.get(id) ?? { slot, segment, words: new Int32Array(SEGMENT_WORDS) };
-        records.set(id, record);
-        for (const [word, mask] of masks) record.words[word] = (record.words[word] ?? 0) + mask;
-      }
+      const { segment, word, mask } = bitOf(seq);
+      const id = `${slot}.${segment}`;
+      const words = records.get(id)?.words ?? new Int32Array(SEGMENT_WORDS);
+      words[word] = (words[word] ?? 0) + mask;
+      records.set(id, { slot, segment, words, ms: pong.ms });
+      return pong;
     },
     async pings(namespace, from) {
       const records = [...recordsOf(namespace).values()].filter(({ slot }) => slot >= from);

@@ -1,6 +1,6 @@
 /** The simulated store: one truth, and copies of how it was, which a deposed primary or a lagging member would show. */
 import type { Namespace } from "../../src/core/store.ts";
-import { MemoryStore } from "../../src/testing/index.ts";
+import { type Doomed, MemoryStore } from "../../src/stores/memory.ts";
 import { EPOCH } from "./machine.ts";
 import type { World } from "./world.ts";
 
@@ -19,13 +19,17 @@ export class Cluster {
   readonly world: World;
   readonly primary: Namespace;
   readonly #drift: number;
+  readonly #store: MemoryStore;
+  /** The copies, each with its namespace: to find the store of one. */
+  readonly #stores = new Map<Namespace, MemoryStore>();
   readonly #log: Done[] = [];
   #steppedBy = 0;
 
   constructor(world: World, drift: number) {
     this.world = world;
     this.#drift = drift;
-    this.primary = storeWith(() => this.now());
+    this.#store = storeWith(() => this.now());
+    this.primary = this.#store.namespace(NAME);
   }
 
   /** The store's time. */
@@ -35,6 +39,11 @@ export class Cluster {
 
   step(ms: number): void {
     this.#steppedBy += ms;
+  }
+
+  /** Deletes records, as somebody may do by hand; from the copies too, when they come to it. */
+  destroy(doomed: Doomed): void {
+    void this.change(async (namespace) => (this.#stores.get(namespace) ?? this.#store).destroy(NAME, doomed));
   }
 
   /** Does what changes the store, and notes it for the copies. */
@@ -47,7 +56,9 @@ export class Cluster {
   copy(lagMs: number, follows: boolean): () => Namespace {
     let stamp = 0;
     let next = 0;
-    const namespace = storeWith(() => stamp);
+    const store = storeWith(() => stamp);
+    const namespace = store.namespace(NAME);
+    this.#stores.set(namespace, store);
     const catchUp = (): void => {
       for (let done = this.#log[next]; done !== undefined; done = this.#log[next]) {
         // The first is that the namespace is set up: a copy from before looks like one that was dropped.
@@ -65,7 +76,7 @@ export class Cluster {
   }
 }
 
-function storeWith(now: () => number): Namespace {
+function storeWith(now: () => number): MemoryStore {
   const clock = { now, monotonic: now, setTimer: () => () => {} };
-  return new MemoryStore({ clock }).namespace(NAME);
+  return new MemoryStore({ clock });
 }

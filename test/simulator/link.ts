@@ -53,7 +53,6 @@ export class Link {
     this.random = random;
     this.periodMs = periodMs;
     this.hasNotices = notices;
-    if (notices) this.#tellTime();
   }
 
   /** Something goes wrong from now on; the result ends it. */
@@ -184,13 +183,6 @@ export class Link {
     this.machine.deliver(() => {
       for (const listener of this.#listeners) listener(notice);
     });
-  }
-
-  #tellTime(): void {
-    if (this.machine.isCrashed) return;
-    const isCutOff = ["fail", "hold", "lose", "cut"].some((kind) => this.find(kind as "fail") !== undefined);
-    if (!isCutOff) this.#tell({ kind: "time", ms: this.cluster.now() });
-    this.cluster.world.after(this.periodMs * this.random.between(0.4, 0.9), () => this.#tellTime());
   }
 }
 

@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { PingRecord } from "../../src/core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import type { Namespace } from "../../src/core/store.ts";
-import { destroyIn, type Doomed } from "../../src/stores/memory.ts";
+import type { Doomed } from "../../src/stores/memory.ts";
 import { Actor } from "./actor.ts";
 import { Audit } from "./audit.ts";
 import { Cluster } from "./cluster.ts";
@@ -191,7 +191,7 @@ class Simulation {
       },
       pings: { ping: ({ slot, segment }: PingRecord) => isChosen(slot, segment) },
     }[what];
-    void this.#cluster.change(async (store) => destroyIn(store, doomed));
+    this.#cluster.destroy(doomed);
     this.#note(
       `${[...chosen]
         .filter(([, is]) => is)

@@ -1,6 +1,6 @@
 /** The port of a store, through a link. */
 import type { PingRecord } from "../../src/core/bits.ts";
-import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../../src/core/store.ts";
+import type { Feed, FeedSink, Namespace, Page, Pong, ReadQuery, Store } from "../../src/core/store.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Act } from "./cluster.ts";
 import type { Link } from "./link.ts";
@@ -16,9 +16,10 @@ export interface Effects {
 
 /** Where a broken store is wanted, to see that the simulator catches it. */
 export interface Breakage {
-  ping?(namespace: Namespace, slot: number, seqs: readonly number[]): Promise<void>;
+  ping?(namespace: Namespace, slot: number, seq: number): Promise<Pong>;
   pings?(namespace: Namespace, from: number): Promise<PingRecord[]>;
   nextSeq?(namespace: Namespace): Promise<number>;
+  countOpen?(namespace: Namespace, session: number): Promise<number>;
 }
 
 export function linkedStore(link: Link, effects: Effects, breakage: Breakage = {}): Store {
@@ -53,16 +54,19 @@ class LinkedNamespace implements Namespace {
     this.#link.write((store) => store.raiseOffset(from, to));
   readonly nextSeq: Namespace["nextSeq"] = () =>
     this.#link.write((store) => this.#breakage.nextSeq?.(store) ?? store.nextSeq());
+  readonly mail: Namespace["mail"] = (slot, seqs) => this.#link.write((store) => store.mail(slot, seqs));
+  readonly countOpen: Namespace["countOpen"] = (session) =>
+    this.#link.read((store) => this.#breakage.countOpen?.(store, session) ?? store.countOpen(session));
   readonly write: Namespace["write"] = (writes) => this.#link.write((store) => store.write(writes));
   readonly prune: Namespace["prune"] = (query) => this.#link.write((store) => store.prune(query));
   readonly drop: Namespace["drop"] = () => this.#link.write((store) => store.drop());
 
-  readonly ping: Namespace["ping"] = (slot, seqs) => {
+  readonly ping: Namespace["ping"] = (slot, seq) => {
     const sentAt = this.#link.cluster.world.now;
     this.#effects.tried(this.#link.find("flaky") !== undefined);
     return this.#link.write((store) => {
-      if (this.#isReal(store)) for (const seq of seqs) this.#effects.pinged(seq, slot, sentAt);
-      return this.#breakage.ping?.(store, slot, seqs) ?? store.ping(slot, seqs);
+      if (this.#isReal(store)) this.#effects.pinged(seq, slot, sentAt);
+      return this.#breakage.ping?.(store, slot, seq) ?? store.ping(slot, seq);
     });
   };
 

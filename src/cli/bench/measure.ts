@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { spawn } from "node:child_process";
 import type { Change } from "../../presence/change.ts";
-import { insideOf } from "../../presence/context/internals.ts";
+import { internalsOf } from "../../presence/context/internals.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { systemClock } from "../../lib/system-clock.ts";
@@ -46,7 +46,7 @@ export async function* measure(subject: Subject): AsyncGenerator<Measurement> {
 
 /** Of sessions that nobody has, in the present slot: each sets another bit. */
 async function measurePings({ holder }: Subject): Promise<Measurement> {
-  const { namespace, time, clock } = insideOf(holder);
+  const { namespace, time, clock } = internalsOf(holder);
   const tookMs: number[] = [];
   let next = 1;
   const began = clock.monotonic();

@@ -1,76 +1,91 @@
-/** The set-up of a namespace: its config, which all must agree on, and what becomes of it. */
+/** The config of a namespace, on which all its presences agree: set up, read, followed, and noticed when it is gone. */
 import { HeartbitError } from "../../core/errors.ts";
 import type { Config } from "../../core/records.ts";
+import type { Slot } from "../../core/slots.ts";
 import { FORMAT_VERSION } from "../../core/store.ts";
-import { bulk, type Shared } from "./context.ts";
+import { bulk, type Context, sampleTime } from "./context.ts";
 
-/** For so long after the store was found again, a config that is missing was lost, and not dropped. */
-const RESTORE_PERIODS = 5;
 /** See `Config.base`. */
 const BASE_EPOCH_MS = Date.UTC(2026, 0, 1);
 const BASES = 2 ** 30;
+/** After a step back of the store's clock so many slots are waited out; if it is more, the offset is raised. */
+const SLOTS_BEHIND_MAX = 2;
 
-export class Setup {
-  readonly #shared: Shared;
+export class NamespaceConfig {
+  readonly #context: Context;
   #base = 0;
-  /** When the store was found again for the last time: a monotonic time, in ms. */
-  #restoredAt = -Infinity;
 
-  constructor(shared: Shared) {
-    this.#shared = shared;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
   /**
-   * Sets the namespace up, where nobody has, and takes over its offset. Rejects with `CONFIG_MISMATCH` where it was set
-   * up with another period, or by another version.
+   * Sets the namespace up if nobody has, and follows its config. Rejects with `CONFIG_MISMATCH` if it was set up with
+   * another period, or by another version.
    */
   async configure(): Promise<void> {
-    const { namespace, periodMs, retentionSlots, clock } = this.#shared;
+    const { namespace, periodMs, retentionSlots, clock } = this.#context;
     const base = Math.max(0, Math.floor(clock.now() - BASE_EPOCH_MS)) % BASES;
     const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
-    await this.#goBy(await namespace.configure(wanted));
+    await this.#follow(await bulk(this.#context, "open", namespace.configure(wanted)));
   }
 
-  /** The number of a new session. Rejects when the store does not give one. */
-  async nextSeq(): Promise<number> {
-    return this.#base + (await bulk(this.#shared, "open a session", this.#shared.namespace.nextSeq()));
-  }
-
-  /** Before a session is opened: sets the namespace up again, where it has been dropped since, by us or by another. */
+  /** Before a session is opened: sets the namespace up again if it was dropped since. */
   async ensure(): Promise<void> {
-    if ((await this.#read()) === undefined) await bulk(this.#shared, "open", this.configure());
+    if ((await this.#read()) === undefined) await this.configure();
   }
 
-  /** The store was found again: what had not been journaled may be lost, the config too. */
-  async restore(): Promise<void> {
-    this.#restoredAt = this.#shared.clock.monotonic();
-    await bulk(this.#shared, "open", this.configure());
+  /** Follows the config. Rejects with `CONFIG_MISMATCH` if the namespace was dropped, or set up again by another. */
+  async check(): Promise<void> {
+    if ((await this.#read()) === undefined) throw dropped(this.#context.name);
+  }
+
+  /** The number of a new session. */
+  async nextSeq(): Promise<number> {
+    const { namespace } = this.#context;
+    return this.#base + (await bulk(this.#context, "open a session", namespace.nextSeq()));
   }
 
   /**
-   * Takes over the offset of the namespace, which others may have raised. Rejects with `CONFIG_MISMATCH` where it is not
-   * ours any more: dropped, or set up anew by another.
+   * After a step back of the store's clock: follows the offset, and raises it if the store's time lies too far behind
+   * `stored`, the latest slot that is in use.
    */
-  async check(): Promise<void> {
-    const { clock, periodMs, name } = this.#shared;
-    if ((await this.#read()) !== undefined) return;
-    // Lately lost with the server, rather than dropped: it is set up again.
-    const wasLost = clock.monotonic() - this.#restoredAt < periodMs * RESTORE_PERIODS;
-    if (!wasLost) throw dropped(name);
+  async catchUp(stored: Slot = this.#context.time.slot): Promise<void> {
+    const { namespace, time } = this.#context;
+    await this.#read();
+    const behind = stored - Math.floor(time.positionOf(time.now));
+    if (behind <= SLOTS_BEHIND_MAX) return;
+    const offset = await bulk(
+      this.#context,
+      "offset",
+      namespace.raiseOffset(time.offset, time.offset + behind),
+    );
+    this.#raise(offset);
   }
 
-  /** Goes by the config that holds, if there is one. */
   async #read(): Promise<Config | undefined> {
-    const config = await bulk(this.#shared, "config", this.#shared.namespace.config());
-    if (config !== undefined) await this.#goBy(config);
+    const config = await bulk(this.#context, "config", this.#context.namespace.config());
+    if (config !== undefined) await this.#follow(config);
     return config;
   }
 
-  async #goBy(config: Config): Promise<void> {
-    const error = mismatch(this.#shared, config);
+  async #follow(config: Config): Promise<void> {
+    const error = mismatch(this.#context, config);
     if (error !== undefined) throw error;
     this.#base = config.base;
-    await this.#shared.time.follow(config.offset);
+    const { time } = this.#context;
+    if (config.offset <= time.offset) return;
+    // A raised offset says that the store's clock has stepped back. With our old view of it we would run ahead of all.
+    if (time.isKnown) await sampleTime(this.#context);
+    this.#raise(config.offset);
+  }
+
+  #raise(offset: number): void {
+    const { time, health, requests } = this.#context;
+    const isNews = time.isKnown;
+    if (!time.raise(offset) || !isNews) return;
+    health.suspect("the store's clock has stepped back, and the slots were moved on");
+    requests.add("ping", "reconcile", "resync");
   }
 }
 
@@ -78,7 +93,7 @@ export function dropped(name: string): HeartbitError {
   return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
 }
 
-function mismatch({ name, periodMs }: Shared, config: Config): HeartbitError | undefined {
+function mismatch({ name, periodMs }: Context, config: Config): HeartbitError | undefined {
   if (config.version !== FORMAT_VERSION) {
     const message = `The namespace "${name}" has format version ${config.version}, but this heartbit knows version ${FORMAT_VERSION}.`;
     return new HeartbitError("CONFIG_MISMATCH", message);

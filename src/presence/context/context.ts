@@ -1,115 +1,123 @@
+/** What the parts of one presence share, and how long they wait for the store. */
 import type { Clock } from "../../core/clock.ts";
 import { isHeartbitError } from "../../core/errors.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
-import type { Happenings } from "./instrumentation.ts";
-import type { HealthKeeper } from "./health.ts";
-import { describe, type Logger } from "./log.ts";
-import type { StoreTime } from "./store-time.ts";
+import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { eachOf, type Sleeper, within } from "../../lib/timers.ts";
+import type { PresenceEvents } from "../events.ts";
+import type { HealthMonitor } from "./health.ts";
+import type { Instrumentation } from "./instrumentation.ts";
+import { describe, type Logger } from "./log.ts";
+import type { Requests } from "./requests.ts";
+import type { StoreTime } from "./store-time.ts";
 
-/** What the parts of one presence share. */
-export interface Shared {
+export interface Context {
   readonly name: string;
   readonly namespace: Namespace;
   readonly clock: Clock;
   readonly time: StoreTime;
-  readonly health: HealthKeeper;
+  readonly health: HealthMonitor;
+  readonly requests: Requests;
+  readonly events: Emitter<PresenceEvents>;
   readonly log: Logger;
-  readonly happenings: Emitter<Happenings>;
+  readonly instrumentation: Emitter<Instrumentation>;
   readonly periodMs: number;
   readonly retentionSlots: number;
 }
 
-/** A ping or read unanswered for this part of a period is given up and repeated. */
+/** A read that judges is given up and repeated after this part of a period. */
 const LIMIT_OF_PERIOD = 1 / 5;
 /** After a failure it is tried again this part of a period later. */
 export const RETRY_OF_PERIOD = 1 / 20;
-/** Many records at once, and what a caller waits for, may take longer than a ping: a period, but not an hour. */
+/** Operations on many records, and those that a caller waits for, may take longer: a period, but not an hour. */
 const PATIENCE_MS_MIN = 2000;
 const PATIENCE_MS_MAX = 10_000;
+/** A change of the store's time by more than this part of a period may make the present another slot. */
+const STEP_OF_PERIOD = 1 / 10;
 
 /** A small operation, given up after a fifth of the period, at most ten seconds. */
-export function soon<T>({ clock, periodMs }: Shared, what: string, operation: Promise<T>): Promise<T> {
+export function soon<T>({ clock, periodMs }: Context, what: string, operation: Promise<T>): Promise<T> {
   return within(clock, Math.min(periodMs * LIMIT_OF_PERIOD, PATIENCE_MS_MAX), what, operation);
 }
 
 /** A period, at least two seconds (or `leastMs`) and at most ten. */
-export function patienceMs({ periodMs }: Shared, leastMs = PATIENCE_MS_MIN): number {
+export function patienceMs({ periodMs }: Context, leastMs = PATIENCE_MS_MIN): number {
   return Math.min(Math.max(periodMs, leastMs), PATIENCE_MS_MAX);
 }
 
 /** An operation on many records, given up after a period, at least two seconds and at most ten. */
-export function bulk<T>(shared: Shared, what: string, operation: Promise<T>): Promise<T> {
-  return within(shared.clock, patienceMs(shared), what, operation);
+export function bulk<T>(context: Context, what: string, operation: Promise<T>): Promise<T> {
+  return within(context.clock, patienceMs(context), what, operation);
 }
 
 /** The pages of a read, each bounded by `bound`. */
 export function readPages(
-  shared: Shared,
+  context: Context,
   query: ReadQuery,
   bound = soon,
   what = "read",
 ): AsyncGenerator<Page> {
-  return eachOf(shared.namespace.read(query), (next) => bound(shared, what, next));
+  return eachOf(context.namespace.read(query), (next) => bound(context, what, next));
 }
 
-/** So long the store's time is waited for, where a fifth of the period is longer: closing has not much more. */
-const TIME_LIMIT_MS = 2000;
-
-/**
- * Whether the slots are known: where the machine may have slept the store's time is looked at. That is trouble where it fails; and
- * where it turns out to be a sleep, since then the store's time has stepped.
- */
-export async function knowsTime(shared: Shared): Promise<boolean> {
-  const { time, health } = shared;
-  if (!time.mayBeOff) return true;
-  const limitMs = Math.min(shared.periodMs * LIMIT_OF_PERIOD, TIME_LIMIT_MS);
-  await within(shared.clock, limitMs, "look at the time", time.ensure()).catch(() => {});
-  if (time.mayBeOff)
-    health.trouble("this machine may have slept, or its clock was set, and the store does not tell its time");
-  return !time.mayBeOff;
-}
-
-/** Notes how long it took; as trouble, where that is over a fifth of the period. `began`: a monotonic time, in ms. */
-export function noteAnswer(shared: Shared, what: "ping" | "read", began: number): void {
-  const { clock, periodMs, health, happenings } = shared;
+/** Notes how long it took; as a suspicion if that is over a fifth of the period. `began`: a monotonic time, in ms. */
+export function noteRead({ clock, time, periodMs, health, instrumentation }: Context, began: number): void {
   const tookMs = clock.monotonic() - began;
-  happenings.emit("answered", what, tookMs);
-  if (tookMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a ${what} took ${Math.round(tookMs)} ms`);
+  time.noteRoundTrip(tookMs);
+  instrumentation.emit("answered", "read", tookMs);
+  if (tookMs > periodMs * LIMIT_OF_PERIOD) health.suspect(`a read took ${Math.round(tookMs)} ms`);
 }
 
-/** Notes as trouble that it failed. `doing`: what the read was for. */
+/** Notes as a suspicion that it failed. `doing`: what the read was for. */
 export function noteFailure(
-  shared: Shared,
+  context: Context,
   what: "ping" | "read",
   error: unknown,
   doing: string = what,
 ): void {
-  shared.happenings.emit("failed", what);
-  shared.health.trouble(`a ${doing} failed: ${describe(error)}`);
+  context.instrumentation.emit("failed", what);
+  context.health.suspect(`a ${doing} failed: ${describe(error)}`);
 }
 
-/** Waits for a position, or until woken; notes as trouble when the timer fired late. */
-export async function sleepUntil(shared: Shared, sleeper: Sleeper, position: number): Promise<void> {
-  const { time, periodMs, health } = shared;
-  const lateMs = await sleeper.sleep(time.until(position));
-  if (lateMs > periodMs * LIMIT_OF_PERIOD) health.trouble(`a timer fired ${Math.round(lateMs)} ms late`);
+/** Notes as a suspicion that a timer fired late: this process was stopped, or too busy. */
+export function noteLateness({ periodMs, health }: Context, lateMs: number): void {
+  if (lateMs > periodMs * LIMIT_OF_PERIOD) health.suspect(`a timer fired ${Math.round(lateMs)} ms late`);
 }
 
-/** Tries for as long what is asked for once, like a listing; rejects with the last error, or at once with what can never heal. */
-export async function attempt<T>(shared: Shared, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
-  const { clock, periodMs } = shared;
-  const end = clock.monotonic() + patienceMs(shared);
-  for (;;) {
-    try {
-      return await act();
-    } catch (error) {
-      const leftMs = end - clock.monotonic();
-      if (isFinal(error) || sleeper.ended || leftMs <= 0) throw error;
-      await sleeper.sleep(Math.min(periodMs * RETRY_OF_PERIOD, leftMs));
-    }
-  }
+/** Takes in a stamp of the store: see `StoreTime.learn`. A step is a suspicion, and what it may have changed is looked at. */
+export function learnTime(context: Context, sent: number, answered: number, ms: number): void {
+  const { time, health, requests, periodMs } = context;
+  const { byMs, isStep } = time.learn(sent, answered, ms);
+  if (Math.abs(byMs) <= periodMs * STEP_OF_PERIOD) return;
+  requests.add("ping");
+  if (!isStep) return;
+  health.suspect(`the store's clock stepped by ${Math.round(byMs)} ms`);
+  requests.add("reconcile", "resync");
+}
+
+/** Asks the store for its time: before the first ping, and for those who do not ping. */
+export async function sampleTime(context: Context): Promise<void> {
+  const { clock, namespace } = context;
+  const sent = clock.monotonic();
+  const ms = await bulk(context, "time", namespace.time());
+  learnTime(context, sent, clock.monotonic(), ms);
+}
+
+/** Repeats for a while what is asked for once, such as a listing. */
+export function attempt<T>(context: Context, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
+  const { clock, periodMs } = context;
+  const end = clock.monotonic() + patienceMs(context);
+  const policy = {
+    pauseMs: () => Math.min(periodMs * RETRY_OF_PERIOD, end - clock.monotonic()),
+    givesUp: (error: unknown) => isFinal(error) || clock.monotonic() >= end,
+  };
+  return retry(sleeper, policy, act);
+}
+
+/** Repeats every twentieth of a period until it succeeds, or never can. */
+export function persistently({ periodMs }: Context, failed: (error: unknown) => void): RetryPolicy {
+  return { pauseMs: () => periodMs * RETRY_OF_PERIOD, givesUp: isFinal, failed };
 }
 
 /** Whether no waiting can heal the error. */

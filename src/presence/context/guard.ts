@@ -1,44 +1,44 @@
 /**
- * What is read from the store, without what no clock can have written.
+ * The namespace without what no clock can have written.
  *
- * A stored slot ahead of the present is taken for a step back of the store's clock, and followed: the slots go on from
- * it, for all and for ever. A document with a number that is merely wrong must not do that, nor keep a key alive for
- * ever. The bound is a hundred years: a clock without a battery begins in 1970, and comes forward from there, so steps
- * of decades do happen; and after hundreds of such steps slots still have fractions.
+ * A stored slot ahead of the present is taken for a step back of the store's clock and is followed: the slots go on from
+ * it, for all and for good. A document with a number that is merely wrong must not cause that, nor keep a key alive for
+ * ever. The bound is a hundred years: a clock without a battery begins in 1970 and comes forward from there, so steps of
+ * decades do happen; and after hundreds of such steps slots still have fractions.
  */
 import { GivenUp } from "../../core/errors.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page } from "../../core/store.ts";
 import { eachOf, Waits } from "../../lib/timers.ts";
+import type { StoreTime } from "./store-time.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
-interface Plausibility {
-  readonly periodMs: number;
-  /** The present slot. */
-  readonly present: () => Slot;
-  readonly warn: (message: string) => void;
-}
-
 /**
- * The namespace, which passes over what lies too far ahead, and says so once. As it closes it gives up what the store has
- * not answered yet: nobody need wait for a store that is away, least of all a program that has nothing else to do.
+ * The namespace, which leaves out what lies too far ahead, and says so once. When it closes it gives up what the store
+ * has not answered yet: nobody has to wait for a store that is away, least of all a program that has nothing else to do.
  */
-export function plausible(namespace: Namespace, { periodMs, present, warn }: Plausibility): Namespace {
+export function guarded(
+  namespace: Namespace,
+  time: StoreTime,
+  periodMs: number,
+  warn: (message: string) => void,
+): Namespace {
   let hasWarned = false;
-  const isPlausible = (...slots: (Slot | undefined)[]): boolean => {
-    const latest = present() + AHEAD_MS_MAX / periodMs;
+  const isPossible = (...slots: (Slot | undefined)[]): boolean => {
+    if (!time.isKnown) return true;
+    const latest = time.slot + AHEAD_MS_MAX / periodMs;
     const far = slots.find((slot) => slot !== undefined && slot > latest);
     if (far === undefined) return true;
-    if (!hasWarned) warn(`Passed over what has slot ${far}, more than 100 years ahead of the present.`);
+    if (!hasWarned) warn(`Ignored a record of slot ${far}, more than 100 years ahead of the present.`);
     hasWarned = true;
     return false;
   };
-  // The registrations of a session that is passed over are passed over with it, by the roster.
+  // The registrations of a session that is left out are left out with it, by the roster.
   const ofPage = (page: Page): Page => ({
     ...page,
-    sessions: page.sessions.filter(({ slot, last }) => isPlausible(slot, last)),
-    registrations: page.registrations.filter(({ slot, last }) => isPlausible(slot, last)),
+    sessions: page.sessions.filter(({ slot, last }) => isPossible(slot, last)),
+    registrations: page.registrations.filter(({ slot, last }) => isPossible(slot, last)),
   });
   const waits = new Waits();
   return {
@@ -47,12 +47,14 @@ export function plausible(namespace: Namespace, { periodMs, present, warn }: Pla
     raiseOffset: (from, to) => waits.until(namespace.raiseOffset(from, to)),
     time: () => waits.until(namespace.time()),
     nextSeq: () => waits.until(namespace.nextSeq()),
-    write: (writes) => waits.until(namespace.write(writes)),
-    ping: (slot, seqs) => waits.until(namespace.ping(slot, seqs)),
+    write: (writes, signal) => waits.until(namespace.write(writes, signal)),
+    ping: (slot, seq) => waits.until(namespace.ping(slot, seq)),
+    mail: (slot, seqs) => waits.until(namespace.mail(slot, seqs)),
+    countOpen: (session) => waits.until(namespace.countOpen(session)),
     kill: (key) => waits.until(namespace.kill(key)),
     pings: async (from) => {
       const records = await waits.until(namespace.pings(from));
-      return records.filter(({ slot }) => isPlausible(slot));
+      return records.filter(({ slot }) => isPossible(slot));
     },
     async *read(query) {
       const pages = eachOf(namespace.read(query), (next) => waits.until(next));

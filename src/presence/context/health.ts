@@ -1,66 +1,72 @@
 /**
- * The health of a presence, and its latest trouble.
+ * The health of a presence, and when there was last a suspicion.
  *
- *   healthy --trouble--> stale --settled--> healthy
+ *   healthy --suspicion--> stale --an evaluation or a ping without suspicion--> healthy
  *
- * Trouble is any sign that this process's view of the store may be late (a failed or slow read or ping,
- * a lost primary or feed, a late timer, a step of the clock, a read that lacks our own latest ping).
+ * A suspicion is any sign that this process's view of the store may be stale: a failed or late read or ping, a lost
+ * primary or change feed, a timer that fired late, a step of the store's clock, a read that lacks our own latest ping.
  */
+import type { Clock } from "../../core/clock.ts";
+import type { Emitter } from "../../lib/emitter.ts";
+import type { PresenceEvents } from "../events.ts";
+import type { Logger } from "./log.ts";
+import type { StoreTime } from "./store-time.ts";
 
-/** What `presence.health` tells. */
+/** What `presence.health` gives. */
 export interface Health {
-  /** `stale`: what is known may be late; no death by absence is told until it is `healthy` again. */
+  /** `stale`: what is known may be out of date; no expiry is reported until it is `healthy` again. */
   readonly state: "healthy" | "stale";
-  /** Why it is stale: one sentence, the first trouble's. */
+  /** Why it is stale: one sentence, the first suspicion's. */
   readonly reason?: string;
   /** Since when it is stale, by this machine's wall clock. */
   readonly since?: Date;
 }
 
-/** @internal */
-export class HealthKeeper {
-  readonly #position: () => number;
-  readonly #now: () => number;
-  readonly #changed: (health: Health) => void;
-  #health: Health = { state: "healthy" };
-  #trouble = -Infinity;
+interface Parts {
+  readonly time: StoreTime;
+  readonly clock: Clock;
+  readonly events: Emitter<PresenceEvents>;
+  readonly log: Logger;
+}
 
-  /** `position` and `now` give the present, in slots and in ms; `changed` is called at each change of state. */
-  constructor(position: () => number, now: () => number, changed: (health: Health) => void) {
-    this.#position = position;
-    this.#now = now;
-    this.#changed = changed;
+export class HealthMonitor {
+  readonly #parts: Parts;
+  #health: Health = { state: "healthy" };
+  #latestSuspicion = -Infinity;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
   get health(): Health {
     return this.#health;
   }
 
-  /** The position of the latest trouble; -Infinity where there was none. */
-  get latestTrouble(): number {
-    return this.#trouble;
+  /** The position of the latest suspicion; -Infinity if there was none. */
+  get latestSuspicion(): number {
+    return this.#latestSuspicion;
   }
 
-  /** Holds deaths back from now on, as trouble does, without being stale: a fresh watcher has not been late. */
-  begin(): void {
-    this.#holdBack(0);
+  /** Holds deaths back from now on as a suspicion does, without being stale: a new watcher has not been late. */
+  holdBack(): void {
+    this.#latestSuspicion = Math.max(this.#latestSuspicion, this.#parts.time.position);
   }
 
-  /** There is trouble now, or for so many slots from now on. */
-  trouble(reason: string, slots = 0): void {
-    this.#holdBack(slots);
+  suspect(reason: string): void {
+    this.holdBack();
     if (this.#health.state === "stale") return;
-    this.#health = { state: "stale", reason, since: new Date(this.#now()) };
-    this.#changed(this.#health);
+    this.#set({ state: "stale", reason, since: new Date(this.#parts.clock.now()) });
+    this.#parts.log.warn(`stale: ${reason}`);
   }
 
-  settle(): void {
+  markHealthy(): void {
     if (this.#health.state === "healthy") return;
-    this.#health = { state: "healthy" };
-    this.#changed(this.#health);
+    this.#set({ state: "healthy" });
+    this.#parts.log.info("healthy");
   }
 
-  #holdBack(slots: number): void {
-    this.#trouble = Math.max(this.#trouble, this.#position() + slots);
+  #set(health: Health): void {
+    this.#health = health;
+    this.#parts.events.emit("health", health);
   }
 }

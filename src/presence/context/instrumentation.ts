@@ -1,17 +1,17 @@
-/** What happens inside of a presence, for whoever counts it: see `inside.ts`. */
+/** What happens inside a presence, for those who count it: see `internals.ts`. */
 import type { Transition } from "../../core/roster.ts";
 import type { Pruned } from "../../core/store.ts";
 
-export interface Happenings {
+export interface Instrumentation {
   /** A ping was acknowledged, or the pings and changes of a slot were read. */
   answered: [what: "ping" | "read", tookMs: number];
   /** A ping or a read failed, or was given up. */
   failed: [what: "ping" | "read"];
   /**
-   * A change was put to those who asked for it. `silentMs`, of a key that expired: from the start of the slot in which
-   * it was vouched for last, by the store's time.
+   * A change was reported to those who watch the key. `silentMs`, of a key that expired: from the start of the slot of
+   * its last ping, by the store's time.
    */
-  told: [cause: Transition, silentMs: number | undefined];
+  reported: [cause: Transition, silentMs: number | undefined];
   /** The feed ended by itself. */
   feedLost: [];
   pruned: [pruned: Pruned];

@@ -1,60 +1,79 @@
 /** Reading the pings: how far back, and whether what was read can be trusted. */
-import { judgedSlot, latestComplete } from "../../core/alive.ts";
+import { evaluationSlot, latestComplete } from "../../core/alive.ts";
 import { hasBit, type PingRecord } from "../../core/bits.ts";
 import { GivenUp } from "../../core/errors.ts";
 import type { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
-import { bulk, knowsTime, type Shared } from "./context.ts";
+import type { NamespaceConfig } from "./config.ts";
+import { bulk, type Context, sampleTime } from "./context.ts";
 
 /** Slots that a first read goes back, in the hope that they hold a complete one. */
-const FIRST_LOOK_SLOTS = 4;
-/** A slot so far ahead of the present says that the store's clock has stepped. */
+const FIRST_READ_SLOTS = 4;
+
+/** A ping so many slots ahead of the present says that the store's clock has stepped. */
 const SLOTS_AHEAD_MAX = 2;
 
-export function oldestRetained({ time, retentionSlots }: Shared): Slot {
+/** A presence's own latest acknowledged ping. */
+export interface OwnPing {
+  readonly seq: number;
+  readonly slot: Slot;
+  /** Its stamp: the store's time in ms. */
+  readonly ms: number;
+}
+
+export function oldestRetained({ time, retentionSlots }: Context): Slot {
   return time.slot - retentionSlots;
 }
 
 /**
- * Reads the pings as far back as the rule needs them, and judges by what is stored alone: the state as it is for one
- * who has just come. Gives the judged slot. Rejects when it lacks our own ping, where one is
- * given: who has just come has nothing better to hold on to than a read that is fresh.
+ * Reads the pings as far back as the rule needs them and evaluates by what is stored alone: the state as it is for a
+ * newcomer. Gives the evaluation slot. Rejects if the read lacks `own`, where that is given: a newcomer has nothing
+ * better to hold on to than a fresh read.
  */
-export async function readPulse(shared: Shared, roster: Roster, own?: OwnPing): Promise<Slot> {
-  const { time } = shared;
-  await knowsTime(shared);
-  await lookBack(shared, roster, time.slot - FIRST_LOOK_SLOTS);
-  const judged = judgedSlot(time.position);
-  if (own !== undefined && !(own.slot >= judged && roster.pings.latest(own.seq) >= own.slot)) {
-    throw notFresh("ping");
-  }
-  const oldest = oldestRetained(shared);
-  const isEmpty = (slot: Slot): boolean => roster.pings.isEmpty(slot);
-  if (latestComplete(judged, oldest, isEmpty) === oldest) await lookBack(shared, roster, oldest);
-  roster.judge(judged, oldest);
-  return judged;
+export async function readState(
+  context: Context,
+  config: NamespaceConfig,
+  roster: Roster,
+  own?: OwnPing,
+): Promise<Slot> {
+  const { time } = context;
+  const records = await readPings(context, roster, time.slot - FIRST_READ_SLOTS);
+  await followAhead(context, config, records);
+  if (own !== undefined && !hasOwn(records, own)) throw notFresh("ping");
+  const slot = evaluationSlot(time.position);
+  const oldest = oldestRetained(context);
+  const isEmpty = (at: Slot): boolean => roster.pings.isEmpty(at);
+  if (latestComplete(slot, oldest, isEmpty) === oldest) await readPings(context, roster, oldest);
+  roster.evaluate(slot, oldest);
+  return slot;
 }
 
-/** Reads all pings from a slot on: no deaths are told by it, so it may take its time. */
-export async function lookBack(shared: Shared, roster: Roster, from: Slot): Promise<void> {
-  const records = await bulk(shared, "read pings", shared.namespace.pings(from));
-  await ensurePresent(shared, records);
+/** Reads all pings from a slot on into the roster. No deaths are reported by it, so it may take its time. */
+export async function readPings(context: Context, roster: Roster, from: Slot): Promise<PingRecord[]> {
+  const records = await bulk(context, "read pings", context.namespace.pings(from));
   for (const record of records) roster.bits(record);
+  return records;
+}
+
+/** The latest slot with a ping. */
+export function latestPinged(records: readonly PingRecord[]): Slot {
+  return records.reduce((slot, record) => (record.ms > 0 ? Math.max(slot, record.slot) : slot), -Infinity);
 }
 
 /**
- * Where a stored slot lies ahead of the present, the store's clock has stepped: our view of it is corrected, and if
- * it has stepped back, the slots are made to follow the latest stored one. Gives whether anything was ahead.
+ * Where pings lie in slots to come the store's clock has stepped back while this process did not know of it: the slots
+ * are made to follow the latest one. Gives whether there were any.
  */
-export async function ensurePresent(
-  { time, health }: Shared,
+export async function followAhead(
+  context: Context,
+  config: NamespaceConfig,
   records: readonly PingRecord[],
 ): Promise<boolean> {
-  const latest = (): Slot => records.reduce((slot, record) => Math.max(slot, record.slot), -Infinity);
-  if (latest() <= time.slot + SLOTS_AHEAD_MAX) return false;
-  health.trouble("the store has pings of slots to come: its clock has stepped");
-  await time.sample();
-  await time.catchUp(latest());
+  const latest = latestPinged(records);
+  if (latest <= context.time.slot + SLOTS_AHEAD_MAX) return false;
+  context.health.suspect("the store has pings of slots to come: its clock has stepped");
+  await sampleTime(context);
+  await config.catchUp(latest);
   return true;
 }
 
@@ -63,28 +82,24 @@ export function notFresh(what: string): GivenUp {
   return new GivenUp(`A read lacks our own ${what}: it is not fresh.`);
 }
 
-/** Our own latest acknowledged ping. */
-export interface OwnPing {
-  readonly seq: number;
-  readonly slot: Slot;
-}
-
 /**
- * Why a read of the slots from `from` on cannot be trusted, if it cannot. It must have our own latest acknowledged
- * ping: a deposed primary or a lagging member has not. Who may not write has none, and trusts a read with any ping
- * in the judged slot.
+ * Why a read of the slots from `from` on cannot be trusted, if it cannot. It must have our own latest acknowledged ping,
+ * as late as that was stamped: a deposed primary or a lagging member has not. A presence that may not write has none,
+ * and trusts a read with any ping in the evaluation slot.
  */
 export function distrust(
   records: readonly PingRecord[],
   from: Slot,
-  judged: Slot,
+  evaluated: Slot,
   own: OwnPing | undefined,
 ): string | undefined {
   if (own === undefined) {
-    const recent = records.some(({ slot }) => slot >= judged);
-    return recent ? undefined : "nobody has pinged in the latest slot";
+    return latestPinged(records) >= evaluated ? undefined : "nobody has pinged in the latest slot";
   }
-  if (own.slot < from) return undefined;
-  const found = records.some((record) => record.slot === own.slot && hasBit(record, own.seq));
-  return found ? undefined : "a read lacks our own latest ping: it is not fresh";
+  if (own.slot < from || hasOwn(records, own)) return undefined;
+  return "a read lacks our own latest ping: it is not fresh";
+}
+
+function hasOwn(records: readonly PingRecord[], own: OwnPing): boolean {
+  return records.some((record) => record.slot === own.slot && record.ms >= own.ms && hasBit(record, own.seq));
 }

@@ -1,74 +1,81 @@
 /** Deleting what has been dead for longer than the retention. */
-import { judgedSlot } from "../../core/alive.ts";
+import { evaluationSlot } from "../../core/alive.ts";
 import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pruned } from "../../core/store.ts";
-import { lookBack } from "./pings.ts";
-import { between, bulk, knowsTime, type Shared } from "./context.ts";
+import { attempt, between, bulk, type Context } from "./context.ts";
+import { readPings } from "./pings.ts";
 
-/** After an outage others may be coming back too: they have so long to write again what they hold. */
+/** After an outage others may be coming back too: they have so many slots in which to touch their sessions. */
 const RETURN_SLOTS = 4;
-/** So far back pings are looked for: an outage that was shorter ages nobody. */
-const LOOK_SLOTS = 4 * RETURN_SLOTS;
-/** In retentions. */
+/** How many slots back pings are looked for: an outage that was shorter ages nobody. */
+const READ_SLOTS = 4 * RETURN_SLOTS;
+/** How many retentions old a record must be if there are no recent pings to count from. */
 const VERY_OLD = 3;
-/** In one retention it is pruned about so many times at most, however many presences there are. */
+/** About how often a namespace is pruned in one retention, however many presences it has. */
 const ROUNDS = 8;
-/** How many of each kind are deleted in one call. */
+/** How many records of each kind are deleted in one call. */
 const LIMIT = 1000;
 
-/** Says when to look whether to prune: once in a retention, as a mean, and at random, so that of many not all do at once. */
-export class Broom {
-  readonly #shared: Shared;
+/** Says when to look whether to prune: once in a retention on average, and at random, so that not all do at once. */
+export class PruneScheduler {
+  readonly #context: Context;
   #next: Slot | undefined;
 
-  constructor(shared: Shared) {
-    this.#shared = shared;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
-  /** Whether it is due in this slot. Asked after each ping; `lapsed`: the first after a lapse. */
-  isDue(slot: Slot, lapsed: boolean): boolean {
-    const { clock, retentionSlots } = this.#shared;
+  /** Whether to look now. */
+  isDue(): boolean {
+    const { clock, retentionSlots, time } = this.#context;
+    const { slot } = time;
     const wait = between(clock, 0, 2 * retentionSlots);
-    if (lapsed) this.#next = slot + RETURN_SLOTS + wait;
-    this.#next ??= slot - 1 + wait; // perhaps at once: all presences may be too short-lived for a second ping
+    this.#next ??= slot - 1 + wait; // perhaps at once: all presences may be too short-lived for a second look
     if (slot < this.#next) return false;
     this.#next = slot + wait;
     return true;
   }
+
+  /** After a lapse: others may be coming back too. */
+  putOff(): void {
+    const { clock, retentionSlots, time } = this.#context;
+    this.#next = time.slot + RETURN_SLOTS + between(clock, 0, 2 * retentionSlots);
+  }
 }
 
-/** Bounds what is done once, and repeats it for a while. */
-type Attempt = <T>(act: () => Promise<T>) => Promise<T>;
-
-/** Prunes, where nobody has lately. */
-export async function pruneInTurn(shared: Shared, attempt: Attempt): Promise<void> {
-  const config = await attempt(() => readConfig(shared));
+/** Prunes, if nobody has lately. */
+export async function pruneInTurn(context: Context): Promise<void> {
+  const { retentionSlots, time, requests } = context;
+  const config = await attempt(context, requests.sleeper, () => readConfig(context));
   if (config === undefined) return;
   const { prunedBefore = -Infinity } = config;
-  const late = shared.retentionSlots / ROUNDS;
-  const latest = shared.time.slot - retentionOf(shared, config);
-  // What is noted is ahead of the present after a step of the clock, or where somebody has tampered with it.
+  const late = retentionSlots / ROUNDS;
+  const latest = time.slot - retentionOf(context, config);
+  // The noted slot is ahead of the present after a step of the clock, or if somebody has tampered with it.
   const isAhead = prunedBefore > latest;
   if (!isAhead && latest - prunedBefore < late + RETURN_SLOTS) return;
-  const beforeSlot = await attempt(() => oldestKept(shared, config));
-  if (isAhead || beforeSlot - prunedBefore >= late) await prune(shared, attempt, beforeSlot);
+  const beforeSlot = await attempt(context, requests.sleeper, () => oldestKept(context, config));
+  if (isAhead || beforeSlot - prunedBefore >= late) await prune(context, beforeSlot);
 }
 
-/** Prunes all there is to prune; gives how many were deleted. */
-export async function pruneAll(shared: Shared, attempt: Attempt): Promise<Pruned> {
-  const config = await attempt(() => readConfig(shared));
-  return prune(shared, attempt, await attempt(() => oldestKept(shared, config)));
+/** Prunes all there is to prune. Gives how many records were deleted. */
+export async function pruneAll(context: Context): Promise<Pruned> {
+  const { sleeper } = context.requests;
+  const config = await attempt(context, sleeper, () => readConfig(context));
+  return prune(context, await attempt(context, sleeper, () => oldestKept(context, config)));
 }
 
-async function prune(shared: Shared, attempt: Attempt, beforeSlot: Slot): Promise<Pruned> {
-  const { time, namespace, happenings } = shared;
+async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
+  const { time, namespace, instrumentation, requests } = context;
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
   const total = { sessions: 0, registrations: 0, slots: 0 };
   for (;;) {
-    const pruned = await attempt(() => bulk(shared, "prune", namespace.prune(query)));
-    happenings.emit("pruned", pruned);
+    const pruned = await attempt(context, requests.sleeper, () =>
+      bulk(context, "prune", namespace.prune(query)),
+    );
+    instrumentation.emit("pruned", pruned);
     total.sessions += pruned.sessions;
     total.registrations += pruned.registrations;
     total.slots += pruned.slots;
@@ -77,28 +84,27 @@ async function prune(shared: Shared, attempt: Attempt, beforeSlot: Slot): Promis
 }
 
 /**
- * The slot before which all is deleted. Right after an outage what lives looks as old as what does not, and who comes back may
- * have to write his record twice: so the retention counts back from the fourth latest slot with pings. Where there are no four of
- * late, an outage has just ended, or presences come and go, each for a moment: what is very old is pruned all the same.
+ * The slot before which everything dead is deleted. Right after an outage the living look as old as the dead, and need
+ * some slots to come back: so the retention counts back from the fourth latest slot with pings. If there are no four
+ * recent ones, an outage has just ended, or presences come and go, each for a moment: then only the very old goes.
  */
-async function oldestKept(shared: Shared, config: Config | undefined): Promise<Slot> {
-  const retention = retentionOf(shared, config);
+async function oldestKept(context: Context, config: Config | undefined): Promise<Slot> {
+  const retention = retentionOf(context, config);
   const roster = new Roster();
-  await knowsTime(shared);
-  const judged = judgedSlot(shared.time.position);
-  await lookBack(shared, roster, judged - LOOK_SLOTS);
+  const latest = evaluationSlot(context.time.position);
+  await readPings(context, roster, latest - READ_SLOTS);
   let pinged = 0;
-  for (let slot = judged; slot >= judged - LOOK_SLOTS; slot--) {
+  for (let slot = latest; slot >= latest - READ_SLOTS; slot--) {
     if (!roster.pings.isEmpty(slot) && ++pinged === RETURN_SLOTS) return slot - retention;
   }
-  return judged - VERY_OLD * retention;
+  return latest - VERY_OLD * retention;
 }
 
-function readConfig(shared: Shared): Promise<Config | undefined> {
-  return bulk(shared, "config", shared.namespace.config());
+function readConfig(context: Context): Promise<Config | undefined> {
+  return bulk(context, "config", context.namespace.config());
 }
 
-/** Of the retentions of all who have opened the namespace it is the longest: each refreshes by its own what it holds. */
-function retentionOf({ retentionSlots }: Shared, config: Config | undefined): number {
+/** The longest retention of all who have opened the namespace: each touches its session by its own. */
+function retentionOf({ retentionSlots }: Context, config: Config | undefined): number {
   return Math.max(retentionSlots, config?.retentionSlots ?? 0);
 }

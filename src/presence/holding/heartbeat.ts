@@ -1,290 +1,202 @@
 /**
- * The heart: one ping loop a presence, however many keys it holds.
+ * The heartbeat: one ping a slot, however many keys this process holds.
  *
- *   once a slot, at a moment drawn anew from 10 % to 40 % of it:   ping
- *   after a failure:                                               ping again every twentieth of the period
- *   after a refusal: none, where it is the first ping; else ping again a period later, since rights may be given back
+ *   at the slot's moment (core/schedule.ts)            ping
+ *   unanswered after a fifth of the period             ping once more: it takes another connection; the first still counts
+ *   a ping failed, and none is under way               ping again a twentieth of the period later
+ *   the ping was refused                               ping again a period later: rights may be given back
+ *   the answer says that the present is another slot   ping at once
  *
- * It knows until when this process is vouched for, and says so when that time passes without a ping: a lapse. Where only the
- * store's time says that it has passed, the pings of the others tell whether this machine has slept.
+ * Everything else follows from the answer: the store's time, the lease, and whether there is mail. The lease says until
+ * when others certainly consider this process alive. When it runs out, by our clock or by the stamp of an answer, that is
+ * a lapse; the first ping that counts again ends it.
  */
 import { deathPosition } from "../../core/alive.ts";
-import { Roster } from "../../core/roster.ts";
+import { pingPosition } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
-import { type OwnPing, readPulse } from "../context/pings.ts";
-import {
-  between,
-  isFinal,
-  knowsTime,
-  noteAnswer,
-  noteFailure,
-  RETRY_OF_PERIOD,
-  type Shared,
-  sleepUntil,
-  soon,
-} from "../context/context.ts";
-import { Sleeper, wallDistanceOf } from "../../lib/timers.ts";
+import type { Pong } from "../../core/store.ts";
+import { within } from "../../lib/timers.ts";
+import { type Context, isFinal, learnTime, noteFailure, RETRY_OF_PERIOD } from "../context/context.ts";
+import type { OwnPing } from "../context/pings.ts";
 
-/** In which part of a slot it pings: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
-const EARLIEST = 0.1;
-const LATEST = 0.4;
+/** A ping unanswered for this part of a period is sent once more. */
+const REPEAT_OF_PERIOD = 1 / 5;
 
-/** Below this the distance of the wall clock to the monotonic clock has not changed. */
-const WALL_STEP_MS = 10;
-
-/** This process could not ping for so long that others may have told it dead. */
-export interface Lapse {
-  /** When it was last vouched for: the answer to its last ping, by this machine's wall clock. */
-  readonly from: Date;
-  /** When the lapse was noticed, by this machine's wall clock. */
-  readonly to: Date;
-}
-
-/** @internal */
-export interface HeartEvents {
-  /** A ping of `slot` was acknowledged; `lapsed`: the first after a lapse. */
-  pinged(slot: Slot, lapsed: boolean): void;
-  lapse(lapse: Lapse): void;
-}
-
-interface Vouch {
+interface Lease {
+  /** The slot of the latest ping that counts. */
   readonly slot: Slot;
-  /** Monotonic times, in ms. */
+  /** When it was acknowledged, by the wall clock, in ms. */
   readonly acknowledged: number;
+  /** Until when it lasts, by the monotonic clock and by the wall clock, in ms. */
   readonly until: number;
-  /** Where it was acknowledged, in slots. */
-  readonly position: number;
-  /** Wall time less monotonic time, in ms, as it was then. */
-  readonly wallDistance: number;
+  readonly wallUntil: number;
 }
 
-/** @internal */
-export class Heart {
-  readonly #shared: Shared;
+export class Heartbeat {
+  readonly #context: Context;
   readonly #seq: number;
-  readonly #events: HeartEvents;
-  readonly #sleeper: Sleeper;
-  /** Resolves when the first ping has been answered, or given up. Rejects when it was refused: the heart has stopped. */
-  readonly answered: Promise<void>;
-  /** Resolves at the first acknowledged ping, or when the heart has stopped. */
-  readonly first: Promise<void>;
-  /** The latest slot with an acknowledged ping; -Infinity before the first. */
-  acknowledged: Slot = -Infinity;
-  #firstDone: () => void = () => {};
-  #vouch: Vouch | undefined;
-  #lapsed = false;
-  #attempt: Promise<void> | undefined;
-  #cancelLapse: () => void = () => {};
-  #hurry = false;
-  /** What the latest ping was refused with. */
-  #refusal: unknown;
-  /** Wall time less monotonic time, in ms. */
-  #wallDistance = 0;
+  #own: OwnPing | undefined;
+  #lease: Lease | undefined;
+  #isLapsed = false;
+  #isStopped = false;
+  /** How many pings are under way. */
+  #underWay = 0;
+  /** The slot of the latest ping that was sent, and how many were sent in it. */
+  #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
+  /** When pings that are under way have waited for a period: a monotonic time, in ms. */
+  #lateAt = Infinity;
+  /** When to ping next: a monotonic time, in ms. */
+  #due = Infinity;
 
-  /** Starts to beat. `vouched` is a slot in which something of the session was written: that counts as a ping. */
-  constructor(shared: Shared, seq: number, vouched: Slot, events: HeartEvents) {
-    this.#shared = shared;
+  constructor(context: Context, seq: number) {
+    this.#context = context;
     this.#seq = seq;
-    this.#events = events;
-    this.#sleeper = new Sleeper(shared.clock);
-    this.first = new Promise((resolve) => {
-      this.#firstDone = resolve;
-    });
-    this.#vouchFor(vouched);
-    const ping = this.#ping();
-    this.answered = ping.then(() => this.#checkPermitted());
-    this.answered.catch(() => {}); // whoever opens the session is told
-    void this.#beat(ping);
   }
 
   /** Our own latest acknowledged ping. */
-  get own(): OwnPing {
-    return { seq: this.#seq, slot: this.acknowledged };
-  }
-
-  /** The earliest time at which a watcher could tell this process dead, by this machine's wall clock. */
-  get vouchedUntil(): Date {
-    return new Date(this.#wallTime(this.#vouch?.until ?? -Infinity));
+  get own(): OwnPing | undefined {
+    return this.#own;
   }
 
   /**
-   * Pings once more, and gives whether that was acknowledged. A write that a majority acknowledges proves that what was
-   * read just before was fresh, and that what is read next has all that was acknowledged to anybody before: a primary
-   * that has been cut off answers reads for a while, and no such write.
+   * The earliest time at which a watcher could report this process dead, by this machine's wall clock: the earlier of what
+   * its two clocks say, since either may have stood still or been set.
+   */
+  get vouchedUntil(): Date | undefined {
+    if (this.#lease === undefined) return undefined;
+    const { clock } = this.#context;
+    const { until, wallUntil } = this.#lease;
+    return new Date(Math.min(wallUntil, clock.now() + until - clock.monotonic()));
+  }
+
+  /** In how many ms `beat` has something to do. */
+  get nextMs(): number {
+    if (this.#isStopped) return Infinity;
+    const until = this.#isLapsed ? Infinity : (this.#lease?.until ?? Infinity);
+    return Math.max(0, Math.min(this.#due, until, this.#lateAt) - this.#context.clock.monotonic());
+  }
+
+  /** The first ping. Resolves when it is acknowledged; rejects when it fails. Only then does the heartbeat go on. */
+  async begin(): Promise<void> {
+    while (this.#own === undefined) await this.#ping();
+  }
+
+  /** Does what is due. Never waits. */
+  beat(): void {
+    const { clock, requests, health } = this.#context;
+    if (this.#isStopped || this.#own === undefined) return;
+    this.#checkLapse();
+    if (clock.monotonic() >= this.#lateAt) {
+      const waitedMs = clock.monotonic() - this.#lateAt + this.#context.periodMs;
+      this.#lateAt = Infinity;
+      health.suspect(`no ping was acknowledged for ${Math.round(waitedMs)} ms`);
+    }
+    if (requests.take("ping")) this.#due = -Infinity;
+    if (clock.monotonic() < this.#due) return;
+    this.#ping().catch(() => {}); // noted where it failed
+  }
+
+  /**
+   * Pings now, and gives whether that was acknowledged. A write that a majority acknowledges proves that what is read next
+   * has all that was acknowledged before: a deposed primary answers reads for a while, and acknowledges no write.
    */
   async confirm(): Promise<boolean> {
+    const { clock, periodMs } = this.#context;
     try {
-      await this.#send(this.#shared.time.slot);
-      return true;
-    } catch (error) {
-      if (!this.#sleeper.ended) noteFailure(this.#shared, "ping", error);
-      return false;
+      await within(clock, periodMs, "ping", this.#ping());
+      return !this.#isStopped;
+    } catch {
+      return false; // noted
     }
-  }
-
-  /** Pings at once: the store answers again, or its clock has stepped. */
-  hurry(): void {
-    this.#hurry = true;
-    this.#sleeper.wake();
-  }
-
-  /** Resolves when the latest ping has been answered, or given up. */
-  async settled(): Promise<void> {
-    await this.#attempt?.catch(() => {});
   }
 
   stop(): void {
-    this.#sleeper.end();
-    this.#cancelLapse();
-    this.#firstDone();
+    this.#isStopped = true;
+    this.#due = Infinity;
   }
 
-  async #beat(first: Promise<Slot | undefined>): Promise<void> {
-    const { time, clock } = this.#shared;
-    for (let ping = first; ; ping = this.#ping()) {
-      const slot = await ping;
-      if (this.#sleeper.ended) return;
-      if (this.#refusal !== undefined) await this.#wait(time.position + 1);
-      else if (slot === undefined) await this.#wait(time.position + RETRY_OF_PERIOD);
-      // Of the slot that it pinged in: one whose answer came in the next has still to ping in that.
-      else await this.#wait(slot + 1 + between(clock, EARLIEST, LATEST));
-      if (this.#sleeper.ended) return;
-    }
+  /** Pings again after `stop`. */
+  resume(): void {
+    this.#isStopped = false;
+    this.#dueIn(0);
   }
 
-  /** After the first ping: who may not ping holds nothing, and needs not try on. */
-  #checkPermitted(): void {
-    if (this.#refusal === undefined) return;
-    this.stop();
-    throw this.#refusal;
-  }
-
-  /** Waits for a position, but not for longer than it should take: the store's clock may have stepped back. */
-  async #wait(position: number): Promise<void> {
-    const { time } = this.#shared;
-    while (!this.#sleeper.ended && !this.#hurry && time.position < position) {
-      await sleepUntil(this.#shared, this.#sleeper, position);
-      if (time.slotsBehind > 0) break;
-    }
-    this.#hurry = false;
-  }
-
-  /** Sets our bit in the slot. */
-  async #send(slot: Slot): Promise<void> {
-    const { namespace, clock } = this.#shared;
-    const began = clock.monotonic();
-    await soon(this.#shared, "ping", namespace.ping(slot, [this.#seq]));
-    if (!this.#sleeper.ended) noteAnswer(this.#shared, "ping", began);
-  }
-
-  /** Gives the slot in which it pinged, or undefined. */
-  async #ping(): Promise<Slot | undefined> {
-    const { time, log } = this.#shared;
-    if (time.slotsBehind > 0)
-      await time.catchUp().catch((error) => log.debug("reading the offset failed", error));
-    await knowsTime(this.#shared); // a ping in the slot before a sleep proves nothing
-    if (this.#sleeper.ended) return undefined;
-    this.#checkLapse();
+  /** Sends a ping of the present slot, and takes in its answer. */
+  async #ping(): Promise<void> {
+    const { clock, time, namespace, instrumentation, periodMs } = this.#context;
     const { slot } = time;
+    if (this.#sent.slot !== slot) this.#sent = { slot, count: 0 };
+    // Once more at most: what neither of two answers is noticed in the next slot.
+    if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);
+    else this.#dueAfter(slot);
+    const sent = clock.monotonic();
+    if (this.#underWay++ === 0) this.#lateAt = sent + periodMs;
     try {
-      this.#attempt = this.#send(slot);
-      await this.#attempt;
+      const limitMs = (deathPosition(slot) - slot) * periodMs; // later it counts for nobody
+      const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
+      this.#lateAt = --this.#underWay === 0 ? Infinity : clock.monotonic() + periodMs;
+      if (this.#isStopped) return;
+      instrumentation.emit("answered", "ping", clock.monotonic() - sent);
+      this.#take(slot, sent, pong);
     } catch (error) {
-      if (this.#sleeper.ended) return undefined;
-      this.#refusal = isFinal(error) ? error : undefined;
-      noteFailure(this.#shared, "ping", error);
-      return undefined;
+      if (--this.#underWay === 0) this.#lateAt = Infinity;
+      if (this.#isStopped) throw error;
+      noteFailure(this.#context, "ping", error);
+      if (isFinal(error)) this.#dueIn(periodMs);
+      else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);
+      throw error;
     }
-    this.#refusal = undefined;
-    if (!(await this.#learnsTime())) return undefined;
+  }
+
+  #take(slot: Slot, sent: number, { ms, hasMail }: Pong): void {
+    const { clock, time, requests } = this.#context;
+    learnTime(this.#context, sent, clock.monotonic(), ms);
+    const stamped = time.positionOf(ms);
+    if (this.#lease !== undefined && stamped >= deathPosition(this.#lease.slot)) this.#lapse(this.#lease);
     this.#checkLapse();
-    if (time.position >= deathPosition(slot)) return slot; // so late that it vouches for nobody any more
-    await this.#checkSleep(slot);
-    if (this.#sleeper.ended) return undefined;
-    const lapsed = this.#lapsed;
-    this.#lapsed = false;
-    this.acknowledged = Math.max(this.acknowledged, slot);
-    this.#vouchFor(slot);
-    this.#firstDone();
-    this.#events.pinged(slot, lapsed);
-    return slot;
-  }
-
-  /**
-   * After a ping: whether it is known what slot is the present. That is asked for again as a ping is, but not pinged for: a ping
-   * is a write, and for a period there was one.
-   */
-  async #learnsTime(): Promise<boolean> {
-    const { clock, periodMs } = this.#shared;
-    const end = clock.monotonic() + periodMs;
-    while (!this.#sleeper.ended && !(await knowsTime(this.#shared))) {
-      if (clock.monotonic() >= end) return false;
-      await this.#sleeper.sleep(periodMs * RETRY_OF_PERIOD);
+    // So late that it counts for nobody, or in a slot that was over: the present one is pinged at once.
+    if (stamped >= deathPosition(slot)) return this.#dueIn(0);
+    if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
+    else if (slot === time.slot) this.#dueAfter(slot);
+    if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
+    this.#extend(slot);
+    if (this.#isLapsed) {
+      this.#isLapsed = false;
+      requests.add("return");
     }
-    return !this.#sleeper.ended;
+    if (hasMail) requests.add("mail");
+    requests.sleeper.wake();
   }
 
-  /** Something of the session was written in `slot`. */
-  #vouchFor(slot: Slot): void {
-    if (this.#vouch !== undefined && slot < this.#vouch.slot) return;
-    const { clock, time } = this.#shared;
-    const acknowledged = clock.monotonic();
-    // Not `time.until`, which knows no past: what comes late may have lapsed already.
-    const untilMs = (deathPosition(slot) - time.position) * this.#shared.periodMs;
-    const wallDistance = this.#currentWallDistance();
-    this.#vouch = {
-      slot,
-      acknowledged,
-      until: acknowledged + untilMs,
-      position: time.position,
-      wallDistance,
-    };
-    this.#cancelLapse();
-    this.#cancelLapse = clock.setTimer(() => this.#checkLapse(), untilMs);
+  #extend(slot: Slot): void {
+    if (this.#lease !== undefined && slot < this.#lease.slot) return;
+    const { clock, time, periodMs } = this.#context;
+    const leftMs = (deathPosition(slot) - time.position) * periodMs;
+    const acknowledged = clock.now();
+    const until = clock.monotonic() + leftMs;
+    this.#lease = { slot, acknowledged, until, wallUntil: acknowledged + leftMs };
   }
 
   #checkLapse(): void {
-    if (this.#vouch !== undefined && this.#shared.clock.monotonic() >= this.#vouch.until)
-      this.#lapse(this.#vouch);
+    const lease = this.#lease;
+    if (lease !== undefined && this.#context.clock.monotonic() >= lease.until) this.#lapse(lease);
   }
 
-  /**
-   * After a ping in `slot`: where by the store's time the vouch before it was over, and by our clock it was not, either the store's
-   * clock has stepped forth, or ours has stood still, as it does while a machine sleeps. Then others have pinged meanwhile, and by
-   * the rule we were dead. Never rejects.
-   */
-  async #checkSleep(slot: Slot): Promise<void> {
-    const { time, periodMs } = this.#shared;
-    const vouch = this.#vouch;
-    if (vouch === undefined || this.#lapsed || time.position < deathPosition(vouch.slot)) return;
-    const roster = new Roster();
-    const isDead = await readPulse(this.#shared, roster, { seq: this.#seq, slot }).then(
-      () => vouch.slot < roster.g,
-      () => true, // it may be
-    );
-    if (isDead) this.#lapse(vouch, (time.position - vouch.position) * periodMs);
+  #lapse({ acknowledged }: Lease): void {
+    if (this.#isLapsed || this.#isStopped) return;
+    this.#isLapsed = true;
+    const now = this.#context.clock.now();
+    const lapse = { from: new Date(Math.min(acknowledged, now)), to: new Date(now) };
+    this.#context.events.emit("lapse", lapse);
   }
 
-  /** `forMs`: how long ago the vouch was, where our clocks don't tell. */
-  #lapse(vouch: Vouch, forMs = 0): void {
-    if (this.#lapsed || this.#sleeper.ended) return;
-    this.#lapsed = true;
-    const to = new Date(this.#shared.clock.now());
-    const from = Math.min(this.#wallTime(vouch.acknowledged), to.getTime() - forMs);
-    this.#events.lapse({ from: new Date(from), to });
+  #dueIn(ms: number): void {
+    this.#due = this.#context.clock.monotonic() + ms;
   }
 
-  /** The wall time of a monotonic time of this vouch. Where the wall clock has gone ahead since, this machine may have slept. */
-  #wallTime(ms: number): number {
-    const wallDistance = this.#currentWallDistance();
-    return ms + Math.min(wallDistance, this.#vouch?.wallDistance ?? wallDistance);
-  }
-
-  #currentWallDistance(): number {
-    const { clock } = this.#shared;
-    const wallDistance = wallDistanceOf(clock);
-    // The two clocks are read one after the other, so only a real step of the wall clock counts.
-    if (Math.abs(wallDistance - this.#wallDistance) > WALL_STEP_MS) this.#wallDistance = wallDistance;
-    return this.#wallDistance;
+  /** At the moment of the slot after `slot`. While the store's time is behind our slots it comes as late as a period. */
+  #dueAfter(slot: Slot): void {
+    const { time, periodMs } = this.#context;
+    this.#dueIn(time.until(pingPosition(slot + 1, this.#seq, periodMs)));
   }
 }

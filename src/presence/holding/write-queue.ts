@@ -1,128 +1,213 @@
 /**
- * The queue of what this presence writes, in the order of the calls. What is queued in one tick goes as one bulk; what
- * fails is repeated every twentieth of the period until it succeeds, which is harmless because every write is
- * idempotent.
+ * What this presence has to write: registrations whose latest state is not stored yet. Of each only the latest state
+ * waits, however often it changed meanwhile. Ends go before starts, starts before metas.
+ *
+ * Writes go in batches. A batch that is not acknowledged in time is given up, cancelled, and sent again with a quarter of
+ * the writes; one that is acknowledged quickly lets the next be twice as large. So a store of any speed makes progress.
+ * (The idea is that of TCP's congestion window: additive or multiplicative increase, multiplicative decrease.)
  */
-import { HeartbitError, toError } from "../../core/errors.ts";
+import { isHeartbitError, toError } from "../../core/errors.ts";
+import type { End } from "../../core/reconcile.ts";
 import type { Write } from "../../core/store.ts";
+import { type Context, isFinal, patienceMs, RETRY_OF_PERIOD } from "../context/context.ts";
 import { describe } from "../context/log.ts";
-import { bulk, isFinal, knowsTime, RETRY_OF_PERIOD, type Shared } from "../context/context.ts";
-import { Sleeper } from "../../lib/timers.ts";
+import { within } from "../../lib/timers.ts";
+import type { Registration, Unwritten, Waiter } from "./registration.ts";
+import { closed, type Session } from "./session.ts";
 
-/** About how many writes go in one bulk: so few that a slow server acknowledges them in the time that a bulk has. */
-const BULK_WRITES = 5000;
+const BATCH_FIRST = 500;
+const BATCH_MAX = 5000;
+const SHRINK = 4;
+const GROW = 2;
+/** A batch that took less than this part of its time lets the next be larger. */
+const QUICK = 1 / 4;
 
-interface Entry {
-  /** Makes the writes, at each try anew: what proves life bears the slot in which it is written. */
-  readonly make: () => readonly Write[];
-  readonly done: () => void;
-  readonly failed: (error: unknown) => void;
+interface Batched {
+  readonly registration: Registration;
+  readonly unwritten: Unwritten;
+  readonly waiters: Waiter[];
 }
 
-export class Writer {
-  readonly #shared: Shared;
-  readonly #ready: () => Promise<unknown>;
-  readonly #sleeper: Sleeper;
-  readonly #queue: Entry[] = [];
-  #isDraining = false;
+export class WriteQueue {
+  readonly #context: Context;
+  readonly #session: Session;
+  readonly #unwritten = {
+    end: new Set<Registration>(),
+    start: new Set<Registration>(),
+    meta: new Set<Registration>(),
+  };
+  /** Ends of starts that are not declared any more. */
+  #ends: End[] = [];
+  #batchMax = BATCH_FIRST;
+  #hasWritten = false;
+  #draining: Promise<void> | undefined;
+  /** The batch that is under way. */
+  #sending: Promise<void> | undefined;
 
-  /** `ready` is awaited before each bulk. What it rejects with ends all that is queued. */
-  constructor(shared: Shared, ready: () => Promise<unknown>) {
-    this.#shared = shared;
-    this.#ready = ready;
-    this.#sleeper = new Sleeper(shared.clock);
+  constructor(context: Context, session: Session) {
+    this.#context = context;
+    this.#session = session;
   }
 
-  /** Resolves when the writes are acknowledged. Rejects with what can never heal, or with `PRESENCE_CLOSED`. */
-  write(make: () => readonly Write[]): Promise<void> {
-    if (this.#sleeper.ended) return Promise.reject(closed(this.#shared.name));
+  /**
+   * Writes the latest state of a registration. Resolves when it is acknowledged, that or a later one. Rejects with what
+   * can never heal, or with `PRESENCE_CLOSED`.
+   */
+  write(registration: Registration, unwritten: "end" | "start" | "meta"): Promise<void> {
+    if (this.#session.isStopped) return Promise.reject(closed(this.#context.name));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ make, done: resolve, failed: reject });
-      if (this.#isDraining) return;
-      this.#isDraining = true;
-      queueMicrotask(() => void this.#drain());
+      (registration.waiters ??= []).push({ resolve, reject });
+      this.add(registration, unwritten);
     });
   }
 
-  /** Resolves when all that is queued now has been acknowledged or refused; what is queued later is not waited for. */
+  /** The same, and nobody waits for it. */
+  add(registration: Registration, unwritten: "end" | "start" | "meta"): void {
+    const before = registration.unwritten;
+    // An end says all, a start says the meta too.
+    const isMore =
+      before === "nothing" || unwritten === "end" || (unwritten === "start" && before === "meta");
+    if (isMore) {
+      if (before !== "nothing") this.#unwritten[before].delete(registration);
+      registration.unwritten = unwritten;
+      this.#unwritten[unwritten].add(registration);
+    }
+    this.#start();
+  }
+
+  /** Ends starts of this session that are not declared any more. */
+  end(ends: readonly End[]): void {
+    this.#ends.push(...ends);
+    if (ends.length > 0) this.#start();
+  }
+
+  /** Resolves when everything that is queued now has been acknowledged or refused. */
   async idle(): Promise<void> {
-    if (this.#queue.length > 0) await this.write(() => []).catch(() => {});
+    await this.#draining;
   }
 
-  /** Tries again at once: the store answers again. */
-  hurry(): void {
-    this.#sleeper.wake();
+  /** Resolves when what is queued now of a key has been acknowledged or refused. */
+  async settled(key: string): Promise<void> {
+    await this.#sending?.catch(() => {});
+    const pending = Object.values(this.#unwritten).flatMap((some) =>
+      [...some].filter((one) => one.key === key),
+    );
+    await Promise.all(
+      pending.map((registration) => {
+        return new Promise<void>((resolve) => {
+          (registration.waiters ??= []).push({ resolve, reject: () => resolve() });
+        });
+      }),
+    );
   }
 
-  /** Gives up what is queued up to now. */
-  giveUp(error: HeartbitError): void {
-    for (const entry of this.#queue.splice(0)) entry.failed(error);
-    this.#sleeper.wake();
+  /** Gives up everything that is queued. */
+  giveUp(error: Error): void {
+    for (const some of Object.values(this.#unwritten)) {
+      for (const registration of some) {
+        registration.unwritten = "nothing";
+        for (const { reject } of takeWaiters(registration)) reject(error);
+      }
+      some.clear();
+    }
+    this.#ends = [];
   }
 
-  /** Gives up what is still queued, and takes nothing more. */
-  end(): void {
-    this.#sleeper.end();
-    this.giveUp(closed(this.#shared.name));
+  get #isEmpty(): boolean {
+    const { end, start, meta } = this.#unwritten;
+    return end.size + start.size + meta.size + this.#ends.length === 0;
+  }
+
+  #start(): void {
+    this.#draining ??= Promise.resolve()
+      .then(() => this.#drain())
+      .finally(() => {
+        this.#draining = undefined;
+        if (!this.#isEmpty && !this.#session.isStopped) this.#start();
+      });
   }
 
   async #drain(): Promise<void> {
-    let hasSlept = false;
-    while (this.#queue.length > 0) {
-      const [first] = this.#queue;
-      await knowsTime(this.#shared); // what proves life in the slot before a sleep proves nothing
-      if (this.#queue[0] !== first) continue; // given up meanwhile
-      const refused = await this.#ready().then(() => undefined, toError); // the last: there is a session now
-      if (this.#queue[0] !== first) continue;
-      if (this.#shared.time.mayBeOff && !hasSlept) {
-        hasSlept = true; // just now
-        continue;
-      }
-      hasSlept = false;
-      const { entries, writes } =
-        refused === undefined ? this.#next() : { entries: [...this.#queue], writes: [] };
-      const error = refused ?? (await this.#try(writes));
-      if (this.#sleeper.ended) break;
-      if (this.#queue[0] !== first) continue;
-      if (error !== undefined && !isFinal(error)) {
-        await this.#sleeper.sleep(this.#shared.periodMs * RETRY_OF_PERIOD);
-        continue;
-      }
-      this.#queue.splice(0, entries.length);
-      for (const { done, failed } of entries) {
-        if (error === undefined) done();
-        else failed(error);
+    const { health, periodMs } = this.#context;
+    while (!this.#isEmpty && !this.#session.isStopped) {
+      try {
+        const { record } = await this.#session.open();
+        this.#sending = this.#writeBatch(record.seq);
+        await this.#sending;
+      } catch (error) {
+        if (this.#session.isStopped) break;
+        // What was permitted once is refused for a moment: servers answer so for passing faults.
+        const isPassing = this.#hasWritten && isHeartbitError(error, "NOT_PERMITTED");
+        if (isFinal(error) && !isPassing) {
+          this.giveUp(toError(error));
+          break;
+        }
+        health.suspect(`a write failed: ${describe(error)}`);
+        await this.#session.sleeper.sleep(periodMs * (isPassing ? 1 : RETRY_OF_PERIOD));
       }
     }
-    this.#isDraining = false;
+    if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
   }
 
-  /** What goes next: by its writes, since one entry may have a thousand of them and another none. */
-  #next(): { readonly entries: Entry[]; readonly writes: Write[] } {
-    const entries: Entry[] = [];
-    const writes: Write[] = [];
-    for (const entry of this.#queue) {
-      if (writes.length >= BULK_WRITES) break;
-      entries.push(entry);
-      writes.push(...entry.make());
-    }
-    return { entries, writes };
-  }
-
-  /** Gives what went wrong, or undefined. */
-  async #try(writes: readonly Write[]): Promise<Error | undefined> {
-    const { namespace, health } = this.#shared;
+  /** Sends the next batch. What it had is queued again if it fails. */
+  async #writeBatch(seq: number): Promise<void> {
+    const { clock, namespace } = this.#context;
+    const ends = this.#ends.splice(0, this.#batchMax);
+    const ours = ends.filter(({ id }) => id.session === seq);
+    const writes: Write[] = ours.map(({ id, last }) => ({ kind: "end", registration: idOf(id), last }));
+    const batch = this.#takeNext(seq, writes);
+    const limitMs = patienceMs(this.#context);
+    const began = clock.monotonic();
+    const cancel = new AbortController();
     try {
-      if (writes.length > 0) await bulk(this.#shared, "write", namespace.write(writes));
-      return undefined;
+      await within(clock, limitMs, "write", namespace.write(writes, cancel.signal));
     } catch (error) {
-      if (!this.#sleeper.ended && !isFinal(error)) health.trouble(`a write failed: ${describe(error)}`);
-      return toError(error);
+      cancel.abort();
+      this.#batchMax = Math.max(1, Math.floor(Math.min(this.#batchMax, writes.length) / SHRINK));
+      this.#ends.unshift(...ends);
+      for (const one of batch) this.#putBack(one);
+      throw error;
     }
+    this.#hasWritten = true;
+    const isQuick = clock.monotonic() - began < limitMs * QUICK;
+    if (isQuick && writes.length >= this.#batchMax)
+      this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * GROW);
+    for (const { registration, unwritten, waiters } of batch) {
+      registration.writing--;
+      if (unwritten !== "meta") registration.endsEarlier = false;
+      for (const { resolve } of waiters) resolve();
+    }
+  }
+
+  /** Takes registrations out of the queue, and adds their writes, as many as a batch has. */
+  #takeNext(seq: number, writes: Write[]): Batched[] {
+    const batch: Batched[] = [];
+    for (const unwritten of ["end", "start", "meta"] as const) {
+      for (const registration of this.#unwritten[unwritten]) {
+        if (writes.length >= this.#batchMax) return batch;
+        this.#unwritten[unwritten].delete(registration);
+        registration.unwritten = "nothing";
+        registration.writing++;
+        writes.push(...registration.writes(seq, this.#context, unwritten));
+        batch.push({ registration, unwritten, waiters: takeWaiters(registration) });
+      }
+    }
+    return batch;
+  }
+
+  #putBack({ registration, unwritten, waiters }: Batched): void {
+    registration.writing--;
+    if (waiters.length > 0) registration.waiters = [...waiters, ...(registration.waiters ?? [])];
+    if (unwritten !== "nothing") this.add(registration, unwritten);
   }
 }
 
-export function closed(name: string, cause?: unknown): HeartbitError {
-  const options = cause === undefined ? {} : { cause };
-  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
+function idOf({ session, pinger, start }: End["id"]): End["id"] {
+  return { session, pinger, start };
+}
+
+function takeWaiters(registration: Registration): Waiter[] {
+  const waiters = registration.waiters ?? [];
+  registration.waiters = undefined;
+  return waiters;
 }

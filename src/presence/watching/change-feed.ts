@@ -1,180 +1,167 @@
 /**
- * Keeps one feed open, where the store has one.
+ * Keeps one change feed open, if the store has one.
  *
- *   off --start--> opening --ready--> live --lost--> opening again, after a pause where it has not lived for a period
- *                  opening --this server has none, or we may not--> refused, until `retry`
+ *   off      --something is wanted--> opening
+ *   opening  --ready--> live
+ *   opening  --this server has none, or we may not--> refused, until `reopen`
+ *   live     --lost--> opening, after a pause if it has not lived for a period
+ *   live     --more is wanted than it covers--> opening another, which takes its place
  *
- * The feed is only a hint: while it is live, what has changed is still read once a period.
+ * A feed is only a hint: what has changed is read in any case, only more rarely while the feed covers it.
  */
 import { isHeartbitError, toError } from "../../core/errors.ts";
 import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../../core/selection.ts";
-import type { Feed, Page } from "../../core/store.ts";
-import { describe } from "../context/log.ts";
-import { bulk, RETRY_OF_PERIOD, type Shared } from "../context/context.ts";
+import type { Feed } from "../../core/store.ts";
+import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
+import { bulk, type Context, RETRY_OF_PERIOD } from "../context/context.ts";
+import { describe } from "../context/log.ts";
+import type { Snapshot } from "./snapshot.ts";
 
-/** Above so many keys and prefixes the feed tells of all: to narrow it costs the server more than it saves. */
+/** Above so many keys and prefixes the feed is of everything: to narrow it costs the server more than it saves. */
 const NAMES_MAX = 64;
 /** The next try waits no longer than this, */
-const BACKOFF_MS_MAX = 30_000;
-/** or than so many periods: each loss is trouble, and a death by absence needs two periods and a half without. */
-const BACKOFF_PERIODS_MAX = 6;
-
-export interface FeedEvents {
-  page(page: Page): void;
-  /** From now on changes are told; those up to now must be read. */
-  live(): void;
-  /** From now on changes must be polled for. */
-  down(): void;
-}
+const PAUSE_MS_MAX = 30_000;
+/** or than so many periods: each loss is a suspicion, and an expiry needs two and a half periods without. */
+const PAUSE_PERIODS_MAX = 6;
 
 export type FeedState = "off" | "opening" | "live" | "refused";
 
-/** One opening of the feed. */
-interface Current {
+interface Live {
   readonly selected: Selection;
-  feed: Feed | undefined;
-  /** Since when it is live: a monotonic time, in ms. */
-  since: number;
-  /** Why it is over, once it is. */
-  over: Error | undefined;
+  readonly feed: Feed;
+  /** Since when: a monotonic time, in ms. */
+  readonly since: number;
 }
 
-export class FeedKeeper {
-  readonly #shared: Shared;
-  readonly #events: FeedEvents;
+export class ChangeFeed {
+  readonly #context: Context;
+  readonly #snapshot: Snapshot;
   readonly #sleeper: Sleeper;
   #wanted: Selection = NOTHING;
-  #current: Current | undefined;
-  #opening = false;
-  /** How long the next try waits. */
-  #pauseMs = 0;
-  #state: FeedState = "off";
+  #live: Live | undefined;
+  #opening: Promise<void> | undefined;
+  #isRefused = false;
+  /** How many feeds in a row were lost at once, or could not be opened. */
+  #failures = 0;
 
-  constructor(shared: Shared, events: FeedEvents) {
-    this.#shared = shared;
-    this.#events = events;
-    this.#sleeper = new Sleeper(shared.clock);
+  constructor(context: Context, snapshot: Snapshot) {
+    this.#context = context;
+    this.#snapshot = snapshot;
+    this.#sleeper = new Sleeper(context.clock);
   }
 
   get state(): FeedState {
-    return this.#state;
+    if (this.#live !== undefined) return "live";
+    if (this.#opening !== undefined) return "opening";
+    return this.#isRefused ? "refused" : "off";
   }
 
-  get live(): boolean {
-    return this.#state === "live";
+  /** Whether changes of all that is selected are reported by the feed now. What is not covered must be polled. */
+  covers(selected: Selection): boolean {
+    return this.#live !== undefined && isEmptySelection(missingFrom(this.#live.selected, selected));
   }
 
-  /** Opens the feed for a selection. Does nothing where the store has none. */
-  start(wanted: Selection): void {
+  /** Makes the feed report on all that is wanted. Does nothing if the store has none. */
+  want(wanted: Selection): void {
     this.#wanted = wanted;
-    if (this.#shared.namespace.feed === undefined || this.#state !== "off" || isEmptySelection(wanted))
-      return;
-    void this.#open();
+    if (!this.#isRefused) this.#start();
   }
 
-  /** Makes it tell of all that is wanted. */
-  widen(wanted: Selection): void {
-    this.#wanted = wanted;
-    if (this.#state === "off") this.start(wanted);
-    else if (this.#state === "live" && !this.#covers(wanted)) {
-      this.#pauseMs = 0;
-      void this.#open();
-    }
-  }
-
-  /** Asks again, even where it was refused: the server may be another now. */
-  retry(): void {
-    this.#pauseMs = 0;
-    if (this.#state === "refused") void this.#open();
-    else this.#sleeper.wake();
+  /** Tries again, even if it was refused: the server may be another now. */
+  reopen(): void {
+    this.#failures = 0;
+    this.#isRefused = false;
+    this.#sleeper.wake();
+    this.#start();
   }
 
   async stop(): Promise<void> {
     this.#sleeper.end();
-    await this.#current?.feed?.close().catch(() => {});
+    await this.#live?.feed.close().catch(() => {});
   }
 
-  /** Opens a feed of what is wanted in place of the one before, if any; tries until it succeeds or is refused. */
+  #start(): void {
+    if (this.#context.namespace.feed === undefined || isEmptySelection(this.#wanted)) return;
+    if (this.#opening !== undefined || this.#sleeper.ended || this.covers(this.#wanted)) return;
+    this.#opening = this.#open().finally(() => {
+      this.#opening = undefined;
+      if (!this.#isRefused) this.#start(); // lost since, or more is wanted by now
+    });
+  }
+
+  /** Opens a feed of what is wanted in place of the one before, if any; until it succeeds or is refused. */
   async #open(): Promise<void> {
-    if (this.#opening) return;
-    this.#opening = true;
-    if (this.#state !== "live") this.#state = "opening";
-    while (!this.#covers(this.#wanted)) {
-      if (this.#pauseMs > 0) await this.#sleeper.sleep(this.#pauseMs);
-      if (this.#sleeper.ended) break;
-      try {
-        await this.#openOnce();
-      } catch (error) {
-        if (this.#sleeper.ended) break;
-        if (isHeartbitError(error, "UNSUPPORTED_SERVER") || isHeartbitError(error, "NOT_PERMITTED")) {
-          this.#shared.log.info(`changes are polled for: ${describe(error)}`);
-          this.#state = "refused";
-          break;
-        }
-        this.#shared.log.debug("opening the feed failed", error);
-        this.#backOff();
-      }
-    }
-    this.#opening = false;
+    const policy = {
+      pauseMs: () => this.#pauseMs,
+      givesUp: isRefusal,
+      failed: (error: unknown) => {
+        this.#failures++;
+        this.#context.log.debug("opening the change feed failed", error);
+      },
+    };
+    if (this.#failures > 0) await this.#sleeper.sleep(this.#pauseMs);
+    await retry(this.#sleeper, policy, () => this.#openOnce()).catch((error: unknown) => {
+      if (this.#sleeper.ended) return;
+      this.#context.log.info(`changes are polled for: ${describe(error)}`);
+      this.#isRefused = true;
+    });
   }
 
-  /** The next try waits, each time twice as long. */
-  #backOff(): void {
-    const { periodMs } = this.#shared;
-    const mostMs = Math.max(BACKOFF_MS_MAX, periodMs * BACKOFF_PERIODS_MAX);
-    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, periodMs * RETRY_OF_PERIOD), mostMs);
+  /** Each pause is twice as long as the one before. */
+  get #pauseMs(): number {
+    const { periodMs } = this.#context;
+    const mostMs = Math.max(PAUSE_MS_MAX, periodMs * PAUSE_PERIODS_MAX);
+    return Math.min(periodMs * RETRY_OF_PERIOD * 2 ** (this.#failures - 1), mostMs);
   }
 
   async #openOnce(): Promise<void> {
+    if (this.#sleeper.ended) return;
+    const { clock, namespace, requests } = this.#context;
     const { keys, prefixes, all } = this.#wanted;
-    const selected = all || keys.size + prefixes.size > NAMES_MAX ? EVERYTHING : copyOf(this.#wanted);
-    const current: Current = { selected, feed: undefined, since: Infinity, over: undefined };
-    const feed = this.#shared.namespace.feed?.(selected, {
-      page: (page) => this.#events.page(page),
-      lost: (error) => this.#lost(current, error),
+    const isWide = all || keys.size + prefixes.size > NAMES_MAX;
+    const selected = isWide ? EVERYTHING : { all, keys: new Set(keys), prefixes: new Set(prefixes) };
+    let lost: Error | undefined;
+    const feed = namespace.feed?.(selected, {
+      page: (page) => this.#snapshot.hear(page),
+      lost: (error) => {
+        lost = toError(error);
+        if (this.#live?.feed === feed) this.#lose(lost);
+      },
     });
     if (feed === undefined) return;
     try {
-      await bulk(this.#shared, "open a feed", feed.ready);
-      if (current.over !== undefined) throw current.over;
+      await bulk(this.#context, "open a feed", feed.ready);
+      if (lost !== undefined) throw lost;
       if (this.#sleeper.ended) throw new Error("ended");
     } catch (error) {
       closeQuietly(feed);
       throw error;
     }
-    closeQuietly(this.#current?.feed);
-    current.feed = feed;
-    current.since = this.#shared.clock.monotonic();
-    this.#current = current;
-    this.#state = "live";
-    this.#events.live();
+    closeQuietly(this.#live?.feed);
+    this.#live = { selected, feed, since: clock.monotonic() };
+    requests.add("poll"); // what has changed up to now
   }
 
-  #covers(wanted: Selection): boolean {
-    return this.#current !== undefined && isEmptySelection(missingFrom(this.#current.selected, wanted));
+  #lose(error: Error): void {
+    const live = this.#live;
+    if (this.#sleeper.ended || live === undefined) return;
+    const { clock, periodMs, health, instrumentation, requests } = this.#context;
+    instrumentation.emit("feedLost");
+    health.suspect(`the change feed was lost: ${describe(error)}`);
+    closeQuietly(live.feed);
+    this.#live = undefined;
+    // A server that takes every feed and keeps none is not asked without a pause.
+    this.#failures = clock.monotonic() - live.since >= periodMs ? 0 : this.#failures + 1;
+    requests.sleeper.wake(); // changes are polled for from now on
+    this.#start();
   }
+}
 
-  #lost(lost: Current, error: unknown): void {
-    lost.over = toError(error);
-    if (this.#sleeper.ended || lost !== this.#current) return;
-    this.#shared.happenings.emit("feedLost");
-    this.#shared.health.trouble(`the feed was lost: ${describe(error)}`);
-    closeQuietly(lost.feed);
-    this.#current = undefined;
-    this.#state = "opening";
-    const livedMs = this.#shared.clock.monotonic() - lost.since;
-    if (livedMs >= this.#shared.periodMs) this.#pauseMs = 0;
-    else this.#backOff(); // a server that takes every feed and keeps none is not asked without a pause
-    this.#events.down();
-    void this.#open();
-  }
+function isRefusal(error: unknown): boolean {
+  return isHeartbitError(error, "UNSUPPORTED_SERVER") || isHeartbitError(error, "NOT_PERMITTED");
 }
 
 function closeQuietly(feed: Feed | undefined): void {
   feed?.close().catch(() => {});
-}
-
-function copyOf({ all, keys, prefixes }: Selection): Selection {
-  return { all, keys: new Set(keys), prefixes: new Set(prefixes) };
 }

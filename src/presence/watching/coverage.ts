@@ -7,8 +7,8 @@ import {
   type WatchTarget,
 } from "../../core/selection.ts";
 
-/** What an observer has loaded, and follows since. Part of what is wanted, whole once all that is wanted is loaded. */
-export class Loaded implements Selection {
+/** What has been loaded and is followed since: part of what is wanted, and all of it once that is loaded. */
+export class Coverage implements Selection {
   #all = false;
   #keys = new Set<string>();
   #prefixes = new Set<string>();
@@ -25,7 +25,7 @@ export class Loaded implements Selection {
     return this.#prefixes;
   }
 
-  /** As it is now, for who keeps it. */
+  /** A copy that stays as it is. */
   copy(): Selection {
     return { all: this.#all, keys: new Set(this.#keys), prefixes: new Set(this.#prefixes) };
   }
@@ -35,14 +35,14 @@ export class Loaded implements Selection {
     return isEmptySelection(missingFrom(this, select([target])));
   }
 
-  /** These have been loaded; those that nobody wants any more are passed over. */
+  /** Adds what has been loaded, without what nobody wants any more. */
   add({ all, keys, prefixes }: Selection, wanted: Selection): void {
     if (all && wanted.all) this.#all = true;
     for (const key of keys) if (wanted.keys.has(key)) this.#keys.add(key);
     for (const prefix of prefixes) if (wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
   }
 
-  /** One has left who wanted this target: as `narrow`, without a look at all keys for each of many that leave. */
+  /** A subscription of this target has ended: like `narrow`, without going through all keys for each of many. */
   leave(target: WatchTarget, wanted: Selection): void {
     if (wanted.all) return;
     if (typeof target === "string") {

@@ -1,160 +1,177 @@
 /**
- * The lookout looks at the store at half of each slot, and for each `sync`. A look:
+ * Evaluates who is alive, at half of each slot and for each `sync`:
  *
- *   1. waits for our own ping, where it is under way: by it a read is known to be fresh
- *   2. reads the pings, and what has changed: that in every other slot, where a feed tells it
- *   3. tells what it has read
- *   4. judges, unless there was trouble; where a death would be told, it pings and reads once more before
- *   5. tells who has died
+ *   1. reads the pings of the evaluation slot, and what has changed: the latter in every fourth slot if a feed reports it
+ *   2. reports what it has read
+ *   3. if somebody would be dead: reads the pings of the slot before too; then pings, and reads once more. The ping proves
+ *      that the primary still has its majority, so that what is read then has everything that was acknowledged before
+ *   4. unless there was a suspicion since the start of the slot before, moves `g`, and reports who has died
  *
- * Who is alive is the roster's to say (alive.ts, roster.ts): here is decided when it may judge, and by which pings.
+ * Who is alive is the roster's to say (core/alive.ts, core/roster.ts): here it is decided when it may evaluate, and by
+ * which pings.
  */
-import { judgedSlot, mayTellDeaths } from "../../core/alive.ts";
+import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import type { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
-import type { Heart } from "../holding/heartbeat.ts";
-import { distrust, ensurePresent, oldestRetained, type OwnPing, readPulse } from "../context/pings.ts";
-import type { Reader } from "./snapshot.ts";
-import { knowsTime, noteAnswer, type Shared, soon } from "../context/context.ts";
-import type { Teller } from "./notifier.ts";
-import { OneAtATime, type Sleeper } from "../../lib/timers.ts";
+import { OneAtATime } from "../../lib/timers.ts";
+import { type Context, noteRead, soon } from "../context/context.ts";
+import { distrust, followAhead, oldestRetained, readState } from "../context/pings.ts";
+import type { Holding } from "../holding/holding.ts";
+import type { ChangeFeed } from "./change-feed.ts";
+import type { Notifier } from "./notifier.ts";
+import type { Snapshot } from "./snapshot.ts";
 
-export interface LookoutParts {
-  readonly roster: Roster;
-  readonly reader: Reader;
-  readonly teller: Teller;
-  readonly heart: () => Heart | undefined;
-  /** Rejects when the namespace is gone, or another's. */
-  readonly verify: () => Promise<void>;
-  /** Whether each look must read what has changed: nothing else tells it, or somebody waits for just that. */
-  readonly mustPoll: () => boolean;
-}
+/** How often what has changed is read while a feed is live: it may fall silent without an error. */
+const POLL_SLOTS = 4;
 
-export class Lookout {
-  readonly #shared: Shared;
-  readonly #sleeper: Sleeper;
-  readonly #parts: LookoutParts;
-  readonly #looks = new OneAtATime(() => this.#look());
-  /** The judged slot of the latest read of the pings that was fresh: a later read begins there, or before. */
+export class Evaluator {
+  readonly #context: Context;
+  readonly #holding: Holding;
+  readonly #roster: Roster;
+  readonly #snapshot: Snapshot;
+  readonly #feed: ChangeFeed;
+  readonly #notifier: Notifier;
+  readonly #evaluations = new OneAtATime(() => this.#evaluate());
+  /** The evaluation slot of the latest evaluation. */
+  #evaluated: Slot = -Infinity;
+  /** The evaluation slot of the latest fresh read of the pings: a later read begins there, or before. */
   #readUpTo: Slot = -Infinity;
-  /** The slot of the latest look that has read what has changed. */
+  /** The slot of the latest evaluation that has read what has changed. */
   #polled: Slot = -Infinity;
-  /** The judged slot in which the long dead were last forgotten. */
+  /** The evaluation slot in which the long dead were last forgotten. */
   #forgotten: Slot = -Infinity;
 
-  /** It ends when the sleeper does. */
-  constructor(shared: Shared, sleeper: Sleeper, parts: LookoutParts) {
-    this.#shared = shared;
-    this.#sleeper = sleeper;
-    this.#parts = parts;
+  constructor(
+    context: Context,
+    holding: Holding,
+    roster: Roster,
+    snapshot: Snapshot,
+    feed: ChangeFeed,
+    notifier: Notifier,
+  ) {
+    this.#context = context;
+    this.#holding = holding;
+    this.#roster = roster;
+    this.#snapshot = snapshot;
+    this.#feed = feed;
+    this.#notifier = notifier;
   }
 
-  /** The first look, of one who has just come. Rejects where it is not fresh: see `readPulse`. */
+  /** The first evaluation, a newcomer's. Rejects if it is not fresh: see `readState`. */
   async begin(): Promise<void> {
-    const { roster, heart } = this.#parts;
-    this.#readUpTo = await readPulse(this.#shared, roster, heart()?.own);
+    const own = this.#holding.session.current?.heartbeat.own;
+    this.#readUpTo = this.#evaluated = await readState(
+      this.#context,
+      this.#holding.config,
+      this.#roster,
+      own,
+    );
   }
 
-  /** Looks, as of after the call: resolves when all that was found has been put to the subscriptions. */
-  look(): Promise<void> {
-    return this.#looks.run();
+  /** In how many ms it is due: at half of the slot after the one that was evaluated. */
+  get nextMs(): number {
+    return this.#context.time.until(this.#evaluated + 1.5);
   }
 
-  async #look(): Promise<void> {
-    const { time, clock } = this.#shared;
-    const { teller } = this.#parts;
-    const heart = this.#parts.heart();
-    if (heart !== undefined && heart.acknowledged < judgedSlot(time.position)) await heart.settled();
-    const own = heart?.own;
-    const { slot, position } = time;
-    const judged = judgedSlot(position);
-    const { from, polls } = this.#extent(slot, judged, own);
+  /** Evaluates, as of after the call. Resolves when everything that was found has been put to the subscriptions. */
+  evaluate(): Promise<void> {
+    return this.#evaluations.run();
+  }
+
+  async #evaluate(): Promise<void> {
+    const { time, clock } = this.#context;
+    const slot = evaluationSlot(time.position);
+    const isRepeated = slot <= this.#evaluated;
+    // In quiet times the evaluation slot says enough: whoever has pinged in it is alive.
+    const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
     const began = clock.monotonic();
-    const [goesOn] = await Promise.all([this.#readPings(from, own), polls ? this.#poll(slot) : undefined]);
-    if (this.#sleeper.ended || !goesOn) return;
-    noteAnswer(this.#shared, "read", began);
-    teller.tell();
-    // An older ping of ours proves too little: a primary cut off since then has it, but not what others pinged.
-    if (own === undefined || own.slot >= judged) await this.#judge(judged, heart);
-    await teller.tellAll();
+    const [goesOn] = await Promise.all([
+      this.#readPings(isQuiet ? slot : Math.min(slot - 1, this.#readUpTo), slot),
+      this.#mustPoll(slot, isQuiet) ? this.#poll(slot) : undefined,
+    ]);
+    noteRead(this.#context, began);
+    this.#notifier.notify();
+    if (goesOn) await this.#reportDeaths(slot);
+    this.#evaluated = Math.max(this.#evaluated, slot);
+    await this.#notifier.notifyAll();
   }
 
-  /** How much to read: the pings from which slot on, and whether what has changed. */
-  #extent(slot: Slot, judged: Slot, own: OwnPing | undefined): { from: Slot; polls: boolean } {
-    const { reader, mustPoll } = this.#parts;
-    // In quiet times the judged slot says enough: who has pinged in it lives.
-    const isQuiet = judged === slot && this.#readUpTo >= slot - 1 && (own === undefined || own.slot === slot);
-    return {
-      from: isQuiet ? slot : Math.min(slot - 1, this.#readUpTo),
-      polls: !isQuiet || mustPoll() || reader.isBehind || this.#polled < slot - 1,
-    };
+  #mustPoll(slot: Slot, isQuiet: boolean): boolean {
+    const isFed = this.#feed.covers(this.#snapshot.coverage);
+    return !isQuiet || !isFed || this.#snapshot.isBehind || slot - this.#polled >= POLL_SLOTS;
   }
 
   async #poll(slot: Slot): Promise<void> {
-    await this.#parts.reader.poll();
+    await this.#snapshot.poll();
     this.#polled = slot;
   }
 
-  /** Reads the pings from a slot on. Gives false where it cannot be gone on from: the store's clock has stepped. */
-  async #readPings(earliest: Slot, own: OwnPing | undefined): Promise<boolean> {
-    const { namespace, time, health } = this.#shared;
-    const judged = judgedSlot(time.position);
-    const from = Math.max(earliest, oldestRetained(this.#shared));
-    const records = await soon(this.#shared, "read pings", namespace.pings(from));
-    if (this.#sleeper.ended || (await ensurePresent(this.#shared, records))) return false;
-    for (const record of records) this.#parts.roster.bits(record);
-    const reason = distrust(records, from, judged, own);
-    if (reason === undefined) this.#readUpTo = judged;
+  /** Reads the pings from a slot on. Gives false if it cannot be gone on from: the store's clock has stepped. */
+  async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
+    const { namespace, health, requests } = this.#context;
+    const own = this.#holding.session.current?.heartbeat.own;
+    const from = Math.max(earliest, oldestRetained(this.#context));
+    const records = await soon(this.#context, "read pings", namespace.pings(from));
+    if (await followAhead(this.#context, this.#holding.config, records)) return false;
+    for (const record of records) this.#roster.bits(record);
+    const reason = distrust(records, from, slot, own);
+    if (reason === undefined) this.#readUpTo = slot;
     else {
-      health.trouble(reason);
-      await this.#parts.verify();
+      health.suspect(reason);
+      requests.add("config"); // the namespace may have been dropped
     }
     return true;
   }
 
-  /** Takes what has not pinged for dead, and what was not found for gone, unless there was trouble. */
-  async #judge(judged: Slot, heart: Heart | undefined): Promise<void> {
-    const { health, retentionSlots } = this.#shared;
-    const { roster, reader, teller } = this.#parts;
-    const oldest = judged - retentionSlots;
-    if (!(await this.#mayTellDeaths(judged))) return;
-    const wouldEnd = reader.canSweep || roster.wouldEnd(judged, oldest);
-    if (wouldEnd && !(await this.#lookAgain(judged, heart))) return;
-    if (!(await this.#mayTellDeaths(judged)) || this.#sleeper.ended) return;
-    await teller.doUntold(reader.sweep());
-    await teller.doUntold(roster.judgeInSteps(judged, oldest));
-    health.settle();
-    await this.#forget(judged, oldest);
+  /** Moves `g`, and removes what was not found, unless there was a suspicion. */
+  async #reportDeaths(slot: Slot): Promise<void> {
+    const { health, retentionSlots, requests } = this.#context;
+    const oldest = slot - retentionSlots;
+    if (!this.#mayReportDeaths(slot)) return;
+    if (this.#wouldEnd(slot, oldest)) {
+      if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
+      if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
+    }
+    if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
+    await this.#notifier.doUnreported(this.#snapshot.removeMissing());
+    await this.#notifier.doUnreported(this.#roster.evaluateInSteps(slot, oldest));
+    if (this.#isFresh(slot)) health.markHealthy();
+    await this.#forget(slot, oldest);
+  }
+
+  #mayReportDeaths(slot: Slot): boolean {
+    return mayReportDeaths(slot, this.#context.health.latestSuspicion);
+  }
+
+  #wouldEnd(slot: Slot, oldest: Slot): boolean {
+    return this.#snapshot.canRemove || this.#roster.wouldEnd(slot, oldest);
+  }
+
+  /** Whether our own pings are acknowledged in time, as far as we ping. */
+  #isFresh(slot: Slot): boolean {
+    const { current } = this.#holding.session;
+    return current === undefined || (current.heartbeat.own?.slot ?? -Infinity) >= slot - 1;
   }
 
   /**
-   * Whether there was no trouble. A sleep is one, and what was read before it is old; but no clock of this process says so, only
-   * the store's.
+   * Pings and reads once more: what is read then has everything that was acknowledged before, such as a ping late in the
+   * slot before, or a planned absence. Gives whether that succeeded.
    */
-  async #mayTellDeaths(judged: Slot): Promise<boolean> {
-    await knowsTime(this.#shared);
-    return mayTellDeaths(judged, this.#shared.health.latestTrouble);
-  }
-
-  /**
-   * Pings and reads once more: what is read then has all that was acknowledged before, like a ping late in the slot
-   * before or a planned absence. Gives whether that succeeded. Where it took long, as where this process was stopped in
-   * the middle of it, that is trouble: what is read is too old by now.
-   */
-  async #lookAgain(judged: Slot, heart: Heart | undefined): Promise<boolean> {
-    if (heart !== undefined && !(await heart.confirm())) return false;
-    const began = this.#shared.clock.monotonic();
-    const [goesOn] = await Promise.all([this.#readPings(judged - 1, heart?.own), this.#parts.reader.poll()]);
-    if (goesOn) noteAnswer(this.#shared, "read", began);
+  async #confirm(slot: Slot): Promise<boolean> {
+    const { clock } = this.#context;
+    const heartbeat = this.#holding.session.current?.heartbeat;
+    if (heartbeat !== undefined && !(await heartbeat.confirm())) return false;
+    const began = clock.monotonic();
+    const [goesOn] = await Promise.all([this.#readPings(slot - 1, slot), this.#snapshot.poll()]);
+    if (goesOn) noteRead(this.#context, began);
     return goesOn;
   }
 
-  /** Lets the roster forget what is long dead, four times in a retention. */
-  async #forget(judged: Slot, oldest: Slot): Promise<void> {
-    const { time, retentionSlots } = this.#shared;
-    if (judged - this.#forgotten < retentionSlots / 4) return;
-    this.#forgotten = judged;
-    const { roster, teller } = this.#parts;
-    await teller.doUntold(roster.forgetInSteps(oldest, time.at(oldest)));
+  /** Lets the roster forget the long dead, four times in a retention. */
+  async #forget(slot: Slot, oldest: Slot): Promise<void> {
+    const { time, retentionSlots } = this.#context;
+    if (slot - this.#forgotten < retentionSlots / 4) return;
+    this.#forgotten = slot;
+    await this.#notifier.doUnreported(this.#roster.forgetInSteps(oldest, time.at(oldest)));
   }
 }

@@ -1,87 +1,87 @@
 /**
- * The teller: puts what changes in the roster to the subscriptions, and does the long work on the roster, of which
- * nothing is told before its end.
+ * Puts what changes in the roster to the subscriptions, and does the long work on the roster, of which nothing is
+ * reported before its end.
  *
- *   little has changed:   told at once, unless long work is under way
- *   much has changed:     the rest is told in its turn, in slices
- *   long work:            in its turn, in slices; what is heard meanwhile waits for who tells next
+ *   little has changed:   reported at once, unless long work is under way
+ *   much has changed:     the rest is reported in its turn, in slices
+ *   long work:            in its turn, in slices; what comes meanwhile waits for the next notification
  *
  * One turn ends before the next begins; between two slices the event loop goes on.
  */
 import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
 import { includesKey, select } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
-import type { Shared } from "../context/context.ts";
+import type { Context } from "../context/context.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { Slices } from "../../lib/timers.ts";
 
-/** More changes than these are told in slices. */
-const TELL_AT_ONCE = 200;
+/** More changes than these are reported in slices. */
+const NOTIFY_AT_ONCE = 200;
 
-export class Teller {
-  readonly #shared: Shared;
+export class Notifier {
+  readonly #context: Context;
   readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
   #lastTurn: Promise<void> = Promise.resolve();
   /** Long work is under way. */
   #holdsBack = false;
 
-  constructor(shared: Shared, roster: Roster, subscriptions: Subscriptions) {
-    this.#shared = shared;
+  constructor(context: Context, roster: Roster, subscriptions: Subscriptions) {
+    this.#context = context;
     this.#roster = roster;
     this.#subscriptions = subscriptions;
   }
 
-  /** Puts what has changed to the subscriptions: at once where it is little. */
-  tell(): void {
-    if (!this.#holdsBack && this.#tellSome()) void this.tellAll();
+  /** Puts what has changed to the subscriptions: at once if it is little. */
+  notify(): void {
+    if (!this.#holdsBack && this.#notifySome()) void this.notifyAll();
   }
 
   /** Resolves when all that has changed up to now has been put to the subscriptions. */
-  tellAll(): Promise<void> {
+  notifyAll(): Promise<void> {
     return this.#inTurn(async () => {
-      const slices = new Slices(this.#shared.clock);
-      while (this.#tellSome()) if (slices.isOver) await slices.turn();
+      const slices = new Slices(this.#context.clock);
+      while (this.#notifySome()) if (slices.isOver) await slices.turn();
     });
   }
 
-  /** Does long work on the roster; nothing is told before its end. */
-  doUntold(steps: Steps): Promise<void> {
+  /** Does long work on the roster; nothing is reported before its end. */
+  doUnreported(steps: Steps): Promise<void> {
     return this.#inTurn(async () => {
       this.#holdsBack = true;
       try {
-        await new Slices(this.#shared.clock).doAll(steps);
+        await new Slices(this.#context.clock).doAll(steps);
       } finally {
         this.#holdsBack = false;
       }
     });
   }
 
-  /** Hands the present state to a subscription; from then on it is told what changes. */
+  /** Gives a subscription the present state; from then on it gets what changes. */
   async begin(subscription: Subscription): Promise<void> {
-    await this.tellAll();
-    await this.doUntold(this.#beginInSteps(subscription));
+    await this.notifyAll();
+    await this.doUnreported(this.#beginInSteps(subscription));
   }
 
-  /** What is heard between two steps is told as a change, after the last. */
+  /** What comes between two steps is reported as a change, after the last. */
   *#beginInSteps(subscription: Subscription): Steps {
     const { target } = subscription;
-    const atMs = this.#shared.time.now;
+    const atMs = this.#context.time.now;
     const keys = typeof target === "string" ? [target] : [...this.#roster.keys()];
     const selected = select([target]);
     let count = 0;
     for (const key of keys) {
-      if (++count % TELL_AT_ONCE === 0) yield;
+      if (++count % NOTIFY_AT_ONCE === 0) yield;
       if (!includesKey(selected, key)) continue;
-      const holders = this.#roster.toldHolders(key);
+      const holders = this.#roster.reportedHolders(key);
       if (holders.length > 0 || typeof target === "string") subscription.begin(key, holders, atMs);
     }
     this.#subscriptions.begun(subscription);
   }
 
-  /** Where nobody is told yet, as in a first load, what has changed up to now is in no difference. */
-  passOver(): void {
-    if (!this.#subscriptions.areAnyReady) this.#roster.passOver();
+  /** Discards pending changes if no subscription is ready for them, as in a first load. */
+  discardChanges(): void {
+    if (!this.#subscriptions.areAnyReady) this.#roster.discardChanges();
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -91,29 +91,29 @@ export class Teller {
   }
 
   /** Gives whether there is more. */
-  #tellSome(): boolean {
-    this.passOver();
-    const atMs = this.#shared.time.now;
-    for (const change of this.#roster.changes(TELL_AT_ONCE)) {
-      let isTold = false;
+  #notifySome(): boolean {
+    this.discardChanges();
+    const atMs = this.#context.time.now;
+    for (const change of this.#roster.changes(NOTIFY_AT_ONCE)) {
+      let isReported = false;
       for (const subscription of this.#subscriptions.of(change.key)) {
         if (!subscription.ready) continue;
         subscription.push(change, atMs);
-        isTold = true;
+        isReported = true;
       }
-      if (isTold) this.#note(change, atMs);
+      if (isReported) this.#note(change, atMs);
     }
     return this.#roster.isTouched;
   }
 
-  /** For who counts what is told. */
+  /** For those who count what is reported. */
   #note({ key, cause }: RosterChange, atMs: number): void {
     let silentMs: number | undefined;
     if (cause === "expired") {
       const slots = Array.from(this.#roster.registrations(key), ({ last }) => last);
-      // Nothing is left of a key that is told because a whole read has not found it.
-      if (slots.length > 0) silentMs = atMs - this.#shared.time.at(Math.max(...slots));
+      // Nothing is left of a key that was removed because a whole read has not found it.
+      if (slots.length > 0) silentMs = atMs - this.#context.time.at(Math.max(...slots));
     }
-    this.#shared.happenings.emit("told", cause, silentMs);
+    this.#context.instrumentation.emit("reported", cause, silentMs);
   }
 }

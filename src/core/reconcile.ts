@@ -1,0 +1,115 @@
+/**
+ * What a process declares to hold, compared with what is stored of it: the plan of the reconciler, as a pure function.
+ *
+ *   declared    stored                         what follows
+ *   held        the same                       nothing
+ *   held        ended                          somebody else has ended it: `killed`
+ *   held        an older meta                  the meta is written again: `outdated`
+ *   held        nothing                        it is registered again, as another start: `missing`
+ *   held        an earlier start, open         that one is ended: `ends`
+ *   let go      open, or ended later           it is ended as declared: `ends`
+ *   nothing     anything                       nothing: it is older than what this process remembers
+ *
+ * A record that is missing becomes another start, because somebody may have killed it before it was lost: whoever has
+ * heard of that treats that start as ended for good.
+ */
+import { KILLED } from "./alive.ts";
+import type { RegistrationId, RegistrationRecord } from "./records.ts";
+import type { Slot } from "./slots.ts";
+
+/** What a process declares about one pinger: its latest start. */
+export interface Declared {
+  /** The pinger's number in its session. */
+  readonly pinger: number;
+  /** Counts the starts of the pinger, those included that were registered again. */
+  readonly start: number;
+  /** The first of the starts that stand for this one: it was registered again since. */
+  readonly firstStart: number;
+  /** Counts the metas. */
+  readonly revision: number;
+  /** How it was let go; absent while it is held. */
+  readonly last?: Slot | undefined;
+  /** Whether the store has acknowledged its latest state, and nothing of it is being written. */
+  readonly isWritten: boolean;
+}
+
+/** An end that must be written. */
+export interface End {
+  readonly id: RegistrationId;
+  readonly last: Slot;
+}
+
+export interface Difference<D extends Declared> {
+  readonly killed: D[];
+  readonly outdated: D[];
+  readonly ends: End[];
+  /** Only after a whole read. */
+  readonly missing: D[];
+}
+
+/** Compares what is declared with some stored records of this session. `slot` is the present. */
+export function compare<D extends Declared>(
+  declared: ReadonlyMap<number, D>,
+  stored: Iterable<RegistrationRecord>,
+  slot: Slot,
+): Omit<Difference<D>, "missing"> {
+  const difference = { killed: [] as D[], outdated: [] as D[], ends: [] as End[] };
+  const killed = new Set<D>();
+  for (const record of stored) {
+    const own = declared.get(record.pinger);
+    if (own === undefined) continue;
+    if (own.last === undefined && isKilled(own, record)) {
+      if (killed.has(own)) continue;
+      killed.add(own);
+      difference.killed.push(own);
+      // It was registered again before this process heard of the kill: that start would live on.
+      if (record.start < own.start)
+        difference.ends.push({ id: { ...record, start: own.start }, last: KILLED });
+    } else if (own.isWritten) {
+      const end = missingEnd(own, record, slot);
+      if (end !== undefined) difference.ends.push(end);
+      else if (isSameStart(own, record) && own.last === undefined && record.revision < own.revision)
+        difference.outdated.push(own);
+    }
+  }
+  return difference;
+}
+
+/** The same after a read of all records of this session. */
+export function compareAll<D extends Declared>(
+  declared: ReadonlyMap<number, D>,
+  stored: readonly RegistrationRecord[],
+  slot: Slot,
+): Difference<D> {
+  const starts = new Set(stored.map(({ pinger, start }) => `${pinger}.${start}`));
+  const missing = [...declared.values()].filter(
+    (own) => own.last === undefined && own.isWritten && !starts.has(`${own.pinger}.${own.start}`),
+  );
+  const difference = compare(declared, stored, slot);
+  const killed = new Set(difference.killed);
+  return { ...difference, missing: missing.filter((own) => !killed.has(own)) };
+}
+
+/** How many open records of this session there should be, that of the session included. */
+export function openCount(declared: Iterable<Declared>): number {
+  let count = 1;
+  for (const { last } of declared) if (last === undefined) count++;
+  return count;
+}
+
+function isSameStart(a: { start: number }, b: { start: number }): boolean {
+  return a.start === b.start;
+}
+
+/** Whether somebody else has ended it: itself, or an earlier start that it stands for. */
+function isKilled({ start, firstStart }: Declared, record: RegistrationRecord): boolean {
+  if (record.start === start) return record.last !== undefined;
+  return record.last === KILLED && record.start >= firstStart && record.start < start;
+}
+
+/** The end that a stored record should have and has not. */
+function missingEnd({ start, last }: Declared, record: RegistrationRecord, slot: Slot): End | undefined {
+  if (last === undefined ? record.start >= start : record.start > start) return undefined;
+  const wanted = last ?? slot;
+  return (record.last ?? Infinity) > wanted ? { id: record, last: wanted } : undefined;
+}

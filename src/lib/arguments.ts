@@ -1,0 +1,33 @@
+/** Checks of what a caller passes in. Each gives the value back, or throws `INVALID_OPTION` with one sentence. */
+import { show } from "../core/checks.ts";
+import { HeartbitError } from "../core/errors.ts";
+
+/** The options of a call. */
+export function checkOptionsObject<T extends object>(options: T): T {
+  if (typeof options === "object" && options !== null) return options;
+  throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
+}
+
+/** A signal. By its members, not by its class: test environments bring classes of their own. */
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined) return signal;
+  if (typeof signal?.addEventListener === "function" && typeof signal.aborted === "boolean") return signal;
+  throw invalid("signal", show(signal), "an AbortSignal");
+}
+
+/** A callback. */
+export function checkListener<T>(listener: T): T {
+  if (typeof listener !== "function") throw invalid("listener", show(listener), "a function");
+  return listener;
+}
+
+/** A number from `least` to `most`. */
+export function checkNumber(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value === "number" && value >= least && value <= most) return value;
+  throw invalid(name, show(value), `a number from ${least} to ${most}`);
+}
+
+/** The error for an option `name` that has a `value`, shown, and must be as `wanted` says. */
+export function invalid(name: string, value: string, wanted: string): HeartbitError {
+  return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
+}

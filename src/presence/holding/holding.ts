@@ -1,0 +1,91 @@
+/** Everything by which a presence holds keys: its session, what it declares, and the reconciler. */
+import { KILLED } from "../../core/alive.ts";
+import type { HeartbitError } from "../../core/errors.ts";
+import { select } from "../../core/selection.ts";
+import type { NamespaceConfig } from "../context/config.ts";
+import { attempt, bulk, type Context } from "../context/context.ts";
+import { readListing } from "../list.ts";
+import { Reconciler } from "./reconciler.ts";
+import { Registrations } from "./registrations.ts";
+import { closed, Session } from "./session.ts";
+
+export class Holding {
+  readonly context: Context;
+  readonly config: NamespaceConfig;
+  readonly session: Session;
+  readonly registrations: Registrations;
+  readonly reconciler: Reconciler;
+  /** How the presence's keys ended when it closed; undefined while it is open. */
+  closedAs: "stopped" | "killed" | undefined;
+
+  constructor(context: Context, config: NamespaceConfig, identity: { host: string; pid: number }) {
+    this.context = context;
+    this.config = config;
+    this.session = new Session(context, config, identity);
+    this.registrations = new Registrations(context, this.session);
+    this.reconciler = new Reconciler(context, config, this.session, this.registrations);
+  }
+
+  get isClosed(): boolean {
+    return this.closedAs !== undefined;
+  }
+
+  checkOpen(): void {
+    if (this.isClosed) throw closed(this.context.name);
+  }
+
+  /** What it gives, tried for a while. Rejects with `PRESENCE_CLOSED` once the presence is closed. */
+  attempt<T>(act: () => Promise<T>): Promise<T> {
+    return attempt(this.context, this.context.requests.sleeper, async () => {
+      this.checkOpen();
+      return act().catch((error: unknown) => {
+        this.checkOpen();
+        throw error;
+      });
+    });
+  }
+
+  /** Reports the key dead now, whoever holds it. Gives how many live holders that ended. */
+  async kill(key: string): Promise<number> {
+    const { namespace, time, requests } = this.context;
+    // Of all tries: one whose answer was lost may have ended them.
+    const sessions = new Set<number>();
+    let ended = 0;
+    await this.attempt(async () => {
+      await bulk(this.context, "write", this.registrations.queue.settled(key));
+      const { keys } = await readListing(this.context, this.config, select([key]));
+      const holders = keys[0]?.holders ?? [];
+      ended = Math.max(ended, holders.length);
+      for (const { session } of holders) sessions.add(session);
+      await bulk(this.context, "kill", namespace.kill(key));
+      if (sessions.size === 0) return;
+      // A holder pings once a slot: in this one still, or in the next.
+      for (const slot of [time.slot, time.slot + 1])
+        await bulk(this.context, "kill", namespace.mail(slot, [...sessions]));
+    });
+    if (sessions.has(this.session.current?.record.seq ?? -1)) requests.add("mail");
+    return ended;
+  }
+
+  /** The namespace is gone. */
+  lose(error: HeartbitError): void {
+    this.session.forget(error);
+    this.registrations.lose(error);
+  }
+
+  /** Ends every key: at once, or when its last ping runs out. Resolves when that is written. */
+  async close(how: "stopped" | "killed"): Promise<void> {
+    this.closedAs = how;
+    const { time } = this.context;
+    // A planned absence that is not written yet must outlive the session.
+    await this.registrations.queue.idle();
+    this.session.current?.heartbeat.stop();
+    await this.session.end(how === "killed" ? KILLED : time.slot);
+  }
+
+  /** Lets go: what is not written yet is given up. */
+  stop(): void {
+    this.session.stop();
+    this.registrations.forgetAll(closed(this.context.name));
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Brings what is stored of this presence to what it declares: read, compare, write the difference.
+ *
+ *   there is mail                                    read which of our records have been ended
+ *   a lapse is over                                  touch the session's record: that brings everything back that shares
+ *                                                    its bit; then compare everything
+ *   records may be missing (the store was lost and   compare everything
+ *   found, its clock stepped, a count was wrong)
+ *   every few slots, and nothing else to do          count our open records
+ *
+ * It reads and compares until that has succeeded. If the session's record is gone or another's, everything is registered
+ * under a new number; if the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
+ */
+import { compare, compareAll } from "../../core/reconcile.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
+import { NOTHING } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type { NamespaceConfig } from "../context/config.ts";
+import { bulk, type Context, readPages, soon } from "../context/context.ts";
+import type { Registrations } from "./registrations.ts";
+import type { OpenSession, Session } from "./session.ts";
+
+/** How often our open records are counted, in slots: mail and suspicions tell sooner of nearly everything. */
+const COUNT_SLOTS = 4;
+/** A stale read may be older than a session of so many slots. */
+const YOUNG_SLOTS = 2;
+
+export class Reconciler {
+  readonly #context: Context;
+  readonly #config: NamespaceConfig;
+  readonly #session: Session;
+  readonly #registrations: Registrations;
+  /** The slot of the latest count or comparison that succeeded. */
+  #checked: Slot = -Infinity;
+
+  constructor(context: Context, config: NamespaceConfig, session: Session, registrations: Registrations) {
+    this.#context = context;
+    this.#config = config;
+    this.#session = session;
+    this.#registrations = registrations;
+  }
+
+  /** Whether there is something to do in this slot. */
+  get isDue(): boolean {
+    const { requests, time } = this.#context;
+    if (this.#session.current === undefined) return false;
+    if (requests.has("mail") || requests.has("reconcile") || requests.has("return")) return true;
+    return time.slot - this.#checked >= COUNT_SLOTS || this.#looksOld;
+  }
+
+  /** Does it. Rejects with what has failed: it is due again then. */
+  async run(): Promise<void> {
+    const { requests, time, retentionSlots } = this.#context;
+    const session = this.#session.current;
+    if (session === undefined) return;
+    // A new session has nothing stored that could be missing yet.
+    if (this.#checked < session.record.slot) this.#checked = session.record.slot;
+    if (this.#looksOld) await this.#session.touch();
+    const isLong = time.slot - this.#checked > retentionSlots / 2; // records may have been pruned meanwhile
+    if (requests.take("return")) await this.#orAgain("return", () => this.#return(session));
+    else if (requests.take("reconcile") || isLong)
+      await this.#orAgain("reconcile", () => this.#compareAll(session));
+    else if (requests.take("mail")) await this.#orAgain("mail", () => this.#readMail(session));
+    else if (time.slot - this.#checked >= COUNT_SLOTS) await this.#count(session);
+  }
+
+  /** What is old is pruned: the record of a living session is touched well within the retention. */
+  get #looksOld(): boolean {
+    const { time, retentionSlots } = this.#context;
+    const touched = this.#session.current?.touched ?? Infinity;
+    return time.slot - touched > retentionSlots / 2;
+  }
+
+  async #orAgain(request: "return" | "reconcile" | "mail", act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      this.#context.requests.add(request);
+      throw error;
+    }
+  }
+
+  async #return(session: OpenSession): Promise<void> {
+    await this.#session.touch();
+    await this.#compareAll(session);
+  }
+
+  async #readMail(session: OpenSession): Promise<void> {
+    const { record, stored } = await this.#readOwn(session, "ended");
+    if (record !== undefined) this.#registrations.hearSession(record);
+    if (session !== this.#session.current) return;
+    const { declared } = this.#registrations;
+    this.#registrations.apply({ ...compare(declared, stored, this.#context.time.slot), missing: [] });
+  }
+
+  async #count(session: OpenSession): Promise<void> {
+    const { namespace, time, clock } = this.#context;
+    const wanted = this.#registrations.openCount;
+    if (wanted === undefined) return; // while something is being written a count says nothing
+    const { slot } = time;
+    const began = clock.monotonic();
+    const count = await soon(this.#context, "count", namespace.countOpen(session.record.seq));
+    time.noteRoundTrip(clock.monotonic() - began);
+    if (session !== this.#session.current) return;
+    if (count === this.#registrations.openCount) this.#checked = slot;
+    else await this.#compareAll(session);
+  }
+
+  async #compareAll(session: OpenSession): Promise<void> {
+    const { slot } = this.#context.time;
+    // What is written while this reads cannot be missed by it.
+    const written = new Set([...this.#registrations.held()].filter(({ isWritten }) => isWritten));
+    const { record, stored } = await this.#readOwn(session, "all");
+    if (session !== this.#session.current) return;
+    if (record === undefined || !this.#session.isOurs(record)) {
+      await this.#config.check(); // the namespace may be gone with it
+      const isYoung = slot - session.record.slot <= YOUNG_SLOTS;
+      if (record === undefined && isYoung) throw new Error("the record of a new session is not there yet");
+      if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
+      return;
+    }
+    this.#registrations.hearSession(record);
+    if (session !== this.#session.current) return;
+    const difference = compareAll(this.#registrations.declared, stored, this.#context.time.slot);
+    const missing = difference.missing.filter((registration) => written.has(registration));
+    this.#registrations.apply({ ...difference, missing });
+    this.#checked = slot;
+  }
+
+  async #readOwn(
+    session: OpenSession,
+    registrations: "all" | "ended",
+  ): Promise<{ record: SessionRecord | undefined; stored: RegistrationRecord[] }> {
+    const { seq } = session.record;
+    const stored: RegistrationRecord[] = [];
+    let record: SessionRecord | undefined;
+    for await (const page of readPages(
+      this.#context,
+      { select: NOTHING, session: seq, registrations },
+      bulk,
+    )) {
+      record ??= page.sessions.find((found) => found.seq === seq);
+      stored.push(...page.registrations.filter((found) => found.session === seq));
+    }
+    return { record, stored };
+  }
+}

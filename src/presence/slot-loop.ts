@@ -1,0 +1,276 @@
+/**
+ * The one loop of a presence. It sleeps until something is due, or is asked for (context/requests.ts), and starts it:
+ *
+ *   time, ping    at the slot's moment            holding/heartbeat.ts   the answer tells the store's time
+ *   config        when it may have changed        context/config.ts
+ *   reconcile     when there is a reason          holding/reconciler.ts
+ *   read          every `pollMs` without a feed   watching/snapshot.ts
+ *   evaluate      at half of the slot             watching/evaluator.ts  reads, reports, evaluates, notifies
+ *   prune         about once in a retention       context/pruning.ts
+ *
+ * Each of these runs once at a time, beside the others: a slow read delays no ping. What fails is a suspicion, and is
+ * tried again. Only a namespace that is gone, or another's, ends what is held and watched.
+ */
+import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
+import { isEmptySelection } from "../core/selection.ts";
+import type { StoreNotice } from "../core/store.ts";
+import { type Context, isFinal, noteFailure, noteLateness, RETRY_OF_PERIOD } from "./context/context.ts";
+import { pruneInTurn, PruneScheduler } from "./context/pruning.ts";
+import type { Holding } from "./holding/holding.ts";
+import type { Watcher } from "./watcher.ts";
+import { Watching } from "./watching/watching.ts";
+
+interface Activity {
+  /** What it does, for messages. */
+  readonly doing: string;
+  /** In how many ms it is due; Infinity: nothing is known to come. */
+  readonly nextMs: () => number;
+  readonly act: () => Promise<void>;
+  isRunning: boolean;
+  /** After a failure: a monotonic time, in ms. */
+  notBefore: number;
+}
+
+/** While the store's time lies behind our slots, the offset is read so often in a period. */
+const CATCH_UPS = 4;
+
+export class SlotLoop {
+  readonly watchers = new Set<Watcher>();
+  readonly #context: Context;
+  readonly #holding: Holding;
+  readonly #usesFeed: boolean;
+  readonly #pollMs: number;
+  readonly #pruning: PruneScheduler;
+  readonly #activities: readonly Activity[];
+  #watching: Watching | undefined;
+  #endNotices: () => void = () => {};
+  #isStoreLost = false;
+  /** Monotonic times, in ms. */
+  #polled = -Infinity;
+  #caughtUp = -Infinity;
+  /** The stamp of the latest own ping that was looked at. */
+  #pingSeen = 0;
+  #wantsPruning = false;
+
+  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
+    this.#context = context;
+    this.#holding = holding;
+    this.#usesFeed = usesFeed;
+    this.#pollMs = pollMs;
+    this.#pruning = new PruneScheduler(context);
+    const activity = (doing: string, nextMs: () => number, act: () => Promise<void>): Activity => {
+      return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
+    };
+    this.#activities = [
+      activity(
+        "reading the config",
+        () => this.#configMs,
+        () => this.#followConfig(),
+      ),
+      activity(
+        "reconciling",
+        () => (holding.reconciler.isDue ? 0 : Infinity),
+        () => this.#reconcile(),
+      ),
+      activity(
+        "reading changes",
+        () => this.#pollInMs,
+        () => this.#poll(),
+      ),
+      activity(
+        "evaluating",
+        () => this.#evaluateMs,
+        async () => this.#watching?.evaluator.evaluate(),
+      ),
+      activity(
+        "pruning",
+        () => (this.#wantsPruning ? 0 : Infinity),
+        () => this.#prune(),
+      ),
+    ];
+  }
+
+  /** What watches, if anything does. */
+  get watching(): Watching | undefined {
+    return this.#watching;
+  }
+
+  start(): void {
+    this.#endNotices =
+      this.#context.namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
+    void this.#run();
+  }
+
+  /** Starts to watch, if nothing watches yet. */
+  startWatching(): Watching {
+    if (this.#watching === undefined) {
+      const watching = new Watching(this.#context, this.#holding, this.#usesFeed);
+      this.#watching = watching;
+      watching.started.catch((error: unknown) => {
+        if (this.#watching === watching) this.#failWatchers(error as Error);
+      });
+    }
+    return this.#watching;
+  }
+
+  /** A watcher has ended. */
+  leave(watcher: Watcher): void {
+    this.watchers.delete(watcher);
+    if (this.watchers.size > 0) return;
+    void this.#watching?.stop();
+    this.#watching = undefined;
+  }
+
+  stop(): void {
+    this.#endNotices();
+    this.#context.requests.sleeper.end();
+  }
+
+  async #run(): Promise<void> {
+    const { sleeper } = this.#context.requests;
+    while (!sleeper.ended) {
+      this.#turn();
+      const lateMs = await sleeper.sleep(this.#nextMs);
+      if (this.#isActive) noteLateness(this.#context, lateMs);
+    }
+  }
+
+  /** Starts everything that is due. Never waits. */
+  #turn(): void {
+    const { clock, requests, health } = this.#context;
+    const { current } = this.#holding.session;
+    current?.heartbeat.beat();
+    const own = current?.heartbeat.own;
+    if (own !== undefined && own.ms !== this.#pingSeen) {
+      this.#pingSeen = own.ms;
+      if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
+      if (requests.has("return")) this.#pruning.putOff();
+      else if (this.#pruning.isDue()) this.#wantsPruning = true;
+    }
+    if (requests.take("resync")) this.#watching?.snapshot.resync();
+    if (requests.take("feed") && this.#usesFeed) this.#watching?.feed.reopen();
+    const now = clock.monotonic();
+    for (const activity of this.#activities) {
+      if (!activity.isRunning && activity.notBefore <= now && activity.nextMs() <= 0) void this.#do(activity);
+    }
+  }
+
+  async #do(activity: Activity): Promise<void> {
+    const { clock, periodMs, requests } = this.#context;
+    activity.isRunning = true;
+    try {
+      await activity.act();
+    } catch (error) {
+      if (requests.sleeper.ended) return;
+      if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
+      else {
+        noteFailure(this.#context, "read", error, activity.doing);
+        // What was permitted before is refused for a moment: servers answer so for passing faults.
+        activity.notBefore = clock.monotonic() + periodMs * (isFinal(error) ? 1 : RETRY_OF_PERIOD);
+      }
+    } finally {
+      activity.isRunning = false;
+      requests.sleeper.wake();
+    }
+  }
+
+  get #isActive(): boolean {
+    return this.#watching !== undefined || this.#holding.session.current !== undefined;
+  }
+
+  /** In how many ms the next turn is due. */
+  get #nextMs(): number {
+    const now = this.#context.clock.monotonic();
+    let nextMs = this.#holding.session.current?.heartbeat.nextMs ?? Infinity;
+    for (const { isRunning, notBefore, nextMs: due } of this.#activities) {
+      if (!isRunning) nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
+    }
+    return nextMs;
+  }
+
+  // ---- what is due when, and what is done then
+
+  get #configMs(): number {
+    const { requests, time, clock, periodMs } = this.#context;
+    if (requests.has("restore") || requests.has("config")) return 0;
+    if (!this.#isActive || time.slotsBehind <= 0) return Infinity;
+    return Math.max(0, this.#caughtUp + periodMs / CATCH_UPS - clock.monotonic());
+  }
+
+  async #followConfig(): Promise<void> {
+    const { requests, time, clock, health } = this.#context;
+    const { config } = this.#holding;
+    if (requests.take("restore")) {
+      await config.configure().catch((error: unknown) => {
+        requests.add("restore");
+        throw error;
+      });
+      if (!this.#isActive) health.markHealthy(); // nothing that it does is late
+    } else if (requests.take("config")) await config.check();
+    if (time.slotsBehind > 0) await config.catchUp();
+    this.#caughtUp = clock.monotonic();
+  }
+
+  async #reconcile(): Promise<void> {
+    const { requests } = this.#context;
+    await this.#holding.reconciler.run();
+    requests.sleeper.wake();
+  }
+
+  get #pollInMs(): number {
+    const { clock, requests } = this.#context;
+    const watching = this.#watching;
+    if (watching?.hasBegun !== true || isEmptySelection(watching.snapshot.coverage)) return Infinity;
+    if (requests.has("poll")) return 0;
+    if (watching.feed.covers(watching.snapshot.coverage)) return Infinity;
+    return this.#polled + this.#pollMs - clock.monotonic();
+  }
+
+  async #poll(): Promise<void> {
+    const { clock, requests } = this.#context;
+    requests.take("poll");
+    this.#polled = clock.monotonic();
+    await this.#watching?.snapshot.poll();
+  }
+
+  get #evaluateMs(): number {
+    return this.#watching?.hasBegun === true ? this.#watching.evaluator.nextMs : Infinity;
+  }
+
+  async #prune(): Promise<void> {
+    this.#wantsPruning = false;
+    await pruneInTurn(this.#context).catch((error: unknown) =>
+      this.#context.log.debug("pruning failed", error),
+    );
+  }
+
+  // ---- what happens
+
+  #notice(notice: StoreNotice): void {
+    const { health, requests, log } = this.#context;
+    if (notice.kind === "lost") {
+      this.#isStoreLost = true;
+      health.suspect(notice.reason);
+      return;
+    }
+    if (!this.#isStoreLost) return;
+    this.#isStoreLost = false;
+    log.info("the store is found again");
+    for (const activity of this.#activities) activity.notBefore = -Infinity;
+    this.#holding.session.sleeper.wake();
+    // What was acknowledged may have been lost with the server, the config too.
+    requests.add("restore", "ping", "reconcile", "feed", "poll");
+  }
+
+  /** The namespace is gone, or another's: nothing of what was held or watched can go on. */
+  lose(error: HeartbitError): void {
+    this.#context.health.suspect(error.message);
+    this.#holding.lose(error);
+    this.#failWatchers(error);
+  }
+
+  #failWatchers(error: Error): void {
+    this.#context.log.error("watchers fail", error);
+    for (const watcher of this.watchers) watcher.fail(error);
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * Everything by which a presence watches, however many watchers it has: the roster, what is read into it, and who gets
+ * what changes. When somebody asks for more than is loaded, it loads that, and gives them the present state.
+ */
+import { GivenUp, isHeartbitError } from "../../core/errors.ts";
+import { Roster } from "../../core/roster.ts";
+import { includesKey, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
+import { retry, type RetryPolicy } from "../../lib/retry.ts";
+import { Sleeper, within } from "../../lib/timers.ts";
+import {
+  type Context,
+  isFinal,
+  noteFailure,
+  patienceMs,
+  persistently,
+  RETRY_OF_PERIOD,
+} from "../context/context.ts";
+import type { Holding } from "../holding/holding.ts";
+import { ChangeFeed, type FeedState } from "./change-feed.ts";
+import { Subscription } from "./delivery.ts";
+import { Evaluator } from "./evaluator.ts";
+import { Notifier } from "./notifier.ts";
+import { Snapshot } from "./snapshot.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+/** Reading very much is tried again after this part of a period at most. */
+const HEAVY_RETRY_MAX = 1 / 4;
+/** A `sync` tries for so long, in ms, if the period is shorter. */
+const SYNC_MS_MIN = 5000;
+
+export interface WatchingGauges {
+  readonly feed: FeedState;
+  /** Changes that listeners and iterators have not taken yet. */
+  readonly undelivered: number;
+  /** How many of the watched keys are alive, and how many sessions hold them. Goes through every key. */
+  readonly alive: () => { readonly keys: number; readonly sessions: number };
+}
+
+interface Sync {
+  /** A monotonic time, in ms. */
+  readonly until: number;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Watching {
+  readonly feed: ChangeFeed;
+  readonly snapshot: Snapshot;
+  readonly evaluator: Evaluator;
+  readonly #context: Context;
+  readonly #holding: Holding;
+  readonly #usesFeed: boolean;
+  readonly #sleeper: Sleeper;
+  readonly #roster = new Roster();
+  readonly #subscriptions = new Subscriptions();
+  readonly #notifier: Notifier;
+  readonly #syncs = new Set<Sync>();
+  /** Resolves when it has begun; rejects when it never can. */
+  readonly started: Promise<void>;
+  hasBegun = false;
+  #loading: Promise<void> | undefined;
+
+  constructor(context: Context, holding: Holding, usesFeed: boolean) {
+    this.#context = context;
+    this.#holding = holding;
+    this.#usesFeed = usesFeed;
+    this.#sleeper = new Sleeper(context.clock);
+    this.#notifier = new Notifier(context, this.#roster, this.#subscriptions);
+    this.snapshot = new Snapshot(context, holding, this.#roster, this.#subscriptions, this.#notifier);
+    this.feed = new ChangeFeed(context, this.snapshot);
+    this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
+    this.started = this.#begin();
+    this.started.catch(() => {}); // whoever waits for it hears of it
+  }
+
+  /** Takes a subscription in: it gets the present state, once that is loaded, then each change. */
+  subscribe(subscription: Subscription): void {
+    this.#subscriptions.add(subscription);
+    this.#load().catch(() => {}); // noted; what never heals fails the watchers
+  }
+
+  /** Lets a subscription go, and with it what is loaded and no longer wanted. */
+  unsubscribe(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription);
+    const { target } = subscription;
+    const { wanted } = this.#subscriptions;
+    if (wanted.all) return;
+    this.snapshot.leave(target);
+    if (typeof target === "string") {
+      if (!includesKey(wanted, target)) this.#roster.drop(target);
+      return;
+    }
+    const prefix = "prefix" in target ? target.prefix : "";
+    this.#roster.retain((key) => !key.startsWith(prefix) || includesKey(wanted, key));
+  }
+
+  /** Lets many go at once. */
+  unsubscribeAll(subscriptions: Iterable<Subscription>): void {
+    for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
+    const { wanted } = this.#subscriptions;
+    if (wanted.all) return;
+    this.snapshot.narrow();
+    this.#roster.retain((key) => includesKey(wanted, key));
+  }
+
+  /** Whether the key is alive as far as is known here, loaded first if it is not. Rejects when it never can be. */
+  async alive(key: string): Promise<boolean> {
+    await this.started;
+    if (this.snapshot.coverage.has(key)) return this.#roster.isAlive(key);
+    const subscription = new Subscription(key, () => {});
+    this.#subscriptions.add(subscription);
+    try {
+      while (!subscription.ready && !this.#sleeper.ended) await this.#load();
+      return this.#roster.isAlive(key);
+    } finally {
+      this.unsubscribe(subscription);
+    }
+  }
+
+  /**
+   * Loads and evaluates now; resolves when everything that was found has been put to the subscriptions. Rejects at once
+   * when the store says that it cannot, and when it has not answered for a while.
+   */
+  sync(): Promise<void> {
+    const { clock, periodMs } = this.#context;
+    const limitMs = patienceMs(this.#context, SYNC_MS_MIN);
+    return new Promise((resolve, reject) => {
+      const sync = { until: clock.monotonic() + limitMs, reject };
+      this.#syncs.add(sync);
+      const policy = {
+        pauseMs: () => periodMs * RETRY_OF_PERIOD,
+        givesUp: (error: unknown) => this.#isOver(sync, error),
+      };
+      within(clock, limitMs, "begin", this.started)
+        .then(() => this.#load())
+        .then(() =>
+          retry(this.#sleeper, policy, async () => {
+            await this.snapshot.poll();
+            await this.evaluator.evaluate();
+          }),
+        )
+        .finally(() => this.#syncs.delete(sync))
+        .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
+    });
+  }
+
+  /** How things stand. */
+  get gauges(): WatchingGauges {
+    return {
+      feed: this.feed.state,
+      undelivered: this.#subscriptions.pending,
+      alive: () => this.#roster.census(),
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#sleeper.end();
+    await this.feed.stop();
+  }
+
+  /** A presence that watches also pings: so a read can be known to be fresh, and slots in which nobody could write to be empty. */
+  async #begin(): Promise<void> {
+    const { health, requests, log } = this.#context;
+    await retry(this.#sleeper, this.#policy("begin"), async () => {
+      await this.#holding.session.open().catch((error: unknown) => {
+        if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
+        log.info("watching without the right to write", error);
+      });
+      await this.evaluator.begin();
+    });
+    health.holdBack(); // for the keys that a new watcher finds alive
+    this.hasBegun = true;
+    if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
+    requests.sleeper.wake(); // the loop evaluates from now on
+  }
+
+  /** Loads what is wanted and not loaded, and gives the present state to those who wait for it. */
+  #load(): Promise<void> {
+    this.#loading ??= Promise.resolve().then(() => this.#loadWanted());
+    return this.#loading;
+  }
+
+  async #loadWanted(): Promise<void> {
+    try {
+      await this.started;
+      for (;;) {
+        const waiting = this.#subscriptions.unready();
+        if (waiting.length === 0 || this.#sleeper.ended) return;
+        const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
+        if (!isEmptySelection(missing)) {
+          if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
+          await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
+        }
+        for (const subscription of this.#subscriptions.unready()) {
+          if (this.snapshot.coverage.has(subscription.target)) await this.#notifier.begin(subscription);
+        }
+      }
+    } finally {
+      this.#loading = undefined; // in the same turn as the last look at who waits
+    }
+  }
+
+  /** Until it succeeds, or never can: less and less often. */
+  #policy(doing: string): RetryPolicy {
+    const { periodMs } = this.#context;
+    return {
+      ...persistently(this.#context, (error) => {
+        noteFailure(this.#context, "read", error, doing);
+        for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
+      }),
+      pauseMs: (failures) =>
+        periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+    };
+  }
+
+  /** What has not answered may answer yet, for as long as the sync waits. */
+  #isOver({ until }: Sync, error: unknown): boolean {
+    return isFinal(error) || !(error instanceof GivenUp) || this.#context.clock.monotonic() >= until;
+  }
+}
