@@ -66,11 +66,10 @@ it("a program that closes while its store does not answer ends with the closing"
     store.pause();
     const asked = Promise.allSettled([presence.list(), watcher.sync(), presence.pinger("late").start()]);
     await presence.close();
-    const began = performance.now();
-    process.on("exit", () => console.log(performance.now() - began < 500));
+    setTimeout(() => console.log("something keeps it alive"), 500).unref();
     for (const { reason } of await asked) console.log(reason.code);`,
   );
-  expect(output.split("\n")).toEqual(["PRESENCE_CLOSED", "WATCHER_STOPPED", "PRESENCE_CLOSED", "true", ""]);
+  expect(output.split("\n")).toEqual(["PRESENCE_CLOSED", "WATCHER_STOPPED", "PRESENCE_CLOSED", ""]);
   expect(code).toBe(0);
 });
 
@@ -85,9 +84,11 @@ describe("a program that could not open ends by itself, with the error that says
   ])("%s: %s", async (target, expected) => {
     const { code, output } = await run(
       target,
-      `const began = Date.now();
+      `await import("mongodb"); // first: a busy machine needs seconds to load the driver
+      let isInTime = true;
+      setTimeout(() => (isInTime = false), 8000).unref();
       const error = await Presence.open(target).catch((error) => error);
-      console.log(error.code, error.name, Date.now() - began < 8000, error.message, String(error.stack), String(error.cause));`,
+      console.log(error.code, error.name, isInTime, error.message, String(error.stack), String(error.cause));`,
     );
     expect(output).toMatch(new RegExp(`^${expected} HeartbitError true `));
     expect(output).not.toContain("secret");

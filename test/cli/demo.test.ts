@@ -107,7 +107,7 @@ describe("demo", () => {
     expect(interrupted).toMatchObject({ code: 130, signal: null, stdout: "" });
     expect(killed).toMatchObject({ code: null, signal: "SIGKILL", stdout: "" });
     expect(await readdir(temporary)).toHaveLength(1); // of the killed one, which could not
-  }, 60_000);
+  });
 
   it("does not touch a namespace that is there already", async () => {
     const store = `lmdb:${await newDirectory()}`;

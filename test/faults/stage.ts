@@ -7,7 +7,8 @@ import { MongoClient } from "mongodb";
 import type * as Selection from "../../src/core/selection.ts";
 import type * as Library from "../../src/index.ts";
 import type { openLmdb } from "../../src/stores/lmdb.ts";
-import { startServer, withDatabase } from "../servers/index.ts";
+import { startServer } from "../servers/index.ts";
+import { addressOf, isAlone, withDatabase, withHost, withOptions } from "../servers/uri.ts";
 import { Random } from "../simulator/random.ts";
 import { Member, type MemberSettings, type Note } from "./fleet.ts";
 import { Link } from "./link.ts";
@@ -166,27 +167,22 @@ function roleOf(index: number, { periodMs, retentionSlots, processes }: StageSet
   };
 }
 
-const AUTHORITY = /^(mongodb:\/\/(?:[^@/]*@)?)([^/?,]+)(.*)$/;
+const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1"]);
 
 /** The port of a server on this machine that stands alone in the URI: else no proxy can stand before it. */
 function portOf(uri: string): number | undefined {
-  const { 2: host = "" } = AUTHORITY.exec(uri) ?? [];
-  const { 1: port } = /^(?:127\.0\.0\.1|localhost)(?::(\d+))?$/.exec(host) ?? [];
-  return host === "" || /tls=true|ssl=true/.test(uri) || !/^(127\.0\.0\.1|localhost)/.test(host)
-    ? undefined
-    : Number(port ?? 27017);
+  const { host, port } = addressOf(uri);
+  const isPlain = !/[?&](?:tls|ssl)=true/i.test(uri);
+  return isAlone(uri) && isPlain && LOCAL_HOSTS.has(host) ? port : undefined;
 }
 
 function throughLink(uri: string, port: number): string {
-  return uri.replace(
-    AUTHORITY,
-    (_, head: string, __: string, rest: string) => `${head}127.0.0.1:${port}${rest}`,
-  );
+  return withHost(uri, `127.0.0.1:${port}`);
 }
 
-/** So that the driver stays with this address, and does not go where the server says that it is. */
+/** So that the driver stays with this address, where it is one, and does not go where the server says that it is. */
 function directly(uri: string): string {
-  return `${uri}${uri.includes("?") ? "&" : "?"}directConnection=true`;
+  return isAlone(uri) ? withOptions(uri, "directConnection=true") : uri;
 }
 
 function findFaketime(): string | undefined {

@@ -48,4 +48,4 @@ it("nor does it where more sessions were opened than seconds have passed", async
   }
   await Promise.all(opened.map((presence) => presence.close()));
   expect(new Set(numbers).size).toBe(numbers.length);
-}, 20_000);
+});

@@ -72,7 +72,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   ],
   [
     "writes 1,000 at most",
-    "3,000 registrations are written in one call",
+    "1,500 registrations are written in one call",
     (ns) => ({ write: (writes) => ns.write(writes.slice(0, 1000)) }),
   ],
   [
@@ -157,7 +157,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
     "pings gives the slots from the asked one on",
     (ns) => ({
       pings: async (from) => {
-        const now = Math.floor((await ns.time()) / 5000);
+        const now = Math.floor((await ns.time()) / 60_000);
         return (await ns.pings(from)).filter(({ slot }) => slot <= now + 1);
       },
     }),
