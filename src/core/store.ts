@@ -21,7 +21,7 @@ export const FORMAT_VERSION = 1;
 
 /** A store: what `Presence.open` takes, and what authors of stores write. */
 export interface Store {
-  /** For messages and `doctor`: "memory", "lmdb", "mongodb". */
+  /** For messages and `doctor`: "memory", "sqlite", "mongodb". */
   readonly kind: string;
   /** The clock that presences of this store use when they are given none. */
   readonly clock?: Clock;

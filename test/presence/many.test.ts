@@ -104,7 +104,7 @@ describe("many", { timeout: 15_000 }, () => {
     }
   });
 
-  it("what a wider target has loaded for a narrower one goes on being told after the wider has left", async () => {
+  it("what a wider target has loaded for a narrower one goes on registration told after the wider has left", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open({ feed: "poll" })];
     const watcher = b.watcher();
