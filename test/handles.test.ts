@@ -25,7 +25,7 @@ async function run(target: string, body: string): Promise<{ code: number | null;
 
 const stores = [
   { name: "memory", make: async () => "memory:handles" },
-  { name: "LMDB", make: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-handles-"))}` },
+  { name: "SQLite", make: async () => `sqlite:${await mkdtemp(join(tmpdir(), "heartbit-handles-"))}` },
   { name: "MongoDB", make: async () => newDatabase() },
 ];
 
@@ -48,7 +48,7 @@ describe.each(stores)("on $name, a program ends by itself, and prints nothing of
       await watcher.sync();
       ${end}`,
     );
-    if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+    if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
     expect({ code, output }).toEqual({ code: 0, output: "" });
   });
 });

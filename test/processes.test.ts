@@ -43,9 +43,9 @@ class Log {
 
 const stores = [
   {
-    name: "LMDB",
+    name: "SQLite",
     feed: "auto" as const,
-    target: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-"))}`,
+    target: async () => `sqlite:${await mkdtemp(join(tmpdir(), "heartbit-"))}`,
   },
   { name: "MongoDB with its feed", feed: "auto" as const, target: async () => newDatabase() },
   { name: "MongoDB by polling", feed: "poll" as const, target: async () => newDatabase() },
@@ -79,7 +79,7 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
       expect(log.deaths.toSorted()).toEqual([1, 3, 4].map((index) => `key-${index} dead expired`));
     } finally {
       await Promise.all(workers.map((worker) => worker.crash()));
-      if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+      if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
     }
   });
 
@@ -100,7 +100,7 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
       await log.of("k dead killed");
     } finally {
       await worker.crash();
-      if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+      if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
     }
   });
 });

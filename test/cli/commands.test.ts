@@ -311,7 +311,7 @@ describe("prune and drop", () => {
     await held.ended;
     const refused = await heartbit(["drop"], env);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
-    expect(refused.stderr).toMatch(/the namespace "presence" in LMDB in .*: add --yes/);
+    expect(refused.stderr).toMatch(/the namespace "presence" in SQLite in .*: add --yes/);
     expect((await heartbit(["ls", "--all"], env)).stdout).toMatch(/^a /);
     expect(object((await heartbit(["drop", "--yes", "--json"], env)).stdout)).toEqual({
       name: "presence",

@@ -96,7 +96,7 @@ describe("the page", () => {
 
   it("shows a real process as it joins, and as it is crashed with kill -9", async () => {
     const { Presence: Opened, dashboard } = await built();
-    const target = `lmdb:${await newDirectory()}`;
+    const target = `sqlite:${await newDirectory()}`;
     const options = { name: "agents", periodMs: PERIOD_MS };
     const presence = await Opened.open(target, options);
     const { handler, close } = dashboard(presence);

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { MongoClient } from "mongodb";
 import type * as Selection from "../../src/core/selection.ts";
 import type * as Library from "../../src/index.ts";
-import type { openLmdb } from "../../src/stores/lmdb.ts";
+import type { openSqlite } from "../../src/stores/sqlite/index.ts";
 import { startServer } from "../servers/index.ts";
 import { addressOf, isAlone, withDatabase, withHost, withOptions } from "../servers/uri.ts";
 import { Random } from "../simulator/random.ts";
@@ -16,7 +16,7 @@ import type { Counts, Watched } from "./log.ts";
 import type { Scene } from "./scene.ts";
 
 export interface StageSettings {
-  readonly store: "mongodb" | "lmdb";
+  readonly store: "mongodb" | "sqlite";
   readonly isDurable: boolean;
   readonly processes: number;
   readonly periodMs: number;
@@ -35,7 +35,7 @@ const DISK = "48m";
 
 export function setStage(settings: StageSettings, note: Note): Promise<Scene> {
   mkdirSync(settings.logs, { recursive: true });
-  return settings.store === "mongodb" ? setMongo(settings, note) : setLmdb(settings, note);
+  return settings.store === "mongodb" ? setMongo(settings, note) : setSqlite(settings, note);
 }
 
 async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
@@ -96,7 +96,7 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
   };
 }
 
-async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
+async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
   const { built, logs, periodMs, seed } = settings;
   const store = join(logs, "store");
   mkdirSync(store, { recursive: true });
@@ -104,19 +104,19 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
   const fleet = Array.from({ length: settings.processes }, (_, index) => {
     const role = roleOf(index, settings);
     return new Member(
-      { ...role, target: `lmdb:${store}`, faketime: undefined, built, directory: logs },
+      { ...role, target: `sqlite:${store}`, faketime: undefined, built, directory: logs },
       note,
     );
   });
-  const stores = (await import(pathToFileURL(join(built, "stores/lmdb.js")).href)) as {
-    openLmdb: typeof openLmdb;
+  const stores = (await import(pathToFileURL(join(built, "stores/sqlite/index.js")).href)) as {
+    openSqlite: typeof openSqlite;
   };
   const { EVERYTHING } = (await import(
     pathToFileURL(join(built, "core/selection.js")).href
   )) as typeof Selection;
   return {
-    kind: "lmdb",
-    place: `LMDB on ${isMounted ? `a file system of ${DISK}` : "the disk"}`,
+    kind: "sqlite",
+    place: `SQLite on ${isMounted ? `a file system of ${DISK}` : "the disk"}`,
     random: new Random(seed),
     periodMs,
     namespace: NAMESPACE,
@@ -126,7 +126,7 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
     directory: store,
     ...(isMounted ? { disk: store } : {}),
     count: async () => {
-      const opened = await stores.openLmdb(store); // each time: the files may have been removed since
+      const opened = await stores.openSqlite(store); // each time: the files may have been removed since
       try {
         const namespace = opened.namespace(NAMESPACE);
         const [sessions, registrations] = [new Set<number>(), new Set<string>()];

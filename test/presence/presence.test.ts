@@ -371,7 +371,7 @@ describe("a presence", () => {
     "",
     "redis://user:secret@host",
     "mongodb",
-    "lmdb:",
+    "sqlite:",
     "memory:",
     "user:secret@host",
     null,
@@ -382,6 +382,13 @@ describe("a presence", () => {
     const error = await Presence.open(target as never).catch((e: unknown) => e);
     expect(error).toMatchObject({ code: "INVALID_OPTION" });
     expect((error as Error).message).not.toContain("secret");
+  });
+
+  it("refuses the store that it no longer has with the one to take instead", async () => {
+    await expect(Presence.open("lmdb:/var/lib/app")).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringContaining("sqlite:<directory>"),
+    });
   });
 
   it("a store that does not answer refuses it in a few seconds", async () => {

@@ -10,7 +10,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 it.each([
   ["MongoDB", newDatabase],
-  ["LMDB", () => `lmdb:${directory}`],
+  ["SQLite", () => `sqlite:${directory}`],
 ])(
   "a drop gives no number a second time: who has not noticed it ends nobody else's keys, %s",
   async (_name, target) => {

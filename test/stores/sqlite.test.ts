@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
@@ -9,21 +10,21 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { EVERYTHING } from "../../src/core/selection.ts";
+import { EVERYTHING, select } from "../../src/core/selection.ts";
 import type { Namespace } from "../../src/core/store.ts";
-import { openLmdb } from "../../src/stores/lmdb.ts";
+import { openSqlite } from "../../src/stores/sqlite/index.ts";
 import { ManualClock, storeContract } from "../../src/testing/index.ts";
 
 let directory: string;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), "heartbit-lmdb-"));
+  directory = mkdtempSync(join(tmpdir(), "heartbit-sqlite-"));
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-describe("LmdbStore keeps the contract", () => {
-  storeContract(() => openLmdb(directory), { describe, it });
+describe("SqliteStore keeps the contract", () => {
+  storeContract(() => openSqlite(directory), { describe, it });
 });
 
 const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
@@ -36,18 +37,18 @@ async function countRegistrations(ns: Namespace): Promise<number> {
   return count;
 }
 
-describe("openLmdb", () => {
+describe("openSqlite", () => {
   it("makes the directory, parents too", async () => {
-    const store = await openLmdb(join(directory, "a", "b.c"));
+    const store = await openSqlite(join(directory, "a", "b.c"));
     await store.namespace("n").configure(CONFIG);
     expect(store.path.startsWith(join(directory, "a", "b.c"))).toBe(true);
     await store.close();
   });
 
-  it("shares one file among all that open the directory in this process, until the last closes", async () => {
+  it("one file serves all stores that open the directory, under each of its names, until the last closes", async () => {
     const alias = join(directory, "alias");
     symlinkSync(directory, alias);
-    const open = [openLmdb(directory), openLmdb(`${directory}/`), openLmdb(alias)] as const;
+    const open = [openSqlite(directory), openSqlite(`${directory}/`), openSqlite(alias)] as const;
     const [first, second, third] = await Promise.all(open);
     await first.namespace("n").configure(CONFIG);
     expect(await second.namespace("n").config()).toEqual(CONFIG);
@@ -58,17 +59,17 @@ describe("openLmdb", () => {
   });
 
   it("opens again what was closed, while it is being closed too", async () => {
-    const first = await openLmdb(directory);
+    const first = await openSqlite(directory);
     await first.namespace("n").configure(CONFIG);
     const closing = first.close();
-    const second = await openLmdb(directory);
+    const second = await openSqlite(directory);
     await closing;
     expect(await second.namespace("n").config()).toEqual(CONFIG);
     await second.close();
   });
 
   it("rejects what is asked of a closed store as STORE_UNAVAILABLE", async () => {
-    const store = await openLmdb(directory);
+    const store = await openSqlite(directory);
     const ns = store.namespace("n");
     await store.close();
     for (const ask of [
@@ -90,7 +91,7 @@ describe("openLmdb", () => {
   ])("rejects a directory that is %s as INVALID_OPTION, with its path", async (_, make, below) => {
     const path = join(directory, "file");
     make(path);
-    await expect(openLmdb(path + below)).rejects.toMatchObject({
+    await expect(openSqlite(path + below)).rejects.toMatchObject({
       code: "INVALID_OPTION",
       message: expect.stringContaining(path + below),
     });
@@ -98,71 +99,82 @@ describe("openLmdb", () => {
 
   it("rejects a directory where none can be made as INVALID_OPTION", async ({ skip }) => {
     skip(process.platform !== "linux", "only Linux has /proc");
-    await expect(openLmdb("/proc/heartbit/below")).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    await expect(openSqlite("/proc/heartbit/below")).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
 
   it.each(["", "a\0b", "x".repeat(300)])("rejects the path %j as INVALID_OPTION", async (path) => {
-    await expect(openLmdb(path)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    await expect(openSqlite(path)).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
 
-  it("rejects a file that is no LMDB file as INVALID_OPTION", async () => {
-    const store = await openLmdb(directory);
-    await store.close();
-    writeFileSync(store.path, "no LMDB file".repeat(1000));
-    await expect(openLmdb(directory)).rejects.toMatchObject({
-      code: "INVALID_OPTION",
-      message: expect.stringContaining(store.path),
-    });
+  it("makes a new file in place of one that is damaged, or is not heartbit's", async () => {
+    for (const spoil of [
+      (path: string) => writeFileSync(path, "no SQLite file".repeat(1000)),
+      (path: string) => writeFileSync(path, ""),
+    ]) {
+      const first = await openSqlite(directory);
+      await first.namespace("n").configure(CONFIG);
+      await first.close();
+      spoil(first.path);
+      const second = await openSqlite(directory);
+      expect(await second.namespace("n").config()).toBeUndefined();
+      expect(await second.namespace("n").nextSeq()).toBe(1);
+      await second.close();
+    }
   });
 
   it("rejects a directory that may not be written as NOT_PERMITTED", async ({ skip }) => {
     skip(process.getuid?.() === 0, "root may write everywhere: run the tests as another user");
     chmodSync(directory, 0o500);
-    await expect(openLmdb(directory)).rejects.toMatchObject({ code: "NOT_PERMITTED" });
-    await expect(openLmdb(join(directory, "below"))).rejects.toMatchObject({ code: "NOT_PERMITTED" });
+    await expect(openSqlite(directory)).rejects.toMatchObject({ code: "NOT_PERMITTED" });
+    await expect(openSqlite(join(directory, "below"))).rejects.toMatchObject({ code: "NOT_PERMITTED" });
     chmodSync(directory, 0o700);
   });
 
-  it("deletes the files of earlier runs of the system once they are a day old", async () => {
-    const old = ["heartbit-00000001.mdb", "heartbit-00000001.mdb-lock"].map((name) => join(directory, name));
-    const young = join(directory, "heartbit-00000002.mdb");
-    const other = join(directory, "somebody's.mdb");
-    for (const path of [...old, young, other]) writeFileSync(path, "x");
+  it("deletes what earlier runs of the system have left once nobody has used it for a day", async () => {
     const twoDaysAgo = Date.now() / 1000 - 2 * 86_400;
-    for (const path of [...old, other]) utimesSync(path, twoDaysAgo, twoDaysAgo);
-    const store = await openLmdb(directory);
+    const makeOld = (name: string, usedAgain = false): void => {
+      mkdirSync(join(directory, name));
+      writeFileSync(join(directory, name, "store.sqlite-wal"), "x");
+      if (!usedAgain) utimesSync(join(directory, name, "store.sqlite-wal"), twoDaysAgo, twoDaysAgo);
+      utimesSync(join(directory, name), twoDaysAgo, twoDaysAgo);
+    };
+    for (const name of ["heartbit-1-00000001", ".new-abcdef", ".old-abcdef", "somebody's"]) makeOld(name);
+    makeOld("heartbit-2-00000001", true);
+    mkdirSync(join(directory, "heartbit-1-00000002"));
+    const store = await openSqlite(directory);
     await store.close();
-    const left = readdirSync(directory);
-    expect(left).toEqual(expect.arrayContaining(["heartbit-00000002.mdb", "somebody's.mdb"]));
-    expect(left.filter((name) => name.includes("00000001"))).toEqual([]);
+    const left = readdirSync(directory).filter((name) => join(directory, name) !== dirname(store.path));
+    expect(left.toSorted()).toEqual(["heartbit-1-00000002", "heartbit-2-00000001", "somebody's"]);
   });
 
-  it("refuses a namespace whose name is too long for LMDB", async () => {
-    const store = await openLmdb(directory);
-    expect(() => store.namespace("é".repeat(401))).toThrow("802 bytes");
-    const ns = store.namespace("é".repeat(400));
-    await ns.configure(CONFIG);
-    const registration = { session: 1, pinger: 1, start: 1, since: 0, slot: 1, meta: "{}", revision: 0 };
-    await ns.write([
-      aSession(1, 1),
-      { kind: "registration", registration: { ...registration, key: "k".repeat(1024) } },
-    ]);
-    expect(await countRegistrations(ns)).toBe(1);
+  it("takes a namespace whose name is long, or has any character", async () => {
+    const store = await openSqlite(directory);
+    for (const name of ["é".repeat(4000), "a\0b", "a\0", "a", "'; DROP TABLE records; --"]) {
+      const ns = store.namespace(name);
+      expect(await ns.config()).toBeUndefined();
+      await ns.configure(CONFIG);
+      const registration = { session: 1, pinger: 1, start: 1, since: 0, slot: 1, meta: "{}", revision: 0 };
+      await ns.write([
+        aSession(1, 1),
+        { kind: "registration", registration: { ...registration, key: "k".repeat(1024) } },
+      ]);
+      expect(await countRegistrations(ns)).toBe(1);
+    }
     await store.close();
   });
 });
 
-describe("LmdbStore", () => {
-  it("stamps and tells the time of the clock that it was given", async () => {
+describe("SqliteStore", () => {
+  it("stamps with the time of the clock that it was given", async () => {
     const clock = new ManualClock({ start: 12_345 });
-    const store = await openLmdb(directory, { clock });
+    const store = await openSqlite(directory, { clock });
     expect(store.clock).toBe(clock);
     expect(await store.namespace("n").time()).toBe(12_345);
     await store.close();
   });
 
   it("stays as large as what lives and has lately died, through 3,000 restarts", async () => {
-    const store = await openLmdb(directory);
+    const store = await openSqlite(directory);
     const ns = store.namespace("n");
     await ns.configure(CONFIG);
     const sizes: number[] = [];
@@ -187,7 +199,7 @@ describe("LmdbStore", () => {
   });
 
   it("reads 10,000 registrations in pages, and lets the event loop turn between them", async () => {
-    const store = await openLmdb(directory);
+    const store = await openSqlite(directory);
     const ns = store.namespace("n");
     const writes = Array.from({ length: 10_000 }, (_, pinger) => ({
       kind: "registration" as const,
@@ -213,6 +225,29 @@ describe("LmdbStore", () => {
     expect(await countRegistrations(ns)).toBe(10_000);
     reading = false;
     expect(turns).toBeGreaterThanOrEqual(9);
+    await store.close();
+  });
+
+  it("a key or prefix with NUL finds its own keys alone", async () => {
+    const store = await openSqlite(directory);
+    const ns = store.namespace("n");
+    const keys = ["a", "a\0", "a\0b", "a\x01", "a\x01\x01", "a\x01\x02", "ab"];
+    const writes = keys.map((key, pinger) => ({
+      kind: "registration" as const,
+      registration: { session: 1, pinger, start: 1, key, since: 0, slot: 1, meta: "{}", revision: 0 },
+    }));
+    await ns.write([aSession(1, 1), ...writes]);
+    const found = async (target: string | { prefix: string }): Promise<string[]> => {
+      const keysFound: string[] = [];
+      for await (const { registrations } of ns.read({ select: select([target]) }))
+        keysFound.push(...registrations.map(({ key }) => key));
+      return keysFound.toSorted();
+    };
+    for (const key of keys) {
+      expect(await found(key)).toEqual([key]);
+      const expected = keys.filter((other) => other.startsWith(key)).toSorted();
+      expect(await found({ prefix: key })).toEqual(expected);
+    }
     await store.close();
   });
 });
