@@ -43,7 +43,9 @@ export class Heartbeat {
   #underWay = 0;
   /** The slot of the latest ping that was sent, and how many were sent in it. */
   #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
-  /** When pings that are under way have waited for a period: a monotonic time, in ms. */
+  /** When the latest acknowledged ping was sent: a monotonic time, in ms. */
+  #answeredSent = -Infinity;
+  /** When no ping will have been acknowledged for a period, since one was sent: a monotonic time, in ms. */
   #lateAt = Infinity;
   /** When to ping next: a monotonic time, in ms. */
   #due = Infinity;
@@ -130,17 +132,20 @@ export class Heartbeat {
     if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);
     else this.#dueAfter(slot);
     const sent = clock.monotonic();
-    if (this.#underWay++ === 0) this.#lateAt = sent + periodMs;
+    this.#underWay++;
+    if (this.#lateAt === Infinity) this.#lateAt = sent + periodMs;
     try {
       const limitMs = (deathPosition(slot) - slot) * periodMs; // later it counts for nobody
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
-      this.#lateAt = --this.#underWay === 0 ? Infinity : clock.monotonic() + periodMs;
+      this.#underWay--;
+      this.#lateAt = Infinity; // until the next is sent
+      this.#answeredSent = Math.max(this.#answeredSent, sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, pong);
     } catch (error) {
-      if (--this.#underWay === 0) this.#lateAt = Infinity;
-      if (this.#isStopped) throw error;
+      this.#underWay--;
+      if (this.#isStopped || sent < this.#answeredSent) throw error; // a later one was acknowledged
       noteFailure(this.#context, "ping", error);
       if (isFinal(error)) this.#dueIn(periodMs);
       else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);

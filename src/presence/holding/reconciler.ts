@@ -3,7 +3,8 @@
  *
  *   there is mail                                    read which of our records have been ended
  *   a lapse is over                                  touch the session's record: that brings everything back that shares
- *                                                    its bit; then compare everything
+ *                                                    its bit; then compare everything. After more than half of the
+ *                                                    retention also write everything again
  *   records may be missing (the store was lost and   compare everything
  *   found, its clock stepped, a count was wrong)
  *   every few slots, and nothing else to do          count our open records
@@ -57,7 +58,7 @@ export class Reconciler {
     if (this.#checked < session.record.slot) this.#checked = session.record.slot;
     if (this.#looksOld) await this.#session.touch();
     const isLong = time.slot - this.#checked > retentionSlots / 2; // records may have been pruned meanwhile
-    if (requests.take("return")) await this.#orAgain("return", () => this.#return(session));
+    if (requests.take("return")) await this.#orAgain("return", () => this.#return(session, isLong));
     else if (requests.take("reconcile") || isLong)
       await this.#orAgain("reconcile", () => this.#compareAll(session));
     else if (requests.take("mail")) await this.#orAgain("mail", () => this.#readMail(session));
@@ -80,9 +81,11 @@ export class Reconciler {
     }
   }
 
-  async #return(session: OpenSession): Promise<void> {
+  /** `isLong`: watchers may have forgotten what they took for long dead, so everything is written again. */
+  async #return(session: OpenSession, isLong: boolean): Promise<void> {
     await this.#session.touch();
     await this.#compareAll(session);
+    if (isLong && session === this.#session.current) this.#registrations.rewrite();
   }
 
   async #readMail(session: OpenSession): Promise<void> {

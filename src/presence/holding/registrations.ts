@@ -119,6 +119,11 @@ export class Registrations {
     }
   }
 
+  /** Writes everything that is held again, as it is. */
+  rewrite(): void {
+    for (const registration of this.held()) this.queue.add(registration, "start");
+  }
+
   /** Gives the session up, and registers everything under another number. */
   moveTo(why: string): void {
     this.#session.abandon(why);
