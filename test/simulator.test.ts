@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type * as AuditModule from "../src/presence/holding/ownership-check.ts";
+import type * as ReconcileModule from "../src/core/reconcile.ts";
 import { addingPings, reusedSeqs } from "./simulator/breakage.ts";
 import { drawPlan, type Kind } from "./simulator/draw.ts";
 import { readKept } from "./simulator/kept.ts";
@@ -32,13 +32,13 @@ describe("the simulator finds nothing wrong", () => {
 describe("the simulator finds what is wrong on purpose, and makes it short", () => {
   afterEach(() => {
     vi.doUnmock("../src/core/alive.ts");
-    vi.doUnmock("../src/presence/pulse.ts");
-    vi.doUnmock("../src/presence/audit.ts");
+    vi.doUnmock("../src/core/reconcile.ts");
+    vi.doUnmock("../src/presence/context/pings.ts");
     vi.resetModules();
   });
 
-  it("deaths told in spite of trouble", async () => {
-    replaceIn("../src/core/alive.ts", { mayTellDeaths: () => true });
+  it("deaths reported in spite of a suspicion", async () => {
+    replaceIn("../src/core/alive.ts", { mayReportDeaths: () => true });
     expect(await findFault()).toContain("lives");
   });
 
@@ -48,19 +48,18 @@ describe("the simulator finds what is wrong on purpose, and makes it short", () 
     expect(await findFault(undefined, ["comer", "outage"])).toContain("lives");
   });
 
-  it("a late read that is trusted", async () => {
-    replaceIn("../src/presence/pulse.ts", { distrust: () => undefined });
-    expect(await findFault(undefined, ["stale", "cut"])).toContain("lives");
+  it("a stale read that is trusted", async () => {
+    replaceIn("../src/presence/context/pings.ts", { distrust: () => undefined });
+    expect(await findFault(undefined, ["stale", "cut"])).toMatch(/lives|was told expired|before the vouchedUntil/);
   });
 
-  it("what is held, destroyed and not looked for", async () => {
-    const { Audit } = await vi.importActual<typeof AuditModule>("../src/presence/audit.ts");
-    class Unheeded extends Audit {
-      constructor(...[keeper, began, always, holder]: ConstructorParameters<typeof Audit>) {
-        super(keeper, began, always, { ...holder, lost: () => {} });
-      }
-    }
-    replaceIn("../src/presence/audit.ts", { Audit: Unheeded });
+  it("registrations that are missing from the store and are not registered again", async () => {
+    const reconcile = await vi.importActual<typeof ReconcileModule>("../src/core/reconcile.ts");
+    const compareAll: typeof reconcile.compareAll = (...args) => ({
+      ...reconcile.compareAll(...args),
+      missing: [],
+    });
+    replaceIn("../src/core/reconcile.ts", { compareAll });
     expect(await findFault(undefined, ["destroy"])).toContain("is alive");
   });
 

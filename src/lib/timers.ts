@@ -64,6 +64,10 @@ export class OneAtATime {
     this.#run = run;
   }
 
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   run(): Promise<void> {
     if (this.#running === undefined) {
       this.#running = this.#run().finally(() => {

@@ -85,10 +85,13 @@ export function noteLateness({ periodMs, health }: Context, lateMs: number): voi
   if (lateMs > periodMs * LIMIT_OF_PERIOD) health.suspect(`a timer fired ${Math.round(lateMs)} ms late`);
 }
 
-/** Takes in a stamp of the store: see `StoreTime.learn`. A step is a suspicion, and what it may have changed is looked at. */
-export function learnTime(context: Context, sent: number, answered: number, ms: number): void {
-  const { time, health, requests, periodMs } = context;
-  const { byMs, isStep } = time.learn(sent, answered, ms);
+/**
+ * Takes in a stamp of the store, of what was sent at these monotonic and wall times: see `StoreTime.learn`. A
+ * step is a suspicion, and what it may have changed is looked at.
+ */
+export function learnTime(context: Context, sent: number, sentWall: number, ms: number): void {
+  const { clock, time, health, requests, periodMs } = context;
+  const { byMs, isStep } = time.learn(sent, clock.monotonic(), ms, sentWall - sent);
   if (Math.abs(byMs) <= periodMs * STEP_OF_PERIOD) return;
   requests.add("ping");
   if (!isStep) return;
@@ -100,8 +103,9 @@ export function learnTime(context: Context, sent: number, answered: number, ms: 
 export async function sampleTime(context: Context): Promise<void> {
   const { clock, namespace } = context;
   const sent = clock.monotonic();
+  const sentWall = clock.now();
   const ms = await bulk(context, "time", namespace.time());
-  learnTime(context, sent, clock.monotonic(), ms);
+  learnTime(context, sent, sentWall, ms);
 }
 
 /** Repeats for a while what is asked for once, such as a listing. */

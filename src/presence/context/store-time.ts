@@ -14,6 +14,8 @@ import { positionAt, type Slot, timeAt } from "../../core/slots.ts";
 const ANSWERS_KEPT = 8;
 /** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
 const DRIFT = 200e-6;
+/** The two clocks of a machine are read one after the other, and one may have a resolution of 16 ms. */
+const WALL_STEP_MS = 20;
 /** A network that has become slower is believed step by step. */
 const ROUND_TRIP_GROWTH = 1.25;
 /** Stamps are cut to whole milliseconds. */
@@ -34,6 +36,8 @@ export class StoreTime {
   #answers: Answer[] = [];
   #best: Answer | undefined;
   #roundTripMs = Infinity;
+  /** The wall time less the monotonic time, in ms, when the latest answer was asked for. */
+  #wallDistance = Infinity;
   #offset = 0;
   #highest = -Infinity;
 
@@ -50,6 +54,14 @@ export class StoreTime {
   /** The store's time now, in ms. */
   get now(): number {
     return this.#clock.monotonic() + (this.#best?.distance ?? 0);
+  }
+
+  /**
+   * Whether this machine may have slept since the latest answer: its wall clock has gone ahead of its monotonic one, which
+   * stands still then.
+   */
+  get mayHaveSlept(): boolean {
+    return this.#clock.now() - this.#clock.monotonic() - this.#wallDistance > WALL_STEP_MS;
   }
 
   /** How far `now` may be off, in ms. */
@@ -105,10 +117,11 @@ export class StoreTime {
    * Takes in the stamp `ms` of something that was sent and answered at these monotonic times. Gives by how many ms our
    * view of the store's time has changed, and whether that was a step: more than all bounds allow.
    */
-  learn(sent: number, answered: number, ms: number): { readonly byMs: number; readonly isStep: boolean } {
+  learn(sent: number, answered: number, ms: number, sentWallDistance: number): { readonly byMs: number; readonly isStep: boolean } {
     const latest = this.#answers.at(-1);
     if (latest !== undefined && sent < latest.sent) return { byMs: 0, isStep: false }; // overtaken by a later one
     this.noteRoundTrip(answered - sent);
+    this.#wallDistance = sentWallDistance;
     const answer = {
       distance: ms - sent - this.#roundTripMs / 2,
       least: ms - answered,

@@ -38,6 +38,8 @@ export class Heartbeat {
   #own: OwnPing | undefined;
   #lease: Lease | undefined;
   #isLapsed = false;
+  /** How many slots the latest lapse took, from the last ping before it to the first after it. */
+  lapsedSlots = 0;
   #isStopped = false;
   /** How many pings are under way. */
   #underWay = 0;
@@ -132,6 +134,7 @@ export class Heartbeat {
     if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);
     else this.#dueAfter(slot);
     const sent = clock.monotonic();
+    const sentWall = clock.now();
     this.#underWay++;
     if (this.#lateAt === Infinity) this.#lateAt = sent + periodMs;
     try {
@@ -142,7 +145,7 @@ export class Heartbeat {
       this.#answeredSent = Math.max(this.#answeredSent, sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
-      this.#take(slot, sent, pong);
+      this.#take(slot, sent, sentWall, pong);
     } catch (error) {
       this.#underWay--;
       if (this.#isStopped || sent < this.#answeredSent) throw error; // a later one was acknowledged
@@ -153,9 +156,9 @@ export class Heartbeat {
     }
   }
 
-  #take(slot: Slot, sent: number, { ms, hasMail }: Pong): void {
-    const { clock, time, requests } = this.#context;
-    learnTime(this.#context, sent, clock.monotonic(), ms);
+  #take(slot: Slot, sent: number, sentWall: number, { ms, hasMail }: Pong): void {
+    const { time, requests } = this.#context;
+    learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
     if (this.#lease !== undefined && stamped >= deathPosition(this.#lease.slot)) this.#lapse(this.#lease);
     this.#checkLapse();
@@ -164,7 +167,8 @@ export class Heartbeat {
     if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
     else if (slot === time.slot) this.#dueAfter(slot);
     if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
-    this.#extend(slot);
+    if (this.#isLapsed) this.lapsedSlots = slot - (this.#lease?.slot ?? slot);
+    this.#extend(slot, sent, sentWall, ms);
     if (this.#isLapsed) {
       this.#isLapsed = false;
       requests.add("return");
@@ -173,13 +177,12 @@ export class Heartbeat {
     requests.sleeper.wake();
   }
 
-  #extend(slot: Slot): void {
+  /** The stamp was made after the sending: so what is left from the stamp on is not over before it is from the sending. */
+  #extend(slot: Slot, sent: number, sentWall: number, ms: number): void {
     if (this.#lease !== undefined && slot < this.#lease.slot) return;
-    const { clock, time, periodMs } = this.#context;
-    const leftMs = (deathPosition(slot) - time.position) * periodMs;
-    const acknowledged = clock.now();
-    const until = clock.monotonic() + leftMs;
-    this.#lease = { slot, acknowledged, until, wallUntil: acknowledged + leftMs };
+    const { clock, time } = this.#context;
+    const leftMs = time.at(deathPosition(slot)) - ms;
+    this.#lease = { slot, acknowledged: clock.now(), until: sent + leftMs, wallUntil: sentWall + leftMs };
   }
 
   #checkLapse(): void {

@@ -58,7 +58,7 @@ export class Reconciler {
     if (this.#checked < session.record.slot) this.#checked = session.record.slot;
     if (this.#looksOld) await this.#session.touch();
     const isLong = time.slot - this.#checked > retentionSlots / 2; // records may have been pruned meanwhile
-    if (requests.take("return")) await this.#orAgain("return", () => this.#return(session, isLong));
+    if (requests.take("return")) await this.#orAgain("return", () => this.#return(session));
     else if (requests.take("reconcile") || isLong)
       await this.#orAgain("reconcile", () => this.#compareAll(session));
     else if (requests.take("mail")) await this.#orAgain("mail", () => this.#readMail(session));
@@ -81,11 +81,13 @@ export class Reconciler {
     }
   }
 
-  /** `isLong`: watchers may have forgotten what they took for long dead, so everything is written again. */
-  async #return(session: OpenSession, isLong: boolean): Promise<void> {
+  async #return(session: OpenSession): Promise<void> {
+    const { lapsedSlots } = session.heartbeat;
     await this.#session.touch();
     await this.#compareAll(session);
-    if (isLong && session === this.#session.current) this.#registrations.rewrite();
+    if (session !== this.#session.current) return;
+    // Watchers may have forgotten what they took for long dead.
+    if (lapsedSlots > this.#context.retentionSlots / 2) this.#registrations.rewrite();
   }
 
   async #readMail(session: OpenSession): Promise<void> {

@@ -131,7 +131,9 @@ export class WriteQueue {
     const { health, periodMs } = this.#context;
     while (!this.#isEmpty && !this.#session.isStopped) {
       try {
-        const { record } = await this.#session.open();
+        const { record, heartbeat } = await this.#session.open();
+        // A record of the slot before a sleep proves no life.
+        if (this.#context.time.mayHaveSlept) await heartbeat.confirm();
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {

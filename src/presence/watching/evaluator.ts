@@ -12,6 +12,7 @@
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import type { Roster } from "../../core/roster.ts";
+import { isEmptySelection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { type Context, noteRead, soon } from "../context/context.ts";
@@ -97,6 +98,7 @@ export class Evaluator {
   }
 
   #mustPoll(slot: Slot, isQuiet: boolean): boolean {
+    if (isEmptySelection(this.#snapshot.coverage)) return false;
     const isFed = this.#feed.covers(this.#snapshot.coverage);
     return !isQuiet || !isFed || this.#snapshot.isBehind || slot - this.#polled >= POLL_SLOTS;
   }

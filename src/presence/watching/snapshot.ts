@@ -68,14 +68,15 @@ export class Snapshot {
   /** Reads all of a selection, which is followed from then on. */
   async load(selected: Selection): Promise<void> {
     const polls = this.#polls;
+    const isPolling = this.#polling.isRunning;
     const { slot } = this.#context.time;
     const isCurrent = this.#isCurrent;
     this.#loading = new Coverage();
     this.#loading.add(selected, this.#subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, bulk);
     this.coverage.add(this.#loading, this.#subscriptions.wanted);
-    if (polls !== this.#polls) {
-      // A poll that began meanwhile has not asked for these keys, and the next one asks only for what came after it.
+    if (isPolling || polls !== this.#polls) {
+      // A poll that overlapped has not asked for these keys, and the next one asks only for what came after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
     } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
   }
