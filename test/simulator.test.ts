@@ -50,7 +50,9 @@ describe("the simulator finds what is wrong on purpose, and makes it short", () 
 
   it("a stale read that is trusted", async () => {
     replaceIn("../src/presence/context/pings.ts", { distrust: () => undefined });
-    expect(await findFault(undefined, ["stale", "cut"])).toMatch(/lives|was told expired|before the vouchedUntil/);
+    expect(await findFault(undefined, ["stale", "cut"])).toMatch(
+      /lives|was told expired|before the vouchedUntil/,
+    );
   });
 
   it("registrations that are missing from the store and are not registered again", async () => {

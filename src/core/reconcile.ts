@@ -90,13 +90,6 @@ export function compareAll<D extends Declared>(
   return { ...difference, missing: missing.filter((own) => !killed.has(own)) };
 }
 
-/** How many open records of this session there should be, that of the session included. */
-export function openCount(declared: Iterable<Declared>): number {
-  let count = 1;
-  for (const { last } of declared) if (last === undefined) count++;
-  return count;
-}
-
 function isSameStart(a: { start: number }, b: { start: number }): boolean {
   return a.start === b.start;
 }

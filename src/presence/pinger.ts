@@ -220,9 +220,7 @@ export class Pinger implements Owner {
     log.info(`another process reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
-    this.#take(this.#losses).catch((error: unknown) =>
-      log.warn("a key could not be taken up again", error),
-    );
+    this.#take(this.#losses).catch((error: unknown) => log.warn("a key could not be taken up again", error));
   }
 
   /** @internal The namespace is gone, and the key with it. */

@@ -5,13 +5,12 @@ import type { RegistrationRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Cursor, Page, Store, Write } from "../../src/core/store.ts";
 import { FaultyStore, type Operation } from "../../src/testing/index.ts";
-import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, hear, PERIOD_MS, readThrough, restartable, wrap } from "./support.ts";
 
 /** Deletes what is stored of these keys, and nothing else. */
 function destroy(bench: Bench, ...keys: string[]): void {
   const doomed = { registration: ({ key }: RegistrationRecord) => keys.includes(key) };
-  expect(destroyIn(bench.store.namespace("presence"), doomed)).toBe(keys.length);
+  expect(bench.store.destroy("presence", doomed)).toBe(keys.length);
 }
 
 /** What one who has just come finds: each key, and whether it is alive. */
@@ -420,7 +419,7 @@ it.each([
     if (restarted) await first.start();
     await bench.periods(3 + wait);
     // The server has lost all that it had of that presence, and its counter.
-    destroyIn(bench.store.namespace("presence"), { registration: () => true, session: () => true });
+    bench.store.destroy("presence", { registration: () => true, session: () => true });
     const again = wrap(bench.store, () => ({ nextSeq: () => Promise.resolve(1) }));
     const other = await Presence.open(again, { periodMs: PERIOD_MS });
     const pinger = other.pinger("c");

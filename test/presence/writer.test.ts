@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import { destroyIn } from "../../src/stores/memory.ts";
 import { Bench, restartable, wrap } from "./support.ts";
 
 it("what is held is written again where it is gone, and what is called after that takes effect, however much it is", async () => {
@@ -22,7 +21,7 @@ it("what is held is written again where it is gone, and what is called after tha
   restart();
   await bench.clock.advance(5000);
   expect(written).toBe(1); // its session's slot, and nothing of what it holds
-  destroyIn(bench.store.namespace("presence"), { registration: () => true });
+  bench.store.destroy("presence", { registration: () => true });
   written = 0;
   restart();
   await bench.clock.advance(100);

@@ -1,6 +1,15 @@
 /** The port of a store, through a link. */
 import type { PingRecord } from "../../src/core/bits.ts";
-import type { Feed, FeedSink, Namespace, OpenRecords, Page, Pong, ReadQuery, Store } from "../../src/core/store.ts";
+import type {
+  Feed,
+  FeedSink,
+  Namespace,
+  OpenRecords,
+  Page,
+  Pong,
+  ReadQuery,
+  Store,
+} from "../../src/core/store.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Act } from "./cluster.ts";
 import type { Link } from "./link.ts";

@@ -117,7 +117,12 @@ export class StoreTime {
    * Takes in the stamp `ms` of something that was sent and answered at these monotonic times. Gives by how many ms our
    * view of the store's time has changed, and whether that was a step: more than all bounds allow.
    */
-  learn(sent: number, answered: number, ms: number, sentWallDistance: number): { readonly byMs: number; readonly isStep: boolean } {
+  learn(
+    sent: number,
+    answered: number,
+    ms: number,
+    sentWallDistance: number,
+  ): { readonly byMs: number; readonly isStep: boolean } {
     const latest = this.#answers.at(-1);
     if (latest !== undefined && sent < latest.sent) return { byMs: 0, isStep: false }; // overtaken by a later one
     this.noteRoundTrip(answered - sent);

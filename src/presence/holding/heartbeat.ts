@@ -25,8 +25,9 @@ const REPEAT_OF_PERIOD = 1 / 5;
 interface Lease {
   /** The slot of the latest ping that counts. */
   readonly slot: Slot;
-  /** When it was acknowledged, by the wall clock, in ms. */
+  /** When it was acknowledged, by the wall clock, in ms; and the store's time of it, in slots. */
   readonly acknowledged: number;
+  readonly stamped: number;
   /** Until when it lasts, by the monotonic clock and by the wall clock, in ms. */
   readonly until: number;
   readonly wallUntil: number;
@@ -182,7 +183,9 @@ export class Heartbeat {
     if (this.#lease !== undefined && slot < this.#lease.slot) return;
     const { clock, time } = this.#context;
     const leftMs = time.at(deathPosition(slot)) - ms;
-    this.#lease = { slot, acknowledged: clock.now(), until: sent + leftMs, wallUntil: sentWall + leftMs };
+    const stamped = time.positionOf(ms);
+    const lasts = { until: sent + leftMs, wallUntil: sentWall + leftMs };
+    this.#lease = { slot, acknowledged: clock.now(), stamped, ...lasts };
   }
 
   #checkLapse(): void {
@@ -190,12 +193,14 @@ export class Heartbeat {
     if (lease !== undefined && this.#context.clock.monotonic() >= lease.until) this.#lapse(lease);
   }
 
-  #lapse({ acknowledged }: Lease): void {
+  #lapse({ acknowledged, stamped }: Lease): void {
     if (this.#isLapsed || this.#isStopped) return;
     this.#isLapsed = true;
-    const now = this.#context.clock.now();
-    const lapse = { from: new Date(Math.min(acknowledged, now)), to: new Date(now) };
-    this.#context.events.emit("lapse", lapse);
+    const { clock, time, periodMs, events } = this.#context;
+    const to = clock.now();
+    // Our own clocks may not show how long it was: the machine has slept, or they were set.
+    const from = Math.min(acknowledged, to - (time.position - stamped) * periodMs);
+    events.emit("lapse", { from: new Date(from), to: new Date(to) });
   }
 
   #dueIn(ms: number): void {

@@ -36,8 +36,9 @@ export class Registration implements Declared {
   /** The slot in which it was let go. */
   endedIn: Slot = 0;
   unwritten: Unwritten = "nothing";
-  /** How many writes of it are under way. */
+  /** How many writes of it are under way, and how many of them write a start. */
   writing = 0;
+  startsUnderWay = 0;
   /** Resolve when its latest state has been written. */
   waiters: Waiter[] | undefined = undefined;
 
@@ -53,6 +54,11 @@ export class Registration implements Declared {
 
   get isWritten(): boolean {
     return this.unwritten === "nothing" && this.writing === 0;
+  }
+
+  /** Whether its start is not stored yet, as far as is known: a newer meta changes nothing of that. */
+  get isStarting(): boolean {
+    return this.unwritten === "start" || this.startsUnderWay > 0;
   }
 
   /** Lets it go: at once, or so that it counts for `holdMs` from now on. */

@@ -4,7 +4,7 @@
  * difference is written (core/reconcile.ts has the table).
  */
 import type { HeartbitError } from "../../core/errors.ts";
-import { compare, type Difference, openCount } from "../../core/reconcile.ts";
+import { compare, type Difference } from "../../core/reconcile.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
 import type { Owner, Registration } from "./registration.ts";
@@ -95,10 +95,16 @@ export class Registrations {
     return this.#declared;
   }
 
-  /** How many open records of the session there should be; undefined while some are being written. */
-  get openCount(): number | undefined {
-    for (const registration of this.#declared.values()) if (!registration.isWritten) return undefined;
-    return openCount(this.#declared.values());
+  /** How many open records of the session there should be, at least and at most: some may be under way. */
+  get openCount(): { readonly least: number; readonly most: number } {
+    let least = 1; // the session itself
+    let most = 1;
+    for (const { last, isWritten, isStarting } of this.#declared.values()) {
+      if (last === undefined) most++;
+      if (last === undefined && !isStarting) least++;
+      if (last !== undefined && !isWritten) most++;
+    }
+    return { least, most };
   }
 
   /** Writes the difference between what is declared and what is stored. */
@@ -132,7 +138,9 @@ export class Registrations {
       if (registration.last === undefined) this.queue.add(registration, "start");
       else this.#declared.delete(registration.pinger);
     }
-    this.#session.open().catch((error: unknown) => this.#context.log.warn("no new session could be opened", error));
+    this.#session
+      .open()
+      .catch((error: unknown) => this.#context.log.warn("no new session could be opened", error));
   }
 
   /** The namespace is gone: nothing is held any more. */

@@ -176,6 +176,7 @@ export class WriteQueue {
       this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * GROW);
     for (const { registration, unwritten, waiters } of batch) {
       registration.writing--;
+      if (unwritten === "start") registration.startsUnderWay--;
       if (unwritten !== "meta") registration.endsEarlier = false;
       for (const { resolve } of waiters) resolve();
     }
@@ -190,6 +191,7 @@ export class WriteQueue {
         this.#unwritten[unwritten].delete(registration);
         registration.unwritten = "nothing";
         registration.writing++;
+        if (unwritten === "start") registration.startsUnderWay++;
         writes.push(...registration.writes(seq, this.#context, unwritten));
         batch.push({ registration, unwritten, waiters: takeWaiters(registration) });
       }
@@ -199,6 +201,7 @@ export class WriteQueue {
 
   #putBack({ registration, unwritten, waiters }: Batched): void {
     registration.writing--;
+    if (unwritten === "start") registration.startsUnderWay--;
     if (waiters.length > 0) registration.waiters = [...waiters, ...(registration.waiters ?? [])];
     if (unwritten !== "nothing") this.add(registration, unwritten);
   }

@@ -15,7 +15,7 @@ import type { Roster } from "../../core/roster.ts";
 import { isEmptySelection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { type Context, noteRead, soon } from "../context/context.ts";
+import { type Context, noteRead, sampleTime, soon } from "../context/context.ts";
 import { distrust, followAhead, oldestRetained, readState } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
 import type { ChangeFeed } from "./change-feed.ts";
@@ -80,7 +80,10 @@ export class Evaluator {
   }
 
   async #evaluate(): Promise<void> {
-    const { time, clock } = this.#context;
+    const { time, clock, periodMs } = this.#context;
+    // A presence that does not ping learns the store's time by asking for it.
+    if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2)
+      await sampleTime(this.#context);
     const slot = evaluationSlot(time.position);
     const isRepeated = slot <= this.#evaluated;
     // In quiet times the evaluation slot says enough: whoever has pinged in it is alive.
@@ -133,6 +136,7 @@ export class Evaluator {
     if (this.#wouldEnd(slot, oldest)) {
       if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
       if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
+      if (this.#context.time.mayHaveSlept) return; // since the ping: what was read is old. The next ping tells
     }
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
