@@ -14,7 +14,14 @@
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { StoreNotice } from "../core/store.ts";
-import { type Context, isFinal, noteFailure, noteLateness, RETRY_OF_PERIOD } from "./context/context.ts";
+import {
+  type Context,
+  isFinal,
+  noteFailure,
+  noteLateness,
+  RETRY_OF_PERIOD,
+  sampleTime,
+} from "./context/context.ts";
 import { pruneInTurn, PruneScheduler } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
@@ -193,6 +200,8 @@ export class SlotLoop {
   get #configMs(): number {
     const { requests, time, clock, periodMs } = this.#context;
     if (requests.has("restore") || requests.has("config")) return 0;
+    const isOften = clock.monotonic() < this.#caughtUp + periodMs / CATCH_UPS;
+    if (requests.has("time") && !isOften) return 0;
     if (!this.#isActive || time.slotsBehind <= 0) return Infinity;
     return Math.max(0, this.#caughtUp + periodMs / CATCH_UPS - clock.monotonic());
   }
@@ -207,6 +216,7 @@ export class SlotLoop {
       });
       if (!this.#isActive) health.markHealthy(); // nothing that it does is late
     } else if (requests.take("config")) await config.check();
+    if (requests.take("time")) await sampleTime(this.#context);
     if (time.slotsBehind > 0) await config.catchUp();
     this.#caughtUp = clock.monotonic();
   }

@@ -62,9 +62,8 @@ export function readPages(
 }
 
 /** Notes how long it took; as a suspicion if that is over a fifth of the period. `began`: a monotonic time, in ms. */
-export function noteRead({ clock, time, periodMs, health, instrumentation }: Context, began: number): void {
+export function noteRead({ clock, periodMs, health, instrumentation }: Context, began: number): void {
   const tookMs = clock.monotonic() - began;
-  time.noteRoundTrip(tookMs);
   instrumentation.emit("answered", "read", tookMs);
   if (tookMs > periodMs * LIMIT_OF_PERIOD) health.suspect(`a read took ${Math.round(tookMs)} ms`);
 }
@@ -92,6 +91,8 @@ export function noteLateness({ periodMs, health }: Context, lateMs: number): voi
 export function learnTime(context: Context, sent: number, sentWall: number, ms: number): void {
   const { clock, time, health, requests, periodMs } = context;
   const { byMs, isStep } = time.learn(sent, clock.monotonic(), ms, sentWall - sent);
+  // The answer took long, as for a slow majority: the store's clock is asked for alone.
+  if (time.errorMs > periodMs * STEP_OF_PERIOD) requests.add("time");
   if (Math.abs(byMs) <= periodMs * STEP_OF_PERIOD) return;
   requests.add("ping");
   if (!isStep) return;

@@ -9,6 +9,8 @@ import { Sleeper } from "../../lib/timers.ts";
 export type Request =
   /** Ping at once: the store answers again, or the present is another slot. */
   | "ping"
+  /** Ask for the store's time: it is known too vaguely. */
+  | "time"
   /** Read which of our records have been ended: there is mail. */
   | "mail"
   /** Compare all that is held with what is stored: records may be missing. */

@@ -2,41 +2,39 @@
  * The store's time, as this process knows it from the answers to its pings. A process keeps the distance of the store's
  * clock to its own monotonic clock, and a position in slots that never goes back.
  *
- * An answer carries a stamp that was made between sending and answering. So it gives bounds for the distance that hold
- * whatever delayed the answer. Within them the best guess is near the sending: the stamp is made before the wait for the
- * majority. Of the latest answers the one with the narrowest bounds counts. (This is how NTP picks the sample with the
- * least delay: RFC 5905, section 10.) Bounds that do not meet say that the store's clock has stepped, or that this
- * machine has slept: the monotonic clock stands still then.
+ * An answer carries a stamp that was made between sending and answering: so it gives bounds for the distance, which hold
+ * whatever delayed the answer, the way there or the wait for a majority. Bounds narrow each other, and widen with time by
+ * the drift of the clocks. (Intersecting intervals is how NTP finds the true time: Marzullo's algorithm, RFC 5905, section
+ * 11.2.1.) Bounds that do not meet say that the store's clock has stepped, or that this machine has slept: the monotonic
+ * clock stands still then. The distance changes no further than the bounds force it to: right after a step a guess too
+ * far ahead would make slots of the future.
  */
 import type { Clock } from "../../core/clock.ts";
 import { positionAt, type Slot, timeAt } from "../../core/slots.ts";
 
-const ANSWERS_KEPT = 8;
 /** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
 const DRIFT = 200e-6;
 /** The two clocks of a machine are read one after the other, and one may have a resolution of 16 ms. */
 const WALL_STEP_MS = 20;
-/** A network that has become slower is believed step by step. */
-const ROUND_TRIP_GROWTH = 1.25;
 /** Stamps are cut to whole milliseconds. */
 const RESOLUTION_MS = 1;
 
-interface Answer {
-  /** The store's time less the monotonic time, in ms: the best guess, and its bounds. */
-  readonly distance: number;
+/** Between which the store's time less the monotonic time lies, in ms. */
+interface Bounds {
   readonly least: number;
   readonly most: number;
-  /** A monotonic time, in ms. */
-  readonly sent: number;
+  /** As of when: a monotonic time, in ms. */
+  readonly at: number;
 }
 
 export class StoreTime {
   readonly #clock: Clock;
   readonly #periodMs: number;
-  #answers: Answer[] = [];
-  #best: Answer | undefined;
-  #roundTripMs = Infinity;
-  /** The wall time less the monotonic time, in ms, when the latest answer was asked for. */
+  #bounds: Bounds | undefined;
+  /** The store's time less the monotonic time, in ms. */
+  #distance = 0;
+  /** When the latest answer was asked for: a monotonic time, in ms; and the wall time less that, in ms. */
+  #sent = -Infinity;
   #wallDistance = Infinity;
   #offset = 0;
   #highest = -Infinity;
@@ -48,12 +46,12 @@ export class StoreTime {
 
   /** Whether the store has told its time yet. */
   get isKnown(): boolean {
-    return this.#best !== undefined;
+    return this.#bounds !== undefined;
   }
 
   /** The store's time now, in ms. */
   get now(): number {
-    return this.#clock.monotonic() + (this.#best?.distance ?? 0);
+    return this.#clock.monotonic() + this.#distance;
   }
 
   /**
@@ -66,12 +64,14 @@ export class StoreTime {
 
   /** How far `now` may be off, in ms. */
   get errorMs(): number {
-    return this.#best === undefined ? Infinity : this.#widthOf(this.#best) / 2;
+    if (this.#bounds === undefined) return Infinity;
+    const { least, most } = aged(this.#bounds, this.#clock.monotonic());
+    return Math.max(most - this.#distance, this.#distance - least);
   }
 
-  /** How long ago the answer was sent that `now` rests on, in ms. */
+  /** How long ago the latest answer was asked for, in ms. */
   get ageMs(): number {
-    return this.#clock.monotonic() - (this.#best?.sent ?? -Infinity);
+    return this.#clock.monotonic() - this.#sent;
   }
 
   /** The store's time less this machine's wall time, in ms. */
@@ -114,36 +114,34 @@ export class StoreTime {
   }
 
   /**
-   * Takes in the stamp `ms` of something that was sent and answered at these monotonic times. Gives by how many ms our
-   * view of the store's time has changed, and whether that was a step: more than all bounds allow.
+   * Takes in the stamp `ms` of what was sent and answered at these monotonic times, when the wall time was `wallDistance`
+   * ahead of the monotonic one. Gives by how many ms our view of the store's time has changed, and whether that was a
+   * step: more than the bounds allow.
    */
   learn(
     sent: number,
     answered: number,
     ms: number,
-    sentWallDistance: number,
+    wallDistance: number,
   ): { readonly byMs: number; readonly isStep: boolean } {
-    const latest = this.#answers.at(-1);
-    if (latest !== undefined && sent < latest.sent) return { byMs: 0, isStep: false }; // overtaken by a later one
-    this.noteRoundTrip(answered - sent);
-    this.#wallDistance = sentWallDistance;
-    const answer = {
-      distance: ms - sent - this.#roundTripMs / 2,
-      least: ms - answered,
-      most: ms + RESOLUTION_MS - sent,
-      sent,
-    };
-    const before = this.#best;
-    const agrees = before !== undefined && this.#meet(before, answer);
-    this.#answers = agrees ? [...this.#answers, answer].slice(-ANSWERS_KEPT) : [answer];
-    this.#best = this.#answers.reduce((a, b) => (this.#widthOf(b) <= this.#widthOf(a) ? b : a));
-    const byMs = before === undefined ? 0 : this.#best.distance - before.distance;
-    return { byMs, isStep: before !== undefined && !agrees };
-  }
-
-  /** How long a small operation took: the quickest of late say how long a stamp was on its way. */
-  noteRoundTrip(tookMs: number): void {
-    this.#roundTripMs = Math.min(tookMs, this.#roundTripMs * ROUND_TRIP_GROWTH + RESOLUTION_MS);
+    if (sent < this.#sent) return { byMs: 0, isStep: false }; // overtaken by a later one
+    this.#sent = sent;
+    this.#wallDistance = wallDistance;
+    const answer = { least: ms - answered, most: ms + RESOLUTION_MS - sent, at: answered };
+    if (this.#bounds === undefined) {
+      this.#bounds = answer;
+      this.#distance = (answer.least + answer.most) / 2;
+      return { byMs: 0, isStep: false };
+    }
+    const before = aged(this.#bounds, answered);
+    const least = Math.max(before.least, answer.least);
+    const most = Math.min(before.most, answer.most);
+    const isStep = least > most;
+    this.#bounds = isStep ? answer : { least, most, at: answered };
+    const distance = Math.min(Math.max(this.#distance, this.#bounds.least), this.#bounds.most);
+    const byMs = distance - this.#distance;
+    this.#distance = distance;
+    return { byMs, isStep };
   }
 
   /** Takes over a raised offset. Gives whether it was raised. */
@@ -152,13 +150,10 @@ export class StoreTime {
     this.#offset = offset;
     return true;
   }
+}
 
-  #meet(a: Answer, b: Answer): boolean {
-    const drift = Math.abs(b.sent - a.sent) * DRIFT + RESOLUTION_MS;
-    return a.least - drift <= b.most && b.least - drift <= a.most;
-  }
-
-  #widthOf({ least, most, sent }: Answer): number {
-    return most - least + 2 * (this.#clock.monotonic() - sent) * DRIFT;
-  }
+/** The bounds as they are later: two clocks drift apart. */
+function aged({ least, most, at }: Bounds, now: number): Bounds {
+  const drift = (now - at) * DRIFT;
+  return { least: least - drift, most: most + drift, at: now };
 }

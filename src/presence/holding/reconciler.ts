@@ -105,13 +105,11 @@ export class Reconciler {
   }
 
   async #count(session: OpenSession): Promise<void> {
-    const { namespace, time, clock } = this.#context;
+    const { namespace, time } = this.#context;
     const { slot } = time;
     const { least } = this.#registrations.openCount;
-    const began = clock.monotonic();
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));
-    time.noteRoundTrip(clock.monotonic() - began);
     if (session !== this.#session.current) return;
     // What was written meanwhile may be counted or not.
     const { most } = this.#registrations.openCount;

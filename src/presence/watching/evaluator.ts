@@ -1,7 +1,7 @@
 /**
  * Evaluates who is alive, at half of each slot and for each `sync`:
  *
- *   1. reads the pings of the evaluation slot, and what has changed: the latter in every fourth slot if a feed reports it
+ *   1. reads the pings of the evaluation slot, and what has changed: the latter in every other slot if a feed reports it
  *   2. reports what it has read
  *   3. if somebody would be dead: reads the pings of the slot before too; then pings, and reads once more. The ping proves
  *      that the primary still has its majority, so that what is read then has everything that was acknowledged before
@@ -23,7 +23,7 @@ import type { Notifier } from "./notifier.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** How often what has changed is read while a feed is live: it may fall silent without an error. */
-const POLL_SLOTS = 4;
+const POLL_SLOTS = 2;
 
 export class Evaluator {
   readonly #context: Context;
