@@ -158,18 +158,19 @@ export class Heartbeat {
   }
 
   #take(slot: Slot, sent: number, sentWall: number, { ms, hasMail }: Pong): void {
-    const { time, requests } = this.#context;
+    const { clock, time, requests } = this.#context;
     learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
     if (this.#lease !== undefined && stamped >= deathPosition(this.#lease.slot)) this.#lapse(this.#lease);
     this.#checkLapse();
     // So late that it counts for nobody, or in a slot that was over: the present one is pinged at once.
-    if (stamped >= deathPosition(slot)) return this.#dueIn(0);
+    const leftMs = time.at(deathPosition(slot)) - ms;
+    if (sent + leftMs <= clock.monotonic()) return this.#dueIn(0);
     if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
     else if (slot === time.slot) this.#dueAfter(slot);
     if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
     if (this.#isLapsed) this.lapsedSlots = slot - (this.#lease?.slot ?? slot);
-    this.#extend(slot, sent, sentWall, ms);
+    this.#extend(slot, { until: sent + leftMs, wallUntil: sentWall + leftMs, stamped });
     if (this.#isLapsed) {
       this.#isLapsed = false;
       requests.add("return");
@@ -179,13 +180,9 @@ export class Heartbeat {
   }
 
   /** The stamp was made after the sending: so what is left from the stamp on is not over before it is from the sending. */
-  #extend(slot: Slot, sent: number, sentWall: number, ms: number): void {
+  #extend(slot: Slot, lasts: Pick<Lease, "until" | "wallUntil" | "stamped">): void {
     if (this.#lease !== undefined && slot < this.#lease.slot) return;
-    const { clock, time } = this.#context;
-    const leftMs = time.at(deathPosition(slot)) - ms;
-    const stamped = time.positionOf(ms);
-    const lasts = { until: sent + leftMs, wallUntil: sentWall + leftMs };
-    this.#lease = { slot, acknowledged: clock.now(), stamped, ...lasts };
+    this.#lease = { slot, acknowledged: this.#context.clock.now(), ...lasts };
   }
 
   #checkLapse(): void {
