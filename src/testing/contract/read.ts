@@ -15,6 +15,7 @@ import {
   randomNumbers,
   readAll,
   type Suite,
+  type Wanted,
 } from "./world.ts";
 
 /** Writes `sessions` sessions, which hold `registrations` registrations by turns. */
@@ -98,28 +99,55 @@ export const readTests: Suite = (test) => {
   );
 
   test(
-    "a read gives the asked registration, and no other, whatever is selected, changed or not",
+    "of the asked session a read gives the registrations that have ended alone, or none, where it is asked for them",
     configured(async ({ ns, slot }) => {
-      const registrations = await fill(ns, slot, 5, 10);
-      const [first, second, third] = registrations as [
-        RegistrationRecord,
-        RegistrationRecord,
-        RegistrationRecord,
+      await fill(ns, slot, 2, 8);
+      const own = (pinger: number) => ({ session: 1, pinger, start: 1 });
+      await ns.write([put.end(own(0), 0), put.end(own(2), slot + 9)]);
+      const { cursor } = await readAll(ns, { select: everything() });
+      const asks: [Partial<Wanted>, string[]][] = [
+        [{ registrations: "ended" }, ["key-0", "key-2"]],
+        [{ registrations: "all" }, ["key-0", "key-2", "key-4", "key-6"]],
+        [{ registrations: undefined }, []],
+        [{ registrations: "ended", select: only("key-4", "key-1") }, ["key-0", "key-1", "key-2", "key-4"]],
+        [{ registrations: undefined, select: only("key-4", "key-1") }, ["key-1", "key-4"]],
       ];
-      const one = await readAll(ns, { registration: first });
-      assert.deepEqual([keysOf(one), one.sessions.has(first.session)], [[first.key], true]);
-      const more = await readAll(ns, {
-        select: only(second.key),
-        session: third.session,
-        registration: first,
-      });
-      assert.deepEqual(keysOf(more), [first.key, second.key, third.key, "key-7"].toSorted());
-      const all = await readAll(ns, { select: everything(), registration: first });
-      assert.deepEqual(idsOf(all), registrations.map(idOf).toSorted());
-      const later = await readAll(ns, { since: all.cursor, session: third.session, registration: first });
-      assert.ok(keysOf(later).includes(first.key));
-      const missing = await readAll(ns, { registration: { ...first, start: 7 } });
-      assert.deepEqual(keysOf(missing), []);
+      for (const [ask, keys] of asks) {
+        const found = await readAll(ns, { session: 1, ...ask });
+        assert.deepEqual([keysOf(found), found.sessions.has(1)], [keys, true], JSON.stringify(ask));
+      }
+      const later = await readAll(ns, { session: 1, since: cursor, registrations: "ended" });
+      assert.deepEqual(keysOf(later), ["key-0", "key-2"]); // though they had ended before
+    }),
+  );
+
+  test(
+    "countOpen counts the session and its registrations that have no `last`, and no other's",
+    configured(async ({ ns, another, slot }) => {
+      assert.equal(await ns.countOpen(1), 0);
+      await ns.write([put.session(aSession(1, slot)), put.session(aSession(11, slot))]);
+      assert.equal(await another().countOpen(1), 1);
+      await ns.write([
+        ...[1, 2, 3, 4].map((pinger) => put.registration(aRegistration(1, "key", slot, { pinger }))),
+        put.registration(aRegistration(1, "key", slot, { pinger: 5, last: slot })),
+        put.registration(aRegistration(11, "key", slot)),
+      ]);
+      assert.equal(await ns.countOpen(1), 5);
+      const end = (pinger: number, last: number) => put.end({ session: 1, pinger, start: 1 }, last);
+      await ns.write([end(1, slot), end(2, 0), end(3, slot + 1000)]); // stopped, ended at once, away
+      assert.equal(await ns.countOpen(1), 2);
+      await ns.write([put.endSession(1, slot)]);
+      assert.equal(await ns.countOpen(1), 1);
+      await ns.kill("key");
+      assert.deepEqual([await ns.countOpen(1), await another().countOpen(11)], [0, 1]);
+    }),
+  );
+
+  test(
+    "countOpen counts 2,000 registrations",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 1, 2000);
+      assert.equal(await ns.countOpen(1), 2001);
     }),
   );
 
