@@ -6,7 +6,7 @@ import { newDatabase } from "../servers/database.ts";
 
 it("what is dead is pruned though it lies behind many sessions that have ended and left planned absences", async () => {
   const uri = newDatabase();
-  const store = await openMongo(uri, { periodMs: 1000 });
+  const store = await openMongo(uri);
   const namespace = store.namespace("presence", { periodMs: 1000, retentionSlots: 120 });
   await namespace.configure({ version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 });
   const writes: Write[] = [];

@@ -122,10 +122,10 @@ export const pingTests: Suite = (test) => {
 
   for (const seed of [1, 2]) {
     test(
-      `no ping of hundreds at the same time is lost, and each has its own answer (seed ${seed})`,
+      `no ping of many at the same time is lost, and each has its own answer (seed ${seed})`,
       configured(async ({ ns, another, slot }) => {
         const random = randomNumbers(seed);
-        const seqs = Array.from({ length: 300 }, (_, index) => 900 + index); // two segments
+        const seqs = Array.from({ length: 150 }, (_, index) => 950 + index); // two segments
         const clients = Array.from({ length: 6 }, another);
         const withMail = new Set(seqs.filter(() => random(3) === 0));
         await ns.mail(slot, [...withMail]);
