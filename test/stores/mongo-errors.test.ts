@@ -8,7 +8,7 @@ import { startFakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
 
 const SCALE = { periodMs: 1000, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 };
+const CONFIG = { version: 2, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 };
 /** Nobody listens there. */
 const NOBODY = "mongodb://127.0.0.1:1/heartbit";
 
@@ -30,7 +30,7 @@ function tellings(error: unknown): string {
 
 describe("opening", () => {
   it("a server that is not there is STORE_UNAVAILABLE within 5 s", async () => {
-    const { error, afterMs } = await failure(openMongo(NOBODY, { periodMs: 5000 }));
+    const { error, afterMs } = await failure(openMongo(NOBODY));
     expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
     expect(afterMs).toBeLessThan(5000);
   });
@@ -46,7 +46,7 @@ describe("opening", () => {
 
   it("a signal gives it up at once, with its reason", async () => {
     const controller = new AbortController();
-    const opening = openMongo(NOBODY, { periodMs: 5000, signal: controller.signal });
+    const opening = openMongo(NOBODY, { signal: controller.signal });
     controller.abort(new Error("enough"));
     await expect(opening).rejects.toThrow("enough");
   });
@@ -61,7 +61,7 @@ describe("opening", () => {
     ["an option with a wrong value", "mongodb://joe:sesame@127.0.0.1/x?maxPoolSize=many"],
     ["options that contradict each other", "mongodb://joe:sesame@127.0.0.1/x?tls=true&ssl=false"],
   ])("a connection string with %s is INVALID_OPTION, and tells no password", async (_, uri) => {
-    const { error } = await failure(openMongo(uri, { periodMs: 5000 }));
+    const { error } = await failure(openMongo(uri));
     expect(error.code).toBe("INVALID_OPTION");
     expect(tellings(error)).not.toContain("sesame");
   });
@@ -69,16 +69,16 @@ describe("opening", () => {
   it("a server before MongoDB 4.2 is UNSUPPORTED_SERVER", async () => {
     const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
     const old = await startFakeServer(() => ({ ...hello, minWireVersion: 0, maxWireVersion: 7 }));
-    const { error } = await failure(openMongo(old.uri, { periodMs: 5000 }));
+    const { error } = await failure(openMongo(old.uri));
     expect(error).toMatchObject({ code: "UNSUPPORTED_SERVER" });
     await old.stop();
   });
 
   it("the database is heartbit where the connection string names none", async () => {
     const uri = new URL(newDatabase());
-    const named = await openMongo(uri.href, { periodMs: 5000 });
+    const named = await openMongo(uri.href);
     uri.pathname = "/";
-    const unnamed = await openMongo(uri.href, { periodMs: 5000 });
+    const unnamed = await openMongo(uri.href);
     expect([`/${named.db.databaseName}`, unnamed.db.databaseName]).toEqual([
       new URL(newDatabase()).pathname.replace(/\d+$/, () => /\d+$/.exec(named.db.databaseName)?.[0] ?? ""),
       "heartbit",
@@ -114,19 +114,19 @@ describe("a server with logins", () => {
   ): Promise<{ namespace: Namespace; close: () => Promise<void> }> {
     const user = `user${Math.random()}`;
     await admin.db("admin").command({ createUser: user, pwd: "sesame", roles });
-    const store = await openMongo(as(user, "sesame"), { periodMs: 1000 });
+    const store = await openMongo(as(user, "sesame"));
     return { namespace: store.namespace("presence", SCALE), close: () => store.close() };
   }
 
   it("a wrong password is NOT_PERMITTED, and is not told", async () => {
-    const { error } = await failure(openMongo(as("administrator", "sesame"), { periodMs: 5000 }));
+    const { error } = await failure(openMongo(as("administrator", "sesame")));
     expect(error.code).toBe("NOT_PERMITTED");
     expect(tellings(error)).not.toContain("sesame");
   });
 
   it("no login is NOT_PERMITTED", async () => {
     const uri = new URL(database);
-    const store = await openMongo(`mongodb://${uri.host}${uri.pathname}`, { periodMs: 5000 });
+    const store = await openMongo(`mongodb://${uri.host}${uri.pathname}`);
     const namespace = store.namespace("presence", SCALE);
     expect((await failure(namespace.config())).error.code).toBe("NOT_PERMITTED");
     await store.close();
@@ -141,8 +141,14 @@ describe("a server with logins", () => {
     expect(await reader.namespace.configure({ ...CONFIG, periodMs: 1 })).toEqual(CONFIG);
     expect(await reader.namespace.config()).toEqual(CONFIG);
     expect(await reader.namespace.pings(0)).toEqual([]);
+    expect(await reader.namespace.countOpen(1)).toBe(0);
+    // Without the right to have a stamp made it is the clock of the server that answers.
+    for (let round = 0; round < 2; round++) {
+      expect(Math.abs((await reader.namespace.time()) - (await writer.namespace.time()))).toBeLessThan(1000);
+    }
     const writes: ((namespace: Namespace) => Promise<unknown>)[] = [
-      (namespace) => namespace.ping(1, [1]),
+      (namespace) => namespace.ping(1, 1),
+      (namespace) => namespace.mail(1, [1]),
       (namespace) => namespace.kill("key"),
       (namespace) => namespace.nextSeq(),
       (namespace) => namespace.write([{ kind: "endSession", session: 1, last: 0 }]),
@@ -152,6 +158,23 @@ describe("a server with logins", () => {
     }
     await writer.close();
     await reader.close();
+  });
+});
+
+describe("the client of a connection string", () => {
+  it("looks after the server as seldom as the driver does by itself, and by polling", async () => {
+    const store = await openMongo(newDatabase());
+    const { heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize } = store.db.client.options;
+    expect([heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize]).toEqual([10_000, "poll", 10]);
+    await store.close();
+  });
+
+  it("does as the connection string says where it says so", async () => {
+    const said = "heartbeatFrequencyMS=700&servermonitoringmode=stream&maxpoolsize=7";
+    const store = await openMongo(`${newDatabase()}?${said}`);
+    const { heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize } = store.db.client.options;
+    expect([heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize]).toEqual([700, "stream", 7]);
+    await store.close();
   });
 });
 

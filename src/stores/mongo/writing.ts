@@ -100,6 +100,7 @@ export async function ping(context: Context, slot: Slot, seq: number): Promise<P
   const document = await upsert(context.write, "ping", command, limits.pingMs);
   const ms = stampOf(document);
   clock.sample(ms);
+  if (clock.mayStamp === false) clock.mayStamp = undefined; // the refusal was a passing one
   return { ms, hasMail: hasMail(document, word, mask) };
 }
 
