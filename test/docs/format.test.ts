@@ -74,7 +74,8 @@ class Foreign {
       { $currentDate: { now: true } },
       { upsert: true, returnDocument: "after", writeConcern: { w: 1 } },
     );
-    return (clock?.["now"] as Date).getTime() / PERIOD_MS;
+    const now: unknown = clock?.["now"];
+    return (now as Date).getTime() / PERIOD_MS;
   }
 
   async slot(): Promise<number> {
@@ -159,7 +160,9 @@ class Foreign {
     while (g > j - RETENTION && ![g - 1, g, g + 1].every(isNonEmpty)) g--;
     const records = await this.#of("records").find().toArray();
     const sessions = new Map(
-      records.filter(({ _id: id }) => typeof id === "number").map((session) => [Number(session._id), session]),
+      records
+        .filter(({ _id: id }) => typeof id === "number")
+        .map(({ _id: seq, ...session }) => [Number(seq), session]),
     );
     const living = new Set<string>();
     for (const registration of records.filter(({ _id: id }) => typeof id === "string")) {

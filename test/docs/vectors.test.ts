@@ -125,7 +125,6 @@ describe("the vectors of the stored format hold for this library", () => {
   it.each(vectors.namespaces)("of what is stored, $alive are alive at $ms", ({ ms, alive, ...stored }) => {
     const config = toConfig(stored.config) ?? expect.fail("the config is one");
     const records = stored.records.map(withDates);
-    const isSession = ({ _id: id }: Stored): boolean => typeof id === "number";
     const registrations = records.filter((record) => !isSession(record));
     const roster = new Roster();
     for (const one of understood(records.filter(isSession), toSession)) roster.session(one);
@@ -139,6 +138,10 @@ describe("the vectors of the stored format hold for this library", () => {
 
 function understood<T>(documents: readonly Stored[], decode: (document: Stored) => T | undefined): T[] {
   return documents.map((document) => decode(document) ?? expect.fail(`${JSON.stringify(document)} is read`));
+}
+
+function isSession({ _id: id }: Stored): boolean {
+  return typeof id === "number";
 }
 
 /** The document as the driver gives it. */

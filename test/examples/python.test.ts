@@ -20,7 +20,10 @@ const INSTALL_MS = 120_000;
 /** The Python of an environment with what the example uses, installed once into a cache. Rejects where it cannot be had. */
 async function installPython(): Promise<string> {
   const requirements = join(folder, "requirements.txt");
-  const hash = createHash("sha256").update(await readFile(requirements)).digest("hex").slice(0, 16);
+  const hash = createHash("sha256")
+    .update(await readFile(requirements))
+    .digest("hex")
+    .slice(0, 16);
   const cache = join(process.cwd(), "node_modules/.cache");
   const home = join(cache, `heartbit-python-${hash}`);
   const python = process.platform === "win32" ? "Scripts/python.exe" : "bin/python";
@@ -54,7 +57,9 @@ describe.skipIf(python === undefined)("the example in Python", () => {
   }
 
   async function hold(uri: string, ...keys: string[]): Promise<ChildProcess> {
-    const child = spawn(python ?? "", [program, uri, "hold", ...keys], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(python ?? "", [program, uri, "hold", ...keys], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     onTestFinished(() => void child.kill("SIGKILL"));
     if (child.stdout === null) return expect.fail("it has an output");
     await once(createInterface({ input: child.stdout }), "line");

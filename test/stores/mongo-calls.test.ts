@@ -90,7 +90,15 @@ it("what is stamped by a clock that is most of a second behind is read all the s
   };
   const { cursor } = await sessions({});
   const changed = new Date((await namespace.time()) - 900);
-  const session = { session: 7, host: "here", pid: 1, opened: new Date(), slot: 1, last: 2 ** 53 - 1, changed };
+  const session = {
+    session: 7,
+    host: "here",
+    pid: 1,
+    opened: new Date(),
+    slot: 1,
+    last: 2 ** 53 - 1,
+    changed,
+  };
   await db.collection<Document & { _id: number }>("presence.records").insertOne({ _id: 7, ...session });
   expect((await sessions({ since: cursor })).seqs).toEqual([7]);
   await db.dropDatabase();

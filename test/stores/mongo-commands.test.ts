@@ -60,7 +60,10 @@ describe("a ping", () => {
   it("is one command, answered with nothing but the stamp and the session's own word of mail", async () => {
     for (const seq of [1, 2, 40]) await namespace.ping(SLOT, seq);
     expect(names()).toEqual(["findAndModify", "findAndModify", "findAndModify"]);
-    expect(sent[2]).toMatchObject({ fields: { _id: 0, now: 1, "mail.1": 1 }, writeConcern: { w: "majority" } });
+    expect(sent[2]).toMatchObject({
+      fields: { _id: 0, now: 1, "mail.1": 1 },
+      writeConcern: { w: "majority" },
+    });
   });
 
   it("changes what is stored each time, though many have the same stamp", async () => {
@@ -72,8 +75,11 @@ describe("a ping", () => {
   it("may take 2.5 periods, at most half a minute", async () => {
     const limits: number[] = [];
     for (const periodMs of [100, 4000, 60_000]) {
-      await mongoStore(client.db()).namespace("presence", { ...SCALE, periodMs }).ping(SLOT, 1);
-      limits.push((sent.at(-1)?.["writeConcern"] as Document)["wtimeout"] as number);
+      await mongoStore(client.db())
+        .namespace("presence", { ...SCALE, periodMs })
+        .ping(SLOT, 1);
+      const { writeConcern } = sent.at(-1) as { writeConcern: { wtimeout: number } };
+      limits.push(writeConcern.wtimeout);
     }
     expect(limits).toEqual([1000, 10_000, 30_000]);
   });
@@ -98,7 +104,9 @@ describe("reading", () => {
     expect(await namespace.countOpen(1)).toBe(3);
     expect(names()).toEqual(["aggregate"]);
     const [{ pipeline }] = sent as [Document];
-    const plan = await client.db().command({ explain: { aggregate: "presence.records", pipeline, cursor: {} } });
+    const plan = await client
+      .db()
+      .command({ explain: { aggregate: "presence.records", pipeline, cursor: {} } });
     const said = JSON.stringify(plan);
     expect(said).toContain('"session_last"');
     expect(said).not.toContain("COLLSCAN");
@@ -169,7 +177,9 @@ it("an upsert that lost the race against another (E11000) is repeated, for pings
     const name = Object.keys(command)[0] ?? "";
     const isUpsert = name === "findAndModify" || name === "update";
     if (isUpsert && losses-- > 0)
-      return name === "update" ? { ok: 1, n: 0, writeErrors: [{ index: 0, ...refusal }] } : { ok: 0, ...refusal };
+      return name === "update"
+        ? { ok: 1, n: 0, writeErrors: [{ index: 0, ...refusal }] }
+        : { ok: 0, ...refusal };
     if (isUpsert) return { ok: 1, n: 1, value: { now: new Date(), seq: 7 } };
     const hello = { ismaster: true, isWritablePrimary: true, setName: "set", localTime: new Date() };
     return { ok: 1, ...hello, maxWireVersion: 21, minWireVersion: 0 };
@@ -192,6 +202,11 @@ it("an upsert that lost the race against another (E11000) is repeated, for pings
   await server.stop();
 });
 
+const reply = (firstBatch: Document[]): Document => ({
+  ok: 1,
+  cursor: { id: BSON.Long.ZERO, ns: "test.x", firstBatch },
+});
+
 describe("behind a router whose clock is another than that of the shard", () => {
   const SHARD_MS = Date.UTC(2027, 0, 1);
   /** Of each command its name, and the filter of a find. */
@@ -199,7 +214,13 @@ describe("behind a router whose clock is another than that of the shard", () => 
 
   async function routed(mayWrite: boolean): Promise<{ router: Namespace; end: () => Promise<void> }> {
     asked = [];
-    const hello = { ismaster: true, isWritablePrimary: true, msg: "isdbgrid", maxWireVersion: 21, minWireVersion: 0 };
+    const hello = {
+      ismaster: true,
+      isWritablePrimary: true,
+      msg: "isdbgrid",
+      maxWireVersion: 21,
+      minWireVersion: 0,
+    };
     const server = await startFakeServer((command) => {
       const name = Object.keys(command)[0] ?? "";
       asked.push([name, command["filter"] as Document | undefined]);
@@ -218,14 +239,13 @@ describe("behind a router whose clock is another than that of the shard", () => 
     };
     return { router: mongoStore(through.db()).namespace("presence", SCALE), end };
   }
-  const reply = (firstBatch: Document[]): Document => ({ ok: 1, cursor: { id: BSON.Long.ZERO, ns: "test.x", firstBatch } });
-
   async function sinceOf(router: Namespace): Promise<number> {
     let since: ReadQuery["since"];
     for await (const { cursor } of router.read({ select: EVERYTHING })) since = cursor;
     for await (const _ of router.read({ select: EVERYTHING, since })) void _;
     const filter = asked.findLast(([name]) => name === "find")?.[1];
-    return ((filter?.["changed"] as Document)["$gte"] as Date).getTime();
+    const { changed } = filter as { changed: { $gte: Date } };
+    return changed.$gte.getTime();
   }
 
   it("the time is the shard's, and changes are read from it on", async () => {

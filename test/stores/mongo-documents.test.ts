@@ -117,7 +117,15 @@ describe("what is stored", () => {
       changed,
     };
     const open = new BSON.Double(2 ** 53 - 1);
-    const session = { session: int(7), host: "here", pid: int(42), opened, slot: int(SLOT), last: open, changed };
+    const session = {
+      session: int(7),
+      host: "here",
+      pid: int(42),
+      opened,
+      slot: int(SLOT),
+      last: open,
+      changed,
+    };
     expect(await stored("presence.records")).toEqual([
       { _id: int(7), ...session },
       { _id: "7.1.2", ...registration, start: int(2), last: int(0) },
@@ -138,7 +146,15 @@ describe("what is stored", () => {
     const mail = { 0: int(1 << 31), 2: int(1) };
     expect(documents).toEqual([
       { _id: `${SLOT}.0`, slot: int(SLOT), expireAt, now, count: int(4), ...word, mail },
-      { _id: `${SLOT}.1`, slot: int(SLOT), expireAt: now, now, count: int(1), 0: int(1), mail: { 0: int(2) } },
+      {
+        _id: `${SLOT}.1`,
+        slot: int(SLOT),
+        expireAt: now,
+        now,
+        count: int(1),
+        0: int(1),
+        mail: { 0: int(2) },
+      },
       { _id: `${SLOT + 1}.0`, slot: int(SLOT + 1), expireAt: now, mail: { 0: int(1 << 7) } },
     ]);
     const livesMs = (expireAt as Date).getTime() - before;
@@ -172,7 +188,9 @@ describe("what is stored", () => {
   it("an index of another name over the same fields will do", async () => {
     await db.collection("presence.records").createIndex({ key: 1 }, { name: "mine" });
     await configured();
-    expect(await db.collection("presence.records").indexExists(["mine", "changed", "session_last"])).toBe(true);
+    expect(await db.collection("presence.records").indexExists(["mine", "changed", "session_last"])).toBe(
+      true,
+    );
   });
 
   it("config writes nothing", async () => {
@@ -253,18 +271,16 @@ describe("what heartbit did not write", () => {
     await namespace.ping(SLOT, 7);
     const session = { host: "h", pid: 1, opened: new Date(), slot: 1, changed: new Date() };
     const last = 2 ** 53 - 1;
-    await db
-      .collection<AnyDocument>("presence.records")
-      .insertMany([
-        { _id: "text", session: "text", ...session, last },
-        { _id: 8, session: 8, ...session, last, host: 5 },
-        { _id: 9, session: 9, ...session, last, slot: "1" },
-        { _id: 10, session: 10, ...session, last: -1 },
-        { _id: 11 },
-        { _id: 12, session: 12, ...session }, // no `last`
-        { _id: 13, session: 12, ...session, last },
-        { _id: 14, ...session, last },
-      ]);
+    await db.collection<AnyDocument>("presence.records").insertMany([
+      { _id: "text", session: "text", ...session, last },
+      { _id: 8, session: 8, ...session, last, host: 5 },
+      { _id: 9, session: 9, ...session, last, slot: "1" },
+      { _id: 10, session: 10, ...session, last: -1 },
+      { _id: 11 },
+      { _id: 12, session: 12, ...session }, // no `last`
+      { _id: 13, session: 12, ...session, last },
+      { _id: 14, ...session, last },
+    ]);
     const registration = { ...REGISTRATION, last, pinger: 2, since: new Date(), changed: new Date() };
     await db.collection<AnyDocument>("presence.records").insertMany([
       { _id: "7.2.1", ...registration }, // not its own name

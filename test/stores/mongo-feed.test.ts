@@ -55,6 +55,11 @@ const registration = (seq: number, pinger: number, key: string): Write => ({
     revision: 0,
   },
 });
+const end = (pinger: number, last: number): Write => ({
+  kind: "end",
+  registration: { session: 1, pinger, start: 1 },
+  last,
+});
 const keysIn = (pages: readonly Page[]): string[] =>
   pages.flatMap(({ registrations }) => registrations.map(({ key }) => key));
 
@@ -76,15 +81,11 @@ describe("a feed", () => {
     await namespace.write([session(1), registration(1, 1, "mine"), registration(1, 2, "other")]);
     const { feed, pages } = open(select(["mine"]));
     await feed.ready;
-    const end = (pinger: number, last: number): Write => ({
-      kind: "end",
-      registration: { session: 1, pinger, start: 1 },
-      last,
-    });
     await namespace.write([end(2, SLOT), end(1, SLOT + 3)]);
     await namespace.kill("other");
     await namespace.kill("mine");
-    const lasts = (): unknown[] => pages.flatMap(({ registrations }) => registrations.map(({ last }) => last));
+    const lasts = (): unknown[] =>
+      pages.flatMap(({ registrations }) => registrations.map(({ last }) => last));
     await until(() => lasts().includes(0));
     expect(new Set(keysIn(pages))).toEqual(new Set(["mine"]));
     await feed.close();

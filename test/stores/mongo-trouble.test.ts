@@ -134,7 +134,6 @@ describe("a server that goes away and comes back", () => {
       });
     },
   );
-
 });
 
 it("a server that says of itself, for a while, that it is in no replica set is found again", async () => {
@@ -191,7 +190,11 @@ describe("a call that meets", () => {
     await namespace.ping(SLOT, 1);
     await failNext(1, data);
     expect(await namespace.nextSeq()).toBeGreaterThan(0);
-    for (const act of [() => namespace.mail(SLOT, [1]), () => namespace.countOpen(1), () => namespace.time()]) {
+    for (const act of [
+      () => namespace.mail(SLOT, [1]),
+      () => namespace.countOpen(1),
+      () => namespace.time(),
+    ]) {
       await failNext(1, data);
       await act();
     }

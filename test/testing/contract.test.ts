@@ -206,7 +206,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
         let count = 0;
         for await (const page of ns.read({ select: NOTHING, session, registrations: "all" })) {
           const records = [...page.sessions, ...page.registrations];
-          count += records.filter(({ last = Infinity }) => last > (Date.now() / 5000 + 500)).length;
+          count += records.filter(({ last = Infinity }) => last > Date.now() / 5000 + 500).length;
         }
         return count;
       },

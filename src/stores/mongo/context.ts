@@ -18,7 +18,12 @@ export interface Context {
   /** Who the server is: asked once, at the first use. */
   server(): Promise<ServerInfo>;
   /** A command that writes, acknowledged as safely as this server can, and bounded on the server too. */
-  write(doing: string, command: Document, limitMs: number, signal?: AbortSignal): Promise<Document>;
+  readonly send: (
+    doing: string,
+    command: Document,
+    limitMs: number,
+    signal?: AbortSignal,
+  ) => Promise<Document>;
   /** A document was passed over that heartbit cannot have written. */
   unrecognized(collection: string, id: unknown): void;
 }

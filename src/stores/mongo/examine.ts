@@ -129,9 +129,7 @@ async function examineStorage(context: Context, beforeSlot: Slot): Promise<Findi
   const old =
     (await countOf(context, pings, { slot: before })) +
     (await countOf(context, records, oldSessions(beforeSlot)));
-  const bytes = await Promise.all(
-    [meta, records, pings].map((name) => bytesOf(context, name)),
-  );
+  const bytes = await Promise.all([meta, records, pings].map((name) => bytesOf(context, name)));
   const isKnown = bytes.every((some) => some !== undefined);
   return storageFinding({ old, ...(isKnown ? { bytes: bytes.reduce((sum, some) => sum + some, 0) } : {}) });
 }

@@ -16,7 +16,7 @@ import type { Feed, FeedSink } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { toHeartbitError } from "./failures.ts";
-import { recordsIn, REGISTRATIONS, SESSIONS, startsWith, withSessions } from "./reading.ts";
+import { recordsIn, REGISTRATION_IDS, SESSION_IDS, startsWith, withSessions } from "./reading.ts";
 
 /** How long the server waits for a change before it answers with none: the cost of a stream in which nothing happens. */
 const AWAIT_MS = 20_000;
@@ -71,9 +71,7 @@ class MongoFeed implements Feed {
     if (stream === undefined) return;
     const { calls, limits } = this.#context;
     streamsAt(this.#context).count--;
-    await calls
-      .bounded("end a change stream", limits.closingMs, () => stream.close())
-      .catch(() => undefined);
+    await calls.bounded("end a change stream", limits.closingMs, () => stream.close()).catch(() => undefined);
   }
 
   async #open(select: Selection): Promise<void> {
@@ -146,7 +144,7 @@ const CHANGES = {
   $match: {
     $or: [
       { operationType: { $in: ["insert", "replace", ...ENDINGS] } },
-      { operationType: "update", "documentKey._id": REGISTRATIONS._id },
+      { operationType: "update", "documentKey._id": REGISTRATION_IDS },
       { "updateDescription.updatedFields.changed": { $exists: true } },
       { "updateDescription.updatedFields.last": { $exists: true } },
     ],
@@ -164,7 +162,7 @@ function selected(select: Selection): Document[] {
   const picked = [{ key: { $in: keys } }, ...Array.from(select.prefixes, startsWith)].map(({ key }) => ({
     "fullDocument.key": key as unknown,
   }));
-  const others = [{ operationType: { $in: ENDINGS } }, { "documentKey._id": SESSIONS._id }];
+  const others = [{ operationType: { $in: ENDINGS } }, { "documentKey._id": SESSION_IDS }];
   return [{ $match: { $or: [...others, ...picked] } }];
 }
 

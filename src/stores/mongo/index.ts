@@ -88,7 +88,7 @@ export class MongoStore implements Store {
       monitor: this.#monitor,
       clock: new ServerClock(periodMs),
       server: () => this.server(),
-      write: async (doing, command, limitMs, signal) => this.#write(doing, command, limitMs, signal),
+      send: async (doing, command, limitMs, signal) => this.#write(doing, command, limitMs, signal),
       unrecognized: (collection, id) => {
         if (!hasWarned) warn?.(`Passed over unrecognized documents in ${collection}, first ${describe(id)}.`);
         hasWarned = true;

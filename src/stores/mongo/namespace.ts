@@ -87,13 +87,13 @@ export class MongoNamespace implements Namespace {
   /** Makes the indexes of a namespace that lacks some, and notes that they are there. */
   async #completeIndexes(): Promise<void> {
     await this.#createIndexes();
-    const { limits, names, write: send } = this.#context;
+    const { limits, names, send } = this.#context;
     const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { indexes: INDEXES_VERSION } } }];
     await send("note its indexes", { update: names.meta, updates }, limits.openingMs);
   }
 
   async raiseOffset(from: number, to: number): Promise<number> {
-    const { limits, names, write: send } = this.#context;
+    const { limits, names, send } = this.#context;
     const updates = [{ q: { _id: CONFIG_ID, offset: from }, u: { $set: { offset: to } } }];
     await send("raise the offset", { update: names.meta, updates }, limits.openingMs);
     const config = await this.config();
@@ -151,7 +151,7 @@ export class MongoNamespace implements Namespace {
   }
 
   async drop(): Promise<void> {
-    const { limits, names, write: send } = this.#context;
+    const { limits, names, send } = this.#context;
     for (const collection of Object.values(names)) {
       try {
         await send("drop the namespace", { drop: collection }, limits.openingMs);
@@ -190,7 +190,7 @@ export class MongoNamespace implements Namespace {
   }
 
   async #modifyMeta(doing: string, id: string, update: Document): Promise<Document> {
-    const { limits, names, write: send } = this.#context;
+    const { limits, names, send } = this.#context;
     return upsert(send, doing, { findAndModify: names.meta, query: { _id: id }, update }, limits.openingMs);
   }
 

@@ -75,9 +75,9 @@ async function missingSessions(context: Context, limit: number): Promise<unknown
 }
 
 /** For whoever is due: another has just pruned. */
-async function note({ write, limits, names }: Context, beforeSlot: Slot): Promise<void> {
+async function note({ send, limits, names }: Context, beforeSlot: Slot): Promise<void> {
   const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { pruned: beforeSlot } } }];
-  await write("prune", { update: names.meta, updates }, limits.quickMs);
+  await send("prune", { update: names.meta, updates }, limits.quickMs);
 }
 
 async function removeAll(
@@ -90,7 +90,7 @@ async function removeAll(
 }
 
 async function remove(
-  { write, limits }: Context,
+  { send, limits }: Context,
   collection: string,
   ids: readonly unknown[],
   condition: Document,
@@ -98,7 +98,7 @@ async function remove(
   let removed = 0;
   for (const some of chunks(ids, DELETE_MAX)) {
     const deletes = [{ q: { ...condition, _id: { $in: some } }, limit: 0 }];
-    const { n }: Document = await write("prune", { delete: collection, deletes }, limits.bulkMs);
+    const { n }: Document = await send("prune", { delete: collection, deletes }, limits.bulkMs);
     removed += Number(n ?? 0);
   }
   return removed;

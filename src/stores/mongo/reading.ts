@@ -25,9 +25,9 @@ const PAGES_IN_TIME = 10;
 const OVERLAP_PERIODS = 2;
 const OVERLAP_MS_MIN = 1000;
 
-/** The sessions and the registrations, by their `_id`s: a comparison matches values of its own type alone. */
-export const SESSIONS = { _id: { $gte: 0 } };
-export const REGISTRATIONS = { _id: { $gte: "" } };
+/** The `_id`s of sessions, and those of registrations: a comparison matches values of its own type alone. */
+export const SESSION_IDS = { $gte: 0 };
+export const REGISTRATION_IDS = { $gte: "" };
 
 type Doc = Document & { _id: unknown };
 
@@ -184,7 +184,7 @@ function changedFilter({ periodMs }: Context, select: Selection, since: Cursor):
   const { keys, prefixes } = withoutOverlap(select);
   if (select.all || keys.length + prefixes.length > PICKED_MAX) return changed; // changed
   const picked = [...(keys.length === 0 ? [] : [{ key: { $in: keys } }]), ...prefixes.map(startsWith)];
-  return { ...changed, $or: [SESSIONS, ...picked] }; // changed, or one index for each part
+  return { ...changed, $or: [{ _id: SESSION_IDS }, ...picked] }; // changed, or one index for each part
 }
 
 /** Strings are ordered by their UTF-8 bytes, which is by code points, as in `prefixEnd`. */
@@ -208,12 +208,15 @@ export function recordsIn(
   documents: readonly Document[],
 ): { readonly sessions: SessionRecord[]; readonly registrations: RegistrationRecord[] } {
   const { records } = context.names;
-  const isSession = ({ _id: id }: Document): boolean => typeof id === "number";
   const others = documents.filter((document) => !isSession(document));
   return {
     sessions: understood(context, records, documents.filter(isSession), toSession),
     registrations: understood(context, records, others, toRegistration),
   };
+}
+
+function isSession({ _id: id }: Document): boolean {
+  return typeof id === "number";
 }
 
 /** The records of those documents that heartbit can have written. */

@@ -25,10 +25,7 @@ function namesDatabase(uri: string): boolean {
 }
 
 /** A client, and the database. Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
-export function makeClient(
-  driver: typeof Driver,
-  uri: string,
-): { client: MongoClient; db: Db } {
+export function makeClient(driver: typeof Driver, uri: string): { client: MongoClient; db: Db } {
   if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);
   try {
     // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.

@@ -97,7 +97,7 @@ export async function ping(context: Context, slot: Slot, seq: number): Promise<P
     },
     fields: { _id: 0, now: 1, [`${MAIL}.${word}`]: 1 },
   };
-  const document = await upsert(context.write, "ping", command, limits.pingMs);
+  const document = await upsert(context.send, "ping", command, limits.pingMs);
   const ms = stampOf(document);
   clock.sample(ms);
   if (clock.mayStamp === false) clock.mayStamp = undefined; // the refusal was a passing one
@@ -240,7 +240,7 @@ async function run(
   let { statements } = batch;
   for (let duplicates = 0; statements.length > 0; duplicates++) {
     const command = { update: collection, updates: statements, ordered: batch.ordered };
-    const refused = refusalsIn(await context.write(doing, command, limitMs, signal));
+    const refused = refusalsIn(await context.send(doing, command, limitMs, signal));
     const refusal = refused.find(({ code }) => code !== DUPLICATE_KEY);
     if (refusal !== undefined || duplicates === DUPLICATES_MAX) {
       throw toHeartbitError(refusal ?? refused[0], doing);

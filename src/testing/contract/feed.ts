@@ -138,7 +138,9 @@ export const feedTests: Suite = (test) => {
       assert.deepEqual(new Set(told.map((session) => session.slot)), new Set([slot]));
       await ns.write([put.touch(1, slot + 3)]);
       await until(() =>
-        pages.some(({ sessions }) => sessions.some((session) => session.seq === 1 && session.slot === slot + 3)),
+        pages.some(({ sessions }) =>
+          sessions.some((session) => session.seq === 1 && session.slot === slot + 3),
+        ),
       );
     }),
   );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
-import type { Cursor, Namespace, Page } from "../../core/store.ts";
+import type { Cursor, Namespace, Page, Write } from "../../core/store.ts";
 import {
   aRegistration,
   aSession,
@@ -33,6 +33,8 @@ async function fill(
   return held;
 }
 
+/** The end of a registration of session 1. */
+const endOf = (pinger: number, last: number): Write => put.end({ session: 1, pinger, start: 1 }, last);
 const idsOf = (found: Found): string[] => [...found.registrations.keys()].toSorted();
 const seqsOf = (found: Found): number[] => [...found.sessions.keys()].toSorted((a, b) => a - b);
 
@@ -102,8 +104,7 @@ export const readTests: Suite = (test) => {
     "of the asked session a read gives the registrations that have ended alone, or none, where it is asked for them",
     configured(async ({ ns, slot }) => {
       await fill(ns, slot, 2, 8);
-      const own = (pinger: number) => ({ session: 1, pinger, start: 1 });
-      await ns.write([put.end(own(0), 0), put.end(own(2), slot + 9)]);
+      await ns.write([endOf(0, 0), endOf(2, slot + 9)]);
       const { cursor } = await readAll(ns, { select: everything() });
       const asks: [Partial<Wanted>, string[]][] = [
         [{ registrations: "ended" }, ["key-0", "key-2"]],
@@ -133,8 +134,7 @@ export const readTests: Suite = (test) => {
         put.registration(aRegistration(11, "key", slot)),
       ]);
       assert.equal(await ns.countOpen(1), 5);
-      const end = (pinger: number, last: number) => put.end({ session: 1, pinger, start: 1 }, last);
-      await ns.write([end(1, slot), end(2, 0), end(3, slot + 1000)]); // stopped, ended at once, away
+      await ns.write([endOf(1, slot), endOf(2, 0), endOf(3, slot + 1000)]); // stopped, ended at once, away
       assert.equal(await ns.countOpen(1), 2);
       await ns.write([put.endSession(1, slot)]);
       assert.equal(await ns.countOpen(1), 1);
