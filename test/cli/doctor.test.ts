@@ -83,12 +83,12 @@ describe("doctor finds", () => {
     await using _ = await Presence.open(store);
     expect(wrong(await findingsIn(store))).toEqual(["warning permissions"]);
     const client = new MongoClient(store);
-    await client.db().collection("presence.registrations").dropIndex("key");
+    await client.db().collection("presence.records").dropIndex("key");
     await client.close();
     const findings = await findingsIn(store);
     expect(wrong(findings)).toEqual(["error indexes", "warning permissions"]);
     expect(findings.find(({ check }) => check === "indexes")).toMatchObject({
-      found: expect.stringMatching(/presence\.registrations: key\.$/) as string,
+      found: expect.stringMatching(/presence\.records: key\.$/) as string,
       advice: expect.stringMatching(/createIndex/) as string,
     });
   });
@@ -182,8 +182,8 @@ describe("doctor finds", () => {
     expect(storage?.found).toMatch(/; it has 1 old records, which should have been pruned long ago\.$/);
   });
 
-  it("too many change streams on the server, and a client that may not open two", async () => {
-    const stream = { ns: `${DATABASE}.presence.registrations`, cursor: { awaitData: true } };
+  it("too many change streams on the server, and a client that may open none", async () => {
+    const stream = { ns: `${DATABASE}.presence.records`, cursor: { awaitData: true } };
     const other = { ns: `${DATABASE}.other`, cursor: { awaitData: true } };
     const operations = [
       ...Array.from({ length: 1001 }, () => stream),
@@ -199,7 +199,7 @@ describe("doctor finds", () => {
       level: "ok",
       found: "1 of this user are open on the namespace.",
     });
-    const findings = await findingsIn(`${await startHealthyServer()}&maxPoolSize=3`);
+    const findings = await findingsIn(`${await startHealthyServer()}&maxPoolSize=1`);
     expect(theOne(findings)).toMatchObject({
       check: "feed",
       level: "warning",

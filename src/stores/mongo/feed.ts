@@ -221,7 +221,7 @@ function streamsAt({ calls }: Context): { count: number } {
 /** A waiting stream holds a connection. Streams may hold half of the client's pool: the pings need the rest. */
 function refuseToFill(context: Context): void {
   const { maxPoolSize } = context.calls.db.client.options;
-  if (maxPoolSize === 0 || streamsAt(context).count < maxPoolSize / 2) return;
+  if (maxPoolSize === 0 || streamsAt(context).count + 1 <= maxPoolSize / 2) return;
   throw new HeartbitError(
     "UNSUPPORTED_SERVER",
     `Another change stream would take too many of this client's connections: its maxPoolSize is ${maxPoolSize}.`,
