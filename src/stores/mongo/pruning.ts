@@ -9,8 +9,8 @@ import type { Context } from "./context.ts";
 import { CONFIG_ID, dateOf, IS_REGISTRATION, IS_SESSION, OPEN } from "./documents.ts";
 import { chunks, find } from "./reading.ts";
 
-/** `_id`s in one delete. */
-const DELETE_MAX = 1000;
+/** So few records are named in one command that a slow server answers in its time, and lets others in between. */
+const NAMED_MAX = 250;
 
 /** What can be the number of a session. */
 const NUMBERS = { $gte: 0, $lte: Number.MAX_SAFE_INTEGER };
@@ -29,8 +29,7 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
 
   // All of them, page by page: those of which a planned absence is left may be many, and must not hide the others.
   let sessions = 0;
-  for await (const some of find(context, names.records, gone, { projection: { _id: 1 } })) {
-    const over = some.map(({ _id: seq }) => seq);
+  for await (const over of old(context, gone)) {
     const backed = { session: { $in: over }, ...unended };
     registrations += await removeAll(context, names.records, backed, query.limit - registrations);
     // At the limit, dead registrations may be left that would keep their session; the caller comes again.
@@ -44,6 +43,16 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
   const orphans = { session: { $in: await missingSessions(context, query.limit) }, ...unended };
   registrations += await removeAll(context, names.records, orphans, query.limit - registrations);
   return { sessions, registrations, slots };
+}
+
+/** The `_id`s of the records that match, few at a time. */
+async function* old(context: Context, filter: Document): AsyncGenerator<unknown[]> {
+  for await (const batch of find(context, context.names.records, filter, { projection: { _id: 1 } })) {
+    yield* chunks(
+      batch.map(({ _id: id }) => id),
+      NAMED_MAX,
+    );
+  }
 }
 
 /** Sessions that are open without a sign of life, or were closed, since before the slot. */
@@ -70,7 +79,10 @@ async function missingSessions(context: Context, limit: number): Promise<unknown
   const above = await holders({ $gte: from }, limit);
   const below = await holders({ $lt: from }, limit - above.length);
   const named = [...new Set([...above, ...below])];
-  const there = new Set(await idsOf(context, records, { _id: { $in: named } }, Infinity));
+  const there = new Set<unknown>();
+  for (const some of chunks(named, NAMED_MAX)) {
+    for (const seq of await idsOf(context, records, { _id: { $in: some } }, Infinity)) there.add(seq);
+  }
   return named.filter((seq) => !there.has(seq));
 }
 
@@ -96,7 +108,7 @@ async function remove(
   condition: Document,
 ): Promise<number> {
   let removed = 0;
-  for (const some of chunks(ids, DELETE_MAX)) {
+  for (const some of chunks(ids, NAMED_MAX)) {
     const deletes = [{ q: { ...condition, _id: { $in: some } }, limit: 0 }];
     const { n }: Document = await send("prune", { delete: collection, deletes }, limits.bulkMs);
     removed += Number(n ?? 0);
