@@ -45,7 +45,7 @@ async function foundIn(namespace: Namespace, periodMs?: number): Promise<Finding
 
 async function setUp(store: MemoryStore | FaultyStore, periodMs = 5000): Promise<Namespace> {
   const namespace = store.namespace("presence", { periodMs, retentionSlots: 120 });
-  await namespace.configure({ version: 1, periodMs, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({ version: 2, periodMs, offset: 0, retentionSlots: 120, base: 0 });
   return namespace;
 }
 
@@ -106,7 +106,7 @@ describe("doctor finds", () => {
   });
 
   it("a right that is missing on one collection", async () => {
-    const on = ["meta", "sessions", "registrations"].map((part) =>
+    const on = ["meta", "records"].map((part) =>
       privilege(`presence.${part}`, "find", "insert", "update", "remove", "changeStream"),
     );
     const privileges = [...on, privilege("presence.pings", "find", "update", "remove")];
@@ -166,7 +166,7 @@ describe("doctor finds", () => {
 
   it("storage that is not pruned", async () => {
     const namespace = await setUp(new MemoryStore());
-    await namespace.ping(1, [1]);
+    await namespace.ping(1, 1);
     expect(theOne(await foundIn(namespace))).toMatchObject({
       check: "storage",
       level: "warning",
