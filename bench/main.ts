@@ -8,7 +8,7 @@ import { keep, kept } from "./report/results.ts";
 import { crash } from "./scenarios/crash.ts";
 import { idle } from "./scenarios/idle.ts";
 import { keeping } from "./scenarios/keeping.ts";
-import { lmdb } from "./scenarios/lmdb.ts";
+import { sqlite } from "./scenarios/sqlite.ts";
 import { million } from "./scenarios/million.ts";
 import { pings } from "./scenarios/pings.ts";
 import { reading } from "./scenarios/reading.ts";
@@ -32,7 +32,7 @@ const SCENARIOS: readonly Scenario[] = [
   sessions,
   storage,
   startup,
-  lmdb,
+  sqlite,
 ];
 
 const HELP = `npm run bench -- [options]
@@ -52,7 +52,7 @@ const NOT_QUICK = new Set([
   "sessions",
   "storage",
   "startup",
-  "lmdb",
+  "sqlite",
 ]);
 
 const { values } = parseArgs({

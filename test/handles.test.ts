@@ -25,7 +25,7 @@ async function run(target: string, body: string): Promise<{ code: number | null;
 
 const stores = [
   { name: "memory", make: async () => "memory:handles" },
-  { name: "LMDB", make: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-handles-"))}` },
+  { name: "SQLite", make: async () => `sqlite:${await mkdtemp(join(tmpdir(), "heartbit-handles-"))}` },
   { name: "MongoDB", make: async () => newDatabase() },
 ];
 
@@ -48,7 +48,7 @@ describe.each(stores)("on $name, a program ends by itself, and prints nothing of
       await watcher.sync();
       ${end}`,
     );
-    if (target.startsWith("lmdb:")) await rm(target.slice(5), { recursive: true, force: true });
+    if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
     expect({ code, output }).toEqual({ code: 0, output: "" });
   });
 });
@@ -66,11 +66,10 @@ it("a program that closes while its store does not answer ends with the closing"
     store.pause();
     const asked = Promise.allSettled([presence.list(), watcher.sync(), presence.pinger("late").start()]);
     await presence.close();
-    const began = performance.now();
-    process.on("exit", () => console.log(performance.now() - began < 500));
+    setTimeout(() => console.log("something keeps it alive"), 500).unref();
     for (const { reason } of await asked) console.log(reason.code);`,
   );
-  expect(output.split("\n")).toEqual(["PRESENCE_CLOSED", "WATCHER_STOPPED", "PRESENCE_CLOSED", "true", ""]);
+  expect(output.split("\n")).toEqual(["PRESENCE_CLOSED", "WATCHER_STOPPED", "PRESENCE_CLOSED", ""]);
   expect(code).toBe(0);
 });
 
@@ -85,9 +84,11 @@ describe("a program that could not open ends by itself, with the error that says
   ])("%s: %s", async (target, expected) => {
     const { code, output } = await run(
       target,
-      `const began = Date.now();
+      `await import("mongodb"); // first: a busy machine needs seconds to load the driver
+      let isInTime = true;
+      setTimeout(() => (isInTime = false), 8000).unref();
       const error = await Presence.open(target).catch((error) => error);
-      console.log(error.code, error.name, Date.now() - began < 8000, error.message, String(error.stack), String(error.cause));`,
+      console.log(error.code, error.name, isInTime, error.message, String(error.stack), String(error.cause));`,
     );
     expect(output).toMatch(new RegExp(`^${expected} HeartbitError true `));
     expect(output).not.toContain("secret");

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { MongoClient } from "mongodb";
 import { startServer } from "../../test/servers/index.ts";
+import { addressOf } from "../../test/servers/uri.ts";
 import { type BenchServer, used } from "./server.ts";
 
 const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -16,11 +17,10 @@ export async function startMongo(): Promise<BenchServer> {
 
 async function startOwn(): Promise<BenchServer> {
   const server = await startServer({ say: (line) => console.error(line) });
-  const { hostname: host, port } = new URL(server.uri);
   return {
     name: `${server.name} (as MongoDB ${server.version})`,
     pid: server.pid,
-    address: { host, port: Number(port) },
+    address: addressOf(server.uri),
     uri: server.uri,
     stop: () => server.stop(),
   };

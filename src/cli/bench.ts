@@ -76,7 +76,7 @@ async function tellMeasurements({ out, settings, interruption, own }: Cli): Prom
   const { signal } = interruption;
   const { store } = settings;
   if (store.startsWith("memory:")) {
-    throw new UsageError("bench crashes processes, which share no memory: use lmdb: or mongodb:.");
+    throw new UsageError("bench crashes processes, which share no memory: use sqlite: or mongodb:.");
   }
   const periodMs = settings.periodMs ?? PERIOD_MS;
   const name = `bench-${randomBytes(4).toString("hex")}`;

@@ -60,7 +60,7 @@ export class Runner {
 /** The options of all commands. They may stand anywhere before `--`. */
 export function addCommonOptions(program: Command): void {
   program
-    .option("--store <target>", "mongodb://… or lmdb:<directory> (HEARTBIT_STORE)")
+    .option("--store <target>", "mongodb://… or sqlite:<directory> (HEARTBIT_STORE)")
     .option("--name <namespace>", 'the namespace, default "presence" (HEARTBIT_NAME)')
     .addOption(durationOption("--period <time>", "the namespace's period: 5s, 500ms (HEARTBIT_PERIOD)"))
     .option("--json", "data as JSON: one object, or one a line where there are many");

@@ -40,7 +40,7 @@ export function demo(program: Command, runner: Runner): void {
 async function show({ out, flags, interruption, own }: Cli): Promise<number> {
   const stage = own(await setUp(flags, interruption.signal));
   const { store, presence } = stage;
-  const where = flags.store === undefined ? "an LMDB store in a temporary directory" : describeStore(store);
+  const where = flags.store === undefined ? "a SQLite store in a temporary directory" : describeStore(store);
   out.say(`On ${where}, with a period of ${formatDuration(presence.periodMs)}.`);
   const serving = own(await serveDashboard(presence));
   out.say(`See it at ${serving.url} while it lasts.`);
@@ -86,7 +86,7 @@ interface Stage extends AsyncDisposable {
 /** A namespace for the demo alone. What is made here is removed at the end, and nothing else. */
 async function setUp({ store, name, period }: CommonFlags, interrupted: AbortSignal): Promise<Stage> {
   if (store?.startsWith("memory:") === true) {
-    throw new UsageError("The demo's workers are processes, which share no memory: use lmdb: or mongodb:.");
+    throw new UsageError("The demo's workers are processes, which share no memory: use sqlite: or mongodb:.");
   }
   const fresh = name ?? `demo-${randomBytes(4).toString("hex")}`;
   if (store !== undefined && name !== undefined) await checkFresh(store, name, interrupted);
@@ -95,7 +95,7 @@ async function setUp({ store, name, period }: CommonFlags, interrupted: AbortSig
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   };
   process.once("exit", remove); // a second Ctrl-C ends the process at once
-  const target = store ?? `lmdb:${directory}`;
+  const target = store ?? `sqlite:${directory}`;
   try {
     const presence = await whileOpening(interrupted, (signal) =>
       Presence.open(target, { name: fresh, periodMs: period ?? PERIOD_MS, signal }),

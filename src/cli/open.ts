@@ -25,7 +25,7 @@ export async function withNamespace<T>(
   const { store: target, name, periodMs } = settings;
   const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
   // To open a directory would make it.
-  if (target.startsWith("lmdb:") && target.length > 5 && !existsSync(target.slice(5))) return undefined;
+  if (target.startsWith("sqlite:") && target.length > 7 && !existsSync(target.slice(7))) return undefined;
   const { store } = await openStore(target, options);
   const namespace = store.namespace(name, options);
   try {

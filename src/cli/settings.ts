@@ -16,7 +16,7 @@ export interface CommonFlags {
 }
 
 export interface Settings {
-  /** `mongodb://…` or `lmdb:<directory>`. */
+  /** `mongodb://…` or `sqlite:<directory>`. */
   readonly store: string;
   readonly name: string;
   /** In ms; undefined: the namespace's own. */
@@ -31,7 +31,7 @@ export function settingsFrom(
   const said = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
   const period = said("HEARTBIT_PERIOD");
   return {
-    store: flags.store ?? said("HEARTBIT_STORE") ?? file.store ?? `lmdb:${dataDirectory(env)}`,
+    store: flags.store ?? said("HEARTBIT_STORE") ?? file.store ?? `sqlite:${dataDirectory(env)}`,
     name: flags.name ?? said("HEARTBIT_NAME") ?? file.name ?? "presence",
     periodMs: flags.period ?? (period === undefined ? file.period : periodFrom(period)),
   };
@@ -47,19 +47,30 @@ function periodFrom(text: string): number {
 export function dataDirectory(
   env: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform,
-  home: string = homedir(),
+  home: () => string = homeDirectory,
 ): string {
   const { XDG_DATA_HOME, LOCALAPPDATA } = env;
   if (XDG_DATA_HOME !== undefined && isAbsolute(XDG_DATA_HOME)) return join(XDG_DATA_HOME, "heartbit");
-  if (platform === "darwin") return join(home, "Library", "Application Support", "heartbit");
-  if (platform === "win32") return join(LOCALAPPDATA ?? join(home, "AppData", "Local"), "heartbit");
-  return join(home, ".local", "share", "heartbit");
+  if (platform === "darwin") return join(home(), "Library", "Application Support", "heartbit");
+  if (platform === "win32") return join(LOCALAPPDATA ?? join(home(), "AppData", "Local"), "heartbit");
+  return join(home(), ".local", "share", "heartbit");
+}
+
+/** A user without a name has none, as in a container that runs under a number. */
+function homeDirectory(): string {
+  try {
+    return homedir();
+  } catch {
+    throw new UsageError(
+      "There is no home directory to keep a store in: set --store, HEARTBIT_STORE or XDG_DATA_HOME.",
+    );
+  }
 }
 
 /** The store in a message: never with a user, a password or options. */
 export function describeStore(store: string): string {
   const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?$/.exec(store)?.[1];
   if (hosts !== undefined) return `MongoDB at ${printable(hosts)}`;
-  if (store.startsWith("lmdb:")) return `LMDB in ${printable(store.slice(5))}`;
+  if (store.startsWith("sqlite:")) return `SQLite in ${printable(store.slice(7))}`;
   return store.startsWith("memory:") ? printable(store) : "MongoDB";
 }

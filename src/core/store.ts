@@ -100,6 +100,13 @@ export interface ReadQuery {
   readonly registrations?: "all" | "ended" | undefined;
 }
 
+/** What is open of a session. */
+export interface OpenRecords {
+  readonly count: number;
+  /** `SessionRecord.opened`: tells it from another session with the same number. Absent if it is not open. */
+  readonly opened?: number | undefined;
+}
+
 /** What is old enough to be pruned. */
 export interface PruneQuery {
   /**
@@ -157,9 +164,9 @@ export interface Namespace {
   mail(slot: Slot, seqs: readonly number[]): Promise<void>;
   /**
    * How many records of the session are open: the session itself if it has no `last`, and its registrations without
-   * one. Cheap, whatever the session holds.
+   * one; and when the session was opened, if it is open. Cheap, whatever the session holds.
    */
-  countOpen(session: number): Promise<number>;
+  countOpen(session: number): Promise<OpenRecords>;
   /** Sets `last: 0` on every registration of the key that has not got it. */
   kill(key: string): Promise<void>;
   /** All ping records of the slots from `from` on, those ahead of the present included. */

@@ -58,8 +58,8 @@ export class Pinger implements Owner {
   #latest: Registration | undefined;
   /** Whether that is over: killed by anybody, or lost with the namespace. */
   #isOver = false;
-  /** How many times the key was lost with the namespace. */
-  #timesLost = 0;
+  /** How many times the namespace had been lost before the latest start. */
+  #losses = 0;
   /** The write of the end, which a repeated `stop` or `kill` waits for too. */
   #ending: Promise<void> = Promise.resolve();
 
@@ -90,8 +90,8 @@ export class Pinger implements Owner {
       return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
     }
     this.#state = "started";
-    const timesLost = this.#timesLost;
-    return this.#calls.run(() => this.#take(timesLost));
+    const { losses } = this.#holding.registrations;
+    return this.#calls.run(() => this.#take(losses));
   }
 
   /**
@@ -171,14 +171,15 @@ export class Pinger implements Owner {
     }
   }
 
-  /** `timesLost`: as it was when this was called for. */
-  async #take(timesLost: number): Promise<void> {
+  /** `losses`: as it was when this was called for. */
+  async #take(losses: number): Promise<void> {
     const { context, registrations, isClosed } = this.#holding;
     if (isClosed) throw closed(context.name);
-    if (timesLost !== this.#timesLost) throw dropped(context.name);
+    if (losses !== registrations.losses) throw dropped(context.name);
     const registration = new Registration(this, this.key, this.#number, this.#meta, this.#succession());
     this.#latest = registration;
     this.#isOver = false;
+    this.#losses = losses;
     try {
       await registrations.start(registration);
     } catch (error) {
@@ -190,11 +191,12 @@ export class Pinger implements Owner {
   /** What a new start makes of the one before: see the table above. */
   #succession(): Succession {
     const { time } = this.#holding.context;
+    const isLost = this.#losses !== this.#holding.registrations.losses;
     const now = Math.round(time.now);
     const earlier = this.#latest;
     if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
     const start = earlier.start + 1;
-    if (this.#isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
+    if (isLost || this.#isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
     // A slot less than the rule allows: another clock may be a little ahead of ours.
     const counts = earlier.last !== undefined && time.position < deathPosition(earlier.last) - 1;
     return { start, since: counts ? earlier.since : now, endsEarlier: true };
@@ -202,10 +204,9 @@ export class Pinger implements Owner {
 
   #end(state: "stopped" | "killed", how: "killed" | { readonly holdMs: number }): Promise<void> {
     this.#state = state;
-    const timesLost = this.#timesLost;
     this.#ending = this.#calls.run(async () => {
       // Lost meanwhile: to end it would set the namespace up again.
-      if (this.#latest === undefined || timesLost !== this.#timesLost) return;
+      if (this.#latest === undefined || this.#losses !== this.#holding.registrations.losses) return;
       await this.#holding.registrations.end(this.#latest, how);
     });
     return this.#ending;
@@ -219,15 +220,13 @@ export class Pinger implements Owner {
     log.info(`another process reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
-    this.#take(this.#timesLost).catch((error: unknown) =>
+    this.#take(this.#losses).catch((error: unknown) =>
       log.warn("a key could not be taken up again", error),
     );
   }
 
   /** @internal The namespace is gone, and the key with it. */
   lost(): void {
-    this.#timesLost++;
-    this.#isOver = true;
     if (this.#state === "started") this.#state = "killed";
     this.#events.emit("killed");
   }

@@ -37,7 +37,7 @@ interface MongoDatabases {
  * What is opened:
  * - `mongodb://...` or `mongodb+srv://...`, with a database (default `heartbit`)
  * - a `Db` of the caller's own driver, or a `Collection`, whose name is the namespace
- * - `lmdb:<directory>`: embedded, for all processes of one machine
+ * - `sqlite:<directory>`: embedded, for all processes of one machine
  * - `memory:<label>`: for the presences of one process
  * - a `Store`
  */
@@ -68,12 +68,17 @@ async function openUri(uri: string, { periodMs, signal, clock }: CheckedOptions)
     const { openMongo } = await import("../stores/mongo/index.ts");
     return openMongo(uri, signal === undefined ? { periodMs } : { periodMs, signal });
   }
-  if (uri.startsWith("lmdb:") && uri.length > 5) {
-    const { openLmdb } = await import("../stores/lmdb.ts");
-    return openLmdb(uri.slice(5), clock === undefined ? {} : { clock });
+  if (uri.startsWith("sqlite:") && uri.length > 7) {
+    const { openSqlite } = await import("../stores/sqlite/index.ts");
+    return openSqlite(uri.slice(7), clock === undefined ? {} : { clock });
   }
   if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);
-  if (uri === "lmdb:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing behind it`);
+  if (uri === "sqlite:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing behind it`);
+  if (uri.startsWith("lmdb:"))
+    throw new HeartbitError(
+      "INVALID_OPTION",
+      "The embedded store is sqlite:<directory> now, not lmdb:<directory>.",
+    );
   // Only the part before the first colon: what follows may hold a password.
   const scheme = /^[a-z][a-z+.-]*:/i.exec(uri)?.[0];
   throw badTarget(
@@ -114,6 +119,6 @@ function isDb(target: unknown): target is MongoDb {
 function badTarget(what: string): HeartbitError {
   return new HeartbitError(
     "INVALID_OPTION",
-    `The target is ${what}, but must be mongodb://…, mongodb+srv://…, lmdb:<directory>, memory:<label>, a Db, a Collection or a Store.`,
+    `The target is ${what}, but must be mongodb://…, mongodb+srv://…, sqlite:<directory>, memory:<label>, a Db, a Collection or a Store.`,
   );
 }

@@ -24,6 +24,7 @@ import type {
   FeedSink,
   Finding,
   Namespace,
+  OpenRecords,
   Page,
   Pong,
   Pruned,
@@ -188,14 +189,15 @@ class MemoryNamespace implements Namespace {
     for (const seq of seqs) this.#pingsOf(slot, bitOf(seq).segment).mail.add(seq);
   }
 
-  async countOpen(session: number): Promise<number> {
+  async countOpen(session: number): Promise<OpenRecords> {
     const { sessions, registrations } = this.#data();
     const own = sessions.get(session)?.record;
-    let count = own !== undefined && own.last === undefined ? 1 : 0;
+    const opened = own?.last === undefined ? own?.opened : undefined;
+    let count = opened === undefined ? 0 : 1;
     for (const { record } of registrations.values()) {
       if (record.session === session && record.last === undefined) count++;
     }
-    return count;
+    return { count, opened };
   }
 
   async kill(key: string): Promise<void> {

@@ -50,7 +50,9 @@ describe("ping", () => {
     await held.says("stdout", /killed/);
     held.child.kill("SIGINT");
     const { stdout } = await held.ended;
-    expect(objects(stdout)).toEqual([
+    // A busy machine may lapse within so short a period, and says so.
+    const happened = objects(stdout).filter(({ event }) => event !== "lapse");
+    expect(happened).toEqual([
       { event: "held", key: "a", session: expect.any(Number) as number },
       { event: "killed", key: "a" },
       { event: "ended", key: "a" },
@@ -199,7 +201,8 @@ describe("watch", () => {
     expect(await watch.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
   });
 
-  it.runIf(process.platform === "linux")("says why where it cannot write, and exits with 1", async () => {
+  it("says why where it cannot write, and exits with 1", async ({ skip }) => {
+    skip(process.platform !== "linux", "only Linux has /dev/full");
     const env = await newStore();
     const full = (command: string) =>
       execute("sh", ["-c", `exec "$0" "$1" ${command} > /dev/full`, process.execPath, main()], {
@@ -281,7 +284,7 @@ describe("kill", () => {
     const two = await holding("a", env);
     expect(await heartbit(["kill", "a"], env)).toMatchObject({ code: 0, stdout: "2 holders ended\n" });
     await Promise.all([one, two].map((held) => held.says("stderr", /Another reported a dead/)));
-    expect((await heartbit(["wait", "a", "--timeout", "20s"], env)).code).toBe(0);
+    expect((await heartbit(["wait", "a", "--timeout", "2m"], env)).code).toBe(0);
   });
 
   it("ends nothing where there is nothing", async () => {
@@ -308,7 +311,7 @@ describe("prune and drop", () => {
     await held.ended;
     const refused = await heartbit(["drop"], env);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
-    expect(refused.stderr).toMatch(/the namespace "presence" in LMDB in .*: add --yes/);
+    expect(refused.stderr).toMatch(/the namespace "presence" in SQLite in .*: add --yes/);
     expect((await heartbit(["ls", "--all"], env)).stdout).toMatch(/^a /);
     expect(object((await heartbit(["drop", "--yes", "--json"], env)).stdout)).toEqual({
       name: "presence",
@@ -325,7 +328,7 @@ describe("the namespace", () => {
   it("keeps its period: who names none takes it over, who names another is told", async () => {
     const { HEARTBIT_STORE = "" } = await newStore();
     await holding("a", { HEARTBIT_STORE }, "--period", "300ms");
-    expect((await heartbit(["wait", "a", "--timeout", "10s"], { HEARTBIT_STORE })).code).toBe(0);
+    expect((await heartbit(["wait", "a", "--timeout", "2m"], { HEARTBIT_STORE })).code).toBe(0);
     const other = await heartbit(["ls", "--period", "5s"], { HEARTBIT_STORE });
     expect(other).toMatchObject({ code: 1, stdout: "" });
     expect(other.stderr).toMatch(/^heartbit: .*300 ms.*5000\. Leave --period out/);
@@ -379,6 +382,7 @@ describe("Ctrl-C while the store does not answer", () => {
     const store = `mongodb://127.0.0.1:${(silent.address() as AddressInfo).port}/x`;
     const args = line.split(" ");
     if (args.at(-1) === "--store") args.push(store);
+    const started = performance.now();
     const command = start(args, { HEARTBIT_STORE: store });
     await until(() => isAsked);
     const began = performance.now();
@@ -386,7 +390,8 @@ describe("Ctrl-C while the store does not answer", () => {
     const { code, stdout, stderr } = await command.ended;
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
     expect(stderr).not.toContain("heartbit:");
-    expect(performance.now() - began).toBeLessThan(1500); // it would be 3 s until the driver gives up
+    // It would be 3 s until the driver gives up. The bound grows with what the command needs here to begin.
+    expect(performance.now() - began).toBeLessThan(1000 + 2 * (began - started));
   });
 });
 

@@ -1,21 +1,12 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isInstalled, needs } from "../support/needs.ts";
 import { heartbit } from "./heartbit.ts";
 import { inTerminal, TAB } from "./terminal.ts";
-
-/** Whether the shell is on the PATH: bash always is; the tests of the others say that they were passed over. */
-function has(shell: string): boolean {
-  try {
-    execFileSync("which", [shell], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const scripts: Record<string, string> = {};
 let directory: string;
@@ -67,7 +58,9 @@ describe("completion in bash", () => {
   });
 });
 
-describe.skipIf(!has("fish"))("completion in fish", () => {
+describe("completion in fish", () => {
+  needs(isInstalled("fish"), "fish is not on the PATH: install it");
+
   it.each(CASES)("completes %j", async (line, words) => {
     const { stdout } = await promisify(execFile)("fish", [
       "--no-config",
@@ -79,7 +72,9 @@ describe.skipIf(!has("fish"))("completion in fish", () => {
   });
 });
 
-describe.skipIf(!has("zsh"))("completion in zsh", () => {
+describe("completion in zsh", () => {
+  needs(isInstalled("zsh"), "zsh is not on the PATH: install it");
+
   it.each(CASES)("completes %j", async (line, words) => {
     const { running, type } = inTerminal(["zsh", "-f", "-i"]);
     type(`PS1='$ '; autoload -U compinit; compinit -D -u; source ${scripts["zsh"]}; print rea''dy\n`);

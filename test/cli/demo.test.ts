@@ -46,7 +46,7 @@ describe("demo", () => {
   it("on an embedded store prints what happens on stderr, and a table on stdout that ends with ok", () => {
     const { code, stdout, stderr } = embedded;
     expect(stderr).toMatch(
-      /^On an LMDB store in a temporary directory, with a period of 1 s\.\nSee it at http:\/\/127\.0\.0\.1:\d+\/ while it lasts\.\n/,
+      /^On a SQLite store in a temporary directory, with a period of 1 s\.\nSee it at http:\/\/127\.0\.0\.1:\d+\/ while it lasts\.\n/,
     );
     expect(stderr).toMatch(/ s {2}worker-3 crashes: kill -9 \d+\n.* told: worker-3 is dead \(expired\)\n/);
     expect(stdout).toMatch(/^WHO +WHAT HAPPENED +AT +WHAT WAS TOLD +AT +AFTER +PERIODS +EXPECTED\n/);
@@ -107,10 +107,10 @@ describe("demo", () => {
     expect(interrupted).toMatchObject({ code: 130, signal: null, stdout: "" });
     expect(killed).toMatchObject({ code: null, signal: "SIGKILL", stdout: "" });
     expect(await readdir(temporary)).toHaveLength(1); // of the killed one, which could not
-  }, 60_000);
+  });
 
   it("does not touch a namespace that is there already", async () => {
-    const store = `lmdb:${await newDirectory()}`;
+    const store = `sqlite:${await newDirectory()}`;
     const { code } = await heartbit([
       "run",
       "a",

@@ -1,11 +1,12 @@
 /** The files of deploy/: that they can be read, that their parts fit, and that heartbit knows what they call it with. */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Script } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { isInstalled } from "../support/needs.ts";
 import { heartbit, newDirectory } from "./heartbit.ts";
 
 const read = (file: string): Promise<string> =>
@@ -40,7 +41,8 @@ describe("the systemd unit", () => {
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(graceS);
   });
 
-  it.skipIf(!isThere("systemd-analyze"))("is one by systemd-analyze verify", async () => {
+  it("is one by systemd-analyze verify", async ({ skip }) => {
+    skip(!isInstalled("systemd-analyze"), "systemd-analyze is not on the PATH: install systemd");
     const file = join(await newDirectory(), "worker@1.service");
     const unit = await read("worker@.service");
     await writeFile(file, unit.replaceAll("/usr/bin/heartbit", process.execPath));
@@ -124,13 +126,4 @@ it("the Grafana dashboard has panels with names of their own that lie beside one
 
 function countOf(text: string, char: string): number {
   return text.split(char).length - 1;
-}
-
-function isThere(program: string): boolean {
-  try {
-    execFileSync("which", [program], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
 }

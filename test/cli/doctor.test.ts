@@ -235,10 +235,10 @@ describe("the command doctor", () => {
     await held.says("stderr", /Holding/);
     const { code, stdout, stderr } = await heartbit(["doctor"], { HEARTBIT_STORE: env["HEARTBIT_STORE"]! });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ok +server +The lmdb store answers\.$/m);
+    expect(stdout).toMatch(/^ok +server +The sqlite store answers\.$/m);
     expect(stdout).toMatch(/^ok +namespace +"presence" has a period of 5 s\.$/m);
     expect(stdout).toMatch(/^ok +storage +It takes [\d.]+ KB; nothing old/m);
-    expect(stderr).toMatch(/^Looking at the namespace "presence" in LMDB in /);
+    expect(stderr).toMatch(/^Looking at the namespace "presence" in SQLite in /);
   });
 
   it("gives one object with --json, and exits with 1 on an error", async () => {

@@ -100,7 +100,7 @@ export async function newDirectory(): Promise<string> {
 /** For tests that wait for a ping or a death. What is late for such a period is said on stderr. */
 export const SHORT = "300ms";
 
-/** The environment that names an LMDB store of the test's own. */
+/** The environment that names a SQLite store of the test's own. */
 export async function newStore(period = "5s"): Promise<Env> {
-  return { HEARTBIT_STORE: `lmdb:${join(await newDirectory(), "store")}`, HEARTBIT_PERIOD: period };
+  return { HEARTBIT_STORE: `sqlite:${join(await newDirectory(), "store")}`, HEARTBIT_PERIOD: period };
 }

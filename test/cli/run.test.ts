@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startServer, withDatabase } from "../servers/index.ts";
+import { needs } from "../support/needs.ts";
 import { passes, until } from "../support/wait.ts";
 import { type Env, heartbit, newDirectory, newStore, type Running, SHORT, start } from "./heartbit.ts";
 
@@ -136,7 +137,7 @@ describe("run --restart", () => {
     const env = await newStore();
     const run = start(["run", "a", "--restart", "--json", ...failsOnce(`${await newDirectory()}/file`)], env);
     await run.says("stderr", /exited with 5; it is started again in 1 s\./);
-    expect((await heartbit(["wait", "a", "--dead", "--timeout", "10s"], env)).code).toBe(0);
+    expect((await heartbit(["wait", "a", "--dead", "--timeout", "2m"], env)).code).toBe(0);
     const { code, stdout } = await run.ended;
     const [said = "", end = ""] = stdout.split("\n");
     expect(said).toBe("again");
@@ -195,7 +196,9 @@ function stateOfProcess(pid: number): string | undefined {
   return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
 }
 
-describe.runIf(process.platform === "linux")("run --stop-on-lapse", () => {
+describe("run --stop-on-lapse", () => {
+  needs(process.platform === "linux", "only Linux has /proc, which says that a process is stopped");
+
   it("ends the command when it may have been told dead, and says so", async () => {
     const env = await newStore("1s");
     const script =

@@ -11,6 +11,8 @@ import { describeHealth } from "../../src/cli/watch.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
 import { newDirectory } from "./heartbit.ts";
 
+const home = (): string => "/home/a";
+
 describe("lengths of time", () => {
   it.each([
     ["5000", 5000],
@@ -36,31 +38,31 @@ describe("lengths of time", () => {
 });
 
 describe("settings", () => {
-  const FILE = { store: "lmdb:/file", name: "file", period: 7000 };
-  const env = { HEARTBIT_STORE: "lmdb:/env", HEARTBIT_NAME: "env", HEARTBIT_PERIOD: "2s" };
+  const FILE = { store: "sqlite:/file", name: "file", period: 7000 };
+  const env = { HEARTBIT_STORE: "sqlite:/env", HEARTBIT_NAME: "env", HEARTBIT_PERIOD: "2s" };
 
   it("take flags before the environment", () => {
-    expect(settingsFrom({ store: "lmdb:/flag", name: "flag", period: 300 }, env, FILE)).toEqual({
-      store: "lmdb:/flag",
+    expect(settingsFrom({ store: "sqlite:/flag", name: "flag", period: 300 }, env, FILE)).toEqual({
+      store: "sqlite:/flag",
       name: "flag",
       periodMs: 300,
     });
   });
 
   it("take the environment where there are no flags, and an empty variable for none", () => {
-    expect(settingsFrom({}, env, FILE)).toEqual({ store: "lmdb:/env", name: "env", periodMs: 2000 });
+    expect(settingsFrom({}, env, FILE)).toEqual({ store: "sqlite:/env", name: "env", periodMs: 2000 });
     const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
     expect(settingsFrom({}, empty, {})).toEqual({
-      store: "lmdb:/data/heartbit",
+      store: "sqlite:/data/heartbit",
       name: "presence",
       periodMs: undefined,
     });
   });
 
   it("take the file where there is nothing else", () => {
-    expect(settingsFrom({}, {}, FILE)).toEqual({ store: "lmdb:/file", name: "file", periodMs: 7000 });
+    expect(settingsFrom({}, {}, FILE)).toEqual({ store: "sqlite:/file", name: "file", periodMs: 7000 });
     expect(settingsFrom({ name: "flag" }, { HEARTBIT_PERIOD: "2s" }, FILE)).toEqual({
-      store: "lmdb:/file",
+      store: "sqlite:/file",
       name: "flag",
       periodMs: 2000,
     });
@@ -71,13 +73,13 @@ describe("settings", () => {
   });
 
   it("know the user's data directory on each system", () => {
-    expect(dataDirectory({}, "linux", "/home/a")).toBe("/home/a/.local/share/heartbit");
-    expect(dataDirectory({ XDG_DATA_HOME: "/x" }, "linux", "/home/a")).toBe("/x/heartbit");
-    expect(dataDirectory({ XDG_DATA_HOME: "relative" }, "linux", "/home/a")).toBe(
-      "/home/a/.local/share/heartbit",
+    expect(dataDirectory({}, "linux", home)).toBe("/home/a/.local/share/heartbit");
+    expect(dataDirectory({ XDG_DATA_HOME: "/x" }, "linux", home)).toBe("/x/heartbit");
+    expect(dataDirectory({ XDG_DATA_HOME: "relative" }, "linux", home)).toBe("/home/a/.local/share/heartbit");
+    expect(dataDirectory({}, "darwin", () => "/Users/a")).toBe(
+      "/Users/a/Library/Application Support/heartbit",
     );
-    expect(dataDirectory({}, "darwin", "/Users/a")).toBe("/Users/a/Library/Application Support/heartbit");
-    expect(dataDirectory({ LOCALAPPDATA: "/local" }, "win32", "/a")).toBe("/local/heartbit");
+    expect(dataDirectory({ LOCALAPPDATA: "/local" }, "win32", home)).toBe("/local/heartbit");
   });
 });
 
@@ -152,7 +154,7 @@ describe("text for a terminal", () => {
     expect(describeHealth({ state: "stale", reason: "a ping failed: \u001b[2J." })).toBe(
       "Stale: a ping failed: \\x1b[2J. Deaths by absence are held back until it is healthy.",
     );
-    expect(describeStore("lmdb:/tmp/\u001b[2J")).toBe("LMDB in /tmp/\\x1b[2J");
+    expect(describeStore("sqlite:/tmp/\u001b[2J")).toBe("SQLite in /tmp/\\x1b[2J");
   });
 
   it("aligns columns by what a terminal shows", () => {

@@ -63,9 +63,10 @@ describe("the table", () => {
       table.take(change(`key-${index}`, true, 1000, { holders: holders(1, "é".repeat(8000)) }));
     }
     table.take(change("shared", true, 1000, { holders: holders(1000, "é".repeat(100)) }));
-    const began = performance.now();
+    const before = process.cpuUsage();
     const lines = table.lines({ columns: 80, rows: 50 }, 2000, plain);
-    expect(performance.now() - began).toBeLessThan(500);
+    const { user } = process.cpuUsage(before); // time on a processor: waiting for one is not judged
+    expect(user / 1000).toBeLessThan(500);
     expect(lines[3]).toMatch(/^key-0 .* h:7 "é+…$/);
     expect(lines[3]).toHaveLength(80);
   });

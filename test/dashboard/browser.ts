@@ -1,49 +1,32 @@
 /** For tests: the built page in a real Chromium, served from this process. */
-import { accessSync, constants } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import axe from "axe-core";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, expect, inject, onTestFinished } from "vitest";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, expect, inject, onTestFinished } from "vitest";
 import type * as Dashboards from "../../src/dashboard/index.ts";
 import type * as Library from "../../src/index.ts";
 import type * as Testing from "../../src/testing/index.ts";
+import { launchChromium } from "./chromium.ts";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/** After this long a page hangs, however busy the machine is: less than the runner allows, to say what was waited for. */
+export const HANGS_MS = 100_000;
 
-/** Where Chromium is, on the PATH. Throws with what to do where it is not. */
-function findChromium(): string {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    for (const name of NAMES) {
-      try {
-        const path = join(folder, name);
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch {
-        // The next one.
-      }
-    }
-  }
-  throw new Error(
-    `There is no Chromium on the PATH (${NAMES.join(", ")}): install it, on Debian with "apt-get install chromium".`,
-  );
-}
-
-/** A browser for the tests of a file. */
+/** A browser for the tests of a file, which are passed over where there is none. */
 export function useBrowser(): () => Browser {
-  let browser: Browser | undefined;
+  let launched: Browser | string = "The browser has not started.";
   beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath: findChromium(),
-      args: ["--disable-background-networking", ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])],
-    });
+    launched = await launchChromium();
   });
-  afterAll(() => browser?.close());
+  afterAll(() => (typeof launched === "string" ? undefined : launched.close()));
+  beforeEach(({ skip }) => {
+    if (typeof launched === "string") skip(launched);
+  });
   return () => {
-    if (browser === undefined) throw new Error("The browser has not started.");
-    return browser;
+    if (typeof launched === "string") throw new Error(launched);
+    return launched;
   };
 }
 
@@ -69,7 +52,7 @@ export async function visit(
     ...options,
   });
   onTestFinished(() => context.close());
-  context.setDefaultTimeout(20_000); // before the test's own, so that a failure says what was waited for
+  context.setDefaultTimeout(HANGS_MS); // before the test's own, so that a failure says what was waited for
   const page = await context.newPage();
   const complaints: string[] = [];
   const strangers: string[] = [];
@@ -138,6 +121,6 @@ export class Front {
 
 /** Resolves when the page shows what is wanted: what it shows is told where it does not in time. */
 export async function shows(page: Page, read: () => unknown, wanted: unknown): Promise<void> {
-  await expect.poll(read, { timeout: 25_000, interval: 50 }).toEqual(wanted);
+  await expect.poll(read, { timeout: HANGS_MS, interval: 50 }).toEqual(wanted);
   expect(page.isClosed()).toBe(false);
 }

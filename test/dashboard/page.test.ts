@@ -5,7 +5,7 @@ import type { Presence } from "../../src/index.ts";
 import type { FaultyStore } from "../../src/testing/index.ts";
 import { newDirectory } from "../cli/heartbit.ts";
 import { Worker } from "../support/workers.ts";
-import { built, Front, shows, useBrowser, visit, type Visit, wrongs } from "./browser.ts";
+import { built, Front, HANGS_MS, shows, useBrowser, visit, type Visit, wrongs } from "./browser.ts";
 import { TOKEN } from "./support.ts";
 
 /** Long enough that a busy machine keeps up, short enough that a death comes soon. */
@@ -46,7 +46,7 @@ async function holdAndKill({ holder, handler, front }: Stage, key: string): Prom
   const pinger = holder.pinger(key);
   await pinger.start();
   const url = new URL(`api/keys/${encodeURIComponent(key)}`, front.url);
-  await expect.poll(async () => (await handler(new Request(url))).status, { timeout: 25_000 }).toBe(200);
+  await expect.poll(async () => (await handler(new Request(url))).status, { timeout: HANGS_MS }).toBe(200);
   await pinger.kill();
 }
 
@@ -96,7 +96,7 @@ describe("the page", () => {
 
   it("shows a real process as it joins, and as it is crashed with kill -9", async () => {
     const { Presence: Opened, dashboard } = await built();
-    const target = `lmdb:${await newDirectory()}`;
+    const target = `sqlite:${await newDirectory()}`;
     const options = { name: "agents", periodMs: PERIOD_MS };
     const presence = await Opened.open(target, options);
     const { handler, close } = dashboard(presence);
@@ -123,7 +123,7 @@ describe("the page", () => {
     await page.getByRole("heading", { name: "Last holder" }).waitFor();
     expect(await page.locator(".holder dd").first().textContent()).toMatch(held);
     expect(await page.locator(".holder path.missed").count()).toBe(1);
-  }, 60_000);
+  });
 
   it("searches keys, hosts and metas, filters and sorts, and has all of it in the URL", async () => {
     const stage = await newStage();
@@ -519,7 +519,7 @@ describe("the page", () => {
     const keys = Array.from({ length: 100_000 }, (_, index) => `fleet/${index % 97}/worker-${index}`);
     await Promise.all(keys.map((key) => holder.pinger(key, { meta: { region: "eu" } }).start()));
     const { page } = await visit(browser(), front.url);
-    await expect.poll(() => total(page, "alive"), { timeout: 60_000 }).toBe("100,000");
+    await expect.poll(() => total(page, "alive"), { timeout: HANGS_MS }).toBe("100,000");
     await shows(page, async () => (await keysOf(page))[0], "fleet/0/worker-0");
     const cpuMs = await threadTime(page);
     const { frames, rows } = await page.getByRole("grid").evaluate(scroll);
@@ -533,7 +533,7 @@ describe("the page", () => {
     expect(Number(workMs)).toBeLessThan(25);
     await page.getByRole("searchbox").fill("worker-77777");
     await shows(page, () => keysOf(page), ["fleet/80/worker-77777"]);
-  }, 120_000);
+  });
 });
 
 /** Counts the time, in ms, that the page's main thread works from now on. */

@@ -116,7 +116,7 @@ describe("heartbit serve", () => {
     expect((await heartbit(["ls"], env)).stdout).toMatch(/^job .*\{"lang":"sh"\}\n$/);
     running.child.kill("SIGTERM");
     expect((await running.ended).code).toBe(143);
-    expect((await heartbit(["wait", "job", "--timeout", "10s"], env)).code).toBe(0);
+    expect((await heartbit(["wait", "job", "--timeout", "2m"], env)).code).toBe(0);
     const again = await serving(["--token-file", file, "--allow-writes"], env);
     const killed = await fetch(`${again.url}api/keys/job/kill`, { method: "POST", headers });
     expect(await killed.json()).toEqual({ key: "job", ended: 1 });
@@ -171,10 +171,13 @@ describe("heartbit serve", () => {
   it("waits no longer than it says for a client that sends its headers letter by letter", async () => {
     const { url } = await serving();
     const { port, hostname } = new URL(url);
-    const began = performance.now();
+    let letters = 0;
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(Number(port), hostname);
-      const dripping = setInterval(() => socket.write("x"), 500);
+      const dripping = setInterval(() => {
+        letters++;
+        socket.write("x");
+      }, 500);
       let text = "";
       socket.on("data", (data: Buffer) => (text += data.toString())).on("error", () => {});
       socket.on("close", () => {
@@ -184,7 +187,7 @@ describe("heartbit serve", () => {
       socket.write("GET / HTTP/1.1\r\nx: ");
     });
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
-    expect(performance.now() - began).toBeLessThan(20_000); // 10 s, and when that is noticed
+    expect(letters).toBeLessThan(40); // 10 s, and when that is noticed
   });
 
   it.each([

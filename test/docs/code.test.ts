@@ -56,7 +56,7 @@ function moduleOf({ code }: Block): string {
   const here = code
     .replaceAll(/mongodb:\/\/[^"]*/g, newDatabase())
     .replace(/\.listen\(\d+/g, ".listen(0")
-    .replaceAll("lmdb:/var/lib/app/presence", `lmdb:${join(work, "lmdb")}`);
+    .replaceAll("sqlite:/var/lib/app/presence", `sqlite:${join(work, "store")}`);
   return `${here}\nexport {};\n`;
 }
 

@@ -13,7 +13,7 @@ const PLACES: Readonly<Record<string, readonly [number, number]>> = {
   presence: [325, 220],
   testing: [625, 220],
   "stores/mongo": [135, 320],
-  "stores/lmdb": [325, 320],
+  "stores/sqlite": [325, 320],
   "stores/memory": [515, 320],
 };
 const [WIDTH, HEIGHT] = [170, 50];

@@ -82,7 +82,7 @@ export class Workshop implements AsyncDisposable {
 
   /** Where the store of this workshop is. */
   get store(): string {
-    return `lmdb:${join(this.#folder, "store")}`;
+    return `sqlite:${join(this.#folder, "store")}`;
   }
 
   /** Loads a package that the examples use. */

@@ -422,7 +422,7 @@ class Judge {
         if (since === undefined || t - since < 4 * this.#period) continue;
         const view = watcher.viewAt(key, t);
         const next = watcher.viewAt(key, t + this.#period);
-        if (next !== view || t - (view?.t ?? -Infinity) < this.#period) continue; // it is just being told
+        if (next !== view || t - (view?.t ?? -Infinity) < this.#period) continue; // it is just registration told
         const sessions = JSON.stringify((view?.sessions ?? []).toSorted((a, b) => a - b));
         first ??= { watcher, sessions };
         this.#checks.agreements++;

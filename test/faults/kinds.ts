@@ -249,7 +249,7 @@ function onProcesses(): Kind[] {
       weight: 5,
       lasts: 6,
       unfit: ({ kind, fleet }) => {
-        if (kind === "lmdb") return "the wall clock of the machine is the store's, and one for all";
+        if (kind === "sqlite") return "the wall clock of the machine is the store's, and one for all";
         const isThere = fleet.some(({ settings }) => settings.faketime !== undefined);
         return isThere ? undefined : "libfaketime is not installed (Debian: apt-get install libfaketime)";
       },
@@ -274,7 +274,7 @@ function onDisk(): Kind[] {
       exclusive: "server",
       lasts: 4,
       unfit: ({ kind, disk }) => {
-        if (kind !== "lmdb") return "it is the server's disk, not a disk of its own";
+        if (kind !== "sqlite") return "it is the server's disk, not a disk of its own";
         return disk === undefined ? "a small file system could not be mounted, which takes root" : undefined;
       },
       apply: async ({ disk = "" }) => {
@@ -288,7 +288,7 @@ function onDisk(): Kind[] {
       weight: 1,
       exclusive: "server",
       lasts: 2,
-      unfit: ({ kind }) => (kind === "lmdb" ? undefined : "there is no directory"),
+      unfit: ({ kind }) => (kind === "sqlite" ? undefined : "there is no directory"),
       apply: async ({ directory = "", fleet }) => {
         for (const name of readdirSync(directory))
           rmSync(join(directory, name), { recursive: true, force: true });

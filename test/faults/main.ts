@@ -21,7 +21,7 @@ const values = new Command("npm run faults --")
   .option("--processes <count>", "at a time", "50")
   .option(
     "--store <name>",
-    "mongodb (the server that MONGODB_URI names, or one of its own) or lmdb",
+    "mongodb (the server that MONGODB_URI names, or one of its own) or sqlite",
     "mongodb",
   )
   .option("--seed <seed>", "of the faults", String(Math.floor(Math.random() * 1e9)))
@@ -46,11 +46,15 @@ if (values.judge === undefined) await runAll();
 else tell(judgeLogs(values.judge), values.judge);
 
 async function runAll(): Promise<void> {
-  if (values.store !== "mongodb" && values.store !== "lmdb") throw new Error("--store is mongodb or lmdb.");
+  if (values.store !== "mongodb" && values.store !== "sqlite")
+    throw new Error("--store is mongodb or sqlite.");
   const modes =
-    values.store === "lmdb" || values.durable !== "both" ? [values.durable !== "no"] : [true, false];
+    values.store === "sqlite" || values.durable !== "both" ? [values.durable !== "no"] : [true, false];
   for (const isDurable of modes) {
-    const logs = join(values.out, values.store === "lmdb" ? "lmdb" : isDurable ? "durable" : "not-durable");
+    const logs = join(
+      values.out,
+      values.store === "sqlite" ? "sqlite" : isDurable ? "durable" : "not-durable",
+    );
     await runOne(isDurable, modes.length, logs);
     tell(judgeLogs(logs), logs);
   }
@@ -69,7 +73,7 @@ async function runOne(isDurable: boolean, share: number, logs: string): Promise<
   let write: Note = (line) => early.push(line);
   const scene = await setStage(
     {
-      store: values.store as "mongodb" | "lmdb",
+      store: values.store as "mongodb" | "sqlite",
       isDurable,
       processes: Number(values.processes),
       periodMs,

@@ -7,7 +7,7 @@ import type { Link } from "./link.ts";
 import type { Counts, Loss } from "./log.ts";
 
 export interface Scene {
-  readonly kind: "mongodb" | "lmdb";
+  readonly kind: "mongodb" | "sqlite";
   /** The server, or the library, and its version. */
   readonly place: string;
   readonly random: Random;
@@ -22,7 +22,7 @@ export interface Scene {
   readonly isDurable: boolean;
   /** Speaks to the server past all links; no fail point is for it. */
   readonly control?: MongoClient;
-  /** Where the LMDB files are. */
+  /** Where the SQLite files are. */
   readonly directory?: string;
   /** The same, where it is a small file system, that can be filled. */
   readonly disk?: string;

@@ -6,8 +6,9 @@ import { pathToFileURL } from "node:url";
 import { MongoClient } from "mongodb";
 import type * as Selection from "../../src/core/selection.ts";
 import type * as Library from "../../src/index.ts";
-import type { openLmdb } from "../../src/stores/lmdb.ts";
-import { startServer, withDatabase } from "../servers/index.ts";
+import type { openSqlite } from "../../src/stores/sqlite/index.ts";
+import { startServer } from "../servers/index.ts";
+import { addressOf, isAlone, withDatabase, withHost, withOptions } from "../servers/uri.ts";
 import { Random } from "../simulator/random.ts";
 import { Member, type MemberSettings, type Note } from "./fleet.ts";
 import { Link } from "./link.ts";
@@ -15,7 +16,7 @@ import type { Counts, Watched } from "./log.ts";
 import type { Scene } from "./scene.ts";
 
 export interface StageSettings {
-  readonly store: "mongodb" | "lmdb";
+  readonly store: "mongodb" | "sqlite";
   readonly isDurable: boolean;
   readonly processes: number;
   readonly periodMs: number;
@@ -34,7 +35,7 @@ const DISK = "48m";
 
 export function setStage(settings: StageSettings, note: Note): Promise<Scene> {
   mkdirSync(settings.logs, { recursive: true });
-  return settings.store === "mongodb" ? setMongo(settings, note) : setLmdb(settings, note);
+  return settings.store === "mongodb" ? setMongo(settings, note) : setSqlite(settings, note);
 }
 
 async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
@@ -95,7 +96,7 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
   };
 }
 
-async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
+async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
   const { built, logs, periodMs, seed } = settings;
   const store = join(logs, "store");
   mkdirSync(store, { recursive: true });
@@ -103,19 +104,19 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
   const fleet = Array.from({ length: settings.processes }, (_, index) => {
     const role = roleOf(index, settings);
     return new Member(
-      { ...role, target: `lmdb:${store}`, faketime: undefined, built, directory: logs },
+      { ...role, target: `sqlite:${store}`, faketime: undefined, built, directory: logs },
       note,
     );
   });
-  const stores = (await import(pathToFileURL(join(built, "stores/lmdb.js")).href)) as {
-    openLmdb: typeof openLmdb;
+  const stores = (await import(pathToFileURL(join(built, "stores/sqlite/index.js")).href)) as {
+    openSqlite: typeof openSqlite;
   };
   const { EVERYTHING } = (await import(
     pathToFileURL(join(built, "core/selection.js")).href
   )) as typeof Selection;
   return {
-    kind: "lmdb",
-    place: `LMDB on ${isMounted ? `a file system of ${DISK}` : "the disk"}`,
+    kind: "sqlite",
+    place: `SQLite on ${isMounted ? `a file system of ${DISK}` : "the disk"}`,
     random: new Random(seed),
     periodMs,
     namespace: NAMESPACE,
@@ -125,7 +126,7 @@ async function setLmdb(settings: StageSettings, note: Note): Promise<Scene> {
     directory: store,
     ...(isMounted ? { disk: store } : {}),
     count: async () => {
-      const opened = await stores.openLmdb(store); // each time: the files may have been removed since
+      const opened = await stores.openSqlite(store); // each time: the files may have been removed since
       try {
         const namespace = opened.namespace(NAMESPACE);
         const [sessions, registrations] = [new Set<number>(), new Set<string>()];
@@ -166,27 +167,22 @@ function roleOf(index: number, { periodMs, retentionSlots, processes }: StageSet
   };
 }
 
-const AUTHORITY = /^(mongodb:\/\/(?:[^@/]*@)?)([^/?,]+)(.*)$/;
+const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1"]);
 
 /** The port of a server on this machine that stands alone in the URI: else no proxy can stand before it. */
 function portOf(uri: string): number | undefined {
-  const { 2: host = "" } = AUTHORITY.exec(uri) ?? [];
-  const { 1: port } = /^(?:127\.0\.0\.1|localhost)(?::(\d+))?$/.exec(host) ?? [];
-  return host === "" || /tls=true|ssl=true/.test(uri) || !/^(127\.0\.0\.1|localhost)/.test(host)
-    ? undefined
-    : Number(port ?? 27017);
+  const { host, port } = addressOf(uri);
+  const isPlain = !/[?&](?:tls|ssl)=true/i.test(uri);
+  return isAlone(uri) && isPlain && LOCAL_HOSTS.has(host) ? port : undefined;
 }
 
 function throughLink(uri: string, port: number): string {
-  return uri.replace(
-    AUTHORITY,
-    (_, head: string, __: string, rest: string) => `${head}127.0.0.1:${port}${rest}`,
-  );
+  return withHost(uri, `127.0.0.1:${port}`);
 }
 
-/** So that the driver stays with this address, and does not go where the server says that it is. */
+/** So that the driver stays with this address, where it is one, and does not go where the server says that it is. */
 function directly(uri: string): string {
-  return `${uri}${uri.includes("?") ? "&" : "?"}directConnection=true`;
+  return isAlone(uri) ? withOptions(uri, "directConnection=true") : uri;
 }
 
 function findFaketime(): string | undefined {

@@ -11,16 +11,22 @@ async function alive(bench: Bench): Promise<string[]> {
 }
 
 describe("`drop`", () => {
-  it("leaves nothing of a start that was under way, and takes nothing of one that was called after it", async () => {
+  it("leaves nothing of a start that was under way, and closes the presence", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     const [before, after] = [presence.pinger("before"), presence.pinger("after")];
-    const calls = [before.start(), presence.drop(), after.start()];
+    const watcher = presence.watcher();
+    let closings = 0;
+    presence.on("close", () => closings++);
+    const calls = [before.start(), presence.drop()];
+    const refused = expect(after.start()).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
     await bench.clock.advance(0);
-    await Promise.all(calls);
+    await Promise.all([...calls, refused]);
     await bench.periods(20);
-    expect([before.state, after.state]).toEqual(["killed", "started"]);
-    expect(await alive(bench)).toEqual(["after"]);
+    expect([before.state, after.state, watcher.state, closings]).toEqual(["killed", "stopped", "stopped", 1]);
+    await expect(presence.list()).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
+    expect(bench.store.counts("presence")).toEqual({ sessions: 0, registrations: 0, pings: 0 });
+    expect(await alive(bench)).toEqual([]);
   });
 
   it("that fails leaves what is held and watched as it was", async () => {
@@ -62,7 +68,8 @@ describe("`drop`", () => {
       await late.pinger("x").start();
       await bench.periods(3);
       await a.drop();
-      await a.pinger("y").start();
+      const { presence: b } = await bench.open();
+      await b.pinger("y").start();
       await late.close();
       expect(await alive(bench)).toEqual(["y"]);
     });
@@ -73,7 +80,8 @@ describe("`drop`", () => {
       await late.pinger("x").start();
       await bench.periods(3);
       await a.drop();
-      await a.pinger("y").start();
+      const { presence: b } = await bench.open();
+      await b.pinger("y").start();
       const pinger = late.pinger("z");
       await pinger.start();
       await bench.periods(10);
@@ -89,7 +97,8 @@ describe("`drop`", () => {
       const pinger = a.pinger("a");
       await pinger.start();
       await b.drop();
-      await b.pinger("b").start();
+      const { presence: c } = await bench.open();
+      await c.pinger("b").start();
       await bench.periods(30);
       expect(await alive(bench)).toEqual(pinger.state === "started" ? ["a", "b"] : ["b"]);
     });

@@ -323,10 +323,13 @@ describe("a presence", () => {
     await pinger.start();
     await pinger.stop({ holdMs: 60_000 });
     await bench.periods(1);
-    await presence.drop();
-    const dropped = bench.clock.now();
+    const { presence: other } = await bench.open();
+    await other.drop();
+    await bench.periods(6);
+    expect(pinger.state).toBe("stopped");
+    const again = bench.clock.now();
     await pinger.start();
-    expect((await presence.list()).keys[0]?.holders[0]?.since.getTime()).toBe(dropped);
+    expect((await presence.list()).keys[0]?.holders[0]?.since.getTime()).toBe(again);
   });
 
   it("a namespace of another period refuses it, and keeps its own", async () => {
@@ -368,7 +371,7 @@ describe("a presence", () => {
     "",
     "redis://user:secret@host",
     "mongodb",
-    "lmdb:",
+    "sqlite:",
     "memory:",
     "user:secret@host",
     null,
@@ -379,6 +382,13 @@ describe("a presence", () => {
     const error = await Presence.open(target as never).catch((e: unknown) => e);
     expect(error).toMatchObject({ code: "INVALID_OPTION" });
     expect((error as Error).message).not.toContain("secret");
+  });
+
+  it("refuses the store that it no longer has with the one to take instead", async () => {
+    await expect(Presence.open("lmdb:/var/lib/app")).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringContaining("sqlite:<directory>"),
+    });
   });
 
   it("a store that does not answer refuses it in a few seconds", async () => {

@@ -2,6 +2,7 @@ import { BSON, type Db, MongoClient } from "mongodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { PresenceOptions, Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { databaseOf } from "../servers/uri.ts";
 import { until } from "../support/wait.ts";
 import { open } from "./support.ts";
 
@@ -21,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => client.close());
 beforeEach(() => {
   uri = newDatabase();
-  db = client.db(new URL(uri).pathname.slice(1));
+  db = client.db(databaseOf(uri));
 });
 
 const insert = (part: string, documents: Foreign[]): Promise<unknown> =>

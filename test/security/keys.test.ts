@@ -121,52 +121,48 @@ const byKey = (a: { key: string }, b: { key: string }): number =>
 const text = (value: unknown): string => JSON.stringify(value);
 
 describe.each(backends)("on $name", (backend) => {
-  it(
-    "keys and metas come out as they went in: by watching, by listing, by key, by prefix",
-    { timeout: 60_000 },
-    async () => {
-      await using world = await World.of(backend, { periodMs: 5000 });
-      const [holder, observer] = [await world.open(), await world.open()];
-      const metas = new Map<string, unknown>();
-      const check = async (entries: (readonly [string, unknown])[]): Promise<void> => {
-        const added = entries.filter(([one]) => !metas.has(one));
-        for (const [one, value] of added) metas.set(one, value);
-        await Promise.all(added.map(([one, value]) => holder.pinger(one, { meta: value }).start()));
-        const [first] = entries;
-        if (first === undefined) return;
-        const expected = (of: (one: string) => boolean): string =>
-          text(
-            [...metas]
-              .filter(([one]) => of(one))
-              .map(([one, value]) => ({ key: one, alive: true, meta: value }))
-              .toSorted(byKey),
-          );
-        const start = String.fromCodePoint(first[0].codePointAt(0) ?? 0);
-        expect(text(await initially(observer, first[0]))).toBe(expected((one) => one === first[0]));
-        expect(text(await initially(observer, { prefix: start }))).toBe(
-          expected((one) => one.startsWith(start)),
+  it("keys and metas come out as they went in: by watching, by listing, by key, by prefix", async () => {
+    await using world = await World.of(backend, { periodMs: 5000 });
+    const [holder, observer] = [await world.open(), await world.open()];
+    const metas = new Map<string, unknown>();
+    const check = async (entries: (readonly [string, unknown])[]): Promise<void> => {
+      const added = entries.filter(([one]) => !metas.has(one));
+      for (const [one, value] of added) metas.set(one, value);
+      await Promise.all(added.map(([one, value]) => holder.pinger(one, { meta: value }).start()));
+      const [first] = entries;
+      if (first === undefined) return;
+      const expected = (of: (one: string) => boolean): string =>
+        text(
+          [...metas]
+            .filter(([one]) => of(one))
+            .map(([one, value]) => ({ key: one, alive: true, meta: value }))
+            .toSorted(byKey),
         );
-        const listed = async (query: { key?: string; prefix?: string }): Promise<string> => {
-          const { keys } = await observer.list(query);
-          const states = keys.map((state) => ({
-            key: state.key,
-            alive: state.alive,
-            meta: state.holders[0]?.meta,
-          }));
-          return text(states.toSorted(byKey));
-        };
-        expect(await listed({ key: first[0] })).toBe(expected((one) => one === first[0]));
-        expect(await listed({ prefix: start })).toBe(expected((one) => one.startsWith(start)));
-        expect(await listed({})).toBe(expected(() => true));
-      };
-      await check(ODD_KEYS.map((one, index) => [one, ODD_METAS[index % ODD_METAS.length]] as const));
-      await fc.assert(
-        fc.asyncProperty(fc.array(fc.tuple(key, meta), { minLength: 1, maxLength: 5 }), check),
-        { numRuns: 25, endOnFailure: true }, // what went before is part of the run
+      const start = String.fromCodePoint(first[0].codePointAt(0) ?? 0);
+      expect(text(await initially(observer, first[0]))).toBe(expected((one) => one === first[0]));
+      expect(text(await initially(observer, { prefix: start }))).toBe(
+        expected((one) => one.startsWith(start)),
       );
-      expect(Reflect.get({}, "polluted")).toBeUndefined();
-    },
-  );
+      const listed = async (query: { key?: string; prefix?: string }): Promise<string> => {
+        const { keys } = await observer.list(query);
+        const states = keys.map((state) => ({
+          key: state.key,
+          alive: state.alive,
+          meta: state.holders[0]?.meta,
+        }));
+        return text(states.toSorted(byKey));
+      };
+      expect(await listed({ key: first[0] })).toBe(expected((one) => one === first[0]));
+      expect(await listed({ prefix: start })).toBe(expected((one) => one.startsWith(start)));
+      expect(await listed({})).toBe(expected(() => true));
+    };
+    await check(ODD_KEYS.map((one, index) => [one, ODD_METAS[index % ODD_METAS.length]] as const));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(key, meta), { minLength: 1, maxLength: 5 }), check),
+      { numRuns: 25, endOnFailure: true }, // what went before is part of the run
+    );
+    expect(Reflect.get({}, "polluted")).toBeUndefined();
+  });
 
   it("killing a key kills that key alone, whatever its name might mean", async () => {
     await using world = await World.of(backend, { periodMs: 5000 });

@@ -2,6 +2,7 @@ import { MongoClient } from "mongodb";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { PresenceOptions } from "../../src/index.ts";
 import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
+import { addressOf, withLogin, withOptions } from "../servers/uri.ts";
 import { until } from "../support/wait.ts";
 import { type Authorizer, type Privilege, startAuthorizer } from "./authorizer.ts";
 import { failure, newUser, open, privilegesOf } from "./support.ts";
@@ -47,15 +48,13 @@ interface Access {
 /** A user with the privileges, and the way to the server that holds it to them. */
 async function access(privileges: readonly Privilege[]): Promise<Access> {
   const user = await newUser(admin, DATABASE, { privileges });
-  const port = Number(new URL(server.uri).port);
+  const { port } = addressOf(server.uri);
   const isMongod = server.kind === "mongod" || server.kind === "memory";
   const authorizer = await startAuthorizer(port, isMongod ? "all" : privileges);
   onTestFinished(() => authorizer.stop());
-  const uri = new URL(withDatabase(`mongodb://127.0.0.1:${authorizer.port}/`, DATABASE));
-  uri.username = user;
-  uri.password = "sesame";
-  uri.search = `authSource=${DATABASE}&directConnection=true`;
-  return { uri: uri.href, commands: authorizer.commands };
+  const uri = withLogin(withDatabase(`mongodb://127.0.0.1:${authorizer.port}/`, DATABASE), user, "sesame");
+  const options = `authSource=${DATABASE}&directConnection=true`;
+  return { uri: withOptions(uri, options), commands: authorizer.commands };
 }
 
 const newName = (): string => `ns${count++}`;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { heartbit } from "../cli/heartbit.ts";
 import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
+import { withLogin, withoutLoginAndOptions, withOptions } from "../servers/uri.ts";
 import { failure, newUser, open, tellings } from "./support.ts";
 
 /** The parts of every password here; none of them may be seen anywhere. */
@@ -96,9 +97,8 @@ describe("a server with logins", () => {
     const uriOf = async (roles: string[]): Promise<string> => {
       const user = await newUser(admin, "app", { roles });
       await admin.db("app").command({ updateUser: user, pwd: password("@") });
-      const { host } = new URL(server.uri);
-      const login = `${user}:${encodeURIComponent(password("@"))}`;
-      return withDatabase(`mongodb://${login}@${host}/?authSource=app`, "app");
+      const bare = withDatabase(withoutLoginAndOptions(server.uri), "app");
+      return withOptions(withLogin(bare, user, password("@")), "authSource=app");
     };
     right = await uriOf(["readWrite"]);
     readOnly = await uriOf(["read"]);

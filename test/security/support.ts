@@ -52,14 +52,13 @@ export async function open(target: Target, options: PresenceOptions = {}): Promi
   return presence;
 }
 
-/** What the promise rejects with, and after how long. */
-export async function failure(promise: Promise<unknown>): Promise<{ error: Error; afterMs: number }> {
-  const began = performance.now();
+/** What the promise rejects with. */
+export async function failure(promise: Promise<unknown>): Promise<{ error: Error }> {
   const error: unknown = await promise.then(
     () => new Error("It resolved."),
     (reason: unknown) => reason,
   );
-  if (error instanceof Error) return { error, afterMs: performance.now() - began };
+  if (error instanceof Error) return { error };
   throw new Error(`It rejected with ${inspect(error)}.`);
 }
 

@@ -1,6 +1,6 @@
 /** For tests: the server of this run, and a database of one's own on it. */
 import { inject } from "vitest";
-import { withDatabase } from "./index.ts";
+import { withDatabase } from "./uri.ts";
 
 let count = 0;
 

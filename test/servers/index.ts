@@ -8,6 +8,8 @@ import { MongoClient } from "mongodb";
 import { downloadMongod, findMongod, findStandIn, installStandIn } from "./install.ts";
 import { type Command, ServerProcess } from "./process.ts";
 
+export { withDatabase } from "./uri.ts";
+
 /** A mongod of this machine, one that is downloaded, or a stand-in: SecantusDB in Rust or in Python. */
 export type ServerKind = "mongod" | "memory" | "rs" | "py";
 
@@ -96,12 +98,6 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     pause: () => server.pause(),
     resume: () => server.resume(),
   };
-}
-
-/** The same URI with a database. */
-export function withDatabase(uri: string, database: string): string {
-  const { 1: head = "", 2: query = "" } = /^([^?]*:\/\/[^/?]*)\/?[^?]*(\?.*)?$/.exec(uri) ?? [];
-  return `${head}/${database}${query}`;
 }
 
 function kindWanted(): ServerKind | undefined {

@@ -1,6 +1,6 @@
 /** The port of a store, through a link. */
 import type { PingRecord } from "../../src/core/bits.ts";
-import type { Feed, FeedSink, Namespace, Page, Pong, ReadQuery, Store } from "../../src/core/store.ts";
+import type { Feed, FeedSink, Namespace, OpenRecords, Page, Pong, ReadQuery, Store } from "../../src/core/store.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Act } from "./cluster.ts";
 import type { Link } from "./link.ts";
@@ -19,7 +19,7 @@ export interface Breakage {
   ping?(namespace: Namespace, slot: number, seq: number): Promise<Pong>;
   pings?(namespace: Namespace, from: number): Promise<PingRecord[]>;
   nextSeq?(namespace: Namespace): Promise<number>;
-  countOpen?(namespace: Namespace, session: number): Promise<number>;
+  countOpen?(namespace: Namespace, session: number): Promise<OpenRecords>;
 }
 
 export function linkedStore(link: Link, effects: Effects, breakage: Breakage = {}): Store {

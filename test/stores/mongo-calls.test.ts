@@ -8,6 +8,7 @@ import { Calls } from "../../src/stores/mongo/calls.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { type FakeServer, startFakeServer } from "../servers/fake-server.ts";
+import { databaseOf, withLogin, withOptions } from "../servers/uri.ts";
 import { timersThatHold } from "../support/timers.ts";
 
 let client: MongoClient;
@@ -19,7 +20,7 @@ afterAll(() => client.close());
 it.each(["its database", "its client alone, as before driver 6.20"])(
   "a Collection that tells %s is a target, and its name the namespace",
   async (tells) => {
-    const collection = client.db(new URL(newDatabase()).pathname.slice(1)).collection("agents");
+    const collection = client.db(databaseOf(newDatabase())).collection("agents");
     const { collectionName, dbName } = collection;
     const target = tells === "its database" ? collection : { collectionName, dbName, client };
     const presence = await Presence.open(target);
@@ -59,7 +60,7 @@ async function refusing(name: string): Promise<FakeServer> {
 describe("what Atlas refuses with its one code", () => {
   it("is NOT_PERMITTED where it is the login", async () => {
     const server = await refusing("saslStart");
-    const uri = server.uri.replace("//", "//joe:sesame@").replace(/$/, "x?authMechanism=SCRAM-SHA-256");
+    const uri = withOptions(withLogin(`${server.uri}x`, "joe", "sesame"), "authMechanism=SCRAM-SHA-256");
     await expect(openMongo(uri)).rejects.toMatchObject({ code: "NOT_PERMITTED" });
     await server.stop();
   });
@@ -75,7 +76,7 @@ describe("what Atlas refuses with its one code", () => {
 });
 
 it("what is stamped by a clock that is most of a second behind is read all the same, however short the period", async () => {
-  const db = client.db(new URL(newDatabase()).pathname.slice(1));
+  const db = client.db(databaseOf(newDatabase()));
   const namespace = mongoStore(db).namespace("presence", { periodMs: 100, retentionSlots: 120 });
   const sessions = async (
     query: Partial<ReadQuery>,

@@ -1,13 +1,16 @@
 import { MongoClient } from "mongodb";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isHeartbitError } from "../../src/core/errors.ts";
 import { EVERYTHING, select, type Selection } from "../../src/core/selection.ts";
 import type { Feed, Namespace, Page, Write } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { until } from "../support/wait.ts";
 import { startServer } from "../servers/index.ts";
 
-const SCALE = { periodMs: 5000, retentionSlots: 120 };
+/** Long: the time limits of calls follow it, and are not what is tested here. */
+const PERIOD_MS = 60_000;
+const SCALE = { periodMs: PERIOD_MS, retentionSlots: 120 };
 const SLOT = 360_000_000;
 
 let client: MongoClient;
@@ -15,7 +18,7 @@ let namespace: Namespace;
 beforeEach(async () => {
   client = new MongoClient(newDatabase(), { maxPoolSize: 20 });
   namespace = mongoStore(client.db()).namespace("presence", SCALE);
-  await namespace.configure({ version: 2, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({ version: 2, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
 });
 afterEach(async () => {
   await namespace.close();
@@ -34,9 +37,6 @@ function open(selection: Selection, of = namespace): Heard {
   const feed = of.feed?.(selection, { page: (page) => pages.push(page), lost: (error) => lost.push(error) });
   return feed === undefined ? expect.fail("there is no feed") : { feed, pages, lost };
 }
-
-const until = (condition: () => boolean): Promise<void> =>
-  vi.waitFor(() => expect(condition()).toBe(true), { timeout: 20_000, interval: 10 });
 
 const session = (seq: number): Write => ({
   kind: "session",

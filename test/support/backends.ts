@@ -16,7 +16,7 @@ let count = 0;
 
 export const backends: readonly Backend[] = [
   { name: "memory", target: async () => `memory:test-${process.pid}-${count++}` },
-  { name: "LMDB", target: async () => `lmdb:${await mkdtemp(join(tmpdir(), "heartbit-test-"))}` },
+  { name: "SQLite", target: async () => `sqlite:${await mkdtemp(join(tmpdir(), "heartbit-test-"))}` },
   { name: "MongoDB with its feed", target: async () => newDatabase() },
   { name: "MongoDB by polling", target: async () => newDatabase(), options: { feed: "poll" } },
 ];
@@ -44,8 +44,8 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#opened.map((presence) => presence.close()));
-    if (typeof this.target === "string" && this.target.startsWith("lmdb:")) {
-      await rm(this.target.slice(5), { recursive: true, force: true });
+    if (typeof this.target === "string" && this.target.startsWith("sqlite:")) {
+      await rm(this.target.slice(7), { recursive: true, force: true });
     }
   }
 }

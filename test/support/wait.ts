@@ -8,3 +8,21 @@ export async function passes(ms: number): Promise<void> {
   const end = performance.now() + ms;
   await until(() => performance.now() >= end);
 }
+
+/**
+ * Whether the promise settles before a timer of so many ms that begins now. Both wait for the event loop of this
+ * process: a busy machine delays both and keeps their order, while it changes what a clock says.
+ */
+export async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  const isInTime = await Promise.race([settled, late]);
+  clearTimeout(timer);
+  return isInTime;
+}

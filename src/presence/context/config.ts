@@ -14,6 +14,8 @@ const SLOTS_BEHIND_MAX = 2;
 export class NamespaceConfig {
   readonly #context: Context;
   #base = 0;
+  /** When it was last read: a monotonic time, in ms. */
+  #readAt = -Infinity;
 
   constructor(context: Context) {
     this.#context = context;
@@ -32,6 +34,8 @@ export class NamespaceConfig {
 
   /** Before a session is opened: sets the namespace up again if it was dropped since. */
   async ensure(): Promise<void> {
+    const { clock, periodMs } = this.#context;
+    if (clock.monotonic() - this.#readAt < periodMs) return; // just now
     if ((await this.#read()) === undefined) await this.configure();
   }
 
@@ -65,7 +69,8 @@ export class NamespaceConfig {
 
   async #read(): Promise<Config | undefined> {
     const config = await bulk(this.#context, "config", this.#context.namespace.config());
-    if (config !== undefined) await this.#follow(config);
+    if (config === undefined) this.#readAt = -Infinity;
+    else await this.#follow(config);
     return config;
   }
 
@@ -73,6 +78,7 @@ export class NamespaceConfig {
     const error = mismatch(this.#context, config);
     if (error !== undefined) throw error;
     this.#base = config.base;
+    this.#readAt = this.#context.clock.monotonic();
     const { time } = this.#context;
     if (config.offset <= time.offset) return;
     // A raised offset says that the store's clock has stepped back. With our old view of it we would run ahead of all.

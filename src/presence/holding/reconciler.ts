@@ -95,14 +95,18 @@ export class Reconciler {
 
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time, clock } = this.#context;
-    const wanted = this.#registrations.openCount;
-    if (wanted === undefined) return; // while something is being written a count says nothing
     const { slot } = time;
+    if (this.#registrations.openCount === undefined) {
+      // While something is being written a count says nothing: again in the next slot.
+      this.#checked = slot + 1 - COUNT_SLOTS;
+      return;
+    }
     const began = clock.monotonic();
-    const count = await soon(this.#context, "count", namespace.countOpen(session.record.seq));
+    const { seq, opened } = session.record;
+    const open = await soon(this.#context, "count", namespace.countOpen(seq));
     time.noteRoundTrip(clock.monotonic() - began);
     if (session !== this.#session.current) return;
-    if (count === this.#registrations.openCount) this.#checked = slot;
+    if (open.opened === opened && open.count === this.#registrations.openCount) this.#checked = slot;
     else await this.#compareAll(session);
   }
 

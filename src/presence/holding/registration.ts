@@ -23,7 +23,7 @@ export class Registration implements Declared {
   readonly pinger: number;
   /** Since when the key is held: the store's time in ms. */
   readonly since: number;
-  readonly owner: Owner;
+  owner: Owner;
   start: number;
   firstStart: number;
   meta: string;

@@ -7,9 +7,11 @@ import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference, openCount } from "../../core/reconcile.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
-import type { Registration } from "./registration.ts";
+import type { Owner, Registration } from "./registration.ts";
 import type { Session } from "./session.ts";
 import { WriteQueue } from "./write-queue.ts";
+
+const NOBODY: Owner = { endedByOther: () => {}, lost: () => {} };
 
 export class Registrations {
   readonly queue: WriteQueue;
@@ -67,7 +69,9 @@ export class Registrations {
       this.#declared.set(registration.pinger, registration);
       this.#forgetOld();
     }
-    return this.queue.write(registration, "end");
+    return this.queue.write(registration, "end").finally(() => {
+      registration.owner = NOBODY; // it must not keep the pinger
+    });
   }
 
   /** Compares our own among some records that were read, from wherever, and does what follows. */
@@ -123,6 +127,7 @@ export class Registrations {
       if (registration.last === undefined) this.queue.add(registration, "start");
       else this.#declared.delete(registration.pinger);
     }
+    this.#session.open().catch((error: unknown) => this.#context.log.warn("no new session could be opened", error));
   }
 
   /** The namespace is gone: nothing is held any more. */

@@ -11,11 +11,12 @@
 import { KILLED } from "../../core/alive.ts";
 import { HeartbitError } from "../../core/errors.ts";
 import type { SessionRecord } from "../../core/records.ts";
+import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import type { NamespaceConfig } from "../context/config.ts";
-import { bulk, type Context, persistently } from "../context/context.ts";
+import { bulk, type Context, persistently, readPages } from "../context/context.ts";
 import { describe } from "../context/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -74,14 +75,7 @@ export class Session {
 
   /** Whether the record in the store is of this very session: a number may have been given twice. */
   isOurs(record: SessionRecord): boolean {
-    const own = this.#current?.record;
-    return (
-      own !== undefined &&
-      record.seq === own.seq &&
-      record.host === own.host &&
-      record.pid === own.pid &&
-      record.opened === own.opened
-    );
+    return this.#current !== undefined && isSame(record, this.#current.record);
   }
 
   /** The record is gone, or is another's, or was ended: nothing may be written under its number again. */
@@ -142,19 +136,24 @@ export class Session {
     const failed = (error: unknown): void => health.suspect(`opening a session failed: ${describe(error)}`);
     const session = await retry(this.sleeper, persistently(this.#context, failed), async () => {
       checkGoesOn();
-      if (numbered === undefined) {
-        await this.#config.ensure();
-        const seq = await this.#config.nextSeq();
-        numbered = { seq, heartbeat: new Heartbeat(this.#context, seq) };
+      for (;;) {
+        if (numbered === undefined) {
+          await this.#config.ensure();
+          const seq = await this.#config.nextSeq();
+          numbered = { seq, heartbeat: new Heartbeat(this.#context, seq) };
+        }
+        const { seq, heartbeat } = numbered;
+        await heartbeat.begin();
+        checkGoesOn();
+        opened ??= Math.round(time.now);
+        const record = { ...this.#identity, seq, opened, slot: time.slot };
+        const write = { kind: "session", session: record } as const;
+        await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
+        if (!(await this.#isAnothers(record))) return { record, heartbeat, touched: record.slot };
+        // A server that lost what it had acknowledged has given us another's number.
+        heartbeat.stop();
+        numbered = opened = undefined;
       }
-      const { seq, heartbeat } = numbered;
-      await heartbeat.begin();
-      checkGoesOn();
-      opened ??= Math.round(time.now);
-      const record = { ...this.#identity, seq, opened, slot: time.slot };
-      const write = { kind: "session", session: record } as const;
-      await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
-      return { record, heartbeat, touched: record.slot };
     }).catch((error: unknown) => {
       numbered?.heartbeat.stop();
       checkGoesOn();
@@ -170,6 +169,16 @@ export class Session {
     return session;
   }
 
+  /** Whether the stored record is not the one that we wrote; one that a stale read does not show yet is ours. */
+  async #isAnothers(record: SessionRecord): Promise<boolean> {
+    let found = false;
+    const query = { select: NOTHING, session: record.seq };
+    for await (const { sessions } of readPages(this.#context, query, bulk, "open a session")) {
+      found ||= sessions.some((stored) => stored.seq === record.seq && !isSame(stored, record));
+    }
+    return found;
+  }
+
   /** What was written while the namespace went must not look alive. */
   #disown({ record }: OpenSession): void {
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
@@ -177,6 +186,10 @@ export class Session {
       this.#context.log.debug("ending a lost session failed", error),
     );
   }
+}
+
+function isSame(a: SessionRecord, b: SessionRecord): boolean {
+  return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
 }
 
 export function closed(name: string, cause?: unknown): HeartbitError {

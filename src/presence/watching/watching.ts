@@ -189,6 +189,7 @@ export class Watching {
         if (!isEmptySelection(missing)) {
           if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
           await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
+          this.#context.requests.sleeper.wake(); // there is more to follow
         }
         for (const subscription of this.#subscriptions.unready()) {
           if (this.snapshot.coverage.has(subscription.target)) await this.#notifier.begin(subscription);

@@ -10,6 +10,7 @@ import type {
   FeedSink,
   Finding,
   Namespace,
+  OpenRecords,
   Page,
   Pong,
   Pruned,
@@ -130,7 +131,7 @@ export class MongoNamespace implements Namespace {
     await mail(this.#context, slot, seqs);
   }
 
-  async countOpen(session: number): Promise<number> {
+  async countOpen(session: number): Promise<OpenRecords> {
     return countOpen(this.#context, session);
   }
 

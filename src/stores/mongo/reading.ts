@@ -4,7 +4,7 @@ import type { PingRecord } from "../../core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
-import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
+import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { dateOf, OPEN, PING_FIELDS, toPing, toRegistration, toSession } from "./documents.ts";
@@ -79,11 +79,23 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
   return records;
 }
 
+/** How many records of the session are open, and when it was opened. */
+export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
+  const [count, opened] = await Promise.all([countOf(context, session), openedOf(context, session)]);
+  return { count, opened };
+}
+
+/** When the session was opened, if it is open. */
+async function openedOf(context: Context, session: number): Promise<number | undefined> {
+  const [record] = await sessionsOf(context, [session]);
+  return record?.last === undefined ? record?.opened : undefined;
+}
+
 /**
- * How many records of the session are open. An aggregation of nothing but a count needs no document, only the index; the
- * command `count` would do the same, and is not in the Stable API of every release.
+ * An aggregation of nothing but a count needs no document, only the index. The command `count` would do the same, and is not
+ * in the Stable API of every release.
  */
-export async function countOpen(context: Context, session: number): Promise<number> {
+async function countOf(context: Context, session: number): Promise<number> {
   const { calls, limits, names } = context;
   const { readConcern } = await context.server();
   const pipeline = [{ $match: { session, last: OPEN } }, { $count: "open" }];

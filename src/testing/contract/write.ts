@@ -278,9 +278,9 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
-    "3,000 registrations are written in one call",
+    "1,500 registrations are written in one call",
     configured(async ({ ns, slot }) => {
-      const registrations = Array.from({ length: 3000 }, (_, pinger) =>
+      const registrations = Array.from({ length: 1500 }, (_, pinger) =>
         aRegistration(1, `key-${pinger}`, slot, { pinger }),
       );
       await ns.write([put.session(aSession(1, slot)), ...registrations.map(put.registration)]);
@@ -361,15 +361,15 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
-    "kill ends all of 1,500 holders of a key",
+    "kill ends all of 1,100 holders of a key",
     configured(async ({ ns, slot }) => {
-      const registrations = Array.from({ length: 1500 }, (_, pinger) =>
+      const registrations = Array.from({ length: 1100 }, (_, pinger) =>
         aRegistration(1, "key", slot, { pinger }),
       );
       await ns.write([put.session(aSession(1, slot)), ...registrations.map(put.registration)]);
       await ns.kill("key");
       const found = await readAll(ns, { select: everything() });
-      assert.equal([...found.registrations.values()].filter(({ last }) => last === 0).length, 1500);
+      assert.equal([...found.registrations.values()].filter(({ last }) => last === 0).length, 1100);
     }),
   );
 

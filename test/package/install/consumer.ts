@@ -14,7 +14,7 @@ interface Wanted {
   readonly manager?: Manager;
   /** What is installed besides. */
   readonly packages?: readonly string[];
-  /** Without what a store may need: `lmdb`. */
+  /** Without the packages that are optional. */
   readonly omitOptional?: boolean;
 }
 

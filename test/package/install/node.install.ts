@@ -15,7 +15,9 @@ interface Manifest {
 }
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
-const driver = `mongodb@${manifest.devDependencies["mongodb"]}`;
+const packages = ["mongodb", "@photostructure/sqlite"].map(
+  (name) => `${name}@${manifest.devDependencies[name]}`,
+);
 
 /** The code of the README that runs to its end. TypeScript without types is JavaScript. */
 const readme = blocksOf("README.md").filter(({ info }) => info === "ts");
@@ -35,7 +37,7 @@ let bare: Consumer;
 
 beforeAll(async () => {
   tarball = await pack(inject("built"));
-  full = await Consumer.install({ tarball, packages: [driver] });
+  full = await Consumer.install({ tarball, packages });
   bare = await Consumer.install({ tarball, omitOptional: true });
 });
 afterAll(async () => {
@@ -64,15 +66,18 @@ describe.each(NODES)("on Node %s", (version) => {
     expect(await full.run(node, [program, full.folder, ...modules])).toMatchObject({ status: 0 });
   });
 
-  it.each(["memory", "lmdb", "mongodb"])("a key is held, watched, listed and killed on %s", async (kind) => {
-    const target = {
-      memory: "memory:it",
-      lmdb: `lmdb:${full.folder}/store-${version}`,
-      mongodb: newDatabase(),
-    }[kind];
-    const { output, stdout } = await full.run(node, ["store.mjs", target ?? ""]);
-    expect({ output, stdout }).toEqual({ output: TOLD, stdout: TOLD });
-  });
+  it.each(["memory", "sqlite", "mongodb"])(
+    "a key is held, watched, listed and killed on %s",
+    async (kind) => {
+      const target = {
+        memory: "memory:it",
+        sqlite: `sqlite:${full.folder}/store-${version}`,
+        mongodb: newDatabase(),
+      }[kind];
+      const { output, stdout } = await full.run(node, ["store.mjs", target ?? ""]);
+      expect({ output, stdout }).toEqual({ output: TOLD, stdout: TOLD });
+    },
+  );
 
   it("every entry point can be required, without the packages of the stores, and is the same module", async () => {
     const { stdout, output } = await bare.run(node, ["required.cjs"]);
@@ -83,19 +88,22 @@ describe.each(NODES)("on Node %s", (version) => {
     const { output } = await bare.run(node, [
       "missing.mjs",
       "mongodb://localhost/app",
-      "lmdb:store",
+      "sqlite:store",
       "memory:it",
     ]);
     expect(output.split("\n")).toEqual([
       expect.stringMatching(/^UNSUPPORTED_SERVER: .* run `npm install mongodb`\.$/),
-      expect.stringMatching(/^UNSUPPORTED_SERVER: .* run `npm install lmdb`\.$/),
+      // Node 20 has no SQLite of its own.
+      version.startsWith("20.")
+        ? expect.stringMatching(/^UNSUPPORTED_SERVER: .* run `npm install @photostructure\/sqlite@1`.*\.$/)
+        : "opened",
       "opened",
       "",
     ]);
   });
 
   it("the command runs: its help, and who is alive while it holds a key", async () => {
-    const env = { HEARTBIT_STORE: `lmdb:${full.folder}/ls-${version}` };
+    const env = { HEARTBIT_STORE: `sqlite:${full.folder}/ls-${version}` };
     expect((await full.run("npx", ["heartbit", "--help"], env, node)).stdout).toContain(
       "heartbit <command> [options]",
     );
@@ -109,8 +117,8 @@ describe.each(Object.keys(MANAGERS) as Manager[])("installed by %s", (manager) =
   it("it runs, without the packages of the stores and with them", async () => {
     await using without = await Consumer.install({ tarball, manager, omitOptional: true });
     expect((await without.run(process.execPath, ["store.mjs", "memory:it"])).output).toBe(TOLD);
-    await using withAll = await Consumer.install({ tarball, manager, packages: [driver] });
-    for (const target of [`lmdb:${withAll.folder}/store`, newDatabase()]) {
+    await using withAll = await Consumer.install({ tarball, manager, packages });
+    for (const target of [`sqlite:${withAll.folder}/store`, newDatabase()]) {
       expect((await withAll.run(process.execPath, ["store.mjs", target])).output).toBe(TOLD);
     }
   });

@@ -1,15 +1,15 @@
 /**
- * One process among several that share an LMDB directory. Its arguments: where the built library is, the directory,
- * and what to do. It tells its parent what has been acknowledged, and stops writing when it is told anything.
+ * One process among several that share a SQLite directory. Its arguments: where the built library is, the directory,
+ * and what to do. It tells its parent what has been acknowledged, and stops when it is told anything.
  */
 const [built, directory, task] = process.argv.slice(2);
-const { openLmdb } = await import(`${built}/stores/lmdb.js`);
-const store = await openLmdb(directory);
+const { openSqlite } = await import(`${built}/stores/sqlite/index.js`);
+const store = await openSqlite(directory);
 const ns = store.namespace("shared", { periodMs: 1000, retentionSlots: 120 });
 const stop = new AbortController();
 const told = new Promise((resolve) => process.once("message", resolve)).then(() => stop.abort());
 const tell = (message) => process.send(message);
-const tasks = { write, ping, once, fill };
+const tasks = { write, ping, once, fill, hold };
 
 await tasks[task]();
 await store.close();
@@ -77,4 +77,15 @@ async function fill() {
     ]);
   }
   tell({ seq, refusals: [...refusals] });
+}
+
+/** Takes the lock for writing, and keeps it until it is told to go on. */
+async function hold() {
+  const { loadDriver } = await import(`${built}/stores/sqlite/driver.js`);
+  const connection = loadDriver()(store.path);
+  connection.exec("BEGIN IMMEDIATE");
+  tell({ holds: true });
+  await told;
+  connection.exec("ROLLBACK");
+  connection.close();
 }

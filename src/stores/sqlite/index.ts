@@ -1,0 +1,56 @@
+/**
+ * The store in a SQLite file: embedded, shared by the processes of one machine. A process may be killed at any moment
+ * without harm to the others.
+ *
+ * The file lives as long as the system runs: after a restart of the machine, which no process survives, there is an
+ * empty one. It must lie on a local file system.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Namespace, Store } from "../../core/store.ts";
+import { systemClock } from "../../lib/system-clock.ts";
+import { Database } from "./database.ts";
+import { SqliteNamespace } from "./namespace.ts";
+
+export interface SqliteOptions {
+  /** The store's time, and the clock of the presences that open it without one. Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+/**
+ * Opens the SQLite store in a directory, which is made if there is none. A package with SQLite is loaded here, and only
+ * here.
+ *
+ * Rejects with `UNSUPPORTED_SERVER` when neither this Node nor an installed package has a SQLite that is safe to use, with
+ * `NOT_PERMITTED` when the directory may not be made or written, or what is in it may be another user's trap, with
+ * `INVALID_OPTION` when it is not a directory, and with `STORE_UNAVAILABLE` for what may heal (no space, too many open
+ * files).
+ */
+export async function openSqlite(directory: string, options: SqliteOptions = {}): Promise<SqliteStore> {
+  return new SqliteStore(await Database.open(directory), options.clock ?? systemClock);
+}
+
+export class SqliteStore implements Store {
+  readonly kind = "sqlite";
+  readonly clock: Clock;
+  readonly #database: Database;
+
+  /** @internal Use `openSqlite`. */
+  constructor(database: Database, clock: Clock) {
+    this.#database = database;
+    this.clock = clock;
+  }
+
+  /** The data file, for `doctor`. */
+  get path(): string {
+    return this.#database.place.file;
+  }
+
+  /** A namespace, without any I/O. */
+  namespace(name: string): Namespace {
+    return new SqliteNamespace(this.#database, name, this.clock);
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}

@@ -1,0 +1,231 @@
+/** One namespace in a SQLite file: what the port `core/store.ts` asks for. */
+import { stat } from "node:fs/promises";
+import { groupBits, type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
+import type { Clock } from "../../core/clock.ts";
+import { type Config, mergeConfigs } from "../../core/records.ts";
+import type { Selection } from "../../core/selection.ts";
+import type { Slot } from "../../core/slots.ts";
+import type {
+  Feed,
+  FeedSink,
+  Finding,
+  Namespace,
+  OpenRecords,
+  Page,
+  Pong,
+  Pruned,
+  PruneQuery,
+  ReadQuery,
+  StoreNotice,
+  Write,
+} from "../../core/store.ts";
+import { OLD_MAX, storageFinding } from "../storage.ts";
+import { type Database, turn } from "./database.ts";
+import { openFeed } from "./feed.ts";
+import { configOf, makeHead, readHead, setConfig } from "./head.ts";
+import { prune } from "./pruning.ts";
+import { readPages } from "./reading.ts";
+import { SESSION_PINGER } from "./schema.ts";
+import { Change } from "./writing.ts";
+
+const DROP_ROWS = 1000;
+
+const PING = `
+  INSERT INTO pings (ns, slot, seq, ms) VALUES (?, ?, ?, ?)
+  ON CONFLICT DO UPDATE SET ms = excluded.ms RETURNING mail`;
+const MAIL = `
+  INSERT INTO pings (ns, slot, seq, ms, mail) VALUES (?, ?, ?, 0, 1) ON CONFLICT DO UPDATE SET mail = 1`;
+const COUNT_OPEN = `
+  SELECT count(*) AS count, max(iif(pinger = ${SESSION_PINGER}, since, NULL)) AS opened
+  FROM records INDEXED BY record_open WHERE ns = ? AND session = ? AND last IS NULL`;
+
+/** The tables of what a namespace has, and their keys. */
+const TABLES = [
+  ["pings", "slot, seq"],
+  ["records", "session, pinger, start"],
+] as const;
+
+export class SqliteNamespace implements Namespace {
+  readonly #database: Database;
+  readonly #name: string;
+  readonly #clock: Clock;
+  readonly #feeds = new Set<Feed>();
+
+  constructor(database: Database, name: string, clock: Clock) {
+    this.#database = database;
+    this.#name = name;
+    this.#clock = clock;
+  }
+
+  config(): Promise<Config | undefined> {
+    return this.#database.view((sql) => configOf(readHead(sql, this.#name)));
+  }
+
+  async configure(wanted: Config): Promise<Config> {
+    const found = await this.config();
+    // An opening that has nothing to change needs no lock.
+    if (found !== undefined && mergeConfigs(found, wanted) === found) return found;
+    return this.#database.change((sql) => {
+      const head = makeHead(sql, this.#name);
+      const config = configOf(head);
+      const holds = mergeConfigs(config ?? wanted, wanted);
+      if (holds !== config) setConfig(sql, head, holds);
+      return holds;
+    });
+  }
+
+  raiseOffset(from: number, to: number): Promise<number> {
+    return this.#database.change((sql) => {
+      const head = readHead(sql, this.#name);
+      const config = configOf(head);
+      if (head === undefined || config?.offset !== from) return config?.offset ?? from;
+      setConfig(sql, head, { ...config, offset: to });
+      return to;
+    });
+  }
+
+  async time(): Promise<number> {
+    return this.#clock.now();
+  }
+
+  nextSeq(): Promise<number> {
+    return this.#database.change((sql) => {
+      const { id, seq } = makeHead(sql, this.#name);
+      sql.run("UPDATE namespaces SET seq = ? WHERE id = ?", seq + 1, id);
+      return seq + 1;
+    });
+  }
+
+  async write(writes: readonly Write[], signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    await this.#database.changeEach(writes, (sql) => {
+      const change = new Change(sql, makeHead(sql, this.#name), this.#clock.now());
+      return { apply: (write) => change.apply(write), end: () => change.end() };
+    });
+    this.#database.ring();
+  }
+
+  ping(slot: Slot, seq: number): Promise<Pong> {
+    return this.#database.change((sql) => {
+      const { id } = makeHead(sql, this.#name);
+      const ms = this.#clock.now();
+      const { mail } = sql.get(PING, id, slot, seq, ms) as { mail: number };
+      return { ms, hasMail: mail === 1 };
+    });
+  }
+
+  mail(slot: Slot, seqs: readonly number[]): Promise<void> {
+    return this.#database.change((sql) => {
+      const { id } = makeHead(sql, this.#name);
+      for (const seq of seqs) sql.run(MAIL, id, slot, seq);
+    });
+  }
+
+  countOpen(session: number): Promise<OpenRecords> {
+    return this.#database.view((sql) => {
+      const { id } = readHead(sql, this.#name) ?? {};
+      const { count, opened } = sql.get(COUNT_OPEN, id, session) as { count: number; opened: number | null };
+      return { count, opened: opened ?? undefined };
+    });
+  }
+
+  async kill(key: string): Promise<void> {
+    await this.#database.change((sql) => {
+      const change = new Change(sql, makeHead(sql, this.#name), this.#clock.now());
+      change.kill(key);
+      change.end();
+    });
+    this.#database.ring();
+  }
+
+  async pings(from: Slot): Promise<PingRecord[]> {
+    const segments = await this.#database.view((sql) => {
+      const { id } = readHead(sql, this.#name) ?? {};
+      const query = `
+        SELECT json_group_array(json_array(slot, ms, json(seqs))) AS json FROM (
+          SELECT slot, max(ms) AS ms, json_group_array(seq) AS seqs FROM pings
+          WHERE ns = ? AND slot >= ? AND ms > 0 GROUP BY slot, seq / ${SEGMENT_SESSIONS})`;
+      return (id === undefined ? [] : sql.json(query, id, bounded(from))) as [Slot, number, number[]][];
+    });
+    return segments.flatMap(([slot, ms, seqs]) => recordsOf(slot, ms, seqs));
+  }
+
+  read(query: ReadQuery): AsyncIterable<Page> {
+    return readPages(this.#database, this.#name, query);
+  }
+
+  prune(query: PruneQuery): Promise<Pruned> {
+    return prune(this.#database, this.#name, query);
+  }
+
+  /** The namespace is gone at once; what was in it goes piece by piece. */
+  async drop(): Promise<void> {
+    const id = await this.#database.change((sql) => {
+      const head = readHead(sql, this.#name);
+      if (head !== undefined) sql.run("DELETE FROM namespaces WHERE id = ?", head.id);
+      return head?.id;
+    });
+    if (id === undefined) return;
+    this.#database.ring();
+    for (const [table, key] of TABLES) {
+      const some = `SELECT ${key} FROM ${table} WHERE ns = :ns LIMIT ${DROP_ROWS}`;
+      const statement = `DELETE FROM ${table} WHERE ns = :ns AND (${key}) IN (${some})`;
+      while ((await this.#database.change((sql) => sql.run(statement, { ns: id }))) === DROP_ROWS)
+        await turn();
+    }
+  }
+
+  feed(select: Selection, sink: FeedSink): Feed {
+    const feed = openFeed(this.#database, this.#name, select, sink);
+    this.#feeds.add(feed);
+    return {
+      ready: feed.ready,
+      close: () => {
+        this.#feeds.delete(feed);
+        return feed.close();
+      },
+    };
+  }
+
+  notices(listener: (notice: StoreNotice) => void): () => void {
+    this.#database.listeners.add(listener);
+    return () => this.#database.listeners.delete(listener);
+  }
+
+  /** The bytes are those of the file, which all namespaces of the directory share. */
+  async examine(beforeSlot: Slot): Promise<Finding[]> {
+    const { size } = await stat(this.#database.place.file);
+    const old = await this.#database.view((sql) => {
+      const { id } = readHead(sql, this.#name) ?? {};
+      const query = "SELECT count(*) AS n FROM (SELECT 1 FROM pings WHERE ns = ? AND slot < ? LIMIT ?)";
+      return (sql.get(query, id, bounded(beforeSlot), OLD_MAX) as { n: number }).n;
+    });
+    return [await this.#examineLock(), storageFinding({ bytes: size, old })];
+  }
+
+  async #examineLock(): Promise<Finding> {
+    const held = await this.#database.whoHoldsLock();
+    if (held === undefined) return { check: "lock", level: "ok", found: "The lock for writing is free." };
+    const advice =
+      "Let that process go on (SIGCONT, `docker unpause`), or end it: nobody can write until then.";
+    return { check: "lock", level: "error", found: held, advice };
+  }
+
+  async close(): Promise<void> {
+    for (const feed of this.#feeds) await feed.close();
+    this.#feeds.clear();
+  }
+}
+
+/** What is asked for may lie before the first slot, or after the last. */
+function bounded(slot: Slot): number {
+  return Math.min(Math.max(slot, 0), Number.MAX_SAFE_INTEGER);
+}
+
+function recordsOf(slot: Slot, ms: number, seqs: readonly number[]): PingRecord[] {
+  return [...groupBits(seqs)].map(([segment, masks]) => {
+    const words = new Int32Array(SEGMENT_WORDS);
+    for (const [word, mask] of masks) words[word] = mask;
+    return { slot, segment, words, ms };
+  });
+}

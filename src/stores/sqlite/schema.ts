@@ -1,0 +1,68 @@
+/** What is stored, and how. */
+
+/** Part of the inner directory's name: versions that store otherwise do not meet. */
+export const SQLITE_FORMAT = 2;
+
+/** Says that a file is heartbit's: "hbt1". */
+export const APPLICATION_ID = 0x68627431;
+
+/** In place of the pinger and the start in the record of a session itself, which so comes before its registrations. */
+export const SESSION_PINGER = -1;
+export const SESSION_START = 0;
+
+/**
+ * Sessions and registrations are records of one table. Its `change` counts the changes of the namespace, each transaction
+ * one: what has changed since a reader's latest read is a range of one index. The columns are not STRICT, since times may
+ * have fractions.
+ */
+export const SCHEMA = `
+PRAGMA application_id = ${APPLICATION_ID};
+CREATE TABLE namespaces (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: what is left of a dropped namespace is no other's
+  life TEXT NOT NULL DEFAULT (hex(randomblob(8))), -- a namespace that is set up again, here or in another file, is another
+  name TEXT NOT NULL UNIQUE,
+  config TEXT,
+  seq INTEGER NOT NULL DEFAULT 0, -- the latest session number
+  change INTEGER NOT NULL DEFAULT 0 -- the number of the latest change
+);
+CREATE TABLE records (
+  ns INTEGER NOT NULL, session INTEGER NOT NULL, pinger INTEGER NOT NULL, start INTEGER NOT NULL,
+  key TEXT, meta TEXT, revision INTEGER, -- of a registration
+  host TEXT, pid INTEGER, -- of a session
+  since INTEGER NOT NULL, slot INTEGER NOT NULL, last INTEGER,
+  changed INTEGER NOT NULL, change INTEGER NOT NULL,
+  PRIMARY KEY (ns, session, pinger, start)
+) WITHOUT ROWID;
+CREATE INDEX record_keys ON records (ns, key) WHERE key IS NOT NULL;
+CREATE INDEX record_changes ON records (ns, change);
+CREATE INDEX record_open ON records (ns, session) WHERE last IS NULL;
+CREATE TABLE pings (
+  ns INTEGER NOT NULL, slot INTEGER NOT NULL, seq INTEGER NOT NULL,
+  ms INTEGER NOT NULL, -- the stamp of the latest ping; 0: only mail was left
+  mail INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (ns, slot, seq)
+) WITHOUT ROWID;
+`;
+
+/**
+ * Some versions of SQLite's packages cut a text at its first NUL, so none is given one. Prefixes stay prefixes, and the
+ * order stays as it is.
+ */
+export function escaped(text: string): string {
+  if (!text.includes("\0") && !text.includes("\x01")) return text;
+  return text.replaceAll("\x01", "\x01b").replaceAll("\0", "\x01a");
+}
+
+/** The text that `escaped` was given. */
+export function unescaped(text: string): string {
+  return text.includes("\x01") ? text.replaceAll("\x01a", "\0").replaceAll("\x01b", "\x01") : text;
+}
+
+/** The namespace's own row. */
+export interface Head {
+  readonly id: number;
+  readonly life: string;
+  readonly config: string | null;
+  readonly seq: number;
+  readonly change: number;
+}

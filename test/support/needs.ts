@@ -1,0 +1,18 @@
+/** What some tests need of the machine, and how a run says at its end that they were passed over. */
+import { execFileSync } from "node:child_process";
+import { beforeEach } from "vitest";
+
+/** Passes over the tests of the block that calls it where they lack something: `reason` is what, and what to do. */
+export function needs(isThere: boolean, reason: string): void {
+  beforeEach(({ skip }) => skip(!isThere, reason));
+}
+
+/** Whether the program is on the PATH. */
+export function isInstalled(program: string): boolean {
+  try {
+    execFileSync("which", [program], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
