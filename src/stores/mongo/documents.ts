@@ -7,6 +7,7 @@
  * words of the pings are `Int32` by name: the bitwise update refuses doubles.
  */
 import type { Document } from "mongodb";
+import { HeartbitError } from "../../core/errors.ts";
 import { type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "../../core/records.ts";
 
@@ -125,9 +126,10 @@ export function toPing({ _id: id, now, ...fields }: Document): PingRecord | unde
   return { slot, segment, words, ms: now === undefined ? 0 : now.getTime() };
 }
 
-/** The stamp in what the server has just stamped: NaN only where the server is none of MongoDB's. */
+/** The stamp in what the server has just stamped. */
 export function stampOf({ now }: Document): number {
-  return isDate(now) ? now.getTime() : NaN;
+  if (isDate(now)) return now.getTime();
+  throw new HeartbitError("UNSUPPORTED_SERVER", "The server does not stamp documents with its time.");
 }
 
 /** Whether the words of mail have the bit. */
