@@ -5,6 +5,7 @@
 import type { Clock } from "../core/clock.ts";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
+import { GivenUp } from "../core/errors.ts";
 import {
   type RegistrationId,
   type RegistrationRecord,
@@ -158,7 +159,8 @@ class MemoryNamespace implements Namespace {
     return ++this.#data().seq;
   }
 
-  async write(writes: readonly Write[]): Promise<void> {
+  async write(writes: readonly Write[], signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted === true) throw new GivenUp("The write was given up before it began.");
     const sessions = new Set<number>();
     const registrations = new Set<string>();
     for (const write of writes) {

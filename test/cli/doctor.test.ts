@@ -45,7 +45,7 @@ async function foundIn(namespace: Namespace, periodMs?: number): Promise<Finding
 
 async function setUp(store: MemoryStore | FaultyStore, periodMs = 5000): Promise<Namespace> {
   const namespace = store.namespace("presence", { periodMs, retentionSlots: 120 });
-  await namespace.configure({ version: 1, periodMs, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({ version: 2, periodMs, offset: 0, retentionSlots: 120, base: 0 });
   return namespace;
 }
 
@@ -83,12 +83,12 @@ describe("doctor finds", () => {
     await using _ = await Presence.open(store);
     expect(wrong(await findingsIn(store))).toEqual(["warning permissions"]);
     const client = new MongoClient(store);
-    await client.db().collection("presence.registrations").dropIndex("key");
+    await client.db().collection("presence.records").dropIndex("key");
     await client.close();
     const findings = await findingsIn(store);
     expect(wrong(findings)).toEqual(["error indexes", "warning permissions"]);
     expect(findings.find(({ check }) => check === "indexes")).toMatchObject({
-      found: expect.stringMatching(/presence\.registrations: key\.$/) as string,
+      found: expect.stringMatching(/presence\.records: key\.$/) as string,
       advice: expect.stringMatching(/createIndex/) as string,
     });
   });
@@ -106,7 +106,7 @@ describe("doctor finds", () => {
   });
 
   it("a right that is missing on one collection", async () => {
-    const on = ["meta", "sessions", "registrations"].map((part) =>
+    const on = ["meta", "records"].map((part) =>
       privilege(`presence.${part}`, "find", "insert", "update", "remove", "changeStream"),
     );
     const privileges = [...on, privilege("presence.pings", "find", "update", "remove")];
@@ -166,7 +166,7 @@ describe("doctor finds", () => {
 
   it("storage that is not pruned", async () => {
     const namespace = await setUp(new MemoryStore());
-    await namespace.ping(1, [1]);
+    await namespace.ping(1, 1);
     expect(theOne(await foundIn(namespace))).toMatchObject({
       check: "storage",
       level: "warning",
@@ -182,8 +182,8 @@ describe("doctor finds", () => {
     expect(storage?.found).toMatch(/; it has 1 old records, which should have been pruned long ago\.$/);
   });
 
-  it("too many change streams on the server, and a client that may not open two", async () => {
-    const stream = { ns: `${DATABASE}.presence.registrations`, cursor: { awaitData: true } };
+  it("too many change streams on the server, and a client that may open none", async () => {
+    const stream = { ns: `${DATABASE}.presence.records`, cursor: { awaitData: true } };
     const other = { ns: `${DATABASE}.other`, cursor: { awaitData: true } };
     const operations = [
       ...Array.from({ length: 1001 }, () => stream),
@@ -199,7 +199,7 @@ describe("doctor finds", () => {
       level: "ok",
       found: "1 of this user are open on the namespace.",
     });
-    const findings = await findingsIn(`${await startHealthyServer()}&maxPoolSize=3`);
+    const findings = await findingsIn(`${await startHealthyServer()}&maxPoolSize=1`);
     expect(theOne(findings)).toMatchObject({
       check: "feed",
       level: "warning",

@@ -11,12 +11,11 @@ export const privilege = (collection: string, ...actions: string[]): Document =>
 });
 
 const INDEXED: Readonly<Record<string, readonly Document[]>> = {
-  "presence.sessions": [{ changed: 1 }, { slot: 1 }],
-  "presence.registrations": [{ key: 1 }, { session: 1, changed: 1 }, { changed: 1 }, { last: 1 }],
+  "presence.records": [{ changed: 1 }, { key: 1 }, { session: 1, last: 1 }, { last: 1 }, { slot: 1 }],
   "presence.pings": [{ slot: 1 }, { expireAt: 1 }],
 };
 
-const CONFIG = { _id: "config", version: 1, period: 5000, offset: 0, retention: 120, base: 0 };
+const CONFIG = { _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0, indexes: 1 };
 
 const rows = (firstBatch: readonly Document[], more: Document = {}): Document => ({
   ok: 1,
@@ -80,6 +79,8 @@ function answer(command: Document, address: string, differs: Differences): Docum
     case "$currentOp":
       if (differs.isAlone === true && isOfAll(command)) return UNAUTHORIZED;
       return rows(differs.operations ?? []);
+    case "findAndModify":
+      return { ok: 1, value: { now: new Date(Date.now() + (differs.aheadMs ?? 0)), seq: 1 } };
     case "$changeStream":
       return rows([], { id: BSON.Long.ONE, postBatchResumeToken: { _data: "1" } });
     case "getMore":

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => set.stop());
 
 describe("MongoStore on a replica set of three keeps the contract", () => {
-  storeContract(() => openMongo(withDatabase(set.uri, "contract"), { periodMs: PERIOD_MS }), {
+  storeContract(() => openMongo(withDatabase(set.uri, "contract")), {
     describe,
     it,
   });

@@ -12,6 +12,7 @@ const PERIOD_MS = 1500;
 const NAME = "shared";
 const RETENTION = 120;
 const MAJORITY = { writeConcern: { w: "majority" } } as const;
+const OPEN = 2 ** 53 - 1;
 
 const uri = newDatabase();
 let client: MongoClient;
@@ -35,6 +36,8 @@ interface Stored extends Document {
 class Foreign {
   readonly #db: Db;
   readonly #seq: number;
+  /** Whether the answer to a ping has said that there is mail. */
+  hasMail = false;
 
   private constructor(db: Db, seq: number) {
     this.#db = db;
@@ -44,19 +47,18 @@ class Foreign {
   static async open(db: Db): Promise<Foreign> {
     const meta = db.collection<Stored>(`${NAME}.meta`);
     const config = await meta.findOne({ _id: "config" });
-    expect(config).toMatchObject({ version: 1, period: PERIOD_MS, offset: 0 });
+    expect(config).toMatchObject({ version: 2, period: PERIOD_MS, offset: 0 });
     const counter = await meta.findOneAndUpdate(
       { _id: "sessions" },
       { $inc: { seq: 1 } },
       { upsert: true, returnDocument: "after" },
     );
     const own = new Foreign(db, Number(config?.["base"]) + Number(counter?.["seq"]));
-    await own.#of("sessions").updateOne(
+    const slot = await own.ping();
+    const constants = { session: own.#seq, host: "elsewhere", pid: 7, opened: new Date() };
+    await own.#of("records").updateOne(
       { _id: own.#seq, changed: { $exists: false } },
-      {
-        $setOnInsert: { host: "elsewhere", pid: 7, opened: new Date(), slot: await own.slot() },
-        $currentDate: { changed: true },
-      },
+      { $setOnInsert: { ...constants, slot, last: OPEN }, $currentDate: { changed: true } },
       { upsert: true, ...MAJORITY },
     );
     return own;
@@ -67,8 +69,13 @@ class Foreign {
   }
 
   async position(): Promise<number> {
-    const { localTime } = await this.#db.command({ hello: 1 });
-    return (localTime as Date).getTime() / PERIOD_MS;
+    const clock = await this.#of("meta").findOneAndUpdate(
+      { _id: "clock" },
+      { $currentDate: { now: true } },
+      { upsert: true, returnDocument: "after", writeConcern: { w: 1 } },
+    );
+    const now: unknown = clock?.["now"];
+    return (now as Date).getTime() / PERIOD_MS;
   }
 
   async slot(): Promise<number> {
@@ -79,25 +86,37 @@ class Foreign {
     const slot = await this.slot();
     const word = Math.floor((this.#seq % 1024) / 32);
     const expireAt = new Date(Date.now() + 2 * RETENTION * PERIOD_MS);
-    await this.#of("pings").updateOne(
+    const mask = (1 << (this.#seq % 32)) | 0;
+    const document = await this.#of("pings").findOneAndUpdate(
       { _id: `${slot}.${Math.floor(this.#seq / 1024)}` },
       {
-        $bit: { [word]: { or: new Int32((1 << (this.#seq % 32)) | 0) } },
+        $bit: { [word]: { or: new Int32(mask) } },
+        $inc: { count: 1 },
+        $currentDate: { now: true },
         $setOnInsert: { slot, expireAt },
       },
-      { upsert: true, ...MAJORITY },
+      { upsert: true, returnDocument: "after", projection: { now: 1, [`mail.${word}`]: 1 }, ...MAJORITY },
     );
+    if ((Number(document?.["mail"]?.[word] ?? 0) & mask) !== 0) this.hasMail = true;
     return slot;
+  }
+
+  /** Its registrations that somebody has ended. */
+  async ended(): Promise<Document[]> {
+    return this.#of("records")
+      .find({ session: this.#seq, last: { $lt: OPEN } })
+      .toArray();
   }
 
   async hold(pinger: number, key: string, meta: unknown): Promise<string> {
     const id = `${this.#seq}.${pinger}.1`;
     const own = { key, session: this.#seq, pinger, start: 1, since: new Date() };
-    await this.#of("registrations").updateOne(
+    await this.#of("records").updateOne(
       { _id: id },
       {
         $setOnInsert: { ...own, meta: JSON.stringify(meta), revision: 0 },
         $max: { slot: await this.slot() },
+        $min: { last: OPEN },
         $currentDate: { changed: true },
       },
       { upsert: true, ...MAJORITY },
@@ -106,7 +125,7 @@ class Foreign {
   }
 
   async update(id: string, meta: unknown, revision: number): Promise<void> {
-    await this.#of("registrations").updateOne(
+    await this.#of("records").updateOne(
       { _id: id, revision: { $lt: revision } },
       { $set: { meta: JSON.stringify(meta), revision }, $currentDate: { changed: true } },
       MAJORITY,
@@ -114,8 +133,8 @@ class Foreign {
   }
 
   async end(id: string, last: number): Promise<void> {
-    await this.#of("registrations").updateOne(
-      { _id: id, last: { $not: { $lte: last } } },
+    await this.#of("records").updateOne(
+      { _id: id, last: { $gt: last } },
       { $min: { last }, $currentDate: { changed: true } },
       MAJORITY,
     );
@@ -128,6 +147,7 @@ class Foreign {
     const pinged = new Set<number>();
     for (const { _id: id, slot, ...words } of await this.#of("pings").find().toArray()) {
       const segment = Number(String(id).split(".")[1]);
+      delete words["mail"];
       for (let index = 0; index < 1024; index++) {
         if ((Number(words[Math.floor(index / 32)] ?? 0) & (1 << (index % 32))) === 0) continue;
         const seq = segment * 1024 + index;
@@ -138,11 +158,14 @@ class Foreign {
     const isNonEmpty = (slot: number): boolean => slot === j || pinged.has(slot);
     let g = j - 1;
     while (g > j - RETENTION && ![g - 1, g, g + 1].every(isNonEmpty)) g--;
+    const records = await this.#of("records").find().toArray();
     const sessions = new Map(
-      (await this.#of("sessions").find().toArray()).map(({ _id: seq, ...session }) => [Number(seq), session]),
+      records
+        .filter(({ _id: id }) => typeof id === "number")
+        .map(({ _id: seq, ...session }) => [Number(seq), session]),
     );
     const living = new Set<string>();
-    for (const registration of await this.#of("registrations").find().toArray()) {
+    for (const registration of records.filter(({ _id: id }) => typeof id === "string")) {
       const seq = Number(registration["session"]);
       const session = sessions.get(seq);
       const latest = Math.max(
@@ -150,7 +173,8 @@ class Foreign {
         Number(session?.["slot"]),
         bits.get(seq) ?? -Infinity,
       );
-      const last = Number(registration["last"] ?? session?.["last"] ?? latest);
+      const ends = [Number(registration["last"]), Number(session?.["last"]), latest];
+      const last = ends.find((end) => end < OPEN) ?? 0;
       if (last !== 0 && last >= g) living.add(String(registration["key"]));
     }
     return living;
@@ -180,7 +204,7 @@ it("heartbit tells what the other holds, updates and kills, and that it pings no
   const begun = await foreign.ping();
   await until(async () => (await foreign.ping()) >= begun + 4);
   expect(await listed("theirs/2")).toMatchObject({ alive: true, holders: [{ host: "elsewhere", pid: 7 }] });
-  // Not what watchers tell: those hold it back while this machine is busy.
+  // Not what watchers report: those hold it back while this machine is busy.
   await until(async () => (await listed("theirs/2"))?.alive === false);
 });
 
@@ -193,4 +217,16 @@ it("the other tells what heartbit holds, stops, and kills", async () => {
   await pingers[1]?.stop();
   expect(await foreign.living()).toEqual(new Set(["ours/2"])); // its last ping has not run out
   await until(async () => (await foreign.living()).size === 0);
+});
+
+it("the other has mail when heartbit kills a key of its, and finds it among its records", async () => {
+  const id = await foreign.hold(2, "theirs/3", null);
+  await foreign.ping();
+  foreign.hasMail = false;
+  await presence.kill("theirs/3");
+  await until(async () => {
+    await foreign.ping();
+    return foreign.hasMail;
+  });
+  expect((await foreign.ended()).map(({ _id: ended }) => String(ended))).toContain(id);
 });

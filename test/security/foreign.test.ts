@@ -42,7 +42,7 @@ interface Opened {
 
 async function opened(options: PresenceOptions = {}): Promise<Opened> {
   const warnings: string[] = [];
-  const warn = (message: string): unknown => message.includes("Passed over") && warnings.push(message);
+  const warn = (message: string): unknown => /Passed over|Ignored/.test(message) && warnings.push(message);
   return { presence: await open(uri, { periodMs: PERIOD_MS, logger: { warn }, ...options }), warnings };
 }
 
@@ -104,17 +104,36 @@ function spoilt(
   return [...missing, ...changed];
 }
 
+const OPEN = 2 ** 53 - 1;
+
 function foreignSessions(slot: number): Foreign[] {
-  const fields = { host: "h", pid: 1, opened: new Date(), slot, changed: new Date() };
+  const fields = { host: "h", pid: 1, opened: new Date(), slot, last: OPEN, changed: new Date() };
   const wrong = { host: NO_TEXTS, pid: NO_COUNTS, opened: NO_DATES, slot: NO_COUNTS, last: NO_COUNTS };
-  const documents = spoilt(fields, wrong).map((document, index) => ({ _id: 1000 + index, ...document }));
-  return [...documents, ...IDS.map((id) => ({ _id: id, ...fields }))];
+  const documents = spoilt(fields, wrong).map((document, index) => {
+    return { _id: 1000 + index, session: 1000 + index, ...document };
+  });
+  const unlike = [null, "2000", 2001, {}].map((session, index) => ({
+    _id: 2000 + 2 * index,
+    session,
+    ...fields,
+  }));
+  return [...documents, ...unlike, ...IDS.map((id) => ({ _id: id, session: id, ...fields }))];
 }
 
 /** Of session 1, which is there. */
 function foreignRegistrations(slot: number): Foreign[] {
   const since = new Date();
-  const fields = { key: "foreign", session: 1, pinger: 9, start: 1, since, slot, meta: "1", revision: 0 };
+  const fields = {
+    key: "foreign",
+    session: 1,
+    pinger: 9,
+    start: 1,
+    since,
+    slot,
+    meta: "1",
+    revision: 0,
+    last: OPEN,
+  };
   const wrong = {
     key: [...NO_TEXTS, ""],
     session: NO_COUNTS,
@@ -135,7 +154,12 @@ function foreignRegistrations(slot: number): Foreign[] {
   });
   const ids = new Set<string>();
   const unique = documents.filter(({ _id: id }) => !ids.has(id) && ids.add(id));
-  return [...unique, ...IDS.map((id) => ({ _id: id, ...fields, changed: since }))];
+  const named = IDS.map((id) => ({
+    ...fields,
+    _id: typeof id === "string" ? `${id}-` : { id },
+    changed: since,
+  }));
+  return [...unique, ...named];
 }
 
 function foreignPings(slot: number): Foreign[] {
@@ -173,8 +197,7 @@ describe("documents that heartbit did not write", () => {
       const watcher = presence.watcher();
       watcher.watch({ all: true }, ({ key, cause }) => heard.push(`${key} ${cause}`));
       await watcher.sync();
-      await insert("sessions", foreignSessions(slotNow()));
-      await insert("registrations", foreignRegistrations(slotNow()));
+      await insert("records", [...foreignSessions(slotNow()), ...foreignRegistrations(slotNow())]);
       await insert("pings", foreignPings(slotNow()));
 
       await other.presence.pinger("joiner").start();
@@ -193,7 +216,7 @@ describe("documents that heartbit did not write", () => {
       ]);
       await presence.prune();
       await until(() => presence.health.state === "healthy");
-      expect(warnings.filter((line) => line.includes("is not heartbit's"))).toHaveLength(1);
+      expect(warnings.filter((line) => line.includes("unrecognized documents"))).toHaveLength(1);
       expect(warnings.filter((line) => line.includes("100 years"))).toHaveLength(1);
       expect(warnings).toHaveLength(2);
       expect(await offset()).toBe(0);
@@ -255,7 +278,7 @@ describe("a number that is wrong", () => {
     ]) {
       await meta.updateOne({ _id: "config" }, { $set: wrong });
       await expect(opened()).rejects.toMatchObject({ code: "CONFIG_MISMATCH" });
-      await meta.updateOne({ _id: "config" }, { $set: { offset: 0, period: PERIOD_MS, version: 1 } });
+      await meta.updateOne({ _id: "config" }, { $set: { offset: 0, period: PERIOD_MS, version: 2 } });
     }
     await meta.updateOne({ _id: "config" }, { $set: { offset: { $gt: 0 } } });
     await watcher.sync();
@@ -275,15 +298,16 @@ describe("a number that is wrong", () => {
 
   it("does not hide from prune what is left of a session that is gone", async () => {
     const { presence } = await opened();
-    const old = { start: 1, since: new Date(0), slot: 5, meta: "null", revision: 0, changed: new Date(0) };
+    const stamps = { since: new Date(0), changed: new Date(0) };
+    const old = { start: 1, slot: 5, meta: "null", revision: 0, last: OPEN, ...stamps };
     const left = { _id: "77.1.1", key: "left", session: 77, pinger: 1, ...old };
     const foreign = ["z", { a: 1 }, new Date(), NaN, 1e300, /./, new BSON.MaxKey()].map((session, index) => ({
       ...left,
       _id: `foreign${index}`,
       session,
     }));
-    await insert("registrations", [left, ...foreign]);
+    await insert("records", [left, ...foreign]);
     expect(await presence.prune()).toMatchObject({ registrations: 1 });
-    expect(await db.collection("presence.registrations").countDocuments({ session: 77 })).toBe(0);
+    expect(await db.collection("presence.records").countDocuments({ session: 77 })).toBe(0);
   });
 });

@@ -23,7 +23,7 @@ const ODD_KEYS = [
   "toString",
   "hasOwnProperty",
   "presence.meta",
-  "presence.registrations",
+  "presence.records",
   "system.users",
   "config",
   "sessions",

@@ -17,7 +17,7 @@ const PERIOD_MS = 2000;
 /** The rights without which something is refused. */
 const RIGHTS = [
   ...["find", "insert", "update"].map((action) => [action, "meta"] as const),
-  ...["sessions", "registrations", "pings"].flatMap((part) =>
+  ...["records", "pings"].flatMap((part) =>
     ["find", "insert", "update", "remove", "createIndex"].map((action) => [action, part] as const),
   ),
 ];
@@ -63,7 +63,7 @@ const newName = (): string => `ns${count++}`;
 async function addOld(name: string): Promise<void> {
   const db = admin.db(DATABASE);
   const old = { slot: 5, changed: new Date(5000) };
-  const session = { host: "h", pid: 1, opened: new Date(5000), last: 0, ...old };
+  const session = { session: 1, host: "h", pid: 1, opened: new Date(5000), last: 0, ...old };
   const registration = {
     key: "old",
     session: 1,
@@ -73,10 +73,10 @@ async function addOld(name: string): Promise<void> {
     meta: "null",
     revision: 0,
   };
-  await db.collection<Foreign>(`${name}.sessions`).insertOne({ _id: 1, ...session });
-  await db
-    .collection<Foreign>(`${name}.registrations`)
-    .insertOne({ _id: "1.1.1", ...registration, ...old, last: 0 });
+  await db.collection<Foreign>(`${name}.records`).insertMany([
+    { _id: 1, ...session },
+    { _id: "1.1.1", ...registration, ...old, last: 0 },
+  ]);
   await db.collection<Foreign>(`${name}.pings`).insertOne({ _id: "5.0", slot: 5, 0: 2 });
   // Numbers that were given to sessions are not given again.
   await db.collection<Foreign>(`${name}.meta`).insertOne({ _id: "sessions", seq: 1 });
@@ -118,9 +118,8 @@ describe("the role of the guide", () => {
     const say = (message: string): unknown => said.push(message);
     await useAll(uri, { name, logger: { info: say, warn: say, error: say } });
     expect(said.filter((line) => line.includes("NOT_PERMITTED"))).toEqual([]);
-    expect(commands).toContain(`aggregate ${name}.registrations`);
-    for (const part of ["sessions", "registrations", "pings"])
-      expect(commands).toContain(`delete ${name}.${part}`);
+    expect(commands).toContain(`aggregate ${name}.records`);
+    for (const part of ["records", "pings"]) expect(commands).toContain(`delete ${name}.${part}`);
 
     const presence = await open(uri, { name, periodMs: PERIOD_MS });
     expect((await failure(presence.drop())).error).toMatchObject({ code: "NOT_PERMITTED" });
@@ -142,7 +141,7 @@ describe("the role of the guide", () => {
     await expect(useAll(uri, { name })).rejects.toMatchObject({ code: "NOT_PERMITTED" });
   });
 
-  it.each(["sessions", "registrations"])("is least: without changeStream on %s it polls", async (part) => {
+  it.each(["records"])("is least: without changeStream on %s it polls", async (part) => {
     const name = newName();
     const privileges = (await privilegesOf("heartbit", DATABASE, name)).map(({ resource, actions }) => {
       const isIt = resource.collection === `${name}.${part}`;
@@ -173,7 +172,6 @@ describe("the role of the guide", () => {
       actions.map((action) => `${action} ${resource.collection.slice(2)}`),
     );
     const tried = RIGHTS.map(([action, part]) => `${action} ${part}`);
-    const streams = ["changeStream sessions", "changeStream registrations"];
-    expect(granted.toSorted()).toEqual([...tried, ...streams].toSorted());
+    expect(granted.toSorted()).toEqual([...tried, "changeStream records"].toSorted());
   });
 });

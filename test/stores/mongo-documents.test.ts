@@ -6,12 +6,13 @@ import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Namespace, Page, Write } from "../../src/core/store.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { until } from "../support/wait.ts";
 import { databaseOf, withOptions } from "../servers/uri.ts";
 
 /** Long: the time limits of calls follow it, and are not what is tested here. */
 const PERIOD_MS = 60_000;
 const SCALE = { periodMs: PERIOD_MS, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 };
+const CONFIG = { version: 2, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 };
 const SLOT = 360_000_000;
 const SESSION: SessionRecord = { seq: 7, host: "here", pid: 42, opened: 1_800_000_000_000, slot: SLOT };
 const REGISTRATION: RegistrationRecord = {
@@ -65,7 +66,7 @@ async function found(namespace: Namespace): Promise<Page> {
   return all;
 }
 
-async function pinged(namespace: Namespace): Promise<number[]> {
+async function bits(namespace: Namespace): Promise<number[]> {
   const seqs: number[] = [];
   for (const record of await namespace.pings(0)) forEachSession(record, (seq) => seqs.push(seq));
   return seqs.toSorted((a, b) => a - b);
@@ -87,52 +88,77 @@ describe("what is stored", () => {
     expect(await stored("presence.meta")).toEqual([
       {
         _id: "config",
-        version: int(1),
+        version: int(2),
         period: int(PERIOD_MS),
         offset: int(0),
         retention: int(120),
         base: int(0),
+        indexes: int(1),
       },
       { _id: "sessions", seq: int(2) },
     ]);
   });
 
-  it("sessions and registrations: names and metas of users are values, never names of fields", async () => {
+  it("records: sessions and registrations; names and metas of users are values, never names of fields", async () => {
     const namespace = await configured();
-    await namespace.write(BOTH);
+    await namespace.write([
+      ...BOTH,
+      { kind: "registration", registration: { ...REGISTRATION, start: 3, last: SLOT + 9 } },
+    ]);
     await namespace.write([{ kind: "end", registration: REGISTRATION, last: 0 }]);
     const opened = new Date(SESSION.opened);
     const since = new Date(REGISTRATION.since);
     const changed = expect.any(Date) as Date;
-    expect(await stored("presence.sessions")).toEqual([
-      { _id: int(7), host: "here", pid: int(42), opened, slot: int(SLOT), changed },
-    ]);
-    expect(await stored("presence.registrations")).toEqual([
-      {
-        _id: "7.1.2",
-        session: int(7),
-        pinger: int(1),
-        start: int(2),
-        key: "$worker.1",
-        since,
-        meta: '{"$set":{"a.b":1}}',
-        revision: int(0),
-        slot: int(SLOT),
-        last: int(0),
-        changed,
-      },
+    const registration = {
+      session: int(7),
+      pinger: int(1),
+      key: "$worker.1",
+      since,
+      meta: '{"$set":{"a.b":1}}',
+      revision: int(0),
+      slot: int(SLOT),
+      changed,
+    };
+    const open = new BSON.Double(2 ** 53 - 1);
+    const session = {
+      session: int(7),
+      host: "here",
+      pid: int(42),
+      opened,
+      slot: int(SLOT),
+      last: open,
+      changed,
+    };
+    expect(await stored("presence.records")).toEqual([
+      { _id: int(7), ...session },
+      { _id: "7.1.2", ...registration, start: int(2), last: int(0) },
+      { _id: "7.1.3", ...registration, start: int(3), last: int(SLOT + 9) },
     ]);
   });
 
   it("pings: a document for a slot and 1,024 sessions, its words 32-bit integers, which expires by itself", async () => {
     const namespace = await configured();
     const before = await namespace.time();
-    await namespace.ping(SLOT, [0, 31, 1023, 1024]);
+    for (const seq of [0, 31, 1023, 31, 1024]) await namespace.ping(SLOT, seq);
+    await namespace.mail(SLOT, [31, 64, 1025]);
+    await namespace.mail(SLOT + 1, [7]);
     const documents = await stored("presence.pings");
     const { expireAt } = documents[0] ?? {};
+    const now = expect.any(Date) as Date;
+    const word = { 0: int(1 | (1 << 31)), 31: int(1 << 31) };
+    const mail = { 0: int(1 << 31), 2: int(1) };
     expect(documents).toEqual([
-      { _id: `${SLOT}.0`, slot: int(SLOT), expireAt, 0: int(1 | (1 << 31)), 31: int(1 << 31) },
-      { _id: `${SLOT}.1`, slot: int(SLOT), expireAt: expect.any(Date) as Date, 0: int(1) },
+      { _id: `${SLOT}.0`, slot: int(SLOT), expireAt, now, count: int(4), ...word, mail },
+      {
+        _id: `${SLOT}.1`,
+        slot: int(SLOT),
+        expireAt: now,
+        now,
+        count: int(1),
+        0: int(1),
+        mail: { 0: int(2) },
+      },
+      { _id: `${SLOT + 1}.0`, slot: int(SLOT + 1), expireAt: now, mail: { 0: int(1 << 7) } },
     ]);
     const livesMs = (expireAt as Date).getTime() - before;
     expect(livesMs / (2 * SCALE.retentionSlots * SCALE.periodMs)).toBeCloseTo(1, 1);
@@ -141,32 +167,46 @@ describe("what is stored", () => {
   it("indexes: one for every query, and one that expires", async () => {
     await configured();
     const id = '{"_id":1}';
-    expect(await indexes("sessions")).toEqual([id, '{"changed":1}', '{"slot":1}']);
-    expect(await indexes("registrations")).toEqual([
+    expect(await indexes("records")).toEqual([
       id,
       '{"changed":1}',
       '{"key":1}',
       '{"last":1}',
-      '{"session":1,"changed":1}',
+      '{"session":1,"last":1}',
+      '{"slot":1}',
     ]);
     expect(await indexes("pings")).toEqual([id, '{"expireAt":1,"expireAfterSeconds":0}', '{"slot":1}']);
   });
 
-  it("an index that is missing is made again at the next opening", async () => {
+  it("an index that is missing is made at an opening, once the config does not note that all are there", async () => {
     await configured();
-    await db.collection("presence.registrations").dropIndex("key");
+    await db.collection("presence.records").dropIndex("key");
+    const meta = db.collection<AnyDocument>("presence.meta");
+    await meta.updateOne({ _id: "config" }, { $unset: { indexes: "" } });
     await configured();
-    expect(await db.collection("presence.registrations").indexExists("key")).toBe(true);
+    await until(async () => (await meta.findOne({ _id: "config" }))?.["indexes"] === 1);
+    expect(await db.collection("presence.records").indexExists("key")).toBe(true);
   });
 
   it("an index of another name over the same fields will do", async () => {
-    await db.collection("presence.registrations").createIndex({ key: 1 }, { name: "mine" });
+    await db.collection("presence.records").createIndex({ key: 1 }, { name: "mine" });
     await configured();
-    expect(await db.collection("presence.registrations").indexExists(["mine", "changed"])).toBe(true);
+    expect(await db.collection("presence.records").indexExists(["mine", "changed", "session_last"])).toBe(
+      true,
+    );
   });
 
   it("config writes nothing", async () => {
     expect(await mongoStore(db).namespace("presence", SCALE).config()).toBeUndefined();
+    expect(await db.listCollections().toArray()).toEqual([]);
+  });
+
+  it("asking for the time sets no namespace up, and a drop removes what it left", async () => {
+    const namespace = mongoStore(db).namespace("presence", SCALE);
+    await namespace.time();
+    expect(await namespace.config()).toBeUndefined();
+    expect(await stored("presence.meta")).toEqual([{ _id: "clock", now: expect.any(Date) as Date }]);
+    await namespace.drop();
     expect(await db.listCollections().toArray()).toEqual([]);
   });
 });
@@ -195,12 +235,17 @@ describe("whatever the client was told,", () => {
     expect(await namespace.nextSeq()).toBe(1);
     expect(await namespace.raiseOffset(0, 2)).toBe(2);
     await namespace.write(BOTH);
-    await namespace.ping(SLOT, [7, 31, 2000]);
-    await namespace.ping(SLOT, [7]);
+    const pinged = [7, 31, 2000, 7];
+    for (const seq of pinged) await namespace.ping(SLOT, seq);
+    await namespace.mail(SLOT, [7]);
+    const before = Date.now() - 60_000;
+    const { ms, hasMail } = await namespace.ping(SLOT, 7);
+    expect([ms > before, hasMail]).toEqual([true, true]);
+    expect(await namespace.countOpen(7)).toEqual({ count: 2, opened: SESSION.opened });
     const { sessions, registrations } = await found(namespace);
     expect(sessions).toEqual([{ ...SESSION, changed: expect.any(Number) as number }]);
     expect(registrations).toEqual([{ ...REGISTRATION, changed: expect.any(Number) as number }]);
-    expect(await pinged(namespace)).toEqual([7, 31, 2000]);
+    expect(await bits(namespace)).toEqual([7, 31, 2000]);
     expect((await stored("presence.pings"))[0]).toMatchObject({ 0: int((1 << 7) | (1 << 31)) });
     await namespace.kill(REGISTRATION.key);
     expect((await found(namespace)).registrations[0]?.last).toBe(0);
@@ -214,7 +259,7 @@ describe("whatever the client was told,", () => {
 
 it("a connection string may ask for secondaries, and for no acknowledgement: it is not heeded", async () => {
   const asked = "readPreference=secondary&readPreferenceTags=dc:ny&w=0&journal=false&readConcernLevel=local";
-  const store = await openMongo(withOptions(newDatabase(), asked), { periodMs: 5000 });
+  const store = await openMongo(withOptions(newDatabase(), asked));
   const namespace = store.namespace("presence", SCALE);
   await namespace.configure(CONFIG);
   await namespace.write(BOTH);
@@ -226,24 +271,27 @@ describe("what heartbit did not write", () => {
   it("is passed over, and told once", async () => {
     const namespace = await configured();
     await namespace.write(BOTH);
-    await namespace.ping(SLOT, [7]);
+    await namespace.ping(SLOT, 7);
     const session = { host: "h", pid: 1, opened: new Date(), slot: 1, changed: new Date() };
-    await db
-      .collection<AnyDocument>("presence.sessions")
-      .insertMany([
-        { _id: "text", ...session },
-        { _id: 8, ...session, host: 5 },
-        { _id: 9, ...session, slot: "1" },
-        { _id: 10, ...session, last: -1 },
-        { _id: 11 },
-      ]);
-    const registration = { ...REGISTRATION, pinger: 2, since: new Date(), changed: new Date() };
-    await db.collection<AnyDocument>("presence.registrations").insertMany([
+    const last = 2 ** 53 - 1;
+    await db.collection<AnyDocument>("presence.records").insertMany([
+      { _id: "text", session: "text", ...session, last },
+      { _id: 8, session: 8, ...session, last, host: 5 },
+      { _id: 9, session: 9, ...session, last, slot: "1" },
+      { _id: 10, session: 10, ...session, last: -1 },
+      { _id: 11 },
+      { _id: 12, session: 12, ...session }, // no `last`
+      { _id: 13, session: 12, ...session, last },
+      { _id: 14, ...session, last },
+    ]);
+    const registration = { ...REGISTRATION, last, pinger: 2, since: new Date(), changed: new Date() };
+    await db.collection<AnyDocument>("presence.records").insertMany([
       { _id: "7.2.1", ...registration }, // not its own name
       { _id: "7.2.2", ...registration, key: { $gt: "" } },
       { _id: "7.3.2", ...registration, pinger: 3, key: "k".repeat(100_000) },
       { _id: "7.4.2", ...registration, pinger: 4, meta: "{not json" },
       { _id: "7.5.2", ...registration, pinger: 5, revision: 1.5 },
+      { _id: "7.7.2", ...registration, pinger: 7, last: undefined },
       { _id: "999.6.2", ...registration, session: 999, pinger: 6 }, // of no session
       { _id: "other" },
     ]);
@@ -253,15 +301,15 @@ describe("what heartbit did not write", () => {
       { _id: `${SLOT}.6`, slot: SLOT, expireAt: new Date(9e12), 32: 1 },
       { _id: `${SLOT}.7`, slot: SLOT, expireAt: new Date(9e12), 0: "many" },
       { _id: `${SLOT}.8`, slot: NaN, expireAt: new Date(9e12) },
+      { _id: `${SLOT}.9`, slot: SLOT, expireAt: new Date(9e12), 0: 1, now: "noon" },
     ]);
     const warnings: string[] = [];
-    const store = mongoStore(db);
-    store.warn = (message) => warnings.push(message);
-    const reader = store.namespace("presence", SCALE);
+    const warn = (message: string): unknown => warnings.push(message);
+    const reader = mongoStore(db).namespace("presence", { ...SCALE, warn });
     const { sessions, registrations } = await found(reader);
     expect(registrations.map(({ key }) => key)).toEqual([REGISTRATION.key]);
     expect(sessions.map(({ seq }) => seq)).toEqual([7]);
-    expect(await pinged(reader)).toEqual([7]);
+    expect(await bits(reader)).toEqual([7]);
     await reader.prune({ beforeSlot: SLOT, beforeMs: Date.now() + 1000, limit: 100 });
     expect(warnings).toHaveLength(1);
   });
@@ -292,8 +340,8 @@ async function fromFourClients<T>(
 describe("many at once", () => {
   it("first pings of a new slot, from several clients: none is lost", async () => {
     const namespace = await configured();
-    await fromFourClients(200, (one, seq) => one.ping(SLOT, [seq]));
-    expect(await pinged(namespace)).toEqual(Array.from({ length: 200 }, (_, seq) => seq));
+    await fromFourClients(200, (one, seq) => one.ping(SLOT, seq));
+    expect(await bits(namespace)).toEqual(Array.from({ length: 200 }, (_, seq) => seq));
     expect(await namespace.pings(SLOT)).toHaveLength(1);
   });
 
@@ -304,7 +352,7 @@ describe("many at once", () => {
 });
 
 it("the driver is the one that was asked for", async () => {
-  const store = await openMongo(newDatabase(), { periodMs: 5000 });
+  const store = await openMongo(newDatabase());
   const metadata = (await Reflect.get(store.db.client.options, "metadata")) as Document;
   const major = process.env["HEARTBIT_DRIVER"] ?? "7";
   expect((metadata["driver"] as Document)["version"]).toMatch(new RegExp(`^${major}\\.`));

@@ -7,10 +7,10 @@ import { newDatabase } from "../servers/database.ts";
 import { startFakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 import { settlesWithin } from "../support/wait.ts";
-import { databaseOf, withDatabase, withLogin, withoutLoginAndOptions } from "../servers/uri.ts";
+import { databaseOf, withDatabase, withLogin, withOptions, withoutLoginAndOptions } from "../servers/uri.ts";
 
 const SCALE = { periodMs: 1000, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 };
+const CONFIG = { version: 2, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 };
 /** Nobody listens there. */
 const NOBODY = "mongodb://127.0.0.1:1/heartbit";
 
@@ -31,7 +31,7 @@ function tellings(error: unknown): string {
 
 describe("opening", () => {
   it("a server that is not there is STORE_UNAVAILABLE within 5 s", async () => {
-    const opening = openMongo(NOBODY, { periodMs: 5000 });
+    const opening = openMongo(NOBODY);
     expect(await settlesWithin(5000, opening)).toBe(true);
     await expect(opening).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
@@ -47,7 +47,7 @@ describe("opening", () => {
 
   it("a signal gives it up at once, with its reason", async () => {
     const controller = new AbortController();
-    const opening = openMongo(NOBODY, { periodMs: 5000, signal: controller.signal });
+    const opening = openMongo(NOBODY, { signal: controller.signal });
     controller.abort(new Error("enough"));
     await expect(opening).rejects.toThrow("enough");
   });
@@ -62,7 +62,7 @@ describe("opening", () => {
     ["an option with a wrong value", "mongodb://joe:sesame@127.0.0.1/x?maxPoolSize=many"],
     ["options that contradict each other", "mongodb://joe:sesame@127.0.0.1/x?tls=true&ssl=false"],
   ])("a connection string with %s is INVALID_OPTION, and tells no password", async (_, uri) => {
-    const { error } = await failure(openMongo(uri, { periodMs: 5000 }));
+    const { error } = await failure(openMongo(uri));
     expect(error.code).toBe("INVALID_OPTION");
     expect(tellings(error)).not.toContain("sesame");
   });
@@ -70,15 +70,15 @@ describe("opening", () => {
   it("a server before MongoDB 4.2 is UNSUPPORTED_SERVER", async () => {
     const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
     const old = await startFakeServer(() => ({ ...hello, minWireVersion: 0, maxWireVersion: 7 }));
-    const { error } = await failure(openMongo(old.uri, { periodMs: 5000 }));
+    const { error } = await failure(openMongo(old.uri));
     expect(error).toMatchObject({ code: "UNSUPPORTED_SERVER" });
     await old.stop();
   });
 
   it("the database is heartbit where the connection string names none", async () => {
     const uri = newDatabase();
-    const named = await openMongo(uri, { periodMs: 5000 });
-    const unnamed = await openMongo(withDatabase(uri, ""), { periodMs: 5000 });
+    const named = await openMongo(uri);
+    const unnamed = await openMongo(withDatabase(uri, ""));
     expect([named.db.databaseName, unnamed.db.databaseName]).toEqual([databaseOf(uri), "heartbit"]);
     await named.close();
     await unnamed.close();
@@ -104,20 +104,18 @@ describe("a server with logins", () => {
   ): Promise<{ namespace: Namespace; close: () => Promise<void> }> {
     const user = `user${Math.random()}`;
     await admin.db("admin").command({ createUser: user, pwd: "sesame", roles });
-    const store = await openMongo(withLogin(database, user, "sesame"), { periodMs: 1000 });
+    const store = await openMongo(withLogin(database, user, "sesame"));
     return { namespace: store.namespace("presence", SCALE), close: () => store.close() };
   }
 
   it("a wrong password is NOT_PERMITTED, and is not told", async () => {
-    const { error } = await failure(
-      openMongo(withLogin(database, "administrator", "sesame"), { periodMs: 5000 }),
-    );
+    const { error } = await failure(openMongo(withLogin(database, "administrator", "sesame")));
     expect(error.code).toBe("NOT_PERMITTED");
     expect(tellings(error)).not.toContain("sesame");
   });
 
   it("no login is NOT_PERMITTED", async () => {
-    const store = await openMongo(withoutLoginAndOptions(database), { periodMs: 5000 });
+    const store = await openMongo(withoutLoginAndOptions(database));
     const namespace = store.namespace("presence", SCALE);
     expect((await failure(namespace.config())).error.code).toBe("NOT_PERMITTED");
     await store.close();
@@ -132,8 +130,14 @@ describe("a server with logins", () => {
     expect(await reader.namespace.configure({ ...CONFIG, periodMs: 1 })).toEqual(CONFIG);
     expect(await reader.namespace.config()).toEqual(CONFIG);
     expect(await reader.namespace.pings(0)).toEqual([]);
+    expect((await reader.namespace.countOpen(1)).count).toBe(0);
+    // Without the right to have a stamp made it is the clock of the server that answers.
+    for (let round = 0; round < 2; round++) {
+      expect(Math.abs((await reader.namespace.time()) - (await writer.namespace.time()))).toBeLessThan(1000);
+    }
     const writes: ((namespace: Namespace) => Promise<unknown>)[] = [
-      (namespace) => namespace.ping(1, [1]),
+      (namespace) => namespace.ping(1, 1),
+      (namespace) => namespace.mail(1, [1]),
       (namespace) => namespace.kill("key"),
       (namespace) => namespace.nextSeq(),
       (namespace) => namespace.write([{ kind: "endSession", session: 1, last: 0 }]),
@@ -143,5 +147,22 @@ describe("a server with logins", () => {
     }
     await writer.close();
     await reader.close();
+  });
+});
+
+describe("the client of a connection string", () => {
+  it("looks after the server as seldom as the driver does by itself, and by polling", async () => {
+    const store = await openMongo(newDatabase());
+    const { heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize } = store.db.client.options;
+    expect([heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize]).toEqual([10_000, "poll", 10]);
+    await store.close();
+  });
+
+  it("does as the connection string says where it says so", async () => {
+    const said = "heartbeatFrequencyMS=700&servermonitoringmode=stream&maxpoolsize=7";
+    const store = await openMongo(withOptions(newDatabase(), said));
+    const { heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize } = store.db.client.options;
+    expect([heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize]).toEqual([700, "stream", 7]);
+    await store.close();
   });
 });

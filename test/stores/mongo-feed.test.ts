@@ -18,7 +18,7 @@ let namespace: Namespace;
 beforeEach(async () => {
   client = new MongoClient(newDatabase(), { maxPoolSize: 20 });
   namespace = mongoStore(client.db()).namespace("presence", SCALE);
-  await namespace.configure({ version: 1, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({ version: 2, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
 });
 afterEach(async () => {
   await namespace.close();
@@ -55,6 +55,11 @@ const registration = (seq: number, pinger: number, key: string): Write => ({
     revision: 0,
   },
 });
+const end = (pinger: number, last: number): Write => ({
+  kind: "end",
+  registration: { session: 1, pinger, start: 1 },
+  last,
+});
 const keysIn = (pages: readonly Page[]): string[] =>
   pages.flatMap(({ registrations }) => registrations.map(({ key }) => key));
 
@@ -72,12 +77,26 @@ describe("a feed", () => {
     expect(keysIn(pages)).toEqual(["$key", "\u{1F600}", "pre/$x", "pre/", "pre/end"]);
   });
 
+  it("tells an update, an end and a kill of what is selected, and of nothing else", async () => {
+    await namespace.write([session(1), registration(1, 1, "mine"), registration(1, 2, "other")]);
+    const { feed, pages } = open(select(["mine"]));
+    await feed.ready;
+    await namespace.write([end(2, SLOT), end(1, SLOT + 3)]);
+    await namespace.kill("other");
+    await namespace.kill("mine");
+    const lasts = (): unknown[] =>
+      pages.flatMap(({ registrations }) => registrations.map(({ last }) => last));
+    await until(() => lasts().includes(0));
+    expect(new Set(keysIn(pages))).toEqual(new Set(["mine"]));
+    await feed.close();
+  });
+
   it("tells the end of a session that was opened in the same ms: its stamp stays as it was", async () => {
     const { feed, pages } = open(EVERYTHING);
     await feed.ready;
     await namespace.write([session(1)]);
-    const sessions = client.db().collection<{ _id: number; last?: number }>("presence.sessions");
-    await sessions.updateOne({ _id: 1 }, { $min: { last: 0 } });
+    const records = client.db().collection<{ _id: number; last?: number }>("presence.records");
+    await records.updateOne({ _id: 1 }, { $min: { last: 0 } });
     await until(() => pages.some((page) => page.sessions.some(({ last }) => last === 0)));
     await feed.close();
   });
@@ -122,10 +141,10 @@ describe("a feed", () => {
   });
 
   it("leaves half of the client's connections to others", async () => {
-    const opened = Array.from({ length: 6 }, () => open(EVERYTHING));
+    const opened = Array.from({ length: 11 }, () => open(EVERYTHING));
     const ready = await Promise.allSettled(opened.map(({ feed }) => feed.ready));
-    expect(ready.filter(({ status }) => status === "fulfilled")).toHaveLength(5); // of 20 connections
-    expect(ready[5]).toMatchObject({ reason: { code: "UNSUPPORTED_SERVER" } });
+    expect(ready.filter(({ status }) => status === "fulfilled")).toHaveLength(10); // of 20 connections
+    expect(ready[10]).toMatchObject({ reason: { code: "UNSUPPORTED_SERVER" } });
     await opened[0]?.feed.close();
     await open(EVERYTHING).feed.ready;
   });

@@ -9,9 +9,9 @@ const PERIOD_MS = 60_000;
 
 it("what is dead is pruned though it lies behind many sessions that have ended and left planned absences", async () => {
   const uri = newDatabase();
-  const store = await openMongo(uri, { periodMs: 1000 });
+  const store = await openMongo(uri);
   const namespace = store.namespace("presence", { periodMs: PERIOD_MS, retentionSlots: 120 });
-  await namespace.configure({ version: 1, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
+  await namespace.configure({ version: 2, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
   const writes: Write[] = [];
   for (let seq = 1; seq <= 120; seq++) {
     // More devices than the limit: each stops with a planned absence of a week, and closes.

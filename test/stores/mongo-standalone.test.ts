@@ -12,5 +12,5 @@ describe("MongoStore on a standalone server, without a feed, keeps the contract"
     uri = newDatabase(server.uri);
   });
   afterAll(() => server.stop());
-  storeContract(() => openMongo(uri, { periodMs: 1000 }), { describe, it });
+  storeContract(() => openMongo(uri), { describe, it });
 });

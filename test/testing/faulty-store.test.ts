@@ -42,7 +42,9 @@ const operations: Record<Exclude<Operation, "feed">, (ns: Namespace) => Promise<
   time: (ns) => ns.time(),
   nextSeq: (ns) => ns.nextSeq(),
   write: (ns) => ns.write([SESSION]),
-  ping: (ns) => ns.ping(1, [1]),
+  ping: (ns) => ns.ping(1, 1),
+  mail: (ns) => ns.mail(1, [1]),
+  countOpen: (ns) => ns.countOpen(1),
   kill: (ns) => ns.kill("key"),
   pings: (ns) => ns.pings(0),
   read: readAll,
@@ -99,7 +101,7 @@ describe("FaultyStore", () => {
   it("fail: what is refused does not happen", async () => {
     const { faulty, ns, direct } = await setUp();
     faulty.fail();
-    await expect(ns.ping(5, [1])).rejects.toThrow("told to fail");
+    await expect(ns.ping(5, 1)).rejects.toThrow("told to fail");
     expect(await direct.pings(0)).toEqual([]);
   });
 
@@ -136,7 +138,7 @@ describe("FaultyStore", () => {
   it("pause: what hangs has not happened, and happens after resume", async () => {
     const { clock, faulty, ns, direct } = await setUp();
     faulty.pause();
-    const ping = ns.ping(5, [1]);
+    const ping = ns.ping(5, 1);
     await clock.advance(60_000);
     expect(await direct.pings(0)).toEqual([]);
     faulty.resume();
@@ -193,7 +195,7 @@ describe("FaultyStore", () => {
   it("delay: the operation happens in the middle", async () => {
     const { clock, faulty, ns, direct } = await setUp();
     faulty.delay(1000);
-    const ping = ns.ping(5, [1]);
+    const ping = ns.ping(5, 1);
     await clock.advance(499);
     expect(await direct.pings(0)).toEqual([]);
     await clock.advance(1);
@@ -206,7 +208,7 @@ describe("FaultyStore", () => {
   it("delay, and fail after the middle: the operation has happened, though it rejects", async () => {
     const { clock, faulty, ns, direct } = await setUp();
     faulty.delay(1000);
-    const ping = ns.ping(5, [1]);
+    const ping = ns.ping(5, 1);
     await clock.advance(600);
     faulty.fail();
     const [result] = await Promise.allSettled([ping, clock.advance(400)]);
@@ -239,7 +241,7 @@ describe("FaultyStore", () => {
     const other = new FaultyStore(memory).namespace("n", SCALE);
     faulty.fail();
     await expect(ns.time()).rejects.toThrow("told to fail");
-    await other.ping(5, [1]);
+    await other.ping(5, 1);
     faulty.heal();
     expect(await ns.pings(0)).toHaveLength(1);
   });
@@ -253,7 +255,7 @@ describe("FaultyStore", () => {
       return operation === "ping" ? "fail after it happened" : "fail";
     });
     await ns.time();
-    await expect(ns.ping(5, [1])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    await expect(ns.ping(5, 1)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     await expect(ns.write([SESSION])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     expect(asked).toEqual(["time", "ping", "write"]);
     expect(await direct.pings(0)).toHaveLength(1);

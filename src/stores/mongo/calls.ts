@@ -29,6 +29,10 @@ const OPENING_MS = 4000;
 /** The driver looks for a new primary twice a second at most. */
 const QUICK_MS_MIN = 1000;
 const QUICK_MS_MAX = 10_000;
+/** An acknowledged ping counts for 2.5 periods at most; what is unanswered after that has no use. */
+const PING_PERIODS = 2.5;
+const PING_MS_MIN = 1000;
+const PING_MS_MAX = 30_000;
 const BULK_MS_MIN = 5000;
 const BULK_MS_MAX = 30_000;
 /** What is let go of (a cursor, a stream, a client) is let go of here, whether or not the server hears of it. */
@@ -42,11 +46,13 @@ export interface Limits {
   readonly openingMs: number;
   /** Letting go of something. */
   readonly closingMs: number;
-  /**
-   * A ping, a single write. The presence gives up earlier (a fifth of the period) and repeats; this bounds what was
-   * given up. It is no shorter, because giving up ends a connection, and a slow server is not helped by logins.
-   */
+  /** A single write. It is no shorter, because giving up ends a connection, and a slow server is not helped by logins. */
   readonly quickMs: number;
+  /**
+   * A ping. So long, because an acknowledgement that comes late is not a lost ping: the presence sends it once more by
+   * itself, on another connection, while the first still counts.
+   */
+  readonly pingMs: number;
   /** A page of a read, a batch of writes. */
   readonly bulkMs: number;
 }
@@ -56,13 +62,9 @@ export function limitsFor(periodMs: number): Limits {
     openingMs: OPENING_MS,
     closingMs: CLOSING_MS,
     quickMs: Math.min(Math.max(periodMs / 5, QUICK_MS_MIN), QUICK_MS_MAX),
+    pingMs: Math.min(Math.max(PING_PERIODS * periodMs, PING_MS_MIN), PING_MS_MAX),
     bulkMs: Math.min(Math.max(periodMs, BULK_MS_MIN), BULK_MS_MAX),
   };
-}
-
-/** Acknowledged by a majority, or a failure: the caller repeats. */
-export function majorityWithin(limitMs: number): { w: "majority"; wtimeout: number } {
-  return { w: "majority", wtimeout: Math.ceil(limitMs) };
 }
 
 export class Calls {
@@ -75,15 +77,16 @@ export class Calls {
 
   /**
    * Runs a command. Rejects as `HeartbitError`, after `limitMs` at the latest. Repeated once where the connection or
-   * the primary was lost: all that heartbit does may be repeated.
+   * the primary was lost: all that heartbit does may be repeated. When `ending` is aborted nothing further is sent.
    */
   async command(
     doing: string,
     command: Document,
     limitMs: number,
     options: Document = {},
+    ending?: AbortSignal,
   ): Promise<Document> {
-    return this.bounded(doing, limitMs, async (signal) => {
+    const run = async (signal: AbortSignal): Promise<Document> => {
       const once = async (): Promise<Document> => {
         const reply = await this.db.command(command, { ...PLAIN, ...options, signal });
         refuseWriteConcernError(reply);
@@ -95,7 +98,8 @@ export class Calls {
         if (signal.aborted || !isWorthRepeating(error)) throw error;
         return await once();
       }
-    });
+    };
+    return this.bounded(doing, limitMs, run, ending);
   }
 
   /** A command on the server as a whole. */
@@ -105,34 +109,47 @@ export class Calls {
     );
   }
 
-  /** A command that writes: `{w: "majority"}`, bounded on the server too. */
-  async write(doing: string, command: Document, limitMs: number): Promise<Document> {
-    const bounds = { writeConcern: majorityWithin(limitMs), maxTimeMS: Math.ceil(limitMs) };
-    return this.command(doing, { ...command, ...bounds }, limitMs);
-  }
-
   /**
-   * What `run` gives, or a rejection after `limitMs`. The signal then tells the driver to let go of the operation:
-   * it ends the connection, which may be a dead one, so that nothing given up piles up in the driver. The limit does
-   * not keep the process alive: the connection does, for as long as the client is open.
+   * What `run` gives, or a rejection after `limitMs`, or when `ending` is aborted. The signal then tells the driver to
+   * let go of the operation: it ends the connection, which may be a dead one, so that nothing given up piles up in the
+   * driver. The limit does not keep the process alive: the connection does, for as long as the client is open.
    */
-  async bounded<T>(doing: string, limitMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async bounded<T>(
+    doing: string,
+    limitMs: number,
+    run: (signal: AbortSignal) => Promise<T>,
+    ending?: AbortSignal,
+  ): Promise<T> {
+    if (ending?.aborted === true) throw endedBefore(doing);
     if (this.#unanswered >= UNANSWERED_MAX)
       throw unavailable(doing, `${UNANSWERED_MAX} calls are unanswered`);
     this.#unanswered++;
     const controller = new AbortController();
     const running = run(controller.signal).finally(() => this.#unanswered--);
     return new Promise((resolve, reject) => {
-      const cancel = setLimit(() => {
-        reject(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`));
+      const giveUp = (error: GivenUp): void => {
+        reject(error);
         controller.abort();
-      }, limitMs);
+      };
+      const cancel = setLimit(
+        () => giveUp(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`)),
+        limitMs,
+      );
+      const end = (): void => giveUp(endedBefore(doing));
+      ending?.addEventListener("abort", end, { once: true });
       running
-        .finally(cancel)
+        .finally(() => {
+          cancel();
+          ending?.removeEventListener("abort", end);
+        })
         .then(resolve)
         .catch((error: unknown) => reject(toHeartbitError(error, doing)));
     });
   }
+}
+
+function endedBefore(doing: string): GivenUp {
+  return new GivenUp(`MongoDB could not ${doing}: the caller gave it up.`);
 }
 
 function unavailable(doing: string, why: string): HeartbitError {

@@ -1,7 +1,9 @@
 /** What the parts of one namespace share. */
+import type { Document } from "mongodb";
 import type { Calls, Limits } from "./calls.ts";
 import type { Names } from "./indexes.ts";
 import type { Monitor } from "./monitor.ts";
+import type { ServerClock } from "./server-clock.ts";
 import type { ServerInfo } from "./server.ts";
 
 export interface Context {
@@ -11,10 +13,17 @@ export interface Context {
   readonly monitor: Monitor;
   readonly periodMs: number;
   readonly retentionSlots: number;
+  /** The clock that stamps what is written into this namespace, as far as it is known. */
+  readonly clock: ServerClock;
   /** Who the server is: asked once, at the first use. */
   server(): Promise<ServerInfo>;
-  /** The server's time in ms, or a little less. */
-  serverMs(): Promise<number>;
+  /** A command that writes, acknowledged as safely as this server can, and bounded on the server too. */
+  readonly send: (
+    doing: string,
+    command: Document,
+    limitMs: number,
+    signal?: AbortSignal,
+  ) => Promise<Document>;
   /** A document was passed over that heartbit cannot have written. */
-  foreign(collection: string, id: unknown): void;
+  unrecognized(collection: string, id: unknown): void;
 }

@@ -7,6 +7,7 @@
  * words of the pings are `Int32` by name: the bitwise update refuses doubles.
  */
 import type { Document } from "mongodb";
+import { HeartbitError } from "../../core/errors.ts";
 import { type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "../../core/records.ts";
 
@@ -20,13 +21,28 @@ const OFFSET_MAX = 2 ** 43;
 
 export const CONFIG_ID = "config";
 export const COUNTER_ID = "sessions";
+/** The document that the server stamps when it is asked for its time. */
+export const CLOCK_ID = "clock";
+
+/**
+ * The `last` of what is open: later than any slot. It is stored, and not left out, so that `$min` alone ends a record,
+ * and an index has the open records of a session side by side.
+ */
+export const OPEN = Number.MAX_SAFE_INTEGER;
+
+/** Of the two kinds of records: which field only the one has, and only the other. */
+export const IS_SESSION = { opened: { $exists: true } };
+export const IS_REGISTRATION = { pinger: { $exists: true } };
+
+/** The sub-document with the words of mail. */
+export const MAIL = "mail";
 
 export const registrationId = ({ session, pinger, start }: RegistrationId): string =>
   `${session}.${pinger}.${start}`;
 export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
 
 /** What a read of pings leaves out: `slot` is in the `_id`. Of all else it asks for whole documents. */
-export const PING_FIELDS = { expireAt: 0, slot: 0 } as const;
+export const PING_FIELDS = { expireAt: 0, slot: 0, count: 0, [MAIL]: 0 } as const;
 
 /** The last moment of the year 9999: the last that the shell, and most other clients, can show. */
 const DATE_MS_MAX = 253_402_300_799_999;
@@ -36,8 +52,8 @@ export function dateOf(ms: number): Date {
 }
 
 /** The fields of a session that are set once. */
-export function sessionConstants({ host, pid, opened }: SessionRecord): Document {
-  return { host, pid, opened: dateOf(opened) };
+export function sessionConstants({ seq, host, pid, opened }: SessionRecord): Document {
+  return { session: seq, host, pid, opened: dateOf(opened) };
 }
 
 /** The fields of a registration that are set once. */
@@ -60,8 +76,8 @@ export function toSeq({ seq }: Document): number | undefined {
 }
 
 export function toSession(document: Document): SessionRecord | undefined {
-  const { _id: seq, host, pid, opened, slot, last, changed }: Document = document;
-  if (!isCount(seq) || !isCount(slot) || !isLast(last)) return undefined;
+  const { _id: seq, session: own, host, pid, opened, slot, last, changed }: Document = document;
+  if (!isCount(seq) || own !== seq || !isCount(slot) || !isCount(last)) return undefined;
   if (
     typeof host !== "string" ||
     host.length > HOST_LENGTH_MAX ||
@@ -71,7 +87,7 @@ export function toSession(document: Document): SessionRecord | undefined {
   )
     return undefined;
   const session = { seq, host, pid, opened: opened.getTime(), slot, changed: changed.getTime() };
-  return last === undefined ? session : { ...session, last };
+  return last === OPEN ? session : { ...session, last };
 }
 
 export function toRegistration(document: Document): RegistrationRecord | undefined {
@@ -80,7 +96,7 @@ export function toRegistration(document: Document): RegistrationRecord | undefin
   if (!isCount(session) || !isCount(pinger) || !isCount(start) || !isCount(slot)) return undefined;
   const metaText = toMeta(meta);
   if (!isCount(revision) || metaText === undefined) return undefined;
-  if (!isDate(since) || !isDate(changed) || !isLast(last)) return undefined;
+  if (!isDate(since) || !isDate(changed) || !isCount(last)) return undefined;
   if (document["_id"] !== registrationId({ session, pinger, start })) return undefined;
   const registration = {
     key,
@@ -93,11 +109,11 @@ export function toRegistration(document: Document): RegistrationRecord | undefin
     revision,
     changed: changed.getTime(),
   };
-  return last === undefined ? registration : { ...registration, last };
+  return last === OPEN ? registration : { ...registration, last };
 }
 
-export function toPing({ _id: id, ...fields }: Document): PingRecord | undefined {
-  if (typeof id !== "string") return undefined;
+export function toPing({ _id: id, now, ...fields }: Document): PingRecord | undefined {
+  if (typeof id !== "string" || (now !== undefined && !isDate(now))) return undefined;
   const [slot = NaN, segment = NaN] = id.split(".").map(Number);
   if (!isCount(slot) || !isCount(segment * SEGMENT_SESSIONS) || id !== pingId(slot, segment))
     return undefined;
@@ -107,7 +123,19 @@ export function toPing({ _id: id, ...fields }: Document): PingRecord | undefined
     if (String(word) !== name || !isCount(word) || word >= SEGMENT_WORDS || !isInt32(value)) return undefined;
     words[word] = value;
   }
-  return { slot, segment, words };
+  return { slot, segment, words, ms: now === undefined ? 0 : now.getTime() };
+}
+
+/** The stamp in what the server has just stamped. */
+export function stampOf({ now }: Document): number {
+  if (isDate(now)) return now.getTime();
+  throw new HeartbitError("UNSUPPORTED_SERVER", "The server does not stamp documents with its time.");
+}
+
+/** Whether the words of mail have the bit. */
+export function hasMail({ [MAIL]: words }: Document, word: number, mask: number): boolean {
+  const bits: unknown = typeof words === "object" && words !== null ? Reflect.get(words, word) : 0;
+  return isInt32(bits) && (bits & mask) !== 0;
 }
 
 function isCount(value: unknown): value is number {
@@ -116,10 +144,6 @@ function isCount(value: unknown): value is number {
 
 function isInt32(value: unknown): value is number {
   return typeof value === "number" && (value | 0) === value;
-}
-
-function isLast(value: unknown): value is number | undefined {
-  return value === undefined || isCount(value);
 }
 
 function isDate(value: unknown): value is Date {

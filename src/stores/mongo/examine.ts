@@ -10,6 +10,7 @@ import { OLD_MAX, storageFinding } from "../storage.ts";
 import type { Context } from "./context.ts";
 import { codeOf, NAMESPACE_NOT_FOUND, UNAUTHORIZED } from "./failures.ts";
 import { missingIndexes } from "./indexes.ts";
+import { oldSessions } from "./pruning.ts";
 import { find } from "./reading.ts";
 import { examineRights } from "./rights.ts";
 
@@ -73,13 +74,12 @@ async function examineTopology(context: Context): Promise<Finding> {
 
 async function examineStreams(context: Context): Promise<Finding> {
   const { db } = context.calls;
-  const { sessions, registrations } = context.names;
-  const streams = new Set([`${db.databaseName}.${sessions}`, `${db.databaseName}.${registrations}`]);
+  const streamed = `${db.databaseName}.${context.names.records}`;
   const { operations, whose } = await currentOperations(context);
   let count = 0;
   for (const { ns, cursor } of operations) {
     // A change stream is the only cursor of ours that waits for more.
-    if (streams.has(String(ns)) && (cursor as Document | undefined)?.["awaitData"] === true) count++;
+    if (ns === streamed && (cursor as Document | undefined)?.["awaitData"] === true) count++;
   }
   const check = "change streams";
   if (count <= STREAMS_MAX)
@@ -119,20 +119,17 @@ async function examineIndexes({ calls, names, limits }: Context): Promise<Findin
     check: "indexes",
     level: "error",
     found: `Missing, so that reads look through whole collections: ${missing.join(", ")}.`,
-    advice:
-      "Open the namespace once as a user with the right createIndex (`heartbit wait x --timeout 0` will do): that makes them.",
+    advice: `Remove the field \`indexes\` of the config in ${names.meta}, and open the namespace once as a user with the right createIndex (\`heartbit wait x --timeout 0\` will do): that makes them.`,
   };
 }
 
 async function examineStorage(context: Context, beforeSlot: Slot): Promise<Finding> {
-  const { sessions, registrations, pings, meta } = context.names;
+  const { records, pings, meta } = context.names;
   const before = { $lt: beforeSlot };
   const old =
     (await countOf(context, pings, { slot: before })) +
-    (await countOf(context, sessions, { slot: before, last: { $not: { $gte: beforeSlot } } }));
-  const bytes = await Promise.all(
-    [meta, sessions, registrations, pings].map((name) => bytesOf(context, name)),
-  );
+    (await countOf(context, records, oldSessions(beforeSlot)));
+  const bytes = await Promise.all([meta, records, pings].map((name) => bytesOf(context, name)));
   const isKnown = bytes.every((some) => some !== undefined);
   return storageFinding({ old, ...(isKnown ? { bytes: bytes.reduce((sum, some) => sum + some, 0) } : {}) });
 }

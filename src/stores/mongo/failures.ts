@@ -33,6 +33,8 @@ export const TYPE_MISMATCH = 14;
 export const NAMESPACE_NOT_FOUND = 26;
 /** IndexOptionsConflict and IndexKeySpecsConflict: there is an index over these fields, made by somebody else. */
 export const INDEX_CONFLICTS = new Set([85, 86]);
+/** CannotCreateIndex, CommandNotSupported, InvalidIndexSpecificationOption; 303 is Amazon DocumentDB's for what it lacks. */
+export const PARTIAL_INDEX_REFUSALS = new Set([67, 115, 197, 303]);
 
 /** What Node.js says of a folder in place of a file, and of a file that holds no certificate or key. */
 const FILE_CODES = /^(?:EISDIR|ERR_OSSL_PEM_\w+)$/;

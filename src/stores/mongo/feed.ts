@@ -1,8 +1,8 @@
 /**
- * The feed: two change streams, over the sessions and over the registrations.
+ * The feed: one change stream, over the sessions and registrations.
  *
- * Two streams on collections rather than one on the database: each needs the right to these two collections only, and
- * the server passes the pings, most of all that is written, by their namespace without looking into them.
+ * A stream on this collection rather than one on the database: it needs the right to this collection only, and the server
+ * passes the pings, most of all that is written, by their namespace without looking into them.
  *
  * The driver resumes a stream by itself after what its specification calls a resumable error (a lost connection,
  * another primary), with the token of the last batch, an empty one included; no change is missed by that. Whatever it
@@ -11,23 +11,28 @@
  */
 import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
-import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Selection } from "../../core/selection.ts";
 import type { Feed, FeedSink } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import { toRegistration, toSession } from "./documents.ts";
 import { toHeartbitError } from "./failures.ts";
-import { startsWith, understood, withSessions } from "./reading.ts";
+import { recordsIn, REGISTRATION_IDS, SESSION_IDS, startsWith, withSessions } from "./reading.ts";
 
 /** How long the server waits for a change before it answers with none: the cost of a stream in which nothing happens. */
-const AWAIT_MS = 5000;
+const AWAIT_MS = 20_000;
 /** A selection with longer names than this is not sent to the server; then all registrations are told. */
 const SELECTION_LENGTH_MAX = 100_000;
 /** How many sessions a feed remembers to have told. When there are more it forgets, and tells some again. */
 const TOLD_MAX = 100_000;
 
 const BATCH_MAX = 1000;
+
+/** Why there is none. */
+const NO_FEED = {
+  standalone: "A standalone MongoDB server has no change streams.",
+  "sharded cluster":
+    "A change stream through a router waits for the clock of every shard: polling tells changes sooner.",
+} as const;
 
 /** What happens to a collection as a whole; after each of these the stream ends. */
 const ENDINGS = ["drop", "rename", "dropDatabase", "invalidate"];
@@ -46,7 +51,7 @@ class MongoFeed implements Feed {
   readonly #context: Context;
   readonly #sink: FeedSink;
   readonly #told = new Set<number>();
-  #streams: Stream[] = [];
+  #stream: Stream | undefined;
   #isOver = false;
 
   constructor(context: Context, select: Selection, sink: FeedSink) {
@@ -61,45 +66,28 @@ class MongoFeed implements Feed {
 
   async close(): Promise<void> {
     this.#isOver = true;
-    const streams = this.#streams;
-    this.#streams = [];
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (stream === undefined) return;
     const { calls, limits } = this.#context;
-    await Promise.all(
-      streams.map(async (stream) => {
-        streamsAt(this.#context).count--;
-        await calls
-          .bounded("end a change stream", limits.closingMs, () => stream.close())
-          .catch(() => undefined);
-      }),
-    );
+    streamsAt(this.#context).count--;
+    await calls.bounded("end a change stream", limits.closingMs, () => stream.close()).catch(() => undefined);
   }
 
   async #open(select: Selection): Promise<void> {
-    const { calls, names, limits } = this.#context;
+    const { calls, limits } = this.#context;
     const { topology } = await this.#context.server();
-    if (topology === "standalone") {
-      throw new HeartbitError("UNSUPPORTED_SERVER", "A standalone MongoDB server has no change streams.");
-    }
+    if (topology !== "replica set") throw new HeartbitError("UNSUPPORTED_SERVER", NO_FEED[topology]);
     refuseToFill(this.#context);
     if (this.#isOver) return;
-    await calls.bounded("open a change stream", limits.openingMs, () =>
-      Promise.all([
-        this.#follow(names.sessions, [SESSION_CHANGES], (changed) => this.#tellSessions(changed)),
-        this.#follow(names.registrations, registrationChanges(select), (changed) =>
-          this.#tellRegistrations(changed),
-        ),
-      ]),
-    );
+    const pipeline = [CHANGES, ...selected(select)];
+    await calls.bounded("open a change stream", limits.openingMs, () => this.#follow(pipeline));
   }
 
-  /** Opens a stream and tells what it brings, for ever. Resolves when every change from then on will be told. */
-  async #follow(
-    collection: string,
-    pipeline: readonly Document[],
-    tell: (documents: Document[]) => Promise<void>,
-  ): Promise<void> {
-    const stream = this.#watch(collection, pipeline);
-    this.#streams.push(stream);
+  /** Opens the stream and tells what it brings, for ever. Resolves when every change from then on will be told. */
+  async #follow(pipeline: readonly Document[]): Promise<void> {
+    const stream = this.#watch(pipeline);
+    this.#stream = stream;
     streamsAt(this.#context).count++;
     return new Promise((resolve, reject) => {
       // The first answer, however empty, has a token, which the driver tells of at once; the first `tryNext` resolves
@@ -109,7 +97,7 @@ class MongoFeed implements Feed {
         for await (const changes of batches(stream)) {
           resolve();
           if (this.#isOver) return;
-          if (changes.length > 0) await tell(changes);
+          if (changes.length > 0) await this.#tell(changes);
         }
       };
       run().catch((error: unknown) => {
@@ -119,10 +107,11 @@ class MongoFeed implements Feed {
     });
   }
 
-  #watch(collection: string, pipeline: readonly Document[]): Stream {
-    const { db } = this.#context.calls;
+  #watch(pipeline: readonly Document[]): Stream {
+    const { calls, names } = this.#context;
+    const { db } = calls;
     const concerns = { readConcern: { level: "majority" }, readPreference: "primary" } as const;
-    return db.collection(collection, { ...PLAIN, ...concerns }).watch<Document, Document>([...pipeline], {
+    return db.collection(names.records, { ...PLAIN, ...concerns }).watch<Document, Document>([...pipeline], {
       ...PLAIN,
       ...concerns,
       fullDocument: "updateLookup",
@@ -130,32 +119,14 @@ class MongoFeed implements Feed {
     });
   }
 
-  async #tellSessions(documents: Document[]): Promise<void> {
-    const sessions = understood(this.#context, this.#context.names.sessions, documents, toSession);
-    this.#remember(sessions);
-    this.#tell(sessions, []);
-  }
-
-  async #tellRegistrations(documents: Document[]): Promise<void> {
-    const registrations = understood(
-      this.#context,
-      this.#context.names.registrations,
-      documents,
-      toRegistration,
-    );
-    const page = await withSessions(this.#context, registrations, this.#told);
-    this.#remember(page.sessions);
-    this.#tell(page.sessions, page.registrations);
-  }
-
-  #remember(sessions: readonly SessionRecord[]): void {
+  async #tell(documents: Document[]): Promise<void> {
+    const { sessions, registrations } = recordsIn(this.#context, documents);
     if (this.#told.size > TOLD_MAX) this.#told.clear();
     for (const { seq } of sessions) this.#told.add(seq);
-  }
-
-  #tell(sessions: readonly SessionRecord[], registrations: readonly RegistrationRecord[]): void {
-    if (!this.#isOver && sessions.length + registrations.length > 0)
-      this.#sink.page({ sessions, registrations });
+    const page = await withSessions(this.#context, registrations, this.#told);
+    const all = [...sessions, ...page.sessions];
+    if (this.#isOver || all.length + page.registrations.length === 0) return;
+    this.#sink.page({ sessions: all, registrations: page.registrations });
   }
 
   #lose(error: unknown): void {
@@ -166,29 +137,33 @@ class MongoFeed implements Feed {
 }
 
 /**
- * A session is told when it is created and when it ends, not when its `slot` is raised. One that ends in the ms in which it
- * was created gets no other stamp.
+ * All but deletions, and sessions of which only the `slot` is raised. A session that ends in the ms in which it was
+ * created gets no other stamp. Of an update this is known before its document is looked up.
  */
-const SESSION_CHANGES = {
+const CHANGES = {
   $match: {
     $or: [
       { operationType: { $in: ["insert", "replace", ...ENDINGS] } },
+      { operationType: "update", "documentKey._id": REGISTRATION_IDS },
       { "updateDescription.updatedFields.changed": { $exists: true } },
       { "updateDescription.updatedFields.last": { $exists: true } },
     ],
   },
 };
 
-/** The key stands in the looked-up document, since an update names only what it changes. */
-function registrationChanges(select: Selection): Document[] {
-  const changes = { $match: { operationType: { $in: ["insert", "update", "replace", ...ENDINGS] } } };
+/**
+ * All sessions, and the selected registrations. The key stands in the looked-up document, since an update names only what
+ * it changes.
+ */
+function selected(select: Selection): Document[] {
   const keys = [...select.keys];
   const length = [...keys, ...select.prefixes].reduce((sum, name) => sum + name.length, 0);
-  if (select.all || length > SELECTION_LENGTH_MAX) return [changes];
-  const selected = [{ key: { $in: keys } }, ...Array.from(select.prefixes, startsWith)].map(({ key }) => ({
+  if (select.all || length > SELECTION_LENGTH_MAX) return [];
+  const picked = [{ key: { $in: keys } }, ...Array.from(select.prefixes, startsWith)].map(({ key }) => ({
     "fullDocument.key": key as unknown,
   }));
-  return [changes, { $match: { $or: [{ operationType: { $in: ENDINGS } }, ...selected] } }];
+  const others = [{ operationType: { $in: ENDINGS } }, { "documentKey._id": SESSION_IDS }];
+  return [{ $match: { $or: [...others, ...picked] } }];
 }
 
 /**
@@ -246,7 +221,7 @@ function streamsAt({ calls }: Context): { count: number } {
 /** A waiting stream holds a connection. Streams may hold half of the client's pool: the pings need the rest. */
 function refuseToFill(context: Context): void {
   const { maxPoolSize } = context.calls.db.client.options;
-  if (maxPoolSize === 0 || streamsAt(context).count + 2 <= maxPoolSize / 2) return;
+  if (maxPoolSize === 0 || streamsAt(context).count + 1 <= maxPoolSize / 2) return;
   throw new HeartbitError(
     "UNSUPPORTED_SERVER",
     `Another change stream would take too many of this client's connections: its maxPoolSize is ${maxPoolSize}.`,

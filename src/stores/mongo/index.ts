@@ -1,22 +1,21 @@
 /** The store in a MongoDB database: in one that is named by a connection string, or in a `Db` of the caller's. */
 import type * as Driver from "mongodb";
-import type { Db, MongoClient } from "mongodb";
+import type { Db, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
-import type { Namespace, Store } from "../../core/store.ts";
+import type { Namespace, NamespaceScale, Store } from "../../core/store.ts";
 import { Calls, limitsFor } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { namesOf } from "./indexes.ts";
 import { type Monitor, monitorOf } from "./monitor.ts";
 import { MongoNamespace } from "./namespace.ts";
 import { keepLooking } from "./revival.ts";
-import { askServer, type ServerInfo } from "./server.ts";
+import { askServer, type ServerInfo, writeConcernOf } from "./server.ts";
+import { ServerClock } from "./server-clock.ts";
 import { makeClient } from "./uri.ts";
 
 const OPENING = limitsFor(0);
 
 export interface OpenMongoOptions {
-  /** The period of the presence that opens the store, in ms: how often the driver looks after the server. */
-  readonly periodMs: number;
   /** Gives the opening up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -28,10 +27,10 @@ export interface OpenMongoOptions {
  * `UNSUPPORTED_SERVER` for a server before MongoDB 4.2 or where the package `mongodb` is not installed, and
  * `STORE_UNAVAILABLE` where no server answers within 4 s; with the signal's reason when it gives up.
  */
-export async function openMongo(uri: string, { periodMs, signal }: OpenMongoOptions): Promise<MongoStore> {
+export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}): Promise<MongoStore> {
   const driver = await loadDriver();
   signal?.throwIfAborted();
-  const { client, db } = makeClient(driver, uri, periodMs);
+  const { client, db } = makeClient(driver, uri);
   const store = new MongoStore(db, client);
   try {
     await orAborted(store.server(), signal);
@@ -49,8 +48,6 @@ export function mongoStore(db: Db): MongoStore {
 
 export class MongoStore implements Store {
   readonly kind = "mongodb";
-  /** Where to tell what a person may want to look into: documents that are not heartbit's. */
-  warn: (message: string) => void = () => undefined;
   readonly #calls: Calls;
   readonly #monitor: Monitor;
   /** Ours to close. */
@@ -80,20 +77,20 @@ export class MongoStore implements Store {
     return this.#server;
   }
 
-  namespace(name: string, scale: { readonly periodMs: number; readonly retentionSlots: number }): Namespace {
-    const names = namesOf(name);
+  namespace(name: string, { periodMs, retentionSlots, warn }: NamespaceScale): Namespace {
     let hasWarned = false;
     const context: Context = {
-      ...scale,
+      periodMs,
+      retentionSlots,
       calls: this.#calls,
-      limits: limitsFor(scale.periodMs),
-      names,
+      limits: limitsFor(periodMs),
+      names: namesOf(name),
       monitor: this.#monitor,
+      clock: new ServerClock(periodMs),
       server: () => this.server(),
-      serverMs: async () => this.#monitor.clock.reached() ?? this.#sampleClock(),
-      foreign: (collection, id) => {
-        if (!hasWarned)
-          this.warn(`Passed over what is not heartbit's in ${collection}, first ${describe(id)}.`);
+      send: async (doing, command, limitMs, signal) => this.#write(doing, command, limitMs, signal),
+      unrecognized: (collection, id) => {
+        if (!hasWarned) warn?.(`Passed over unrecognized documents in ${collection}, first ${describe(id)}.`);
         hasWarned = true;
       },
     };
@@ -109,15 +106,13 @@ export class MongoStore implements Store {
   }
 
   async #ask(): Promise<ServerInfo> {
-    const { info, localTimeMs } = await askServer(this.#calls, OPENING.openingMs);
-    this.#monitor.clock.sample(localTimeMs);
-    return info;
+    return (await askServer(this.#calls, OPENING.openingMs)).info;
   }
 
-  async #sampleClock(): Promise<number> {
-    const { localTimeMs } = await askServer(this.#calls, OPENING.quickMs);
-    this.#monitor.clock.sample(localTimeMs);
-    return localTimeMs;
+  async #write(doing: string, command: Document, limitMs: number, signal?: AbortSignal): Promise<Document> {
+    const writeConcern = writeConcernOf(await this.server(), limitMs);
+    const bounded = { ...command, writeConcern, maxTimeMS: Math.ceil(limitMs) };
+    return this.#calls.command(doing, bounded, limitMs, {}, signal);
   }
 }
 

@@ -1,26 +1,26 @@
 /** The collections of a namespace, and their indexes. */
 import type { Document } from "mongodb";
-import { type Calls, majorityWithin } from "./calls.ts";
-import { codeOf, INDEX_CONFLICTS, NAMESPACE_NOT_FOUND } from "./failures.ts";
+import type { Calls } from "./calls.ts";
+import { IS_SESSION, OPEN } from "./documents.ts";
+import { codeOf, INDEX_CONFLICTS, NAMESPACE_NOT_FOUND, PARTIAL_INDEX_REFUSALS } from "./failures.ts";
+import { type ServerInfo, writeConcernOf } from "./server.ts";
 
 /** Building an index over what a big namespace holds already takes its time. */
 const BUILD_MS = 30_000;
 
+/** Which indexes these are: noted in the config once they are made, and raised when others are wanted. */
+export const INDEXES_VERSION = 1;
+
 /** The names of the collections of a namespace. */
 export interface Names {
   readonly meta: string;
-  readonly sessions: string;
-  readonly registrations: string;
+  /** Sessions and registrations. */
+  readonly records: string;
   readonly pings: string;
 }
 
 export function namesOf(namespace: string): Names {
-  return {
-    meta: `${namespace}.meta`,
-    sessions: `${namespace}.sessions`,
-    registrations: `${namespace}.registrations`,
-    pings: `${namespace}.pings`,
-  };
+  return { meta: `${namespace}.meta`, records: `${namespace}.records`, pings: `${namespace}.pings` };
 }
 
 interface IndexSpec {
@@ -30,20 +30,22 @@ interface IndexSpec {
   readonly partialFilterExpression?: object;
 }
 
-const KINDS = ["sessions", "registrations", "pings"] as const;
+const KINDS = ["records", "pings"] as const;
 
-/** Every query of heartbit goes by one of these or by `_id`. */
+/**
+ * Every query of heartbit goes by one of these or by `_id`, whose numbers are the sessions and whose strings are the
+ * registrations. Each index costs every start of a pinger, but for the partial ones: what is open and no session is in
+ * neither of them. (Partial, not sparse: the Stable API, which a client may insist on, has no sparse indexes.)
+ */
 const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = {
-  sessions: [
+  records: [
     { name: "changed", key: { changed: 1 } },
-    { name: "slot", key: { slot: 1 } },
-  ],
-  registrations: [
     { name: "key", key: { key: 1 } },
-    { name: "session_changed", key: { session: 1, changed: 1 } },
-    { name: "changed", key: { changed: 1 } },
-    // Partial, not sparse: the Stable API, which a client may insist on, has no sparse indexes.
-    { name: "last", key: { last: 1 }, partialFilterExpression: { last: { $gte: 0 } } },
+    // All records of a session, and by equality on both the open ones, which are counted without reading any.
+    { name: "session_last", key: { session: 1, last: 1 } },
+    // For pruning alone.
+    { name: "ended", key: { last: 1 }, partialFilterExpression: { last: { $lt: OPEN } } },
+    { name: "slot", key: { slot: 1 }, partialFilterExpression: IS_SESSION },
   ],
   pings: [
     { name: "slot", key: { slot: 1 } },
@@ -56,25 +58,37 @@ const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = 
  * Makes the collections and indexes that are missing; the server leaves those alone that are there. Rejects with
  * `NOT_PERMITTED` where the right is missing. An index over the same fields made by somebody else will do.
  */
-export async function createIndexes(calls: Calls, names: Names): Promise<void> {
-  await Promise.all(KINDS.map((kind) => createOn(calls, names[kind], INDEXES[kind])));
+export async function createIndexes(calls: Calls, names: Names, server: ServerInfo): Promise<void> {
+  await Promise.all(KINDS.map((kind) => createOn(calls, server, names[kind], INDEXES[kind])));
 }
 
-async function createOn(calls: Calls, collection: string, indexes: readonly IndexSpec[]): Promise<void> {
+async function createOn(
+  calls: Calls,
+  server: ServerInfo,
+  collection: string,
+  indexes: readonly IndexSpec[],
+): Promise<void> {
   const command = {
     createIndexes: collection,
     indexes: [...indexes],
-    writeConcern: majorityWithin(BUILD_MS),
+    ...(server.buildsByMajority ? { commitQuorum: "majority" } : {}),
+    writeConcern: writeConcernOf(server, BUILD_MS),
   };
   try {
     await calls.command("create its indexes", command, BUILD_MS);
   } catch (error) {
-    if (!INDEX_CONFLICTS.has(codeOf(error) ?? 0)) throw error;
-    if (indexes.length > 1) for (const index of indexes) await createOn(calls, collection, [index]);
+    const code = codeOf(error) ?? 0;
+    const one = indexes.length === 1 ? indexes[0] : undefined;
+    if (one === undefined && (INDEX_CONFLICTS.has(code) || PARTIAL_INDEX_REFUSALS.has(code))) {
+      for (const index of indexes) await createOn(calls, server, collection, [index]);
+    } else if (one?.partialFilterExpression !== undefined && PARTIAL_INDEX_REFUSALS.has(code)) {
+      const { partialFilterExpression: _, ...whole } = one;
+      await createOn(calls, server, collection, [whole]);
+    } else if (!INDEX_CONFLICTS.has(code)) throw error;
   }
 }
 
-/** The indexes that are not there, as `presence.registrations: key`. An index over the same fields by another name will do. */
+/** The indexes that are not there, as `presence.records: key`. An index over the same fields by another name will do. */
 export async function missingIndexes(calls: Calls, names: Names, limitMs: number): Promise<string[]> {
   const missing = KINDS.map(async (kind) => {
     const there = await fieldsIndexed(calls, names[kind], limitMs);

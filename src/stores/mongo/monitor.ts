@@ -1,16 +1,9 @@
 /**
- * What the driver's own monitoring tells: the loss and the return of a primary, and the server's clock, which the
- * answers to its heartbeats carry free of cost. One set of listeners a client, however many presences are on it.
+ * What the driver's own monitoring tells: the loss and the return of a primary. One listener a client, however many
+ * presences are on it.
  */
-import type {
-  MongoClient,
-  ServerDescription,
-  ServerHeartbeatSucceededEvent,
-  TopologyDescriptionChangedEvent,
-} from "mongodb";
+import type { MongoClient, ServerDescription, TopologyDescriptionChangedEvent } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
-import { localTimeOf } from "./server.ts";
-import { ServerClock } from "./server-clock.ts";
 
 type Listener = (notice: StoreNotice) => void;
 
@@ -27,7 +20,6 @@ export function monitorOf(client: MongoClient): Monitor {
 }
 
 export class Monitor {
-  readonly clock = new ServerClock();
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
 
@@ -47,12 +39,10 @@ export class Monitor {
 
   #attach(): void {
     this.#client.on("topologyDescriptionChanged", this.#onTopology);
-    this.#client.on("serverHeartbeatSucceeded", this.#onHeartbeat);
   }
 
   #detach(): void {
     this.#client.off("topologyDescriptionChanged", this.#onTopology);
-    this.#client.off("serverHeartbeatSucceeded", this.#onHeartbeat);
   }
 
   readonly #onTopology = ({ previousDescription, newDescription }: TopologyDescriptionChangedEvent): void => {
@@ -61,14 +51,6 @@ export class Monitor {
     if (before === now) return;
     if (before !== undefined) this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
     if (now !== undefined) this.#tell({ kind: "found" });
-  };
-
-  readonly #onHeartbeat = ({ reply }: ServerHeartbeatSucceededEvent): void => {
-    const isWritable = reply["isWritablePrimary"] === true || reply["ismaster"] === true;
-    const ms = localTimeOf(reply);
-    if (!isWritable || Number.isNaN(ms)) return; // the clock of a secondary says nothing
-    this.clock.sample(ms);
-    this.#tell({ kind: "time", ms });
   };
 
   #tell(notice: StoreNotice): void {

@@ -10,7 +10,9 @@ import type {
   FeedSink,
   Finding,
   Namespace,
+  OpenRecords,
   Page,
+  Pong,
   Pruned,
   PruneQuery,
   ReadQuery,
@@ -20,22 +22,14 @@ import type {
 import type { Context } from "./context.ts";
 import { CONFIG_ID, COUNTER_ID, toConfig, toSeq } from "./documents.ts";
 import { examine } from "./examine.ts";
-import {
-  codeOf,
-  DUPLICATE_KEY,
-  NAMESPACE_NOT_FOUND,
-  ServerRefusal,
-  toHeartbitError,
-  TYPE_MISMATCH,
-} from "./failures.ts";
+import { codeOf, NAMESPACE_NOT_FOUND, TYPE_MISMATCH } from "./failures.ts";
 import { openFeed } from "./feed.ts";
-import { createIndexes } from "./indexes.ts";
+import { createIndexes, INDEXES_VERSION } from "./indexes.ts";
 import { prune } from "./pruning.ts";
-import { find, pings, read } from "./reading.ts";
-import { askServer } from "./server.ts";
-import { kill, ping, write } from "./writing.ts";
-
-const ATTEMPTS_MAX = 10;
+import { countOpen, find, pings, read } from "./reading.ts";
+import { askTime } from "./time.ts";
+import { upsert } from "./upsert.ts";
+import { kill, mail, ping, write } from "./writing.ts";
 
 export class MongoNamespace implements Namespace {
   readonly #context: Context;
@@ -46,55 +40,75 @@ export class MongoNamespace implements Namespace {
   }
 
   async config(): Promise<Config | undefined> {
+    const stored = await this.#stored();
+    return stored && this.#understood(stored);
+  }
+
+  async configure(wanted: Config): Promise<Config> {
+    const stored = await this.#stored();
+    if (stored === undefined) {
+      // Indexes first: on collections that are empty the server waits for nobody.
+      await this.#createIndexes();
+      return this.#hold(wanted);
+    }
+    const config = this.#understood(stored);
+    // Whoever opens what is there waits for no index: building one over what is stored may take as long as a member
+    // is away. Without the right to make them, another makes them.
+    if (!(stored["indexes"] >= INDEXES_VERSION)) void this.#completeIndexes().catch(() => undefined);
+    if (mergeConfigs(config, wanted) === config) return config;
+    return this.#hold(wanted).catch((error: unknown) => {
+      if (isHeartbitError(error, "NOT_PERMITTED")) return config; // whoever may only read opens it as it is
+      throw error;
+    });
+  }
+
+  /** The document of the config as it is. */
+  async #stored(): Promise<Document | undefined> {
     const { meta } = this.#context.names;
     for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID })) {
-      if (document !== undefined) return this.#understood(document);
+      if (document !== undefined) return document;
     }
     return undefined;
   }
 
-  async configure(wanted: Config): Promise<Config> {
-    const config = await this.config();
-    // Who may only read opens a namespace as it is. The indexes are there since the first to open it made them.
-    const asItIs = (error: unknown): Config => {
-      if (config === undefined || !isHeartbitError(error, "NOT_PERMITTED")) throw error;
-      return config;
-    };
-    await createIndexes(this.#context.calls, this.#context.names).catch(asItIs);
-    return this.#hold(config, wanted).catch(asItIs); // also without the right to make indexes
-  }
-
-  /** Stores what holds when `wanted` opens it and `config` was found. */
-  async #hold(config: Config | undefined, wanted: Config): Promise<Config> {
-    if (config !== undefined && mergeConfigs(config, wanted) === config) return config;
-    const { version, periodMs, offset, retentionSlots, base } = wanted;
+  /** Stores what holds when `wanted` opens it. */
+  async #hold({ version, periodMs, offset, retentionSlots, base }: Config): Promise<Config> {
     const update = {
-      $setOnInsert: { version, period: periodMs, offset, base },
+      $setOnInsert: { version, period: periodMs, offset, base, indexes: INDEXES_VERSION },
       $max: { retention: retentionSlots },
     };
-    return this.#understood(await this.#modifyMeta("set its config", { _id: CONFIG_ID }, update));
+    return this.#understood(await this.#modifyMeta("set its config", CONFIG_ID, update));
+  }
+
+  async #createIndexes(): Promise<void> {
+    const { calls, names } = this.#context;
+    await createIndexes(calls, names, await this.#context.server());
+  }
+
+  /** Makes the indexes of a namespace that lacks some, and notes that they are there. */
+  async #completeIndexes(): Promise<void> {
+    await this.#createIndexes();
+    const { limits, names, send } = this.#context;
+    const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { indexes: INDEXES_VERSION } } }];
+    await send("note its indexes", { update: names.meta, updates }, limits.openingMs);
   }
 
   async raiseOffset(from: number, to: number): Promise<number> {
-    const { calls, limits, names } = this.#context;
+    const { limits, names, send } = this.#context;
     const updates = [{ q: { _id: CONFIG_ID, offset: from }, u: { $set: { offset: to } } }];
-    await calls.write("raise the offset", { update: names.meta, updates }, limits.openingMs);
+    await send("raise the offset", { update: names.meta, updates }, limits.openingMs);
     const config = await this.config();
     return config?.offset ?? from;
   }
 
   async time(): Promise<number> {
-    const { calls, limits, monitor } = this.#context;
-    await this.#context.server();
-    const { localTimeMs } = await askServer(calls, limits.quickMs);
-    monitor.clock.sample(localTimeMs);
-    return localTimeMs;
+    return askTime(this.#context);
   }
 
   /** A number is lost where the call that took it fails; none is given twice. */
   async nextSeq(): Promise<number> {
     const increment = { $inc: { seq: 1 } };
-    const counter = await this.#modifyMeta("number a session", { _id: COUNTER_ID }, increment).catch(
+    const counter = await this.#modifyMeta("number a session", COUNTER_ID, increment).catch(
       (error: unknown) => {
         if (codeOf(error) === TYPE_MISMATCH) return {}; // what is there is no number
         throw error;
@@ -105,12 +119,20 @@ export class MongoNamespace implements Namespace {
     throw notOurs(`The counter in ${this.#context.names.meta}`);
   }
 
-  async write(writes: readonly Write[]): Promise<void> {
-    await write(this.#context, writes);
+  async write(writes: readonly Write[], signal?: AbortSignal): Promise<void> {
+    await write(this.#context, writes, signal);
   }
 
-  async ping(slot: Slot, seqs: readonly number[]): Promise<void> {
-    await ping(this.#context, slot, seqs);
+  async ping(slot: Slot, seq: number): Promise<Pong> {
+    return ping(this.#context, slot, seq);
+  }
+
+  async mail(slot: Slot, seqs: readonly number[]): Promise<void> {
+    await mail(this.#context, slot, seqs);
+  }
+
+  async countOpen(session: number): Promise<OpenRecords> {
+    return countOpen(this.#context, session);
   }
 
   async kill(key: string): Promise<void> {
@@ -130,10 +152,10 @@ export class MongoNamespace implements Namespace {
   }
 
   async drop(): Promise<void> {
-    const { calls, limits, names } = this.#context;
+    const { limits, names, send } = this.#context;
     for (const collection of Object.values(names)) {
       try {
-        await calls.write("drop the namespace", { drop: collection }, limits.openingMs);
+        await send("drop the namespace", { drop: collection }, limits.openingMs);
       } catch (error) {
         if (codeOf(error) !== NAMESPACE_NOT_FOUND) throw error;
       }
@@ -168,24 +190,9 @@ export class MongoNamespace implements Namespace {
     await Promise.all(Array.from(this.#closers, (close) => close()));
   }
 
-  /**
-   * Updates a document of `meta`, made if it is not there, and gives it as it is then. Of many that make it at once
-   * all but one may fail with E11000, as MongoDB documents: repeated, they find it.
-   */
-  async #modifyMeta(doing: string, query: Document, update: Document): Promise<Document> {
-    const { calls, limits, names } = this.#context;
-    await this.#context.server();
-    const command = { findAndModify: names.meta, query, update, upsert: true, new: true };
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const { value }: Document = await calls.write(doing, command, limits.openingMs);
-        if (typeof value === "object" && value !== null) return value as Document;
-        // Some servers of other makers answer so where MongoDB answers E11000.
-        if (attempt === ATTEMPTS_MAX) throw new ServerRefusal(DUPLICATE_KEY, `${names.meta} is contended`);
-      } catch (error) {
-        if (codeOf(error) !== DUPLICATE_KEY || attempt === ATTEMPTS_MAX) throw toHeartbitError(error, doing);
-      }
-    }
+  async #modifyMeta(doing: string, id: string, update: Document): Promise<Document> {
+    const { limits, names, send } = this.#context;
+    return upsert(send, doing, { findAndModify: names.meta, query: { _id: id }, update }, limits.openingMs);
   }
 
   #understood(document: Document): Config {

@@ -6,11 +6,11 @@ import type { Document } from "mongodb";
 import type { Slot } from "../../core/slots.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import type { Context } from "./context.ts";
-import { CONFIG_ID, dateOf } from "./documents.ts";
+import { CONFIG_ID, dateOf, IS_REGISTRATION, IS_SESSION, OPEN } from "./documents.ts";
 import { chunks, find } from "./reading.ts";
 
-/** `_id`s in one delete. */
-const DELETE_MAX = 1000;
+/** So few records are named in one command that a slow server answers in its time, and lets others in between. */
+const NAMED_MAX = 250;
 
 /** What can be the number of a session. */
 const NUMBERS = { $gte: 0, $lte: Number.MAX_SAFE_INTEGER };
@@ -18,34 +18,47 @@ const NUMBERS = { $gte: 0, $lte: Number.MAX_SAFE_INTEGER };
 export async function prune(context: Context, query: PruneQuery): Promise<Pruned> {
   const { names } = context;
   const before = { $lt: query.beforeSlot };
-  const old = { slot: before, changed: { $lte: dateOf(query.beforeMs) } };
-  const oldPings = { slot: before };
-  const oldEnded = { last: { $gte: 0, ...before }, ...old };
-  const oldUnended = { last: { $exists: false }, ...old };
-  const oldSessions = { ...old, last: { $not: { $gte: query.beforeSlot } } };
+  const unchanged = { changed: { $lte: dateOf(query.beforeMs) } };
+  const ended = { last: { $gte: 0, ...before }, slot: before, ...unchanged, ...IS_REGISTRATION };
+  const unended = { last: OPEN, slot: before, ...unchanged, ...IS_REGISTRATION };
+  const gone = { ...oldSessions(query.beforeSlot), ...unchanged };
 
-  const slots = await removeAll(context, names.pings, oldPings, query.limit);
+  const slots = await removeAll(context, names.pings, { slot: before }, query.limit);
   await note(context, query.beforeSlot);
-  let registrations = await removeAll(context, names.registrations, oldEnded, query.limit);
+  let registrations = await removeAll(context, names.records, ended, query.limit);
 
   // All of them, page by page: those of which a planned absence is left may be many, and must not hide the others.
   let sessions = 0;
-  for await (const some of find(context, names.sessions, oldSessions, { projection: { _id: 1 } })) {
-    const over = some.map(({ _id: seq }) => seq);
-    const riders = { session: { $in: over }, ...oldUnended };
-    registrations += await removeAll(context, names.registrations, riders, query.limit - registrations);
+  for await (const over of old(context, gone)) {
+    const backed = { session: { $in: over }, ...unended };
+    registrations += await removeAll(context, names.records, backed, query.limit - registrations);
     // At the limit, dead registrations may be left that would keep their session; the caller comes again.
     if (registrations >= query.limit) return { sessions, registrations, slots };
-    const held = new Set(
-      await fieldOf(context, names.registrations, { session: { $in: over } }, "session", Infinity),
-    );
+    const remaining = { session: { $in: over }, ...IS_REGISTRATION };
+    const held = new Set(await fieldOf(context, names.records, remaining, "session", Infinity));
     const free = over.filter((seq) => !held.has(seq)).slice(0, query.limit - sessions);
-    sessions += await remove(context, names.sessions, free, oldSessions);
+    sessions += await remove(context, names.records, free, gone);
     if (sessions >= query.limit) break;
   }
-  const orphans = { session: { $in: await missingSessions(context, query.limit) }, ...oldUnended };
-  registrations += await removeAll(context, names.registrations, orphans, query.limit - registrations);
+  const orphans = { session: { $in: await missingSessions(context, query.limit) }, ...unended };
+  registrations += await removeAll(context, names.records, orphans, query.limit - registrations);
   return { sessions, registrations, slots };
+}
+
+/** The `_id`s of the records that match, few at a time. */
+async function* old(context: Context, filter: Document): AsyncGenerator<unknown[]> {
+  for await (const batch of find(context, context.names.records, filter, { projection: { _id: 1 } })) {
+    yield* chunks(
+      batch.map(({ _id: id }) => id),
+      NAMED_MAX,
+    );
+  }
+}
+
+/** Sessions that are open without a sign of life, or were closed, since before the slot. */
+export function oldSessions(beforeSlot: Slot): Document {
+  const last = { $not: { $gte: beforeSlot, $lt: OPEN } };
+  return { slot: { $lt: beforeSlot }, last, ...IS_SESSION };
 }
 
 /**
@@ -54,36 +67,29 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
  * the end, at the same cost however many there are.
  */
 async function missingSessions(context: Context, limit: number): Promise<unknown[]> {
-  const { registrations, sessions } = context.names;
-  // Of numbers only: what others wrote in their place sorts above them, and must not hide them.
-  const newest = (await fieldOf(context, registrations, { session: NUMBERS }, "session", 1, -1))[0];
+  const { records } = context.names;
+  const holders = async (where: Document, most: number, order: 1 | -1 = 1): Promise<unknown[]> => {
+    // Of numbers only: what others wrote in their place sorts above them, and must not hide them.
+    const filter = { session: { ...NUMBERS, ...where }, ...IS_REGISTRATION };
+    return fieldOf(context, records, filter, "session", most, order);
+  };
+  const [newest] = await holders({}, 1, -1);
   if (typeof newest !== "number") return [];
   const from = Math.random() * newest;
-  const above = await fieldOf(
-    context,
-    registrations,
-    { session: { ...NUMBERS, $gte: from } },
-    "session",
-    limit,
-    1,
-  );
-  const below = await fieldOf(
-    context,
-    registrations,
-    { session: { ...NUMBERS, $lt: from } },
-    "session",
-    limit - above.length,
-    1,
-  );
+  const above = await holders({ $gte: from }, limit);
+  const below = await holders({ $lt: from }, limit - above.length);
   const named = [...new Set([...above, ...below])];
-  const there = new Set(await idsOf(context, sessions, { _id: { $in: named } }, Infinity));
+  const there = new Set<unknown>();
+  for (const some of chunks(named, NAMED_MAX)) {
+    for (const seq of await idsOf(context, records, { _id: { $in: some } }, Infinity)) there.add(seq);
+  }
   return named.filter((seq) => !there.has(seq));
 }
 
 /** For whoever is due: another has just pruned. */
-async function note({ calls, limits, names }: Context, beforeSlot: Slot): Promise<void> {
+async function note({ send, limits, names }: Context, beforeSlot: Slot): Promise<void> {
   const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { pruned: beforeSlot } } }];
-  await calls.write("prune", { update: names.meta, updates }, limits.quickMs);
+  await send("prune", { update: names.meta, updates }, limits.quickMs);
 }
 
 async function removeAll(
@@ -96,15 +102,15 @@ async function removeAll(
 }
 
 async function remove(
-  { calls, limits }: Context,
+  { send, limits }: Context,
   collection: string,
   ids: readonly unknown[],
   condition: Document,
 ): Promise<number> {
   let removed = 0;
-  for (const some of chunks(ids, DELETE_MAX)) {
+  for (const some of chunks(ids, NAMED_MAX)) {
     const deletes = [{ q: { ...condition, _id: { $in: some } }, limit: 0 }];
-    const { n }: Document = await calls.write("prune", { delete: collection, deletes }, limits.bulkMs);
+    const { n }: Document = await send("prune", { delete: collection, deletes }, limits.bulkMs);
     removed += Number(n ?? 0);
   }
   return removed;

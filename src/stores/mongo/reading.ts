@@ -1,13 +1,14 @@
 /** Reading sessions, registrations and pings, page by page. Every query goes by an index. */
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
-import { type RegistrationRecord, isSameRegistration, type SessionRecord } from "../../core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
-import type { Cursor, Page, ReadQuery } from "../../core/store.ts";
+import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
-import { registrationId, dateOf, PING_FIELDS, toRegistration, toPing, toSession } from "./documents.ts";
+import { dateOf, OPEN, PING_FIELDS, toPing, toRegistration, toSession } from "./documents.ts";
+import { reachedMs } from "./time.ts";
 
 const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
@@ -18,12 +19,15 @@ const PICKED_MAX = 50;
 const PAGES_IN_TIME = 10;
 
 /**
- * The documents of a session and a registration are stamped by the server as they are written, and are seen once a majority
- * has them; and behind a router they are stamped by the clock of their shard, while ours is the router's. So a read goes
- * back by two periods from where the last one began, at least by a second.
+ * Documents are stamped by the server as they are written, and are seen once a majority has them. So a read goes back by
+ * two periods from where the last one began, at least by a second.
  */
 const OVERLAP_PERIODS = 2;
 const OVERLAP_MS_MIN = 1000;
+
+/** The `_id`s of sessions, and those of registrations: a comparison matches values of its own type alone. */
+export const SESSION_IDS = { $gte: 0 };
+export const REGISTRATION_IDS = { $gte: "" };
 
 type Doc = Document & { _id: unknown };
 
@@ -70,16 +74,43 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
   for await (const batch of find(context, collection, filter, { projection: PING_FIELDS })) {
     records.push(...understood(context, collection, batch, toPing));
   }
+  const latestMs = records.reduce((latest, { ms }) => Math.max(latest, ms), 0);
+  if (latestMs > 0) context.clock.overhear(latestMs);
   return records;
+}
+
+/** How many records of the session are open, and when it was opened. */
+export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
+  const [count, opened] = await Promise.all([countOf(context, session), openedOf(context, session)]);
+  return { count, opened };
+}
+
+/** When the session was opened, if it is open. */
+async function openedOf(context: Context, session: number): Promise<number | undefined> {
+  const [record] = await sessionsOf(context, [session]);
+  return record?.last === undefined ? record?.opened : undefined;
+}
+
+/**
+ * An aggregation of nothing but a count needs no document, only the index. The command `count` would do the same, and is not
+ * in the Stable API of every release.
+ */
+async function countOf(context: Context, session: number): Promise<number> {
+  const { calls, limits, names } = context;
+  const { readConcern } = await context.server();
+  const pipeline = [{ $match: { session, last: OPEN } }, { $count: "open" }];
+  const command = { aggregate: names.records, pipeline, cursor: {}, readConcern };
+  const { cursor } = await calls.command("count", command, limits.quickMs);
+  const [counted] = (cursor as { firstBatch: Document[] }).firstBatch;
+  return Number(counted?.["open"] ?? 0);
 }
 
 /** The sessions with these numbers, as far as they are there. */
 async function sessionsOf(context: Context, seqs: readonly number[]): Promise<SessionRecord[]> {
   const records: SessionRecord[] = [];
   for (const some of chunks(seqs, PAGE_DOCUMENTS)) {
-    const filter = { _id: { $in: some } };
-    for await (const batch of find(context, context.names.sessions, filter)) {
-      records.push(...understood(context, context.names.sessions, batch, toSession));
+    for await (const batch of find(context, context.names.records, { _id: { $in: some } })) {
+      records.push(...recordsIn(context, batch).sessions);
     }
   }
   return records;
@@ -91,98 +122,81 @@ interface MongoCursor extends Cursor {
 }
 
 export async function* read(context: Context, query: ReadQuery): AsyncGenerator<Page> {
-  const cursor: MongoCursor = { store: { ms: await context.serverMs() } };
-  const told = new Set<number>();
+  const cursor: MongoCursor = { store: { ms: await reachedMs(context) } };
   let page: Page | undefined;
-  for await (const next of pages(context, query, told)) {
+  for await (const next of pages(context, query)) {
     if (page !== undefined) yield page;
     page = next;
   }
   yield { sessions: [], registrations: [], ...page, cursor };
 }
 
-async function* pages(context: Context, query: ReadQuery, told: Set<number>): AsyncGenerator<Page> {
-  const since = sinceOf(context, query);
-  for (const filter of sessionFilters(query, since)) {
-    for await (const batch of find(context, context.names.sessions, filter)) {
-      const sessions = understood(context, context.names.sessions, batch, toSession);
-      for (const { seq } of sessions) told.add(seq);
-      yield { sessions, registrations: [] };
-    }
-  }
-  for (const filter of registrationFilters(query, since)) {
-    for await (const batch of find(context, context.names.registrations, filter)) {
-      const all = understood(context, context.names.registrations, batch, toRegistration);
-      const registrations = all.filter((registration) => isAsked(query, registration));
-      yield await withSessions(context, registrations, told);
+async function* pages(context: Context, query: ReadQuery): AsyncGenerator<Page> {
+  const given = new Set<number>();
+  for (const filter of filtersOf(context, query)) {
+    for await (const batch of find(context, context.names.records, filter)) {
+      const { sessions, registrations } = recordsIn(context, batch);
+      for (const { seq } of sessions) given.add(seq);
+      const asked = registrations.filter((registration) => isAsked(query, registration));
+      const page = await withSessions(context, asked, given);
+      yield { ...page, sessions: [...sessions, ...page.sessions] };
     }
   }
 }
 
-function isAsked({ select, session, registration }: ReadQuery, found: RegistrationRecord): boolean {
-  if (found.session === session || includesKey(select, found.key)) return true;
-  return registration !== undefined && isSameRegistration(found, registration);
+function isAsked({ select, session, registrations }: ReadQuery, found: RegistrationRecord): boolean {
+  if (includesKey(select, found.key)) return true;
+  if (found.session !== session) return false;
+  return registrations === "all" || (registrations === "ended" && found.last !== undefined);
 }
 
-/** The registrations, with those of their sessions that were not told before, and without those that have none. */
+/** The registrations, with those of their sessions that were not given before, and without those that have none. */
 export async function withSessions(
   context: Context,
   registrations: readonly RegistrationRecord[],
-  told: Set<number>,
+  given: Set<number>,
 ): Promise<Page> {
-  const untold = [...new Set(registrations.map(({ session }) => session))].filter((seq) => !told.has(seq));
-  const sessions = await sessionsOf(context, untold);
-  for (const { seq } of sessions) told.add(seq);
-  return { sessions, registrations: registrations.filter(({ session }) => told.has(session)) };
+  const missing = [...new Set(registrations.map(({ session }) => session))].filter((seq) => !given.has(seq));
+  const sessions = await sessionsOf(context, missing);
+  for (const { seq } of sessions) given.add(seq);
+  return { sessions, registrations: registrations.filter(({ session }) => given.has(session)) };
 }
 
-function sinceOf({ periodMs }: Context, { since }: ReadQuery): Document {
-  if (since === undefined) return {};
-  const { ms } = (since as MongoCursor).store;
-  const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
-  return { changed: { $gte: dateOf(ms - overlapMs) } };
-}
-
-/** The sessions that are told whether or not a selected registration is theirs. */
-function sessionFilters(query: ReadQuery, changed: Document): Document[] {
-  const { select, session, withRecord = false, since } = query;
-  if (select.all && since === undefined) return [{}]; // the collection: else each page of registrations would ask for its own
-  const picks = [
-    ...(since === undefined || isEmptySelection(select) ? [] : [changed]), // changed
-    ...(withRecord && session !== undefined ? [{ _id: session }] : []), // _id
-  ];
-  return picks.length < 2 ? picks : [{ $or: picks }]; // one index for each pick
-}
-
-/** Together they match all that is asked for; by which index each goes is said beside it. */
-function registrationFilters(query: ReadQuery, changed: Document): Document[] {
-  const { select, registration, since } = query;
-  const filters = selectedFilters(query, changed);
-  if (registration === undefined || (select.all && since === undefined)) return filters;
-  const [first, ...others] = filters;
-  const id = { _id: registrationId(registration) }; // _id
-  return [first === undefined ? id : { $or: [first, id] }, ...others]; // in one command
-}
-
-function selectedFilters({ select, session, since }: ReadQuery, changed: Document): Document[] {
-  const { keys, prefixes } = withoutOverlap(select);
-  const own = session === undefined ? [] : [{ session }];
+/** Together they match all that is asked for; by which index each part goes is said beside it. */
+function filtersOf(context: Context, query: ReadQuery): Document[] {
+  const { select, since } = query;
+  // The collection as it lies, in which a session comes before what it holds: so pages need not ask for sessions.
+  if (select.all && since === undefined) return [{}];
+  const own = ownFilters(query);
   if (since !== undefined) {
-    const picks = [
-      ...(keys.length === 0 ? [] : [{ key: { $in: keys } }]),
-      ...prefixes.map(startsWith),
-      ...own,
-    ];
-    if (select.all || keys.length + prefixes.length > PICKED_MAX) return [changed]; // changed
-    if (picks.length <= 1) return picks.map((pick) => ({ ...changed, ...pick })); // its own
-    return [{ ...changed, $or: picks }]; // changed, or one index for each pick
+    const parts = isEmptySelection(select) ? own : [changedFilter(context, select, since), ...own];
+    return parts.length < 2 ? parts : [{ $or: parts }]; // in one command, one index for each part
   }
-  if (select.all) return [{}]; // the collection, as it lies
+  const { keys, prefixes } = withoutOverlap(select);
   return [
-    ...own, // session
+    ...(own.length < 2 ? own : [{ $or: own }]),
     ...chunks(keys, KEYS_MAX).map((some) => ({ key: { $in: some } })), // key
     ...prefixes.map(startsWith), // key
   ];
+}
+
+/** Of the asked session. */
+function ownFilters({ session, registrations }: ReadQuery): Document[] {
+  if (session === undefined) return [];
+  if (registrations === "all") return [{ session }]; // session_last; the session's own record has it too
+  const ended = { session, last: { $lt: OPEN } }; // session_last
+  return [{ _id: session }, ...(registrations === "ended" ? [ended] : [])];
+}
+
+/** What has changed of the sessions, and of the selected registrations. */
+function changedFilter({ periodMs }: Context, select: Selection, since: Cursor): Document {
+  const { ms } = (since as MongoCursor).store;
+  const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
+  const changed = { changed: { $gte: dateOf(ms - overlapMs) } };
+  const { keys, prefixes } = withoutOverlap(select);
+  if (select.all || keys.length + prefixes.length > PICKED_MAX) return changed; // changed
+  const picked = [...(keys.length === 0 ? [] : [{ key: { $in: keys } }]), ...prefixes.map(startsWith)];
+  return { ...changed, $or: [{ _id: SESSION_IDS }, ...picked] }; // changed, or one index for each part
 }
 
 /** Strings are ordered by their UTF-8 bytes, which is by code points, as in `prefixEnd`. */
@@ -200,8 +214,25 @@ function withoutOverlap({ keys, prefixes }: Selection): { keys: string[]; prefix
   return { keys: outside, prefixes: widest };
 }
 
+/** What is in documents of both kinds. */
+export function recordsIn(
+  context: Context,
+  documents: readonly Document[],
+): { readonly sessions: SessionRecord[]; readonly registrations: RegistrationRecord[] } {
+  const { records } = context.names;
+  const others = documents.filter((document) => !isSession(document));
+  return {
+    sessions: understood(context, records, documents.filter(isSession), toSession),
+    registrations: understood(context, records, others, toRegistration),
+  };
+}
+
+function isSession({ _id: id }: Document): boolean {
+  return typeof id === "number";
+}
+
 /** The records of those documents that heartbit can have written. */
-export function understood<T>(
+function understood<T>(
   context: Context,
   collection: string,
   documents: readonly Document[],
@@ -209,7 +240,7 @@ export function understood<T>(
 ): T[] {
   return documents.flatMap((document) => {
     const record = decode(document);
-    if (record === undefined) context.foreign(collection, document["_id"]);
+    if (record === undefined) context.unrecognized(collection, document["_id"]);
     return record ?? [];
   });
 }

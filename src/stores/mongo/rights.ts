@@ -6,11 +6,11 @@ import type { Names } from "./indexes.ts";
 
 /** What each right is needed for. `createIndex` is left out: once the indexes are there, nobody needs it. */
 const NEEDS: Readonly<Record<string, readonly (keyof Names)[]>> = {
-  find: ["meta", "sessions", "registrations", "pings"],
-  insert: ["meta", "sessions", "registrations", "pings"],
-  update: ["meta", "sessions", "registrations", "pings"],
-  remove: ["sessions", "registrations", "pings"],
-  changeStream: ["sessions", "registrations"],
+  find: ["meta", "records", "pings"],
+  insert: ["meta", "records", "pings"],
+  update: ["meta", "records", "pings"],
+  remove: ["records", "pings"],
+  changeStream: ["records"],
 };
 
 interface Privilege {

@@ -6,6 +6,8 @@ import { codeOf } from "./failures.ts";
 
 /** The wire version of MongoDB 4.2. */
 const WIRE_VERSION_MIN = 8;
+/** The wire version of MongoDB 4.4. */
+const WIRE_VERSION_4_4 = 9;
 const COMMAND_NOT_FOUND = 59;
 
 /** A number that is stored as 32 bits, whatever its value and whatever the client's settings. */
@@ -23,6 +25,16 @@ export interface ServerInfo {
    * what will be undone. Said explicitly on a standalone server too, where the URI may demand what it cannot do.
    */
   readonly readConcern: { readonly level: "majority" | "local" };
+  /** Whether a majority of the members is enough to build an index. Else it waits for all of them, those away too. */
+  readonly buildsByMajority: boolean;
+}
+
+/**
+ * How writes are acknowledged, within the limit or not at all: by a majority. A standalone server acknowledges that from
+ * memory, so it is asked for its journal.
+ */
+export function writeConcernOf({ topology }: ServerInfo, limitMs: number): Document {
+  return topology === "standalone" ? { w: 1, j: true } : { w: "majority", wtimeout: Math.ceil(limitMs) };
 }
 
 /** Asks the server who it is. Rejects with `UNSUPPORTED_SERVER` when it will not do. */
@@ -49,13 +61,14 @@ export async function askServer(
       topology,
       Int32: int32Of(reply),
       readConcern: { level: topology === "standalone" ? "local" : "majority" },
+      buildsByMajority: topology === "replica set" && wireVersion >= WIRE_VERSION_4_4,
     },
     localTimeMs: localTimeOf(reply),
   };
 }
 
 /** The server's time, in ms, as in a reply to `hello`; NaN where it has none. */
-export function localTimeOf(reply: Document): number {
+function localTimeOf(reply: Document): number {
   const time: unknown = reply["localTime"];
   return time instanceof Date ? time.getTime() : NaN;
 }

@@ -6,11 +6,13 @@ import { HeartbitError } from "../../core/errors.ts";
 /** Where the connection string names none. (The driver's default is "test".) */
 const DATABASE = "heartbit";
 
-/** One ping loop, one polling loop and two change streams need no more. */
+/** One ping loop, one polling loop and one change stream need no more. */
 const POOL_SIZE = 10;
 const CONNECT_MS = 3000;
-const HEARTBEAT_MS_MIN = 500; // the driver allows no less
-const HEARTBEAT_MS_MAX = 10_000;
+/** The driver's own: what is lost is noticed by the pings, long before. */
+const HEARTBEAT_MS = 10_000;
+/** The other mode, streaming, has the server answer twice in that time, over a second connection. */
+const POLLING: MongoClientOptions = { serverMonitoringMode: "poll" };
 
 /** Options with something in them that must not be told: of certificates, of proxies, of clouds. */
 const SECRET_OPTION = /^[^=]*(?:password|token|secret|properties)/i;
@@ -23,16 +25,12 @@ function namesDatabase(uri: string): boolean {
 }
 
 /** A client, and the database. Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
-export function makeClient(
-  driver: typeof Driver,
-  uri: string,
-  periodMs: number,
-): { client: MongoClient; db: Db } {
+export function makeClient(driver: typeof Driver, uri: string): { client: MongoClient; db: Db } {
   if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);
   try {
     // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.
     const readPreference = driver.ReadPreference.primary;
-    const client = new driver.MongoClient(uri, { ...defaultsFor(uri, periodMs), readPreference });
+    const client = new driver.MongoClient(uri, { ...defaultsFor(driver, uri), readPreference });
     return { client, db: namesDatabase(uri) ? client.db() : client.db(DATABASE) };
   } catch {
     throw invalid(whyInvalid(driver, uri));
@@ -87,14 +85,14 @@ function whyInvalid(driver: typeof Driver, uri: string): string {
 }
 
 /** What the connection string leaves open. */
-function defaultsFor(uri: string, periodMs: number): MongoClientOptions {
+function defaultsFor(driver: typeof Driver, uri: string): MongoClientOptions {
   const defaults: MongoClientOptions = {
     appName: "heartbit",
     maxPoolSize: POOL_SIZE,
     connectTimeoutMS: CONNECT_MS,
     serverSelectionTimeoutMS: CONNECT_MS,
-    // Twice a period: so a step of the server's clock is noticed within one, and the loss of the server too.
-    heartbeatFrequencyMS: Math.min(Math.max(periodMs / 2, HEARTBEAT_MS_MIN), HEARTBEAT_MS_MAX),
+    heartbeatFrequencyMS: HEARTBEAT_MS,
+    ...(knows(driver, POLLING) ? POLLING : {}),
   };
   const said = new Set(
     Array.from(new URLSearchParams(URI.exec(uri)?.groups?.["query"] ?? "").keys(), (name) =>
@@ -102,4 +100,14 @@ function defaultsFor(uri: string, periodMs: number): MongoClientOptions {
     ),
   );
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => !said.has(name.toLowerCase())));
+}
+
+/** Whether this release of the driver takes the options. A client that is only made does no I/O. */
+function knows(driver: typeof Driver, options: MongoClientOptions): boolean {
+  try {
+    void new driver.MongoClient("mongodb://localhost", options).close();
+    return true;
+  } catch {
+    return false;
+  }
 }

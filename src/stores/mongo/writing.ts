@@ -3,13 +3,26 @@
  * document is created only by its `_id`, and changes only by `$max`, `$min` and a newer revision.
  */
 import type { Document } from "mongodb";
-import { groupBits } from "../../core/bits.ts";
+import { KILLED } from "../../core/alive.ts";
+import { bitOf, groupBits } from "../../core/bits.ts";
 import type { RegistrationId, RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
-import type { Write } from "../../core/store.ts";
+import type { Pong, Write } from "../../core/store.ts";
 import type { Context } from "./context.ts";
-import { registrationConstants, registrationId, dateOf, pingId, sessionConstants } from "./documents.ts";
+import {
+  dateOf,
+  hasMail,
+  MAIL,
+  OPEN,
+  pingId,
+  registrationConstants,
+  registrationId,
+  sessionConstants,
+  stampOf,
+} from "./documents.ts";
 import { DUPLICATE_KEY, ServerRefusal, toHeartbitError } from "./failures.ts";
+import { reachedMs } from "./time.ts";
+import { upsert } from "./upsert.ts";
 
 /**
  * In one command, of which the server takes 100,000 and 16 MiB: so few that a slow server answers each in its time, and
@@ -31,9 +44,8 @@ interface Statement {
   readonly multi?: boolean;
 }
 
-/** Statements for one collection, in one order. */
+/** Statements in one order. */
 interface Batch {
-  readonly collection: string;
   readonly ordered: boolean;
   /** It only puts registrations: whatever the order of such batches, what is stored in the end is the same. */
   puts: boolean;
@@ -41,50 +53,80 @@ interface Batch {
   bytes: number;
 }
 
-/** Applies the writes in their order; sessions before all, since no registration may be seen without its session. */
-export async function write(context: Context, writes: readonly Write[]): Promise<void> {
-  const { sessions, registrations } = context.names;
+/**
+ * Applies the writes in their order; sessions before all, since no registration may be seen without its session. When the
+ * signal is aborted nothing further is sent.
+ */
+export async function write(
+  context: Context,
+  writes: readonly Write[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const batches = new Batches();
-  for (const one of writes) if (one.kind === "session") batches.add(sessions, false, putSession(one.session));
+  for (const one of writes) if (one.kind === "session") batches.add(false, putSession(one.session));
   for (const one of writes) {
     if (one.kind === "registration")
-      batches.add(registrations, true, putRegistration(one.registration), sizeOf(one.registration), true);
-    else if (one.kind === "meta")
-      batches.add(registrations, true, [newer(one.registration, one)], 3 * one.meta.length);
+      batches.add(true, putRegistration(one.registration), sizeOf(one.registration), true);
+    else if (one.kind === "meta") batches.add(true, [newer(one.registration, one)], 3 * one.meta.length);
     else if (one.kind === "end")
-      batches.add(registrations, true, [endWith({ _id: registrationId(one.registration) }, one.last)]);
-    else if (one.kind === "raiseSession") batches.add(sessions, true, [raise(one.session, one.slot)]);
-    else if (one.kind === "endSession")
-      batches.add(sessions, true, [endWith({ _id: one.session }, one.last)]);
+      batches.add(true, [endWith({ _id: registrationId(one.registration) }, one.last)]);
+    else if (one.kind === "touch") batches.add(true, [touch(one.session, one.slot)]);
+    else if (one.kind === "endSession") batches.add(true, [endWith({ _id: one.session }, one.last)]);
   }
   for (const some of batches.together()) {
-    await Promise.all(some.map((batch) => run(context, "write", batch)));
+    await Promise.all(some.map((batch) => run(context, "write", context.names.records, batch, signal)));
   }
 }
 
-/** Sets the bits of the sessions: one statement for each 1,024 of them. */
-export async function ping(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
+/**
+ * Sets the session's bit, and is answered with the stamp of it and the session's mail. It counts itself, because two pings
+ * may have one stamp: a ping that changes nothing is acknowledged without a majority.
+ */
+export async function ping(context: Context, slot: Slot, seq: number): Promise<Pong> {
+  const { clock, limits, names } = context;
   const { Int32 } = await context.server();
-  const livesMs = 2 * context.retentionSlots * context.periodMs;
-  const expireAt = dateOf((await context.serverMs()) + livesMs);
+  const { segment, word, mask } = bitOf(seq);
+  const command = {
+    findAndModify: names.pings,
+    query: { _id: pingId(slot, segment) },
+    update: {
+      $bit: { [word]: { or: new Int32(mask) } },
+      $inc: { count: 1 },
+      $currentDate: { now: true },
+      $setOnInsert: await pingConstants(context, slot),
+    },
+    fields: { _id: 0, now: 1, [`${MAIL}.${word}`]: 1 },
+  };
+  const document = await upsert(context.send, "ping", command, limits.pingMs);
+  const ms = stampOf(document);
+  clock.sample(ms);
+  if (clock.mayStamp === false) clock.mayStamp = undefined; // the refusal was a passing one
+  return { ms, hasMail: hasMail(document, word, mask) };
+}
+
+/** Sets the bits of mail of the sessions: one statement for each 1,024 of them. */
+export async function mail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
+  const { Int32 } = await context.server();
+  const constants = await pingConstants(context, slot);
   const statements = Array.from(groupBits(seqs), ([segment, words]): Statement => {
     const bits = Object.fromEntries(
-      Array.from(words, ([word, mask]) => [String(word), { or: new Int32(mask) }]),
+      Array.from(words, ([word, mask]) => [`${MAIL}.${word}`, { or: new Int32(mask) }]),
     );
-    // By `_id` alone: only then does the server itself repeat an upsert that lost a race against another.
-    return {
-      q: { _id: pingId(slot, segment) },
-      u: { $bit: bits, $setOnInsert: { slot, expireAt } },
-      upsert: true,
-    };
+    return { q: { _id: pingId(slot, segment) }, u: { $bit: bits, $setOnInsert: constants }, upsert: true };
   });
-  await run(context, "ping", { collection: context.names.pings, ordered: true, statements });
+  await run(context, "leave mail", context.names.pings, { ordered: true, statements });
+}
+
+/** The fields of a document of pings that are set once. */
+async function pingConstants(context: Context, slot: Slot): Promise<Document> {
+  const livesMs = 2 * context.retentionSlots * context.periodMs;
+  return { slot, expireAt: dateOf((await reachedMs(context)) + livesMs) };
 }
 
 /** Ends every registration of the key that is not ended at once already. */
 export async function kill(context: Context, key: string): Promise<void> {
-  const statements = [{ ...endWith({ key: { $eq: key } }, 0), multi: true }];
-  await run(context, "kill", { collection: context.names.registrations, ordered: true, statements });
+  const statements = [{ ...endWith({ key: { $eq: key } }, KILLED), multi: true }];
+  await run(context, "kill", context.names.records, { ordered: true, statements });
 }
 
 /**
@@ -93,20 +135,21 @@ export async function kill(context: Context, key: string): Promise<void> {
  */
 function putSession(session: SessionRecord): Statement[] {
   const { seq, slot, last } = session;
-  const constants = { ...sessionConstants(session), slot, ...(last === undefined ? {} : { last }) };
+  const constants = { ...sessionConstants(session), slot, last: last ?? OPEN };
   return [
     {
       q: { _id: seq, changed: { $exists: false } },
       u: { $setOnInsert: constants, $currentDate: { changed: true } },
       upsert: true,
     },
-    raise(seq, slot),
+    { q: { _id: seq }, u: { $max: { slot } } },
     ...(last === undefined ? [] : [endWith({ _id: seq }, last)]),
   ];
 }
 
-function raise(seq: number, slot: Slot): Statement {
-  return { q: { _id: seq }, u: { $max: { slot } } };
+/** Raises the slot where it is an earlier one: a repetition finds nothing to do, and renews no stamp. */
+function touch(seq: number, slot: Slot): Statement {
+  return { q: { _id: seq, slot: { $lt: slot } }, u: { $max: { slot }, $currentDate: { changed: true } } };
 }
 
 function putRegistration(registration: RegistrationRecord): Statement[] {
@@ -117,8 +160,8 @@ function putRegistration(registration: RegistrationRecord): Statement[] {
     u: {
       $setOnInsert: constants,
       $max: { slot },
+      $min: { last: last ?? OPEN }, // sets a field that is missing
       $currentDate: { changed: true },
-      ...(last === undefined ? {} : { $min: { last } }), // `$min` sets a field that is missing
     },
     upsert: true,
   };
@@ -136,10 +179,10 @@ function newer(
   };
 }
 
-/** Sets `last` where it is missing or later: a repetition finds nothing to do, and renews no stamp. */
+/** Sets `last` where it is later: a repetition finds nothing to do, and renews no stamp. */
 function endWith(q: Document, last: Slot): Statement {
   return {
-    q: { ...q, last: { $not: { $lte: last } } },
+    q: { ...q, last: { $gt: last } },
     u: { $min: { last }, $currentDate: { changed: true } },
   };
 }
@@ -148,27 +191,20 @@ function sizeOf({ key, meta, revision }: RegistrationRecord): number {
   return 3 * (key.length + meta.length * (revision === 0 ? 1 : 2));
 }
 
-/** Statements in their order, cut where the collection changes or a batch is full. */
+/** Statements in their order, cut where the kind of order changes or a batch is full. */
 class Batches {
   readonly #all: Batch[] = [];
 
-  add(
-    collection: string,
-    ordered: boolean,
-    statements: readonly Statement[],
-    extraBytes = 0,
-    puts = false,
-  ): void {
+  add(ordered: boolean, statements: readonly Statement[], extraBytes = 0, puts = false): void {
     const bytes = statements.length * STATEMENT_BYTES + extraBytes;
     let batch = this.#all.at(-1);
     if (
       batch === undefined ||
-      batch.collection !== collection ||
       batch.ordered !== ordered ||
       batch.statements.length + statements.length > STATEMENTS_MAX ||
       batch.bytes + bytes > BYTES_MAX
     ) {
-      batch = { collection, ordered, puts, statements: [], bytes: 0 };
+      batch = { ordered, puts, statements: [], bytes: 0 };
       this.#all.push(batch);
     }
     batch.statements.push(...statements);
@@ -193,17 +229,18 @@ class Batches {
 async function run(
   context: Context,
   doing: string,
-  batch: Pick<Batch, "collection" | "ordered" | "statements">,
+  collection: string,
+  batch: Pick<Batch, "ordered" | "statements">,
+  signal?: AbortSignal,
 ): Promise<void> {
-  const { calls, limits } = context;
-  await context.server(); // the first call says whether the server will do at all
+  const { limits } = context;
   const isBulk =
     batch.statements.length > QUICK_STATEMENTS_MAX || batch.statements.some(({ multi }) => multi);
   const limitMs = isBulk ? limits.bulkMs : limits.quickMs;
   let { statements } = batch;
   for (let duplicates = 0; statements.length > 0; duplicates++) {
-    const command = { update: batch.collection, updates: statements, ordered: batch.ordered };
-    const refused = refusalsIn(await calls.write(doing, command, limitMs));
+    const command = { update: collection, updates: statements, ordered: batch.ordered };
+    const refused = refusalsIn(await context.send(doing, command, limitMs, signal));
     const refusal = refused.find(({ code }) => code !== DUPLICATE_KEY);
     if (refusal !== undefined || duplicates === DUPLICATES_MAX) {
       throw toHeartbitError(refusal ?? refused[0], doing);

@@ -127,15 +127,21 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "a raised slot of a session is told to nobody",
+    "a raised slot of a session is told to nobody, a touched session to all",
     withFeed(everything(), async ({ ns, slot }, { pages, until, toldOf }) => {
       await ns.write([put.session(aSession(1, slot))]);
       await until(() => pages.some(({ sessions }) => sessions.some(({ seq }) => seq === 1)));
-      await ns.write([put.session(aSession(1, slot + 1)), put.raiseSession(1, slot + 2)]);
+      await ns.write([put.session(aSession(1, slot + 1)), put.session(aSession(1, slot + 2))]);
       await ns.write([put.session(aSession(2, slot)), put.registration(aRegistration(2, "marker", slot))]);
       await toldOf(2);
       const told = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);
       assert.deepEqual(new Set(told.map((session) => session.slot)), new Set([slot]));
+      await ns.write([put.touch(1, slot + 3)]);
+      await until(() =>
+        pages.some(({ sessions }) =>
+          sessions.some((session) => session.seq === 1 && session.slot === slot + 3),
+        ),
+      );
     }),
   );
 

@@ -32,10 +32,12 @@ export const lifeTests: Suite = (test) => {
           put.session(aSession(1, slot)),
           put.registration(aRegistration(1, `theirs-${index}`, slot)),
         ]);
-        await namespace.ping(slot, [1]);
+        await namespace.ping(slot, 1);
+        await namespace.mail(slot, [1]);
       }
       await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "ours", slot))]);
       await ns.kill("theirs-0");
+      assert.deepEqual([(await ns.countOpen(1)).count, (await ns.ping(slot, 1)).hasMail], [2, false]);
       await ns.prune({ beforeSlot: slot + 9, beforeMs: 8e15, limit: 100 });
       assert.deepEqual(await ns.pings(0), []);
       for (const [index, namespace] of others.entries()) {
@@ -46,6 +48,10 @@ export const lifeTests: Suite = (test) => {
         );
         assert.equal((await namespace.config())?.periodMs, 9000 + index);
         assert.equal((await namespace.pings(slot)).length, 1);
+        assert.deepEqual(
+          [(await namespace.countOpen(1)).count, (await namespace.ping(slot, 1)).hasMail],
+          [2, true],
+        );
       }
       await ns.drop();
       assert.equal((await readAll(others[1] ?? ns, { select: everything() })).registrations.size, 1);
@@ -53,18 +59,21 @@ export const lifeTests: Suite = (test) => {
   );
 
   test(
-    "drop removes all: config, sessions, registrations, pings",
+    "drop removes all: config, sessions, registrations, pings, mail",
     configured(async ({ ns, another, slot }) => {
       await ns.write([
         put.session(aSession(await ns.nextSeq(), slot)),
         put.registration(aRegistration(1, "key", slot)),
       ]);
-      await ns.ping(slot, [1]);
+      await ns.ping(slot, 1);
+      await ns.mail(slot, [1]);
       await another().drop();
       assert.equal(await ns.config(), undefined);
       const found = await readAll(ns, { select: everything(), session: 1 });
       assert.deepEqual([found.sessions.size, found.registrations.size], [0, 0]);
       assert.deepEqual(await ns.pings(0), []);
+      assert.equal((await ns.countOpen(1)).count, 0);
+      assert.equal((await ns.ping(slot, 1)).hasMail, false);
     }),
   );
 

@@ -61,7 +61,7 @@ export const pruneTests: Suite = (test) => {
         put.session(aSession(1, slot)),
         put.registration(aRegistration(1, "key", slot, { last: 0 })),
       ]);
-      await ns.ping(slot, [1]);
+      await ns.ping(slot, 1);
       const query = { beforeSlot: -100, beforeMs: -500_000, limit: 10 };
       assert.deepEqual({ ...(await ns.prune(query)) }, { sessions: 0, registrations: 0, slots: 0 });
     }),
@@ -70,7 +70,10 @@ export const pruneTests: Suite = (test) => {
   test(
     "pings of slots before the given one go, the others stay",
     configured(async ({ ns, slot }) => {
-      for (let ahead = 0; ahead < 6; ahead++) await ns.ping(slot + ahead, [1, 2000]);
+      for (let ahead = 0; ahead < 6; ahead++) {
+        for (const seq of [1, 2000]) await ns.ping(slot + ahead, seq);
+        await ns.mail(slot + ahead, [4000]);
+      }
       const { slots } = await pruneAll(ns, slot + 4);
       assert.ok(slots >= 4, `${slots} slots`);
       assert.deepEqual(
@@ -207,7 +210,7 @@ export const pruneTests: Suite = (test) => {
           put.registration(aRegistration(seq, "key", slot)),
         ]),
       );
-      for (let ahead = 0; ahead < 40; ahead++) await ns.ping(slot + ahead, [1]);
+      for (let ahead = 0; ahead < 40; ahead++) await ns.ping(slot + ahead, 1);
       const first = await ns.prune({ beforeSlot: slot + 40, beforeMs: EVER, limit: 10 });
       for (const count of [first.sessions, first.registrations, first.slots])
         assert.ok(count <= 20, `${count} at once`);

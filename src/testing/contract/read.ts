@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
-import type { Cursor, Namespace, Page } from "../../core/store.ts";
+import type { Cursor, Namespace, Page, Write } from "../../core/store.ts";
 import {
   aRegistration,
   aSession,
@@ -15,6 +15,7 @@ import {
   randomNumbers,
   readAll,
   type Suite,
+  type Wanted,
 } from "./world.ts";
 
 /** Writes `sessions` sessions, which hold `registrations` registrations by turns. */
@@ -32,6 +33,8 @@ async function fill(
   return held;
 }
 
+/** The end of a registration of session 1. */
+const endOf = (pinger: number, last: number): Write => put.end({ session: 1, pinger, start: 1 }, last);
 const idsOf = (found: Found): string[] => [...found.registrations.keys()].toSorted();
 const seqsOf = (found: Found): number[] => [...found.sessions.keys()].toSorted((a, b) => a - b);
 
@@ -98,28 +101,67 @@ export const readTests: Suite = (test) => {
   );
 
   test(
-    "a read gives the asked registration, and no other, whatever is selected, changed or not",
+    "of the asked session a read gives the registrations that have ended alone, or none, where it is asked for them",
     configured(async ({ ns, slot }) => {
-      const registrations = await fill(ns, slot, 5, 10);
-      const [first, second, third] = registrations as [
-        RegistrationRecord,
-        RegistrationRecord,
-        RegistrationRecord,
+      await fill(ns, slot, 2, 8);
+      await ns.write([endOf(0, 0), endOf(2, slot + 9)]);
+      const { cursor } = await readAll(ns, { select: everything() });
+      const asks: [Partial<Wanted>, string[]][] = [
+        [{ registrations: "ended" }, ["key-0", "key-2"]],
+        [{ registrations: "all" }, ["key-0", "key-2", "key-4", "key-6"]],
+        [{ registrations: undefined }, []],
+        [{ registrations: "ended", select: only("key-4", "key-1") }, ["key-0", "key-1", "key-2", "key-4"]],
+        [{ registrations: undefined, select: only("key-4", "key-1") }, ["key-1", "key-4"]],
       ];
-      const one = await readAll(ns, { registration: first });
-      assert.deepEqual([keysOf(one), one.sessions.has(first.session)], [[first.key], true]);
-      const more = await readAll(ns, {
-        select: only(second.key),
-        session: third.session,
-        registration: first,
-      });
-      assert.deepEqual(keysOf(more), [first.key, second.key, third.key, "key-7"].toSorted());
-      const all = await readAll(ns, { select: everything(), registration: first });
-      assert.deepEqual(idsOf(all), registrations.map(idOf).toSorted());
-      const later = await readAll(ns, { since: all.cursor, session: third.session, registration: first });
-      assert.ok(keysOf(later).includes(first.key));
-      const missing = await readAll(ns, { registration: { ...first, start: 7 } });
-      assert.deepEqual(keysOf(missing), []);
+      for (const [ask, keys] of asks) {
+        const found = await readAll(ns, { session: 1, ...ask });
+        assert.deepEqual([keysOf(found), found.sessions.has(1)], [keys, true], JSON.stringify(ask));
+      }
+      const later = await readAll(ns, { session: 1, since: cursor, registrations: "ended" });
+      assert.deepEqual(keysOf(later), ["key-0", "key-2"]); // though they had ended before
+    }),
+  );
+
+  test(
+    "countOpen counts the session and its registrations that have no `last`, and no other's",
+    configured(async ({ ns, another, slot }) => {
+      const count = async (session = 1): Promise<number> => (await another().countOpen(session)).count;
+      assert.equal(await count(), 0);
+      await ns.write([put.session(aSession(1, slot)), put.session(aSession(11, slot))]);
+      assert.equal(await count(), 1);
+      await ns.write([
+        ...[1, 2, 3, 4].map((pinger) => put.registration(aRegistration(1, "key", slot, { pinger }))),
+        put.registration(aRegistration(1, "key", slot, { pinger: 5, last: slot })),
+        put.registration(aRegistration(11, "key", slot)),
+      ]);
+      assert.equal(await count(), 5);
+      await ns.write([endOf(1, slot), endOf(2, 0), endOf(3, slot + 1000)]); // stopped, ended at once, away
+      assert.equal(await count(), 2);
+      await ns.write([put.endSession(1, slot)]);
+      assert.equal(await count(), 1);
+      await ns.kill("key");
+      assert.deepEqual([await count(), await count(11)], [0, 1]);
+    }),
+  );
+
+  test(
+    "countOpen says when the session was opened, while it is open",
+    configured(async ({ ns, slot }) => {
+      assert.equal((await ns.countOpen(1)).opened, undefined);
+      const session = aSession(1, slot);
+      await ns.write([put.session(session), put.session(aSession(2, slot + 1))]);
+      assert.equal((await ns.countOpen(1)).opened, session.opened);
+      await ns.write([put.registration(aRegistration(1, "key", slot)), put.endSession(1, slot + 9)]);
+      const { count, opened } = await ns.countOpen(1);
+      assert.deepEqual([count, opened], [1, undefined]);
+    }),
+  );
+
+  test(
+    "countOpen counts 1,100 registrations",
+    configured(async ({ ns, slot }) => {
+      await fill(ns, slot, 1, 1100);
+      assert.equal((await ns.countOpen(1)).count, 1101);
     }),
   );
 
