@@ -96,7 +96,7 @@ describe("commands of a call, with their bytes and those of the documents found"
       base: 0,
     });
     await namespace.write([sessionOf(1), registrationOf(0)]);
-    for (const slot of [SLOT - 1, SLOT]) await namespace.ping(slot, all(1024));
+    for (const slot of [SLOT - 1, SLOT]) await Promise.all(all(1024).map((seq) => namespace.ping(slot, seq)));
     counts = {};
     const count = (what: string, by: number): void => void (counts[what] = (counts[what] ?? 0) + by);
     client.on("commandStarted", ({ commandName, command }: CommandStartedEvent) => {
@@ -140,7 +140,7 @@ describe("commands of a call, with their bytes and those of the documents found"
   const QUIET = { store: { ms: Date.now() + 3_600_000 } };
 
   it.each<{ what: string; expected: Counts; call: () => Promise<unknown> }>([
-    { what: "a ping", expected: { update: 1, sent: 248 }, call: () => namespace.ping(SLOT, [1]) },
+    { what: "a ping", expected: { update: 1, sent: 248 }, call: () => namespace.ping(SLOT, 1) },
     {
       what: "a ping of 1,024 sessions",
       expected: { update: 1, sent: 766 },

@@ -63,10 +63,10 @@ export async function openStore(
   throw badTarget(show(target));
 }
 
-async function openUri(uri: string, { periodMs, signal, clock }: CheckedOptions): Promise<Store> {
+async function openUri(uri: string, { signal, clock }: CheckedOptions): Promise<Store> {
   if (/^mongodb(\+srv)?:\/\//.test(uri)) {
     const { openMongo } = await import("../stores/mongo/index.ts");
-    return openMongo(uri, signal === undefined ? { periodMs } : { periodMs, signal });
+    return openMongo(uri, signal === undefined ? {} : { signal });
   }
   if (uri.startsWith("sqlite:") && uri.length > 7) {
     const { openSqlite } = await import("../stores/sqlite/index.ts");

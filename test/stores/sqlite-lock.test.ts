@@ -46,7 +46,7 @@ describe("a process that is stopped while it has the lock", () => {
     const notices: StoreNotice[] = [];
     ns.notices?.((notice) => notices.push(notice));
     const { pid } = await stopHolder();
-    await expect(ns.ping(1, [1])).rejects.toMatchObject({
+    await expect(ns.ping(1, 1)).rejects.toMatchObject({
       code: "STORE_UNAVAILABLE",
       message: expect.stringMatching(/store\.sqlite cannot be written: .*has held its lock for [\d.]+ s\.$/),
     });
@@ -67,7 +67,7 @@ describe("a process that is stopped while it has the lock", () => {
     const notices: string[] = [];
     ns.notices?.(({ kind }) => notices.push(kind));
     const child = await stopHolder();
-    const waiting = ns.ping(1, [1]);
+    const waiting = ns.ping(1, 1);
     await until(() => notices.includes("lost"));
     child.kill(signal);
     if (signal === "SIGCONT") child.send("go on");

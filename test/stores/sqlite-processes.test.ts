@@ -168,7 +168,7 @@ describe("processes that share a SQLite directory", () => {
     await once(busy, "message");
     for (let round = 0; round < 40; round++) {
       busy.kill("SIGSTOP");
-      const ping = ns.ping(round + 1, [999]);
+      const ping = ns.ping(round + 1, 999);
       for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
       await ns.pings(0); // reading waits for nobody
       busy.kill("SIGCONT");

@@ -72,13 +72,7 @@ describe("openSqlite", () => {
     const store = await openSqlite(directory);
     const ns = store.namespace("n");
     await store.close();
-    for (const ask of [
-      ns.config(),
-      ns.configure(CONFIG),
-      ns.ping(1, [1]),
-      ns.pings(0),
-      countRegistrations(ns),
-    ])
+    for (const ask of [ns.config(), ns.configure(CONFIG), ns.ping(1, 1), ns.pings(0), countRegistrations(ns)])
       await expect(ask).rejects.toMatchObject({
         code: "STORE_UNAVAILABLE",
         message: expect.stringMatching(/closed[^.]*\.$/),
@@ -187,7 +181,7 @@ describe("SqliteStore", () => {
         aSession(seq, slot),
         { kind: "registration", registration: { ...registration, meta, revision: 0 } },
       ]);
-      await ns.ping(slot, [seq, seq - 1]);
+      for (const pinged of [seq, seq - 1]) await ns.ping(slot, pinged);
       if (slot % 3 === 0) await ns.write([{ kind: "endSession", session: seq, last: slot }]);
       if (slot % 10 === 0) await ns.prune({ beforeSlot: slot - 120, beforeMs: 8e15, limit: 1000 });
       if (slot % 100 === 0) sizes.push(statSync(store.path).size);

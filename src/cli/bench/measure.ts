@@ -53,7 +53,7 @@ async function measurePings({ holder }: Subject): Promise<Measurement> {
   const ping = async (): Promise<void> => {
     while (next <= PINGS) {
       const start = clock.monotonic();
-      await namespace.ping(time.slot, [next++]);
+      await namespace.ping(time.slot, next++);
       tookMs.push(clock.monotonic() - start);
     }
   };
