@@ -68,7 +68,11 @@ export class Reconciler {
   }
 
   get #isCountDue(): boolean {
-    return this.#context.time.slot - Math.max(this.#checked, this.#counted) >= COUNT_SLOTS;
+    const { slot } = this.#context.time;
+    const slots = slot - Math.max(this.#checked, this.#counted);
+    // After the ping of the slot, so that one connection will do; even if pings are acknowledged late.
+    const hasPinged = this.#session.current?.heartbeat.own?.slot === slot;
+    return slots >= COUNT_SLOTS && (hasPinged || slots >= 2 * COUNT_SLOTS);
   }
 
   /** What is old is pruned: the record of a living session is touched well within the retention. */

@@ -79,30 +79,25 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
   return records;
 }
 
-/** How many records of the session are open, and when it was opened. */
-export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
-  const [count, opened] = await Promise.all([countOf(context, session), openedOf(context, session)]);
-  return { count, opened };
-}
-
-/** When the session was opened, if it is open. */
-async function openedOf(context: Context, session: number): Promise<number | undefined> {
-  const [record] = await sessionsOf(context, [session]);
-  return record?.last === undefined ? record?.opened : undefined;
-}
-
 /**
- * An aggregation of nothing but a count needs no document, only the index. The command `count` would do the same, and is not
- * in the Stable API of every release.
+ * How many records of the session are open, and when it was opened. An aggregation of nothing but fields of one index needs
+ * no document. (The command `count` could not say when, and is not in the Stable API of every release.)
  */
-async function countOf(context: Context, session: number): Promise<number> {
+export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
   const { calls, limits, names } = context;
   const { readConcern } = await context.server();
-  const pipeline = [{ $match: { session, last: OPEN } }, { $count: "open" }];
+  const pipeline = [
+    { $match: { session, last: OPEN } },
+    { $group: { _id: null, count: { $sum: 1 }, opened: { $max: "$opened" } } },
+  ];
   const command = { aggregate: names.records, pipeline, cursor: {}, readConcern };
   const { cursor } = await calls.command("count", command, limits.quickMs);
-  const [counted] = (cursor as { firstBatch: Document[] }).firstBatch;
-  return Number(counted?.["open"] ?? 0);
+  const [found] = (cursor as { firstBatch: Document[] }).firstBatch;
+  const opened: unknown = found?.["opened"];
+  return {
+    count: Number(found?.["count"] ?? 0),
+    opened: opened instanceof Date ? opened.getTime() : undefined,
+  };
 }
 
 /** The sessions with these numbers, as far as they are there. */
