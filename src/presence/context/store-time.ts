@@ -144,6 +144,15 @@ export class StoreTime {
     return { byMs, isStep };
   }
 
+  /** The store's time is this, in ms, or later: something was stamped so. */
+  notBefore(ms: number): void {
+    const at = this.#clock.monotonic();
+    const least = ms - at;
+    if (least <= this.#distance) return;
+    this.#distance = least;
+    this.#bounds = { least, most: Math.max(least + this.#periodMs, this.#bounds?.most ?? least), at };
+  }
+
   /** Takes over a raised offset. Gives whether it was raised. */
   raise(offset: number): boolean {
     if (offset <= this.#offset) return false;
