@@ -19,7 +19,7 @@ async function measure(watches: boolean): Promise<{ perPing: number; connections
       if (name === "findAndModify" && message.includes(".pings")) pings++;
     },
   });
-  const uri = withDatabase(proxy.uri, databaseOf(await newDatabase()));
+  const uri = withDatabase(proxy.uri, databaseOf(newDatabase()));
   const presence = await Presence.open(uri, { periodMs: 5000 });
   await presence.pinger("key").start();
   if (watches) {
@@ -72,7 +72,7 @@ function startRouter(aheadMs: number): Promise<WireProxy> {
 
 it("routers whose clocks differ by hours mislead nobody: who is alive, who has crashed, and in which slot it is", async () => {
   const routers = await Promise.all([0, 7_200_000, -7_200_000].map(startRouter));
-  const database = databaseOf(await newDatabase());
+  const database = databaseOf(newDatabase());
   const options: PresenceOptions = { periodMs: 500 };
   const trouble: string[] = [];
   const open = async (router: WireProxy): Promise<Presence> => {

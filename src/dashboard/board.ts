@@ -5,7 +5,7 @@
 import { toError } from "../core/errors.ts";
 import type { Change, Holder } from "../presence/change.ts";
 import type { Health } from "../presence/context/health.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { KeyState } from "../presence/list.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper } from "../lib/timers.ts";

@@ -12,7 +12,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import type { KeyState } from "../presence/list.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { Board } from "./board.ts";
 import type { Entry } from "./journal.ts";
 

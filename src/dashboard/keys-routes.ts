@@ -1,7 +1,7 @@
 /** `/api/keys`: what is alive, and holding and killing over HTTP. */
 import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { KeyState } from "../presence/list.ts";
 import { within } from "../lib/timers.ts";
 import type { Board } from "./board.ts";

@@ -11,7 +11,7 @@
 import { randomBytes } from "node:crypto";
 import { type Context, Hono } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import { ChangeStream } from "./change-stream.ts";
 import { DATA_HEADERS } from "./headers.ts";
 import { addKeysRoutes } from "./keys-routes.ts";

@@ -21,7 +21,7 @@ import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, type Listener } from "../lib/emitter.ts";
+import { Emitter, EventSource } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
 import { dropped } from "./context/config.ts";
 import type { Holding } from "./holding/holding.ts";
@@ -44,7 +44,7 @@ export interface PingerEvents {
 }
 
 /** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
-export class Pinger implements Owner {
+export class Pinger extends EventSource<PingerEvents> implements Owner {
   /** The key that it holds, or would hold. */
   readonly key: string;
   readonly #holding: Holding;
@@ -66,11 +66,15 @@ export class Pinger implements Owner {
   /** @internal Use `presence.pinger(key)`. */
   constructor(holding: Holding, key: string, meta: unknown) {
     const { context, registrations } = holding;
+    const events = new Emitter<PingerEvents>((error, event) =>
+      context.log.error(`a listener of ${event} threw`, error),
+    );
+    super(events);
+    this.#events = events;
     this.key = key;
     this.#holding = holding;
     this.#number = registrations.nextPinger();
     this.#meta = encodeMeta(meta);
-    this.#events = new Emitter((error, event) => context.log.error(`a listener of ${event} threw`, error));
   }
 
   /** `started` from the call of `start` on, before others can see it. */
@@ -133,24 +137,6 @@ export class Pinger implements Owner {
       if (this.#holding.isClosed) throw closed(this.#holding.context.name);
       await this.#holding.registrations.update(this.#latest, text);
     });
-  }
-
-  /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
-  on<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
-    this.#events.on(event, listener);
-    return this;
-  }
-
-  /** Calls the listener at the next event alone. */
-  once<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
-    this.#events.on(event, listener, true);
-    return this;
-  }
-
-  /** Stops calling the listener; if it was added several times, it is called once less. */
-  off<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
-    this.#events.off(event, listener);
-    return this;
   }
 
   /** Kills, if it is started. */

@@ -13,6 +13,7 @@
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
+import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
 import {
   type Context,
@@ -22,7 +23,7 @@ import {
   RETRY_OF_PERIOD,
   sampleTime,
 } from "./context/context.ts";
-import { pruneInTurn, PruneScheduler } from "./context/pruning.ts";
+import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
 import { Watching } from "./watching/watching.ts";
@@ -47,7 +48,6 @@ export class SlotLoop {
   readonly #holding: Holding;
   readonly #usesFeed: boolean;
   readonly #pollMs: number;
-  readonly #pruning: PruneScheduler;
   readonly #activities: readonly Activity[];
   #watching: Watching | undefined;
   #endNotices: () => void = () => {};
@@ -57,41 +57,37 @@ export class SlotLoop {
   #caughtUp = -Infinity;
   /** The stamp of the latest own ping that was looked at. */
   #pingSeen = 0;
-  #wantsPruning = false;
+  #pruneAt: Slot | undefined;
 
   constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
     this.#holding = holding;
     this.#usesFeed = usesFeed;
     this.#pollMs = pollMs;
-    this.#pruning = new PruneScheduler(context);
-    const activity = (doing: string, nextMs: () => number, act: () => Promise<void>): Activity => {
-      return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
-    };
     this.#activities = [
-      activity(
+      newActivity(
         "reading the config",
         () => this.#configMs,
         () => this.#followConfig(),
       ),
-      activity(
+      newActivity(
         "reconciling",
         () => (holding.reconciler.isDue ? 0 : Infinity),
         () => this.#reconcile(),
       ),
-      activity(
+      newActivity(
         "reading changes",
         () => this.#pollInMs,
         () => this.#poll(),
       ),
-      activity(
+      newActivity(
         "evaluating",
         () => this.#evaluateMs,
         async () => this.#watching?.evaluator.evaluate(),
       ),
-      activity(
+      newActivity(
         "pruning",
-        () => (this.#wantsPruning ? 0 : Infinity),
+        () => (this.#context.time.slot >= (this.#pruneAt ?? Infinity) ? 0 : Infinity),
         () => this.#prune(),
       ),
     ];
@@ -151,8 +147,9 @@ export class SlotLoop {
     if (own !== undefined && own.ms !== this.#pingSeen) {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
-      if (requests.has("return")) this.#pruning.putOff();
-      else if (this.#pruning.isDue()) this.#wantsPruning = true;
+      // Perhaps in the first slot: all presences may be too short-lived for a second look.
+      this.#pruneAt ??= nextPruning(this.#context) - 1;
+      if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }
     if (requests.take("resync")) this.#watching?.snapshot.resync();
     if (requests.take("feed") && this.#usesFeed) this.#watching?.feed.reopen();
@@ -248,7 +245,7 @@ export class SlotLoop {
   }
 
   async #prune(): Promise<void> {
-    this.#wantsPruning = false;
+    this.#pruneAt = nextPruning(this.#context);
     await pruneInTurn(this.#context).catch((error: unknown) =>
       this.#context.log.debug("pruning failed", error),
     );
@@ -283,4 +280,8 @@ export class SlotLoop {
     this.#context.log.error("watchers fail", error);
     for (const watcher of this.watchers) watcher.fail(error);
   }
+}
+
+function newActivity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
+  return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
 }

@@ -8,9 +8,9 @@ import { eachOf, type Sleeper, within } from "../../lib/timers.ts";
 import type { PresenceEvents } from "../events.ts";
 import type { HealthMonitor } from "./health.ts";
 import type { Instrumentation } from "./instrumentation.ts";
-import { describe, type Logger } from "./log.ts";
+import { describe, type Logger } from "../../lib/log.ts";
 import type { Requests } from "./requests.ts";
-import type { StoreTime } from "./store-time.ts";
+import type { StoreTime } from "../../core/store-time.ts";
 
 export interface Context {
   readonly name: string;

@@ -10,7 +10,7 @@ import { GivenUp } from "../../core/errors.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page } from "../../core/store.ts";
 import { eachOf, Waits } from "../../lib/timers.ts";
-import type { StoreTime } from "./store-time.ts";
+import type { StoreTime } from "../../core/store-time.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 

@@ -9,8 +9,8 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import type { PresenceEvents } from "../events.ts";
-import type { Logger } from "./log.ts";
-import type { StoreTime } from "./store-time.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { StoreTime } from "../../core/store-time.ts";
 
 /** What `presence.health` gives. */
 export interface Health {

@@ -17,7 +17,7 @@ import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import type { NamespaceConfig } from "../context/config.ts";
 import { bulk, type Context, persistently, readPages } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
 export interface OpenSession {

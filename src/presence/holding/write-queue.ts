@@ -10,7 +10,7 @@ import { isHeartbitError, toError } from "../../core/errors.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Write } from "../../core/store.ts";
 import { type Context, isFinal, patienceMs, RETRY_OF_PERIOD } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
 import type { Registration, Unwritten, Waiter } from "./registration.ts";
 import { closed, type Session } from "./session.ts";

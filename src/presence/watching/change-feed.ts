@@ -15,7 +15,7 @@ import type { Feed } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { bulk, type Context, RETRY_OF_PERIOD } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { describe } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Above so many keys and prefixes the feed is of everything: to narrow it costs the server more than it saves. */

@@ -2,12 +2,9 @@
  * How changes reach those who asked for them. Delivery never blocks the observer and is bounded: per subscription
  * and key, changes that are not consumed yet collapse to the latest state.
  */
-import type { Clock } from "../../core/clock.ts";
 import type { HolderState, RosterChange } from "../../core/roster.ts";
 import type { WatchTarget } from "../../core/selection.ts";
 import { type Change, collapse, type Pending, toChange } from "../change.ts";
-import { callSafely } from "../../lib/call-safely.ts";
-import { Slices } from "../../lib/timers.ts";
 
 /** One caller's interest in a target, with what it has not consumed yet. */
 export class Subscription {
@@ -64,43 +61,6 @@ export class Subscription {
     if (this.#cancelled) return;
     this.#pending.set(pending.key, collapse(this.#pending.get(pending.key), pending));
     this.#arrived(this);
-  }
-}
-
-/** Calls listeners, one change of each in turn, so that one with much to hear does not keep the others waiting. */
-export class Deliverer {
-  readonly #clock: Clock;
-  readonly #report: (error: unknown) => void;
-  readonly #waiting = new Map<Subscription, (change: Change) => void>();
-  #running: Promise<void> | undefined;
-
-  /** `report` is told what listeners throw. */
-  constructor(clock: Clock, report: (error: unknown) => void) {
-    this.#clock = clock;
-    this.#report = report;
-  }
-
-  deliver(subscription: Subscription, listener: (change: Change) => void): void {
-    this.#waiting.set(subscription, listener);
-    this.#running ??= Promise.resolve().then(() => this.#run());
-  }
-
-  /** Resolves when all that is pending now has been handed over. */
-  async drained(): Promise<void> {
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const slices = new Slices(this.#clock);
-    while (this.#waiting.size > 0) {
-      for (const [subscription, listener] of this.#waiting) {
-        const change = subscription.take();
-        if (change === undefined) this.#waiting.delete(subscription);
-        else callSafely(listener, [change], this.#report);
-        if (slices.isOver) await slices.turn();
-      }
-    }
-    this.#running = undefined;
   }
 }
 

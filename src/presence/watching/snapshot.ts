@@ -24,7 +24,7 @@ import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
 import { notFresh } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
-import { Coverage } from "./coverage.ts";
+import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 

@@ -5,7 +5,7 @@ import {
   select,
   type Selection,
   type WatchTarget,
-} from "../../core/selection.ts";
+} from "./selection.ts";
 
 /** What has been loaded and is followed since: part of what is wanted, and all of it once that is loaded. */
 export class Coverage implements Selection {

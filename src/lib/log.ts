@@ -1,5 +1,5 @@
 import { debuglog } from "node:util";
-import { callSafely } from "../../lib/call-safely.ts";
+import { callSafely } from "./call-safely.ts";
 
 /** Where heartbit says what it does. Each takes one line; `error` comes with what was caught, where something was. */
 export interface Logger {

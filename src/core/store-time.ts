@@ -9,8 +9,8 @@
  * clock stands still then. The distance changes no further than the bounds force it to: right after a step a guess too
  * far ahead would make slots of the future.
  */
-import type { Clock } from "../../core/clock.ts";
-import { positionAt, type Slot, timeAt } from "../../core/slots.ts";
+import type { Clock } from "./clock.ts";
+import { positionAt, type Slot, timeAt } from "./slots.ts";
 
 /** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
 const DRIFT = 200e-6;
@@ -130,7 +130,7 @@ export class StoreTime {
     const answer = { least: ms - answered, most: ms + RESOLUTION_MS - sent, at: answered };
     if (this.#bounds === undefined) {
       this.#bounds = answer;
-      this.#distance = (answer.least + answer.most) / 2;
+      this.#distance = (answer.least + answer.most - RESOLUTION_MS) / 2;
       return { byMs: 0, isStep: false };
     }
     const before = aged(this.#bounds, answered);

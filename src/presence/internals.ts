@@ -2,9 +2,9 @@
  * The inside of a presence, for the other entry points of this package alone: the dashboard draws the pings, which the
  * public API does not give. It is read-only by convention: only the presence writes or closes anything there.
  */
-import { invalid } from "../../lib/arguments.ts";
-import type { WatchingGauges } from "../watching/watching.ts";
-import type { Context } from "./context.ts";
+import { invalid } from "../lib/arguments.ts";
+import type { WatchingGauges } from "./watching/watching.ts";
+import type { Context } from "./context/context.ts";
 
 export interface Internals extends Context {
   /** How things stand at present. */
