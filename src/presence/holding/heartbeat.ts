@@ -159,6 +159,7 @@ export class Heartbeat {
       noteFailure(this.#context, "ping", error);
       if (isFinal(error)) this.#dueIn(periodMs);
       else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);
+      this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }
   }
