@@ -178,7 +178,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   #succession(): Succession {
     const { time } = this.#holding.context;
     const isLost = this.#losses !== this.#holding.registrations.losses;
-    const now = Math.round(time.now);
+    const now = Math.floor(time.now);
     const earlier = this.#latest;
     if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
     const start = earlier.start + 1;

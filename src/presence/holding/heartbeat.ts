@@ -12,6 +12,7 @@
  * a lapse; the first ping that counts again ends it.
  */
 import { deathPosition } from "../../core/alive.ts";
+import { GivenUp } from "../../core/errors.ts";
 import { pingPosition } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
@@ -108,7 +109,12 @@ export class Heartbeat {
   async confirm(): Promise<boolean> {
     const { clock, periodMs } = this.#context;
     try {
-      await within(clock, periodMs, "ping", this.#ping());
+      const first = this.#ping();
+      await within(clock, periodMs * REPEAT_OF_PERIOD, "ping", first).catch((error: unknown) => {
+        if (!(error instanceof GivenUp)) throw error;
+        // Its connection may not have survived a sleep of this machine.
+        return within(clock, periodMs * (1 - REPEAT_OF_PERIOD), "ping", Promise.any([first, this.#ping()]));
+      });
       return !this.#isStopped;
     } catch {
       return false; // noted
@@ -153,6 +159,7 @@ export class Heartbeat {
       noteFailure(this.#context, "ping", error);
       if (isFinal(error)) this.#dueIn(periodMs);
       else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);
+      this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }
   }

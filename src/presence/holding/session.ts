@@ -145,7 +145,7 @@ export class Session {
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
         checkGoesOn();
-        opened ??= Math.round(time.now);
+        opened ??= Math.floor(time.now);
         const record = { ...this.#identity, seq, opened, slot: time.slot };
         const write = { kind: "session", session: record } as const;
         await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
