@@ -16,8 +16,8 @@ export interface Cli {
   /** What was said on the command line, without the environment and the defaults. */
   readonly flags: CommonFlags;
   /**
-   * Disposes of the resource when the command has ended, the latest first. Gives it back. `await using` would do the same,
-   * and be compiled to two kilobytes in each file.
+   * Disposes of the resource when the command has ended, the latest first. Gives it back. `await using` would do the
+   * same, and be compiled to two kilobytes in each file.
    */
   readonly own: <Resource extends AsyncDisposable | undefined>(resource: Resource) => Resource;
 }

@@ -3,8 +3,8 @@
  *
  *   calm --a signal, or the reader of stdout has gone--> ending --a second signal--> the process ends at once
  *
- * A command that runs another hands the signals on to it instead (`divert`). Of those that are handed on besides, SIGQUIT
- * ends what runs no other for a while, and the rest is passed over.
+ * A command that runs another hands the signals on to it instead (`divert`). Of those that are handed on besides,
+ * SIGQUIT ends what runs no other for a while, and the rest is passed over.
  */
 import { constants } from "node:os";
 

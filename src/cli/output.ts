@@ -82,7 +82,9 @@ export async function allWritten(): Promise<void> {
   await Promise.all(streams.map((stream) => new Promise((resolve) => stream.write("", resolve))));
 }
 
-/** Calls back when the reader of stdout has gone (`| head`). Without it, writing on would end the process with a stack. */
+/**
+ * Calls back when the reader of stdout has gone (`| head`). Without it, writing on would end the process with a stack.
+ */
 export function onReaderGone(gone: (error: NodeJS.ErrnoException) => void): void {
   process.stdout.on("error", gone);
   process.stderr.on("error", () => {}); // nobody is left to tell

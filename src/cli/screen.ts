@@ -25,7 +25,9 @@ export class Screen {
   #isChanged = false;
   #isClosed = false;
 
-  /** Takes the terminal over until `close`, but while it is suspended. `picture` gives the lines for the room there is. */
+  /**
+   * Takes the terminal over until `close`, but while it is suspended. `picture` gives the lines for the room there is.
+   */
   constructor(picture: (room: Room) => readonly string[]) {
     this.#picture = picture;
     this.#stdout.on("resize", this.#redraw);

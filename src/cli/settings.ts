@@ -1,4 +1,6 @@
-/** Which namespace a command works on: by its flags, else the environment, else `heartbit.config.json`, else by default. */
+/**
+ * Which namespace a command works on: by its flags, else the environment, else `heartbit.config.json`, else by default.
+ */
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type FileSettings, readConfigFile } from "./config-file.ts";

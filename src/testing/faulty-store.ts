@@ -45,7 +45,7 @@ export class FaultyStore implements Store {
    * From now on all operations reject with `error`, including those under way (they may have happened), and open feeds
    * are lost. Default: a `HeartbitError` with code `STORE_UNAVAILABLE`.
    */
-  fail(error: unknown = new HeartbitError("STORE_UNAVAILABLE", "The store was made to fail.")): void {
+  fail(error: unknown = new HeartbitError("STORE_UNAVAILABLE", "The store was told to fail.")): void {
     this.#gate.fail(error);
   }
 
@@ -161,7 +161,7 @@ class Gate {
 }
 
 function intercepted(operation: Operation): HeartbitError {
-  return new HeartbitError("STORE_UNAVAILABLE", `The store was made to fail this ${operation}.`);
+  return new HeartbitError("STORE_UNAVAILABLE", `The store was told to fail this ${operation}.`);
 }
 
 class FaultyNamespace implements Namespace {

@@ -18,8 +18,8 @@ export interface Plan extends PlanQuery {
 }
 
 /**
- * The entry of an update that sets a bit: 220 bytes, reckoned from its fields (the name of the collection, its UUID, the
- * `_id`, the word, times and term), not measured.
+ * The entry of an update that sets a bit: 220 bytes, reckoned from its fields (the name of the collection, its UUID,
+ * the `_id`, the word, times and term), not measured.
  */
 const OPLOG_BYTES = 220;
 const DAY_S = 86_400;

@@ -1,4 +1,6 @@
-/** The commands and options, as the scripts of all shells need them: taken from commander, so that none is forgotten. */
+/**
+ * The commands and options, as the scripts of all shells need them: taken from commander, so that none is forgotten.
+ */
 import type { Command, Option } from "commander";
 
 export interface Flag {
