@@ -102,10 +102,10 @@ describe("heartbit.config.json", () => {
   });
 
   it.each([
-    ["{", /is no JSON/],
+    ["{", /is not JSON/],
     ["[]", /must hold an object/],
     ['{"stor": "x"}', /has "stor", but may have "store", "name" and "period" only/],
-    ['{"name": ""}', /"name" .* must be a text/],
+    ['{"name": ""}', /"name" .* must be a non-empty string/],
     ['{"period": "soon"}', /"period" .* is "soon"/],
   ])("refuses %s, with what to write", async (text, message) => {
     await expect(readFrom(text)).rejects.toThrow(message);
@@ -152,7 +152,7 @@ describe("text for a terminal", () => {
     expect(formatHolders([holder])).toBe("a\\x1b[2J:7");
     expect(explain(new Error("bad \u001b[2J\r\nkey"))).toBe("bad \\x1b[2J key.");
     expect(describeHealth({ state: "stale", reason: "a ping failed: \u001b[2J." })).toBe(
-      "Stale: a ping failed: \\x1b[2J. Deaths by absence are held back until it is healthy.",
+      "Stale: a ping failed: \\x1b[2J. Expiries are held back until it is healthy.",
     );
     expect(describeStore("sqlite:/tmp/\u001b[2J")).toBe("SQLite in /tmp/\\x1b[2J");
   });
