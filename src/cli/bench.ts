@@ -17,9 +17,9 @@ interface BenchFlags {
   readonly servers: number;
 }
 
-/** Where none is given: short, because a crash is waited for. */
+/** The default period: short, because the measurement waits for crashes. */
 const PERIOD_MS = 1000;
-/** And for a plan: the default of the library. */
+/** The default period of a plan: the default of the library. */
 const PLAN_PERIOD_MS = 5000;
 
 export function bench(program: Command, runner: Runner): void {
@@ -27,10 +27,10 @@ export function bench(program: Command, runner: Runner): void {
     .command("bench")
     .summary("measure the store")
     .description(
-      "Measures the store from this machine: how long a ping and a join take, and how soon a watcher is told of a join, a kill and a crash. Takes about 15 s with the default period of 1 s. Uses a namespace of its own, which it removes. With --plan it measures nothing and touches no store, but reckons what a fleet costs a replica set.",
+      "Measures the store from this machine: how long a ping and a join take, and how soon a watcher reports a join, a kill and a crash. Takes about 15 s with the default period of 1 s. Uses a namespace of its own, which it removes. With --plan it measures nothing and touches no store, but calculates what a fleet costs a replica set.",
     )
-    .option("--plan", "reckon pings a second, and MB of oplog a day")
-    .addOption(numberOption("--processes <number>", "for --plan: how many hold or watch keys", 100))
+    .option("--plan", "calculate pings a second, and MB of oplog a day")
+    .addOption(numberOption("--processes <number>", "for --plan: how many processes hold or watch keys", 100))
     .addOption(numberOption("--servers <number>", "for --plan: members of the replica set", 3))
     .addHelpText(
       "after",
@@ -65,10 +65,10 @@ async function tellPlan({ out, settings }: Cli, query: Omit<BenchFlags, "plan">)
     ["pings a second", round(plan.pingsPerSecond)],
     ["oplog a day, each server", `${round(plan.oplogMbPerDay)} MB`],
     ["oplog a day, all servers", `${round(plan.oplogMbPerDayAll)} MB`],
-    ["a crash is told after", `${formatDuration(least)} to ${formatDuration(most)}`],
+    ["a crash is reported after", `${formatDuration(least)} to ${formatDuration(most)}`],
   ];
   for (const line of columns(rows)) await out.data(line);
-  out.say("Reckoned, not measured: joins, kills and reads come on top.");
+  out.say("Calculated, not measured: joins, kills and reads come on top.");
   return EXIT.ok;
 }
 
@@ -92,10 +92,10 @@ async function tellMeasurements({ out, settings, interruption, own }: Cli): Prom
     const progress = (text: string): void => out.progress(`${text} …`);
     for await (const one of measure({ holder, watcher, env, signal, progress })) measurements.push(one);
   } catch (error) {
-    if (!signal.aborted) throw error; // what was under way was ended
+    if (!signal.aborted) throw error; // the interruption ended what was under way
   } finally {
     out.progress(undefined);
-    await watcher?.close(); // else it would ping what is dropped
+    await watcher?.close(); // otherwise it would ping a dropped namespace
     await holder.drop();
   }
   if (out.json) await out.object({ store: describeStore(store), periodMs, measurements });
@@ -103,7 +103,7 @@ async function tellMeasurements({ out, settings, interruption, own }: Cli): Prom
   return EXIT.ok;
 }
 
-/** In the environment, because others can see the arguments of a process, and a store may have a password. */
+/** Passed in the environment, because others can see the arguments of a process, and a store may have a password. */
 function envFor({ store, name, periodMs }: Settings): NodeJS.ProcessEnv {
   const period = `${periodMs}ms`;
   return { ...process.env, HEARTBIT_STORE: store, HEARTBIT_NAME: name, HEARTBIT_PERIOD: period };
@@ -120,7 +120,7 @@ async function print(measurements: readonly Measurement[], out: Output): Promise
   for (const line of columns([heading, ...rows], new Set([1, 2, 3, 4, 5]))) await out.data(line);
 }
 
-/** To three digits. */
+/** Rounds to three digits. */
 function round(value: number): string {
   return String(Number(value.toPrecision(3)));
 }

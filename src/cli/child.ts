@@ -10,7 +10,7 @@ import { printable } from "./text.ts";
 export interface ChildEnd {
   readonly exitCode: number;
   readonly signal: NodeJS.Signals | null;
-  /** Whether a signal that ends commands was handed on to it. */
+  /** Whether a signal that ends commands was passed on to it. */
   readonly isAsked: boolean;
   /** Whether `stop` has ended it. */
   readonly isStopped: boolean;
@@ -20,15 +20,15 @@ export interface ChildEnd {
 
 export interface ChildOptions {
   readonly interruption: Interruption;
-  /** Aborted: sends it SIGTERM, and SIGKILL where it has not ended `graceMs` later. */
+  /** When aborted, sends SIGTERM, and SIGKILL if the command has not ended `graceMs` later. */
   readonly stop: AbortSignal;
   readonly graceMs: number;
 }
 
-/** Those that ask a command to end. */
+/** Signals that ask a command to end. */
 const ENDING = new Set<NodeJS.Signals>(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]);
 
-/** Runs the command with the streams of this process, and hands signals on to it. */
+/** Runs the command with the streams of this process, and passes signals on to it. */
 export function runChild(
   [cmd = "", ...args]: readonly string[],
   { interruption, stop, graceMs }: ChildOptions,
@@ -46,7 +46,7 @@ export function runChild(
     try {
       child = spawn(cmd, args, { stdio: "inherit" });
     } catch (error) {
-      // Of the reasons why a command cannot be run some are thrown, and others told by an event.
+      // Some reasons why a command cannot run are thrown, others are reported by an event.
       const why = notStarted(cmd, error as NodeJS.ErrnoException);
       return resolve({ ...why, isAsked: false, isStopped: false });
     }
@@ -84,11 +84,11 @@ function notStarted(
   return { exitCode: found ? EXIT.notExecutable : EXIT.notFound, signal: null, error };
 }
 
-/** What a terminal sends to all processes in its foreground: the child has had it already. */
+/** Signals that a terminal sends to all its foreground processes: the child already has them. */
 const OF_TERMINAL = new Set<NodeJS.Signals>(["SIGINT", "SIGQUIT"]);
 
 function handOn(signal: NodeJS.Signals, child: ChildProcess): void {
-  // Twice would be once too often: many programs take the second Ctrl-C for "now, without cleaning up".
+  // Do not send them twice: for many programs the second Ctrl-C means "now, without cleaning up".
   if (OF_TERMINAL.has(signal) && isInForeground()) return;
   child.kill(signal);
 }
@@ -96,12 +96,12 @@ function handOn(signal: NodeJS.Signals, child: ChildProcess): void {
 function isInForeground(): boolean {
   if (!process.stdin.isTTY) return false;
   try {
-    // "pid (name) state ppid pgrp session tty tpgid …": the name may hold anything but the last ")".
+    // "pid (name) state ppid pgrp session tty tpgid …": the name may contain anything but the last ")".
     const [, , pgrp, , , tpgid] = readFileSync("/proc/self/stat", "latin1")
       .replace(/^.*\) /s, "")
       .split(" ");
     return pgrp === tpgid;
   } catch {
-    return true; // no Linux: a terminal is there, so very likely
+    return true; // not Linux: with a terminal, very likely
   }
 }

@@ -1,4 +1,4 @@
-/** What every command is given, and how it is made and run. */
+/** What every command receives, and how it is defined and run. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./duration.ts";
 import type { Interruption } from "./interruption.ts";
@@ -11,19 +11,19 @@ export type AddCommand = (program: Command, runner: Runner) => void;
 export interface Cli {
   readonly out: Output;
   readonly interruption: Interruption;
-  /** Throws `UsageError` where the environment or the config file is wrong: read by who needs them. */
+  /** Throws `UsageError` if the environment or the config file is wrong. Read only by commands that need it. */
   readonly settings: Settings;
-  /** What was said on the command line, without the environment and the defaults. */
+  /** The flags on the command line, without the environment and the defaults. */
   readonly flags: CommonFlags;
   /**
-   * Disposes of the resource when the command has ended, the latest first. Gives it back. `await using` would do the same,
-   * and be compiled to two kilobytes in each file.
+   * Disposes of the resource when the command has ended, the latest one first. Returns it. `await using` would do the
+   * same, but compile to two kilobytes in each file.
    */
   readonly own: <Resource extends AsyncDisposable | undefined>(resource: Resource) => Resource;
 }
 
 export class Runner {
-  /** What the command exits with, once it has run. */
+  /** The exit code of the command, once it has run. */
   exitCode = 0;
   readonly #interruption: Interruption;
 
@@ -31,7 +31,7 @@ export class Runner {
     this.#interruption = interruption;
   }
 
-  /** Runs the command when commander has read its arguments: `run` gives the exit code. */
+  /** Runs the command when commander has parsed its arguments. `run` returns the exit code. */
   on(command: Command, run: (cli: Cli, command: Command) => Promise<number>): void {
     command.action(async () => {
       const flags = command.optsWithGlobals<CommonFlags>();
@@ -63,7 +63,7 @@ export function addCommonOptions(program: Command): void {
     .option("--store <target>", "mongodb://… or sqlite:<directory> (HEARTBIT_STORE)")
     .option("--name <namespace>", 'the namespace, default "presence" (HEARTBIT_NAME)')
     .addOption(durationOption("--period <time>", "the namespace's period: 5s, 500ms (HEARTBIT_PERIOD)"))
-    .option("--json", "data as JSON: one object, or one a line where there are many");
+    .option("--json", "data as JSON: one object, or one a line if there are many");
 }
 
 export function durationOption(flags: string, description: string): Option {
@@ -75,7 +75,7 @@ export function durationOption(flags: string, description: string): Option {
 }
 
 export function metaOption(): Option {
-  return new Option("--meta <json>", "what others are told of the holder").argParser((text): unknown => {
+  return new Option("--meta <json>", "what others see of the holder").argParser((text): unknown => {
     try {
       return JSON.parse(text);
     } catch {

@@ -12,9 +12,9 @@ export function completion(program: Command, runner: Runner): void {
   const shells = Object.keys(SCRIPTS);
   const command = program
     .command("completion")
-    .summary("print what makes a shell complete commands and options")
+    .summary("print a script that makes a shell complete commands and options")
     .description(
-      "Prints a script for the shell: with it, the tab key completes the commands and options of heartbit. It is made from them, so print it anew after an update.",
+      "Prints a script for the shell, with which the tab key completes the commands and options of heartbit. Print it again after an update.",
     )
     .addArgument(new Argument("<shell>", "which shell").choices(shells))
     .addHelpText(

@@ -1,4 +1,4 @@
-/** `heartbit.config.json` in the current directory: what a project's commands need not repeat. */
+/** `heartbit.config.json` in the current directory: settings that a project's commands need not repeat. */
 import { readFileSync } from "node:fs";
 import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
@@ -12,7 +12,7 @@ export interface FileSettings {
   readonly period?: number;
 }
 
-/** What the file says; nothing, where there is none. Throws `UsageError` for what is no such file. */
+/** The contents of the file; empty if there is none. Throws `UsageError` if it is invalid. */
 export function readConfigFile(path = CONFIG_FILE): FileSettings {
   let text: string;
   try {
@@ -26,7 +26,9 @@ export function readConfigFile(path = CONFIG_FILE): FileSettings {
     return check(JSON.parse(text) as unknown);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new UsageError(`${path} is no JSON: an object with some of "store", "name" and "period".`);
+    throw new UsageError(
+      `${path} is not JSON: it must be an object with some of "store", "name" and "period".`,
+    );
   }
 }
 
@@ -49,7 +51,7 @@ function check(said: unknown): FileSettings {
 
 function textOf(name: string, value: unknown): string {
   if (typeof value === "string" && value !== "") return value;
-  throw new UsageError(`"${name}" in ${CONFIG_FILE} must be a text that is not empty.`);
+  throw new UsageError(`"${name}" in ${CONFIG_FILE} must be a non-empty string.`);
 }
 
 function duration(value: unknown): number {

@@ -24,7 +24,7 @@ export function demo(program: Command, runner: Runner): void {
     .command("demo")
     .summary("see it work: workers that stop, crash, pause and live")
     .description(
-      "Starts eight worker processes and watches them, while one is stopped, one killed, one crashed with kill -9, one restarted, and one paused and resumed. Says what is told as it is told, and serves the dashboard meanwhile; ends with a table of what happened, when it was told, and whether that is as it should be. Uses an embedded store in a temporary directory, and a period of 1 s. With --store it uses a namespace of its own there, which it removes. The environment is not asked.",
+      "Starts eight worker processes and watches them while one is stopped, one killed, one crashed with kill -9, one restarted, and one paused and resumed. Prints each change as it is reported, and serves the dashboard meanwhile. Ends with a table of what happened, when it was reported, and whether that is as expected. Uses an embedded store in a temporary directory, and a period of 1 s. With --store it uses a namespace of its own there, which it removes. Ignores the environment.",
     )
     .addHelpText(
       "after",
@@ -54,7 +54,7 @@ async function show({ out, flags, interruption, own }: Cli): Promise<number> {
     const { scenes, lapses, observations } = story;
     const { periodMs } = presence;
     const strays = story.strays();
-    report = makeReport({ beganMs, periodMs, scenes, strays, troubles: observations.troubles, lapses });
+    report = makeReport({ beganMs, periodMs, scenes, strays, suspicions: observations.suspicions, lapses });
   } finally {
     await story.end();
     interruption.signal.removeEventListener("abort", cut);
@@ -65,7 +65,7 @@ async function show({ out, flags, interruption, own }: Cli): Promise<number> {
   return report.ok ? EXIT.ok : EXIT.failed;
 }
 
-/** At the port of `heartbit serve`, or at any where that is taken. */
+/** Serves on the port of `heartbit serve`, or on any free one if that is taken. */
 async function serveDashboard(presence: Presence): Promise<Serving & AsyncDisposable> {
   const made = dashboard(presence);
   const at = (port: number): Promise<Serving> => serve(made, { host: "127.0.0.1", port, hasToken: false });
@@ -83,7 +83,7 @@ interface Stage extends AsyncDisposable {
   readonly presence: Presence;
 }
 
-/** A namespace for the demo alone. What is made here is removed at the end, and nothing else. */
+/** Opens a namespace for the demo only. At the end it removes what it created, and nothing else. */
 async function setUp({ store, name, period }: CommonFlags, interrupted: AbortSignal): Promise<Stage> {
   if (store?.startsWith("memory:") === true) {
     throw new UsageError("The demo's workers are processes, which share no memory: use sqlite: or mongodb:.");
@@ -126,19 +126,19 @@ async function checkFresh(store: string, name: string, signal: AbortSignal): Pro
   );
 }
 
-/** Says what happens and what is told, with the time since the beginning. */
+/** Prints what happens and what is reported, with the time since the beginning. */
 function narrator(
   out: Output,
   beganMs: number,
-): Pick<ConstructorParameters<typeof Story>[0], "say" | "told"> {
+): Pick<ConstructorParameters<typeof Story>[0], "say" | "reported"> {
   const line = (atMs: number, text: string): void => {
     out.say(`${((atMs - beganMs) / 1000).toFixed(2).padStart(6)} s  ${text}`);
   };
   return {
     say: (text) => line(systemClock.now(), text),
-    told: ({ change: { key, alive, cause }, atMs }) => {
+    reported: ({ change: { key, alive, cause }, atMs }) => {
       const state = alive ? out.paintTalk("green", "alive") : out.paintTalk("red", "dead");
-      line(atMs, `    told: ${key} is ${state} (${cause})`);
+      line(atMs, `    reported: ${key} is ${state} (${cause})`);
     },
   };
 }

@@ -11,16 +11,16 @@ import { type Colour, padEnd, printable } from "./text.ts";
 export function doctor(program: Command, runner: Runner): void {
   const command = program
     .command("doctor")
-    .summary("look for what is wrong, and say what to do")
+    .summary("find what is wrong, and say what to do")
     .description(
-      "Looks at the store and the namespace, changes nothing, and prints for each thing that it looked at: ok, warning or error, how it is, and what to do. Exits with 1 on an error. Looks at the server, its topology, the feed and the change streams, the indexes, the clock, the round trip, the rights of the user, and the storage.",
+      "Examines the store and the namespace, changes nothing, and prints for each check: ok, warning or error, the result, and what to do. Exits with 1 on an error. Checks the server, its topology, the feed and the change streams, the indexes, the clock, the round trip, the rights of the user, and the storage.",
     )
     .addHelpText(
       "after",
       examples([
         ["heartbit doctor", "the default store"],
         ["heartbit doctor --store mongodb://db/app --period 500ms", "would this period do?"],
-        ["heartbit doctor --json | jq -r '.findings[].found'", "how things are"],
+        ["heartbit doctor --json | jq -r '.findings[].found'", "the results only"],
       ]),
     );
   runner.on(command, examine);
@@ -28,13 +28,13 @@ export function doctor(program: Command, runner: Runner): void {
 
 async function examine({ out, settings, interruption }: Cli): Promise<number> {
   const { store: target, name } = settings;
-  out.say(`Looking at the namespace "${printable(name)}" in ${describeStore(target)}.`);
+  out.say(`Examining the namespace "${printable(name)}" in ${describeStore(target)}.`);
   const findings = await examineAll(
     withNamespace(settings, interruption.signal, (namespace, { kind }) =>
       examineNamespace(namespace, { ...settings, kind }),
     ),
   );
-  if (interruption.signal.aborted) return EXIT.ok; // what was found is only that
+  if (interruption.signal.aborted) return EXIT.ok; // the only finding would be the interruption
   const ok = findings.every(({ level }) => level !== "error");
   await (out.json ? out.object({ ok, name, findings }) : print(findings, out));
   return ok ? EXIT.ok : EXIT.failed;

@@ -9,7 +9,7 @@ export function drop(program: Command, runner: Runner): void {
     .command("drop")
     .summary("remove a namespace with all its data")
     .description(
-      "Removes all data of the namespace. Its watchers fail; what is held there is dead. There is no way back.",
+      "Removes all data of the namespace. Its watchers fail, and its keys are dead. This cannot be undone.",
     )
     .option("--yes", "do it")
     .addHelpText("after", examples([["heartbit drop --name staging --yes", "the namespace staging"]]));

@@ -5,12 +5,12 @@ import { printable, withoutPasswords } from "./text.ts";
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, notSo: 3, notExecutable: 126, notFound: 127 } as const;
 
-/** What was asked for cannot be: the message says what to write instead. */
+/** The command line is wrong: the message says what to write instead. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** What failed, in a sentence that is complete: no advice is added. */
+/** A failure with a complete message: no advice is added. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
 }
@@ -29,13 +29,13 @@ export function exitCodeOf(error: unknown): number {
   return isHeartbitError(error) && USAGE.has(error.code) ? EXIT.usage : EXIT.failed;
 }
 
-/** One line: what is wrong and what to do. Never a password. */
+/** One line: what is wrong and what to do. Never shows a password. */
 export function explain(error: unknown): string {
   const advice = adviceOn(error);
   return advice === undefined ? sentenceOf(error) : `${sentenceOf(error)} ${advice}`;
 }
 
-/** What is wrong, on one line that steers no terminal. Never a password. */
+/** What is wrong, on one line without control characters. Never shows a password. */
 export function sentenceOf(error: unknown): string {
   const said = error instanceof Error ? error.message : String(error);
   const line = said
@@ -46,7 +46,7 @@ export function sentenceOf(error: unknown): string {
   return /[.?!…)]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
-/** What to do about it, where that is known. */
+/** What to do about it, if that is known. */
 export function adviceOn(error: unknown): string | undefined {
   return isHeartbitError(error) ? ADVICE[error.code] : undefined;
 }

@@ -1,4 +1,4 @@
-/** Holding a key, for as long as a command runs. */
+/** Holds a key while a command runs. */
 import { HeartbitError } from "../core/errors.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Pinger } from "../presence/pinger.ts";
@@ -6,11 +6,11 @@ import type { Presence } from "../presence/presence.ts";
 import { within } from "../lib/timers.ts";
 import { printable } from "./text.ts";
 
-/** How long to wait at most until others can see the key, in ms, and in periods where that is longer. */
+/** How long to wait at most until others can see the key, in ms, or in periods if that is longer. */
 const START_LIMIT_MS = 5000;
 const START_LIMIT_PERIODS = 2;
 
-/** What happens to a key that is held. `held`: others can see it. */
+/** An event of a held key. `held`: others can see it. */
 export type HoldEvent =
   | { readonly event: "held"; readonly key: string; readonly session: number | undefined }
   | { readonly event: "killed"; readonly key: string }
@@ -18,28 +18,28 @@ export type HoldEvent =
   | { readonly event: "ended"; readonly key: string };
 
 /**
- * Starts to hold the key; `tell` hears what happens to it from then on. Rejects with `STORE_UNAVAILABLE` when others
+ * Starts to hold the key, and calls `notify` for each event from then on. Rejects with `STORE_UNAVAILABLE` if others
  * cannot see the key in time.
  */
 export async function hold(
   presence: Presence,
   { key, meta }: { readonly key: string; readonly meta?: unknown },
-  tell: (event: HoldEvent) => void,
+  notify: (event: HoldEvent) => void,
 ): Promise<Pinger> {
   const pinger = presence.pinger(key, { meta });
-  presence.on("lapse", ({ from, to }) => tell({ event: "lapse", key, from, to }));
-  pinger.on("killed", () => tell({ event: "killed", key }));
+  presence.on("lapse", ({ from, to }) => notify({ event: "lapse", key, from, to }));
+  pinger.on("killed", () => notify({ event: "killed", key }));
   const limitMs = Math.max(START_LIMIT_MS, START_LIMIT_PERIODS * presence.periodMs);
   await within(systemClock, limitMs, `start to hold ${JSON.stringify(key)}`, pinger.start());
   if (pinger.state !== "started") throw new HeartbitError("STORE_UNAVAILABLE", "The key could not be held.");
-  tell({ event: "held", key, session: presence.session });
+  notify({ event: "held", key, session: presence.session });
   return pinger;
 }
 
 export function describeHold(event: HoldEvent): string {
   const key = printable(event.key);
   if (event.event === "held") return `Holding ${key} (session ${event.session}).`;
-  if (event.event === "killed") return `Another reported ${key} dead; it is taken up again.`;
+  if (event.event === "killed") return `Another process reported ${key} dead; it is taken up again.`;
   if (event.event === "ended") return `${key} is ended.`;
-  return `No ping went through since ${event.from.toISOString()}: others may have been told that ${key} is dead.`;
+  return `No ping went through since ${event.from.toISOString()}: others may have reported ${key} dead.`;
 }

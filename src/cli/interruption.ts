@@ -1,22 +1,22 @@
 /**
- * What ends a command from outside.
+ * Events that end a command from outside.
  *
  *   calm --a signal, or the reader of stdout has gone--> ending --a second signal--> the process ends at once
  *
- * A command that runs another hands the signals on to it instead (`divert`). Of those that are handed on besides, SIGQUIT
- * ends what runs no other for a while, and the rest is passed over.
+ * A command that runs another one passes signals on to it instead (`divert`). Of the additional signals, SIGQUIT ends a
+ * command while it runs no other one, and the rest are ignored.
  */
 import { constants } from "node:os";
 
 const ENDING: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
-/** What is handed on besides, as far as the system knows it. */
+/** Additional signals to pass on, as far as the system has them. */
 const HANDED_ON: readonly NodeJS.Signals[] =
   process.platform === "win32" ? [] : ["SIGQUIT", "SIGUSR1", "SIGUSR2"];
 
-/** They ask nobody to end. */
+/** Signals that do not ask a command to end. */
 const PASSED_OVER = new Set<NodeJS.Signals>(["SIGUSR1", "SIGUSR2"]);
 
-/** What a shell says of a command that a signal has ended: 130 for SIGINT. */
+/** The exit code of a shell for a command that a signal ended: 130 for SIGINT. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
 }
@@ -41,7 +41,7 @@ export class Interruption {
     return this.#controller.signal;
   }
 
-  /** What an interrupted command exits with; undefined while it was not. */
+  /** The exit code of an interrupted command; undefined if it was not interrupted. */
   get exitCode(): number | undefined {
     return this.#exitCode;
   }
@@ -59,11 +59,11 @@ export class Interruption {
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   }
 
-  /** From now on signals go to `receive` and end nothing here, until the result is called. */
+  /** From now on signals go to `receive` and do not end the command, until the returned function is called. */
   divert(receive: (signal: NodeJS.Signals) => void): () => void {
     this.#diverted = receive;
     for (const signal of HANDED_ON) process.off(signal, this.#hear).on(signal, this.#hear);
-    // They are heard from now on: without a listener each of them would end the process at once.
+    // Listen from now on: without a listener each of these signals would end the process at once.
     return () => (this.#diverted = undefined);
   }
 }

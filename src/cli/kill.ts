@@ -10,9 +10,9 @@ export function kill(program: Command, runner: Runner): void {
     .command("kill <key>")
     .summary("report a key dead now")
     .description(
-      "Reports KEY dead now, whoever holds it, and prints how many holders that ended. No process is touched: a holder that is alive takes the key up again.",
+      "Reports KEY dead now, whoever holds it, and prints how many holders were ended. It does not touch any process: a running holder takes the key up again.",
     )
-    .addHelpText("after", examples([["heartbit kill worker-7", "watchers are told at once"]]));
+    .addHelpText("after", examples([["heartbit kill worker-7", "watchers report it at once"]]));
   runner.on(command, end);
 }
 

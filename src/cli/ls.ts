@@ -10,9 +10,9 @@ export function ls(program: Command, runner: Runner): void {
     .command("ls [prefix]")
     .summary("list the live keys")
     .description(
-      "Lists the live keys, or those that begin with PREFIX: a line for each holder of each, with its host, pid, since when it holds the key, and meta.",
+      "Lists the live keys, or those that begin with PREFIX, with a line for each holder: its host, pid, since when it holds the key, and its meta.",
     )
-    .option("--all", "with the keys that have died lately")
+    .option("--all", "also list keys that died recently")
     .addHelpText(
       "after",
       examples([
@@ -37,7 +37,7 @@ async function list({ out, settings, interruption, own }: Cli, command: Command)
     await out.object({ asOf, confirmed, keys });
   } else if (keys.length > 0) await print(keys, all, out);
   if (listing?.confirmed === false) {
-    out.say("Unconfirmed: nobody has pinged lately. What is listed was alive when pings were last seen.");
+    out.say("Unconfirmed: nobody has pinged lately. The listed keys were alive when pings were last seen.");
   }
   return EXIT.ok;
 }
@@ -46,7 +46,7 @@ async function print(keys: readonly KeyState[], all: boolean, out: Cli["out"]): 
   const heading = ["KEY", ...(all ? ["STATE"] : []), "HOST", "PID", "SINCE", "META"];
   const rows = keys.flatMap((state) => rowsOf(state, all));
   const lines = columns(out.isTerminal ? [heading, ...rows] : rows);
-  // A heading is talk: what a program reads has none.
+  // A heading is only for people: data for programs has none.
   if (out.isTerminal) out.say(out.paintTalk("dim", lines.shift() ?? ""));
   for (const line of lines) await out.data(line);
 }

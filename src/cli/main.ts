@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `heartbit`: wires its commands together and maps how they end to exit codes. */
+/** The command `heartbit`: assembles its commands, and maps their outcomes to exit codes. */
 import { existsSync, readFileSync } from "node:fs";
 import { inspect, debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
@@ -50,7 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
   });
   onReaderGone(({ code = "unknown" }) => {
     if (interruption.exitCode !== undefined) return;
-    if (code !== "EPIPE") writeTalk(`heartbit: What is to be printed cannot be written (${code}).\n`);
+    if (code !== "EPIPE") writeTalk(`heartbit: The output cannot be written (${code}).\n`);
     interruption.end(code === "EPIPE" ? EXIT.ok : EXIT.failed);
   });
   let exitCode: number;
@@ -59,10 +59,10 @@ async function main(args: readonly string[]): Promise<number> {
     exitCode = runner.exitCode;
   } catch (error) {
     exitCode = exitCodeOf(error);
-    if (!isHelp(error) && interruption.exitCode === undefined) tell(error, command, out);
+    if (!isHelp(error) && interruption.exitCode === undefined) report(error, command, out);
   }
   out.progress(undefined);
-  // Only then it is known whether it could be.
+  // Only then is it known whether the output could be written.
   await allWritten();
   return interruption.exitCode ?? exitCode;
 }
@@ -73,12 +73,12 @@ function asFlag([first, ...rest]: readonly string[]): string[] {
   return first === undefined ? [] : [first, ...rest];
 }
 
-/** Commander has printed what was asked for, and ends by an error. */
+/** Commander printed the help or the version, and ends with an error. */
 function isHelp(error: unknown): boolean {
   return error instanceof CommanderError && (error.exitCode === EXIT.ok || error.code === "commander.help");
 }
 
-function tell(error: unknown, command: string, out: Output): void {
+function report(error: unknown, command: string, out: Output): void {
   const usage = exitCodeOf(error) === EXIT.usage ? ` See: heartbit ${command}--help` : "";
   out.say(`heartbit: ${explain(error)}${usage}`);
   if (debuglog("heartbit").enabled) out.say(inspect(error));
@@ -86,7 +86,7 @@ function tell(error: unknown, command: string, out: Output): void {
 
 function makeProgram(): Command {
   const program = new Command("heartbit")
-    .description("Tells which of any set of keys - agents, processes, users, devices - are alive.")
+    .description("Shows which keys - agents, processes, users, devices - are alive.")
     .version(version(), "-V, --version", "print the version")
     .usage("<command> [options]")
     .helpOption("-h, --help", "print this help")
@@ -100,18 +100,18 @@ function makeProgram(): Command {
     examples([
       ["heartbit demo", "see it work"],
       ["heartbit run web -- node server.js", "web is alive as long as the server runs"],
-      ["heartbit watch", "who comes and goes"],
+      ["heartbit watch", "changes as they happen"],
       ["heartbit <command> --help", "what a command takes"],
     ]),
   );
   program.addHelpText(
     "after",
-    `\nThe store, the namespace and the period are taken from the flags, else from the environment, else from "store", "name" and "period" in ./${CONFIG_FILE}.`,
+    `\nThe store, the namespace and the period come from the flags, then the environment, then "store", "name" and "period" in ./${CONFIG_FILE}.`,
   );
   return program;
 }
 
-/** Of the nearest package above this file: its own, wherever it was built to. */
+/** The version of the nearest package above this file, wherever it was built to. */
 function version(): string {
   for (let url = new URL(".", import.meta.url); url.pathname !== "/"; url = new URL("..", url)) {
     const file = new URL("package.json", url);
@@ -120,5 +120,5 @@ function version(): string {
   return "unknown";
 }
 
-// Not by itself: a connection to a server that does not answer may be open for seconds more, and is not waited for.
+// Explicitly, so that it does not wait for a connection to a server that does not answer.
 process.exit(await main(process.argv.slice(2)));

@@ -1,4 +1,4 @@
-/** Opens what a command works on. */
+/** Opens the store, the namespace or the presence that a command works on. */
 import { existsSync } from "node:fs";
 import type { Config } from "../core/records.ts";
 import type { Namespace, Store } from "../core/store.ts";
@@ -14,8 +14,8 @@ import type { Settings } from "./settings.ts";
 const ANSWER_LIMIT_MS = 5000;
 
 /**
- * What `use` gives for the namespace, which is closed afterwards; undefined where there is no store yet: to look makes
- * none.
+ * Calls `use` with the namespace, closes it, and returns the result. Undefined if there is no store yet, since reading
+ * must not create one.
  */
 export async function withNamespace<T>(
   settings: Settings,
@@ -24,7 +24,7 @@ export async function withNamespace<T>(
 ): Promise<T | undefined> {
   const { store: target, name, periodMs } = settings;
   const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
-  // To open a directory would make it.
+  // Opening the directory would create it.
   if (target.startsWith("sqlite:") && target.length > 7 && !existsSync(target.slice(7))) return undefined;
   const { store } = await openStore(target, options);
   const namespace = store.namespace(name, options);
@@ -36,14 +36,14 @@ export async function withNamespace<T>(
   }
 }
 
-/** The namespace's config, or undefined where nobody has opened it yet. Writes nothing. */
+/** The namespace's config, or undefined if nobody has opened it yet. Writes nothing. */
 export function readConfig(settings: Settings, signal: AbortSignal): Promise<Config | undefined> {
   return withNamespace(settings, signal, (namespace) =>
     within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config()),
   );
 }
 
-/** Opens the namespace, and sets it up where nobody has. Without a period of its own it takes the namespace's. */
+/** Opens the namespace, and sets it up if nobody has. Without a given period it uses the namespace's. */
 export async function openPresence(settings: Settings, signal: AbortSignal): Promise<Presence> {
   const { store, name } = settings;
   const periodMs = settings.periodMs ?? (await readConfig(settings, signal))?.periodMs;
@@ -51,8 +51,8 @@ export async function openPresence(settings: Settings, signal: AbortSignal): Pro
 }
 
 /**
- * What `open` opens with the signal that it is given: an interruption ends the opening, and not what is open by then,
- * for commands that have something to put in order first.
+ * Calls `open` with a signal. An interruption aborts the opening, but does not close what is open by then: for commands
+ * that must clean up first.
  */
 export async function whileOpening<T>(
   interrupted: AbortSignal,
@@ -67,7 +67,7 @@ export async function whileOpening<T>(
   }
 }
 
-/** Opens the namespace where somebody has set it up; undefined where nobody has: to look sets nothing up. */
+/** Opens the namespace if it has been set up; otherwise undefined, since reading must not set it up. */
 export async function openExisting(settings: Settings, signal: AbortSignal): Promise<Presence | undefined> {
   const config = await readConfig(settings, signal);
   if (config === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Where the command writes, but for `screen.ts`: stdout has data only, stderr the talk. */
+/** The output of the command, except `screen.ts`: stdout has only data, stderr has messages. */
 import type { WriteStream } from "node:tty";
 import { type Colour, printableJson } from "./text.ts";
 
@@ -16,16 +16,16 @@ export class Output {
   readonly json: boolean;
   /** Whether a person reads stdout. */
   readonly isTerminal: boolean;
-  /** Whether stdout is a terminal that can be drawn on, and is to be. */
+  /** Whether to draw on stdout: it is a terminal that can be drawn on, and data is not JSON. */
   readonly isScreen: boolean;
-  /** Colours for stdout, where it takes them. */
+  /** Colours for stdout, if it supports them. */
   readonly paint: Paint;
-  /** Colours for stderr, where it takes them. */
+  /** Colours for stderr, if it supports them. */
   readonly paintTalk: Paint;
   readonly #stdout: WriteStream;
   readonly #stderr: WriteStream;
   #hasReader = true;
-  /** Of all: stderr has one last line. */
+  /** Shared by all instances: stderr has only one last line. */
   static #progress = "";
 
   constructor(json: boolean, env: NodeJS.ProcessEnv = process.env) {
@@ -39,33 +39,33 @@ export class Output {
     this.#stdout.once("error", () => (this.#hasReader = false));
   }
 
-  /** A line of data. Resolves when there is room for more; a reader that has gone is not an error. */
+  /** Writes a line of data. Resolves when there is room for more. A reader that has gone is not an error. */
   async data(line: string): Promise<void> {
     this.progress(undefined);
     if (!this.#hasReader || this.#stdout.write(`${line}\n`)) return;
     await oneOf(this.#stdout, ["drain", "close", "error"]);
   }
 
-  /** What a program reads: one line of JSON. */
+  /** Writes one line of JSON, for programs. */
   object(value: unknown): Promise<void> {
     return this.data(printableJson(value));
   }
 
-  /** How far long work is: a line on stderr that the next one replaces, where a person reads it. Undefined: none. */
+  /** Shows the progress of long work on a terminal: a line on stderr that the next one replaces. Undefined: none. */
   progress(text = ""): void {
     if (!this.#stderr.isTTY || text === Output.#progress) return;
     Output.#progress = text;
     this.#stderr.write(`\r${text}\u001b[K`);
   }
 
-  /** A line of talk. */
+  /** Writes a message. */
   say(line: string): void {
     this.progress(undefined);
     this.#stderr.write(`${line}\n`);
   }
 }
 
-/** Resolves at the first of the events, and listens for none of them any longer. */
+/** Resolves at the first of the events, and removes its listeners. */
 function oneOf(stream: WriteStream, names: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
@@ -76,24 +76,26 @@ function oneOf(stream: WriteStream, names: readonly string[]): Promise<void> {
   });
 }
 
-/** Resolves when all that was written is out, or never will be. */
+/** Resolves when everything written is out, or never will be. */
 export async function allWritten(): Promise<void> {
   const streams = [process.stdout, process.stderr];
   await Promise.all(streams.map((stream) => new Promise((resolve) => stream.write("", resolve))));
 }
 
-/** Calls back when the reader of stdout has gone (`| head`). Without it, writing on would end the process with a stack. */
+/**
+ * Calls back when the reader of stdout has gone (`| head`). Without it, further output would crash the process.
+ */
 export function onReaderGone(gone: (error: NodeJS.ErrnoException) => void): void {
   process.stdout.on("error", gone);
-  process.stderr.on("error", () => {}); // nobody is left to tell
+  process.stderr.on("error", () => {}); // nobody is left to read it
 }
 
-/** What commander writes for `--help` and `--version`. */
+/** Writes what commander prints for `--help` and `--version`. */
 export function writeHelp(text: string): void {
   process.stdout.write(text);
 }
 
-/** What commander writes where a command is missing. */
+/** Writes what commander prints if a command is missing. */
 export function writeTalk(text: string): void {
   process.stderr.write(text);
 }

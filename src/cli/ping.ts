@@ -8,7 +8,7 @@ export function ping(program: Command, runner: Runner): void {
   const command = program
     .command("ping <key>")
     .summary("hold a key until interrupted")
-    .description("Holds KEY until interrupted, then kills it: watchers are told at once.")
+    .description("Holds KEY until interrupted, then kills it, which watchers report at once.")
     .addOption(metaOption())
     .addHelpText(
       "after",
@@ -25,17 +25,17 @@ async function holdUntilInterrupted(
   command: Command,
 ): Promise<number> {
   const [key = ""] = command.args;
-  const tell = (event: HoldEvent): void => {
+  const notify = (event: HoldEvent): void => {
     if (out.json) void out.object(event);
     else out.say(describeHold(event));
   };
   const presence = own(await openPresence(settings, interruption.signal));
   presence.on("health", ({ state, reason }) => {
-    out.say(state === "stale" ? `Trouble: ${sentenceOf(reason)}` : "All is well again.");
+    out.say(state === "stale" ? `Stale: ${sentenceOf(reason)}` : "Healthy again.");
   });
-  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, tell);
+  await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, notify);
   await Promise.race([interruption.ended(), new Promise<void>((resolve) => presence.once("close", resolve))]);
   await presence.close();
-  tell({ event: "ended", key });
+  notify({ event: "ended", key });
   return EXIT.ok;
 }

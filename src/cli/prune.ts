@@ -8,9 +8,9 @@ import { count } from "./text.ts";
 export function prune(program: Command, runner: Runner): void {
   const command = program
     .command("prune")
-    .summary("delete what has been dead for long")
+    .summary("delete records that have been dead for long")
     .description(
-      "Deletes what has been dead for longer than the retention, and prints how much. Running presences do so by themselves, now and then.",
+      "Deletes records that have been dead for longer than the retention, and prints how many. Running presences do so by themselves from time to time.",
     )
     .addHelpText("after", examples([["heartbit prune --name staging", "the namespace staging"]]));
   runner.on(command, deleteOld);

@@ -21,7 +21,7 @@ interface RunFlags {
   readonly grace: number;
 }
 
-/** Before the first restart it waits this long, before each further one twice as long, up to the most. */
+/** The pause before the first restart, in ms. Each further pause is twice as long, up to the maximum. */
 const PAUSE_MS_MIN = 1000;
 const PAUSE_MS_MAX = 30_000;
 
@@ -31,22 +31,22 @@ export function run(program: Command, runner: Runner): void {
     .usage("<key> [options] -- <cmd> [args...]")
     .summary("hold a key while a command runs")
     .description(
-      "Holds KEY while CMD runs, and kills it at the end. Hands signals on to CMD and exits as it does: with its status, 128 + n when signal n ended it, 127 when there is no such command, 126 when it cannot be run. CMD is not started when the key cannot be held.",
+      "Holds KEY while CMD runs, and kills it at the end. Passes signals on to CMD, and exits as CMD does: with its status, 128 + n if signal n ended it, 127 if there is no such command, 126 if it cannot be run. Does not start CMD if the key cannot be held.",
     )
     .addOption(metaOption())
     .option(
       "--restart",
-      "start CMD again when it fails, after 1 s, 2 s and so on up to 30 s; KEY is dead in between. Not after a signal that was handed on",
+      "start CMD again when it fails, after 1 s, 2 s and so on up to 30 s; KEY is dead in between. Not after a signal that was passed on",
     )
     .option(
       "--stop-on-lapse",
-      "end CMD (SIGTERM) as soon as others may have been told that KEY is dead; exit with 1 where CMD exits with 0 then",
+      "end CMD (SIGTERM) as soon as others may have reported KEY dead; exit with 1 if CMD then exits with 0",
     )
     .addOption(
-      durationOption(
-        "--grace <time>",
-        "with --stop-on-lapse: kill CMD when it has not ended by then",
-      ).default(10_000, "10s"),
+      durationOption("--grace <time>", "with --stop-on-lapse: kill CMD if it has not ended by then").default(
+        10_000,
+        "10s",
+      ),
     )
     .addHelpText(
       "after",
@@ -87,12 +87,12 @@ async function holdWhileRunning(
   return tellEnd(end, { key, restarts }, out);
 }
 
-/** What failed by itself, or was ended because of a lapse, is started again. */
+/** Whether to start the command again: it failed by itself, or was ended because of a lapse. */
 function mayRestart({ exitCode, error, isAsked, isStopped }: ChildEnd): boolean {
   return error === undefined && !isAsked && (exitCode !== EXIT.ok || isStopped);
 }
 
-/** KEY is dead meanwhile. Gives false where the command must end. */
+/** Waits before a restart, while KEY is dead. Returns false if the command must end. */
 async function pause(pinger: Pinger, pauseMs: number, interruption: Interruption): Promise<boolean> {
   const sleeper = new Sleeper(systemClock);
   const stopListening = onAbort(interruption.signal, () => sleeper.end());

@@ -1,4 +1,4 @@
-/** A terminal that shows one picture, anew whenever it changes or the window is resized. Writes to stdout. */
+/** A terminal that shows one picture, and redraws it when it changes or the window is resized. Writes to stdout. */
 import { systemClock } from "../lib/system-clock.ts";
 import type { Room } from "./table.ts";
 
@@ -7,7 +7,7 @@ const LEAVE = "\u001b[?25h\u001b[?1049l";
 const HOME = "\u001b[H";
 const CLEAR_LINE = "\u001b[K";
 const CLEAR_BELOW = "\u001b[J";
-/** The picture is drawn at most so often, in ms, however much changes; and at least so often, since times pass. */
+/** The shortest and the longest time between two drawings, in ms: many changes come at once, and times pass. */
 const DRAW_MS_MIN = 100;
 const DRAW_MS_MAX = 1000;
 
@@ -25,7 +25,9 @@ export class Screen {
   #isChanged = false;
   #isClosed = false;
 
-  /** Takes the terminal over until `close`, but while it is suspended. `picture` gives the lines for the room there is. */
+  /**
+   * Takes the terminal over until `close`, except while suspended. `picture` returns the lines for the given room.
+   */
   constructor(picture: (room: Room) => readonly string[]) {
     this.#picture = picture;
     this.#stdout.on("resize", this.#redraw);
@@ -35,7 +37,7 @@ export class Screen {
     this.#enter();
   }
 
-  /** The picture has changed: it is drawn soon. */
+  /** The picture has changed and will be redrawn soon. */
   changed(): void {
     if (this.#isChanged) return;
     this.#isChanged = true;
@@ -51,7 +53,7 @@ export class Screen {
     this.#schedule(DRAW_MS_MAX);
   }
 
-  /** Gives the terminal back as it was. */
+  /** Restores the terminal. */
   close(): void {
     this.#isClosed = true;
     this.#cancelTimer();

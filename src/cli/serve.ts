@@ -25,9 +25,9 @@ interface ServeFlags {
 export function serve(program: Command, runner: Runner): void {
   const command = program
     .command("serve")
-    .summary("serve the dashboard, and routes for other programs")
+    .summary("serve the dashboard, and an HTTP interface for programs")
     .description(
-      "Serves a page that shows what is alive, GET /api/keys, GET /api/changes (server-sent events), GET /metrics and GET /healthz, until interrupted. Without a token it binds to loopback addresses only. With --allow-writes and a token, keys can be held and killed over HTTP.",
+      "Serves a page that shows which keys are alive, GET /api/keys, GET /api/changes (server-sent events), GET /metrics and GET /healthz, until interrupted. Without a token it binds to loopback addresses only. With --allow-writes and a token, keys can be held and killed over HTTP.",
     )
     .addOption(portOption())
     .option("--host <address>", "the address to bind to", "127.0.0.1")
@@ -65,7 +65,7 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
   if (flags.allowWrites === true && token === undefined) {
     throw new UsageError("--allow-writes needs a --token-file: anyone could kill keys.");
   }
-  // The dashboard lets go of the keys that it holds before the presence closes.
+  // The dashboard releases the keys that it holds before the presence closes.
   const presence = own(await whileOpening(interruption.signal, (signal) => openPresence(settings, signal)));
   presence.on("health", (health) => out.say(describeHealth(health)));
   const serving = await startServing(presence, flags, token);
@@ -111,11 +111,11 @@ function explainListening(error: unknown, { host, port }: Pick<ServeFlags, "host
   if (code === "EACCES")
     return new CommandError(`Port ${port} may not be used by this user: choose another --port.`);
   if (code === "EADDRNOTAVAIL")
-    return new CommandError(`${host} is no address of this machine: choose another --host.`);
+    return new CommandError(`${host} is not an address of this machine: choose another --host.`);
   return error;
 }
 
-/** Says so where others can read it. */
+/** Warns if others can read it. */
 async function readToken(file: string, out: Output): Promise<string> {
   try {
     const token = (await readFile(file, "utf8")).trim();

@@ -1,4 +1,6 @@
-/** Which namespace a command works on: by its flags, else the environment, else `heartbit.config.json`, else by default. */
+/**
+ * The namespace that a command works on: from its flags, the environment, `heartbit.config.json`, or the defaults.
+ */
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type FileSettings, readConfigFile } from "./config-file.ts";
@@ -6,7 +8,7 @@ import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { printable } from "./text.ts";
 
-/** What every command takes, as commander gives it. */
+/** The options of every command, as commander parses them. */
 export interface CommonFlags {
   readonly store?: string;
   readonly name?: string;
@@ -43,7 +45,7 @@ function periodFrom(text: string): number {
   throw new UsageError(`HEARTBIT_PERIOD is ${JSON.stringify(text)}, but must be a time like 5s or 500ms.`);
 }
 
-/** Where programs of this user keep their data. */
+/** The directory for data of this user's programs. */
 export function dataDirectory(
   env: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform,
@@ -56,7 +58,7 @@ export function dataDirectory(
   return join(home(), ".local", "share", "heartbit");
 }
 
-/** A user without a name has none, as in a container that runs under a number. */
+/** A user without a name has none, such as in a container that runs under a number. */
 function homeDirectory(): string {
   try {
     return homedir();
@@ -67,7 +69,7 @@ function homeDirectory(): string {
   }
 }
 
-/** The store in a message: never with a user, a password or options. */
+/** The store as it appears in a message: never with a user, a password or options. */
 export function describeStore(store: string): string {
   const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?$/.exec(store)?.[1];
   if (hosts !== undefined) return `MongoDB at ${printable(hosts)}`;

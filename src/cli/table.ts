@@ -1,4 +1,4 @@
-/** What `watch` shows on a terminal: the live keys and those that died lately, in the room that there is. */
+/** The table of `watch` on a terminal: the live keys and those that died recently, within the available room. */
 import type { Change } from "../presence/change.ts";
 import type { Health } from "../presence/context/health.ts";
 import { formatDuration } from "./duration.ts";
@@ -6,18 +6,18 @@ import { clip, type Colour, columns, count, formatHolders, printable } from "./t
 
 /** How long a dead key is still shown, in ms. */
 const SHOWN_DEAD_MS = 60_000;
-/** A longer key is cut. */
+/** A longer key is truncated. */
 const KEY_WIDTH_MAX = 40;
 
 interface Row {
   readonly change: Change;
-  /** Since when it is alive, or dead, in ms: an update of a holder changes that not. */
+  /** Since when it is alive, or dead, in ms. An update of a holder does not change that. */
   readonly sinceMs: number;
-  /** Its holders in words, made once it is shown: their metas may be long. */
+  /** Its holders as text, formatted when it is first shown: their metas may be long. */
   holders?: string;
 }
 
-/** The room of a terminal, in characters. */
+/** The size of a terminal, in characters. */
 export interface Room {
   readonly columns: number;
   readonly rows: number;
@@ -44,7 +44,7 @@ export class Table {
     this.#health = health;
   }
 
-  /** As many lines as there is room for, none longer than a line. `nowMs`: the store's time. */
+  /** As many lines as there is room for, none longer than the width. `nowMs`: the store's time. */
   lines(
     { columns: width, rows: height }: Room,
     nowMs: number,
@@ -70,7 +70,7 @@ export class Table {
       return shown[index]?.change.alive === true ? line : paint("red", line);
     });
     const more = isCut
-      ? [clip(`${all.length - shown.length} more: shown is what has changed last`, width)]
+      ? [clip(`${all.length - shown.length} more: those that changed last are shown`, width)]
       : [];
     return [this.#state(width, paint), "", paint("dim", clip(heading, width)), ...body, ...more].slice(
       0,
@@ -83,7 +83,7 @@ export class Table {
     for (const { change } of this.#rows.values()) if (change.alive) alive++;
     const dead = this.#rows.size - alive;
     const { state, reason } = this.#health;
-    const counts = `${this.#title}  ${count(alive, "key")} alive, ${dead} died lately`;
+    const counts = `${this.#title}  ${count(alive, "key")} alive, ${dead} died recently`;
     if (state === "healthy") return paint("bold", clip(counts, width));
     return paint("yellow", clip(`${counts}  STALE: ${printable(reason ?? "")}`, width));
   }
@@ -99,7 +99,7 @@ function byKey(a: Row, b: Row): number {
   return a.change.key < b.change.key ? -1 : 1;
 }
 
-/** What has changed last comes first. */
+/** Keys that changed last come first. */
 function byTime(a: Row, b: Row): number {
   return b.change.at.getTime() - a.change.at.getTime() || byKey(a, b);
 }

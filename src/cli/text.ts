@@ -1,10 +1,10 @@
-/** Text for a terminal: what a key or meta holds must neither break a line nor steer the terminal. */
+/** Text for a terminal: a key or meta must neither break a line nor control the terminal. */
 import { stripVTControlCharacters } from "node:util";
 import type { Change } from "../presence/change.ts";
 
 export type Colour = "green" | "red" | "yellow" | "dim" | "bold";
 
-/** What steers a terminal, or is not seen; but for what makes the sign before it a picture. */
+/** Control and invisible characters, except those that turn the character before them into an emoji. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u2800]|(?!(?<=\p{ExtPict})\ufe0f)\p{DI}/gu;
 
 /** The text with control and invisible characters written as escapes. */
@@ -15,7 +15,7 @@ export function printable(text: string): string {
   });
 }
 
-/** The value as JSON that steers no terminal either: what would is escaped, and read back the same. */
+/** The value as JSON without control characters: they are escaped, so that the parsed value is the same. */
 export function printableJson(value: unknown): string {
   return JSON.stringify(value).replace(UNSEEN, (char) => {
     const units = Array.from({ length: char.length }, (_, at) => char.charCodeAt(at).toString(16));
@@ -23,7 +23,7 @@ export function printableJson(value: unknown): string {
   });
 }
 
-/** The text without what stands between `//` and the last `@`: there a connection string has its password. */
+/** The text without the part between `//` and the last `@`, which in a connection string contains the password. */
 export function withoutPasswords(text: string): string {
   return text.replace(/(\w:\/\/)\S*@/g, "$1***@");
 }
@@ -47,10 +47,10 @@ export function padEnd(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - widthOf(text)));
 }
 
-/** More code units a column than a text has that can be read. What is longer is cut without being measured. */
+/** More code units a column than readable text has. Longer text is truncated without measuring it. */
 const UNITS_MAX = 16;
 
-/** The text, cut to the width; the last character of what was cut is an ellipsis. */
+/** The text, truncated to the width with an ellipsis. */
 export function clip(text: string, width: number): string {
   const head = text.slice(0, UNITS_MAX * width);
   if (head.length === text.length && widthOf(text) <= width) return text;
@@ -98,7 +98,7 @@ export function formatMeta(meta: unknown): string {
   return meta === null || meta === undefined ? "-" : printable(JSON.stringify(meta));
 }
 
-/** Who holds a key: `host:pid`, and its meta where it has one. */
+/** The holders of a key: `host:pid`, and the meta if there is one. */
 export function formatHolders(holders: Change["holders"]): string {
   return holders
     .map(({ host, pid, meta }) => `${printable(host)}:${pid}${meta === null ? "" : ` ${formatMeta(meta)}`}`)
@@ -107,7 +107,7 @@ export function formatHolders(holders: Change["holders"]): string {
 
 const KEY_WIDTH_MAX = 40;
 
-/** Makes the lines of a stream of changes: time, key, state, cause, holders; the keys' column grows as it must. */
+/** Formats a stream of changes: time, key, state, cause, holders. The column of keys grows as needed. */
 export class ChangeLines {
   readonly #paint: (colour: Colour, text: string) => string;
   #keyWidth = 12;

@@ -13,7 +13,7 @@ import type { Output } from "./output.ts";
 import { ChangeLines, printable } from "./text.ts";
 import { describeHealth } from "./watch.ts";
 
-/** How long the present state may take to load, in ms: `--timeout 0` still looks once. */
+/** How long the present state may take to load, in ms: `--timeout 0` still checks once. */
 const FIRST_LIMIT_MS = 5000;
 
 interface WaitFlags {
@@ -28,12 +28,12 @@ export function wait(program: Command, runner: Runner): void {
     .summary("wait until a key is alive, or dead")
     .description("Returns when KEY is alive, or with --dead when it is dead. Exits with 3 on time-out.")
     .option("--dead", "wait for its death")
-    .addOption(durationOption("--timeout <time>", "how long to wait at most: 30s, 0 to look once"))
+    .addOption(durationOption("--timeout <time>", "how long to wait at most: 30s, 0 to check once"))
     .addHelpText(
       "after",
       examples([
-        ["heartbit wait db && ./migrate", "when db is alive"],
-        ["heartbit wait worker-7 --dead --timeout 30s", "3 when it lives on"],
+        ["heartbit wait db && ./migrate", "once db is alive"],
+        ["heartbit wait worker-7 --dead --timeout 30s", "exits with 3 if it is still alive"],
       ]),
     );
   runner.on(command, waitFor);
@@ -72,8 +72,8 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
 }
 
 /**
- * Whether a key that is told alive is so by recent pings. Where nobody has pinged for a while, those who died then
- * are told alive at first: this process pings now, and soon they can be told from the living.
+ * Whether a key that is reported alive has recent pings. If nobody pinged for a while, keys that died then are reported
+ * alive at first. This process pings now, so they can soon be distinguished from live ones.
  */
 async function isProven(
   presence: Presence,

@@ -15,7 +15,7 @@ export function watch(program: Command, runner: Runner): void {
     .command("watch [prefix]")
     .summary("show changes as they come")
     .description(
-      "On a terminal, shows a table of the live keys, or those that begin with PREFIX, and of those that died within the last minute. Elsewhere, or with --plain, prints the live keys, then each change as it comes: time, key, alive or dead, the cause, the holders. Says when what it knows may be late (stale). Runs until interrupted.",
+      "On a terminal, shows a table of the live keys, or those that begin with PREFIX, and of those that died within the last minute. Elsewhere, or with --plain, prints the live keys, then each change as it happens: time, key, alive or dead, the cause, the holders. Says when its view may be out of date (stale). Runs until interrupted.",
     )
     .option("--plain", "lines on a terminal, too")
     .addHelpText(
@@ -29,7 +29,7 @@ export function watch(program: Command, runner: Runner): void {
   runner.on(command, follow);
 }
 
-/** Where what is told goes. */
+/** Where changes are written. */
 interface View {
   health(health: Health): void;
   change(change: Change): void | Promise<void>;
@@ -81,8 +81,8 @@ function viewLines(out: Output): View {
   };
 }
 
-/** A turn of the health in a sentence. */
+/** A change of the health as a sentence. */
 export function describeHealth({ state, reason }: Health): string {
   if (state === "healthy") return "Healthy again.";
-  return `Stale: ${sentenceOf(reason)} Deaths by absence are held back until it is healthy.`;
+  return `Stale: ${sentenceOf(reason)} Expiries are held back until it is healthy.`;
 }

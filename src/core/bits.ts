@@ -1,7 +1,7 @@
 /**
- * Bit sets: who pinged. In each slot a segment of 1,024 sessions has one set of bits, kept in 32-bit words, because
- * the database's bitwise update works on integers. 1,024, because one document takes only some 4,000 updates a
- * second, and the sessions of one segment all update the same one.
+ * Bit sets: which sessions pinged. In each slot a segment of 1,024 sessions has one set of bits, in 32-bit words,
+ * because the database's bitwise update works on integers. A segment has no more sessions because all of them update
+ * the same document, and one document takes only some 4,000 updates a second.
  */
 import type { Slot } from "./slots.ts";
 
@@ -18,11 +18,11 @@ export interface PingRecord {
   readonly segment: number;
   /** `SEGMENT_WORDS` words; the session's bit is `1 << (seq % 32)` of word `floor(seq % 1024 / 32)`. */
   readonly words: Int32Array;
-  /** The stamp of its latest ping: the store's time in ms. 0 where nobody has pinged, only left mail. */
+  /** The stamp of the latest ping: the store's time in ms. 0 if nobody has pinged and there is only mail. */
   readonly ms: number;
 }
 
-/** @internal Where a session's bit lies. */
+/** @internal Where a session's bit is. */
 export function bitOf(seq: number): { segment: number; word: number; mask: number } {
   const index = seq % SEGMENT_SESSIONS;
   return { segment: Math.floor(seq / SEGMENT_SESSIONS), word: index >>> 5, mask: (1 << (index & 31)) | 0 };
@@ -34,7 +34,7 @@ export function hasBit(record: PingRecord, seq: number): boolean {
   return record.segment === segment && ((record.words[word] ?? 0) & mask) !== 0;
 }
 
-/** @internal The sessions as the words to be set, by segment and word. */
+/** @internal The bits to set for these sessions, by segment and word. */
 export function groupBits(seqs: Iterable<number>): Map<number, Map<number, number>> {
   const segments = new Map<number, Map<number, number>>();
   for (const seq of seqs) {
@@ -60,14 +60,15 @@ export function forEachSession(record: Omit<PingRecord, "ms">, visit: (seq: numb
 }
 
 /**
- * @internal What a reader remembers of the pings: for each session the latest slot with its bit, and which of the recent
- * slots were empty. Never a table of slots times sessions: eight bytes a session, and one number a slot.
+ * @internal What a reader remembers of the pings: for each session the latest slot with its bit, and which of the
+ * recent slots were not empty. This takes eight bytes a session and one number a slot, not a table of slots times
+ * sessions.
  */
 export class LatestBits {
   readonly #segments = new Map<number, Float64Array>();
   readonly #nonEmpty = new Set<Slot>();
 
-  /** The latest slot with the session's bit; -Infinity where none is known. */
+  /** The latest slot with the session's bit; -Infinity if none is known. */
   latest(seq: number): Slot {
     const slots = this.#segments.get(Math.floor(seq / SEGMENT_SESSIONS));
     return slots?.[seq % SEGMENT_SESSIONS] ?? -Infinity;
@@ -77,7 +78,7 @@ export class LatestBits {
     return !this.#nonEmpty.has(slot);
   }
 
-  /** The latest and the earliest slot that are not empty. */
+  /** The earliest and the latest slot that are not empty; Infinity and -Infinity if there is none. */
   range(): { earliest: Slot; latest: Slot } {
     let earliest = Infinity;
     let latest = -Infinity;
@@ -88,7 +89,7 @@ export class LatestBits {
     return { earliest, latest };
   }
 
-  /** Takes a record in. `rising` is called for each session whose latest slot this raises, before it is raised. */
+  /** Adds a record. Calls `rising` for each session whose latest slot this raises, before it is raised. */
   add(record: PingRecord, rising?: (seq: number, slot: Slot) => void): void {
     let slots = this.#segments.get(record.segment);
     if (slots === undefined) {
@@ -107,7 +108,7 @@ export class LatestBits {
     if (any) this.#nonEmpty.add(record.slot);
   }
 
-  /** Forgets the slots before `oldest`, and the segments that nobody has pinged in since. */
+  /** Forgets the slots before `oldest`, and the segments without pings since. */
   forgetBefore(oldest: Slot): void {
     for (const slot of this.#nonEmpty) if (slot < oldest) this.#nonEmpty.delete(slot);
     for (const [segment, slots] of this.#segments) {

@@ -1,15 +1,15 @@
-/** What a caller may give: keys and metas, checked where they come in. */
+/** Checks of the keys and metas that a caller passes in. */
 import { HeartbitError } from "./errors.ts";
 
-/** Bytes of UTF-8. The longest key, with room to spare in every store's index. */
+/** The longest key, in bytes of UTF-8. Every store's index has room for it. */
 const KEY_BYTES_MAX = 1024;
-/** Bytes of JSON as UTF-8. */
+/** The largest meta, in bytes of its JSON as UTF-8. */
 export const META_BYTES_MAX = 16 * 1024;
 const META_DEPTH_MAX = 100;
 
 const utf8 = new TextEncoder();
 
-/** Gives the key back, or throws `INVALID_KEY`. */
+/** Returns the key, or throws `INVALID_KEY`. */
 export function checkKey(key: unknown): string {
   if (typeof key !== "string") throw invalidKey(`${show(key)} is not a string`);
   if (key === "") throw invalidKey("it is empty");
@@ -21,14 +21,14 @@ export function checkKey(key: unknown): string {
   return key;
 }
 
-/** Gives a prefix of keys back, or throws `INVALID_KEY`. The empty one means all keys. */
+/** Returns the prefix, or throws `INVALID_KEY`. The empty prefix means all keys. */
 export function checkPrefix(prefix: unknown): string {
   return prefix === "" ? prefix : checkKey(prefix);
 }
 
 /**
- * Gives the meta as JSON text, or throws `INVALID_META`. Plain data is what JSON holds: null, booleans, finite
- * numbers, strings, arrays and plain objects of these; a property that is undefined counts as absent.
+ * Returns the meta as JSON text, or throws `INVALID_META`. Plain data is what JSON can hold: null, booleans, finite
+ * numbers, strings, arrays and plain objects of these. A property that is undefined counts as absent.
  */
 export function encodeMeta(meta: unknown): string {
   if (meta === undefined) return "null";
@@ -49,7 +49,7 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
   if (within.size === META_DEPTH_MAX) throw invalidMeta(`it is nested deeper than ${META_DEPTH_MAX}`);
   within.add(value);
   if (Array.isArray(value)) {
-    // Not forEach, which passes over holes: JSON would make null of them.
+    // Not forEach, which skips holes: JSON would turn them into null.
     for (let index = 0; index < value.length; index++) checkPlain(value[index], `${path}[${index}]`, within);
   } else {
     const prototype: unknown = Object.getPrototypeOf(value);
@@ -62,7 +62,7 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
   within.delete(value);
 }
 
-/** A value in a message: short, whatever it is. */
+/** A value as it appears in a message: short, whatever it is. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined) {

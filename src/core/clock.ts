@@ -1,14 +1,16 @@
 /**
- * The port through which heartbit knows time. Nothing else in the library reads a clock or sets a timer, so
- * that thousands of simulated hours run in a test without waiting.
+ * The port through which heartbit knows time. Nothing else in the library reads a clock or sets a timer, so a test can
+ * run thousands of simulated hours without waiting.
  */
 export interface Clock {
-  /** Wall time: milliseconds since 1970, as the machine believes. It may step. */
+  /** Wall time: milliseconds since 1970, according to this machine. It may step. */
   now(): number;
-  /** Milliseconds since some fixed moment; never steps and never goes back. */
+  /** Milliseconds since some fixed moment. Never steps and never goes back. */
   monotonic(): number;
-  /** Calls `callback` once, no earlier than `delayMs` from now. The result cancels it; cancelling twice is harmless. */
+  /**
+   * Calls `callback` once, no earlier than `delayMs` from now. Returns a function that cancels it, twice if need be.
+   */
   setTimer(callback: () => void, delayMs: number): () => void;
-  /** Where chance comes from: a number from 0 up to, not including, 1. Default `Math.random`. */
+  /** A random number from 0 up to, but not including, 1. Default `Math.random`. */
   random?(): number;
 }

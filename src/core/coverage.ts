@@ -7,7 +7,7 @@ import {
   type WatchTarget,
 } from "./selection.ts";
 
-/** What has been loaded and is followed since: part of what is wanted, and all of it once that is loaded. */
+/** The selection that has been loaded and is followed since: a part of what is wanted, until all of it is loaded. */
 export class Coverage implements Selection {
   #all = false;
   #keys = new Set<string>();
@@ -25,7 +25,7 @@ export class Coverage implements Selection {
     return this.#prefixes;
   }
 
-  /** A copy that stays as it is. */
+  /** A copy that does not change. */
   copy(): Selection {
     return { all: this.#all, keys: new Set(this.#keys), prefixes: new Set(this.#prefixes) };
   }
@@ -35,14 +35,14 @@ export class Coverage implements Selection {
     return isEmptySelection(missingFrom(this, select([target])));
   }
 
-  /** Adds what has been loaded, without what nobody wants any more. */
+  /** Adds a loaded selection, except the part that is no longer wanted. */
   add({ all, keys, prefixes }: Selection, wanted: Selection): void {
     if (all && wanted.all) this.#all = true;
     for (const key of keys) if (wanted.keys.has(key)) this.#keys.add(key);
     for (const prefix of prefixes) if (wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
   }
 
-  /** A subscription of this target has ended: like `narrow`, without going through all keys for each of many. */
+  /** A subscription of this target has ended. Like `narrow`, but does not go through all keys each time. */
   leave(target: WatchTarget, wanted: Selection): void {
     if (wanted.all) return;
     if (typeof target === "string") {
@@ -55,7 +55,7 @@ export class Coverage implements Selection {
     } else this.narrow(wanted);
   }
 
-  /** Keeps what is wanted, and only that. What a wider target has loaded for a narrower one stays loaded. */
+  /** Keeps only what is wanted. A narrower target stays loaded if a wider one had loaded it. */
   narrow(wanted: Selection): void {
     if (wanted.all) return;
     const keys = [...wanted.keys].filter((key) => includesKey(this, key));

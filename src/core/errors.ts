@@ -6,21 +6,21 @@ export type ErrorCode =
   | "INVALID_OPTION"
   /** The meta is over 16 KiB as JSON, or is not plain data. */
   | "INVALID_META"
-  /** The pinger holds its key already. */
+  /** The pinger already holds its key. */
   | "ALREADY_STARTED"
-  /** The listener watches the target already. */
+  /** The listener already watches the target. */
   | "ALREADY_WATCHED"
-  /** The watcher was stopped, or has failed: its `error` says why. */
+  /** The watcher was stopped or has failed: its `error` says why. */
   | "WATCHER_STOPPED"
   /** The presence was closed, or is closing. */
   | "PRESENCE_CLOSED"
   /** The namespace has another period or another version of the format, was dropped, or is not heartbit's. */
   | "CONFIG_MISMATCH"
-  /** The store did not answer, or answered that it cannot now. The only retryable one. */
+  /** The store did not answer, or cannot serve the call now. The only retryable code. */
   | "STORE_UNAVAILABLE"
   /** The store refuses: wrong credentials, or a right is missing. */
   | "NOT_PERMITTED"
-  /** The server lacks what heartbit needs, or the package that speaks to it is not installed. */
+  /** The server lacks something that heartbit needs, or the package that talks to it is not installed. */
   | "UNSUPPORTED_SERVER";
 
 /** Every error that heartbit throws or rejects with. The message is one sentence. */
@@ -29,7 +29,7 @@ export class HeartbitError extends Error {
   override readonly name = "HeartbitError";
   /** What went wrong. */
   readonly code: ErrorCode;
-  /** Whether the same call may succeed later with nothing changed. True for `STORE_UNAVAILABLE` alone. */
+  /** Whether the same call may succeed later, unchanged. True only for `STORE_UNAVAILABLE`. */
   readonly retryable: boolean;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
@@ -39,19 +39,21 @@ export class HeartbitError extends Error {
   }
 }
 
-/** @internal An attempt was given up: it had no answer in time, or one that is too old. Made again it may succeed. */
+/**
+ * @internal An attempt was given up: it had no answer in time, or one that is out of date. Repeated, it may succeed.
+ */
 export class GivenUp extends HeartbitError {
   constructor(message: string) {
     super("STORE_UNAVAILABLE", message);
   }
 }
 
-/** @internal What was thrown, as an error: anything can be thrown. */
+/** @internal The thrown value as an error, since anything can be thrown. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** @internal Whether `error` is a `HeartbitError`, of `code` where one is given. */
+/** @internal Whether `error` is a `HeartbitError`, and has `code` if one is given. */
 export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
   return error instanceof HeartbitError && (code === undefined || error.code === code);
 }

@@ -1,17 +1,17 @@
 /**
- * What a process declares to hold, compared with what is stored of it: the plan of the reconciler, as a pure function.
+ * Compares what a process declares to hold with what is stored: the plan of the reconciler, as a pure function.
  *
- *   declared    stored                         what follows
+ *   declared    stored                         result
  *   held        the same                       nothing
- *   held        ended                          somebody else has ended it: `killed`
- *   held        an older meta                  the meta is written again: `outdated`
- *   held        nothing                        it is registered again, as another start: `missing`
- *   held        an earlier start, open         that one is ended: `ends`
- *   let go      open, or ended later           it is ended as declared: `ends`
- *   nothing     anything                       nothing: it is older than what this process remembers
+ *   held        ended                          another process has ended it: `killed`
+ *   held        an older meta                  write the meta again: `outdated`
+ *   held        nothing                        register it again, as a new start: `missing`
+ *   held        an earlier start, open         end that one: `ends`
+ *   released    open, or ended later           end it as declared: `ends`
+ *   nothing     anything                       nothing: this process has forgotten it
  *
- * A record that is missing becomes another start, because somebody may have killed it before it was lost: whoever has
- * heard of that treats that start as ended for good.
+ * A missing record becomes a new start, because another process may have killed it before it was lost. Anyone who saw
+ * that end treats the old start as ended for good.
  */
 import { KILLED } from "./alive.ts";
 import type { RegistrationId, RegistrationRecord } from "./records.ts";
@@ -21,15 +21,15 @@ import type { Slot } from "./slots.ts";
 export interface Declared {
   /** The pinger's number in its session. */
   readonly pinger: number;
-  /** Counts the starts of the pinger, those included that were registered again. */
+  /** Counts the starts of the pinger, including those that were registered again. */
   readonly start: number;
-  /** The first of the starts that stand for this one: it was registered again since. */
+  /** The first start that this one stands for, if it was registered again since. */
   readonly firstStart: number;
-  /** Counts the metas. */
+  /** Counts the updates of the meta. */
   readonly revision: number;
-  /** How it was let go; absent while it is held. */
+  /** How it was released; absent while it is held. */
   readonly last?: Slot | undefined;
-  /** Whether the store has acknowledged its latest state, and nothing of it is being written. */
+  /** Whether the store has acknowledged its latest state, with no write of it under way. */
   readonly isWritten: boolean;
 }
 
@@ -62,7 +62,7 @@ export function compare<D extends Declared>(
       if (killed.has(own)) continue;
       killed.add(own);
       difference.killed.push(own);
-      // It was registered again before this process heard of the kill: that start would live on.
+      // It was registered again before this process learned of the kill: the new start would live on.
       if (record.start < own.start)
         difference.ends.push({ id: { ...record, start: own.start }, last: KILLED });
     } else if (own.isWritten) {
@@ -75,7 +75,7 @@ export function compare<D extends Declared>(
   return difference;
 }
 
-/** The same after a read of all records of this session. */
+/** Like `compare`, after a read of all records of this session: finds missing ones too. */
 export function compareAll<D extends Declared>(
   declared: ReadonlyMap<number, D>,
   stored: readonly RegistrationRecord[],
@@ -94,13 +94,13 @@ function isSameStart(a: { start: number }, b: { start: number }): boolean {
   return a.start === b.start;
 }
 
-/** Whether somebody else has ended it: itself, or an earlier start that it stands for. */
+/** Whether another process has ended it, or an earlier start that it stands for. */
 function isKilled({ start, firstStart }: Declared, record: RegistrationRecord): boolean {
   if (record.start === start) return record.last !== undefined;
   return record.last === KILLED && record.start >= firstStart && record.start < start;
 }
 
-/** The end that a stored record should have and has not. */
+/** The end that a stored record should have and lacks. */
 function missingEnd({ start, last }: Declared, record: RegistrationRecord, slot: Slot): End | undefined {
   if (last === undefined ? record.start >= start : record.start > start) return undefined;
   const wanted = last ?? slot;

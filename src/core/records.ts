@@ -1,33 +1,35 @@
 /**
- * What is stored, and the law by which two versions of it merge. A session and a registration only move forward: of two
- * `slot`s the later holds, of two `last`s the earlier, of two metas the newer revision. So records may be heard in
- * any order, twice or late, and give the same state.
+ * What is stored, and how two versions of it merge. Sessions and registrations only move forward: the later `slot`, the
+ * earlier `last` and the newer meta win. So records can be read in any order, twice or late, with the same result.
  */
 import type { Slot } from "./slots.ts";
 
-/** What the first to open a namespace sets, and what all must agree on. */
+/** Set by the first presence that opens a namespace; all others must agree. */
 export interface Config {
-  /** Of the stored format. */
+  /** The version of the stored format. */
   readonly version: number;
   /** The length of a slot, in ms. */
   readonly periodMs: number;
   /** See `SlotScale.offset`. */
   readonly offset: number;
-  /** The longest retention with which anybody has opened the namespace: only what is older is pruned. */
+  /** The longest retention with which a presence has opened the namespace: only older records are pruned. */
   readonly retentionSlots: number;
   /**
-   * Session numbers count from here: the ms since 2026 by the clock of who set it up, but for whole multiples of 2^30 (twelve
-   * days), so that they stay small. So a namespace that is set up anew after a drop gives no number under which a process
-   * of its earlier life may still write: nobody opens a thousand sessions a second for as long as it lives.
+   * Session numbers count from here: the ms since 2026 at which the namespace was set up, modulo 2^30 (twelve days) so
+   * that they stay small. A namespace that is set up again after a drop therefore never gives a number under which a
+   * process of its earlier life may still write: nobody opens a thousand sessions a second for the namespace's
+   * lifetime.
    */
   readonly base: number;
-  /** The `beforeSlot` of the latest pruning; absent before the first. So of many only one prunes at a time. */
+  /** The `beforeSlot` of the latest pruning; absent before the first. Other presences see that they need not prune. */
   readonly prunedBefore?: Slot;
 }
 
 /** One open presence of one process. */
 export interface SessionRecord {
-  /** `Config.base` and what `nextSeq` gave: never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`. */
+  /**
+   * `Config.base` and what `nextSeq` gave: never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`.
+   */
   readonly seq: number;
   /** The name of its machine. */
   readonly host: string;
@@ -37,15 +39,15 @@ export interface SessionRecord {
   readonly opened: number;
   /** The slot of the latest write of this record; counts as a ping. */
   readonly slot: Slot;
-  /** Absent: open. A slot: closed, vouched for until then. 0: ended at once. */
+  /** Absent: open. A slot: closed, counts as alive until then. 0: ended at once. */
   readonly last?: Slot | undefined;
   /** When it last changed, stamped by the store: its time in ms. Given by reads, ignored by writes. */
   readonly changed?: number;
 }
 
 /**
- * Names one start of one pinger. A late write of an earlier start touches nothing, and of two starts of one pinger
- * the later holds: the earlier is ended by it.
+ * Identifies one start of one pinger. The later one of two starts wins and ends the earlier one, so a late write of the
+ * earlier start has no effect.
  */
 export interface RegistrationId {
   /** The `seq` of its session. */
@@ -64,19 +66,19 @@ export interface RegistrationRecord extends RegistrationId {
   readonly since: number;
   /** The slot of the latest write of this record; counts as a ping of this registration. */
   readonly slot: Slot;
-  /** The meta as JSON text. Text, because a user's names must never become names of stored fields. */
+  /** The meta as JSON text, so that a user's names never become names of stored fields. */
   readonly meta: string;
   /** Counts the updates of `meta`. */
   readonly revision: number;
-  /** Absent: it rides on its session's bits. A slot: vouched for until then. 0: killed. */
+  /** Absent: it shares its session's bits. A slot: stopped, counts as alive until then. 0: killed. */
   readonly last?: Slot | undefined;
   /** When it last changed, stamped by the store: its time in ms. Given by reads, ignored by writes. */
   readonly changed?: number;
 }
 
 /**
- * @internal The config that holds when one more opens the namespace: the first one's, with the longest retention of all
- * that agree with it.
+ * @internal The config after another presence opens the namespace: the first one's, with the longest retention of all
+ * presences that agree with it.
  */
 export function mergeConfigs(first: Config, wanted: Config): Config {
   const agree = first.version === wanted.version && first.periodMs === wanted.periodMs;
@@ -84,7 +86,7 @@ export function mergeConfigs(first: Config, wanted: Config): Config {
   return { ...first, retentionSlots: wanted.retentionSlots };
 }
 
-/** @internal The config after a pruning: the same one where a later slot was pruned before. */
+/** @internal The config after a pruning: unchanged if a later slot was pruned before. */
 export function pruned(config: Config, beforeSlot: Slot): Config {
   return beforeSlot <= (config.prunedBefore ?? -Infinity) ? config : { ...config, prunedBefore: beforeSlot };
 }
@@ -94,21 +96,21 @@ export function isSameRegistration(a: RegistrationId, b: RegistrationId): boolea
   return a.session === b.session && a.pinger === b.pinger && a.start === b.start;
 }
 
-/** @internal Of two `last`s the earlier holds; absent is later than any. */
+/** @internal The earlier one of two `last`s; absent is later than any. */
 export function earlierLast(a: Slot | undefined, b: Slot | undefined): Slot | undefined {
   if (a === undefined) return b;
   if (b === undefined) return a;
   return Math.min(a, b);
 }
 
-/** The later of two stamps of the store, either of which may be unknown. */
+/** The later one of two stamps of the store, either of which may be unknown. */
 function laterStamp(a: number | undefined, b: number | undefined): number | undefined {
   if (a === undefined) return b;
   if (b === undefined) return a;
   return Math.max(a, b);
 }
 
-/** @internal What holds of two versions of one session. */
+/** @internal Merges two versions of one session. */
 export function mergeSessions(a: SessionRecord, b: SessionRecord): SessionRecord {
   const last = earlierLast(a.last, b.last);
   const changed = laterStamp(a.changed, b.changed);
@@ -120,7 +122,7 @@ export function mergeSessions(a: SessionRecord, b: SessionRecord): SessionRecord
   };
 }
 
-/** @internal What holds of two versions of one registration. */
+/** @internal Merges two versions of one registration. */
 export function mergeRegistrations(a: RegistrationRecord, b: RegistrationRecord): RegistrationRecord {
   const newer = b.revision > a.revision ? b : a;
   const last = earlierLast(a.last, b.last);

@@ -1,22 +1,22 @@
 /**
- * The roster: one state machine that is fed records and bits and gives out changes.
+ * The roster: a state machine that takes records and bits, and returns changes.
  *
- *   feed it   `session`, `registration`, `bits` - in any order, twice or late: they merge (see records.ts)
- *   judge     `evaluate(j)` moves `g`, the only thing by which absence becomes death (see alive.ts)
- *   take      `changes()` gives the difference between the state now and the state at the last `changes()`
+ *   feed       `session`, `registration`, `bits`: in any order, twice or late, since they merge (see records.ts)
+ *   evaluate   `evaluate(j)` moves `g`; only this turns absence into death (see alive.ts)
+ *   take       `changes()` returns the difference between the state now and at the last `changes()`
  *
- * What may concern very many registrations is done in steps: between two of them the caller may do something else, and feed
- * the roster, but must not take changes.
+ * Work that may touch very many registrations is done in steps. Between two of them the caller may do something else,
+ * and feed the roster, but must not take changes.
  *
- * It never invents a change: whatever it is fed, what it tells is the difference of two states, so that for each key
- * alive and dead alternate.
+ * A change is always the difference of two states, whatever the roster is fed, so alive and dead alternate for each
+ * key.
  */
 import { isAliveAt, KILLED, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
 import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
-/** @internal Who holds a key, as it is told. */
+/** @internal A holder of a key, as it is reported. */
 export interface HolderState {
   readonly session: number;
   readonly host: string;
@@ -43,29 +43,29 @@ interface Session {
   record: SessionRecord;
   /** The latest start of each of its pingers: an earlier start is ended by a later one. */
   readonly registrations: Map<number, Registration>;
-  /** The load in which it was last heard of. */
+  /** The load in which it was last read. */
   heard: number;
-  /** Of a former owner of its number: the latest slot with a bit that was its own. */
+  /** Of a previous owner of its number: the latest slot with a bit of its own. */
   lastBit?: Slot;
 }
 
-/** What is heard of it later makes another of it. */
+/** Immutable: a newer version replaces it. */
 interface Registration {
   readonly record: RegistrationRecord;
   readonly session: Session;
-  /** The load in which it was last heard of. */
+  /** The load in which it was last read. */
   heard: number;
 }
 
-/** Nearly every key has one registration: a list for each would be a sixth of all memory. */
+/** Nearly every key has one registration: a list for each would take a sixth of all memory. */
 type Registrations = Registration | Registration[];
 
 const NOBODY: Registrations = [];
 
-/** A step goes through about so many registrations. */
+/** A step goes through about this many registrations. */
 const STEP_REGISTRATIONS = 200;
 
-/** @internal Work in steps: it is done when the iteration has ended. */
+/** @internal Work in steps, which is complete when the iteration ends. */
 export type Steps = Generator<void, void, void>;
 
 function doAll(steps: Steps): void {
@@ -77,36 +77,39 @@ export class Roster {
   readonly #bits = new LatestBits();
   readonly #sessions = new Map<number, Session>();
   /**
-   * Sessions whose number has another owner now. That happens only when a server has lost what it had acknowledged: the
-   * former owner finds out and takes another number. Until then its registrations live on what it had pinged.
+   * Sessions whose number has another owner now. This happens only if a server lost writes that it had acknowledged.
+   * The previous owner finds out and takes another number. Until then its own earlier pings keep its registrations
+   * alive.
    */
   readonly #previousOwners = new Set<Session>();
   readonly #keys = new Map<string, Registrations>();
-  /** Registrations alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
+  /** Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits. */
   readonly #individuallyLeased = new Set<Registration>();
-  /** The keys touched since the last `changes()`, and who held them then, oldest first. */
+  /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
   readonly #touched = new Map<string, Registrations>();
-  /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
+  /** Where `changes` is in them: a new iteration would skip over all entries deleted before. */
   #next: Iterator<[string, Registrations]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
 
-  /** `g`: the living have pinged in it or later. -Infinity before the first judgement. */
+  /**
+   * The liveness threshold: registrations that pinged in it or later are alive. -Infinity before the first evaluation.
+   */
   get g(): Slot {
     return this.#g;
   }
 
-  /** The pings that are known. */
+  /** The known pings. */
   get pings(): LatestBits {
     return this.#bits;
   }
 
-  /** How much is remembered. */
+  /** How many keys and sessions are known. */
   get size(): { keys: number; sessions: number } {
     return { keys: this.#keys.size, sessions: this.#sessions.size };
   }
 
-  /** How many keys are alive, and how many sessions hold them. Looks at every key. */
+  /** How many keys are alive, and how many sessions hold them. Goes through every key. */
   census(): { keys: number; sessions: number } {
     let keys = 0;
     const sessions = new Set<Session>();
@@ -118,12 +121,12 @@ export class Roster {
     return { keys, sessions: sessions.size };
   }
 
-  // ---- feeding it
+  // ---- feeding
 
-  /** Hears of a session. */
+  /** Takes a session's record. */
   session(record: SessionRecord): void {
     let session = this.#sessions.get(record.seq);
-    if (session !== undefined && record.opened < session.record.opened) return; // of the former owner
+    if (session !== undefined && record.opened < session.record.opened) return; // of the previous owner
     if (session !== undefined && record.opened > session.record.opened) {
       session.lastBit = this.#bits.latest(record.seq);
       this.#previousOwners.add(session);
@@ -141,7 +144,7 @@ export class Roster {
     if (ends) for (const registration of session.registrations.values()) this.#follow(registration);
   }
 
-  /** Hears of a registration. One whose session was never heard of is passed over: stores tell the session first. */
+  /** Takes a registration's record. Ignores it if its session is unknown: stores report the session first. */
   registration(record: RegistrationRecord): void {
     const session = this.#sessions.get(record.session);
     if (session === undefined) return;
@@ -163,7 +166,7 @@ export class Roster {
     }
   }
 
-  /** Hears who pinged. */
+  /** Takes the pings of a slot and segment. */
   bits(record: PingRecord): void {
     this.#bits.add(record, (seq, slot) => {
       const session = this.#sessions.get(seq);
@@ -172,16 +175,16 @@ export class Roster {
   }
 
   /**
-   * Judges at `judged`: moves `g` to the latest complete slot, or to `oldest`, never back. The caller answers for
-   * having heard all pings up to `judged`, and for having had no trouble.
+   * Evaluates in slot `j`: moves `g` to the latest complete slot, or to `oldest`, never back. The caller guarantees
+   * that it has read all pings up to `j`, and had no suspicion.
    */
-  evaluate(judged: Slot, oldest: Slot): void {
-    doAll(this.evaluateInSteps(judged, oldest));
+  evaluate(j: Slot, oldest: Slot): void {
+    doAll(this.evaluateInSteps(j, oldest));
   }
 
   /** `g` moves in the last step. */
-  *evaluateInSteps(judged: Slot, oldest: Slot): Steps {
-    const g = this.#nextG(judged, oldest);
+  *evaluateInSteps(j: Slot, oldest: Slot): Steps {
+    const g = this.#nextG(j, oldest);
     if (g === this.#g) return;
     let count = 0;
     for (const registrations of this.#falling(g)) {
@@ -194,21 +197,21 @@ export class Roster {
     for (const registration of this.#individuallyLeased) this.#follow(registration);
   }
 
-  /** Whether `evaluate` would tell a death now. */
-  wouldEnd(judged: Slot, oldest: Slot): boolean {
-    for (const registrations of this.#falling(this.#nextG(judged, oldest)))
+  /** Whether `evaluate` would find a death now. */
+  wouldEnd(j: Slot, oldest: Slot): boolean {
+    for (const registrations of this.#falling(this.#nextG(j, oldest)))
       if (registrations.length > 0) return true;
     return false;
   }
 
-  /** Begins to read all that is selected anew; returns what `endLoad` needs. */
+  /** Begins a read of everything selected. Returns what `endLoad` needs. */
   beginLoad(): number {
     return ++this.#load;
   }
 
   /**
-   * Ends a load: a registration of the selected keys that has not been heard of since `beginLoad` is no longer stored, so
-   * it goes. One written in slot `asOf` or later stays: the load may be older than it.
+   * Ends a load: removes registrations of selected keys that were not read since `beginLoad`, since they are no longer
+   * stored. One written in slot `asOf` or later stays, because the load may be older than it.
    */
   endLoad(load: number, selected: (key: string) => boolean, asOf?: Slot): void {
     doAll(this.endLoadInSteps(load, selected, asOf));
@@ -226,22 +229,22 @@ export class Roster {
     }
   }
 
-  /** Forgets the keys that are not selected, without a word. */
+  /** Forgets keys that are not selected, without reporting them. */
   retain(selected: (key: string) => boolean): void {
     for (const key of this.#keys.keys()) if (!selected(key)) this.drop(key);
-    // A key that a load has just taken away is no longer among them, but still to be told.
+    // A key that a load has just removed is no longer among them, but not reported yet.
     for (const key of this.#touched.keys()) if (!selected(key)) this.#touched.delete(key);
   }
 
-  /** Forgets one key, without a word. */
+  /** Forgets one key, without reporting it. */
   drop(key: string): void {
     for (const registration of this.#registrationsOf(key)) this.#remove(registration);
     this.#touched.delete(key);
   }
 
   /**
-   * Forgets what is dead since before slot `oldest`, as the stores do when they prune: till then the dead are kept,
-   * because a record of them that comes late must not bring them back.
+   * Forgets what died before slot `oldest`, as stores do when they prune. Until then the dead are kept, because a
+   * record of them that is read late must not bring them back.
    */
   forget(oldest: Slot, oldestMs: number): void {
     doAll(this.forgetInSteps(oldest, oldestMs));
@@ -259,14 +262,14 @@ export class Roster {
     }
   }
 
-  // ---- reading it
+  // ---- reading
 
   /** The live holders of the key, oldest first. */
   holders(key: string): readonly HolderState[] {
     return listOf(this.#living(key)).map(holderOf);
   }
 
-  /** The live holders as they were at the last `changes()`: for who is told what changes from then on. */
+  /** The live holders as of the last `changes()`: the initial state for a subscriber that gets all later changes. */
   reportedHolders(key: string): readonly HolderState[] {
     return listOf(this.#touched.get(key) ?? this.#living(key)).map(holderOf);
   }
@@ -280,7 +283,7 @@ export class Roster {
     return this.#keys.keys();
   }
 
-  /** All that is known of the key's registrations, alive or recently dead. */
+  /** All known registrations of the key, alive or recently dead. */
   *registrations(key: string): IterableIterator<{
     registration: RegistrationRecord;
     session: SessionRecord;
@@ -298,12 +301,12 @@ export class Roster {
     }
   }
 
-  /** Whether `changes()` has anything to look at. */
+  /** Whether `changes()` has keys to go through. */
   get isTouched(): boolean {
     return this.#touched.size > 0;
   }
 
-  /** The difference between the state at the last call and now, a change a key; it looks at `limit` keys at most. */
+  /** The difference between the state at the last call and now, one change a key. Goes through at most `limit` keys. */
   changes(limit = Infinity): RosterChange[] {
     const changes: RosterChange[] = [];
     const next = (this.#next ??= this.#touched.entries());
@@ -324,7 +327,7 @@ export class Roster {
     return changes;
   }
 
-  /** What has changed up to now is in no difference. */
+  /** Discards pending changes without reporting them. */
   discardChanges(): void {
     this.#touched.clear();
     this.#next = undefined;
@@ -332,14 +335,14 @@ export class Roster {
 
   // ---- inside
 
-  #nextG(judged: Slot, oldest: Slot): Slot {
+  #nextG(j: Slot, oldest: Slot): Slot {
     return Math.max(
       this.#g,
-      latestComplete(judged, oldest, (slot) => this.#bits.isEmpty(slot)),
+      latestComplete(j, oldest, (slot) => this.#bits.isEmpty(slot)),
     );
   }
 
-  /** The registrations that are alive, and would not be if `g` were this. */
+  /** The registrations that are alive, and would not be with this `g`. */
   *#falling(g: Slot): IterableIterator<Registration[]> {
     const falls = (last: Slot): boolean => isAliveAt(last, this.#g) && !isAliveAt(last, g);
     for (const sessions of [this.#sessions.values(), this.#previousOwners]) {
@@ -361,7 +364,7 @@ export class Roster {
     for (const registration of session.registrations.values()) {
       if (++count % STEP_REGISTRATIONS === 0) yield;
       const { slot, last = session.record.last } = registration.record;
-      // What ended with its session ended when that changed.
+      // A registration that ended with its session ended when the session's record changed.
       const ended = registration.record.last === undefined ? session.record.changed : undefined;
       const changed = Math.max(registration.record.changed ?? 0, ended ?? 0);
       const over = last === undefined ? silent : last < oldest && changed < oldestMs;
@@ -381,7 +384,7 @@ export class Roster {
     return session.lastBit ?? this.#bits.latest(session.record.seq);
   }
 
-  /** Why the key is not as it was. */
+  /** Why the key's state changed. */
   #cause(before: readonly Registration[], now: readonly HolderState[]): Transition {
     if (now.length > 0) return before.length === 0 ? "joined" : "updated";
     let cause: Transition = "expired";
@@ -398,12 +401,14 @@ export class Roster {
     if (!this.#touched.has(key)) this.#touched.set(key, this.#living(key));
   }
 
-  /** Touches the keys whose registrations ride on the session. */
+  /** Touches the keys of the registrations that share the session's bits. */
   #touchSessionBacked(session: Session): void {
     for (const { record } of this.#sessionBacked(session)) this.#touch(record.key);
   }
 
-  /** Who holds the key, oldest first. Makes nothing for a key of one: very many may be touched at a time. */
+  /**
+   * The live registrations of the key, oldest first. Allocates nothing for a key with one: very many may be touched.
+   */
   #living(key: string): Registrations {
     const registrations = this.#keys.get(key) ?? NOBODY;
     if (!Array.isArray(registrations)) return this.#isAlive(registrations) ? registrations : NOBODY;
@@ -440,13 +445,13 @@ export class Roster {
       this.#keys.delete(key);
   }
 
-  /** A list of its own: it stays as it is when registrations come and go. */
+  /** A copy, which does not change when registrations come and go. */
   #registrationsOf(key: string): Registration[] {
     const registrations = this.#keys.get(key) ?? NOBODY;
     return Array.isArray(registrations) ? registrations.slice() : [registrations];
   }
 
-  /** Keeps `#individuallyLeased` true for the registration. */
+  /** Keeps `#individuallyLeased` up to date for the registration. */
   #follow(registration: Registration): void {
     const { last, slot } = registration.record;
     const own =
@@ -462,7 +467,7 @@ export class Roster {
     return !isAliveAt(this.#leasedUntil(session), this.#g) && isAliveAt(slot, this.#g);
   }
 
-  /** The slot until which the session vouches for the registrations that ride on it. */
+  /** The latest slot in which the registrations that share the session's bits count as alive. */
   #leasedUntil(session: Session): Slot {
     const { last, slot } = session.record;
     return last ?? Math.max(slot, this.#latestBit(session));
@@ -486,7 +491,7 @@ function sameLife(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
 
-/** @internal Whether two lists of holders tell the same. */
+/** @internal Whether two lists of holders are reported alike. */
 export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]): boolean {
   return (
     a.length === b.length &&

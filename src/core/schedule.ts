@@ -1,8 +1,8 @@
 /**
  * When a session pings. The sessions of a segment ping together, because a server journals, replicates and acknowledges
  * writes in groups: a ping that arrives alone costs a replica set about nine times as much as one of fifty that arrive
- * at the same moment (measured on MongoDB 4.4.6, see docs/measurements.md). Segments ping at different moments, and at
- * another one in each slot, so that no moment is always the busy one.
+ * together (MongoDB 4.4.6, see docs/measurements.md). Each segment pings at another moment, and at another one in each
+ * slot, so that no moment is always the busy one.
  */
 import { SEGMENT_SESSIONS } from "./bits.ts";
 import type { Slot } from "./slots.ts";
@@ -10,7 +10,9 @@ import type { Slot } from "./slots.ts";
 /** The part of a slot in which sessions ping: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
 const EARLIEST = 0.1;
 const LATEST = 0.4;
-/** How far apart two sessions of a segment ping: all write to one document, which takes some 2,000 writes a second. */
+/**
+ * The distance between two sessions of a segment: all write to one document, which takes some 2,000 writes a second.
+ */
 const SPACING_MS = 0.5;
 
 /** The position, in slots, at which session `seq` pings in `slot`. */
@@ -20,7 +22,7 @@ export function pingPosition(slot: Slot, seq: number, periodMs: number): number 
   return slot + start + (width * (seq % SEGMENT_SESSIONS)) / SEGMENT_SESSIONS;
 }
 
-/** A number from 0 up to, not including, 1 that looks random: the same for the same pair. */
+/** A pseudo-random number from 0 up to, but not including, 1: the same for the same pair. */
 function hash(slot: Slot, segment: number): number {
   let bits = Math.imul(slot | 0, 0x9e3779b1) ^ Math.imul(segment | 0, 0x85ebca6b);
   bits = Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d);

@@ -1,10 +1,10 @@
-/** Which keys are meant: by name, by prefix, or all. */
+/** A set of keys: by name, by prefix, or all. */
 export interface Selection {
-  /** Every key is meant. */
+  /** Every key is selected. */
   readonly all: boolean;
-  /** These keys are meant. */
+  /** These keys are selected. */
   readonly keys: ReadonlySet<string>;
-  /** The keys with these prefixes are meant. */
+  /** Keys with these prefixes are selected. */
   readonly prefixes: ReadonlySet<string>;
 }
 
@@ -34,14 +34,14 @@ export function isEmptySelection(selection: Selection): boolean {
   return !selection.all && selection.keys.size === 0 && selection.prefixes.size === 0;
 }
 
-/** @internal Whether the key is meant. */
+/** @internal Whether the key is selected. */
 export function includesKey(selection: Selection, key: string): boolean {
   if (selection.all || selection.keys.has(key)) return true;
   for (const prefix of selection.prefixes) if (key.startsWith(prefix)) return true;
   return false;
 }
 
-/** @internal What of `wanted` is not meant by `have`; nothing when all of it is. */
+/** @internal The part of `wanted` that `have` does not include. */
 export function missingFrom(have: Selection, wanted: Selection): Selection {
   if (have.all) return NOTHING;
   if (wanted.all) return EVERYTHING;
@@ -58,7 +58,7 @@ export function missingFrom(have: Selection, wanted: Selection): Selection {
 
 /**
  * @internal The least string greater than every string with the prefix, in the order of code points (which is the order
- * of UTF-8 bytes, and so the database's). Undefined where there is none: a prefix of U+10FFFF alone.
+ * of UTF-8 bytes, and so the database's). Undefined if there is none: a prefix that consists of U+10FFFF only.
  */
 export function prefixEnd(prefix: string): string | undefined {
   const points = Array.from(prefix, (char) => char.codePointAt(0) ?? 0);
@@ -70,12 +70,12 @@ export function prefixEnd(prefix: string): string | undefined {
   return undefined;
 }
 
-/** @internal Less than 0 where `a` comes before `b` in the order of code points: JavaScript's own is that of UTF-16. */
+/** @internal Less than 0 if `a` comes before `b` in the order of code points. (JavaScript compares UTF-16 units.) */
 export function compareCodePoints(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
     const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
-    // Halves of a pair stand for code points above all others.
+    // Surrogates stand for code points above all others.
     if (x !== y) return isHalf(x) === isHalf(y) ? x - y : isHalf(x) ? 1 : -1;
   }
   return a.length - b.length;

@@ -3,19 +3,19 @@
  *
  *     slot = floor(time / period) + offset
  *
- * `offset` is kept in the namespace's config and is raised when the store's clock steps back, so that a slot's
- * number never goes back. A *position* is a time measured in slots: 12.5 is the middle of slot 12.
+ * `offset` is part of the namespace's config. It is raised when the store's clock steps back, so that slot numbers
+ * never go back. A *position* is a time measured in slots: 12.5 is the middle of slot 12.
  */
 export type Slot = number;
 
-/** @internal How the slots of a namespace lie on the store's time line. */
+/** @internal How slots of a namespace relate to the store's time. */
 export interface SlotScale {
   readonly periodMs: number;
-  /** What is added to `floor(time / period)`: 0 until the store's clock has stepped back. */
+  /** Added to `floor(time / period)`: 0 until the store's clock has stepped back. */
   readonly offset: number;
 }
 
-/** @internal Where the store's time `ms` lies, in slots. */
+/** @internal The position of the store's time `ms`. */
 export function positionAt(scale: SlotScale, ms: number): number {
   return ms / scale.periodMs + scale.offset;
 }

@@ -1,29 +1,29 @@
 /**
- * The store's time, as this process knows it from the answers to its pings. A process keeps the distance of the store's
- * clock to its own monotonic clock, and a position in slots that never goes back.
+ * The store's time, as this process knows it from the answers to its pings. A process keeps the distance between the
+ * store's clock and its own monotonic clock, and a position in slots that never goes back.
  *
- * An answer carries a stamp that was made between sending and answering: so it gives bounds for the distance, which hold
- * whatever delayed the answer, the way there or the wait for a majority. Bounds narrow each other, and widen with time by
- * the drift of the clocks. (Intersecting intervals is how NTP finds the true time: Marzullo's algorithm, RFC 5905, section
- * 11.2.1.) Bounds that do not meet say that the store's clock has stepped, or that this machine has slept: the monotonic
- * clock stands still then. The distance changes no further than the bounds force it to: right after a step a guess too
- * far ahead would make slots of the future.
+ * Each answer carries a stamp that was made between sending and answering. This bounds the distance, whatever delayed
+ * the answer: the network, or the wait for a majority. Bounds narrow each other, and widen with time by the drift of
+ * the two clocks. (Intersecting intervals is how NTP finds the true time: Marzullo's algorithm, RFC 5905, section
+ * 11.2.1.) Bounds that do not meet mean that the store's clock has stepped, or that this machine has slept, since the
+ * monotonic clock stands still then. The distance changes only as far as the bounds force it to: right after a step, a
+ * guess too far ahead would create slots in the future.
  */
 import type { Clock } from "./clock.ts";
 import { positionAt, type Slot, timeAt } from "./slots.ts";
 
-/** How far two clocks drift apart: 200 ppm, more than the crystals of two machines together. */
+/** How fast two clocks drift apart: 200 ppm, more than the quartz crystals of two machines together. */
 const DRIFT = 200e-6;
-/** The two clocks of a machine are read one after the other, and one may have a resolution of 16 ms. */
+/** The two clocks of a machine are read one after the other, and one may have a resolution of only 16 ms. */
 const WALL_STEP_MS = 20;
-/** Stamps are cut to whole milliseconds. */
+/** Stamps are truncated to whole milliseconds. */
 const RESOLUTION_MS = 1;
 
-/** Between which the store's time less the monotonic time lies, in ms. */
+/** Bounds of the store's time minus the monotonic time, in ms. */
 interface Bounds {
   readonly least: number;
   readonly most: number;
-  /** As of when: a monotonic time, in ms. */
+  /** When they applied: a monotonic time, in ms. */
   readonly at: number;
 }
 
@@ -31,9 +31,9 @@ export class StoreTime {
   readonly #clock: Clock;
   readonly #periodMs: number;
   #bounds: Bounds | undefined;
-  /** The store's time less the monotonic time, in ms. */
+  /** The store's time minus the monotonic time, in ms. */
   #distance = 0;
-  /** When the latest answer was asked for: a monotonic time, in ms; and the wall time less that, in ms. */
+  /** When the request of the latest answer was sent: a monotonic time, in ms; and the wall time minus that. */
   #sent = -Infinity;
   #wallDistance = Infinity;
   #offset = 0;
@@ -44,7 +44,7 @@ export class StoreTime {
     this.#periodMs = periodMs;
   }
 
-  /** Whether the store has told its time yet. */
+  /** Whether the store's time is known yet. */
   get isKnown(): boolean {
     return this.#bounds !== undefined;
   }
@@ -55,8 +55,8 @@ export class StoreTime {
   }
 
   /**
-   * Whether this machine may have slept since the latest answer: its wall clock has gone ahead of its monotonic one, which
-   * stands still then.
+   * Whether this machine may have slept since the latest answer: its wall clock has moved ahead of its monotonic clock,
+   * which stands still during a sleep.
    */
   get mayHaveSlept(): boolean {
     return this.#clock.now() - this.#clock.monotonic() - this.#wallDistance > WALL_STEP_MS;
@@ -69,12 +69,12 @@ export class StoreTime {
     return Math.max(most - this.#distance, this.#distance - least);
   }
 
-  /** How long ago the latest answer was asked for, in ms. */
+  /** How long ago the request of the latest answer was sent, in ms. */
   get ageMs(): number {
     return this.#clock.monotonic() - this.#sent;
   }
 
-  /** The store's time less this machine's wall time, in ms. */
+  /** The store's time minus this machine's wall time, in ms. */
   get wallDistance(): number {
     return this.now - this.#clock.now();
   }
@@ -93,12 +93,12 @@ export class StoreTime {
     return Math.floor(this.position);
   }
 
-  /** How many slots the store's time lies behind our latest: more than 0 only after its clock has stepped back. */
+  /** How many slots the store's time is behind our latest slot: more than 0 only after its clock has stepped back. */
   get slotsBehind(): number {
     return this.slot - Math.floor(this.positionOf(this.now));
   }
 
-  /** The ms from now to a position; 0 when it has passed. */
+  /** The ms from now to a position; 0 if it has passed. */
   until(position: number): number {
     return Math.max(0, (position - this.position) * this.#periodMs);
   }
@@ -114,9 +114,9 @@ export class StoreTime {
   }
 
   /**
-   * Takes in the stamp `ms` of what was sent and answered at these monotonic times, when the wall time was `wallDistance`
-   * ahead of the monotonic one. Gives by how many ms our view of the store's time has changed, and whether that was a
-   * step: more than the bounds allow.
+   * Learns from the stamp `ms` of a request that was sent and answered at these monotonic times, when the wall time was
+   * `wallDistance` ahead of the monotonic time. Returns by how many ms our view of the store's time has changed, and
+   * whether that was a step: more than the bounds allow.
    */
   learn(
     sent: number,
@@ -161,7 +161,7 @@ export class StoreTime {
   }
 }
 
-/** The bounds as they are later: two clocks drift apart. */
+/** The bounds at a later time: two clocks drift apart. */
 function aged({ least, most, at }: Bounds, now: number): Bounds {
   const drift = (now - at) * DRIFT;
   return { least: least - drift, most: most + drift, at: now };

@@ -1,15 +1,15 @@
-/** Listening to many signals, and often to the same: one listener a signal, because Node warns of more than a few. */
+/** Listens to abort signals, with one listener for each signal, because Node warns about more than a few. */
 
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** Calls `aborted` once, when the signal is aborted: at once where it is already. The result ends it. */
+/** Calls `aborted` once, when the signal is aborted, or at once if it already is. Returns a function that ends it. */
 export function onAbort(signal: AbortSignal | undefined, aborted: () => void): () => void {
   if (signal === undefined) return () => {};
   if (signal.aborted) {
     aborted();
     return () => {};
   }
-  const own = (): void => aborted(); // the same function twice is two listeners
+  const own = (): void => aborted(); // a new function, so that adding the same one twice makes two listeners
   const others = waiting.get(signal);
   if (others !== undefined) others.add(own);
   else listen(signal, new Set([own]));
@@ -19,7 +19,7 @@ export function onAbort(signal: AbortSignal | undefined, aborted: () => void): (
   };
 }
 
-const tell = ({ currentTarget }: Event): void => {
+const notify = ({ currentTarget }: Event): void => {
   const signal = currentTarget as AbortSignal;
   const all = waiting.get(signal) ?? [];
   ignore(signal);
@@ -28,10 +28,10 @@ const tell = ({ currentTarget }: Event): void => {
 
 function listen(signal: AbortSignal, all: Set<() => void>): void {
   waiting.set(signal, all);
-  signal.addEventListener("abort", tell);
+  signal.addEventListener("abort", notify);
 }
 
 function ignore(signal: AbortSignal): void {
   waiting.delete(signal);
-  signal.removeEventListener("abort", tell);
+  signal.removeEventListener("abort", notify);
 }

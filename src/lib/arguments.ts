@@ -1,4 +1,4 @@
-/** Checks of what a caller passes in. Each gives the value back, or throws `INVALID_OPTION` with one sentence. */
+/** Checks of a caller's arguments. Each returns the value, or throws `INVALID_OPTION` with one sentence. */
 import { show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 
@@ -8,7 +8,7 @@ export function checkOptionsObject<T extends object>(options: T): T {
   throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
 }
 
-/** A signal. By its members, not by its class: test environments bring classes of their own. */
+/** A signal, recognized by its members, not by its class: test environments have classes of their own. */
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal === undefined) return signal;
   if (typeof signal?.addEventListener === "function" && typeof signal.aborted === "boolean") return signal;
@@ -27,7 +27,7 @@ export function checkNumber(name: string, value: unknown, least: number, most: n
   throw invalid(name, show(value), `a number from ${least} to ${most}`);
 }
 
-/** The error for an option `name` that has a `value`, shown, and must be as `wanted` says. */
+/** The error for an option `name` whose value (as shown) is `value`, but must be `wanted`. */
 export function invalid(name: string, value: string, wanted: string): HeartbitError {
   return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
 }

@@ -1,4 +1,4 @@
-/** @internal Calls a caller's function; what it throws, or rejects with, goes to `report`. */
+/** @internal Calls a user's function. Errors that it throws or rejects with go to `report`. */
 export function callSafely<Args extends readonly unknown[]>(
   callee: (...args: Args) => unknown,
   args: Args,

@@ -1,8 +1,8 @@
-/** Typed events. A listener that throws is reported and hurts nobody else; no event ends the process. */
+/** Typed events. An error thrown by a listener is reported, and does not affect other listeners or end the process. */
 import { callSafely } from "./call-safely.ts";
 import { checkListener } from "./arguments.ts";
 
-/** What an event calls. A promise that it returns is not waited for; its rejection is reported like a throw. */
+/** A listener of an event. A promise that it returns is not awaited; its rejection is handled like a throw. */
 export type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 
 interface Added {
@@ -19,13 +19,13 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     this.#report = report;
   }
 
-  /** Throws `INVALID_OPTION` for what is no function. */
+  /** Throws `INVALID_OPTION` if the listener is not a function. */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>, once = false): void {
     const others = this.#listeners.get(name) ?? [];
     this.#listeners.set(name, [...others, { listener: checkListener(listener), once }]);
   }
 
-  /** Removes the listener once, where it was added most lately. */
+  /** Removes the listener once, where it was added last. */
   off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
     this.#remove(
       name,
@@ -35,13 +35,13 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
     for (const added of this.#listeners.get(name) ?? []) {
-      if (added.once && !this.#remove(name, added)) continue; // it is over, or another listener has emitted the same
+      if (added.once && !this.#remove(name, added)) continue; // it has run already, if another listener emitted the same event
       const listener = added.listener as Listener<Events[Name]>;
       callSafely(listener, args, (error) => this.#report(error, String(name)));
     }
   }
 
-  /** Removes this very one: the same listener may be there several times. Gives whether it was there. */
+  /** Removes this entry only: the same listener may be there several times. Returns whether it was there. */
   #remove(name: keyof Events, gone: Added | undefined): boolean {
     const listeners = this.#listeners.get(name) ?? [];
     const others = listeners.filter((added) => added !== gone);

@@ -1,23 +1,23 @@
 import { debuglog } from "node:util";
 import { callSafely } from "./call-safely.ts";
 
-/** Where heartbit says what it does. Each takes one line; `error` comes with what was caught, where something was. */
+/** Receives log messages. Each message is one line, followed by the caught error if there is one. */
 export interface Logger {
-  /** What happens, step by step. */
+  /** Details for debugging. */
   debug(message: string, error?: unknown): void;
-  /** What an operator may want to know. */
+  /** Events that an operator may want to know about. */
   info(message: string, error?: unknown): void;
-  /** What went wrong, and heals by itself. */
+  /** Faults that pass by themselves. */
   warn(message: string, error?: unknown): void;
-  /** What somebody must mend. */
+  /** Faults that somebody must fix. */
   error(message: string, error?: unknown): void;
 }
 
 const debug = debuglog("heartbit");
 
 /**
- * @internal The caller's logger, made safe, with the namespace before each message; and everything to stderr besides
- * where `NODE_DEBUG` has `heartbit`.
+ * @internal Wraps the caller's logger so that it cannot throw, and puts the namespace before each message. Also logs
+ * everything to stderr if `NODE_DEBUG` includes `heartbit`.
  */
 export function makeLog(name: string, logger: Partial<Logger> | undefined): Logger {
   const at =
@@ -29,12 +29,12 @@ export function makeLog(name: string, logger: Partial<Logger> | undefined): Logg
         () => logger?.[level]?.(line, error),
         [],
         () => {},
-      ); // a logger that fails hurts nobody
+      ); // a failing logger does no harm
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** @internal An error in a message: its code where it has one, and its sentence. */
+/** @internal An error as it appears in a message: its code if it has one, and its sentence. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return "code" in error && typeof error.code === "string"

@@ -1,22 +1,22 @@
-/** Calls that take effect in their order. */
+/** Calls that take effect in order. */
 export class InOrder {
-  /** What must be over before the next call takes effect. Never rejects. */
+  /** Resolves when the next call may take effect. Never rejects. */
   #before: Promise<void> | undefined;
 
-  /** Acts at once, or after what must be over before. */
+  /** Acts at once, or after the calls that must finish first. */
   run(act: () => Promise<void>): Promise<void> {
     const before = this.#before;
     return before === undefined ? act() : this.#comesBefore(before.then(act, act));
   }
 
-  /** The same, and alone: what is called meanwhile waits until it is over. */
+  /** Like `run`, but exclusively: calls made meanwhile wait until it has finished. */
   runAlone(act: () => Promise<void>): Promise<void> {
     return this.#comesBefore(this.run(act));
   }
 
   #comesBefore(work: Promise<void>): Promise<void> {
     const over = work
-      .catch(() => {}) // the caller hears of it
+      .catch(() => {}) // reported to the caller
       .finally(() => {
         if (this.#before === over) this.#before = undefined;
       });

@@ -1,19 +1,19 @@
-/** The one way in which heartbit repeats what has failed. */
+/** The only way in which heartbit repeats failed operations. */
 import type { Sleeper } from "./timers.ts";
 
-/** How something is repeated. */
+/** How an operation is repeated. */
 export interface RetryPolicy {
-  /** How long to wait before the next try, in ms, after so many failures. */
+  /** The pause before the next attempt, in ms, after this many failures. */
   readonly pauseMs: (failures: number) => number;
-  /** Whether to stop trying: because no waiting can heal the error, or because the time is up. */
+  /** Whether to stop trying, because the fault cannot pass by waiting, or because time is up. */
   readonly givesUp: (error: unknown) => boolean;
-  /** Hears of each failure that is followed by another try. */
+  /** Called for each failure that is followed by another attempt. */
   readonly failed?: (error: unknown) => void;
 }
 
 /**
- * What `act` gives once it succeeds. Rejects with the latest error when the policy gives up, or when the sleeper has
- * ended: waking the sleeper brings the next try forward, ending it ends the trying.
+ * Returns the result of `act` once it succeeds. Rejects with the latest error if the policy gives up or the sleeper has
+ * ended. Waking the sleeper brings the next attempt forward.
  */
 export async function retry<T>(sleeper: Sleeper, policy: RetryPolicy, act: () => Promise<T>): Promise<T> {
   for (let failures = 1; ; failures++) {

@@ -10,7 +10,7 @@ export const systemClock: Clock = {
   setTimer: (callback, delayMs) => startTimer(callback, delayMs, true),
 };
 
-/** As `setTimer`, but does not keep the process alive: for a limit of what keeps it alive itself while it runs. */
+/** Like `setTimer`, but does not keep the process alive: for limits on work that keeps it alive itself. */
 export function setLimit(callback: () => void, delayMs: number): () => void {
   return startTimer(callback, delayMs, false);
 }
@@ -22,7 +22,7 @@ function startTimer(callback: () => void, delayMs: number, keepsAlive: boolean):
     timer = setTimeout(fire, Math.min(Math.ceil(Math.max(0, leftMs)), TIMER_MS_MAX));
     if (!keepsAlive) timer.unref();
   };
-  // Node counts in whole ms, and from when its event loop last looked at the clock: so its timers may fire early.
+  // Node counts whole ms from the latest reading of its event loop's clock, so its timers may fire early.
   const fire = (): void => {
     const leftMs = due - performance.now();
     if (leftMs > 0) wait(leftMs);

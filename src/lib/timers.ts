@@ -1,10 +1,10 @@
-/** Waiting, with a clock that is given: bounded operations and loops that can be woken and ended. */
+/** Waiting by a given clock: bounded operations, and loops that can be woken and ended. */
 import type { Clock } from "../core/clock.ts";
 import { GivenUp } from "../core/errors.ts";
 
 /**
- * What the operation gives, or a rejection with `STORE_UNAVAILABLE` when it has not answered in `limitMs`. It is only
- * given up: it may still happen.
+ * The result of the operation, or a rejection with `STORE_UNAVAILABLE` if it has not answered within `limitMs`. It is
+ * only given up, and may still happen.
  */
 export function within<T>(clock: Clock, limitMs: number, what: string, operation: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
@@ -16,8 +16,8 @@ export function within<T>(clock: Clock, limitMs: number, what: string, operation
 }
 
 /**
- * The items of an iteration, each waited for as `wait` does. What the iteration holds is freed however it ends, without
- * waiting for it: the store may be away.
+ * The items of an iteration, each awaited by `wait`. However it ends, the iteration frees its resources, without
+ * waiting for that: the store may be away.
  */
 export async function* eachOf<T>(
   items: AsyncIterable<T>,
@@ -35,14 +35,14 @@ export async function* eachOf<T>(
   }
 }
 
-/** What is waited for, until all of it is given up at once. */
+/** Pending work that can be given up all at once. */
 export class Waits {
   readonly #givenUp = new Set<(error: Error) => void>();
 
-  /** What the work gives, or a rejection as soon as it is given up. */
+  /** The result of the work, or a rejection as soon as it is given up. */
   until<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      // Not a race with one promise for all: that keeps who waits for it for as long as it is pending.
+      // Not a race with one shared promise: that would keep every waiter in memory for as long as it is pending.
       this.#givenUp.add(reject);
       work.finally(() => this.#givenUp.delete(reject)).then(resolve, reject);
     });
@@ -54,7 +54,7 @@ export class Waits {
   }
 }
 
-/** Runs one at a time. Who asks while one runs shares the next, which begins after they have asked. */
+/** Runs one at a time. Calls made during a run share the next run, which begins after them. */
 export class OneAtATime {
   readonly #run: () => Promise<void>;
   #running: Promise<void> | undefined;
@@ -86,12 +86,12 @@ export class OneAtATime {
 }
 
 /**
- * Long work goes on for so long at a time, then the event loop has a turn. Two such works may follow each other in one
- * turn, what is told and its delivery, and the garbage collector has its 10 ms too.
+ * How long long work runs before the event loop gets a turn. Two pieces of work may follow each other in one turn, such
+ * as an evaluation and the delivery, and the garbage collector takes its 10 ms too.
  */
 const SLICE_MS = 4;
 
-/** Long work in slices, so that it keeps nobody waiting: a ping least of all. */
+/** Long work in slices, so that nothing else has to wait, least of all a ping. */
 export class Slices {
   readonly #clock: Clock;
   #end: number;
@@ -101,24 +101,24 @@ export class Slices {
     this.#end = clock.monotonic() + SLICE_MS;
   }
 
-  /** Whether it is time for a `turn`. */
+  /** Whether it is time for `turn`. */
   get isOver(): boolean {
     return this.#clock.monotonic() >= this.#end;
   }
 
-  /** Lets others have their turn. */
+  /** Gives the event loop a turn. */
   async turn(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     this.#end = this.#clock.monotonic() + SLICE_MS;
   }
 
-  /** Does what is done in steps. */
+  /** Runs all steps. */
   async doAll(steps: Iterator<void>): Promise<void> {
     while (steps.next().done !== true) if (this.isOver) await this.turn();
   }
 }
 
-/** Waits that end early when they are woken. What is ended stays awake. */
+/** Waits that end early when woken. After `end` nothing waits any more. */
 export class Sleeper {
   readonly #clock: Clock;
   readonly #awake = new Set<() => void>();
@@ -132,7 +132,7 @@ export class Sleeper {
     return this.#ended;
   }
 
-  /** Resolves after `delayMs` (`Infinity`: not by itself), or when woken. Gives how many ms late: 0 when woken. */
+  /** Resolves after `delayMs` (`Infinity`: only when woken) or when woken, with how many ms late: 0 if woken. */
   sleep(delayMs: number): Promise<number> {
     if (this.#ended) return Promise.resolve(0);
     const due = this.#clock.monotonic() + Math.max(0, delayMs);

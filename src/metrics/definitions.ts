@@ -1,6 +1,6 @@
 /**
- * The metrics: `docs/metrics.md` says the same in words. All have the label `namespace`, and at most one more, whose
- * values are all known, so that every series is there from the beginning.
+ * The metrics, which `docs/metrics.md` describes. All have the label `namespace`, and at most one more, whose values
+ * are all known, so that every series exists from the start.
  */
 import type { Gauges, Internals } from "../presence/internals.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -13,7 +13,7 @@ export interface Definition {
 }
 
 export interface GaugeDefinition extends Definition {
-  /** The value now, for each value of the label; an undefined one is not told. */
+  /** The value now, for each value of the label; undefined values are not exported. */
   readonly read: (now: Now) => readonly (number | undefined)[];
 }
 
@@ -30,7 +30,7 @@ export interface Now {
 
 const RESULT = ["result", ["ok", "failed"]] as const;
 const FEED_STATES = ["off", "opening", "live", "refused"] as const;
-/** In seconds: from an embedded store to a server that is nearly given up on. */
+/** In seconds: from an embedded store to a server that is about to be given up. */
 const LATENCIES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export const counters = {
@@ -46,16 +46,16 @@ export const counters = {
   },
   changes: {
     name: "heartbit_changes_total",
-    help: "Changes told to watchers, by cause: one for each key, however many watchers hear of it.",
+    help: "Changes reported to watchers, by cause: one for each key, however many watchers get it.",
     label: ["cause", ["joined", "updated", "stopped", "killed", "expired"]],
   },
   feedRestarts: {
     name: "heartbit_feed_restarts_total",
-    help: "How often the change feed ended by itself and was opened anew.",
+    help: "How often the change feed ended by itself and was opened again.",
   },
   lapses: {
     name: "heartbit_lapses_total",
-    help: "How often this process could not ping for so long that others may have told its keys dead.",
+    help: "How often this process could not ping for so long that others may have reported its keys dead.",
   },
   pruned: {
     name: "heartbit_pruned_total",
@@ -77,7 +77,7 @@ export const histograms = {
   },
   toldAfter: {
     name: "heartbit_told_after_periods",
-    help: "Of keys that expired: from the start of the slot in which they were vouched for last to the telling, in periods. 2.5 where all is well.",
+    help: "For keys that expired: the time from the start of the slot of their last ping to the report, in periods. 2.5 if all is well.",
     buckets: [1, 2, 2.25, 2.5, 2.55, 2.6, 2.75, 3, 3.5, 4, 6, 10, 30, 100],
   },
 } as const satisfies Record<string, HistogramDefinition>;
@@ -85,7 +85,7 @@ export const histograms = {
 export const gauges: readonly GaugeDefinition[] = [
   {
     name: "heartbit_alive",
-    help: "Of what this presence watches: keys that are alive, and sessions that hold them. Absent where it watches nothing.",
+    help: "Live keys that this presence watches, and sessions that hold them. Absent if it watches nothing.",
     label: ["kind", ["keys", "sessions"]],
     read: ({ gauges: { watching } }) => {
       const alive = watching?.alive();
@@ -104,34 +104,34 @@ export const gauges: readonly GaugeDefinition[] = [
   },
   {
     name: "heartbit_healthy",
-    help: "1, or 0 while what is known may be late (stale) and deaths by absence are held back.",
+    help: "1, or 0 while its view may be out of date (stale) and expiries are held back.",
     read: ({ presence }) => [presence.health.state === "healthy" ? 1 : 0],
   },
   {
     name: "heartbit_feed_state",
-    help: "1 for the state that the change feed is in; refused: changes are polled for.",
+    help: "1 for the state that the change feed is in; refused: changes are polled.",
     label: ["state", FEED_STATES],
     read: ({ gauges: { watching } }) =>
       FEED_STATES.map((state) => (state === (watching?.feed ?? "off") ? 1 : 0)),
   },
   {
     name: "heartbit_vouched_seconds",
-    help: "How long from now others keep telling this process's keys alive if it pings no more; negative after a lapse. Absent where it does not ping.",
+    help: "How long others certainly consider this process alive if it stops pinging; negative after a lapse. Absent if it does not ping.",
     read: ({ presence, inside }) => [secondsUntil(presence.vouchedUntil, inside)],
   },
   {
     name: "heartbit_slots_behind",
-    help: "How many slots the store's time lies behind the latest slot: above 0 only after its clock has stepped back.",
+    help: "How many slots the store's time is behind the latest slot: above 0 only after its clock has stepped back.",
     read: ({ inside }) => [inside.time.slotsBehind],
   },
   {
     name: "heartbit_clock_offset_seconds",
-    help: "The store's time less this machine's.",
+    help: "The store's time minus this machine's.",
     read: ({ inside }) => [inside.time.wallDistance / 1000],
   },
   {
     name: "heartbit_clock_error_seconds",
-    help: "How far heartbit's estimate of the store's time may be off.",
+    help: "How far heartbit's view of the store's time may be off.",
     read: ({ inside }) => [inside.time.errorMs / 1000],
   },
   {

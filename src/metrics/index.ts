@@ -1,2 +1,2 @@
-/** heartbit/metrics: what happens in a presence, for Prometheus. */
+/** heartbit/metrics: metrics of a presence, for Prometheus. */
 export { registerMetrics } from "./register.ts";

@@ -7,10 +7,10 @@ import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";
 
 /**
- * Registers the metrics of a presence, in the program's own registry of prom-client. Several presences may share one, if
- * their namespaces differ: the label `namespace` tells them apart. The result takes them away again, as closing the
- * presence does; taking them away twice is harmless. Throws `INVALID_OPTION` where the registry has metrics of a
- * presence of the same namespace already, and for what is no presence.
+ * Registers the metrics of a presence in the program's own registry of prom-client. Several presences may share one, if
+ * their namespaces differ: the label `namespace` distinguishes them. Returns a function that removes the metrics again,
+ * as closing the presence does; removing them twice is harmless. Throws `INVALID_OPTION` if the registry already has
+ * metrics of a presence of the same namespace, or if `presence` is not a presence.
  *
  * ```ts
  * import { register } from "prom-client";
@@ -47,7 +47,7 @@ interface Registered {
   readonly inside: Internals;
 }
 
-/** The metrics in one registry, of all presences that are registered there. */
+/** The metrics in one registry, of all its presences. */
 class Metrics {
   readonly #registry: Registry;
   readonly #registered = new Map<string, Registered>();
@@ -72,7 +72,7 @@ class Metrics {
     return this.#registered.has(namespace);
   }
 
-  /** Counts from now on what happens in the presence, until the result is called. */
+  /** Counts events of the presence from now on, until the returned function is called. */
   add(presence: Presence, inside: Internals): () => void {
     const namespace = presence.name;
     this.#registered.set(namespace, { presence, inside });
@@ -86,7 +86,7 @@ class Metrics {
     };
   }
 
-  /** Takes all metrics out of the registry. */
+  /** Removes all metrics from the registry. */
   leave(): void {
     for (const { name } of DEFINITIONS) this.#registry.removeSingleMetric(name);
   }
@@ -118,7 +118,7 @@ class Metrics {
     });
   }
 
-  /** Every series is there from the beginning: what has never happened has happened no times. */
+  /** Every series exists from the start, with 0 for events that have not happened. */
   #begin(namespace: string): void {
     for (const name of keysOf(counters)) {
       for (const labels of seriesOf(counters[name], namespace)) this.#counters[name].inc(labels, 0);

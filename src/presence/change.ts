@@ -1,37 +1,37 @@
 import { type HolderState, sameHolders, type Transition } from "../core/roster.ts";
 
-/** Who holds a key. */
+/** A holder of a key: one start of a pinger. */
 export interface Holder {
-  /** The holder's session number, unique in the namespace for ever. */
+  /** The holder's session number, never reused in the namespace. */
   readonly session: number;
   /** The name of its machine. */
   readonly host: string;
-  /** The number of its process on that machine. */
+  /** The id of its process on that machine. */
   readonly pid: number;
   /** Since when it holds the key, by the store's clock. */
   readonly since: Date;
-  /** What it was started or updated with; null where nothing was given. */
+  /** The meta that it was started or updated with; null if none was given. */
   readonly meta: unknown;
 }
 
 /** A change of liveness of one key. */
 export interface Change {
-  /** The key that it is about. */
+  /** The key whose state changed. */
   readonly key: string;
   /** Whether the key is alive now. */
   readonly alive: boolean;
-  /** When this watcher came to know it, by the store's clock. */
+  /** When this watcher learned of it, by the store's clock. */
   readonly at: Date;
   /**
    * - `initial`: the state at the time of `watch`
    * - `joined`: it was dead or unknown, and is alive
-   * - `updated`: alive before and now; its holders or their metas have changed
-   * - `stopped`: dead, because its last holder was stopped and that has run out
+   * - `updated`: it is alive as before; its holders or their metas have changed
+   * - `stopped`: dead, because its last holder stopped and its last ping has run out
    * - `killed`: dead, because its last holder was killed, or closed its presence
-   * - `expired`: dead by absence: its last holder has not pinged
+   * - `expired`: dead, because its last holder no longer pings
    */
   readonly cause: "initial" | Transition;
-  /** The live holders, oldest first; empty when dead. The receiver's own: nobody else has the same array. */
+  /** The live holders, oldest first; empty if dead. Each receiver gets an array of its own. */
   readonly holders: Holder[];
 }
 
@@ -50,12 +50,12 @@ export interface Pending {
   readonly atMs: number;
 }
 
-/** @internal Of two changes on their way, the later: with what the subscriber knows from before the first. */
+/** @internal Merges two changes on their way: the later one, with what the subscriber knew before the earlier one. */
 export function collapse(earlier: Pending | undefined, later: Pending): Pending {
   return earlier === undefined ? later : { ...later, known: earlier.known };
 }
 
-/** @internal What the subscriber is told; undefined when nothing has changed for it. */
+/** @internal The change as it is reported; undefined if nothing has changed for the subscriber. */
 export function toChange({ key, known, now, cause, atMs }: Pending): Change | undefined {
   const alive = now.length > 0;
   if (known !== undefined && sameHolders(known, now)) return undefined;

@@ -1,31 +1,31 @@
 /**
- * The inside of a presence, for the other entry points of this package alone: the dashboard draws the pings, which the
- * public API does not give. It is read-only by convention: only the presence writes or closes anything there.
+ * The internals of a presence, for the other entry points of this package only: the dashboard draws the pings, which
+ * the public API does not have. Read-only by convention: only the presence writes or closes anything.
  */
 import { invalid } from "../lib/arguments.ts";
 import type { WatchingGauges } from "./watching/watching.ts";
 import type { Context } from "./context/context.ts";
 
 export interface Internals extends Context {
-  /** How things stand at present. */
+  /** Reads the current gauges. */
   readonly gauges: () => Gauges;
 }
 
 export interface Gauges {
-  /** Keys that this presence holds. */
+  /** How many keys this presence holds. */
   readonly held: number;
-  /** Undefined while nothing is watched. */
+  /** Undefined if nothing is watched. */
   readonly watching: WatchingGauges | undefined;
 }
 
 const all = new WeakMap<object, Internals>();
 
-/** Called by a presence as it is made. */
+/** Called by the constructor of a presence. */
 export function setInternals(presence: object, internals: Internals): void {
   all.set(presence, internals);
 }
 
-/** Throws `INVALID_OPTION` for what is no presence of this copy of the package. */
+/** Throws `INVALID_OPTION` if it is not a presence of this copy of the package. */
 export function internalsOf(presence: object): Internals {
   const internals = all.get(presence);
   if (internals === undefined)

@@ -1,4 +1,4 @@
-/** The state of keys as one read finds it, by the rule alone: what a newcomer can say. */
+/** The state of keys as one read finds it, by the rule alone, without the history that a watcher has. */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { Roster } from "../core/roster.ts";
 import { compareCodePoints, type Selection } from "../core/selection.ts";
@@ -8,15 +8,15 @@ import type { NamespaceConfig } from "./context/config.ts";
 import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
 import { oldestRetained, readPings, readState } from "./context/pings.ts";
 
-/** What is known of one key. */
+/** The state of one key. */
 export interface KeyState {
   /** The key. */
   readonly key: string;
   /** Whether it was alive at the time of the read. */
   readonly alive: boolean;
-  /** Alive: since when its oldest holder holds it. Dead: since when it is dead. By the store's clock. */
+  /** If alive, since when its oldest holder holds it; if dead, since when. By the store's clock. */
   readonly since: Date;
-  /** The live holders, oldest first; empty when dead. */
+  /** The live holders, oldest first; empty if dead. */
   readonly holders: Holder[];
 }
 
@@ -25,11 +25,11 @@ export interface Listing {
   /** The time of the read, by the store's clock. */
   readonly asOf: Date;
   /**
-   * False: nobody has pinged lately, so that the dead cannot be told from the living. Those that are listed alive were
-   * so when pings were last seen.
+   * False if nobody has pinged lately, so that the dead cannot be distinguished from the living. Keys listed as alive
+   * were alive when pings were last seen.
    */
   readonly confirmed: boolean;
-  /** The live keys and those dead for less than the retention, in the order of their code points. */
+  /** The live keys and those that died within the retention, in the order of their code points. */
   readonly keys: KeyState[];
 }
 
@@ -47,7 +47,7 @@ export async function readListing(
     for (const session of page.sessions) roster.session(session);
     for (const registration of page.registrations) roster.registration(registration);
   }
-  // Older pings say when one that has expired was last heard from.
+  // Older pings say when an expired key was last heard from.
   if (hasExpired(roster)) await readPings(context, roster, oldestRetained(context));
   const keys = [...roster.keys()].map((key) => stateOf(context, roster, key));
   keys.sort((a, b) => compareCodePoints(a.key, b.key));
@@ -55,8 +55,8 @@ export async function readListing(
 }
 
 /**
- * Whether the latest complete slot is recent; or the pings have begun so lately that there can be none yet. Where nobody
- * has pinged at all, for longer than the retention or ever, whether nobody was found who may yet live.
+ * Whether the latest complete slot is recent, or the pings began so recently that there can be none yet. If nobody
+ * pinged within the retention: whether no key was found that may still be alive.
  */
 function isConfirmed(roster: Roster, slot: Slot): boolean {
   const { earliest } = roster.pings.range();

@@ -3,35 +3,35 @@ import type { Clock } from "../core/clock.ts";
 import { checkNumber, checkOptionsObject, checkSignal, invalid } from "../lib/arguments.ts";
 import type { Logger } from "../lib/log.ts";
 
-/** How `Presence.open` opens a namespace. Nothing is required. */
+/** Options of `Presence.open`. All are optional. */
 export interface PresenceOptions {
   /**
-   * The namespace: each is a world of its own. Default `presence`, or the name of the `Collection` that is opened. 1 to 64
-   * characters, letters, digits, `_`, `-` and `.`, beginning with a letter, digit or `_`.
+   * The namespace; namespaces do not see each other. Default `presence`, or the name of the `Collection` that is
+   * opened. 1 to 64 letters, digits, `_`, `-` and `.`, beginning with a letter, digit or `_`.
    */
   readonly name?: string;
   /**
-   * The length of a slot, in ms; 100 to 3,600,000, default 5,000. All presences of a namespace have the same. A crash
-   * is told 1.1 to 2.5 periods after it: half the period halves that, and doubles the writes.
+   * The length of a slot, in ms: 100 to 3,600,000, default 5,000. All presences of a namespace must agree. A crash is
+   * reported 1.1 to 2.5 periods after it: halving the period halves that, and doubles the writes.
    */
   readonly periodMs?: number;
   /**
-   * How long what is dead is kept, in slots; 10 to 100,000, default 120. More lets watchers be away for longer without
-   * reading all anew, and stores more.
+   * How long dead records are kept, in slots: 10 to 100,000, default 120. A longer retention lets watchers be away for
+   * longer without reading everything again, and stores more.
    */
   readonly retentionSlots?: number;
-  /** `auto`: the store's change feed where it has one, polling where not; `poll`: polling alone. Default `auto`. */
+  /** `auto`: the store's change feed if it has one, otherwise polling; `poll`: always polling. Default `auto`. */
   readonly feed?: "auto" | "poll";
   /**
-   * Without a feed, how often what has changed is read, in ms; 10 up to the period, default a quarter of the period, at
-   * most 1,000. Less tells joins and kills sooner, and reads more.
+   * How often changes are read without a feed, in ms: 10 up to the period, default a quarter of the period, at most
+   * 1,000. A shorter interval reports joins and kills sooner, and reads more.
    */
   readonly pollMs?: number;
-  /** Time and timers. Default: the store's own clock where it has one, else the machine's. */
+  /** Time and timers. Default: the store's own clock if it has one, otherwise the machine's. */
   readonly clock?: Clock;
-  /** Where heartbit says what it does. Default: nowhere. `NODE_DEBUG=heartbit` says it on stderr besides. */
+  /** Receives what heartbit logs. Default: none. `NODE_DEBUG=heartbit` also logs to stderr. */
   readonly logger?: Partial<Logger>;
-  /** Aborted while opening: rejects with `PRESENCE_CLOSED`. Aborted later: closes the presence. */
+  /** If aborted while opening, `open` rejects with `PRESENCE_CLOSED`; if aborted later, the presence closes. */
   readonly signal?: AbortSignal;
 }
 
@@ -49,7 +49,9 @@ export interface CheckedOptions {
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
-/** @internal The options with their defaults, or `INVALID_OPTION`. `name` is the target's where it names one. */
+/**
+ * @internal The options with their defaults, or `INVALID_OPTION`. `name` defaults to the target's name if it has one.
+ */
 export function checkOptions(options: PresenceOptions, targetName: string | undefined): CheckedOptions {
   checkOptionsObject(options);
   const { name = targetName ?? "presence", feed = "auto", clock, logger, signal } = options;
@@ -76,7 +78,7 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
   return { name, periodMs, retentionSlots, feed, pollMs, clock, logger, signal };
 }
 
-/** How long a planned absence may be: 30 days. */
+/** The longest planned absence: 30 days. */
 const HOLD_MS_MAX = 30 * 24 * 3_600_000;
 
 /** @internal A planned absence in ms, or `INVALID_OPTION`. */
@@ -84,7 +86,7 @@ export function checkHoldMs(holdMs: unknown): number {
   return checkNumber("holdMs", holdMs, 0, HOLD_MS_MAX);
 }
 
-/** @internal What `watch` takes, or `INVALID_KEY`, `INVALID_OPTION`. */
+/** @internal A target of `watch`, or `INVALID_KEY`, `INVALID_OPTION`. */
 export function checkTarget(target: unknown): string | { prefix: string } | { all: true } {
   if (typeof target === "string") return checkKey(target);
   if (typeof target === "object" && target !== null) {

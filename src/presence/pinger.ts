@@ -4,18 +4,18 @@
  *   stopped --start--> started --stop--> stopped --start--> started
  *                      started --kill--> killed  --start--> started
  *
- * A key that somebody else has reported dead is taken up again: the pinger stays `started`, and emits `killed`.
+ * If another process kills the key, the pinger stays `started`, emits `killed`, and takes the key up again.
  *
- * Each start is a registration of its own. What it makes of the start before:
+ * Each start is a registration of its own. How it treats the start before it:
  *
- *   the start before                             held since                it ends that one
+ *   the start before                             `since`                   ends it
  *   none                                         now                       -
- *   killed by anybody, or the namespace lost     now                       no, it is over
+ *   killed, or lost with its namespace           now                       no, it is over
  *   stopped, and its time has run out            now                       yes
- *   refused                                      now                       yes: it may be written all the same
- *   stopped, and it still counts                 as long as that one       yes
+ *   refused                                      now                       yes: it may have been written after all
+ *   stopped, and it still counts                 that of the earlier one   yes
  *
- * So a restart in time is not noticed: the key has been held all along.
+ * So watchers do not notice a restart in time: the key was held all along.
  */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
@@ -35,10 +35,10 @@ export type PingerState = "stopped" | "started" | "killed";
 /** A pinger's events. */
 export interface PingerEvents {
   /**
-   * Fires when somebody else has reported the key dead while this pinger held it. When its listeners have run, the pinger
-   * takes the key up again, unless one has stopped or killed it. Fires also when somebody else has dropped the namespace:
-   * then the pinger is `killed` until it is started again. Does not fire for its own `stop` and `kill`, nor for
-   * `presence.drop` and `presence.close`.
+   * Fires when another process has killed the key while this pinger held it. After its listeners have run, the pinger
+   * takes the key up again, unless one of them stopped or killed it. Also fires when another process has dropped the
+   * namespace; the pinger is then `killed` until it is started again. Does not fire for its own `stop` and `kill`, nor
+   * for `drop` and `close` of its presence, nor when the key expires.
    */
   killed: [];
 }
@@ -50,17 +50,17 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   readonly #holding: Holding;
   readonly #number: number;
   readonly #events: Emitter<PingerEvents>;
-  /** A kill by key must be over before the next call takes effect. */
+  /** A kill by key must finish before the next call takes effect. */
   readonly #calls = new InOrder();
   #state: PingerState = "stopped";
   #meta: string;
   /** The latest start. */
   #latest: Registration | undefined;
-  /** Whether that is over: killed by anybody, or lost with the namespace. */
+  /** Whether the latest start is over: killed, or lost with the namespace. */
   #isOver = false;
   /** How many times the namespace had been lost before the latest start. */
   #losses = 0;
-  /** The write of the end, which a repeated `stop` or `kill` waits for too. */
+  /** The write of the end; a repeated `stop` or `kill` waits for it too. */
   #ending: Promise<void> = Promise.resolve();
 
   /** @internal Use `presence.pinger(key)`. */
@@ -77,15 +77,15 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     this.#meta = encodeMeta(meta);
   }
 
-  /** `started` from the call of `start` on, before others can see it. */
+  /** `started` from the call of `start` on, even before others can see it. */
   get state(): PingerState {
     return this.#state === "started" ? (this.#holding.closedAs ?? "started") : this.#state;
   }
 
   /**
-   * Starts to hold the key. Resolves when others can see it, which takes as long as the store is away. Rejects with
-   * `ALREADY_STARTED`, `PRESENCE_CLOSED`, `NOT_PERMITTED`, or `CONFIG_MISMATCH` (the namespace was dropped meanwhile, or has
-   * another period); the key is not held then.
+   * Starts to hold the key. Resolves when others can see it; waits for a store that is away. Rejects with
+   * `ALREADY_STARTED`, `PRESENCE_CLOSED`, `NOT_PERMITTED`, or `CONFIG_MISMATCH` (the namespace was dropped meanwhile,
+   * or has another period); then the key is not held.
    */
   start(): Promise<void> {
     if (this.#holding.isClosed) return Promise.reject(closed(this.#holding.context.name));
@@ -99,9 +99,10 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   }
 
   /**
-   * Stops to hold the key. Watchers report it dead when its last ping, which is now, has run out; with `holdMs`, a planned
-   * absence, not before so many ms, up to 30 days. Idempotent. Resolves when it is written, which takes as long as the
-   * store is away. Rejects with `INVALID_OPTION`; and with `NOT_PERMITTED` or `PRESENCE_CLOSED` if it can never be written.
+   * Stops holding the key. Now counts as its last ping: watchers report it dead 1.5 to 2.5 periods later. With
+   * `holdMs`, a planned absence of up to 30 days, they do so that many ms later. Idempotent. Resolves when it is
+   * written; waits for a store that is away. Rejects with `INVALID_OPTION`, or with `NOT_PERMITTED` or
+   * `PRESENCE_CLOSED` if it can never be written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
     const { holdMs: wanted } = checkOptionsObject(options);
@@ -111,9 +112,9 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   }
 
   /**
-   * Stops to hold the key and reports it dead at once, unless somebody else holds it too. On a pinger that is stopped it
-   * reports the key dead whoever holds it, and rejects as `presence.kill` does. Idempotent. Resolves when it is written,
-   * which on a started pinger takes as long as the store is away. Rejects with `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * Stops holding the key, and reports it dead at once unless it has another holder. On a stopped pinger it reports the
+   * key dead whoever holds it, and rejects as `presence.kill` does. Idempotent. Resolves when it is written; a started
+   * pinger waits for a store that is away. Rejects with `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
@@ -125,9 +126,9 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   }
 
   /**
-   * Gives the key another meta in place of the one before. Resolves when others can see it; at once on a pinger that is
-   * not started, whose next start has it. Rejects with `INVALID_META`; and with `NOT_PERMITTED` or `PRESENCE_CLOSED` if it
-   * can never be written.
+   * Replaces the meta. Resolves when others can see it. On a pinger that is not started it resolves at once, and the
+   * next start uses the meta. Rejects with `INVALID_META`, or with `NOT_PERMITTED` or `PRESENCE_CLOSED` if it can never
+   * be written.
    */
   async update(meta: unknown): Promise<void> {
     const text = encodeMeta(meta);
@@ -157,7 +158,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     }
   }
 
-  /** `losses`: as it was when this was called for. */
+  /** `losses`: the count when `start` was called. */
   async #take(losses: number): Promise<void> {
     const { context, registrations, isClosed } = this.#holding;
     if (isClosed) throw closed(context.name);
@@ -174,7 +175,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     }
   }
 
-  /** What a new start makes of the one before: see the table above. */
+  /** How a new start treats the one before it: see the table above. */
   #succession(): Succession {
     const { time } = this.#holding.context;
     const isLost = this.#losses !== this.#holding.registrations.losses;
@@ -183,7 +184,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
     const start = earlier.start + 1;
     if (isLost || this.#isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
-    // A slot less than the rule allows: another clock may be a little ahead of ours.
+    // One slot less than the rule allows: another process's view of the time may be a little ahead of ours.
     const counts = earlier.last !== undefined && time.position < deathPosition(earlier.last) - 1;
     return { start, since: counts ? earlier.since : now, endsEarlier: true };
   }
@@ -191,7 +192,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   #end(state: "stopped" | "killed", how: "killed" | { readonly holdMs: number }): Promise<void> {
     this.#state = state;
     this.#ending = this.#calls.run(async () => {
-      // Lost meanwhile: to end it would set the namespace up again.
+      // The namespace was lost meanwhile: ending the key would set it up again.
       if (this.#latest === undefined || this.#losses !== this.#holding.registrations.losses) return;
       await this.#holding.registrations.end(this.#latest, how);
     });

@@ -1,4 +1,6 @@
-/** One opened namespace: the entry point of the library. It puts the parts together and has no rule of its own. */
+/**
+ * The entry point of the library: one opened namespace. This file puts the parts together and has no rules of its own.
+ */
 import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { select } from "../core/selection.ts";
@@ -31,14 +33,14 @@ import { Watcher } from "./watcher.ts";
 import type { Change } from "./change.ts";
 import { RoundRobin } from "../lib/round-robin.ts";
 
-/** How long opening waits for a store that does not answer, in ms. */
+/** How long opening waits for each answer of the store, in ms. */
 const OPEN_LIMIT_MS = 5000;
-/** How long closing waits for it if a period is longer, in ms. */
+/** How long closing waits for the store at most, in ms, if the period is longer. */
 const CLOSE_LIMIT_MS = 10_000;
 
 /**
- * One opened namespace: gives pingers, which hold keys, and watchers, which report who is alive. It has a session, and
- * pings, once a pinger or a watcher has started.
+ * One opened namespace. It makes pingers, which hold keys, and watchers, which report which keys are alive. Once a
+ * pinger or a watcher has started, it has a session and pings.
  */
 export class Presence extends EventSource<PresenceEvents> {
   readonly #context: Context;
@@ -54,9 +56,9 @@ export class Presence extends EventSource<PresenceEvents> {
   #dropping: Promise<void> | undefined;
 
   /**
-   * Opens a namespace, and sets it up if nobody has. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set up with
-   * another period, or by another version), `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `UNSUPPORTED_SERVER`, or
-   * `PRESENCE_CLOSED` when `signal` was aborted.
+   * Opens a namespace, and sets it up if nobody has. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set up
+   * with another period, or by another version), `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `UNSUPPORTED_SERVER`, or
+   * `PRESENCE_CLOSED` if `signal` was aborted.
    */
   static async open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
     const checked = checkOptions(options, nameOf(target));
@@ -121,44 +123,44 @@ export class Presence extends EventSource<PresenceEvents> {
     return this.#context.periodMs;
   }
 
-  /** The number of this presence's session; undefined before its first pinger or watcher has started. */
+  /** The number of this presence's session; undefined until its first pinger or watcher has started. */
   get session(): number | undefined {
     return this.#holding.session.current?.record.seq;
   }
 
-  /** Whether this process's view of the store, and its pinging, is up to date. */
+  /** Whether this process's pings and its view of the store are up to date. */
   get health(): Health {
     return this.#context.health.health;
   }
 
   /**
-   * The earliest time at which a watcher could report this process's keys dead, by this machine's wall clock: compare it
-   * with `new Date()` before doing what must not be done twice. Null before a pinger or watcher has started, and after
-   * `close`.
+   * The earliest time at which a watcher could report this process's keys dead, by this machine's wall clock. Compare
+   * it with `new Date()` before work that must not be done twice. Null before a pinger or watcher has started, and
+   * after `close`.
    */
   get vouchedUntil(): Date | null {
     if (this.#holding.isClosed) return null;
     return this.#holding.session.current?.heartbeat.vouchedUntil ?? null;
   }
 
-  /** A pinger of the key. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
+  /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
   pinger(key: string, options: { readonly meta?: unknown } = {}): Pinger {
     this.#holding.checkOpen();
     const { meta } = checkOptionsObject(options);
     return new Pinger(this.#holding, checkKey(key), meta);
   }
 
-  /** A watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
+  /** Makes a watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
   watcher(): Watcher {
     this.#holding.checkOpen();
     return new Watcher(this.#context, this.#loop, this.#delivery);
   }
 
   /**
-   * The state of the keys with a prefix, of one key, or of all: one read, by the rule alone. A key that was never held, or
-   * died longer ago than the retention, is not in it. If both are given, `key` counts. Rejects with `INVALID_KEY`,
-   * `INVALID_OPTION`, `NOT_PERMITTED`, `PRESENCE_CLOSED`; and with `STORE_UNAVAILABLE` when the store has not answered for
-   * a period, at least 2 s and at most 10.
+   * Reads the state of one key, of the keys with a prefix, or of all keys. Needs no session. Keys that were never held,
+   * or died longer ago than the retention, are not listed. If both options are given, `key` counts. Rejects with
+   * `INVALID_KEY`, `INVALID_OPTION`, `NOT_PERMITTED`, `PRESENCE_CLOSED`, and with `STORE_UNAVAILABLE` if the store has
+   * not answered for a period, at least 2 s and at most 10 s.
    */
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
     const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
@@ -167,17 +169,18 @@ export class Presence extends EventSource<PresenceEvents> {
   }
 
   /**
-   * Reports the key dead now, whoever holds it. A holder that is really alive takes it up again. Gives how many live holders
-   * that ended. Rejects with `INVALID_KEY`, `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * Reports the key dead now, whoever holds it. A holder that is still running takes it up again. Returns how many live
+   * holders were ended. Rejects with `INVALID_KEY`, `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async kill(key: string): Promise<number> {
     return this.#holding.kill(checkKey(key));
   }
 
   /**
-   * Deletes what has been dead for longer than the retention; presences do so by themselves, now and then. The retention
-   * counts back from the fourth latest slot with pings; if there are no four recent ones, only what is three retentions old
-   * goes. Gives how many records were deleted. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * Deletes records that have been dead for longer than the retention. Presences do so by themselves from time to time.
+   * The retention counts back from the fourth latest slot with pings; if there are no four recent ones, only records
+   * three retentions old are deleted. Returns how many records were deleted. Rejects with `STORE_UNAVAILABLE`,
+   * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
     this.#holding.checkOpen();
@@ -188,9 +191,9 @@ export class Presence extends EventSource<PresenceEvents> {
   }
 
   /**
-   * Removes all data of the namespace, and closes this presence. Other presences see the namespace gone: their watchers
-   * fail, and their pingers are killed. Rejects with `STORE_UNAVAILABLE`, `NOT_PERMITTED` (the presence goes on then), or
-   * `PRESENCE_CLOSED`.
+   * Removes all data of the namespace, and closes this presence. Other presences find the namespace gone: their
+   * watchers fail, and their pingers become `killed`. Rejects with `STORE_UNAVAILABLE` or `NOT_PERMITTED`, and the
+   * presence continues, or with `PRESENCE_CLOSED`.
    */
   drop(): Promise<void> {
     this.#dropping ??= this.#drop().finally(() => {
@@ -200,9 +203,9 @@ export class Presence extends EventSource<PresenceEvents> {
   }
 
   /**
-   * Ends every key that this presence holds: at once, or with `linger` when their last ping has run out. Stops its watchers,
-   * and closes what it opened itself. Planned absences go on. Idempotent. Waits at most one period, ten seconds at most, for
-   * a store that is away, and does not reject because of it: the keys time out then.
+   * Ends every key that this presence holds: at once, or with `linger` when their last ping has run out. Stops its
+   * watchers, and closes what it opened itself. Planned absences continue. Idempotent. Waits at most one period, and
+   * ten seconds, for a store that is away. It does not reject then; the keys time out.
    */
   close(options: { readonly linger?: boolean } = {}): Promise<void> {
     const { linger } = checkOptionsObject(options);
@@ -220,7 +223,7 @@ export class Presence extends EventSource<PresenceEvents> {
     const inTime = <T>(work: Promise<T>): Promise<T> => within(clock, OPEN_LIMIT_MS, "open", work);
     await inTime(this.#config.configure());
     await inTime(sampleTime(this.#context));
-    // The store's clock may have stepped back while nobody was there.
+    // The store's clock may have stepped back while no presence was open.
     await followAhead(this.#context, this.#config, await inTime(namespace.pings(time.slot + 1)));
     this.#holding.checkOpen();
     this.#loop.start();
@@ -244,7 +247,7 @@ export class Presence extends EventSource<PresenceEvents> {
     events.emit("close");
   }
 
-  /** Nothing is written meanwhile: what was called before comes before it, and nothing comes after it. */
+  /** Writes queued before the drop come before it; nothing is written during it or after it. */
   async #drop(): Promise<void> {
     this.#holding.checkOpen();
     const { namespace, clock, requests } = this.#context;
@@ -270,7 +273,7 @@ function checkNotAborted({ name, signal }: CheckedOptions): void {
   if (signal?.aborted === true) throw closed(name, signal.reason);
 }
 
-/** What it gives, or a rejection as soon as the signal is aborted. */
+/** The result of `work`, or a rejection as soon as the signal is aborted. */
 function unlessAborted<T>(work: Promise<T>, { name, signal }: CheckedOptions): Promise<T> {
   return new Promise((resolve, reject) => {
     const ignore = onAbort(signal, () => reject(closed(name, signal?.reason)));

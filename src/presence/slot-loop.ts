@@ -1,5 +1,5 @@
 /**
- * The one loop of a presence. It sleeps until something is due, or is asked for (context/requests.ts), and starts it:
+ * The one loop of a presence. It sleeps until something is due or was requested (context/requests.ts), and starts it:
  *
  *   time, ping    at the slot's moment            holding/heartbeat.ts   the answer tells the store's time
  *   config        when it may have changed        context/config.ts
@@ -8,8 +8,8 @@
  *   evaluate      at half of the slot             watching/evaluator.ts  reads, reports, evaluates, notifies
  *   prune         about once in a retention       context/pruning.ts
  *
- * Each of these runs once at a time, beside the others: a slow read delays no ping. What fails is a suspicion, and is
- * tried again. Only a namespace that is gone, or another's, ends what is held and watched.
+ * Each of these runs once at a time, beside the others, so a slow read delays no ping. A failure is a suspicion, and
+ * the activity is tried again. Only a namespace that is gone, or was set up by another, ends what is held and watched.
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
@@ -31,15 +31,15 @@ import { Watching } from "./watching/watching.ts";
 interface Activity {
   /** What it does, for messages. */
   readonly doing: string;
-  /** In how many ms it is due; Infinity: nothing is known to come. */
+  /** In how many ms it is due; Infinity if nothing is known to be due. */
   readonly nextMs: () => number;
   readonly act: () => Promise<void>;
   isRunning: boolean;
-  /** After a failure: a monotonic time, in ms. */
+  /** After a failure, when it may be tried again: a monotonic time, in ms. */
   notBefore: number;
 }
 
-/** While the store's time lies behind our slots, the offset is read so often in a period. */
+/** How often in a period the offset is read while the store's time is behind our slots. */
 const CATCH_UPS = 4;
 
 export class SlotLoop {
@@ -55,7 +55,7 @@ export class SlotLoop {
   /** Monotonic times, in ms. */
   #polled = -Infinity;
   #caughtUp = -Infinity;
-  /** The stamp of the latest own ping that was looked at. */
+  /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
   #pruneAt: Slot | undefined;
 
@@ -93,7 +93,7 @@ export class SlotLoop {
     ];
   }
 
-  /** What watches, if anything does. */
+  /** The watching side, if a watcher runs. */
   get watching(): Watching | undefined {
     return this.#watching;
   }
@@ -104,7 +104,7 @@ export class SlotLoop {
     void this.#run();
   }
 
-  /** Starts to watch, if nothing watches yet. */
+  /** Starts the watching side, if it does not run yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
       const watching = new Watching(this.#context, this.#holding, this.#usesFeed);
@@ -169,7 +169,7 @@ export class SlotLoop {
       if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        // What was permitted before is refused for a moment: servers answer so for passing faults.
+        // Servers also answer NOT_PERMITTED for passing faults, so even that is tried again, a period later.
         activity.notBefore = clock.monotonic() + periodMs * (isFinal(error) ? 1 : RETRY_OF_PERIOD);
       }
     } finally {
@@ -182,7 +182,7 @@ export class SlotLoop {
     return this.#watching !== undefined || this.#holding.session.current !== undefined;
   }
 
-  /** In how many ms the next turn is due. */
+  /** In how many ms the next turn is due. Infinity if only a request can bring one. */
   get #nextMs(): number {
     const now = this.#context.clock.monotonic();
     let nextMs = this.#holding.session.current?.heartbeat.nextMs ?? Infinity;
@@ -192,7 +192,7 @@ export class SlotLoop {
     return nextMs;
   }
 
-  // ---- what is due when, and what is done then
+  // ---- the activities: when each is due, and what it does
 
   get #configMs(): number {
     const { requests, time, clock, periodMs } = this.#context;
@@ -211,7 +211,7 @@ export class SlotLoop {
         requests.add("restore");
         throw error;
       });
-      if (!this.#isActive) health.markHealthy(); // nothing that it does is late
+      if (!this.#isActive) health.markHealthy(); // it does nothing that could be late
     } else if (requests.take("config")) await config.check();
     if (requests.take("time")) await sampleTime(this.#context);
     if (time.slotsBehind > 0) await config.catchUp();
@@ -251,7 +251,7 @@ export class SlotLoop {
     );
   }
 
-  // ---- what happens
+  // ---- events
 
   #notice(notice: StoreNotice): void {
     const { health, requests, log } = this.#context;
@@ -265,11 +265,11 @@ export class SlotLoop {
     log.info("the store is found again");
     for (const activity of this.#activities) activity.notBefore = -Infinity;
     this.#holding.session.sleeper.wake();
-    // What was acknowledged may have been lost with the server, the config too.
+    // Acknowledged writes may have been lost with the server, even the config.
     requests.add("restore", "ping", "reconcile", "feed", "poll");
   }
 
-  /** The namespace is gone, or another's: nothing of what was held or watched can go on. */
+  /** The namespace is gone, or was set up by another: everything that was held or watched ends. */
   lose(error: HeartbitError): void {
     this.#context.health.suspect(error.message);
     this.#holding.lose(error);

@@ -1,4 +1,4 @@
-/** What `Presence.open` is given, and the store that it means. */
+/** The target of `Presence.open`, and its store. */
 import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
@@ -24,17 +24,17 @@ export interface MongoCollection {
   readonly collectionName: string;
   /** The name of the database that it is in. */
   readonly dbName: string;
-  /** That database: drivers before 6.20 do not tell it. */
+  /** That database. Drivers before 6.20 do not have this property. */
   readonly db?: MongoDb;
 }
 
-/** What the driver calls a client. */
+/** The driver's client. */
 interface MongoDatabases {
   db(name: string): MongoDb;
 }
 
 /**
- * What is opened:
+ * What `Presence.open` opens:
  * - `mongodb://...` or `mongodb+srv://...`, with a database (default `heartbit`)
  * - a `Db` of the caller's own driver, or a `Collection`, whose name is the namespace
  * - `sqlite:<directory>`: embedded, for all processes of one machine
@@ -43,12 +43,14 @@ interface MongoDatabases {
  */
 export type Target = string | MongoDb | MongoCollection | Store;
 
-/** @internal The namespace that the target names, where it does. */
+/** @internal The namespace that the target names, if it names one. */
 export function nameOf(target: Target): string | undefined {
   return isCollection(target) ? target.collectionName : undefined;
 }
 
-/** @internal The store, and whether it was made here, and so must be closed. The caller's own client never is. */
+/**
+ * @internal The store, and whether it was opened here and so must be closed. The caller's own client is never closed.
+ */
 export async function openStore(
   target: Target,
   options: CheckedOptions,
@@ -79,7 +81,7 @@ async function openUri(uri: string, { signal, clock }: CheckedOptions): Promise<
       "INVALID_OPTION",
       "The embedded store is sqlite:<directory> now, not lmdb:<directory>.",
     );
-  // Only the part before the first colon: what follows may hold a password.
+  // Show only the part before the first colon: the rest may contain a password.
   const scheme = /^[a-z][a-z+.-]*:/i.exec(uri)?.[0];
   throw badTarget(
     scheme === undefined ? "a string without a scheme" : `a string that begins with ${show(scheme)}`,
@@ -105,7 +107,7 @@ function isCollection(target: unknown): target is MongoCollection {
   return typeof target === "object" && target !== null && "collectionName" in target && "dbName" in target;
 }
 
-/** Every driver knows a collection's client, though not each says so in its types. */
+/** Every driver knows a collection's client, though some do not declare it in their types. */
 function databaseOf(collection: MongoCollection & { readonly client?: MongoDatabases }): MongoDb {
   const db = collection.db ?? collection.client?.db(collection.dbName);
   if (db === undefined) throw badTarget("a Collection without a client");

@@ -1,10 +1,10 @@
 /**
- * Reports changes of liveness of the keys it watches.
+ * Reports changes of liveness of the keys that it watches.
  *
  *   running --stop--> stopped
- *   running --a namespace that is gone or another's, or rights that it never had--> failed
+ *   running --the namespace is gone or was set up by another, or a right was never granted--> failed
  *
- * Everything else makes it `stale`, which its `health` says, and heals by itself.
+ * Any other fault makes it `stale`, as its `health` says, and passes by itself.
  */
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
@@ -21,16 +21,16 @@ import type { Health } from "./context/health.ts";
 import type { SlotLoop } from "./slot-loop.ts";
 import { Waits } from "../lib/timers.ts";
 
-/** Whether a watcher reports changes. A failed one has an `error`. */
+/** Whether a watcher reports changes. A failed watcher has an `error`. */
 export type WatcherState = "running" | "stopped" | "failed";
 
 /** A watcher's events. */
 export interface WatcherEvents {
-  /** Fires when the presence's health turns stale or healthy. Does not fire at the start, when it is healthy. */
+  /** Fires when the presence's health turns `stale` or `healthy`. Does not fire at the start, nor after `stop`. */
   health: [health: Health];
 }
 
-/** Gets each change. A promise that it returns is not waited for. */
+/** Receives each change. A promise that it returns is not awaited. */
 export type ChangeListener = (change: Change) => void;
 
 /** Reports changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
@@ -41,10 +41,10 @@ export class Watcher extends EventSource<WatcherEvents> {
   readonly #loop: SlotLoop;
   readonly #delivery: RoundRobin<Change>;
   readonly #events: Emitter<WatcherEvents>;
-  /** By target, as text, and listener. */
+  /** By target (as text) and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
   readonly #streams = new Set<ChangeStream>();
-  /** For the store: given up when this watcher stops. */
+  /** Calls that wait for the store; given up when this watcher stops. */
   readonly #waits = new Waits();
   #state: WatcherState = "running";
   #error: Error | null = null;
@@ -67,26 +67,28 @@ export class Watcher extends EventSource<WatcherEvents> {
     });
   }
 
-  /** `failed` by what can never heal; by anything else it is `stale`, which its health tells, and stays `running`. */
+  /**
+   * `failed` only for faults that can never pass. After any other fault it stays `running`, and its health is `stale`.
+   */
   get state(): WatcherState {
     return this.#state;
   }
 
-  /** Why it has failed; null while it runs and after a clean stop. */
+  /** Why it failed; null while it runs and after a clean stop. */
   get error(): Error | null {
     return this.#error;
   }
 
-  /** The presence's health: what this watcher tells may be late while it is `stale`. */
+  /** The presence's health. While it is `stale`, changes may be reported late. */
   get health(): Health {
     return this.#context.health.health;
   }
 
   /**
-   * Tells the listener the present state - of a key: one change, alive or not; of a prefix or all: one for each live
-   * key - and then each change. Never before `watch` has returned. What the listener throws, or rejects with, is
-   * logged. Throws `ALREADY_WATCHED` (the same target and listener), `INVALID_KEY`, `INVALID_OPTION`,
-   * `WATCHER_STOPPED`.
+   * Calls the listener with the present state, then with each change, but never before `watch` has returned. The
+   * present state of a key is one change, alive or not; of a prefix or of all keys it is one change for each live key.
+   * Errors that the listener throws or rejects with are logged. Throws `ALREADY_WATCHED` (the same target and
+   * listener), `INVALID_KEY`, `INVALID_OPTION`, `WATCHER_STOPPED`.
    */
   watch(target: WatchTarget, listener: ChangeListener): void {
     const checked = checkTarget(target);
@@ -103,7 +105,7 @@ export class Watcher extends EventSource<WatcherEvents> {
   }
 
   /**
-   * Delivers nothing more to the listener, pending changes included. Harmless where it does not watch the target. Throws
+   * Stops calling the listener, even for pending changes. Does nothing if it does not watch the target. Throws
    * `INVALID_KEY`, `INVALID_OPTION`.
    */
   unwatch(target: WatchTarget, listener: ChangeListener): void {
@@ -118,8 +120,9 @@ export class Watcher extends EventSource<WatcherEvents> {
   }
 
   /**
-   * The same content as `watch`, to iterate over: from this call on, per key the latest state that is not consumed yet.
-   * Ends when the watcher stops or fails, at `break`, or when `signal` is aborted. Throws as `watch` does.
+   * Reports what `watch` reports, as an async iterator. It begins with this call, and yields for each key the latest
+   * state that was not consumed yet. Ends when the watcher stops or fails, at `break`, or when `signal` is aborted.
+   * Throws as `watch` does.
    */
   changes(
     target: WatchTarget,
@@ -140,8 +143,8 @@ export class Watcher extends EventSource<WatcherEvents> {
   }
 
   /**
-   * What this watcher considers true now, watched or not, loaded first where it is not, which takes as long as the store is
-   * away. Rejects with `WATCHER_STOPPED` or `INVALID_KEY`.
+   * Whether the key is alive as far as this watcher knows. A key that is not watched is loaded first, which waits for a
+   * store that is away. Rejects with `WATCHER_STOPPED` or `INVALID_KEY`.
    */
   async alive(key: string): Promise<boolean> {
     checkKey(key);
@@ -149,7 +152,7 @@ export class Watcher extends EventSource<WatcherEvents> {
     return this.#waits.until(this.#loop.startWatching().alive(key));
   }
 
-  /** Asks for a load now, and does not wait for it. What goes wrong shows in `health`. */
+  /** Starts a `sync` and does not wait for it. Failures show in `health`. */
   startSync(): void {
     if (this.#state !== "running") return;
     this.#loop
@@ -159,9 +162,9 @@ export class Watcher extends EventSource<WatcherEvents> {
   }
 
   /**
-   * Loads now; resolves when all that was found has been handed to the listeners, or put into the buffers of `changes`.
-   * Rejects with `STORE_UNAVAILABLE` at once when the store says that it cannot, and when it has not answered for a
-   * period, at least 5 s and at most 10; and with `WATCHER_STOPPED`.
+   * Reads and evaluates now. Resolves when the listeners have been called with everything that was found, or it is in
+   * the buffers of `changes`. Rejects with `STORE_UNAVAILABLE` if the store answers with an error, or has not answered
+   * for a period, at least 5 s and at most 10 s, and with `WATCHER_STOPPED`.
    */
   async sync(): Promise<void> {
     this.#checkRunning();
@@ -169,7 +172,7 @@ export class Watcher extends EventSource<WatcherEvents> {
     await this.#delivery.drained();
   }
 
-  /** Stops: nothing more is delivered. Idempotent. */
+  /** Stops: no listener is called any more. Idempotent. */
   async stop(): Promise<void> {
     this.#end("stopped", null);
   }
@@ -179,7 +182,7 @@ export class Watcher extends EventSource<WatcherEvents> {
     await this.stop();
   }
 
-  /** @internal It can never go on. */
+  /** @internal Fails it for a fault that can never pass. */
   fail(error: Error): void {
     this.#end("failed", error);
   }

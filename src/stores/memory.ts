@@ -1,6 +1,6 @@
 /**
- * The store in this process's memory. Presences that are given the same `MemoryStore` see each other. It is the
- * plainest reading of the port: read it beside `core/store.ts` before you write a store.
+ * The store in this process's memory. Presences of the same `MemoryStore` see each other. It is the simplest
+ * implementation of the port: read it beside `core/store.ts` before you write a store.
  */
 import type { Clock } from "../core/clock.ts";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
@@ -38,17 +38,17 @@ import { systemClock } from "../lib/system-clock.ts";
 
 const PAGE_REGISTRATIONS = 1000;
 
-/** How a `MemoryStore` is made. */
+/** Options of a `MemoryStore`. */
 export interface MemoryStoreOptions {
-  /** The store's time, and the clock of the presences that open it without one. Default: the machine's. */
+  /** The store's time, and the clock of presences that are given none. Default: the machine's. */
   readonly clock?: Clock;
 }
 
-/** A store in this process's memory. Presences that are given the same one see each other. */
+/** A store in this process's memory. Presences of the same one see each other. */
 export class MemoryStore implements Store {
-  /** For messages. */
+  /** The kind, for messages. */
   readonly kind = "memory";
-  /** The store's time, and the clock of the presences that open it without one. */
+  /** The store's time, and the clock of presences that are given none. */
   readonly clock: Clock;
   readonly #data = new Map<string, Data>();
 
@@ -56,7 +56,7 @@ export class MemoryStore implements Store {
     this.clock = options.clock ?? systemClock;
   }
 
-  /** A namespace, without any I/O. */
+  /** Returns a namespace, without any I/O. */
   namespace(name: string): Namespace {
     return new MemoryNamespace(this.clock, () => {
       let data = this.#data.get(name);
@@ -65,7 +65,7 @@ export class MemoryStore implements Store {
     });
   }
 
-  /** For tests of programs and of stores: deletes records of a namespace, as somebody may do by hand. Gives how many. */
+  /** For tests: deletes records of a namespace, as somebody may do by hand. Returns how many. */
   destroy(name: string, { session, registration, ping }: Doomed): number {
     const { sessions, registrations, pings } = this.#data.get(name) ?? emptyData();
     const all = sessions.size + registrations.size + pings.size;
@@ -75,13 +75,13 @@ export class MemoryStore implements Store {
     return all - sessions.size - registrations.size - pings.size;
   }
 
-  /** How many records of each kind a namespace has. */
+  /** Returns how many records of each kind a namespace has. */
   counts(name: string): { sessions: number; registrations: number; pings: number } {
     const { sessions, registrations, pings } = this.#data.get(name) ?? emptyData();
     return { sessions: sessions.size, registrations: registrations.size, pings: pings.size };
   }
 
-  /** Does nothing: what is stored stays. */
+  /** Does nothing: the data stays. */
   close(): Promise<void> {
     return Promise.resolve();
   }
@@ -117,7 +117,7 @@ function emptyData(): Data {
 
 const idOf = ({ session, pinger, start }: RegistrationId): string => `${session}.${pinger}.${start}`;
 
-/** Which of the records are meant; none of a kind that is not named. */
+/** Which records to delete; none of a kind that is not named. */
 export interface Doomed {
   readonly session?: (session: SessionRecord) => boolean;
   readonly registration?: (registration: RegistrationRecord) => boolean;
@@ -172,7 +172,7 @@ class MemoryNamespace implements Namespace {
         registrations.add(this.#updateRegistration(idOf(write.registration), write));
       else registrations.add(this.#endRegistration(idOf(write.registration), write.last));
     }
-    this.#tell(sessions, registrations);
+    this.#report(sessions, registrations);
   }
 
   async ping(slot: Slot, seq: number): Promise<Pong> {
@@ -205,7 +205,7 @@ class MemoryNamespace implements Namespace {
     for (const [id, { record }] of this.#data().registrations) {
       if (record.key === key && record.last !== KILLED) killed.add(this.#endRegistration(id, KILLED));
     }
-    this.#tell(new Set(), killed);
+    this.#report(new Set(), killed);
   }
 
   async pings(from: Slot): Promise<PingRecord[]> {
@@ -275,7 +275,7 @@ class MemoryNamespace implements Namespace {
 
   async drop(): Promise<void> {
     const data = this.#data();
-    data.config = undefined; // the counter goes on: a clock that stands still sets no other base
+    data.config = undefined; // the counter continues: with a clock that stands still, the base would be the same
     data.sessions.clear();
     data.registrations.clear();
     data.pings.clear();
@@ -303,27 +303,27 @@ class MemoryNamespace implements Namespace {
     for (const close of this.#closers) close();
   }
 
-  // What these change is named to the feeds by its id.
+  // These collect the ids of what they change, for the feeds.
 
-  #putSession(session: SessionRecord, told: Set<number>): void {
+  #putSession(session: SessionRecord, reported: Set<number>): void {
     const { sessions } = this.#data();
     const known = sessions.get(session.seq);
     if (known !== undefined) {
-      // A later slot is a mere proof of life, no change: nobody is told of it, and no stamp is renewed.
+      // A later slot is only proof of life, not a change: it is not reported, and renews no stamp.
       const { changed: _, ...raised } = session;
       sessions.set(session.seq, { ...known, record: mergeSessions(known.record, raised) });
       return;
     }
     sessions.set(session.seq, this.#stamp(session));
-    told.add(session.seq);
+    reported.add(session.seq);
   }
 
-  #touch(seq: number, slot: Slot, told: Set<number>): void {
+  #touch(seq: number, slot: Slot, reported: Set<number>): void {
     const { sessions } = this.#data();
     const known = sessions.get(seq)?.record;
     if (known === undefined || known.slot >= slot) return;
     sessions.set(seq, this.#stamp({ ...known, slot }));
-    told.add(seq);
+    reported.add(seq);
   }
 
   #pingsOf(slot: Slot, segment: number): { record: PingRecord; readonly mail: Set<number> } {
@@ -376,13 +376,15 @@ class MemoryNamespace implements Namespace {
     return { record: { ...record, changed: this.#clock.now() }, revision: ++this.#data().revision };
   }
 
-  #tell(sessions: ReadonlySet<number>, registrations: ReadonlySet<string>): void {
+  #report(sessions: ReadonlySet<number>, registrations: ReadonlySet<string>): void {
     const data = this.#data();
     for (const { select, sink } of data.feeds) {
-      const told = recordsOf(data.registrations, registrations).filter(({ key }) => includesKey(select, key));
-      const seqs = new Set([...sessions, ...told.map(({ session }) => session)]);
-      if (told.length > 0 || sessions.size > 0)
-        sink.page({ sessions: recordsOf(data.sessions, seqs), registrations: told });
+      const reported = recordsOf(data.registrations, registrations).filter(({ key }) =>
+        includesKey(select, key),
+      );
+      const seqs = new Set([...sessions, ...reported.map(({ session }) => session)]);
+      if (reported.length > 0 || sessions.size > 0)
+        sink.page({ sessions: recordsOf(data.sessions, seqs), registrations: reported });
     }
   }
 }
@@ -394,7 +396,7 @@ function recordsOf<K, T>(kept: ReadonlyMap<K, Kept<T>>, ids: Iterable<K>): T[] {
   });
 }
 
-/** What is given away is the receiver's own. */
+/** A copy: the receiver owns it. */
 function copyOf<T>({ record }: Kept<T>): T {
   return { ...record };
 }

@@ -1,9 +1,9 @@
 import type { Finding } from "../core/store.ts";
 
-/** So many old records are counted at most: whether there are a thousand or a million, the advice is the same. */
+/** At most this many old records are counted: the advice is the same for a thousand or a million. */
 export const OLD_MAX = 1000;
 
-/** What a store tells of its storage: how many bytes it takes, where it may know that, and how many records are old. */
+/** The finding about a store's storage: how many bytes it takes, if known, and how many records are old. */
 export function storageFinding({ bytes, old }: { readonly bytes?: number; readonly old: number }): Finding {
   const size = bytes === undefined ? "Its size is not known" : `It takes ${formatBytes(bytes)}`;
   if (old === 0) return { check: "storage", level: "ok", found: `${size}; nothing old is left in it.` };

@@ -1,4 +1,4 @@
-/** What is due when: a binary heap, the earliest first, of equals the first planned. */
+/** Planned actions: a binary heap, the earliest one first; among equals, the one planned first. */
 interface Planned {
   readonly due: number;
   readonly order: number;
@@ -10,7 +10,7 @@ export class Agenda {
   readonly #heap: Planned[] = [];
   #order = 0;
 
-  /** Plans `act`. The result cancels it; cancelling twice, or late, is harmless. */
+  /** Plans `act`. Returns a function that cancels it; cancelling twice, or late, is harmless. */
   plan(due: number, act: () => void): () => void {
     const planned = { due, order: this.#order++, act, cancelled: false };
     this.#push(planned);
@@ -19,7 +19,7 @@ export class Agenda {
     };
   }
 
-  /** Takes out what is due first, if it is due at `end` at the latest. */
+  /** Removes and returns the action that is due first, if it is due by `end`. */
   take(end: number): { readonly due: number; readonly act: () => void } | undefined {
     for (;;) {
       const first = this.#heap[0];

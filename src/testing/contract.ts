@@ -1,6 +1,6 @@
 /**
- * The suite that every store must pass: the doc comments of the port (`core/store.ts`) turned into tests. Authors of
- * stores run it with the test runner of their choice:
+ * The suite that every store must pass: the doc comments of the port (`core/store.ts`) as tests. Authors of stores run
+ * it with the test runner of their choice:
  *
  *     import { describe, it } from "vitest"; // or "node:test", or what jest and mocha provide
  *     storeContract(() => new MyStore(url), { describe, it });
@@ -17,13 +17,13 @@ import { readTests } from "./contract/read.ts";
 import { inWorld, type Suite } from "./contract/world.ts";
 import { writeTests } from "./contract/write.ts";
 
-/** What the suite needs of a test runner: vitest, node:test, jest and mocha all have it. */
+/** What the suite needs from a test runner: vitest, node:test, jest and mocha all have it. */
 export interface TestApi {
   /** Names a group of tests. */
   readonly describe: (name: string, body: () => void) => unknown;
-  /** Declares a test. Either of `it` and `test` will do. */
+  /** Declares a test. Either `it` or `test` is enough. */
   readonly it?: (name: string, body: () => Promise<void>) => unknown;
-  /** The same. */
+  /** Like `it`. */
   readonly test?: (name: string, body: () => Promise<void>) => unknown;
 }
 
@@ -31,11 +31,11 @@ export interface TestApi {
  * Declares the suite with the runner. Each test calls `makeStore`, works in a namespace of its own with a random name
  * (so stores on one shared server may be tested in parallel), drops it at the end and closes the store.
  *
- * The store's clock must go on by itself: a `ManualClock` that nobody advances makes tests wait for ever. Tests of the
- * feed wait for the change itself, with the runner's time-out as the bound; a store without a feed, or whose feed's
- * `ready` rejects with `UNSUPPORTED_SERVER`, passes them.
+ * The store's clock must run by itself: with a `ManualClock` that nobody advances, tests wait for ever. Tests of the
+ * feed wait for the change itself, bounded by the runner's time-out. A store without a feed, or whose feed's `ready`
+ * rejects with `UNSUPPORTED_SERVER`, passes them.
  *
- * Throws `INVALID_OPTION` when `testApi` has neither `it` nor `test`.
+ * Throws `INVALID_OPTION` if `testApi` has neither `it` nor `test`.
  */
 export function storeContract(makeStore: MakeStore, testApi: TestApi): void {
   const declare = testApi.it ?? testApi.test;

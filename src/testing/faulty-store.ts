@@ -1,4 +1,4 @@
-/** A store between a presence and the real one, which fails, hangs and drags on command. */
+/** A store between a presence and the real one that fails, hangs and slows down on command. */
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Feed, FeedSink, Namespace, NamespaceScale, Page, ReadQuery, Store } from "../core/store.ts";
@@ -7,19 +7,19 @@ import { systemClock } from "../lib/system-clock.ts";
 /** An operation that passes the gate: each member of a namespace that does I/O. */
 export type Operation = Exclude<keyof Namespace, "close" | "notices" | "examine">;
 
-/** What becomes of an operation: it is done; it is not; or it is done and the caller is told that it failed. */
+/** The outcome of an operation: it happens; it does not; or it happens and still rejects. */
 export type Verdict = "pass" | "fail" | "fail after it happened";
 
 /**
- * Wraps a store. Every operation of every namespace passes a gate twice: before it is done and after, so that a
- * failure may hit an operation that has happened, as a lost reply does. `close` is never held up.
+ * Wraps a store. Every operation of every namespace passes a gate before and after it happens, so that a failure may
+ * hit an operation that has happened, as a lost reply does. `close` is never delayed.
  *
- * Several may wrap one store, one for each client: what is done to one is then the trouble of that client alone.
+ * Several may wrap the same store, one for each client: a fault then affects only that client.
  */
 export class FaultyStore implements Store {
-  /** The wrapped store's. */
+  /** The kind of the wrapped store. */
   readonly kind: string;
-  /** The wrapped store's, where it has one. */
+  /** The clock of the wrapped store, if it has one. */
   readonly clock?: Clock;
   readonly #store: Store;
   readonly #gate: Gate;
@@ -42,46 +42,48 @@ export class FaultyStore implements Store {
   }
 
   /**
-   * From now on all operations reject with `error`, those under way included (they may have happened), and open feeds
+   * From now on all operations reject with `error`, including those under way (they may have happened), and open feeds
    * are lost. Default: a `HeartbitError` with code `STORE_UNAVAILABLE`.
    */
   fail(error: unknown = new HeartbitError("STORE_UNAVAILABLE", "The store was told to fail.")): void {
     this.#gate.fail(error);
   }
 
-  /** Back to normal: ends `fail`, `delay` and `pause`. Lost feeds stay lost; what hung goes on. */
+  /** Ends `fail`, `delay` and `pause`. Lost feeds stay lost; hanging operations continue. */
   heal(): void {
     this.#gate.heal();
   }
 
   /**
-   * Each operation (of a read, each page) takes `ms` longer by the store's clock: one half before it is done, the other
-   * after. What is under way keeps its delay. Feeds are not delayed. 0 ends it.
+   * Each operation (for a read, each page) takes `ms` longer by the store's clock: half of that before it happens, half
+   * after. Operations under way keep their delay. Feeds are not delayed. 0 ends it.
    */
   delay(ms: number): void {
     this.#gate.delayMs = ms;
   }
 
-  /** Operations hang, and what feeds would tell is held, until `resume` or `heal`; `fail` ends the hanging with its error. */
+  /**
+   * Operations hang, and feeds hold their reports back, until `resume` or `heal`. `fail` rejects hanging operations.
+   */
   pause(): void {
     this.#gate.pause();
   }
 
-  /** Ends `pause`: what hung goes on, what was held is told, in order. */
+  /** Ends `pause`: hanging operations continue, and feeds report what they held back, in order. */
   resume(): void {
     this.#gate.resume();
   }
 
   /**
-   * Asks `decide` about each operation that gets through the gate; `fail` here is a `STORE_UNAVAILABLE` for that one
-   * operation. Without `decide`, ends it; `heal` does not.
+   * Calls `decide` for each operation that passes the gate. `fail` rejects that one operation with `STORE_UNAVAILABLE`.
+   * Call it without `decide` to end this; `heal` does not end it.
    */
   intercept(decide?: (operation: Operation) => Verdict): void {
     this.#gate.decide = decide;
   }
 }
 
-/** What all namespaces of one `FaultyStore` pass through. */
+/** The gate that all namespaces of one `FaultyStore` share. */
 class Gate {
   delayMs = 0;
   decide: ((operation: Operation) => Verdict) | undefined;
@@ -121,7 +123,7 @@ class Gate {
   resume(): void {
     this.#pause?.end();
     this.#pause = undefined;
-    if (this.#failure === undefined) for (const feed of this.#feeds) feed.tellHeld();
+    if (this.#failure === undefined) for (const feed of this.#feeds) feed.reportHeld();
   }
 
   add(feed: FaultyFeed): void {
@@ -132,7 +134,7 @@ class Gate {
     this.#feeds.delete(feed);
   }
 
-  /** Does the operation between two passages of the gate. */
+  /** Runs the operation between two passages of the gate. */
   async run<T>(operation: Operation, act: () => Promise<T>): Promise<T> {
     await this.#pass();
     const verdict = this.decide?.(operation) ?? "pass";
@@ -173,7 +175,7 @@ class FaultyNamespace implements Namespace {
   constructor(inner: Namespace, gate: Gate) {
     this.#inner = inner;
     this.#gate = gate;
-    // What the store has not got, this one has not got either.
+    // Optional members of the store are optional here too.
     const feed = inner.feed?.bind(inner);
     if (feed !== undefined)
       this.feed = (select, sink) => this.#openFeed((wrapped) => feed(select, wrapped), sink);
@@ -243,10 +245,10 @@ class FaultyFeed implements Feed {
     this.#onEnd = onEnd;
     gate.add(this);
     this.ready = this.#open(open);
-    this.ready.catch(() => {}); // whoever waits for it hears of it
+    this.ready.catch(() => {}); // reported to everyone who awaits it
   }
 
-  /** What hung is lost with the feed. */
+  /** Reports that were held back are lost with the feed. */
   lose(error: unknown): void {
     if (this.#ended) return;
     const wasReady = this.#isReady;
@@ -254,8 +256,8 @@ class FaultyFeed implements Feed {
     if (wasReady) this.#sink.lost(error);
   }
 
-  tellHeld(): void {
-    for (const tell of this.#held.splice(0)) tell();
+  reportHeld(): void {
+    for (const report of this.#held.splice(0)) report();
   }
 
   async close(): Promise<void> {
@@ -266,7 +268,7 @@ class FaultyFeed implements Feed {
     await this.#inner?.close();
   }
 
-  /** Closes without anybody waiting for it. */
+  /** Closes it without waiting. */
   #letGo(): void {
     this.close().catch(() => {});
   }
@@ -276,8 +278,8 @@ class FaultyFeed implements Feed {
       await this.#gate.run("feed", async () => {
         if (this.#ended) return;
         this.#inner = open({
-          page: (page) => this.#tell(() => this.#sink.page(page)),
-          lost: (error) => this.#tell(() => this.lose(error)),
+          page: (page) => this.#report(() => this.#sink.page(page)),
+          lost: (error) => this.#report(() => this.lose(error)),
         });
         await this.#inner.ready;
       });
@@ -288,9 +290,9 @@ class FaultyFeed implements Feed {
     }
   }
 
-  #tell(tell: () => void): void {
+  #report(report: () => void): void {
     if (this.#ended) return;
-    if (this.#gate.isPaused) this.#held.push(tell);
-    else tell();
+    if (this.#gate.isPaused) this.#held.push(report);
+    else report();
   }
 }

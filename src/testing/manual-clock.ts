@@ -1,21 +1,21 @@
-/** A clock that stands still until it is told to go on. */
+/** A clock that stands still until it is advanced. */
 import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { Agenda } from "./agenda.ts";
 import { randomWords } from "./random.ts";
 
-/** How a `ManualClock` begins. */
+/** Options of a `ManualClock`. */
 export interface ManualClockOptions {
-  /** The time at which it begins: ms since 1970. Default 2026-01-01T00:00:00Z. */
+  /** The initial time: ms since 1970. Default 2026-01-01T00:00:00Z. */
   readonly start?: number;
-  /** Where chance comes from. Default: the same numbers in each run, so that a run can be repeated. */
+  /** The source of random numbers. Default: the same numbers in each run, so that a run can be repeated. */
   readonly random?: () => number;
 }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that stands still until it is advanced. */
 export class ManualClock implements Clock {
-  /** A number from 0 up to, not including, 1. */
+  /** A random number from 0 up to, but not including, 1. */
   readonly random: () => number;
   readonly #start: number;
   #elapsed = 0;
@@ -33,29 +33,29 @@ export class ManualClock implements Clock {
     return this.#start + this.#elapsed + this.#steppedBy;
   }
 
-  /** By how many ms it has been advanced. */
+  /** How many ms it has been advanced. */
   monotonic(): number {
     return this.#elapsed;
   }
 
   /**
-   * Steps the wall time by `ms`, forth or back, as an operator or NTP does. Timers and `monotonic` don't notice. Throws
-   * `INVALID_OPTION` for what is no number.
+   * Steps the wall time by `ms`, forward or back, as an operator or NTP does. Does not affect timers and `monotonic`.
+   * Throws `INVALID_OPTION` if `ms` is not a number.
    */
   step(ms: number): void {
     if (!Number.isFinite(ms)) throw invalid("steps", ms, "a number of ms");
     this.#steppedBy += ms;
   }
 
-  /** Calls `callback` when it is advanced by `delayMs` from now. The result cancels it. */
+  /** Calls `callback` once it has been advanced by `delayMs` from now. Returns a function that cancels it. */
   setTimer(callback: () => void, delayMs: number): () => void {
     return this.#timers.plan(this.#elapsed + Math.max(0, delayMs), callback);
   }
 
   /**
-   * Goes on by `ms`: runs what is due, in order, at the time it is due, and lets each settle (promises, and what they
-   * lead to) before the next. Resolves when all is settled. Calls queue up. Throws `INVALID_OPTION` for what is
-   * negative or no number: the time goes on, and only `step` sets it back.
+   * Advances by `ms`: runs each timer at its time, in order, and lets it settle (promises, and what they lead to)
+   * before the next one. Resolves when everything has settled. Calls queue up. Rejects with `INVALID_OPTION` if `ms` is
+   * negative or not a number: only `step` can set the time back.
    */
   advance(ms: number): Promise<void> {
     if (!Number.isFinite(ms) || ms < 0) throw invalid("is advanced", ms, "a number of ms, 0 or more");
@@ -80,13 +80,13 @@ function invalid(does: string, ms: unknown, wanted: string): HeartbitError {
   return new HeartbitError("INVALID_OPTION", `A manual clock ${does} by ${wanted}, not by ${show(ms)}.`);
 }
 
-/** A turn of the event loop runs every promise to its end; two, for what itself yields once. */
+/** One turn of the event loop settles all promises; a second one, for code that yields once. */
 async function settle(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** From 0 up to, not including, 1: the same in each run. */
+/** Numbers from 0 up to, but not including, 1: the same in each run. */
 function seeded(): () => number {
   const next = randomWords(1);
   return () => next() / 2 ** 32;

@@ -283,7 +283,7 @@ describe("kill", () => {
     const one = await holding("a", env);
     const two = await holding("a", env);
     expect(await heartbit(["kill", "a"], env)).toMatchObject({ code: 0, stdout: "2 holders ended\n" });
-    await Promise.all([one, two].map((held) => held.says("stderr", /Another reported a dead/)));
+    await Promise.all([one, two].map((held) => held.says("stderr", /Another process reported a dead/)));
     expect((await heartbit(["wait", "a", "--timeout", "2m"], env)).code).toBe(0);
   });
 

@@ -48,7 +48,9 @@ describe("demo", () => {
     expect(stderr).toMatch(
       /^On a SQLite store in a temporary directory, with a period of 1 s\.\nSee it at http:\/\/127\.0\.0\.1:\d+\/ while it lasts\.\n/,
     );
-    expect(stderr).toMatch(/ s {2}worker-3 crashes: kill -9 \d+\n.* told: worker-3 is dead \(expired\)\n/);
+    expect(stderr).toMatch(
+      / s {2}worker-3 crashes: kill -9 \d+\n.* reported: worker-3 is dead \(expired\)\n/,
+    );
     expect(stdout).toMatch(/^WHO +WHAT HAPPENED +AT +WHAT WAS TOLD +AT +AFTER +PERIODS +EXPECTED\n/);
     const time = "\\d+\\.\\d\\d s";
     const row = `worker-1 +stop\\(\\) +${time} +dead, stopped +${time} +\\d+ ms +\\d\\.\\d\\d +1\\.5 to 2\\.5 periods +ok`;
@@ -78,7 +80,7 @@ describe("demo", () => {
   it("serves the dashboard meanwhile", async () => {
     const demo = start(["demo", "--period", "400ms"], { TMPDIR: temporary });
     const [, url = ""] = await demo.says("stderr", /See it at (\S+) /);
-    await demo.says("stderr", /told: worker-8 is alive/);
+    await demo.says("stderr", /reported: worker-8 is alive/);
     const { keys } = (await (await fetch(`${url}api/keys`)).json()) as { keys: { key: string }[] };
     expect(keys.map(({ key }) => key)).toContain("worker-8");
     expect((await (await fetch(url)).text()).startsWith("<!doctype html>")).toBe(true);

@@ -73,7 +73,7 @@ describe("doctor finds", () => {
     const findings = await findingsIn(withDatabase(server.uri, DATABASE));
     expect(wrong(findings)).toEqual(["warning topology", "warning feed", "warning permissions"]);
     const feed = findings.find(({ check }) => check === "feed");
-    expect(feed?.found).toMatch(/has no change streams\. Joins and kills are told by polling/);
+    expect(feed?.found).toMatch(/has no change streams\. Changes are polled/);
     expect(feed?.advice).toMatch(/replica set/);
   });
 
@@ -238,7 +238,7 @@ describe("the command doctor", () => {
     expect(stdout).toMatch(/^ok +server +The sqlite store answers\.$/m);
     expect(stdout).toMatch(/^ok +namespace +"presence" has a period of 5 s\.$/m);
     expect(stdout).toMatch(/^ok +storage +It takes [\d.]+ KB; nothing old/m);
-    expect(stderr).toMatch(/^Looking at the namespace "presence" in SQLite in /);
+    expect(stderr).toMatch(/^Examining the namespace "presence" in SQLite in /);
   });
 
   it("gives one object with --json, and exits with 1 on an error", async () => {

@@ -96,7 +96,7 @@ describe("run", () => {
     const run = start(["run", "a", ...node("console.log(1); setTimeout(() => {}, 60000)")], env);
     await run.says("stdout", /1/);
     await heartbit(["kill", "a"], env);
-    await run.says("stderr", /Another reported a dead; it is taken up again\./);
+    await run.says("stderr", /Another process reported a dead; it is taken up again\./);
     expect((await heartbit(["wait", "a"], env)).code).toBe(0);
   });
 

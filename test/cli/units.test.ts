@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readConfigFile } from "../../src/cli/config-file.ts";
-import { absence, faultOf, runningOut, type Trouble } from "../../src/cli/demo/verdict.ts";
+import { absence, faultOf, runningOut, type Suspicion } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
@@ -102,10 +102,10 @@ describe("heartbit.config.json", () => {
   });
 
   it.each([
-    ["{", /is no JSON/],
+    ["{", /is not JSON/],
     ["[]", /must hold an object/],
     ['{"stor": "x"}', /has "stor", but may have "store", "name" and "period" only/],
-    ['{"name": ""}', /"name" .* must be a text/],
+    ['{"name": ""}', /"name" .* must be a non-empty string/],
     ['{"period": "soon"}', /"period" .* is "soon"/],
   ])("refuses %s, with what to write", async (text, message) => {
     await expect(readFrom(text)).rejects.toThrow(message);
@@ -152,7 +152,7 @@ describe("text for a terminal", () => {
     expect(formatHolders([holder])).toBe("a\\x1b[2J:7");
     expect(explain(new Error("bad \u001b[2J\r\nkey"))).toBe("bad \\x1b[2J key.");
     expect(describeHealth({ state: "stale", reason: "a ping failed: \u001b[2J." })).toBe(
-      "Stale: a ping failed: \\x1b[2J. Deaths by absence are held back until it is healthy.",
+      "Stale: a ping failed: \\x1b[2J. Expiries are held back until it is healthy.",
     );
     expect(describeStore("sqlite:/tmp/\u001b[2J")).toBe("SQLite in /tmp/\\x1b[2J");
   });
@@ -178,44 +178,44 @@ describe("text for a terminal", () => {
   });
 });
 
-const trouble = (fromMs: number, toMs: number): Trouble[] => [{ fromMs, toMs, reason: "slow" }];
+const suspicion = (fromMs: number, toMs: number): Suspicion[] => [{ fromMs, toMs, reason: "slow" }];
 
 describe("the demo's verdict, with a period of a second", () => {
   const bound = { leastMs: 1100, mostMs: 2500 };
-  const fault = (toldMs: number | undefined, troubles: Trouble[] = [], vouchedUntilMs?: number) =>
+  const fault = (toldMs: number | undefined, suspicions: Suspicion[] = [], vouchedUntilMs?: number) =>
     faultOf(
       { happenedMs: 0, toldMs, bound, ...(vouchedUntilMs === undefined ? {} : { vouchedUntilMs }) },
       1000,
-      troubles,
+      suspicions,
     );
 
-  it("finds a telling within the bound right", () => {
+  it("accepts a report within the bound", () => {
     expect(fault(1100)).toBeUndefined();
     expect(fault(2500)).toBeUndefined();
   });
 
-  it("wants a stop told when it has run out, which is later than a crash may be told", () => {
+  it("expects a stop to be reported when it has run out, later than the earliest report of a crash", () => {
     const told = { happenedMs: 0, toldMs: 1200 };
     expect(faultOf({ ...told, bound: absence(1000) }, 1000, [])).toBeUndefined();
-    expect(faultOf({ ...told, bound: runningOut(1000) }, 1000, [])).toBe("told 280 ms too early");
+    expect(faultOf({ ...told, bound: runningOut(1000) }, 1000, [])).toBe("reported 280 ms too early");
   });
 
-  it("finds fault with what was never told, too early or too late", () => {
-    expect(fault(undefined)).toBe("never told");
-    expect(fault(900)).toBe("told 180 ms too early");
-    expect(fault(3000)).toBe("told 280 ms too late");
+  it("finds fault with a report that is missing, too early or too late", () => {
+    expect(fault(undefined)).toBe("never reported");
+    expect(fault(900)).toBe("reported 180 ms too early");
+    expect(fault(3000)).toBe("reported 280 ms too late");
   });
 
-  it("finds an early telling right only where the process had not vouched for itself any longer", () => {
+  it("accepts an early report only after the process's vouchedUntil", () => {
     expect(fault(900, [], 880)).toBeUndefined();
-    expect(fault(900, [], 1200)).toBe("told 180 ms too early");
+    expect(fault(900, [], 1200)).toBe("reported 180 ms too early");
   });
 
-  it("counts the bound from the end of a trouble before the telling, and of no other", () => {
-    expect(fault(4000, trouble(500, 2000))).toBeUndefined();
-    expect(fault(5000, trouble(500, 2000))).toBe("told 280 ms too late");
-    expect(fault(3000, trouble(-500, -100))).toBe("told 280 ms too late");
-    expect(fault(3000, trouble(3500, 4000))).toBe("told 280 ms too late");
-    expect(fault(900, trouble(0, 500))).toBe("told 180 ms too early");
+  it("counts the bound from the end of a suspicion before the report, and of no other", () => {
+    expect(fault(4000, suspicion(500, 2000))).toBeUndefined();
+    expect(fault(5000, suspicion(500, 2000))).toBe("reported 280 ms too late");
+    expect(fault(3000, suspicion(-500, -100))).toBe("reported 280 ms too late");
+    expect(fault(3000, suspicion(3500, 4000))).toBe("reported 280 ms too late");
+    expect(fault(900, suspicion(0, 500))).toBe("reported 180 ms too early");
   });
 });

@@ -24,13 +24,13 @@ describe("the table", () => {
     table.take(change("a", true, 2000, { cause: "initial" }));
     table.take(change("b", false, 5000));
     expect(table.lines(ROOM, 8000, plain)).toEqual([
-      "presence  1 key alive, 1 died lately",
+      "presence  1 key alive, 1 died recently",
       "",
       "KEY  STATE  FOR  CAUSE    HOLDERS",
       "a    alive  6 s  initial  h:7",
       "b    dead   3 s  killed",
     ]);
-    expect(table.lines(ROOM, 66_000, plain)[0]).toBe("presence  1 key alive, 0 died lately");
+    expect(table.lines(ROOM, 66_000, plain)[0]).toBe("presence  1 key alive, 0 died recently");
   });
 
   it("does not take an update for a birth", () => {
@@ -75,7 +75,7 @@ describe("the table", () => {
     const table = new Table("presence");
     table.setHealth({ state: "stale", reason: "a ping failed" });
     expect(table.lines(ROOM, 0, plain)[0]).toBe(
-      "presence  0 keys alive, 0 died lately  STALE: a ping failed",
+      "presence  0 keys alive, 0 died recently  STALE: a ping failed",
     );
   });
 });
@@ -88,7 +88,7 @@ describe("watch on a terminal", () => {
     const { running, type, resize } = inTerminal([process.execPath, main(), "watch"], env);
     await running.says("stdout", /\[\?1049h[^]*presence {2}1 key alive[^]*worker-1 {2}alive/);
     held.child.kill("SIGINT");
-    await running.says("stdout", /0 keys alive, 1 died lately[^]*worker-1 {2}dead/);
+    await running.says("stdout", /0 keys alive, 1 died recently[^]*worker-1 {2}dead/);
     resize(24, 6);
     await running.says("stdout", /presence {2}0 keys alive,…/);
     type(CTRL_C);

@@ -17,13 +17,18 @@ const PLACES: Readonly<Record<string, readonly [number, number]>> = {
   "stores/memory": [515, 320],
 };
 const [WIDTH, HEIGHT] = [170, 50];
-const CORE = { left: 50, top: 420, width: 660 };
+/** The parts under everything, drawn as bars without arrows: each imports only the bars below it. */
+const BARS = [
+  { part: "lib", top: 410, rule: "tools without knowledge of heartbit, imports the core only" },
+  { part: "core", top: 480, rule: "imported by all, imports nothing" },
+] as const;
+const BAR = { left: 50, width: 660 };
 
-/** What lies under everything, and is not drawn as a part: the index, and files that several parts share. */
-const SHARED = new Set(["index.ts", "system-clock.ts", "stores/storage.ts"]);
+/** Files that several parts share, and that are not drawn. */
+const SHARED = new Set(["index.ts", "stores/storage.ts"]);
 
 export interface Modules {
-  /** `cli -> presence`; without those to the core. */
+  /** `cli -> presence`, without those to a bar. */
   readonly edges: readonly string[];
   /** The packages that each part imports. */
   readonly packages: ReadonlyMap<string, readonly string[]>;
@@ -43,7 +48,8 @@ export function readModules(): Modules {
       const to = imported.startsWith(".") ? partOf(resolve(dirname(file), imported)) : imported;
       if (to === from) continue;
       if (from === "core") ofCore.add(to);
-      else if (SHARED.has(from) || SHARED.has(to) || to === "core" || to.startsWith("node:")) continue;
+      else if (SHARED.has(from) || SHARED.has(to) || to.startsWith("node:")) continue;
+      else if (to === "core" || (to === "lib" && from !== "core")) continue;
       else if (imported.startsWith(".")) edges.add(`${from} -> ${to}`);
       else packages.set(from, (packages.get(from) ?? new Set()).add(to));
     }
@@ -55,7 +61,7 @@ export function readModules(): Modules {
   };
 }
 
-/** Draws them. Throws where a part has no place, or one imports what is not below it. */
+/** Draws them. Throws if a part has no place, or imports a part that is not below it. */
 export function drawModules({ edges, packages }: Modules): string {
   const parts = Object.entries(PLACES).flatMap(([part, [x, y]]) => {
     const names = packages.get(part) ?? [];
@@ -65,18 +71,17 @@ export function drawModules({ edges, packages }: Modules): string {
       ...(names.length > 0 ? [text(x, y + 40, names.join(", "), "small")] : []),
     ];
   });
-  const { left, top, width } = CORE;
-  const core = [
-    box(left, top, width),
-    text(left + width / 2, top + 22, "core", ""),
-    text(left + width / 2, top + 40, "imported by all, imports nothing", "small"),
-  ];
+  const bars = BARS.flatMap(({ part, top, rule }) => [
+    box(BAR.left, top, BAR.width),
+    text(BAR.left + BAR.width / 2, top + 22, part, ""),
+    text(BAR.left + BAR.width / 2, top + 40, rule, "small"),
+  ]);
   const head =
     '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>';
-  return svg("The modules: which part imports which", 760, 490, [
+  return svg("The modules: which part imports which", 760, 550, [
     head,
     ...parts,
-    ...core,
+    ...bars,
     ...edges.map(arrow),
   ]);
 }
@@ -100,7 +105,7 @@ function partOf(file: string): string {
   return second === "storage.ts" ? "stores/storage.ts" : `stores/${second.replace(/\.ts$/, "")}`;
 }
 
-/** What is imported, packages by their names. Comments are passed over. */
+/** What is imported, packages by their names. Ignores comments. */
 function importsOf(code: string): string[] {
   const withoutComments = code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   const found = [

@@ -11,18 +11,18 @@ import { type Quantiles, quantilesOf } from "./quantiles.ts";
 
 export interface Measurement extends Quantiles {
   readonly what: "ping" | "join" | "notice of join" | "notice of kill" | "notice of crash";
-  /** Of what was done by several at a time. */
+  /** Per second, for operations that ran several at a time. */
   readonly perSecond?: number;
 }
 
 export interface Subject {
-  /** Holds; another of the same namespace watches. */
+  /** Holds keys; another presence of the same namespace watches them. */
   readonly holder: Presence;
   readonly watcher: Presence;
-  /** With which a process of its own opens the namespace. */
+  /** The environment with which a process of its own opens the namespace. */
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
-  /** Says how far it is. */
+  /** Called with the progress. */
   readonly progress: (text: string) => void;
 }
 
@@ -31,7 +31,7 @@ const PINGS_AT_A_TIME = 16;
 const JOINS = 20;
 const CRASHES = 4;
 
-/** One after the other, as they are done. Ends early, without an error, when the signal is aborted. */
+/** Yields each measurement when it is complete. Ends early, without an error, when the signal is aborted. */
 export async function* measure(subject: Subject): AsyncGenerator<Measurement> {
   const { signal, progress } = subject;
   progress("pinging");
@@ -40,11 +40,11 @@ export async function* measure(subject: Subject): AsyncGenerator<Measurement> {
   progress("joining and killing");
   yield* await measureKeys(subject);
   if (signal.aborted) return;
-  progress(`crashing ${CRASHES} processes, and waiting until they are told dead`);
+  progress(`crashing ${CRASHES} processes, and waiting until they are reported dead`);
   yield await measureCrashes(subject);
 }
 
-/** Of sessions that nobody has, in the present slot: each sets another bit. */
+/** Pings of unused session numbers in the present slot: each sets another bit. */
 async function measurePings({ holder }: Subject): Promise<Measurement> {
   const { namespace, time, clock } = internalsOf(holder);
   const tookMs: number[] = [];
@@ -64,19 +64,19 @@ async function measurePings({ holder }: Subject): Promise<Measurement> {
 
 async function measureKeys({ holder, watcher, signal }: Subject): Promise<Measurement[]> {
   const tookMs = { join: [] as number[], joined: [] as number[], killed: [] as number[] };
-  const told = new Told(watcher);
+  const reported = new Reported(watcher);
   for (let index = 0; index < JOINS && !signal.aborted; index++) {
     const key = `key-${index}`;
     const pinger = holder.pinger(key);
     const began = systemClock.monotonic();
     await pinger.start();
     tookMs.join.push(systemClock.monotonic() - began);
-    tookMs.joined.push((await told.when(key, true)) - began);
+    tookMs.joined.push((await reported.when(key, true)) - began);
     const killedAt = systemClock.monotonic();
     void pinger.kill();
-    tookMs.killed.push((await told.when(key, false)) - killedAt);
+    tookMs.killed.push((await reported.when(key, false)) - killedAt);
   }
-  await told.end();
+  await reported.end();
   return [
     { what: "join", ...quantilesOf(tookMs.join) },
     { what: "notice of join", ...quantilesOf(tookMs.joined) },
@@ -86,26 +86,26 @@ async function measureKeys({ holder, watcher, signal }: Subject): Promise<Measur
 
 /** Real processes, each killed at another part of the period. */
 async function measureCrashes({ watcher, env, signal }: Subject): Promise<Measurement> {
-  const told = new Told(watcher);
+  const reported = new Reported(watcher);
   const crashes = Array.from({ length: CRASHES }, (_, index) =>
-    crash(`crash-${index}`, { told, env, signal, afterMs: (index / CRASHES) * watcher.periodMs }),
+    crash(`crash-${index}`, { reported, env, signal, afterMs: (index / CRASHES) * watcher.periodMs }),
   );
   try {
     return { what: "notice of crash", ...quantilesOf(await Promise.all(crashes)) };
   } finally {
-    await told.end();
+    await reported.end();
   }
 }
 
 interface Crash {
-  readonly told: Told;
+  readonly reported: Reported;
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly afterMs: number;
 }
 
-/** Starts a process that holds the key, lets it ping, kills it; gives how long later that was told, in ms. */
-async function crash(key: string, { told, env, signal, afterMs }: Crash): Promise<number> {
+/** Starts a process that holds the key, lets it ping, and kills it. Returns how much later that was reported, in ms. */
+async function crash(key: string, { reported, env, signal, afterMs }: Crash): Promise<number> {
   const [, main = ""] = process.argv;
   const child = spawn(process.execPath, [main, "ping", key], { env, stdio: ["ignore", "ignore", "pipe"] });
   const ended = once(child, "exit");
@@ -117,20 +117,20 @@ async function crash(key: string, { told, env, signal, afterMs }: Crash): Promis
     const failed = ended.then(() => {
       throw new CommandError(`A process that was to hold a key ended early: ${said.trim()}`);
     });
-    await Promise.race([told.when(key, true), failed]);
+    await Promise.race([reported.when(key, true), failed]);
     await Promise.race([new Sleeper(systemClock).sleep(afterMs), failed]);
     const killedAt = systemClock.monotonic();
-    failed.catch(() => {}); // from now on it is meant
+    failed.catch(() => {}); // from now on the end is intended
     end();
-    return (await told.when(key, false)) - killedAt;
+    return (await reported.when(key, false)) - killedAt;
   } finally {
     signal.removeEventListener("abort", end);
     end();
   }
 }
 
-/** When what was told: monotonic times, in ms. */
-class Told {
+/** When each change was reported: monotonic times, in ms. */
+class Reported {
   readonly #states = new Map<string, { readonly alive: boolean; readonly at: number }>();
   readonly #watcher: ReturnType<Presence["watcher"]>;
   readonly #waiting = new Set<() => void>();
@@ -143,7 +143,7 @@ class Told {
     });
   }
 
-  /** Resolves when the key is told so; rejects when the watcher has failed, or was stopped. */
+  /** Resolves when the key is reported alive, or dead. Rejects if the watcher has failed or was stopped. */
   when(key: string, alive: boolean): Promise<number> {
     return new Promise((resolve, reject) => {
       const look = (): void => {

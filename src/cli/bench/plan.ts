@@ -1,4 +1,4 @@
-/** What a fleet costs a replica set, reckoned from the design: one ping a process and period. */
+/** What a fleet costs a replica set, calculated from the design: one ping a process and period. */
 
 export interface PlanQuery {
   readonly processes: number;
@@ -9,17 +9,17 @@ export interface PlanQuery {
 
 export interface Plan extends PlanQuery {
   readonly pingsPerSecond: number;
-  /** Of each member, in MB. */
+  /** The oplog of each member, in MB a day. */
   readonly oplogMbPerDay: number;
-  /** Of all members, in MB. */
+  /** The oplog of all members, in MB a day. */
   readonly oplogMbPerDayAll: number;
-  /** Within how many ms a crash is told where there is no trouble. */
+  /** Within how many ms a crash is reported without suspicion: least and most. */
   readonly toldAfterMs: readonly [least: number, most: number];
 }
 
 /**
- * The entry of an update that sets a bit: 220 bytes, reckoned from its fields (the name of the collection, its UUID, the
- * `_id`, the word, times and term), not measured.
+ * The entry of a ping in the oplog: 220 bytes, calculated from its fields (the name of the collection, its UUID,
+ * the `_id`, the word, times and term), not measured.
  */
 const OPLOG_BYTES = 220;
 const DAY_S = 86_400;

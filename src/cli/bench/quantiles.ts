@@ -1,4 +1,4 @@
-/** Of how long something took, in ms. */
+/** Quantiles of durations, in ms. */
 export interface Quantiles {
   readonly count: number;
   readonly medianMs: number;
@@ -6,7 +6,7 @@ export interface Quantiles {
   readonly maxMs: number;
 }
 
-/** Of at least one. */
+/** Of at least one duration. */
 export function quantilesOf(tookMs: readonly number[]): Quantiles {
   const sorted = tookMs.toSorted((a, b) => a - b);
   const at = (part: number): number => sorted[Math.ceil(sorted.length * part) - 1] ?? Number.NaN;

@@ -1,13 +1,15 @@
-/** The commands and options, as the scripts of all shells need them: taken from commander, so that none is forgotten. */
+/**
+ * The commands and options, as the scripts of all shells need them: taken from commander, so that none is missing.
+ */
 import type { Command, Option } from "commander";
 
 export interface Flag {
   /** Without the dashes: "store". */
   readonly name: string;
-  /** One letter, where there is one. */
+  /** One letter, if there is one. */
   readonly short?: string;
   readonly what: string;
-  /** What follows it. */
+  /** The name of its value. */
   readonly takes: "nothing" | "text" | "file";
 }
 

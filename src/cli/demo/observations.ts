@@ -1,36 +1,38 @@
-/** What the demo sees: what its watcher is told and when, and when its view may have been late. */
+/**
+ * What the demo observes: the changes that its watcher reports and when, and when its view may have been out of date.
+ */
 import type { Change } from "../../presence/change.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import type { Watcher } from "../../presence/watcher.ts";
-import type { Trouble } from "./verdict.ts";
+import type { Suspicion } from "./verdict.ts";
 
-/** A change, and when the listener had it, by the machine's wall clock. */
-export interface Telling {
+/** A change, and when the listener was called with it, by the machine's wall clock. */
+export interface Observation {
   readonly change: Change;
   readonly atMs: number;
 }
 
-/** How often the demo looks whether it was kept from running itself, in ms. */
-const LOOK_MS = 25;
-/** It counts as trouble when it was for this part of a period. */
+/** How often the demo checks whether it was kept from running itself, in ms. */
+const CHECK_MS = 25;
+/** It counts as a suspicion if that took this part of a period. */
 const STARVED_OF_PERIOD = 1 / 10;
 
-/** Who hears of it as it happens. */
+/** Receives events as they happen. */
 export interface Audience {
-  told(telling: Telling): void;
+  reported(observation: Observation): void;
   say(line: string): void;
 }
 
 export class Observations {
-  readonly tellings: Telling[] = [];
+  readonly observed: Observation[] = [];
   readonly #periodMs: number;
   readonly #audience: Audience;
   readonly #watcher: Watcher;
   readonly #sleeper = new Sleeper(systemClock);
-  readonly #troubles: Trouble[] = [];
-  #stale: Trouble | undefined;
+  readonly #suspicions: Suspicion[] = [];
+  #stale: Suspicion | undefined;
 
   /** Begins to watch. */
   constructor(presence: Presence, prefix: string, audience: Audience) {
@@ -41,28 +43,33 @@ export class Observations {
       const now = systemClock.now();
       if (state === "stale") {
         this.#stale = { fromMs: now, toMs: Infinity, reason };
-        audience.say(`the watcher is stale, deaths by absence are held back: ${reason}`);
+        audience.say(`the watcher is stale and holds expiries back: ${reason}`);
       } else if (this.#stale !== undefined) {
-        this.#troubles.push({ ...this.#stale, toMs: now });
+        this.#suspicions.push({ ...this.#stale, toMs: now });
         this.#stale = undefined;
         audience.say("the watcher is healthy again");
         this.#sleeper.wake();
       }
     });
-    this.#watcher.watch({ prefix }, (change) => this.#hear(change));
-    void this.#lookForStarvation();
+    this.#watcher.watch({ prefix }, (change) => this.#observe(change));
+    void this.#checkForStarvation();
   }
 
-  /** When the watcher's view may have been late, up to now. */
-  get troubles(): readonly Trouble[] {
-    return this.#stale === undefined ? this.#troubles : [...this.#troubles, this.#stale];
+  /** When the watcher's view may have been out of date, up to now. */
+  get suspicions(): readonly Suspicion[] {
+    return this.#stale === undefined ? this.#suspicions : [...this.#suspicions, this.#stale];
   }
 
-  /** The first telling of the key since then that it is alive, or dead; undefined when none comes within `limitMs`. */
-  async next(key: string, alive: boolean, sinceMs: number, limitMs: number): Promise<Telling | undefined> {
+  /** The first report since then that the key is alive, or dead; undefined if there is none within `limitMs`. */
+  async next(
+    key: string,
+    alive: boolean,
+    sinceMs: number,
+    limitMs: number,
+  ): Promise<Observation | undefined> {
     const end = systemClock.monotonic() + limitMs;
     for (;;) {
-      const found = this.tellings.find(
+      const found = this.observed.find(
         ({ change, atMs }) => change.key === key && change.alive === alive && atMs >= sinceMs,
       );
       const leftMs = end - systemClock.monotonic();
@@ -79,28 +86,28 @@ export class Observations {
     }
   }
 
-  /** Watches no longer. */
+  /** Stops watching. */
   async end(): Promise<void> {
     this.#sleeper.end();
     await this.#watcher.stop();
   }
 
-  #hear(change: Change): void {
-    const telling = { change, atMs: systemClock.now() };
-    this.tellings.push(telling);
-    this.#audience.told(telling);
+  #observe(change: Change): void {
+    const observation = { change, atMs: systemClock.now() };
+    this.observed.push(observation);
+    this.#audience.reported(observation);
     this.#sleeper.wake();
   }
 
-  /** A demo that was kept from running hears late what was told in time. */
-  async #lookForStarvation(): Promise<void> {
+  /** A demo that was kept from running observes late what was reported in time. */
+  async #checkForStarvation(): Promise<void> {
     const sleeper = new Sleeper(systemClock);
     while (!this.#sleeper.ended) {
-      const lateMs = await sleeper.sleep(LOOK_MS);
+      const lateMs = await sleeper.sleep(CHECK_MS);
       if (lateMs < this.#periodMs * STARVED_OF_PERIOD) continue;
       const toMs = systemClock.now();
       const reason = `this process was kept from running for ${Math.round(lateMs)} ms`;
-      this.#troubles.push({ fromMs: toMs - lateMs, toMs, reason });
+      this.#suspicions.push({ fromMs: toMs - lateMs, toMs, reason });
     }
   }
 }

@@ -1,16 +1,16 @@
-/** The demo's table: what happened, when it was told, and whether that is as it should be. */
+/** The demo's table: what happened, when it was reported, and whether that is as expected. */
 import type { Output } from "../output.ts";
 import { columns } from "../text.ts";
-import type { Telling } from "./observations.ts";
+import type { Observation } from "./observations.ts";
 import type { Scene } from "./story.ts";
-import { type Bound, faultOf, type Trouble } from "./verdict.ts";
+import { type Bound, faultOf, type Suspicion } from "./verdict.ts";
 
 export interface Row {
   readonly who: string;
   readonly what: string;
   /** In ms since the demo began. */
   readonly happenedMs: number;
-  /** `dead, expired`, `alive, joined`; null when nothing was told. */
+  /** `dead, expired`, `alive, joined`; null if nothing was reported. */
   readonly told: string | null;
   readonly toldMs: number | null;
   readonly afterMs: number | null;
@@ -25,7 +25,7 @@ export interface Report {
   readonly ok: boolean;
   readonly periodMs: number;
   readonly rows: readonly Row[];
-  /** What was late on this machine meanwhile, by itself no fault. */
+  /** What was late on this machine meanwhile, which is not a fault by itself. */
   readonly troubles: readonly string[];
 }
 
@@ -33,19 +33,19 @@ export interface Played {
   readonly beganMs: number;
   readonly periodMs: number;
   readonly scenes: readonly Scene[];
-  readonly strays: readonly Telling[];
-  readonly troubles: readonly Trouble[];
+  readonly strays: readonly Observation[];
+  readonly suspicions: readonly Suspicion[];
   readonly lapses: readonly string[];
 }
 
 export function makeReport(played: Played): Report {
-  const { beganMs, periodMs, scenes, strays, troubles, lapses } = played;
+  const { beganMs, periodMs, scenes, strays, suspicions, lapses } = played;
   const rows = scenes.map((scene, index) => {
-    // What should not have been told counts once, where its worker comes first.
+    // An unexpected report counts once, in the first row of its worker.
     const first = scenes.findIndex(({ who }) => who === scene.who) === index;
     return rowOf(scene, played, first ? strays.filter(({ change }) => change.key === scene.who) : []);
   });
-  const spells = troubles
+  const spells = suspicions
     .filter(mattersTo(scenes))
     .map(
       ({ fromMs, toMs, reason }) =>
@@ -54,18 +54,20 @@ export function makeReport(played: Played): Report {
   return { ok: rows.every(({ ok }) => ok), periodMs, rows, troubles: [...spells, ...lapses] };
 }
 
-/** Whether it came between something and its telling. */
-function mattersTo(scenes: readonly Scene[]): (trouble: Trouble) => boolean {
+/** Whether the suspicion came between an event and its report. */
+function mattersTo(scenes: readonly Scene[]): (suspicion: Suspicion) => boolean {
   return ({ fromMs, toMs }) =>
     scenes.some(({ happenedMs, told }) => told === undefined || (fromMs <= told.atMs && toMs >= happenedMs));
 }
 
-function rowOf(scene: Scene, played: Played, strays: readonly Telling[]): Row {
-  const { beganMs, periodMs, troubles } = played;
+function rowOf(scene: Scene, played: Played, strays: readonly Observation[]): Row {
+  const { beganMs, periodMs, suspicions } = played;
   const { who, what, happenedMs, told, expected } = scene;
-  const faults = strays.map(({ change, atMs }) => `told ${stateOf(change)} at ${seconds(atMs - beganMs)}`);
+  const faults = strays.map(
+    ({ change, atMs }) => `reported ${stateOf(change)} at ${seconds(atMs - beganMs)}`,
+  );
   if (typeof expected !== "string") {
-    const fault = faultOf({ ...scene, toldMs: told?.atMs, bound: expected }, periodMs, troubles);
+    const fault = faultOf({ ...scene, toldMs: told?.atMs, bound: expected }, periodMs, suspicions);
     if (fault !== undefined) faults.unshift(fault);
   }
   const afterMs = told === undefined ? null : Math.max(0, told.atMs - happenedMs);
@@ -83,7 +85,7 @@ function rowOf(scene: Scene, played: Played, strays: readonly Telling[]): Row {
   };
 }
 
-function stateOf({ alive, cause }: Telling["change"]): string {
+function stateOf({ alive, cause }: Observation["change"]): string {
   return `${alive ? "alive" : "dead"}, ${cause}`;
 }
 
@@ -95,10 +97,10 @@ function describeBound({ leastMs, mostMs }: Bound, periodMs: number): string {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
 
-const HEADING = ["WHO", "WHAT HAPPENED", "AT", "WHAT WAS TOLD", "AT", "AFTER", "PERIODS", "EXPECTED", ""];
+const HEADING = ["WHO", "WHAT HAPPENED", "AT", "WHAT WAS REPORTED", "AT", "AFTER", "PERIODS", "EXPECTED", ""];
 const RIGHT = new Set([2, 4, 5, 6]);
 
-/** Prints the table; its last line is `ok` or what was wrong. */
+/** Prints the table; its last line is `ok`, or what was wrong. */
 export async function printReport(report: Report, out: Output): Promise<void> {
   const { rows, ok, troubles } = report;
   const [heading = "", ...lines] = columns([HEADING, ...rows.map(cellsOf)], RIGHT);
@@ -109,7 +111,9 @@ export async function printReport(report: Report, out: Output): Promise<void> {
   }
   await out.data("");
   if (troubles.length > 0) {
-    await out.data("The watcher was hindered; the time to a telling counts from the end of that:");
+    await out.data(
+      "The watcher's view was out of date at times; the time to a report counts from the end of that:",
+    );
     for (const trouble of troubles) await out.data(`  ${trouble}`);
   }
   const faults = rows.filter((row) => !row.ok).map(({ who, what, fault }) => `${who}, ${what}: ${fault}`);

@@ -1,51 +1,51 @@
-/** What happens in the demo, in its order. Each scene gives what it saw, to be judged at the end. */
+/** The events of the demo, in order. Each scene records what was observed, for the verdict at the end. */
 import { systemClock } from "../../lib/system-clock.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { CommandError } from "../errors.ts";
-import { Observations, type Telling } from "./observations.ts";
+import { Observations, type Observation } from "./observations.ts";
 import { absence, atOnce, type Bound, runningOut } from "./verdict.ts";
 import { WorkerProcess } from "./workers.ts";
 
 const WORKERS = 8;
 const PREFIX = "worker-";
-/** A telling is given up after so many periods, and not before so many ms. */
+/** A scene stops waiting for a report after this many periods, but not before this many ms. */
 const GIVE_UP_PERIODS = 12;
 const GIVE_UP_MS_MIN = 10_000;
 /** How long the restarted worker is away, in periods. */
 const RESTART_PERIODS = 0.5;
 
-/** One line of the table: what happened, and what was told of it. */
+/** One line of the table: what happened, and how it was reported. */
 export interface Scene {
   readonly who: string;
   readonly what: string;
   readonly happenedMs: number;
-  readonly told: Telling | undefined;
+  readonly told: Observation | undefined;
   readonly vouchedUntilMs?: number;
-  /** When it should be told, or that nothing should be; or that this system cannot show it. */
+  /** When it should be reported, if at all, or that this system cannot show it. */
   readonly expected: Bound | "nothing" | "cannot be shown";
 }
 
 export interface StoryOptions {
   readonly presence: Presence;
   readonly store: string;
-  /** Hears what happens, as it happens. */
+  /** Called with what happens, as it happens. */
   readonly say: (line: string) => void;
-  /** Hears what is told, as it is told. */
-  readonly told: (telling: Telling) => void;
+  /** Called with each change, as it is reported. */
+  readonly reported: (observation: Observation) => void;
 }
 
 export class Story {
   readonly observations: Observations;
   readonly scenes: Scene[] = [];
-  /** What the workers say of themselves: they could not ping, and so may have been told dead. */
+  /** Lapses that workers report: they could not ping, and so may have been reported dead. */
   readonly lapses: string[] = [];
   readonly #options: StoryOptions;
   readonly #workers: WorkerProcess[] = [];
   #paused: WorkerProcess | undefined;
   readonly #sleeper = new Sleeper(systemClock);
-  /** What should have been told, and was. Any other telling is a fault. */
-  readonly #expected = new Set<Telling>();
+  /** The expected reports. Any other report is a fault. */
+  readonly #expected = new Set<Observation>();
   readonly #killAll = (): void => {
     for (const worker of this.#workers) if (worker.isRunning) worker.signal("SIGKILL");
   };
@@ -67,15 +67,15 @@ export class Story {
     await this.#crash(crashed);
     const restartedMs = await this.#restart(restarted);
     await this.#pauseAndResume(paused);
-    // Had the restart been noticed, it would have been told by now.
+    // If watchers had noticed the restart, they would have reported it by now.
     const silentMs = 3 * this.#periodMs;
     await this.#sleeper.sleep(restartedMs + silentMs - systemClock.now());
     for (const worker of this.#workers.slice(5)) this.#lives(worker, "lives to the end");
   }
 
-  /** What should not have been told: the death of one that lived, or anything twice. */
-  strays(): Telling[] {
-    return this.observations.tellings.filter((telling) => !this.#expected.has(telling));
+  /** Unexpected reports: the death of a live worker, or anything reported twice. */
+  strays(): Observation[] {
+    return this.observations.observed.filter((observation) => !this.#expected.has(observation));
   }
 
   /** Cuts it short. */
@@ -85,7 +85,7 @@ export class Story {
     this.#killAll();
   }
 
-  /** Ends the workers, those that are paused too. */
+  /** Ends the workers, even paused ones. */
   async end(): Promise<void> {
     await this.observations.end();
     const running = this.#workers.filter(({ isRunning }) => isRunning);
@@ -100,7 +100,7 @@ export class Story {
     return this.#options.presence.periodMs;
   }
 
-  /** After so long a telling is given up. */
+  /** How long a scene waits for a report. */
   get #limitMs(): number {
     return Math.max(GIVE_UP_MS_MIN, GIVE_UP_PERIODS * this.#periodMs);
   }
@@ -111,14 +111,14 @@ export class Story {
     const { presence, store, say } = this.#options;
     say(`${WORKERS} workers start, each a process of its own`);
     const { name, periodMs } = presence;
-    const start = async (key: string): Promise<{ happenedMs: number; told: Telling | undefined }> => {
+    const start = async (key: string): Promise<{ happenedMs: number; told: Observation | undefined }> => {
       const worker = new WorkerProcess(key, (lapsed, ms) => this.#lapsed(lapsed, ms));
       this.#workers.push(worker);
       const { atMs } = await worker.order({ do: "start", store, name, periodMs, key });
       return { happenedMs: atMs, told: await this.#expect(key, true, -Infinity) };
     };
     const started: Awaited<ReturnType<typeof start>>[] = [];
-    // Two at a time: eight programs that are loaded at once keep a small machine from all else.
+    // Two at a time: loading eight programs at once would keep a small machine from everything else.
     for (let index = 1; index <= WORKERS; index += 2) {
       started.push(...(await Promise.all([start(`${PREFIX}${index}`), start(`${PREFIX}${index + 1}`)])));
     }
@@ -130,7 +130,7 @@ export class Story {
 
   async #stop(worker: WorkerProcess): Promise<void> {
     await this.#pause(Math.random()); // at any moment of a slot
-    this.#say(`${worker.key} stops to hold its key: stop()`);
+    this.#say(`${worker.key} stops holding its key: stop()`);
     const { atMs } = await worker.order({ do: "stop" });
     const told = await this.#expect(worker.key, false, atMs);
     this.#add(worker.key, "stop()", { happenedMs: atMs, told }, runningOut(this.#periodMs));
@@ -172,7 +172,7 @@ export class Story {
     await this.#awaitQuietPart();
     const { vouchedUntilMs } = await worker.order({ do: "report" });
     this.#say(`${key} is paused: kill -STOP ${pid}`);
-    this.#paused = worker; // it will notice that it could not ping, and is right
+    this.#paused = worker; // it will have a lapse, rightly
     const pausedMs = worker.signal("SIGSTOP");
     const dead = await this.#expect(key, false, pausedMs);
     this.#add(key, "SIGSTOP", { happenedMs: pausedMs, told: dead, vouchedUntilMs }, absence(this.#periodMs));
@@ -183,17 +183,17 @@ export class Story {
     this.#add(key, "SIGCONT", { happenedMs: resumedMs, told: alive }, bound);
   }
 
-  // ---- inside
+  // ---- helpers
 
-  /** Only an embedded store knows it: a process that is stopped in the middle of a write keeps the others from theirs. */
+  /** On an embedded store, a process that is stopped in the middle of a write would keep the others from writing. */
   async #awaitQuietPart(): Promise<void> {
     const period = this.#periodMs;
     const position = (systemClock.now() / period) % 1;
-    // Pings are written from 10 % to 40 % of a slot.
+    // Sessions ping between 10 % and 40 % of a slot.
     if (position < 0.6 || position > 0.9) await this.#pause(((1.6 - position) % 1) + 0.01);
   }
 
-  async #expect(key: string, alive: boolean, sinceMs: number): Promise<Telling | undefined> {
+  async #expect(key: string, alive: boolean, sinceMs: number): Promise<Observation | undefined> {
     const told = await this.observations.next(key, alive, sinceMs, this.#limitMs);
     this.#checkGoing();
     if (told !== undefined) this.#expected.add(told);
@@ -203,7 +203,7 @@ export class Story {
   #add(
     who: string,
     what: string,
-    seen: { happenedMs: number; told: Telling | undefined; vouchedUntilMs?: number },
+    seen: { happenedMs: number; told: Observation | undefined; vouchedUntilMs?: number },
     expected: Bound,
   ): void {
     this.scenes.push({ who, what, expected, ...seen });

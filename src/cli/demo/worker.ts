@@ -1,4 +1,4 @@
-/** A worker of the demo: a process of its own that holds one key and does as it is told. It ends with the demo. */
+/** A worker of the demo: a process of its own that holds one key and carries out orders. It ends with the demo. */
 import { systemClock } from "../../lib/system-clock.ts";
 import type { Pinger } from "../../presence/pinger.ts";
 import { Presence } from "../../presence/presence.ts";
@@ -9,13 +9,13 @@ let presence: Presence | undefined;
 let pinger: Pinger | undefined;
 let guarded: number | undefined;
 
-/** Gives when it was done. */
+/** Returns when it was done. */
 async function obey(order: Order): Promise<number> {
   if (order.do === "start") {
     const { store, name, periodMs, key } = order;
     presence = await Presence.open(store, { name, periodMs });
     presence.on("lapse", ({ from, to }) => {
-      tell({ kind: "lapse", fromMs: from.getTime(), toMs: to.getTime() });
+      send({ kind: "lapse", fromMs: from.getTime(), toMs: to.getTime() });
     });
     pinger = presence.pinger(key);
     await pinger.start();
@@ -34,17 +34,17 @@ async function obey(order: Order): Promise<number> {
   return atMs;
 }
 
-function tell(message: Message): void {
-  process.send?.(message, undefined, undefined, () => {}); // a demo that has gone is heard of by `disconnect`
+function send(message: Message): void {
+  process.send?.(message, undefined, undefined, () => {}); // `disconnect` reports a demo that has gone
 }
 
 async function answer(order: Order): Promise<void> {
   try {
     const atMs = await obey(order);
     const vouchedUntilMs = presence?.vouchedUntil?.getTime() ?? atMs;
-    tell({ kind: "done", atMs, vouchedUntilMs });
+    send({ kind: "done", atMs, vouchedUntilMs });
   } catch (error) {
-    tell({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+    send({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
   }
   if (order.do === "end") process.disconnect();
 }
@@ -53,7 +53,7 @@ let orders: Promise<void> = Promise.resolve();
 process.on("message", (order: Order) => {
   orders = orders.then(() => answer(order));
 });
-// Ctrl-C reaches all processes of a terminal: the demo hears it too and ends its workers in order.
+// Ctrl-C reaches all processes of a terminal: the demo gets it too, and ends its workers in order.
 process.on("SIGINT", () => {});
 process.on("disconnect", () => {
   try {

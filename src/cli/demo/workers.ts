@@ -20,7 +20,7 @@ export class WorkerProcess {
   readonly #lapsed: (worker: WorkerProcess, ms: number) => void;
   readonly #waiting: Waiting[] = [];
 
-  /** `lapsed` is called when the worker says that it could not ping for so many ms. */
+  /** Calls `lapsed` when the worker reports that it could not ping for that many ms. */
   constructor(key: string, lapsed: (worker: WorkerProcess, ms: number) => void) {
     this.#lapsed = lapsed;
     this.key = key;
@@ -46,7 +46,7 @@ export class WorkerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Resolves when the worker has done it. Rejects when it could not, or has ended. */
+  /** Resolves when the worker has carried the order out. Rejects if it could not, or has ended. */
   order(order: Order): Promise<Done> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
@@ -59,7 +59,7 @@ export class WorkerProcess {
     });
   }
 
-  /** Sends a signal; gives when, by the machine's wall clock, in ms. */
+  /** Sends a signal. Returns when, by the machine's wall clock, in ms. */
   signal(signal: NodeJS.Signals): number {
     const atMs = systemClock.now();
     this.#child.kill(signal);

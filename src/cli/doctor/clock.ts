@@ -8,16 +8,16 @@ import { formatDuration } from "../duration.ts";
 export const ANSWER_LIMIT_MS = 10_000;
 const SAMPLES = 7;
 
-/** Above these parts of the period a round trip is slow, or too slow: pings and reads are given up after a fifth. */
+/** Above these parts of the period a round trip is slow, or too slow: reads are given up after a fifth. */
 const SLOW_OF_PERIOD = 1 / 20;
 const TOO_SLOW_OF_PERIOD = 1 / 5;
-/** A clock may be this part of the period off. */
+/** By how much a clock may be off, as a part of the period. */
 const OFFSET_OF_PERIOD = 1 / 10;
 
 export interface Samples {
   /** The median time from asking to answering, in ms. */
   readonly roundTripMs: number;
-  /** The store's time less this machine's wall time, by the quickest answer, in ms. */
+  /** The store's time minus this machine's wall time, by the quickest answer, in ms. */
   readonly offsetMs: number;
   /** How far `offsetMs` may be off. */
   readonly errorMs: number;
@@ -25,7 +25,7 @@ export interface Samples {
   readonly storeMs: number;
 }
 
-/** Asks the store for its time, several times. Rejects when it does not answer. */
+/** Asks the store for its time, several times. Rejects if it does not answer. */
 export async function takeSamples(namespace: Namespace): Promise<Samples> {
   const samples: Samples[] = [];
   for (let count = 0; count < SAMPLES; count++) {
@@ -53,7 +53,7 @@ export function examineClock({ offsetMs, errorMs }: Samples, periodMs: number): 
     level: "warning",
     found: `${found}, more than a tenth of the period.`,
     advice:
-      "Set both clocks by NTP: heartbit allows for the distance, but every step of a clock that is set by hand holds deaths back, and times in logs do not agree.",
+      "Synchronize both clocks with NTP: heartbit tolerates the difference, but every step of a clock holds expiries back, and times in logs disagree.",
   };
 }
 
@@ -67,7 +67,7 @@ export function examineRoundTrip({ roundTripMs }: Samples, periodMs: number): Fi
   return {
     check,
     level: isTooSlow ? "error" : "warning",
-    found: `${found}, more than ${part} of the period: pings and reads are given up after a fifth.`,
+    found: `${found}, more than ${part} of the period: reads are given up after a fifth.`,
     advice: `Choose a period of ${formatDuration(enoughMs)} or more, or a store that is nearer or less busy.`,
   };
 }

@@ -1,4 +1,4 @@
-/** What `doctor` looks at in every kind of store; what only one kind has, the store itself tells. */
+/** What `doctor` examines in every kind of store. What only one kind has, the store examines itself. */
 import { slotAt } from "../../core/slots.ts";
 import type { Config } from "../../core/records.ts";
 import { type Finding, FORMAT_VERSION, type Namespace } from "../../core/store.ts";
@@ -13,16 +13,16 @@ export interface Subject {
   /** The store's: "mongodb". */
   readonly kind: string;
   readonly name: string;
-  /** What the namespace would be opened with; undefined: its own. */
+  /** The period to open the namespace with; undefined: its own. */
   readonly periodMs: number | undefined;
 }
 
 /** The period of a namespace that nobody has set up yet, in ms. */
 const PERIOD_MS = 5000;
-/** Four times the default retention, in slots: what is older should have been pruned several times over. */
+/** Four times the default retention, in slots: older records should have been pruned long ago. */
 const OLD_SLOTS = 4 * 120;
 
-/** In the order in which they are told. */
+/** The order of the findings. */
 const CHECKS = [
   "server",
   "topology",
@@ -36,7 +36,7 @@ const CHECKS = [
   "storage",
 ];
 
-/** What was found. A store that cannot be opened, does not answer or is not there yet is a finding too. */
+/** The findings. A store that cannot be opened, does not answer or is not there yet is a finding too. */
 export async function examineAll(examining: Promise<Finding[] | undefined>): Promise<Finding[]> {
   try {
     const findings = (await examining) ?? [noStore];
@@ -51,10 +51,10 @@ export async function examineAll(examining: Promise<Finding[] | undefined>): Pro
 const noStore: Finding = {
   check: "server",
   level: "ok",
-  found: "There is no store yet: the first that holds or watches a key makes it.",
+  found: "There is no store yet: the first process that holds or watches a key creates it.",
 };
 
-/** All that was found; changes nothing. Rejects where the store does not answer, from first to last, or refuses. */
+/** All findings; changes nothing. Rejects if the store does not answer from first to last, or refuses. */
 export async function examineNamespace(namespace: Namespace, subject: Subject): Promise<Finding[]> {
   const config = await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
   const periodMs = subject.periodMs ?? config?.periodMs ?? PERIOD_MS;
@@ -63,7 +63,7 @@ export async function examineNamespace(namespace: Namespace, subject: Subject): 
   const old = slotAt({ periodMs: scale, offset }, samples.storeMs) - OLD_SLOTS;
   const own = (await namespace.examine?.(old)) ?? [];
   const feed = await examineFeed(namespace, subject.kind);
-  // Where the store went away in between, what was found is only that it did.
+  // If the store went away in between, that is the only finding.
   await within(systemClock, ANSWER_LIMIT_MS, "time", namespace.time());
   return [
     ...(own.some(({ check }) => check === "server") ? [] : [answers(subject)]),
@@ -83,7 +83,7 @@ function answers({ kind }: Subject): Finding {
 function examineConfig(config: Config | undefined, { name, periodMs }: Subject): Finding {
   const check = "namespace";
   if (config === undefined) {
-    const found = `"${name}" is not set up yet: the first that holds or watches a key there does so.`;
+    const found = `"${name}" is not set up yet: the first process that holds or watches a key does that.`;
     return { check, level: "ok", found };
   }
   if (config.version !== FORMAT_VERSION) {

@@ -1,4 +1,4 @@
-/** Whether changes are told as they happen, tried out. */
+/** Tests whether changes are reported as they happen. */
 import { HeartbitError, isHeartbitError, toError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
 import type { Finding, Namespace } from "../../core/store.ts";
@@ -7,7 +7,7 @@ import { systemClock } from "../../lib/system-clock.ts";
 import { adviceOn, sentenceOf } from "../errors.ts";
 import { ANSWER_LIMIT_MS } from "./clock.ts";
 
-const POLLED = "Joins and kills are told by polling, a quarter of a period late.";
+const POLLED = "Changes are polled, and reported up to a quarter of a period late.";
 
 export async function examineFeed(namespace: Namespace, kind: string): Promise<Finding> {
   const check = "feed";
@@ -15,7 +15,7 @@ export async function examineFeed(namespace: Namespace, kind: string): Promise<F
     return {
       check,
       level: "ok",
-      found: `A ${kind} store has none: changes are polled for, as they should be.`,
+      found: `A ${kind} store has none: changes are polled, as intended.`,
     };
   }
   let lost: Error | undefined;
@@ -26,7 +26,7 @@ export async function examineFeed(namespace: Namespace, kind: string): Promise<F
   try {
     await within(systemClock, ANSWER_LIMIT_MS, "open a feed", feed.ready);
     if (lost !== undefined) throw new HeartbitError("STORE_UNAVAILABLE", lost.message);
-    return { check, level: "ok", found: "Changes are told as they happen." };
+    return { check, level: "ok", found: "Changes are reported as they happen." };
   } catch (error) {
     if (isByDesign(error)) return { check, level: "ok", found: sentenceOf(error) };
     return { check, level: "warning", found: `${sentenceOf(error)} ${POLLED}`, advice: adviceOnFeed(error) };
@@ -35,7 +35,7 @@ export async function examineFeed(namespace: Namespace, kind: string): Promise<F
   }
 }
 
-/** On a sharded cluster changes are polled for: a stream through a router would be later. */
+/** On a sharded cluster changes are polled: a stream through a router would be slower. */
 function isByDesign(error: unknown): boolean {
   return isHeartbitError(error, "UNSUPPORTED_SERVER") && /through a router/.test(error.message);
 }
@@ -44,8 +44,8 @@ function adviceOnFeed(error: unknown): string {
   if (isHeartbitError(error, "NOT_PERMITTED")) {
     return "Grant the right changeStream on the collection of records.";
   }
-  if (!isHeartbitError(error, "UNSUPPORTED_SERVER")) return adviceOn(error) ?? "Look into the server's log.";
+  if (!isHeartbitError(error, "UNSUPPORTED_SERVER")) return adviceOn(error) ?? "Check the server's log.";
   return /maxPoolSize/.test(error.message)
     ? "Raise maxPoolSize in the connection string: streams may take half of it, and each watching presence needs one."
-    : "Make the server a replica set, if only of one member: then it has change streams.";
+    : "Make the server a replica set, even of one member, so that it has change streams.";
 }

@@ -1,4 +1,4 @@
-/** The config of a namespace, on which all its presences agree: set up, read, followed, and noticed when it is gone. */
+/** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { HeartbitError } from "../../core/errors.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -8,13 +8,16 @@ import { bulk, type Context, sampleTime } from "./context.ts";
 /** See `Config.base`. */
 const BASE_EPOCH_MS = Date.UTC(2026, 0, 1);
 const BASES = 2 ** 30;
-/** After a step back of the store's clock so many slots are waited out; if it is more, the offset is raised. */
+/**
+ * After a step back of the store's clock by at most this many slots presences wait; after a longer one the offset is
+ * raised.
+ */
 const SLOTS_BEHIND_MAX = 2;
 
 export class NamespaceConfig {
   readonly #context: Context;
   #base = 0;
-  /** When it was last read: a monotonic time, in ms. */
+  /** When the config was last read: a monotonic time, in ms. */
   #readAt = -Infinity;
 
   constructor(context: Context) {
@@ -51,8 +54,8 @@ export class NamespaceConfig {
   }
 
   /**
-   * After a step back of the store's clock: follows the offset, and raises it if the store's time lies too far behind
-   * `stored`, the latest slot that is in use.
+   * After a step back of the store's clock: follows the offset, and raises it if the store's time is too far behind
+   * `stored`, the latest slot in use.
    */
   async catchUp(stored: Slot = this.#context.time.slot): Promise<void> {
     const { namespace, time } = this.#context;
@@ -81,7 +84,7 @@ export class NamespaceConfig {
     this.#readAt = this.#context.clock.monotonic();
     const { time } = this.#context;
     if (config.offset <= time.offset) return;
-    // A raised offset says that the store's clock has stepped back. With our old view of it we would run ahead of all.
+    // A raised offset says that the store's clock stepped back. With our old view of it we would run ahead of everyone.
     if (time.isKnown) await sampleTime(this.#context);
     this.#raise(config.offset);
   }

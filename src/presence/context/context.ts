@@ -26,17 +26,17 @@ export interface Context {
   readonly retentionSlots: number;
 }
 
-/** A read that judges is given up and repeated after this part of a period. */
+/** A read for the evaluation is given up and repeated after this part of a period. */
 const LIMIT_OF_PERIOD = 1 / 5;
-/** After a failure it is tried again this part of a period later. */
+/** A failed operation is tried again this part of a period later. */
 export const RETRY_OF_PERIOD = 1 / 20;
-/** Operations on many records, and those that a caller waits for, may take longer: a period, but not an hour. */
+/** Operations on many records, and those that a caller waits for, may take a period, within these bounds. */
 const PATIENCE_MS_MIN = 2000;
 const PATIENCE_MS_MAX = 10_000;
-/** A change of the store's time by more than this part of a period may make the present another slot. */
+/** If our view of the store's time changes by more than this part of a period, the present may be another slot. */
 const STEP_OF_PERIOD = 1 / 10;
 
-/** A small operation, given up after a fifth of the period, at most ten seconds. */
+/** Gives a small operation up after a fifth of the period, at most ten seconds. */
 export function soon<T>({ clock, periodMs }: Context, what: string, operation: Promise<T>): Promise<T> {
   return within(clock, Math.min(periodMs * LIMIT_OF_PERIOD, PATIENCE_MS_MAX), what, operation);
 }
@@ -46,7 +46,7 @@ export function patienceMs({ periodMs }: Context, leastMs = PATIENCE_MS_MIN): nu
   return Math.min(Math.max(periodMs, leastMs), PATIENCE_MS_MAX);
 }
 
-/** An operation on many records, given up after a period, at least two seconds and at most ten. */
+/** Gives an operation on many records up after a period, at least two seconds and at most ten. */
 export function bulk<T>(context: Context, what: string, operation: Promise<T>): Promise<T> {
   return within(context.clock, patienceMs(context), what, operation);
 }
@@ -61,14 +61,14 @@ export function readPages(
   return eachOf(context.namespace.read(query), (next) => bound(context, what, next));
 }
 
-/** Notes how long it took; as a suspicion if that is over a fifth of the period. `began`: a monotonic time, in ms. */
+/** Notes how long a read took: over a fifth of the period is a suspicion. `began`: a monotonic time, in ms. */
 export function noteRead({ clock, periodMs, health, instrumentation }: Context, began: number): void {
   const tookMs = clock.monotonic() - began;
   instrumentation.emit("answered", "read", tookMs);
   if (tookMs > periodMs * LIMIT_OF_PERIOD) health.suspect(`a read took ${Math.round(tookMs)} ms`);
 }
 
-/** Notes as a suspicion that it failed. `doing`: what the read was for. */
+/** Notes a failure as a suspicion. `doing`: what the read was for. */
 export function noteFailure(
   context: Context,
   what: "ping" | "read",
@@ -79,19 +79,19 @@ export function noteFailure(
   context.health.suspect(`a ${doing} failed: ${describe(error)}`);
 }
 
-/** Notes as a suspicion that a timer fired late: this process was stopped, or too busy. */
+/** Notes a timer that fired late as a suspicion: this process was stopped, or too busy. */
 export function noteLateness({ periodMs, health }: Context, lateMs: number): void {
   if (lateMs > periodMs * LIMIT_OF_PERIOD) health.suspect(`a timer fired ${Math.round(lateMs)} ms late`);
 }
 
 /**
- * Takes in a stamp of the store, of what was sent at these monotonic and wall times: see `StoreTime.learn`. A
- * step is a suspicion, and what it may have changed is looked at.
+ * Learns the store's time from a stamp, given the monotonic and wall times of sending: see `StoreTime.learn`. A step is
+ * a suspicion, and everything that it may have changed is read again.
  */
 export function learnTime(context: Context, sent: number, sentWall: number, ms: number): void {
   const { clock, time, health, requests, periodMs } = context;
   const { byMs, isStep } = time.learn(sent, clock.monotonic(), ms, sentWall - sent);
-  // The answer took long, as for a slow majority: the store's clock is asked for alone.
+  // The answer was slow, for example because of a slow majority: ask for the time alone.
   if (time.errorMs > periodMs * STEP_OF_PERIOD) requests.add("time");
   if (Math.abs(byMs) <= periodMs * STEP_OF_PERIOD) return;
   requests.add("ping");
@@ -100,7 +100,7 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("reconcile", "resync");
 }
 
-/** Asks the store for its time: before the first ping, and for those who do not ping. */
+/** Asks the store for its time: before the first ping, and in a presence that does not ping. */
 export async function sampleTime(context: Context): Promise<void> {
   const { clock, namespace } = context;
   const sent = clock.monotonic();
@@ -109,7 +109,7 @@ export async function sampleTime(context: Context): Promise<void> {
   learnTime(context, sent, sentWall, ms);
 }
 
-/** Repeats for a while what is asked for once, such as a listing. */
+/** Repeats an operation that was asked for once, such as a listing, for a while. */
 export function attempt<T>(context: Context, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
   const { clock, periodMs } = context;
   const end = clock.monotonic() + patienceMs(context);
@@ -120,12 +120,12 @@ export function attempt<T>(context: Context, sleeper: Sleeper, act: () => Promis
   return retry(sleeper, policy, act);
 }
 
-/** Repeats every twentieth of a period until it succeeds, or never can. */
+/** Repeats every twentieth of a period until the operation succeeds, or never can. */
 export function persistently({ periodMs }: Context, failed: (error: unknown) => void): RetryPolicy {
   return { pauseMs: () => periodMs * RETRY_OF_PERIOD, givesUp: isFinal, failed };
 }
 
-/** Whether no waiting can heal the error. */
+/** Whether the fault cannot pass by waiting. */
 export function isFinal(error: unknown): boolean {
   return (
     isHeartbitError(error, "NOT_PERMITTED") ||

@@ -1,10 +1,10 @@
 /**
- * The namespace without what no clock can have written.
+ * The namespace without records that no clock can have written.
  *
- * A stored slot ahead of the present is taken for a step back of the store's clock and is followed: the slots go on from
- * it, for all and for good. A document with a number that is merely wrong must not cause that, nor keep a key alive for
- * ever. The bound is a hundred years: a clock without a battery begins in 1970 and comes forward from there, so steps of
- * decades do happen; and after hundreds of such steps slots still have fractions.
+ * A stored slot ahead of the present looks like a step back of the store's clock, and slots continue from it, for
+ * everyone and for good. A document with a wrong number must not cause that, nor keep a key alive for ever. The bound
+ * is a hundred years, because a clock without a battery starts in 1970, so steps of decades do happen. After hundreds
+ * of such steps a position still has enough precision for fractions of a slot.
  */
 import { GivenUp } from "../../core/errors.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -15,8 +15,8 @@ import type { StoreTime } from "../../core/store-time.ts";
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
 /**
- * The namespace, which leaves out what lies too far ahead, and says so once. When it closes it gives up what the store
- * has not answered yet: nobody has to wait for a store that is away, least of all a program that has nothing else to do.
+ * Returns the namespace without records too far ahead, and warns about them once. Closing it gives up all calls that
+ * the store has not answered yet, so that a program need not wait for a store that is away before it can exit.
  */
 export function guarded(
   namespace: Namespace,
@@ -34,7 +34,7 @@ export function guarded(
     hasWarned = true;
     return false;
   };
-  // The registrations of a session that is left out are left out with it, by the roster.
+  // The roster ignores the registrations of a session that is left out.
   const ofPage = (page: Page): Page => ({
     ...page,
     sessions: page.sessions.filter(({ slot, last }) => isPossible(slot, last)),

@@ -12,11 +12,11 @@ import type { PresenceEvents } from "../events.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { StoreTime } from "../../core/store-time.ts";
 
-/** What `presence.health` gives. */
+/** The value of `presence.health`. */
 export interface Health {
-  /** `stale`: what is known may be out of date; no expiry is reported until it is `healthy` again. */
+  /** `stale`: this process's view may be out of date; no expiry is reported until it is `healthy` again. */
   readonly state: "healthy" | "stale";
-  /** Why it is stale: one sentence, the first suspicion's. */
+  /** Why it is stale: the reason of the first suspicion, one sentence. */
   readonly reason?: string;
   /** Since when it is stale, by this machine's wall clock. */
   readonly since?: Date;
@@ -47,7 +47,7 @@ export class HealthMonitor {
     return this.#latestSuspicion;
   }
 
-  /** Holds deaths back from now on as a suspicion does, without being stale: a new watcher has not been late. */
+  /** Holds expiries back from now on, as a suspicion does, without turning stale: for a new watcher. */
   holdBack(): void {
     this.#latestSuspicion = Math.max(this.#latestSuspicion, this.#parts.time.position);
   }

@@ -1,4 +1,4 @@
-/** What happens inside a presence, for those who count it: see `internals.ts`. */
+/** Events inside a presence, for metrics: see `internals.ts`. */
 import type { Transition } from "../../core/roster.ts";
 import type { Pruned } from "../../core/store.ts";
 
@@ -8,8 +8,8 @@ export interface Instrumentation {
   /** A ping or a read failed, or was given up. */
   failed: [what: "ping" | "read"];
   /**
-   * A change was reported to those who watch the key. `silentMs`, of a key that expired: from the start of the slot of
-   * its last ping, by the store's time.
+   * A change was reported to the watchers of the key. `silentMs`, for a key that expired: the time since the start of
+   * the slot of its last ping, by the store's clock.
    */
   reported: [cause: Transition, silentMs: number | undefined];
   /** The feed ended by itself. */

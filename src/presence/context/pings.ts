@@ -1,4 +1,4 @@
-/** Reading the pings: how far back, and whether what was read can be trusted. */
+/** Reading the pings: how far back, and whether a read can be trusted. */
 import { evaluationSlot, latestComplete } from "../../core/alive.ts";
 import { hasBit, type PingRecord } from "../../core/bits.ts";
 import { GivenUp } from "../../core/errors.ts";
@@ -7,10 +7,10 @@ import type { Slot } from "../../core/slots.ts";
 import type { NamespaceConfig } from "./config.ts";
 import { bulk, type Context, sampleTime } from "./context.ts";
 
-/** Slots that a first read goes back, in the hope that they hold a complete one. */
+/** How many slots a first read goes back: they usually include a complete one. */
 const FIRST_READ_SLOTS = 4;
 
-/** A ping so many slots ahead of the present says that the store's clock has stepped. */
+/** A ping more than this many slots ahead of the present means that the store's clock has stepped. */
 const SLOTS_AHEAD_MAX = 2;
 
 /** A presence's own latest acknowledged ping. */
@@ -26,9 +26,9 @@ export function oldestRetained({ time, retentionSlots }: Context): Slot {
 }
 
 /**
- * Reads the pings as far back as the rule needs them and evaluates by what is stored alone: the state as it is for a
- * newcomer. Gives the evaluation slot. Rejects if the read lacks `own`, where that is given: a newcomer has nothing
- * better to hold on to than a fresh read.
+ * Reads the pings as far back as the rule needs them, and evaluates what is stored: the state for a reader without
+ * history. Returns the evaluation slot. Rejects if the read lacks `own`, if given: without history only a fresh read is
+ * of use.
  */
 export async function readState(
   context: Context,
@@ -48,7 +48,7 @@ export async function readState(
   return slot;
 }
 
-/** Reads all pings from a slot on into the roster. No deaths are reported by it, so it may take its time. */
+/** Reads all pings from a slot on into the roster. Reports no deaths, so it may take its time. */
 export async function readPings(context: Context, roster: Roster, from: Slot): Promise<PingRecord[]> {
   const records = await bulk(context, "read pings", context.namespace.pings(from));
   for (const record of records) roster.bits(record);
@@ -82,15 +82,15 @@ export async function followAhead(
   return true;
 }
 
-/** A read that lacks what we have written ourselves. */
+/** The error for a read that lacks our own writes. */
 export function notFresh(what: string): GivenUp {
   return new GivenUp(`A read lacks our own ${what}: it is not fresh.`);
 }
 
 /**
- * Why a read of the slots from `from` on cannot be trusted, if it cannot. It must have our own latest acknowledged ping,
- * as late as that was stamped: a deposed primary or a lagging member has not. A presence that may not write has none,
- * and trusts a read with any ping in the evaluation slot.
+ * Why a read of the slots from `from` on cannot be trusted; undefined if it can. It must have our own latest
+ * acknowledged ping with its stamp or a later one, which a deposed primary or a lagging member does not have. A
+ * presence that may not write has no ping, and trusts a read with any ping in the evaluation slot.
  */
 export function distrust(
   records: readonly PingRecord[],

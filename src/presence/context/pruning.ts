@@ -1,4 +1,4 @@
-/** Deleting what has been dead for longer than the retention. */
+/** Deletes records that have been dead for longer than the retention. */
 import { evaluationSlot } from "../../core/alive.ts";
 import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
@@ -7,15 +7,15 @@ import type { Pruned } from "../../core/store.ts";
 import { attempt, between, bulk, type Context } from "./context.ts";
 import { readPings } from "./pings.ts";
 
-/** After an outage others may be coming back too: they have so many slots in which to touch their sessions. */
+/** After an outage others have this many slots to come back, and to touch their sessions. */
 const RETURN_SLOTS = 4;
-/** How many slots back pings are looked for: an outage that was shorter ages nobody. */
+/** How many slots back pings are read: a shorter outage does not make records look old. */
 const READ_SLOTS = 4 * RETURN_SLOTS;
-/** How many retentions old a record must be if there are no recent pings to count from. */
+/** If there are no recent pings to count from, only records this many retentions old are deleted. */
 const VERY_OLD = 3;
-/** About how often a namespace is pruned in one retention, however many presences it has. */
+/** About how often a namespace is pruned in a retention, however many presences it has. */
 const ROUNDS = 8;
-/** How many records of each kind are deleted in one call. */
+/** How many records of each kind one call deletes. */
 const LIMIT = 1000;
 
 /** The slot in which to look whether to prune: once in a retention on average, at random, so that not all do at once. */
@@ -28,7 +28,7 @@ export function pruningAfterLapse(context: Context): Slot {
   return nextPruning(context) + RETURN_SLOTS;
 }
 
-/** Prunes, if nobody has lately. */
+/** Prunes, if nobody has recently. */
 export async function pruneInTurn(context: Context): Promise<void> {
   const { retentionSlots, time, requests } = context;
   const config = await attempt(context, requests.sleeper, () => readConfig(context));
@@ -36,14 +36,14 @@ export async function pruneInTurn(context: Context): Promise<void> {
   const { prunedBefore = -Infinity } = config;
   const late = retentionSlots / ROUNDS;
   const latest = time.slot - retentionOf(context, config);
-  // The noted slot is ahead of the present after a step of the clock, or if somebody has tampered with it.
+  // The stored slot is ahead of the present after a step of the clock, or if somebody changed it.
   const isAhead = prunedBefore > latest;
   if (!isAhead && latest - prunedBefore < late + RETURN_SLOTS) return;
   const beforeSlot = await attempt(context, requests.sleeper, () => oldestKept(context, config));
   if (isAhead || beforeSlot - prunedBefore >= late) await prune(context, beforeSlot);
 }
 
-/** Prunes all there is to prune. Gives how many records were deleted. */
+/** Prunes everything that is due. Returns how many records were deleted. */
 export async function pruneAll(context: Context): Promise<Pruned> {
   const { sleeper } = context.requests;
   const config = await attempt(context, sleeper, () => readConfig(context));
@@ -67,9 +67,9 @@ async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
 }
 
 /**
- * The slot before which everything dead is deleted. Right after an outage the living look as old as the dead, and need
- * some slots to come back: so the retention counts back from the fourth latest slot with pings. If there are no four
- * recent ones, an outage has just ended, or presences come and go, each for a moment: then only the very old goes.
+ * The slot before which everything dead is deleted. Right after an outage the living look as old as the dead and need
+ * some slots to come back, so the retention counts back from the fourth latest slot with pings. If there are no four
+ * recent ones, an outage has just ended, or presences only open for a moment. Then only very old records are deleted.
  */
 async function oldestKept(context: Context, config: Config | undefined): Promise<Slot> {
   const retention = retentionOf(context, config);
@@ -87,7 +87,7 @@ function readConfig(context: Context): Promise<Config | undefined> {
   return bulk(context, "config", context.namespace.config());
 }
 
-/** The longest retention of all who have opened the namespace: each touches its session by its own. */
+/** The longest retention of all presences that opened the namespace: each touches its session by its own. */
 function retentionOf({ retentionSlots }: Context, config: Config | undefined): number {
   return Math.max(retentionSlots, config?.retentionSlots ?? 0);
 }

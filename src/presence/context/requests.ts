@@ -1,7 +1,6 @@
 /**
- * What the slot loop is asked to do besides its schedule. Whatever happens to a presence - the store was lost and found,
- * its clock stepped, a lapse, mail - acts only through here: it asks for something, and that brings the next turn of the
- * loop forward.
+ * Requests to the slot loop, in addition to its schedule. Events - the store was lost and found, its clock stepped, a
+ * lapse, mail - act only through a request, which brings the next turn of the loop forward.
  */
 import type { Clock } from "../../core/clock.ts";
 import { Sleeper } from "../../lib/timers.ts";
@@ -9,11 +8,11 @@ import { Sleeper } from "../../lib/timers.ts";
 export type Request =
   /** Ping at once: the store answers again, or the present is another slot. */
   | "ping"
-  /** Ask for the store's time: it is known too vaguely. */
+  /** Ask for the store's time: its bounds are too wide. */
   | "time"
   /** Read which of our records have been ended: there is mail. */
   | "mail"
-  /** Compare all that is held with what is stored: records may be missing. */
+  /** Compare everything that is held with what is stored: records may be missing. */
   | "reconcile"
   /** Touch the session's record and compare: a lapse is over, others may have reported the keys dead. */
   | "return"
@@ -46,7 +45,7 @@ export class Requests {
     return this.#asked.has(request);
   }
 
-  /** Whether it was asked for; it is not any more. */
+  /** Whether it was requested. Clears the request. */
   take(request: Request): boolean {
     return this.#asked.delete(request);
   }

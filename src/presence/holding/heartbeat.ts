@@ -2,14 +2,14 @@
  * The heartbeat: one ping a slot, however many keys this process holds.
  *
  *   at the slot's moment (core/schedule.ts)            ping
- *   unanswered after a fifth of the period             ping once more: it takes another connection; the first still counts
+ *   unanswered after a fifth of the period             ping once more, on another connection; the first still counts
  *   a ping failed, and none is under way               ping again a twentieth of the period later
- *   the ping was refused                               ping again a period later: rights may be given back
+ *   the ping was not permitted                         ping again a period later: the right may be restored
  *   the answer says that the present is another slot   ping at once
  *
- * Everything else follows from the answer: the store's time, the lease, and whether there is mail. The lease says until
- * when others certainly consider this process alive. When it runs out, by our clock or by the stamp of an answer, that is
- * a lapse; the first ping that counts again ends it.
+ * Everything else follows from the answer: the store's time, the lease, and whether there is mail. Until the lease runs
+ * out, others certainly consider this process alive. If it runs out, by our clock or by the stamp of an answer, that is
+ * a lapse. The first ping that counts again ends the lapse.
  */
 import { deathPosition } from "../../core/alive.ts";
 import { GivenUp } from "../../core/errors.ts";
@@ -20,16 +20,16 @@ import { within } from "../../lib/timers.ts";
 import { type Context, isFinal, learnTime, noteFailure, RETRY_OF_PERIOD } from "../context/context.ts";
 import type { OwnPing } from "../context/pings.ts";
 
-/** A ping unanswered for this part of a period is sent once more. */
+/** A ping that is unanswered after this part of a period is sent once more. */
 const REPEAT_OF_PERIOD = 1 / 5;
 
 interface Lease {
   /** The slot of the latest ping that counts. */
   readonly slot: Slot;
-  /** When it was acknowledged, by the wall clock, in ms; and the store's time of it, in slots. */
+  /** When it was acknowledged, by the wall clock, in ms; and its stamp, in slots. */
   readonly acknowledged: number;
   readonly stamped: number;
-  /** Until when it lasts, by the monotonic clock and by the wall clock, in ms. */
+  /** When the lease runs out, by the monotonic clock and by the wall clock, in ms. */
   readonly until: number;
   readonly wallUntil: number;
 }
@@ -40,7 +40,7 @@ export class Heartbeat {
   #own: OwnPing | undefined;
   #lease: Lease | undefined;
   #isLapsed = false;
-  /** How many slots the latest lapse took, from the last ping before it to the first after it. */
+  /** How many slots the latest lapse lasted, from the last ping before it to the first after it. */
   lapsedSlots = 0;
   #isStopped = false;
   /** How many pings are under way. */
@@ -49,7 +49,7 @@ export class Heartbeat {
   #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
   /** When the latest acknowledged ping was sent: a monotonic time, in ms. */
   #answeredSent = -Infinity;
-  /** When no ping will have been acknowledged for a period, since one was sent: a monotonic time, in ms. */
+  /** When a period will have passed since a ping was sent, without any acknowledgement: a monotonic time, in ms. */
   #lateAt = Infinity;
   /** When to ping next: a monotonic time, in ms. */
   #due = Infinity;
@@ -65,8 +65,8 @@ export class Heartbeat {
   }
 
   /**
-   * The earliest time at which a watcher could report this process dead, by this machine's wall clock: the earlier of what
-   * its two clocks say, since either may have stood still or been set.
+   * The earliest time at which a watcher could report this process dead, by this machine's wall clock: the earlier one
+   * by its two clocks, since either may have stood still or been set.
    */
   get vouchedUntil(): Date | undefined {
     if (this.#lease === undefined) return undefined;
@@ -75,19 +75,19 @@ export class Heartbeat {
     return new Date(Math.min(wallUntil, clock.now() + until - clock.monotonic()));
   }
 
-  /** In how many ms `beat` has something to do. */
+  /** In how many ms `beat` is due. */
   get nextMs(): number {
     if (this.#isStopped) return Infinity;
     const until = this.#isLapsed ? Infinity : (this.#lease?.until ?? Infinity);
     return Math.max(0, Math.min(this.#due, until, this.#lateAt) - this.#context.clock.monotonic());
   }
 
-  /** The first ping. Resolves when it is acknowledged; rejects when it fails. Only then does the heartbeat go on. */
+  /** Sends the first ping. Resolves when it is acknowledged, and the heartbeat begins; rejects if it fails. */
   async begin(): Promise<void> {
     while (this.#own === undefined) await this.#ping();
   }
 
-  /** Does what is due. Never waits. */
+  /** Does everything that is due. Never waits. */
   beat(): void {
     const { clock, requests, health } = this.#context;
     if (this.#isStopped || this.#own === undefined) return;
@@ -103,8 +103,8 @@ export class Heartbeat {
   }
 
   /**
-   * Pings now, and gives whether that was acknowledged. A write that a majority acknowledges proves that what is read next
-   * has all that was acknowledged before: a deposed primary answers reads for a while, and acknowledges no write.
+   * Pings now, and returns whether that was acknowledged. A majority's acknowledgement proves that the next read
+   * includes everything acknowledged before: a deposed primary may answer reads for a while, but acknowledges no write.
    */
   async confirm(): Promise<boolean> {
     const { clock, periodMs } = this.#context;
@@ -126,18 +126,18 @@ export class Heartbeat {
     this.#due = Infinity;
   }
 
-  /** Pings again after `stop`. */
+  /** Continues after `stop`. */
   resume(): void {
     this.#isStopped = false;
     this.#dueIn(0);
   }
 
-  /** Sends a ping of the present slot, and takes in its answer. */
+  /** Sends a ping of the present slot, and processes its answer. */
   async #ping(): Promise<void> {
     const { clock, time, namespace, instrumentation, periodMs } = this.#context;
     const { slot } = time;
     if (this.#sent.slot !== slot) this.#sent = { slot, count: 0 };
-    // Once more at most: what neither of two answers is noticed in the next slot.
+    // Once more at most: if neither is answered, the next slot's ping shows it.
     if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);
     else this.#dueAfter(slot);
     const sent = clock.monotonic();
@@ -145,17 +145,17 @@ export class Heartbeat {
     this.#underWay++;
     if (this.#lateAt === Infinity) this.#lateAt = sent + periodMs;
     try {
-      const limitMs = (deathPosition(slot) - slot) * periodMs; // later it counts for nobody
+      const limitMs = (deathPosition(slot) - slot) * periodMs; // later it no longer counts
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
       this.#underWay--;
-      this.#lateAt = Infinity; // until the next is sent
+      this.#lateAt = Infinity; // until the next ping is sent
       this.#answeredSent = Math.max(this.#answeredSent, sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, sentWall, pong);
     } catch (error) {
       this.#underWay--;
-      if (this.#isStopped || sent < this.#answeredSent) throw error; // a later one was acknowledged
+      if (this.#isStopped || sent < this.#answeredSent) throw error; // a later ping was acknowledged
       noteFailure(this.#context, "ping", error);
       if (isFinal(error)) this.#dueIn(periodMs);
       else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);
@@ -170,7 +170,7 @@ export class Heartbeat {
     const stamped = time.positionOf(ms);
     if (this.#lease !== undefined && stamped >= deathPosition(this.#lease.slot)) this.#lapse(this.#lease);
     this.#checkLapse();
-    // So late that it counts for nobody, or in a slot that was over: the present one is pinged at once.
+    // The ping came too late to count, or after its slot was over: ping the present slot at once.
     const leftMs = time.at(deathPosition(slot)) - ms;
     if (sent + leftMs <= clock.monotonic()) return this.#dueIn(0);
     if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
@@ -186,7 +186,7 @@ export class Heartbeat {
     requests.sleeper.wake();
   }
 
-  /** The stamp was made after the sending: so what is left from the stamp on is not over before it is from the sending. */
+  /** The stamp was made after sending, so counting the remaining time from sending is safe. */
   #extend(slot: Slot, lasts: Pick<Lease, "until" | "wallUntil" | "stamped">): void {
     if (this.#lease !== undefined && slot < this.#lease.slot) return;
     this.#lease = { slot, acknowledged: this.#context.clock.now(), ...lasts };
@@ -202,7 +202,7 @@ export class Heartbeat {
     this.#isLapsed = true;
     const { clock, time, periodMs, events } = this.#context;
     const to = clock.now();
-    // Our own clocks may not show how long it was: the machine has slept, or they were set.
+    // Our own clocks may not show the whole lapse, if the machine slept or they were set.
     const from = Math.min(acknowledged, to - (time.position - stamped) * periodMs);
     events.emit("lapse", { from: new Date(from), to: new Date(to) });
   }
@@ -211,7 +211,7 @@ export class Heartbeat {
     this.#due = this.#context.clock.monotonic() + ms;
   }
 
-  /** At the moment of the slot after `slot`. While the store's time is behind our slots it comes as late as a period. */
+  /** At the session's moment of the slot after `slot`, which comes later if the store's time is behind our slots. */
   #dueAfter(slot: Slot): void {
     const { time, periodMs } = this.#context;
     this.#dueIn(time.until(pingPosition(slot + 1, this.#seq, periodMs)));

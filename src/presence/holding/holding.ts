@@ -1,4 +1,4 @@
-/** Everything by which a presence holds keys: its session, what it declares, and the reconciler. */
+/** The holding side of a presence: its session, the registrations that it declares, and the reconciler. */
 import { KILLED } from "../../core/alive.ts";
 import type { HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
@@ -54,10 +54,10 @@ export class Holding {
     return this.#turnstile.run(() => attempt(this.context, this.context.requests.sleeper, checkedAct));
   }
 
-  /** Reports the key dead now, whoever holds it. Gives how many live holders that ended. */
+  /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */
   async kill(key: string): Promise<number> {
     const { namespace, time, requests } = this.context;
-    // Of all tries: one whose answer was lost may have ended them.
+    // Over all attempts: one whose answer was lost may have ended them.
     const sessions = new Set<number>();
     let ended = 0;
     await this.attempt(async () => {
@@ -68,7 +68,7 @@ export class Holding {
       for (const { session } of holders) sessions.add(session);
       await bulk(this.context, "kill", namespace.kill(key));
       if (sessions.size === 0) return;
-      // A holder pings once a slot: in this one still, or in the next.
+      // A holder pings once a slot: later in this slot, or in the next one.
       for (const slot of [time.slot, time.slot + 1])
         await bulk(this.context, "kill", namespace.mail(slot, [...sessions]));
     });
@@ -82,17 +82,17 @@ export class Holding {
     this.registrations.lose(error);
   }
 
-  /** Ends every key: at once, or when its last ping runs out. Resolves when that is written. */
+  /** Ends every key, at once or when its last ping runs out. Resolves when that is written. */
   async close(how: "stopped" | "killed"): Promise<void> {
     this.closedAs = how;
     const { time } = this.context;
-    // A planned absence that is not written yet must outlive the session.
+    // Planned absences must be written before the session ends, so that they outlive it.
     await this.registrations.queue.idle();
     this.session.current?.heartbeat.stop();
     await this.session.end(how === "killed" ? KILLED : time.slot);
   }
 
-  /** Lets go: what is not written yet is given up. */
+  /** Gives up everything that is not written yet. */
   stop(): void {
     this.session.stop();
     this.registrations.forgetAll(closed(this.context.name));

@@ -1,16 +1,17 @@
 /**
- * Brings what is stored of this presence to what it declares: read, compare, write the difference.
+ * Brings the stored records of this presence in line with what it declares: reads, compares, writes the difference.
  *
- *   there is mail                                    read which of our records have been ended
- *   a lapse is over                                  touch the session's record: that brings everything back that shares
- *                                                    its bit; then compare everything. After more than half of the
- *                                                    retention also write everything again
- *   records may be missing (the store was lost and   compare everything
- *   found, its clock stepped, a count was wrong)
- *   every few slots, and nothing else to do          count our open records
+ *   there is mail                              read which of our records were ended
+ *   a lapse is over                            touch the session's record, which brings every key back that shares its
+ *                                              bit; then compare everything. After more than half of the retention
+ *                                              also write everything again
+ *   records may be missing: the store was      compare everything
+ *   lost and found, its clock stepped, or a
+ *   count was wrong
+ *   every few slots, otherwise                 count our open records
  *
- * It reads and compares until that has succeeded. If the session's record is gone or another's, everything is registered
- * under a new number; if the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
+ * It repeats this until it succeeds. If the session's record is gone or has another owner, every key is registered
+ * again under a new session. If the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
  */
 import { compare, compareAll } from "../../core/reconcile.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
@@ -21,9 +22,9 @@ import { bulk, type Context, readPages, soon } from "../context/context.ts";
 import type { Registrations } from "./registrations.ts";
 import type { OpenSession, Session } from "./session.ts";
 
-/** How often our open records are counted, in slots: mail and suspicions tell sooner of nearly everything. */
+/** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
-/** A stale read may be older than a session of so many slots. */
+/** A stale read may lack a session that is at most this many slots old. */
 const YOUNG_SLOTS = 2;
 
 export class Reconciler {
@@ -51,7 +52,7 @@ export class Reconciler {
     return this.#isCountDue || this.#looksOld;
   }
 
-  /** Does it. Rejects with what has failed: it is due again then. */
+  /** Does it. Rejects if it fails, and is due again then. */
   async run(): Promise<void> {
     const { requests, time, retentionSlots } = this.#context;
     const session = this.#session.current;
@@ -75,7 +76,7 @@ export class Reconciler {
     return slots >= COUNT_SLOTS && (hasPinged || slots >= 2 * COUNT_SLOTS);
   }
 
-  /** What is old is pruned: the record of a living session is touched well within the retention. */
+  /** Old records are pruned, so the record of a living session is touched well within the retention. */
   get #looksOld(): boolean {
     const { time, retentionSlots } = this.#context;
     const touched = this.#session.current?.touched ?? Infinity;
@@ -96,7 +97,7 @@ export class Reconciler {
     await this.#session.touch();
     await this.#compareAll(session);
     if (session !== this.#session.current) return;
-    // Watchers may have forgotten what they took for long dead.
+    // Watchers may have forgotten keys that looked long dead.
     if (lapsedSlots > this.#context.retentionSlots / 2) this.#registrations.rewrite();
   }
 
@@ -115,17 +116,17 @@ export class Reconciler {
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));
     if (session !== this.#session.current) return;
-    // What was written meanwhile may be counted or not.
+    // Writes that happened meanwhile may or may not be counted.
     const { most } = this.#registrations.openCount;
     if (open.opened === opened && open.count >= least && open.count <= most) {
       if (least === most) this.#checked = slot;
-      else this.#counted = slot; // a loss may hide behind what is under way: seldom for long
+      else this.#counted = slot; // writes under way may hide a loss, rarely for long
     } else await this.#compareAll(session);
   }
 
   async #compareAll(session: OpenSession): Promise<void> {
     const { slot } = this.#context.time;
-    // What is written while this reads cannot be missed by it.
+    // Only registrations written before this read begins can be missing from it.
     const written = new Set([...this.#registrations.held()].filter(({ isWritten }) => isWritten));
     const { record, stored } = await this.#readOwn(session, "all");
     if (session !== this.#session.current) return;

@@ -6,7 +6,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Write } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
 
-/** Who holds a registration, and hears that somebody else has ended it. */
+/** The owner of a registration, which is notified when another process ends it. */
 export interface Owner {
   /** Another process has ended this registration: it is not held any more. */
   endedByOther(registration: Registration): void;
@@ -14,10 +14,10 @@ export interface Owner {
   lost(): void;
 }
 
-/** What of a registration is not written yet. */
+/** The part of a registration that is not written yet. */
 export type Unwritten = "nothing" | "meta" | "start" | "end";
 
-/** A class, so that all of them share one hidden class: a gateway holds 100,000. */
+/** A class, so that all instances share one hidden class: a gateway holds 100,000. */
 export class Registration implements Declared {
   readonly key: string;
   readonly pinger: number;
@@ -28,18 +28,18 @@ export class Registration implements Declared {
   firstStart: number;
   meta: string;
   revision = 0;
-  /** Whether an earlier start of the pinger may still count: this one ends it. */
+  /** Whether an earlier start of the pinger may still count, so that this one must end it. */
   endsEarlier: boolean;
   last: Slot | undefined = undefined;
-  /** Until when it goes on after it was let go: a monotonic time, in ms. */
+  /** Until when it counts after it was released: a monotonic time, in ms. */
   #heldUntil = 0;
-  /** The slot in which it was let go. */
+  /** The slot in which it was released. */
   endedIn: Slot = 0;
   unwritten: Unwritten = "nothing";
   /** How many writes of it are under way, and how many of them write a start. */
   writing = 0;
   startsUnderWay = 0;
-  /** Resolve when its latest state has been written. */
+  /** Callers that wait until its latest state is written. */
   waiters: Waiter[] | undefined = undefined;
 
   constructor(owner: Owner, key: string, pinger: number, meta: string, succession: Succession) {
@@ -56,29 +56,31 @@ export class Registration implements Declared {
     return this.unwritten === "nothing" && this.writing === 0;
   }
 
-  /** Whether its start is not stored yet, as far as is known: a newer meta changes nothing of that. */
+  /** Whether its start is not known to be stored yet. */
   get isStarting(): boolean {
     return this.unwritten === "start" || this.startsUnderWay > 0;
   }
 
-  /** Lets it go: at once, or so that it counts for `holdMs` from now on. */
+  /** Releases it: at once, or so that it counts for `holdMs` from now on. */
   end({ clock, time, periodMs }: Context, how: "killed" | { readonly holdMs: number }): void {
     this.endedIn = time.slot;
     this.#heldUntil = how === "killed" ? -Infinity : clock.monotonic() + how.holdMs;
     this.#setLast(clock.monotonic(), time.position, periodMs);
   }
 
-  /** The writes that bring what is stored to what is declared. Each bears the present slot, which proves life. */
+  /**
+   * The writes that bring what is stored in line with what is declared. Each has the present slot, which proves life.
+   */
   writes(session: number, { clock, time, periodMs }: Context, unwritten: Unwritten): Write[] {
     const { pinger, start, meta, revision } = this;
     if (unwritten === "meta") {
       return [{ kind: "meta", registration: { session, pinger, start }, meta, revision }];
     }
-    // Again, since the slots may have moved on since it was let go.
+    // Compute it again: slots may have moved on since the release.
     if (unwritten === "end") this.#setLast(clock.monotonic(), time.position, periodMs);
     const put: Write = { kind: "registration", registration: this.#record(session, time.slot) };
     if (!this.endsEarlier) return [put];
-    // Not killed: a watcher that hears of the earlier start alone must not report a death.
+    // Not 0: a watcher that reads only the earlier start must not report a death.
     return [put, { kind: "end", registration: { session, pinger, start: start - 1 }, last: time.slot }];
   }
 
@@ -96,7 +98,7 @@ export class Registration implements Declared {
   }
 }
 
-/** What a start takes over from the start before it. */
+/** What a start inherits from the start before it. */
 export interface Succession {
   readonly start: number;
   readonly since: number;

@@ -1,7 +1,7 @@
 /**
- * What this process holds, declared: the latest start of each of its pingers, and those it let go within the last
- * retention. What is declared is written by the queue; whatever is read of our own records is compared with it, and the
- * difference is written (core/reconcile.ts has the table).
+ * What this process declares: the latest start of each of its pingers, and those released within the last retention.
+ * The queue writes it. Whenever our own records are read, they are compared with it, and the difference is written
+ * (core/reconcile.ts has the table).
  */
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
@@ -17,11 +17,11 @@ export class Registrations {
   readonly queue: WriteQueue;
   readonly #context: Context;
   readonly #session: Session;
-  /** By the pinger's number, those that were let go in the order of that, after what is held. */
+  /** By the pinger's number. Released registrations come after held ones, in the order of their release. */
   readonly #declared = new Map<number, Registration>();
   #held = 0;
   #pingers = 0;
-  /** How many times the namespace was lost: what was held before is gone. */
+  /** How many times the namespace was lost, with everything that was held. */
   losses = 0;
 
   constructor(context: Context, session: Session) {
@@ -35,12 +35,12 @@ export class Registrations {
     return this.#held;
   }
 
-  /** A number for a pinger of this presence. */
+  /** A number for a new pinger of this presence. */
   nextPinger(): number {
     return this.#pingers++;
   }
 
-  /** Starts to hold. Resolves when others can see it. Rejects with what can never heal: it is not held then. */
+  /** Starts to hold. Resolves when others can see it. Rejects for faults that can never pass; then it is not held. */
   async start(registration: Registration): Promise<void> {
     this.#set(registration);
     try {
@@ -51,30 +51,30 @@ export class Registrations {
     }
   }
 
-  /** Writes the newer meta. */
+  /** Writes a newer meta. */
   update(registration: Registration, meta: string): Promise<void> {
     registration.meta = meta;
     registration.revision++;
     return this.queue.write(registration, "meta");
   }
 
-  /** Lets it go, at once or after `holdMs`. Resolves when that is written. */
+  /** Releases it, at once or after `holdMs`. Resolves when that is written. */
   end(registration: Registration, how: "killed" | { readonly holdMs: number }): Promise<void> {
     const wasHeld =
       this.#declared.get(registration.pinger) === registration && registration.last === undefined;
     registration.end(this.#context, how);
     if (wasHeld) {
       this.#held--;
-      this.#declared.delete(registration.pinger); // so that it goes to the end of the order
+      this.#declared.delete(registration.pinger); // so that it moves to the end of the order
       this.#declared.set(registration.pinger, registration);
       this.#forgetOld();
     }
     return this.queue.write(registration, "end").finally(() => {
-      registration.owner = NOBODY; // it must not keep the pinger
+      registration.owner = NOBODY; // so that the pinger can be garbage-collected
     });
   }
 
-  /** Compares our own among some records that were read, from wherever, and does what follows. */
+  /** Compares our own records among some that were read, for whatever reason, and writes the difference. */
   hear({ sessions, registrations }: Page): void {
     const seq = this.#session.current?.record.seq;
     if (seq === undefined || this.#declared.size === 0) return;
@@ -84,18 +84,18 @@ export class Registrations {
       this.apply({ ...compare(this.#declared, ours, this.#context.time.slot), missing: [] });
   }
 
-  /** Hears of the record of our session: somebody else may have ended it. */
+  /** Takes the record of our session: another process may have ended it. */
   hearSession(record: Page["sessions"][number]): void {
     if (record.last === undefined || !this.#session.isOurs(record)) return;
     this.moveTo("was ended by another process");
   }
 
-  /** What is declared, for whoever compares. */
+  /** What is declared, by pinger. */
   get declared(): ReadonlyMap<number, Registration> {
     return this.#declared;
   }
 
-  /** How many open records of the session there should be, at least and at most: some may be under way. */
+  /** How many open records the session should have, at least and at most: some may be under way. */
   get openCount(): { readonly least: number; readonly most: number } {
     let least = 1; // the session itself
     let most = 1;
@@ -125,16 +125,16 @@ export class Registrations {
     }
   }
 
-  /** Writes everything that is held again, as it is. */
+  /** Writes everything that is held again, unchanged. */
   rewrite(): void {
     for (const registration of this.held()) this.queue.add(registration, "start");
   }
 
-  /** Gives the session up, and registers everything under another number. */
+  /** Gives the session up, and registers everything under a new one. */
   moveTo(why: string): void {
     this.#session.abandon(why);
     for (const registration of this.#declared.values()) {
-      // What was let go went with its session.
+      // Released registrations ended with their session.
       if (registration.last === undefined) this.queue.add(registration, "start");
       else this.#declared.delete(registration.pinger);
     }
@@ -153,14 +153,14 @@ export class Registrations {
     for (const owner of owners) owner.lost();
   }
 
-  /** Nothing is declared any more, and nothing is written. */
+  /** Declares nothing any more, and writes nothing. */
   forgetAll(error: Error): void {
     this.queue.giveUp(error);
     this.#declared.clear();
     this.#held = 0;
   }
 
-  /** Those that are held. */
+  /** The registrations that are held. */
   *held(): IterableIterator<Registration> {
     for (const registration of this.#declared.values())
       if (registration.last === undefined) yield registration;
@@ -178,7 +178,7 @@ export class Registrations {
     this.#declared.delete(registration.pinger);
   }
 
-  /** What was let go more than a retention ago has been pruned, or soon is. */
+  /** Registrations released more than a retention ago have been pruned, or will be soon. */
   #forgetOld(): void {
     const oldest = this.#context.time.slot - this.#context.retentionSlots;
     for (const [pinger, { last, endedIn, isWritten }] of this.#declared) {

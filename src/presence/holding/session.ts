@@ -3,10 +3,10 @@
  *
  *   none     --something is held or watched--> opening
  *   opening  --its first ping is acknowledged, and its record is written--> open
- *   open     --its record is gone, or another's, or was ended by somebody else--> none
+ *   open     --its record is gone, has another owner, or was ended by another process--> none
  *   opening, open  --the namespace is gone--> none
  *
- * The first ping comes before the record, so that the record bears the slot of the store's own time.
+ * The first ping comes before the record, so that the record has the slot of the store's own time.
  */
 import { KILLED } from "../../core/alive.ts";
 import { HeartbitError } from "../../core/errors.ts";
@@ -23,7 +23,7 @@ import { Heartbeat } from "./heartbeat.ts";
 export interface OpenSession {
   readonly record: SessionRecord;
   readonly heartbeat: Heartbeat;
-  /** The slot that the stored record bears, as far as that is acknowledged. */
+  /** The slot of the stored record, as far as it is acknowledged. */
   touched: Slot;
 }
 
@@ -35,7 +35,7 @@ export class Session {
   readonly #identity: { readonly host: string; readonly pid: number };
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
-  /** Why the latest namespace was lost: what was begun before has no part in what comes after. */
+  /** Why the namespace was last lost: operations begun before must not continue after it. */
   #lost: { readonly error: HeartbitError } | undefined;
 
   constructor(context: Context, config: NamespaceConfig, identity: { host: string; pid: number }) {
@@ -59,8 +59,8 @@ export class Session {
   }
 
   /**
-   * Opens the session, if it is not open; as long as that takes. Rejects with what can never heal, `NOT_PERMITTED` if it may
-   * not ping or write, or with `PRESENCE_CLOSED`.
+   * Opens the session, if it is not open, however long that takes. Rejects for faults that can never pass, such as
+   * `NOT_PERMITTED` without the right to ping or write, and with `PRESENCE_CLOSED`.
    */
   open(): Promise<OpenSession> {
     if (this.#current !== undefined) return Promise.resolve(this.#current);
@@ -73,12 +73,12 @@ export class Session {
     return opening;
   }
 
-  /** Whether the record in the store is of this very session: a number may have been given twice. */
+  /** Whether the stored record is of this very session: a server that lost writes may give a number twice. */
   isOurs(record: SessionRecord): boolean {
     return this.#current !== undefined && isSame(record, this.#current.record);
   }
 
-  /** The record is gone, or is another's, or was ended: nothing may be written under its number again. */
+  /** The record is gone, has another owner, or was ended: nothing may be written under its number again. */
   abandon(why: string): void {
     this.#context.log.warn(`the session ${why}`);
     this.#current?.heartbeat.stop();
@@ -95,7 +95,7 @@ export class Session {
     session.touched = Math.max(session.touched, slot);
   }
 
-  /** Ends the session: what it holds counts until slot `last`, or is dead now. Resolves when that is written. */
+  /** Ends the session: its keys count as alive until slot `last`, or are dead now. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
     if (session === undefined) return;
@@ -117,7 +117,7 @@ export class Session {
     this.sleeper.wake();
   }
 
-  /** Stops the heartbeat, and gives up what is under way. */
+  /** Stops the heartbeat, and gives up operations under way. */
   stop(): void {
     this.#current?.heartbeat.stop();
     this.sleeper.end();
@@ -130,7 +130,7 @@ export class Session {
       if (this.#lost !== lost && this.#lost !== undefined) throw this.#lost.error;
       if (this.isStopped) throw closed(this.#context.name);
     };
-    // What failed may have happened: the same number is used again, so that one record is left, not one for each try.
+    // A failed attempt may have happened. Using the same number again leaves one record, not one for each attempt.
     let numbered: { readonly seq: number; readonly heartbeat: Heartbeat } | undefined;
     let opened: number | undefined;
     const failed = (error: unknown): void => health.suspect(`opening a session failed: ${describe(error)}`);
@@ -150,7 +150,7 @@ export class Session {
         const write = { kind: "session", session: record } as const;
         await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
         if (!(await this.#isAnothers(record))) return { record, heartbeat, touched: record.slot };
-        // A server that lost what it had acknowledged has given us another's number.
+        // A server that lost acknowledged writes has given us the number of another session.
         heartbeat.stop();
         numbered = opened = undefined;
       }
@@ -169,7 +169,7 @@ export class Session {
     return session;
   }
 
-  /** Whether the stored record is not the one that we wrote; one that a stale read does not show yet is ours. */
+  /** Whether the stored record is not the one that we wrote. If a stale read does not show it yet, it is ours. */
   async #isAnothers(record: SessionRecord): Promise<boolean> {
     let found = false;
     const query = { select: NOTHING, session: record.seq };
@@ -179,7 +179,7 @@ export class Session {
     return found;
   }
 
-  /** What was written while the namespace went must not look alive. */
+  /** A record that was written while the namespace was lost must not look alive. */
   #disown({ record }: OpenSession): void {
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
     bulk(this.#context, "write", this.#context.namespace.write([end])).catch((error: unknown) =>

@@ -1,10 +1,11 @@
 /**
- * What this presence has to write: registrations whose latest state is not stored yet. Of each only the latest state
- * waits, however often it changed meanwhile. Ends go before starts, starts before metas.
+ * The writes of this presence: registrations whose latest state is not stored yet. Only the latest state of each waits,
+ * however often it changed meanwhile. Ends go before starts, starts before metas.
  *
- * Writes go in batches. A batch that is not acknowledged in time is given up, cancelled, and sent again with a quarter of
- * the writes; one that is acknowledged quickly lets the next be twice as large. So a store of any speed makes progress.
- * (The idea is that of TCP's congestion window: additive or multiplicative increase, multiplicative decrease.)
+ * Writes go in batches. A batch that is not acknowledged in time is given up, cancelled, and sent again with a quarter
+ * of the writes. One that is acknowledged quickly lets the next one be twice as large. So a store of any speed makes
+ * progress. (The idea is that of TCP's congestion window: additive or multiplicative increase, multiplicative
+ * decrease.)
  */
 import { isHeartbitError, toError } from "../../core/errors.ts";
 import type { End } from "../../core/reconcile.ts";
@@ -19,7 +20,7 @@ const BATCH_FIRST = 500;
 const BATCH_MAX = 5000;
 const SHRINK = 4;
 const GROW = 2;
-/** A batch that took less than this part of its time lets the next be larger. */
+/** A batch that took less than this part of its time limit lets the next one be larger. */
 const QUICK = 1 / 4;
 
 interface Batched {
@@ -50,8 +51,8 @@ export class WriteQueue {
   }
 
   /**
-   * Writes the latest state of a registration. Resolves when it is acknowledged, that or a later one. Rejects with what
-   * can never heal, or with `PRESENCE_CLOSED`.
+   * Writes the latest state of a registration. Resolves when this or a later state is acknowledged. Rejects for faults
+   * that can never pass, or with `PRESENCE_CLOSED`.
    */
   write(registration: Registration, unwritten: "end" | "start" | "meta"): Promise<void> {
     if (this.#session.isStopped) return Promise.reject(closed(this.#context.name));
@@ -61,10 +62,10 @@ export class WriteQueue {
     });
   }
 
-  /** The same, and nobody waits for it. */
+  /** Like `write`, without waiting for it. */
   add(registration: Registration, unwritten: "end" | "start" | "meta"): void {
     const before = registration.unwritten;
-    // An end says all, a start says the meta too.
+    // An end includes everything, a start includes the meta.
     const isMore =
       before === "nothing" || unwritten === "end" || (unwritten === "start" && before === "meta");
     if (isMore) {
@@ -132,13 +133,13 @@ export class WriteQueue {
     while (!this.#isEmpty && !this.#session.isStopped) {
       try {
         const { record, heartbeat } = await this.#session.open();
-        // A record of the slot before a sleep proves no life.
+        // A record with a slot from before a sleep does not prove life.
         if (this.#context.time.mayHaveSlept) await heartbeat.confirm();
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {
         if (this.#session.isStopped) break;
-        // What was permitted once is refused for a moment: servers answer so for passing faults.
+        // Servers also answer NOT_PERMITTED for passing faults, so if it was permitted before, try again.
         const isPassing = this.#hasWritten && isHeartbitError(error, "NOT_PERMITTED");
         if (isFinal(error) && !isPassing) {
           this.giveUp(toError(error));
@@ -151,7 +152,7 @@ export class WriteQueue {
     if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
   }
 
-  /** Sends the next batch. What it had is queued again if it fails. */
+  /** Sends the next batch. If it fails, its registrations are queued again. */
   async #writeBatch(seq: number): Promise<void> {
     const { clock, namespace } = this.#context;
     const ends = this.#ends.splice(0, this.#batchMax);
@@ -182,7 +183,7 @@ export class WriteQueue {
     }
   }
 
-  /** Takes registrations out of the queue, and adds their writes, as many as a batch has. */
+  /** Takes registrations out of the queue, up to a batch, and adds their writes. */
   #takeNext(seq: number, writes: Write[]): Batched[] {
     const batch: Batched[] = [];
     for (const unwritten of ["end", "start", "meta"] as const) {

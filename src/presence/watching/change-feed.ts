@@ -3,11 +3,11 @@
  *
  *   off      --something is wanted--> opening
  *   opening  --ready--> live
- *   opening  --this server has none, or we may not--> refused, until `reopen`
- *   live     --lost--> opening, after a pause if it has not lived for a period
+ *   opening  --this server has none, or we have no right to it--> refused, until `reopen`
+ *   live     --lost--> opening, after a pause if it was live for less than a period
  *   live     --more is wanted than it covers--> opening another, which takes its place
  *
- * A feed is only a hint: what has changed is read in any case, only more rarely while the feed covers it.
+ * A feed is only a hint: changes are read anyway, but less often while the feed covers them.
  */
 import { isHeartbitError, toError } from "../../core/errors.ts";
 import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../../core/selection.ts";
@@ -18,11 +18,13 @@ import { bulk, type Context, RETRY_OF_PERIOD } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** Above so many keys and prefixes the feed is of everything: to narrow it costs the server more than it saves. */
+/**
+ * Above this many keys and prefixes the feed covers everything: narrowing it would cost the server more than it saves.
+ */
 const NAMES_MAX = 64;
-/** The next try waits no longer than this, */
+/** The next attempt waits no longer than this, */
 const PAUSE_MS_MAX = 30_000;
-/** or than so many periods: each loss is a suspicion, and an expiry needs two and a half periods without. */
+/** or than this many periods: each loss is a suspicion, and an expiry needs two and a half periods without one. */
 const PAUSE_PERIODS_MAX = 6;
 
 export type FeedState = "off" | "opening" | "live" | "refused";
@@ -42,7 +44,7 @@ export class ChangeFeed {
   #live: Live | undefined;
   #opening: Promise<void> | undefined;
   #isRefused = false;
-  /** How many feeds in a row were lost at once, or could not be opened. */
+  /** How many feeds in a row were lost early, or could not be opened. */
   #failures = 0;
 
   constructor(context: Context, snapshot: Snapshot) {
@@ -57,18 +59,18 @@ export class ChangeFeed {
     return this.#isRefused ? "refused" : "off";
   }
 
-  /** Whether changes of all that is selected are reported by the feed now. What is not covered must be polled. */
+  /** Whether the feed reports changes of the whole selection now. Anything that is not covered must be polled. */
   covers(selected: Selection): boolean {
     return this.#live !== undefined && isEmptySelection(missingFrom(this.#live.selected, selected));
   }
 
-  /** Makes the feed report on all that is wanted. Does nothing if the store has none. */
+  /** Makes the feed cover everything that is wanted. Does nothing if the store has no feed. */
   want(wanted: Selection): void {
     this.#wanted = wanted;
     if (!this.#isRefused) this.#start();
   }
 
-  /** Tries again, even if it was refused: the server may be another now. */
+  /** Tries again, even if it was refused: there may be another server now. */
   reopen(): void {
     this.#failures = 0;
     this.#isRefused = false;
@@ -90,7 +92,7 @@ export class ChangeFeed {
     });
   }
 
-  /** Opens a feed of what is wanted in place of the one before, if any; until it succeeds or is refused. */
+  /** Opens a feed of everything wanted, in place of the previous one. Tries until it succeeds or is refused. */
   async #open(): Promise<void> {
     const policy = {
       pauseMs: () => this.#pauseMs,
@@ -151,7 +153,7 @@ export class ChangeFeed {
     health.suspect(`the change feed was lost: ${describe(error)}`);
     closeQuietly(live.feed);
     this.#live = undefined;
-    // A server that takes every feed and keeps none is not asked without a pause.
+    // Do not hammer a server that accepts every feed and keeps none.
     this.#failures = clock.monotonic() - live.since >= periodMs ? 0 : this.#failures + 1;
     requests.sleeper.wake(); // changes are polled for from now on
     this.#start();

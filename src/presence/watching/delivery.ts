@@ -1,23 +1,23 @@
 /**
- * How changes reach those who asked for them. Delivery never blocks the observer and is bounded: per subscription
- * and key, changes that are not consumed yet collapse to the latest state.
+ * Delivers changes to subscribers. Delivery never blocks the slot loop, and is bounded: for each subscription and key,
+ * changes that are not consumed yet collapse to the latest state.
  */
 import type { HolderState, RosterChange } from "../../core/roster.ts";
 import type { WatchTarget } from "../../core/selection.ts";
 import { type Change, collapse, type Pending, toChange } from "../change.ts";
 
-/** One caller's interest in a target, with what it has not consumed yet. */
+/** One subscriber to a target, with the changes that it has not consumed yet. */
 export class Subscription {
   readonly target: WatchTarget;
-  /** Whether the state at the time of `watch` has been handed in: changes count only from then on. */
+  /** Whether it has the state at the time of `watch`: changes count only from then on. */
   ready = false;
   #cancelled = false;
   readonly #pending = new Map<string, Pending>();
-  /** Where `take` is: a new iteration would step over all that was deleted before. */
+  /** Where `take` is: a new iteration would skip over all entries deleted before. */
   #next: Iterator<[string, Pending]> | undefined;
   readonly #arrived: (subscription: Subscription) => void;
 
-  /** `arrived` is called when there is something to take. */
+  /** Calls `arrived` when there is something to take. */
   constructor(target: WatchTarget, arrived: (subscription: Subscription) => void) {
     this.target = target;
     this.#arrived = arrived;
@@ -36,14 +36,14 @@ export class Subscription {
     this.#put({ key, known: before, now, cause, atMs });
   }
 
-  /** The next change to be told; undefined when there is none. */
+  /** The next change to report; undefined if there is none. */
   take(): Change | undefined {
     const next = (this.#next ??= this.#pending.entries());
     for (let { done, value } = next.next(); done !== true; { done, value } = next.next()) {
       const [key, pending] = value;
       this.#pending.delete(key);
       const isKey = typeof this.target === "string";
-      // Of a prefix, or all, only the living are told at first.
+      // The initial state of a prefix, or of all keys, has only live keys.
       if (pending.known === undefined && pending.now.length === 0 && !isKey) continue;
       const change = toChange(pending);
       if (change !== undefined) return change;
@@ -71,7 +71,7 @@ export class ChangeStream implements AsyncIterableIterator<Change> {
   readonly #waiting: ((result: IteratorResult<Change, undefined>) => void)[] = [];
   #done = false;
 
-  /** `ended` is called once, when the stream has ended. */
+  /** Calls `ended` once, when the stream has ended. */
   constructor(target: WatchTarget, ended: (stream: ChangeStream) => void) {
     this.subscription = new Subscription(target, () => this.#serve());
     this.#ended = () => ended(this);

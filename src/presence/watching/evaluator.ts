@@ -1,14 +1,15 @@
 /**
- * Evaluates who is alive, at half of each slot and for each `sync`:
+ * Evaluates liveness, at half of each slot and for each `sync`:
  *
- *   1. reads the pings of the evaluation slot, and what has changed: the latter in every other slot if a feed reports it
+ *   1. reads the pings of the evaluation slot, and the changes, in every other slot if a feed reports them
  *   2. reports what it has read
- *   3. if somebody would be dead: reads the pings of the slot before too; then pings, and reads once more. The ping proves
- *      that the primary still has its majority, so that what is read then has everything that was acknowledged before
- *   4. unless there was a suspicion since the start of the slot before, moves `g`, and reports who has died
+ *   3. if a key would be dead: also reads the pings of the slot before, then pings, and reads once more. The ping
+ *   proves
+ *      that the primary still has its majority, so the second read has everything that was acknowledged before it
+ *   4. if there was no suspicion since the start of the slot before: moves `g`, and reports the deaths
  *
- * Who is alive is the roster's to say (core/alive.ts, core/roster.ts): here it is decided when it may evaluate, and by
- * which pings.
+ * The roster decides which keys are alive (core/alive.ts, core/roster.ts). This file decides when it may evaluate, and
+ * by which pings.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import type { Roster } from "../../core/roster.ts";
@@ -22,7 +23,7 @@ import type { ChangeFeed } from "./change-feed.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** How often what has changed is read while a feed is live: it may fall silent without an error. */
+/** How often changes are read while a feed is live, in slots: a feed may fall silent without an error. */
 const POLL_SLOTS = 2;
 
 export class Evaluator {
@@ -37,9 +38,9 @@ export class Evaluator {
   #evaluated: Slot = -Infinity;
   /** The evaluation slot of the latest fresh read of the pings: a later read begins there, or before. */
   #readUpTo: Slot = -Infinity;
-  /** The slot of the latest evaluation that has read what has changed. */
+  /** The slot of the latest evaluation that read changes. */
   #polled: Slot = -Infinity;
-  /** The evaluation slot in which the long dead were last forgotten. */
+  /** The evaluation slot in which the roster last forgot the long dead. */
   #forgotten: Slot = -Infinity;
 
   constructor(
@@ -58,7 +59,7 @@ export class Evaluator {
     this.#notifier = notifier;
   }
 
-  /** The first evaluation, a newcomer's. Rejects if it is not fresh: see `readState`. */
+  /** The first evaluation, of what is stored. Rejects if the read is not fresh: see `readState`. */
   async begin(): Promise<void> {
     const own = this.#holding.session.current?.heartbeat.own;
     this.#readUpTo = this.#evaluated = await readState(
@@ -69,12 +70,12 @@ export class Evaluator {
     );
   }
 
-  /** In how many ms it is due: at half of the slot after the one that was evaluated. */
+  /** In how many ms it is due: at half of the slot after the evaluated one. */
   get nextMs(): number {
     return this.#context.time.until(this.#evaluated + 1.5);
   }
 
-  /** Evaluates, as of after the call. Resolves when everything that was found has been put to the subscriptions. */
+  /** Evaluates what is stored after this call. Resolves when the subscriptions have everything that was found. */
   evaluate(): Promise<void> {
     return this.#evaluations.run();
   }
@@ -86,7 +87,7 @@ export class Evaluator {
       await sampleTime(this.#context);
     const slot = evaluationSlot(time.position);
     const isRepeated = slot <= this.#evaluated;
-    // In quiet times the evaluation slot says enough: whoever has pinged in it is alive.
+    // In quiet times the evaluation slot is enough: a session that pinged in it is alive.
     const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
     const began = clock.monotonic();
     // One after the other: it needs one connection.
@@ -110,7 +111,7 @@ export class Evaluator {
     this.#polled = slot;
   }
 
-  /** Reads the pings from a slot on. Gives false if it cannot be gone on from: the store's clock has stepped. */
+  /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */
   async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
     const { namespace, health, requests } = this.#context;
     const own = this.#holding.session.current?.heartbeat.own;
@@ -127,7 +128,7 @@ export class Evaluator {
     return true;
   }
 
-  /** Moves `g`, and removes what was not found, unless there was a suspicion. */
+  /** Moves `g`, and removes missing records, unless there was a suspicion. */
   async #reportDeaths(slot: Slot): Promise<void> {
     const { health, retentionSlots, requests } = this.#context;
     const oldest = slot - retentionSlots;
@@ -135,7 +136,7 @@ export class Evaluator {
     if (this.#wouldEnd(slot, oldest)) {
       if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
       if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
-      if (this.#context.time.mayHaveSlept) return; // since the ping: what was read is old. The next ping tells
+      if (this.#context.time.mayHaveSlept) return; // since the ping: the read is out of date, and the next ping shows it
     }
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
@@ -152,15 +153,15 @@ export class Evaluator {
     return this.#snapshot.canRemove || this.#roster.wouldEnd(slot, oldest);
   }
 
-  /** Whether our own pings are acknowledged in time, as far as we ping. */
+  /** Whether our own pings are acknowledged in time, if we ping. */
   #isFresh(slot: Slot): boolean {
     const { current } = this.#holding.session;
     return current === undefined || (current.heartbeat.own?.slot ?? -Infinity) >= slot - 1;
   }
 
   /**
-   * Pings and reads once more: what is read then has everything that was acknowledged before, such as a ping late in the
-   * slot before, or a planned absence. Gives whether that succeeded.
+   * Pings and reads once more. This read has everything that was acknowledged before it, such as a ping late in the
+   * slot before, or a planned absence. Returns whether that succeeded.
    */
   async #confirm(slot: Slot): Promise<boolean> {
     const { clock } = this.#context;
@@ -173,7 +174,7 @@ export class Evaluator {
     return goesOn;
   }
 
-  /** Lets the roster forget the long dead, four times in a retention. */
+  /** Makes the roster forget the long dead, four times in a retention. */
   async #forget(slot: Slot, oldest: Slot): Promise<void> {
     const { time, retentionSlots } = this.#context;
     if (slot - this.#forgotten < retentionSlots / 4) return;

@@ -1,12 +1,12 @@
 /**
- * Puts what changes in the roster to the subscriptions, and does the long work on the roster, of which nothing is
- * reported before its end.
+ * Passes changes of the roster to the subscriptions, and does long work on the roster, which is reported only when it
+ * is complete.
  *
- *   little has changed:   reported at once, unless long work is under way
- *   much has changed:     the rest is reported in its turn, in slices
- *   long work:            in its turn, in slices; what comes meanwhile waits for the next notification
+ *   few changes    passed on at once, unless long work is under way
+ *   many changes   the rest is passed on in its turn, in slices
+ *   long work      in its turn, in slices; changes that arrive meanwhile wait for the next notification
  *
- * One turn ends before the next begins; between two slices the event loop goes on.
+ * One turn ends before the next begins. The event loop runs between two slices.
  */
 import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
 import { includesKey, select } from "../../core/selection.ts";
@@ -15,7 +15,7 @@ import type { Context } from "../context/context.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { Slices } from "../../lib/timers.ts";
 
-/** More changes than these are reported in slices. */
+/** More changes than this are passed on in slices. */
 const NOTIFY_AT_ONCE = 200;
 
 export class Notifier {
@@ -23,7 +23,7 @@ export class Notifier {
   readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
   #lastTurn: Promise<void> = Promise.resolve();
-  /** Long work is under way. */
+  /** Whether long work is under way. */
   #holdsBack = false;
 
   constructor(context: Context, roster: Roster, subscriptions: Subscriptions) {
@@ -32,12 +32,12 @@ export class Notifier {
     this.#subscriptions = subscriptions;
   }
 
-  /** Puts what has changed to the subscriptions: at once if it is little. */
+  /** Passes changes to the subscriptions: at once if they are few. */
   notify(): void {
     if (!this.#holdsBack && this.#notifySome()) void this.notifyAll();
   }
 
-  /** Resolves when all that has changed up to now has been put to the subscriptions. */
+  /** Passes all changes on. Resolves when the subscriptions have them. */
   notifyAll(): Promise<void> {
     return this.#inTurn(async () => {
       const slices = new Slices(this.#context.clock);
@@ -45,7 +45,7 @@ export class Notifier {
     });
   }
 
-  /** Does long work on the roster; nothing is reported before its end. */
+  /** Does long work on the roster. Nothing is reported before it is complete. */
   doUnreported(steps: Steps): Promise<void> {
     return this.#inTurn(async () => {
       this.#holdsBack = true;
@@ -57,13 +57,13 @@ export class Notifier {
     });
   }
 
-  /** Gives a subscription the present state; from then on it gets what changes. */
+  /** Passes the present state to a subscription, which gets each change from then on. */
   async begin(subscription: Subscription): Promise<void> {
     await this.notifyAll();
     await this.doUnreported(this.#beginInSteps(subscription));
   }
 
-  /** What comes between two steps is reported as a change, after the last. */
+  /** Changes that arrive between two steps are passed on after the last one. */
   *#beginInSteps(subscription: Subscription): Steps {
     const { target } = subscription;
     const atMs = this.#context.time.now;
@@ -90,7 +90,7 @@ export class Notifier {
     return done;
   }
 
-  /** Gives whether there is more. */
+  /** Returns whether there are more. */
   #notifySome(): boolean {
     this.discardChanges();
     const atMs = this.#context.time.now;
@@ -106,12 +106,12 @@ export class Notifier {
     return this.#roster.isTouched;
   }
 
-  /** For those who count what is reported. */
+  /** Notes the change for metrics. */
   #note({ key, cause }: RosterChange, atMs: number): void {
     let silentMs: number | undefined;
     if (cause === "expired") {
       const slots = Array.from(this.#roster.registrations(key), ({ last }) => last);
-      // Nothing is left of a key that was removed because a whole read has not found it.
+      // A key that was removed because a whole read lacked it has no registrations left.
       if (slots.length > 0) silentMs = atMs - this.#context.time.at(Math.max(...slots));
     }
     this.#context.instrumentation.emit("reported", cause, silentMs);

@@ -1,18 +1,18 @@
 /**
- * Reads sessions and registrations into the roster: everything that is newly wanted, and from then on what has changed.
- * It also removes from the roster what a whole read has not found.
+ * Reads sessions and registrations into the roster: everything that is newly wanted, and from then on changes. It also
+ * removes records from the roster that a whole read lacks.
  *
  * What a poll reads depends on what is due:
  *
- *   changes   what has changed since the cursor; everything if there is no cursor yet
- *   all       everything: changes may have been missed
- *   removal   everything as soon as a death may be reported, and what is not found is removed; until then what has changed
+ *   changes   what has changed since the cursor, or everything if there is no cursor yet
+ *   all       everything, because changes may have been missed
+ *   removal   everything once a death may be reported, so that missing records can be removed; until then, changes
  *
  *   any     --> all       `resync`, the cursor is too old, or a read of everything has failed
  *   all     --> removal   a poll begins
- *   removal --> changes   `removeMissing` has removed what a read of everything has not found
+ *   removal --> changes   `removeMissing` has removed what a whole read lacks
  *
- * The cursor is moved by polls and by the first load, but only while our own pings are acknowledged.
+ * Polls and the first load advance the cursor, but only while our own pings are acknowledged.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
@@ -33,9 +33,9 @@ const STEP_REGISTRATIONS = 100;
 type Due = "changes" | "all" | "removal";
 
 export class Snapshot {
-  /** What has been loaded and is followed since. */
+  /** The selection that has been loaded and is followed since. */
   readonly coverage = new Coverage();
-  /** What is being loaded, without what has left since: that is forgotten, and loaded again if it comes back. */
+  /** The selection under load, except the part that left meanwhile: that is loaded again if it comes back. */
   #loading = new Coverage();
   readonly #context: Context;
   readonly #holding: Holding;
@@ -43,12 +43,12 @@ export class Snapshot {
   readonly #subscriptions: Subscriptions;
   readonly #notifier: Notifier;
   readonly #polling = new OneAtATime(() => this.#poll());
-  /** How many polls have begun: a load that one overlapped must catch up. */
+  /** How many polls have begun: a load that overlaps with one must catch up. */
   #polls = 0;
   #due: Due = "changes";
-  /** The next poll asks for what has changed since. */
+  /** The next poll reads changes since this cursor. */
   #cursor: { readonly at: Cursor; readonly slot: Slot } | undefined;
-  /** The latest whole read at a time at which a death could be reported, until `removeMissing` has used it. */
+  /** The latest whole read when a death could be reported, until `removeMissing` has used it. */
   #whole: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
 
   constructor(
@@ -65,7 +65,7 @@ export class Snapshot {
     this.#notifier = notifier;
   }
 
-  /** Reads all of a selection, which is followed from then on. */
+  /** Reads a whole selection, which is followed from then on. */
   async load(selected: Selection): Promise<void> {
     const polls = this.#polls;
     const isPolling = this.#polling.isRunning;
@@ -76,7 +76,7 @@ export class Snapshot {
     const { cursor } = await this.#read(selected, undefined, bulk);
     this.coverage.add(this.#loading, this.#subscriptions.wanted);
     if (isPolling || polls !== this.#polls) {
-      // A poll that overlapped has not asked for these keys, and the next one asks only for what came after it.
+      // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
     } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
   }
@@ -92,8 +92,8 @@ export class Snapshot {
   }
 
   /**
-   * Reads what has changed since the last time; everything, if there was none or it was too long ago. What it reads is as
-   * of after the call: one that is under way has begun too early, so another follows it.
+   * Reads changes since the previous poll, or everything if there was none or it was too long ago. The read begins
+   * after this call: a poll that is already under way is followed by another one.
    */
   poll(): Promise<void> {
     return this.#polling.run();
@@ -114,7 +114,7 @@ export class Snapshot {
     return this.#whole !== undefined;
   }
 
-  /** Removes from the roster what the latest whole read has not found. Only when a death may be reported. */
+  /** Removes records that the latest whole read lacks from the roster. Call only when a death may be reported. */
   *removeMissing(): Steps {
     if (this.#whole === undefined) return;
     const { load, selected, asOf } = this.#whole;
@@ -123,7 +123,7 @@ export class Snapshot {
     yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
-  /** Takes in what the change feed reports, and notifies. */
+  /** Takes a page of the change feed, and notifies. */
   hear(page: Page): void {
     this.#holding.registrations.hear(page);
     for (const session of page.sessions) this.#roster.session(session);
@@ -137,7 +137,7 @@ export class Snapshot {
       if (includesKey(wanted, registration.key)) this.#roster.registration(registration);
   }
 
-  /** All at once as far as is reported: what the feed brings between two pages must not be reported with half of them. */
+  /** Run unreported, as one: changes of the feed between two pages must not be reported with only half of the pages. */
   *#takeAll(pages: readonly Page[]): Steps {
     for (const { sessions, registrations } of pages) {
       for (const session of sessions) this.#roster.session(session);
@@ -155,9 +155,9 @@ export class Snapshot {
     const selected = this.coverage.copy();
     const { slot } = time;
     const isCurrent = this.#isCurrent;
-    // What ended in between may have been pruned since, and would be missed.
+    // Records that ended in between may have been pruned since, and would be missed.
     if (this.#cursor !== undefined && slot - this.#cursor.slot > retentionSlots / 2) this.resync();
-    // A stale read lacks much.
+    // A stale read lacks much, so remove only when a death may be reported.
     const removes = this.isBehind && mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
     const isWhole = removes || this.#due === "all";
     const load = isWhole ? this.#roster.beginLoad() : 0;
@@ -173,7 +173,7 @@ export class Snapshot {
     this.#notifier.notify();
   }
 
-  /** Whether a recent ping of ours was acknowledged: everything written before it can be read. */
+  /** Whether a recent ping of ours was acknowledged, so that everything written before it can be read. */
   get #isCurrent(): boolean {
     const { current } = this.#holding.session;
     if (current === undefined) return true; // may not write
@@ -181,16 +181,17 @@ export class Snapshot {
   }
 
   /**
-   * Takes a newer cursor. That of a read that may not have seen everything is not taken: the overlap of the store's
-   * cursors makes up for two periods, and by then our own pings show that more is missing.
+   * Advances the cursor, but not after a read that may lack writes. The overlap of the store's cursors makes up for two
+   * periods; by then our own pings show that more is missing.
    */
   #advance(at: Cursor | undefined, slot: Slot, isCurrent: boolean): void {
     if (at !== undefined && isCurrent) this.#cursor = { at, slot };
   }
 
   /**
-   * Reads page by page into the roster. Gives the cursor, and the slot than which the read is no older. A whole read must
-   * have the record of our session: else it is stale, or the record is gone, which the reconciler finds out.
+   * Reads page by page into the roster. Returns the cursor, and a slot such that the read is at least that recent. A
+   * whole read must have the record of our session. Otherwise it is stale, or the record is gone, which the reconciler
+   * finds out.
    */
   async #read(
     selected: Selection,

@@ -1,7 +1,7 @@
 import { EVERYTHING, type Selection } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
 
-/** The subscriptions of one presence, by what they want. */
+/** The subscriptions of one presence, by target. */
 export class Subscriptions {
   readonly #byKey = new Map<string, Set<Subscription>>();
   readonly #byPrefix = new Map<string, Set<Subscription>>();
@@ -11,7 +11,7 @@ export class Subscriptions {
   readonly #keys = new Set<string>();
   readonly #prefixes = new Set<string>();
 
-  /** What they want together. A live view. */
+  /** The union of their targets. A live view. */
   get wanted(): Selection {
     if (this.#ofAll.size > 0) return EVERYTHING;
     return { all: false, keys: this.#keys, prefixes: this.#prefixes };
@@ -44,23 +44,23 @@ export class Subscriptions {
     } else this.#ofAll.delete(subscription);
   }
 
-  /** Those that have not been handed the state at the time of `watch`. */
+  /** The subscriptions that do not have the state at the time of `watch` yet. */
   unready(): Subscription[] {
     return [...this.#unready];
   }
 
-  /** It has been handed the state: from then on it is told what changes. */
+  /** The subscription has the initial state, and gets each change from then on. */
   begun(subscription: Subscription): void {
     subscription.ready = true;
     this.#unready.delete(subscription);
   }
 
-  /** Whether there is one that is told what changes. */
+  /** Whether any subscription gets changes. */
   get areAnyReady(): boolean {
     return this.#each.size > this.#unready.size;
   }
 
-  /** Those that want the key. */
+  /** The subscriptions that include the key. */
   *of(key: string): IterableIterator<Subscription> {
     yield* this.#byKey.get(key) ?? [];
     for (const [prefix, subscriptions] of this.#byPrefix) if (key.startsWith(prefix)) yield* subscriptions;

@@ -1,6 +1,6 @@
 /**
- * Everything by which a presence watches, however many watchers it has: the roster, what is read into it, and who gets
- * what changes. When somebody asks for more than is loaded, it loads that, and gives them the present state.
+ * The watching side of a presence, shared by all its watchers: the roster, what is read into it, and the subscriptions.
+ * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { Roster } from "../../core/roster.ts";
@@ -23,9 +23,9 @@ import { Notifier } from "./notifier.ts";
 import { Snapshot } from "./snapshot.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
-/** Reading very much is tried again after this part of a period at most. */
+/** A failed load is tried again after this part of a period at most. */
 const HEAVY_RETRY_MAX = 1 / 4;
-/** A `sync` tries for so long, in ms, if the period is shorter. */
+/** How long a `sync` tries at least, in ms, if the period is shorter. */
 const SYNC_MS_MIN = 5000;
 
 export interface WatchingGauges {
@@ -69,16 +69,16 @@ export class Watching {
     this.feed = new ChangeFeed(context, this.snapshot);
     this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
     this.started = this.#begin();
-    this.started.catch(() => {}); // whoever waits for it hears of it
+    this.started.catch(() => {}); // reported to everyone who awaits it
   }
 
-  /** Takes a subscription in: it gets the present state, once that is loaded, then each change. */
+  /** Adds a subscription: it gets the present state once that is loaded, then each change. */
   subscribe(subscription: Subscription): void {
     this.#subscriptions.add(subscription);
-    this.#load().catch(() => {}); // noted; what never heals fails the watchers
+    this.#load().catch(() => {}); // noted; a fault that can never pass fails the watchers
   }
 
-  /** Lets a subscription go, and with it what is loaded and no longer wanted. */
+  /** Removes a subscription, and forgets what is loaded and no longer wanted. */
   unsubscribe(subscription: Subscription): void {
     this.#subscriptions.delete(subscription);
     const { target } = subscription;
@@ -93,7 +93,7 @@ export class Watching {
     this.#roster.retain((key) => !key.startsWith(prefix) || includesKey(wanted, key));
   }
 
-  /** Lets many go at once. */
+  /** Removes many subscriptions at once. */
   unsubscribeAll(subscriptions: Iterable<Subscription>): void {
     for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
     const { wanted } = this.#subscriptions;
@@ -102,7 +102,7 @@ export class Watching {
     this.#roster.retain((key) => includesKey(wanted, key));
   }
 
-  /** Whether the key is alive as far as is known here, loaded first if it is not. Rejects when it never can be. */
+  /** Whether the key is alive as far as is known here. Loads it first if needed. Rejects if it can never be loaded. */
   async alive(key: string): Promise<boolean> {
     await this.started;
     if (this.snapshot.coverage.has(key)) return this.#roster.isAlive(key);
@@ -117,8 +117,8 @@ export class Watching {
   }
 
   /**
-   * Loads and evaluates now; resolves when everything that was found has been put to the subscriptions. Rejects at once
-   * when the store says that it cannot, and when it has not answered for a while.
+   * Loads and evaluates now. Resolves when the subscriptions have everything that was found. Rejects at once if the
+   * store answers with an error, and if it has not answered for a while.
    */
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
@@ -143,7 +143,7 @@ export class Watching {
     });
   }
 
-  /** How things stand. */
+  /** The current gauges. */
   get gauges(): WatchingGauges {
     return {
       feed: this.feed.state,
@@ -157,7 +157,9 @@ export class Watching {
     await this.feed.stop();
   }
 
-  /** A presence that watches also pings: so a read can be known to be fresh, and slots in which nobody could write to be empty. */
+  /**
+   * A presence that watches also pings, so that it can recognize fresh reads, and slots in which nobody could write.
+   */
   async #begin(): Promise<void> {
     const { health, requests, log } = this.#context;
     await retry(this.#sleeper, this.#policy("begin"), async () => {
@@ -173,7 +175,7 @@ export class Watching {
     requests.sleeper.wake(); // the loop evaluates from now on
   }
 
-  /** Loads what is wanted and not loaded, and gives the present state to those who wait for it. */
+  /** Loads what is wanted and not loaded yet, and passes the present state to subscriptions that wait for it. */
   #load(): Promise<void> {
     this.#loading ??= Promise.resolve().then(() => this.#loadWanted());
     return this.#loading;
@@ -196,11 +198,11 @@ export class Watching {
         }
       }
     } finally {
-      this.#loading = undefined; // in the same turn as the last look at who waits
+      this.#loading = undefined; // in the same turn as the last check for waiting subscriptions
     }
   }
 
-  /** Until it succeeds, or never can: less and less often. */
+  /** Tries until it succeeds, or never can, with longer and longer pauses. */
   #policy(doing: string): RetryPolicy {
     const { periodMs } = this.#context;
     return {
@@ -213,7 +215,7 @@ export class Watching {
     };
   }
 
-  /** What has not answered may answer yet, for as long as the sync waits. */
+  /** A store that has not answered may still do so, as long as the sync waits. */
   #isOver({ until }: Sync, error: unknown): boolean {
     return isFinal(error) || !(error instanceof GivenUp) || this.#context.clock.monotonic() >= until;
   }

@@ -1,15 +1,15 @@
 /**
  * Calls to the server, each bounded in time and independent of the caller's client settings.
  *
- * They are plain commands (`db.command`), because the driver documents that these inherit nothing from the client,
- * the database or the URI: no read preference, no concern, no retrying. So what is said here holds.
+ * They are plain commands (`db.command`), because the driver documents that these inherit nothing from the client, the
+ * database or the URI: no read preference, no concern, no retrying. So only the options given here apply.
  */
 import type { Db, Document } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
 import { setLimit } from "../../lib/system-clock.ts";
 import { isWorthRepeating, ServerRefusal, toHeartbitError } from "./failures.ts";
 
-/** How documents are read and written, whatever the client was told. Foreign text must not make a read fail. */
+/** How documents are read and written, whatever the client's options. Text in other encodings must not fail a read. */
 export const PLAIN = {
   raw: false,
   fieldsAsRaw: {},
@@ -24,33 +24,35 @@ export const PLAIN = {
   enableUtf8Validation: false,
 } as const;
 
-/** The first word with a server that may be away: long enough for a connection with TLS and a login. */
+/** The first contact with a server that may be away: long enough for a connection with TLS and a login. */
 const OPENING_MS = 4000;
-/** The driver looks for a new primary twice a second at most. */
+/** The driver searches for a new primary at most twice a second. */
 const QUICK_MS_MIN = 1000;
 const QUICK_MS_MAX = 10_000;
-/** An acknowledged ping counts for 2.5 periods at most; what is unanswered after that has no use. */
+/** An acknowledged ping counts for 2.5 periods at most, so a later answer is of no use. */
 const PING_PERIODS = 2.5;
 const PING_MS_MIN = 1000;
 const PING_MS_MAX = 30_000;
 const BULK_MS_MIN = 5000;
 const BULK_MS_MAX = 30_000;
-/** What is let go of (a cursor, a stream, a client) is let go of here, whether or not the server hears of it. */
+/** Closing a cursor, a stream or a client takes at most this long, whether or not the server learns of it. */
 const CLOSING_MS = 500;
-/** Calls without an answer at one time. Above it the server is certainly not answering; drivers queue without limit. */
+/**
+ * How many calls may be unanswered. With more, the server is certainly not answering, and drivers queue without limit.
+ */
 const UNANSWERED_MAX = 500;
 
 /** How long a call may take. */
 export interface Limits {
   /** Setting up and asking for the first time. */
   readonly openingMs: number;
-  /** Letting go of something. */
+  /** Closing something. */
   readonly closingMs: number;
-  /** A single write. It is no shorter, because giving up ends a connection, and a slow server is not helped by logins. */
+  /** A single write. Not shorter, because giving up closes a connection, and logins do not help a slow server. */
   readonly quickMs: number;
   /**
-   * A ping. So long, because an acknowledgement that comes late is not a lost ping: the presence sends it once more by
-   * itself, on another connection, while the first still counts.
+   * A ping. Long, because a late acknowledgement is not a lost ping: the presence sends it once more by itself, on
+   * another connection, while the first still counts.
    */
   readonly pingMs: number;
   /** A page of a read, a batch of writes. */
@@ -76,8 +78,9 @@ export class Calls {
   }
 
   /**
-   * Runs a command. Rejects as `HeartbitError`, after `limitMs` at the latest. Repeated once where the connection or
-   * the primary was lost: all that heartbit does may be repeated. When `ending` is aborted nothing further is sent.
+   * Runs a command. Rejects with a `HeartbitError`, after `limitMs` at the latest. Repeats it once if the connection or
+   * the primary was lost, since all commands of heartbit can be repeated. Once `ending` is aborted, nothing further is
+   * sent.
    */
   async command(
     doing: string,
@@ -110,9 +113,9 @@ export class Calls {
   }
 
   /**
-   * What `run` gives, or a rejection after `limitMs`, or when `ending` is aborted. The signal then tells the driver to
-   * let go of the operation: it ends the connection, which may be a dead one, so that nothing given up piles up in the
-   * driver. The limit does not keep the process alive: the connection does, for as long as the client is open.
+   * The result of `run`, or a rejection after `limitMs` or when `ending` is aborted. The signal then makes the driver
+   * drop the operation and close its connection, which may be dead, so that abandoned operations do not pile up in the
+   * driver. The limit does not keep the process alive; the connection does, as long as the client is open.
    */
   async bounded<T>(
     doing: string,

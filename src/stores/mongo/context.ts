@@ -1,4 +1,4 @@
-/** What the parts of one namespace share. */
+/** The state that the parts of one namespace share. */
 import type { Document } from "mongodb";
 import type { Calls, Limits } from "./calls.ts";
 import type { Names } from "./indexes.ts";
@@ -13,9 +13,9 @@ export interface Context {
   readonly monitor: Monitor;
   readonly periodMs: number;
   readonly retentionSlots: number;
-  /** The clock that stamps what is written into this namespace, as far as it is known. */
+  /** What is known about the clock that stamps writes to this namespace. */
   readonly clock: ServerClock;
-  /** Who the server is: asked once, at the first use. */
+  /** What kind of server it is: asked once, at the first use. */
   server(): Promise<ServerInfo>;
   /** A command that writes, acknowledged as safely as this server can, and bounded on the server too. */
   readonly send: (
@@ -24,6 +24,6 @@ export interface Context {
     limitMs: number,
     signal?: AbortSignal,
   ) => Promise<Document>;
-  /** A document was passed over that heartbit cannot have written. */
+  /** A document was ignored that heartbit cannot have written. */
   unrecognized(collection: string, id: unknown): void;
 }

@@ -1,36 +1,36 @@
 /**
- * The documents, to and from the records of the core. What is read is checked field by field: anybody may write into
- * these collections, and what heartbit did not write is passed over.
+ * Converts documents to and from the records of the core. Each field that is read is checked: anybody may write into
+ * these collections, and unrecognized documents are ignored.
  *
- * Numbers (seqs, slots, revisions, the counter) are plain JavaScript numbers: every driver writes one that fits as a
- * 32-bit integer and any other as a double, by no setting, and MongoDB compares and orders the two by value. Only the
- * words of the pings are `Int32` by name: the bitwise update refuses doubles.
+ * Numbers (seqs, slots, revisions, the counter) are plain JavaScript numbers. Every driver writes those that fit as
+ * 32-bit integers and the others as doubles, whatever its settings, and MongoDB compares and orders the two by value.
+ * Only the words of the pings are explicit `Int32`s, because the bitwise update refuses doubles.
  */
 import type { Document } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 import { type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "../../core/records.ts";
 
-/** No key is longer than 1,024 bytes, and no meta than 16 KiB; what is a good deal longer is not heartbit's. */
+/** Keys have at most 1,024 bytes, metas 16 KiB. Much longer texts are not heartbit's. */
 const KEY_LENGTH_MAX = 1024;
 const META_LENGTH_MAX = 32 * 1024;
 /** Names of hosts are far shorter. */
 const HOST_LENGTH_MAX = 1024;
-/** Hundreds of steps of a hundred years at the shortest period. Above it slots would have no fractions to speak of. */
+/** Hundreds of steps of a hundred years at the shortest period. Above this, positions would lose their fractions. */
 const OFFSET_MAX = 2 ** 43;
 
 export const CONFIG_ID = "config";
 export const COUNTER_ID = "sessions";
-/** The document that the server stamps when it is asked for its time. */
+/** The document that the server stamps to report its time. */
 export const CLOCK_ID = "clock";
 
 /**
- * The `last` of what is open: later than any slot. It is stored, and not left out, so that `$min` alone ends a record,
- * and an index has the open records of a session side by side.
+ * The `last` of an open record: later than any slot. It is stored rather than omitted, so that `$min` alone ends a
+ * record, and the open records of a session are adjacent in an index.
  */
 export const OPEN = Number.MAX_SAFE_INTEGER;
 
-/** Of the two kinds of records: which field only the one has, and only the other. */
+/** Distinguishes the two kinds of records: a field that only sessions have, and one that only registrations have. */
 export const IS_SESSION = { opened: { $exists: true } };
 export const IS_REGISTRATION = { pinger: { $exists: true } };
 
@@ -41,10 +41,10 @@ export const registrationId = ({ session, pinger, start }: RegistrationId): stri
   `${session}.${pinger}.${start}`;
 export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
 
-/** What a read of pings leaves out: `slot` is in the `_id`. Of all else it asks for whole documents. */
+/** The fields that a read of pings omits: `slot` is in the `_id`. Other reads return whole documents. */
 export const PING_FIELDS = { expireAt: 0, slot: 0, count: 0, [MAIL]: 0 } as const;
 
-/** The last moment of the year 9999: the last that the shell, and most other clients, can show. */
+/** The end of the year 9999: the last date that the shell and most other clients can show. */
 const DATE_MS_MAX = 253_402_300_799_999;
 
 export function dateOf(ms: number): Date {
@@ -61,7 +61,7 @@ export function registrationConstants({ key, session, pinger, start, since }: Re
   return { key, session, pinger, start, since: dateOf(since) };
 }
 
-/** Undefined where the document is not one of heartbit's. So in all that follow. */
+/** Undefined if the document is not heartbit's. This holds for all functions below. */
 export function toConfig(document: Document): Config | undefined {
   const { version, period, offset, retention, base, pruned }: Document = document;
   if (!isCount(version) || !isCount(offset) || offset > OFFSET_MAX) return undefined;
@@ -126,7 +126,7 @@ export function toPing({ _id: id, now, ...fields }: Document): PingRecord | unde
   return { slot, segment, words, ms: now === undefined ? 0 : now.getTime() };
 }
 
-/** The stamp in what the server has just stamped. */
+/** The stamp of a document that the server has just stamped. */
 export function stampOf({ now }: Document): number {
   if (isDate(now)) return now.getTime();
   throw new HeartbitError("UNSUPPORTED_SERVER", "The server does not stamp documents with its time.");
@@ -150,7 +150,7 @@ function isDate(value: unknown): value is Date {
   return value instanceof Date && !Number.isNaN(value.getTime());
 }
 
-/** The latest meta: many in a row are often the same, and then one text serves them all. */
+/** The latest meta: many in a row are often equal, and then share one string. */
 let latestMeta = "null";
 
 function toMeta(value: unknown): string | undefined {

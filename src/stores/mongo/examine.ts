@@ -1,6 +1,6 @@
 /**
- * What `doctor` asks of a MongoDB server: its version, topology, change streams, indexes, the user's rights, and the
- * storage. Every question is asked by itself: one that may not be asked spoils no other.
+ * What `doctor` examines on a MongoDB server: its version, topology, change streams, indexes, the user's rights, and
+ * the storage. Each examination stands alone: a missing right for one does not affect the others.
  */
 import type { Document } from "mongodb";
 import { isHeartbitError } from "../../core/errors.ts";
@@ -14,9 +14,9 @@ import { oldSessions } from "./pruning.ts";
 import { find } from "./reading.ts";
 import { examineRights } from "./rights.ts";
 
-/** The earliest major version that its makers still mend: 6.0 has had its end of life in July 2025. */
+/** The earliest major version that is still maintained: 6.0 reached its end of life in July 2025. */
 const MAINTAINED_MAJOR = 7;
-/** Change streams on one namespace. The server passes all that is written by each of them. */
+/** The most change streams on one namespace without a warning. The server runs every write past each of them. */
 const STREAMS_MAX = 1000;
 
 export async function examine(context: Context, beforeSlot: Slot): Promise<Finding[]> {
@@ -78,7 +78,7 @@ async function examineStreams(context: Context): Promise<Finding> {
   const { operations, whose } = await currentOperations(context);
   let count = 0;
   for (const { ns, cursor } of operations) {
-    // A change stream is the only cursor of ours that waits for more.
+    // Of heartbit's cursors, only a change stream waits for more.
     if (ns === streamed && (cursor as Document | undefined)?.["awaitData"] === true) count++;
   }
   const check = "change streams";
@@ -93,7 +93,7 @@ async function examineStreams(context: Context): Promise<Finding> {
   };
 }
 
-/** Of all users, or of this one alone where it may not see others'. */
+/** The cursors of all users, or only of this one if it may not see others'. */
 async function currentOperations({
   calls,
   limits,
@@ -134,7 +134,7 @@ async function examineStorage(context: Context, beforeSlot: Slot): Promise<Findi
   return storageFinding({ old, ...(isKnown ? { bytes: bytes.reduce((sum, some) => sum + some, 0) } : {}) });
 }
 
-/** At most `OLD_MAX`. */
+/** How many records are old, at most `OLD_MAX`. */
 async function countOf(context: Context, collection: string, filter: Document): Promise<number> {
   let found = 0;
   for await (const batch of find(context, collection, filter, { projection: { _id: 1 }, limit: OLD_MAX })) {
@@ -143,7 +143,7 @@ async function countOf(context: Context, collection: string, filter: Document): 
   return found;
 }
 
-/** The bytes of a collection with its indexes on the disk; undefined where this user may not know. */
+/** The bytes of a collection with its indexes on the disk; undefined without the right to know. */
 async function bytesOf({ calls, limits }: Context, collection: string): Promise<number | undefined> {
   const command = { aggregate: collection, pipeline: [{ $collStats: { storageStats: {} } }], cursor: {} };
   try {

@@ -1,13 +1,13 @@
 /**
- * What an error of the driver or of the server means to heartbit. Decided by the server's error codes and, where there
- * is none, by the names of the driver's errors, which are stable, never by messages; and never by `instanceof`,
+ * What an error of the driver or the server means to heartbit. This depends on the server's error codes or, without
+ * one, on the names of the driver's errors, which are stable. It never depends on messages, nor on `instanceof`,
  * because the caller's `Db` may come from another copy of the driver.
  */
 import { type ErrorCode, HeartbitError, isHeartbitError } from "../../core/errors.ts";
 
 /** UserNotFound, Unauthorized, AuthenticationFailed, MechanismUnavailable. */
 const NOT_PERMITTED_CODES = new Set([11, 13, 18, 334]);
-/** AtlasError: a refused login, and much else besides, as that the space is used up. */
+/** AtlasError: a refused login, among many other errors, such as a full disk. */
 const ATLAS_ERROR = 8000;
 
 /**
@@ -24,24 +24,27 @@ const LOST_NAMES = new Set(["MongoNetworkError", "MongoNetworkTimeoutError", "Mo
 /** A server too old for this driver; an optional package of the driver's that is missing. */
 const UNSUPPORTED_NAMES = new Set(["MongoCompatibilityError", "MongoMissingDependencyError"]);
 
-/** InvalidNamespace: the name of the database or of a collection is too long, or has a character that none may have. */
+/** InvalidNamespace: the name of the database or a collection is too long, or has an invalid character. */
 const INVALID_NAMESPACE = 73;
 
 export const DUPLICATE_KEY = 11000;
 export const UNAUTHORIZED = 13;
 export const TYPE_MISMATCH = 14;
 export const NAMESPACE_NOT_FOUND = 26;
-/** IndexOptionsConflict and IndexKeySpecsConflict: there is an index over these fields, made by somebody else. */
+/** IndexOptionsConflict and IndexKeySpecsConflict: somebody else made an index over these fields. */
 export const INDEX_CONFLICTS = new Set([85, 86]);
-/** CannotCreateIndex, CommandNotSupported, InvalidIndexSpecificationOption; 303 is Amazon DocumentDB's for what it lacks. */
+/**
+ * CannotCreateIndex, CommandNotSupported, InvalidIndexSpecificationOption; Amazon DocumentDB uses 303 if it lacks a
+ * feature.
+ */
 export const PARTIAL_INDEX_REFUSALS = new Set([67, 115, 197, 303]);
 
-/** What Node.js says of a folder in place of a file, and of a file that holds no certificate or key. */
+/** Node's codes for a folder in place of a file, and for a file without a certificate or key. */
 const FILE_CODES = /^(?:EISDIR|ERR_OSSL_PEM_\w+)$/;
 
 const CAUSES_MAX = 8;
 
-/** What the server said in the body of an answer that the driver takes for a success. */
+/** An error in the body of an answer that the driver considers a success. */
 export class ServerRefusal extends Error {
   override readonly name = "ServerRefusal";
   readonly code: number;
@@ -69,7 +72,7 @@ function withCauses(error: unknown): Error[] {
   return errors;
 }
 
-/** The error as a `HeartbitError` whose `cause` it is. `doing` is what was being done: "read the config". */
+/** Wraps the error in a `HeartbitError`, as its `cause`. `doing` is the attempted operation: "read the config". */
 export function toHeartbitError(error: unknown, doing: string): HeartbitError {
   if (isHeartbitError(error)) return error;
   const told = error instanceof Error ? error.message : String(error);
@@ -77,7 +80,7 @@ export function toHeartbitError(error: unknown, doing: string): HeartbitError {
   return new HeartbitError(meaningOf(error), `MongoDB could not ${doing}: ${said}.`, { cause: error });
 }
 
-/** Whether the same call, made again at once, may well succeed: the connection or the primary was lost. */
+/** Whether the same call may well succeed if repeated at once: the connection or the primary was lost. */
 export function isWorthRepeating(error: unknown): boolean {
   if (!(error instanceof Error) || isHeartbitError(error)) return false;
   const code = codeOf(error);
@@ -94,7 +97,7 @@ function meaningOf(error: unknown): ErrorCode {
   return isUnsupported ? "UNSUPPORTED_SERVER" : "STORE_UNAVAILABLE";
 }
 
-/** The driver marks what is refused before a connection can be used. */
+/** The driver marks errors that occur before a connection can be used. */
 function isOfLogin(error: Error): boolean {
   return (
     "errorLabels" in error && Array.isArray(error.errorLabels) && error.errorLabels.includes("HandshakeError")

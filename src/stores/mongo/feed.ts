@@ -1,13 +1,13 @@
 /**
  * The feed: one change stream, over the sessions and registrations.
  *
- * A stream on this collection rather than one on the database: it needs the right to this collection only, and the server
- * passes the pings, most of all that is written, by their namespace without looking into them.
+ * The stream is on this collection, not on the database: it needs a right to this collection only, and the server skips
+ * the pings, which are most of the writes, by their namespace.
  *
  * The driver resumes a stream by itself after what its specification calls a resumable error (a lost connection,
- * another primary), with the token of the last batch, an empty one included; no change is missed by that. Whatever it
- * does not resume ends the feed: a lost history, a dropped collection, a missing right. The presence then reads anew
- * and opens another feed, so no token is kept here.
+ * another primary), with the token of the last batch, even an empty one, so no change is missed. Any other error ends
+ * the feed: a lost history, a dropped collection, a missing right. The presence then reads again and opens another
+ * feed, so no token is kept here.
  */
 import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
@@ -18,23 +18,23 @@ import type { Context } from "./context.ts";
 import { toHeartbitError } from "./failures.ts";
 import { recordsIn, REGISTRATION_IDS, SESSION_IDS, startsWith, withSessions } from "./reading.ts";
 
-/** How long the server waits for a change before it answers with none: the cost of a stream in which nothing happens. */
+/** How long the server waits for a change before it answers with none, in ms: the cost of an idle stream. */
 const AWAIT_MS = 20_000;
-/** A selection with longer names than this is not sent to the server; then all registrations are told. */
+/** A selection with longer names than this is not sent to the server, which then reports all registrations. */
 const SELECTION_LENGTH_MAX = 100_000;
-/** How many sessions a feed remembers to have told. When there are more it forgets, and tells some again. */
+/** How many reported sessions a feed remembers. Above this it forgets them, and reports some again. */
 const TOLD_MAX = 100_000;
 
 const BATCH_MAX = 1000;
 
-/** Why there is none. */
+/** Why there is no feed. */
 const NO_FEED = {
   standalone: "A standalone MongoDB server has no change streams.",
   "sharded cluster":
-    "A change stream through a router waits for the clock of every shard: polling tells changes sooner.",
+    "A change stream through a router waits for the clock of every shard: polling reports changes sooner.",
 } as const;
 
-/** What happens to a collection as a whole; after each of these the stream ends. */
+/** Events of a whole collection. Each ends the stream. */
 const ENDINGS = ["drop", "rename", "dropDatabase", "invalidate"];
 
 /** The streams open on each client. */
@@ -61,7 +61,7 @@ class MongoFeed implements Feed {
       await this.close();
       throw toHeartbitError(error, "open a change stream");
     });
-    this.ready.catch(() => undefined); // whoever closes the feed early need not look at it
+    this.ready.catch(() => undefined); // a caller that closes the feed early need not await it
   }
 
   async close(): Promise<void> {
@@ -84,14 +84,16 @@ class MongoFeed implements Feed {
     await calls.bounded("open a change stream", limits.openingMs, () => this.#follow(pipeline));
   }
 
-  /** Opens the stream and tells what it brings, for ever. Resolves when every change from then on will be told. */
+  /**
+   * Opens the stream and reports its changes until it ends. Resolves when every change from then on will be reported.
+   */
   async #follow(pipeline: readonly Document[]): Promise<void> {
     const stream = this.#watch(pipeline);
     this.#stream = stream;
     streamsAt(this.#context).count++;
     return new Promise((resolve, reject) => {
-      // The first answer, however empty, has a token, which the driver tells of at once; the first `tryNext` resolves
-      // only after another answer, for which the server takes its time.
+      // Even an empty first answer has a token, which the driver emits at once. The first `tryNext` resolves only after
+      // another answer, for which the server waits.
       stream.once("resumeTokenChanged", () => resolve());
       const run = async (): Promise<void> => {
         for await (const changes of batches(stream)) {
@@ -137,8 +139,9 @@ class MongoFeed implements Feed {
 }
 
 /**
- * All but deletions, and sessions of which only the `slot` is raised. A session that ends in the ms in which it was
- * created gets no other stamp. Of an update this is known before its document is looked up.
+ * All changes except deletions, and updates that only raise the `slot` of a session. (A session that ends in the ms in
+ * which it was created keeps its stamp, so `last` is matched too.) Updates are matched before their documents are
+ * looked up.
  */
 const CHANGES = {
   $match: {
@@ -152,8 +155,8 @@ const CHANGES = {
 };
 
 /**
- * All sessions, and the selected registrations. The key stands in the looked-up document, since an update names only what
- * it changes.
+ * All sessions, and the selected registrations. The key is in the looked-up document, since an update has only the
+ * changed fields.
  */
 function selected(select: Selection): Document[] {
   const keys = [...select.keys];
@@ -167,8 +170,8 @@ function selected(select: Selection): Document[] {
 }
 
 /**
- * The documents of the changes, as many together as have arrived together; none after `AWAIT_MS` without any. One that had
- * to be waited for comes by itself: to ask for another before it is told would make it wait.
+ * The documents of the changes, as many at a time as have arrived together; none after `AWAIT_MS` without a change. One
+ * that had to be awaited is returned alone: asking for another one first would delay it.
  */
 async function* batches(stream: Stream): AsyncGenerator<Document[]> {
   let asked: Promise<Document[]> | undefined;
@@ -199,13 +202,13 @@ function ask(stream: Stream): Promise<Document[]> {
   return next;
 }
 
-/** A document that was deleted meanwhile is not there; that is no change of liveness. */
+/** None if the document was deleted meanwhile, which is not a change of liveness. */
 function documentIn({ operationType, fullDocument }: Document): Document[] {
   if (ENDINGS.includes(String(operationType))) throw new Error(`the collection is gone: ${operationType}`);
   return typeof fullDocument === "object" && fullDocument !== null ? [fullDocument as Document] : [];
 }
 
-/** Whether it needs no waiting: what the driver has already comes before the next turn of the event loop. */
+/** Whether it settles without waiting: what the driver already has arrives before the next turn of the event loop. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   const turn = new Promise<false>((resolve) => setImmediate(resolve, false));
   return Promise.race([turn, promise.then(() => true)]).catch(() => true);
@@ -218,7 +221,7 @@ function streamsAt({ calls }: Context): { count: number } {
   return streams;
 }
 
-/** A waiting stream holds a connection. Streams may hold half of the client's pool: the pings need the rest. */
+/** A waiting stream occupies a connection. Streams may occupy half of the client's pool: the pings need the rest. */
 function refuseToFill(context: Context): void {
   const { maxPoolSize } = context.calls.db.client.options;
   if (maxPoolSize === 0 || streamsAt(context).count + 1 <= maxPoolSize / 2) return;
@@ -228,7 +231,7 @@ function refuseToFill(context: Context): void {
   );
 }
 
-/** Less than the time after which the client takes a silent connection for dead. */
+/** Less than the time after which the client considers a silent connection dead. */
 function awaitMs({ options }: MongoClient): number {
   const { socketTimeoutMS } = options;
   return socketTimeoutMS !== undefined && socketTimeoutMS > 0

@@ -1,4 +1,4 @@
-/** The store in a MongoDB database: in one that is named by a connection string, or in a `Db` of the caller's. */
+/** The store in a MongoDB database: one named by a connection string, or the caller's `Db`. */
 import type * as Driver from "mongodb";
 import type { Db, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
@@ -16,16 +16,16 @@ import { makeClient } from "./uri.ts";
 const OPENING = limitsFor(0);
 
 export interface OpenMongoOptions {
-  /** Gives the opening up. */
+  /** Aborts the opening. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * A store in the database that the connection string names; "heartbit" where it names none. `close` ends its client.
+ * Opens a store in the database that the connection string names, by default "heartbit". `close` closes its client.
  *
- * Rejects with `INVALID_OPTION` for a connection string that cannot be read, `NOT_PERMITTED` for wrong credentials,
- * `UNSUPPORTED_SERVER` for a server before MongoDB 4.2 or where the package `mongodb` is not installed, and
- * `STORE_UNAVAILABLE` where no server answers within 4 s; with the signal's reason when it gives up.
+ * Rejects with `INVALID_OPTION` for an invalid connection string, `NOT_PERMITTED` for wrong credentials,
+ * `UNSUPPORTED_SERVER` for a server before MongoDB 4.2 or without the package `mongodb`, `STORE_UNAVAILABLE` if no
+ * server answers within 4 s, and the signal's reason if it is aborted.
  */
 export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}): Promise<MongoStore> {
   const driver = await loadDriver();
@@ -41,7 +41,7 @@ export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}):
   }
 }
 
-/** A store in the caller's database. `close` leaves its client alone. No I/O. */
+/** Makes a store in the caller's database, without any I/O. `close` leaves the client open. */
 export function mongoStore(db: Db): MongoStore {
   return new MongoStore(db);
 }
@@ -50,7 +50,7 @@ export class MongoStore implements Store {
   readonly kind = "mongodb";
   readonly #calls: Calls;
   readonly #monitor: Monitor;
-  /** Ours to close. */
+  /** Opened here, so closed here. */
   readonly #client: MongoClient | undefined;
   readonly #letGo: () => void;
   #server: Promise<ServerInfo> | undefined;
@@ -68,7 +68,7 @@ export class MongoStore implements Store {
     return this.#calls.db;
   }
 
-  /** Who the server is: asked at the first use, and again until it has answered. */
+  /** What kind of server it is: asked at the first use, and again until it has answered. */
   async server(): Promise<ServerInfo> {
     this.#server ??= this.#ask().catch((error: unknown) => {
       this.#server = undefined;
@@ -98,7 +98,7 @@ export class MongoStore implements Store {
   }
 
   async close(): Promise<void> {
-    // A server that does not answer must not hold the caller up; what the client holds it lets go of at once.
+    // A server that does not answer must not delay the caller. The client releases its own resources at once.
     const client = this.#client;
     if (client === undefined) return;
     this.#letGo();

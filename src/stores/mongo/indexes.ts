@@ -5,10 +5,10 @@ import { IS_SESSION, OPEN } from "./documents.ts";
 import { codeOf, INDEX_CONFLICTS, NAMESPACE_NOT_FOUND, PARTIAL_INDEX_REFUSALS } from "./failures.ts";
 import { type ServerInfo, writeConcernOf } from "./server.ts";
 
-/** Building an index over what a big namespace holds already takes its time. */
+/** Building an index over a big namespace takes a while. */
 const BUILD_MS = 30_000;
 
-/** Which indexes these are: noted in the config once they are made, and raised when others are wanted. */
+/** The version of the set of indexes: noted in the config once they are created, raised when the set changes. */
 export const INDEXES_VERSION = 1;
 
 /** The names of the collections of a namespace. */
@@ -33,9 +33,9 @@ interface IndexSpec {
 const KINDS = ["records", "pings"] as const;
 
 /**
- * Every query of heartbit goes by one of these or by `_id`, whose numbers are the sessions and whose strings are the
- * registrations. Each index costs every start of a pinger, but for the partial ones: what is open and no session is in
- * neither of them. (Partial, not sparse: the Stable API, which a client may insist on, has no sparse indexes.)
+ * Every query of heartbit uses one of these or `_id`, which is a number for sessions and a string for registrations.
+ * Each index costs every start of a pinger, except the partial ones, which have no open registrations. (Partial, not
+ * sparse: the Stable API, which a client may require, has no sparse indexes.)
  */
 const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = {
   records: [
@@ -50,14 +50,14 @@ const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = 
   ],
   pings: [
     { name: "slot", key: { slot: 1 } },
-    // A broom, never a judge: by then nothing reads the document any more.
+    // Only cleans up, and never decides liveness: by then nothing reads the document any more.
     { name: "expireAt", key: { expireAt: 1 }, expireAfterSeconds: 0 },
   ],
 };
 
 /**
- * Makes the collections and indexes that are missing; the server leaves those alone that are there. Rejects with
- * `NOT_PERMITTED` where the right is missing. An index over the same fields made by somebody else will do.
+ * Creates missing collections and indexes. Rejects with `NOT_PERMITTED` without the right to do so. An index over the
+ * same fields that somebody else made is accepted.
  */
 export async function createIndexes(calls: Calls, names: Names, server: ServerInfo): Promise<void> {
   // One after the other: a process that holds keys needs one connection, and no more later.
@@ -90,7 +90,7 @@ async function createOn(
   }
 }
 
-/** The indexes that are not there, as `presence.records: key`. An index over the same fields by another name will do. */
+/** The missing indexes, as `presence.records: key`. An index over the same fields with another name is accepted. */
 export async function missingIndexes(calls: Calls, names: Names, limitMs: number): Promise<string[]> {
   const missing = KINDS.map(async (kind) => {
     const there = await fieldsIndexed(calls, names[kind], limitMs);

@@ -1,6 +1,6 @@
 /**
- * What the driver's own monitoring tells: the loss and the return of a primary. One listener a client, however many
- * presences are on it.
+ * Reports what the driver's own monitoring finds: the loss and the return of a primary. There is one listener for each
+ * client, however many presences use it.
  */
 import type { MongoClient, ServerDescription, TopologyDescriptionChangedEvent } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
@@ -12,7 +12,7 @@ const WRITABLE = new Set(["RSPrimary", "Standalone", "Mongos", "LoadBalancer"]);
 
 const monitors = new WeakMap<MongoClient, Monitor>();
 
-/** The monitor of a client: always the same one. */
+/** Returns the monitor of a client: always the same one. */
 export function monitorOf(client: MongoClient): Monitor {
   let monitor = monitors.get(client);
   if (monitor === undefined) monitors.set(client, (monitor = new Monitor(client)));
@@ -27,9 +27,9 @@ export class Monitor {
     this.#client = client;
   }
 
-  /** Calls the listener with what is noticed from now on. The result ends it. */
+  /** Calls the listener with each notice from now on. Returns a function that ends it. */
   listen(listener: Listener): () => void {
-    const own: Listener = (notice) => listener(notice); // the same function twice is two listeners
+    const own: Listener = (notice) => listener(notice); // a new function, so that adding the same one twice makes two listeners
     if (this.#listeners.size === 0) this.#attach();
     this.#listeners.add(own);
     return () => {
@@ -59,8 +59,8 @@ export class Monitor {
 }
 
 /**
- * What tells the server that takes the writes from another one: its address, its election, and its process, so that
- * a restart between two looks counts as a loss. (Of several routers the first will do: any of them serves.)
+ * Identifies the server that takes the writes: by its address, its election and its process, so that a restart between
+ * two checks counts as a loss. (Any of several routers will do, so the first one counts.)
  */
 function primaryOf(servers: Iterable<ServerDescription>): string | undefined {
   for (const { type, address, electionId, topologyVersion } of servers) {

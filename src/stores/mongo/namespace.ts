@@ -47,22 +47,22 @@ export class MongoNamespace implements Namespace {
   async configure(wanted: Config): Promise<Config> {
     const stored = await this.#stored();
     if (stored === undefined) {
-      // Indexes first: on collections that are empty the server waits for nobody.
+      // Indexes first: on empty collections the server builds them at once.
       await this.#createIndexes();
       return this.#hold(wanted);
     }
     const config = this.#understood(stored);
-    // Whoever opens what is there waits for no index: building one over what is stored may take as long as a member
-    // is away. Without the right to make them, another makes them.
+    // Opening an existing namespace never waits for an index build, which may take as long as a member is away. A
+    // presence without the right to create indexes leaves it to others.
     if (!(stored["indexes"] >= INDEXES_VERSION)) void this.#completeIndexes().catch(() => undefined);
     if (mergeConfigs(config, wanted) === config) return config;
     return this.#hold(wanted).catch((error: unknown) => {
-      if (isHeartbitError(error, "NOT_PERMITTED")) return config; // whoever may only read opens it as it is
+      if (isHeartbitError(error, "NOT_PERMITTED")) return config; // a user who may only read opens it as it is
       throw error;
     });
   }
 
-  /** The document of the config as it is. */
+  /** The stored document of the config. */
   async #stored(): Promise<Document | undefined> {
     const { meta } = this.#context.names;
     for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID })) {
@@ -71,7 +71,7 @@ export class MongoNamespace implements Namespace {
     return undefined;
   }
 
-  /** Stores what holds when `wanted` opens it. */
+  /** Stores the config merged with `wanted`, and returns the result. */
   async #hold({ version, periodMs, offset, retentionSlots, base }: Config): Promise<Config> {
     const update = {
       $setOnInsert: { version, period: periodMs, offset, base, indexes: INDEXES_VERSION },
@@ -85,7 +85,7 @@ export class MongoNamespace implements Namespace {
     await createIndexes(calls, names, await this.#context.server());
   }
 
-  /** Makes the indexes of a namespace that lacks some, and notes that they are there. */
+  /** Creates the missing indexes of a namespace, and notes that they are there. */
   async #completeIndexes(): Promise<void> {
     await this.#createIndexes();
     const { limits, names, send } = this.#context;
@@ -105,12 +105,12 @@ export class MongoNamespace implements Namespace {
     return askTime(this.#context);
   }
 
-  /** A number is lost where the call that took it fails; none is given twice. */
+  /** If a call fails, its number is lost; no number is given twice. */
   async nextSeq(): Promise<number> {
     const increment = { $inc: { seq: 1 } };
     const counter = await this.#modifyMeta("number a session", COUNTER_ID, increment).catch(
       (error: unknown) => {
-        if (codeOf(error) === TYPE_MISMATCH) return {}; // what is there is no number
+        if (codeOf(error) === TYPE_MISMATCH) return {}; // the stored counter is not a number
         throw error;
       },
     );
@@ -202,7 +202,7 @@ export class MongoNamespace implements Namespace {
   }
 }
 
-/** No waiting can heal it. */
+/** A fault that cannot pass by waiting. */
 function notOurs(what: string): HeartbitError {
   return new HeartbitError("CONFIG_MISMATCH", `${what} is not one of heartbit's.`);
 }

@@ -1,6 +1,6 @@
 /**
- * Deleting what has been dead for longer than the retention. Each record is found by an index, and deleted on the
- * condition that it still is old, so that nothing written again in between is hit.
+ * Deletes records that have been dead for longer than the retention. Each is found by an index, and deleted on the
+ * condition that it is still old, which spares records that were written again in between.
  */
 import type { Document } from "mongodb";
 import type { Slot } from "../../core/slots.ts";
@@ -9,10 +9,10 @@ import type { Context } from "./context.ts";
 import { CONFIG_ID, dateOf, IS_REGISTRATION, IS_SESSION, OPEN } from "./documents.ts";
 import { chunks, find } from "./reading.ts";
 
-/** So few records are named in one command that a slow server answers in its time, and lets others in between. */
+/** How many records one command names: so few that a slow server answers in time, and serves others in between. */
 const NAMED_MAX = 250;
 
-/** What can be the number of a session. */
+/** The possible numbers of a session. */
 const NUMBERS = { $gte: 0, $lte: Number.MAX_SAFE_INTEGER };
 
 export async function prune(context: Context, query: PruneQuery): Promise<Pruned> {
@@ -27,12 +27,12 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
   await note(context, query.beforeSlot);
   let registrations = await removeAll(context, names.records, ended, query.limit);
 
-  // All of them, page by page: those of which a planned absence is left may be many, and must not hide the others.
+  // All of them, page by page: many may have planned absences left, and must not hide the others.
   let sessions = 0;
   for await (const over of old(context, gone)) {
     const backed = { session: { $in: over }, ...unended };
     registrations += await removeAll(context, names.records, backed, query.limit - registrations);
-    // At the limit, dead registrations may be left that would keep their session; the caller comes again.
+    // At the limit, dead registrations may be left that keep their session; the caller calls again.
     if (registrations >= query.limit) return { sessions, registrations, slots };
     const remaining = { session: { $in: over }, ...IS_REGISTRATION };
     const held = new Set(await fieldOf(context, names.records, remaining, "session", Infinity));
@@ -45,7 +45,7 @@ export async function prune(context: Context, query: PruneQuery): Promise<Pruned
   return { sessions, registrations, slots };
 }
 
-/** The `_id`s of the records that match, few at a time. */
+/** The `_id`s of the matching records, a few at a time. */
 async function* old(context: Context, filter: Document): AsyncGenerator<unknown[]> {
   for await (const batch of find(context, context.names.records, filter, { projection: { _id: 1 } })) {
     yield* chunks(
@@ -55,21 +55,21 @@ async function* old(context: Context, filter: Document): AsyncGenerator<unknown[
   }
 }
 
-/** Sessions that are open without a sign of life, or were closed, since before the slot. */
+/** Sessions that were closed before the slot, or are open without a sign of life since. */
 export function oldSessions(beforeSlot: Slot): Document {
   const last = { $not: { $gte: beforeSlot, $lt: OPEN } };
   return { slot: { $lt: beforeSlot }, last, ...IS_SESSION };
 }
 
 /**
- * Sessions that registrations name and that are not there: what is left when a write that was given up happens after all,
- * long after its session was pruned. Looked for in a stretch of the registrations from a random place on, and so found in
- * the end, at the same cost however many there are.
+ * Missing sessions of stored registrations: left over if a write that was given up happens after all, long after its
+ * session was pruned. Each call searches a stretch of the registrations from a random place on. So they are found
+ * eventually, at the same cost however many registrations there are.
  */
 async function missingSessions(context: Context, limit: number): Promise<unknown[]> {
   const { records } = context.names;
   const holders = async (where: Document, most: number, order: 1 | -1 = 1): Promise<unknown[]> => {
-    // Of numbers only: what others wrote in their place sorts above them, and must not hide them.
+    // Numbers only: unrecognized values sort above them, and must not hide them.
     const filter = { session: { ...NUMBERS, ...where }, ...IS_REGISTRATION };
     return fieldOf(context, records, filter, "session", most, order);
   };
@@ -86,7 +86,7 @@ async function missingSessions(context: Context, limit: number): Promise<unknown
   return named.filter((seq) => !there.has(seq));
 }
 
-/** For whoever is due: another has just pruned. */
+/** Notes that this presence has pruned, for others whose turn comes next. */
 async function note({ send, limits, names }: Context, beforeSlot: Slot): Promise<void> {
   const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { pruned: beforeSlot } } }];
   await send("prune", { update: names.meta, updates }, limits.quickMs);

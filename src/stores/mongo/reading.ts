@@ -1,4 +1,4 @@
-/** Reading sessions, registrations and pings, page by page. Every query goes by an index. */
+/** Reads sessions, registrations and pings, page by page. Every query uses an index. */
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
@@ -13,19 +13,19 @@ import { reachedMs } from "./time.ts";
 const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
 const KEYS_MAX = 500;
-/** Up to so many keys and prefixes the server picks their changes; above, it is asked for all and we pick. */
+/** Up to this many keys and prefixes the server filters changes; above, it returns all of them and we filter. */
 const PICKED_MAX = 50;
 /** `maxTimeMS` counts the server's work on a whole cursor, ours on each page. */
 const PAGES_IN_TIME = 10;
 
 /**
- * Documents are stamped by the server as they are written, and are seen once a majority has them. So a read goes back by
- * two periods from where the last one began, at least by a second.
+ * The server stamps documents when they are written, and they become visible once a majority has them. So a read goes
+ * back two periods, at least a second, from the start of the previous one.
  */
 const OVERLAP_PERIODS = 2;
 const OVERLAP_MS_MIN = 1000;
 
-/** The `_id`s of sessions, and those of registrations: a comparison matches values of its own type alone. */
+/** The `_id`s of sessions, and of registrations: a comparison matches only values of its own type. */
 export const SESSION_IDS = { $gte: 0 };
 export const REGISTRATION_IDS = { $gte: "" };
 
@@ -66,7 +66,7 @@ export async function* find(
   }
 }
 
-/** All ping records of the slots from `from` on. */
+/** All ping records from slot `from` on. */
 export async function pings(context: Context, from: Slot): Promise<PingRecord[]> {
   const { pings: collection } = context.names;
   const records: PingRecord[] = [];
@@ -100,7 +100,7 @@ export async function countOpen(context: Context, session: number): Promise<Open
   };
 }
 
-/** The sessions with these numbers, as far as they are there. */
+/** The stored sessions with these numbers. */
 async function sessionsOf(context: Context, seqs: readonly number[]): Promise<SessionRecord[]> {
   const records: SessionRecord[] = [];
   for (const some of chunks(seqs, PAGE_DOCUMENTS)) {
@@ -111,7 +111,7 @@ async function sessionsOf(context: Context, seqs: readonly number[]): Promise<Se
   return records;
 }
 
-/** Where a read began: the server's time then, or a little earlier. */
+/** The start of a read: the server's time then, or a little earlier. */
 interface MongoCursor extends Cursor {
   readonly store: { readonly ms: number };
 }
@@ -145,7 +145,9 @@ function isAsked({ select, session, registrations }: ReadQuery, found: Registrat
   return registrations === "all" || (registrations === "ended" && found.last !== undefined);
 }
 
-/** The registrations, with those of their sessions that were not given before, and without those that have none. */
+/**
+ * The registrations with their sessions, unless these were returned before; without registrations that lack a session.
+ */
 export async function withSessions(
   context: Context,
   registrations: readonly RegistrationRecord[],
@@ -157,10 +159,10 @@ export async function withSessions(
   return { sessions, registrations: registrations.filter(({ session }) => given.has(session)) };
 }
 
-/** Together they match all that is asked for; by which index each part goes is said beside it. */
+/** Filters that together match everything requested. A comment names the index of each part. */
 function filtersOf(context: Context, query: ReadQuery): Document[] {
   const { select, since } = query;
-  // The collection as it lies, in which a session comes before what it holds: so pages need not ask for sessions.
+  // In the order of `_id`, a session comes before its registrations, so pages need not ask for sessions.
   if (select.all && since === undefined) return [{}];
   const own = ownFilters(query);
   if (since !== undefined) {
@@ -175,7 +177,7 @@ function filtersOf(context: Context, query: ReadQuery): Document[] {
   ];
 }
 
-/** Of the asked session. */
+/** The filters for the requested session. */
 function ownFilters({ session, registrations }: ReadQuery): Document[] {
   if (session === undefined) return [];
   if (registrations === "all") return [{ session }]; // session_last; the session's own record has it too
@@ -183,7 +185,7 @@ function ownFilters({ session, registrations }: ReadQuery): Document[] {
   return [{ _id: session }, ...(registrations === "ended" ? [ended] : [])];
 }
 
-/** What has changed of the sessions, and of the selected registrations. */
+/** The filters for changes of sessions, and of the selected registrations. */
 function changedFilter({ periodMs }: Context, select: Selection, since: Cursor): Document {
   const { ms } = (since as MongoCursor).store;
   const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
@@ -200,7 +202,7 @@ export function startsWith(prefix: string): Document {
   return { key: { $gte: prefix, ...(end === undefined ? {} : { $lt: end }) } };
 }
 
-/** The selection with nothing in it twice. */
+/** The selection without overlaps. */
 function withoutOverlap({ keys, prefixes }: Selection): { keys: string[]; prefixes: string[] } {
   const widest = [...prefixes].filter((prefix) => {
     return ![...prefixes].some((other) => other !== prefix && prefix.startsWith(other));
@@ -209,7 +211,7 @@ function withoutOverlap({ keys, prefixes }: Selection): { keys: string[]; prefix
   return { keys: outside, prefixes: widest };
 }
 
-/** What is in documents of both kinds. */
+/** The records in documents of both kinds. */
 export function recordsIn(
   context: Context,
   documents: readonly Document[],
@@ -226,7 +228,7 @@ function isSession({ _id: id }: Document): boolean {
   return typeof id === "number";
 }
 
-/** The records of those documents that heartbit can have written. */
+/** The records of the documents, without unrecognized ones. */
 function understood<T>(
   context: Context,
   collection: string,

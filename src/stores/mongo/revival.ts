@@ -1,17 +1,17 @@
 /**
- * Keeps a client of ours looking for its servers.
+ * Keeps our own client searching for its servers.
  *
- * A primary says who belongs to its replica set, and the driver forgets whoever does not, as MongoDB's specification
- * of server discovery has it. A server that is shutting down, or that is set up anew, may say that nobody does: then
- * all are forgotten, and the driver never looks for any again. The client is connected anew from its connection
- * string. (A `Db` of the caller's is the caller's to mend.)
+ * A primary lists the members of its replica set, and the driver forgets all other servers, as MongoDB's specification
+ * of server discovery says. A server that is shutting down or being set up may list no members. Then the driver forgets
+ * all servers and never searches again, so the client must be connected again from its connection string. (The caller
+ * repairs its own `Db`.)
  */
 import type { MongoClient, TopologyDescriptionChangedEvent } from "mongodb";
 import { systemClock } from "../../lib/system-clock.ts";
 
 const RETRY_MS = 250;
 
-/** The result ends it. */
+/** Returns a function that ends it. */
 export function keepLooking(client: MongoClient): () => void {
   const reviver = new Reviver(client);
   client.on("topologyDescriptionChanged", reviver.onTopology);
@@ -36,7 +36,7 @@ class Reviver {
 
   async #revive(): Promise<void> {
     this.#isReviving = true;
-    await this.#client.close().catch(() => undefined); // it tells of an empty topology itself, which is not heeded
+    await this.#client.close().catch(() => undefined); // this reports an empty topology too, which is ignored
     while (!this.isOver && !(await this.#connects())) {
       await new Promise<void>((resolve) => systemClock.setTimer(resolve, RETRY_MS));
     }

@@ -1,10 +1,10 @@
-/** Which rights the user has on the collections of a namespace, of those that heartbit needs. */
+/** Which of the rights that heartbit needs the user has on the collections of a namespace. */
 import type { Document } from "mongodb";
 import type { Finding } from "../../core/store.ts";
 import type { Context } from "./context.ts";
 import type { Names } from "./indexes.ts";
 
-/** What each right is needed for. `createIndex` is left out: once the indexes are there, nobody needs it. */
+/** What each right is needed for. `createIndex` is omitted: nobody needs it once the indexes are there. */
 const NEEDS: Readonly<Record<string, readonly (keyof Names)[]>> = {
   find: ["meta", "records", "pings"],
   insert: ["meta", "records", "pings"],

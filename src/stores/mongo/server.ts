@@ -1,4 +1,4 @@
-/** What kind of server answers, asked once: whether it will do, and what it offers. */
+/** Finds out what kind of server answers: whether heartbit can use it, and what it offers. */
 import type { Document } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 import type { Calls } from "./calls.ts";
@@ -10,34 +10,34 @@ const WIRE_VERSION_MIN = 8;
 const WIRE_VERSION_4_4 = 9;
 const COMMAND_NOT_FOUND = 59;
 
-/** A number that is stored as 32 bits, whatever its value and whatever the client's settings. */
+/** A number that is stored as 32 bits, whatever its value and the client's settings. */
 export type Int32Class = new (value: number) => object;
 
 export interface ServerInfo {
   readonly topology: "standalone" | "replica set" | "sharded cluster";
   /**
-   * The class of the very copy of the driver that will write it. bson refuses values whose class comes from another
-   * major version, so importing one here would not do for a `Db` of the caller's.
+   * The class of the copy of the driver that will write it. bson refuses values whose class comes from another major
+   * version, so importing one here would not work for the caller's `Db`.
    */
   readonly Int32: Int32Class;
   /**
-   * What reads ask for. Majority, where there is more than one member to agree: else a primary that was cut off shows
-   * what will be undone. Said explicitly on a standalone server too, where the URI may demand what it cannot do.
+   * The read concern of all reads. Majority if there may be several members: otherwise a primary that is cut off shows
+   * writes that will be rolled back. Also explicit on a standalone server, where the URI may demand what it cannot do.
    */
   readonly readConcern: { readonly level: "majority" | "local" };
-  /** Whether a majority of the members is enough to build an index. Else it waits for all of them, those away too. */
+  /** Whether a majority of the members is enough to build an index. Otherwise a build waits for all members. */
   readonly buildsByMajority: boolean;
 }
 
 /**
- * How writes are acknowledged, within the limit or not at all: by a majority. A standalone server acknowledges that from
- * memory, so it is asked for its journal.
+ * The write concern: a majority, within the limit. A standalone server would acknowledge that from memory, so it must
+ * write to its journal first.
  */
 export function writeConcernOf({ topology }: ServerInfo, limitMs: number): Document {
   return topology === "standalone" ? { w: 1, j: true } : { w: "majority", wtimeout: Math.ceil(limitMs) };
 }
 
-/** Asks the server who it is. Rejects with `UNSUPPORTED_SERVER` when it will not do. */
+/** Asks what kind of server it is. Rejects with `UNSUPPORTED_SERVER` if heartbit cannot use it. */
 export async function askServer(
   calls: Calls,
   limitMs: number,
@@ -67,13 +67,15 @@ export async function askServer(
   };
 }
 
-/** The server's time, in ms, as in a reply to `hello`; NaN where it has none. */
+/** The server's time, in ms, from a reply to `hello`; NaN if it has none. */
 function localTimeOf(reply: Document): number {
   const time: unknown = reply["localTime"];
   return time instanceof Date ? time.getTime() : NaN;
 }
 
-/** `hello` with its numbers as instances of the driver's classes. Releases of 4.2 before 4.2.10 know `isMaster` only. */
+/**
+ * `hello` with its numbers as instances of the driver's classes. Releases of 4.2 before 4.2.10 know `isMaster` only.
+ */
 async function hello(calls: Calls, limitMs: number): Promise<Document> {
   const asClasses = { promoteValues: false, promoteLongs: false };
   try {
@@ -86,7 +88,7 @@ async function hello(calls: Calls, limitMs: number): Promise<Document> {
 
 function int32Of(reply: Document): Int32Class {
   const value: unknown = reply["maxWireVersion"];
-  // By this mark, not by its name, which a bundler may have shortened.
+  // Recognized by this mark, not by its name, which a bundler may have shortened.
   const isInt32 = typeof value === "object" && value !== null && Reflect.get(value, "_bsontype") === "Int32";
   if (isInt32) return value.constructor as Int32Class;
   throw new HeartbitError(

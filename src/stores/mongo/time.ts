@@ -6,9 +6,9 @@ import { askServer } from "./server.ts";
 import { upsert } from "./upsert.ts";
 
 /**
- * The store's time now, in ms, stamped into a document by the server that holds the namespace: behind a router that is
- * another clock than the router's, and it is the one that stamps pings. Where this user may not write, it is the clock
- * of the server that answers.
+ * Returns the store's time now, in ms, stamped into a document by the server that holds the namespace. Behind a router
+ * this is another clock than the router's, and it is the one that stamps pings. If this user may not write, it is the
+ * clock of the server that answers.
  */
 export async function askTime(context: Context): Promise<number> {
   const { calls, clock, limits, names } = context;
@@ -20,7 +20,7 @@ export async function askTime(context: Context): Promise<number> {
         query: { _id: CLOCK_ID },
         update: { $currentDate: { now: true } },
         fields: { _id: 0, now: 1 },
-        writeConcern: { w: 1 }, // only the stamp is wanted, whatever becomes of the document
+        writeConcern: { w: 1 }, // only the stamp is needed, not a durable document
       };
       const ms = stampOf(await upsert(calls.command.bind(calls), "tell the time", command, limits.quickMs));
       clock.mayStamp = true;
@@ -28,7 +28,7 @@ export async function askTime(context: Context): Promise<number> {
       return ms;
     } catch (error) {
       if (clock.mayStamp === true || !isHeartbitError(error, "NOT_PERMITTED")) throw error;
-      clock.mayStamp = false; // it never was permitted: asking again would only fill the server's log
+      clock.mayStamp = false; // it was never permitted: asking again would only fill the server's log
     }
   }
   const { localTimeMs } = await askServer(calls, limits.quickMs);
@@ -37,8 +37,8 @@ export async function askTime(context: Context): Promise<number> {
 }
 
 /**
- * A time, in ms, that the clock which stamps the namespace has reached. Asks only where nothing was heard lately, and
- * once for all who wait for it.
+ * Returns a time, in ms, that the clock which stamps the namespace has reached. Asks the server only if the latest
+ * sample is too old, and once for all concurrent callers.
  */
 export async function reachedMs(context: Context): Promise<number> {
   const { clock } = context;

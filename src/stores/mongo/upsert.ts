@@ -6,8 +6,8 @@ const ATTEMPTS_MAX = 10;
 type Run = (doing: string, command: Document, limitMs: number) => Promise<Document>;
 
 /**
- * Updates one document, named by its `_id`, made where it is not there; gives it as it is then. Of many that make it at
- * once all but one may fail with E11000, as MongoDB documents: repeated, they find it.
+ * Updates the document with an `_id`, or creates it, and returns the result. If several clients create it at once, all
+ * but one may fail with E11000, as MongoDB documents; repeated, they find it.
  */
 export async function upsert(
   run: Run,
@@ -19,7 +19,7 @@ export async function upsert(
     try {
       const { value }: Document = await run(doing, { ...command, upsert: true, new: true }, limitMs);
       if (typeof value === "object" && value !== null) return value as Document;
-      // Some servers of other makers answer so where MongoDB answers E11000.
+      // Some compatible servers answer with no document instead of E11000.
       if (attempt === ATTEMPTS_MAX)
         throw new ServerRefusal(DUPLICATE_KEY, `${command.findAndModify} is contended`);
     } catch (error) {

@@ -1,9 +1,9 @@
-/** Connection strings: the database they name, a client for them, and what must not be told of them. */
+/** Connection strings: the database they name, a client for them, and the secrets in them. */
 import type * as Driver from "mongodb";
 import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 
-/** Where the connection string names none. (The driver's default is "test".) */
+/** The default if the connection string names no database. (The driver's default is "test".) */
 const DATABASE = "heartbit";
 
 /** One ping loop, one polling loop and one change stream need no more. */
@@ -13,10 +13,10 @@ const CONNECT_MS = 3000;
 const IDLE_MS = 60_000;
 /** The driver's own: what is lost is noticed by the pings, long before. */
 const HEARTBEAT_MS = 10_000;
-/** The other mode, streaming, has the server answer twice in that time, over a second connection. */
+/** In the other mode, streaming, the server answers twice in that time, over a second connection. */
 const POLLING: MongoClientOptions = { serverMonitoringMode: "poll" };
 
-/** Options with something in them that must not be told: of certificates, of proxies, of clouds. */
+/** Options that contain secrets: of certificates, proxies and clouds. */
 const SECRET_OPTION = /^[^=]*(?:password|token|secret|properties)/i;
 
 /** `mongodb://hosts/database?options`. A slash in a name, a password or a path of a socket is written `%2F`. */
@@ -26,11 +26,11 @@ function namesDatabase(uri: string): boolean {
   return (URI.exec(uri)?.groups?.["database"] ?? "") !== "";
 }
 
-/** A client, and the database. Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
+/** Makes a client, without any I/O. Throws `INVALID_OPTION` if the driver cannot parse the connection string. */
 export function makeClient(driver: typeof Driver, uri: string): { client: MongoClient; db: Db } {
   if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);
   try {
-    // The driver waits for a server of this kind when it connects; all that heartbit does goes to the primary.
+    // The driver waits for such a server when it connects; all operations of heartbit go to the primary.
     const readPreference = driver.ReadPreference.primary;
     const client = new driver.MongoClient(uri, { ...defaultsFor(driver, uri), readPreference });
     return { client, db: namesDatabase(uri) ? client.db() : client.db(DATABASE) };
@@ -47,8 +47,8 @@ function invalid(why: string): HeartbitError {
 const HOSTS = /^[^:,[\]]*(?::\d*)?(?:,[^:,[\]]*(?::\d*)?)*$/;
 
 /**
- * Whether no part of a password can be taken for the name of a host or a database, which are told. Not every release
- * of the driver looks.
+ * Whether no part of a password could be mistaken for the name of a host or a database, which appear in messages. Not
+ * every release of the driver checks this.
  */
 function isLoginEscaped(uri: string): boolean {
   const { authority = "", database = "" } = URI.exec(uri)?.groups ?? {};
@@ -62,31 +62,31 @@ function isLoginEscaped(uri: string): boolean {
 const MAYBE_UNESCAPED =
   "a user, a password or an option has a character that must be percent-encoded (@ as %40, / as %2F), or a value that it may not have";
 
-/** What the driver says of the same connection string without its secrets: so it cannot tell any of them. */
+/** The driver's error for the same connection string without its secrets, so that it cannot reveal any. */
 function whyInvalid(driver: typeof Driver, uri: string): string {
   const {
     1: scheme = "",
     2: login,
     3: place = "",
   } = /^(mongodb(?:\+srv)?:\/\/)(?:(.*)@)?(.*)$/s.exec(uri) ?? [];
-  if (login?.includes("?") === true) return MAYBE_UNESCAPED; // what follows the @ may be the rest of a secret
+  if (login?.includes("?") === true) return MAYBE_UNESCAPED; // the text after the @ may be the rest of a secret
   const [path = "", query] = place.split("?", 2);
   const options = query?.split("&") ?? [];
-  // What follows a secret may be the rest of it.
+  // The text after a secret may be the rest of it.
   const secret = options.findIndex((option) => SECRET_OPTION.test(option));
   const told = secret < 0 ? options : options.slice(0, secret);
   const open = `${scheme}${login === undefined ? "" : "user:password@"}${path}?${told.join("&")}`;
   try {
     const client = new driver.MongoClient(open);
     void client.close();
-    client.db(); // refuses what cannot name a database
+    client.db(); // throws if the name is invalid
   } catch (error) {
     return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
   }
   return MAYBE_UNESCAPED;
 }
 
-/** What the connection string leaves open. */
+/** Options that the connection string does not set. */
 function defaultsFor(driver: typeof Driver, uri: string): MongoClientOptions {
   const defaults: MongoClientOptions = {
     appName: "heartbit",
@@ -105,7 +105,7 @@ function defaultsFor(driver: typeof Driver, uri: string): MongoClientOptions {
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => !said.has(name.toLowerCase())));
 }
 
-/** Whether this release of the driver takes the options. A client that is only made does no I/O. */
+/** Whether this release of the driver accepts the options. Constructing a client does no I/O. */
 function knows(driver: typeof Driver, options: MongoClientOptions): boolean {
   try {
     void new driver.MongoClient("mongodb://localhost", options).close();

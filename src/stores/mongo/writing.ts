@@ -1,6 +1,6 @@
 /**
- * The writes, as update statements. Every one is idempotent and may happen late, twice, or in between others: a
- * document is created only by its `_id`, and changes only by `$max`, `$min` and a newer revision.
+ * The writes, as update statements. Each is idempotent and may happen late, twice, or between others: a document is
+ * created only by its `_id`, and changes only by `$max`, `$min` and a newer revision.
  */
 import type { Document } from "mongodb";
 import { KILLED } from "../../core/alive.ts";
@@ -25,15 +25,15 @@ import { reachedMs } from "./time.ts";
 import { upsert } from "./upsert.ts";
 
 /**
- * In one command, of which the server takes 100,000 and 16 MiB: so few that a slow server answers each in its time, and
- * lets others in between. More in one are hardly faster.
+ * The most statements in one command: so few that a slow server answers in time, and serves others in between. (The
+ * server accepts 100,000 and 16 MiB.) More statements in one command are hardly faster.
  */
 const STATEMENTS_MAX = 250;
 const BYTES_MAX = 8 * 1024 * 1024;
 const STATEMENT_BYTES = 512;
-/** Batches under way together: while one waits for its majority, the server works on another. */
+/** How many batches may be under way together: while one waits for its majority, the server works on another. */
 const TOGETHER_MAX = 4;
-/** So few statements take no longer than one. */
+/** Up to this many statements take no longer than one. */
 const QUICK_STATEMENTS_MAX = 20;
 const DUPLICATES_MAX = 20;
 
@@ -44,18 +44,18 @@ interface Statement {
   readonly multi?: boolean;
 }
 
-/** Statements in one order. */
+/** Statements that share one kind of order. */
 interface Batch {
   readonly ordered: boolean;
-  /** It only puts registrations: whatever the order of such batches, what is stored in the end is the same. */
+  /** Whether it only puts registrations: the order of such batches does not affect the result. */
   puts: boolean;
   readonly statements: Statement[];
   bytes: number;
 }
 
 /**
- * Applies the writes in their order; sessions before all, since no registration may be seen without its session. When the
- * signal is aborted nothing further is sent.
+ * Applies the writes in their order, but sessions first, since no registration may be visible without its session. Once
+ * the signal is aborted, nothing further is sent.
  */
 export async function write(
   context: Context,
@@ -79,8 +79,8 @@ export async function write(
 }
 
 /**
- * Sets the session's bit, and is answered with the stamp of it and the session's mail. It counts itself, because two pings
- * may have one stamp: a ping that changes nothing is acknowledged without a majority.
+ * Sets the session's bit, and returns its stamp and the session's mail. It also increments a count, because two pings
+ * may have the same stamp, and a ping that changes nothing would be acknowledged without a majority.
  */
 export async function ping(context: Context, slot: Slot, seq: number): Promise<Pong> {
   const { clock, limits, names } = context;
@@ -100,11 +100,11 @@ export async function ping(context: Context, slot: Slot, seq: number): Promise<P
   const document = await upsert(context.send, "ping", command, limits.pingMs);
   const ms = stampOf(document);
   clock.sample(ms);
-  if (clock.mayStamp === false) clock.mayStamp = undefined; // the refusal was a passing one
+  if (clock.mayStamp === false) clock.mayStamp = undefined; // the refusal has passed
   return { ms, hasMail: hasMail(document, word, mask) };
 }
 
-/** Sets the bits of mail of the sessions: one statement for each 1,024 of them. */
+/** Sets the mail bits of the sessions, with one statement for each segment. */
 export async function mail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
   const { Int32 } = await context.server();
   const constants = await pingConstants(context, slot);
@@ -117,21 +117,21 @@ export async function mail(context: Context, slot: Slot, seqs: readonly number[]
   await run(context, "leave mail", context.names.pings, { ordered: true, statements });
 }
 
-/** The fields of a document of pings that are set once. */
+/** The fields of a ping document that are set only once. */
 async function pingConstants(context: Context, slot: Slot): Promise<Document> {
   const livesMs = 2 * context.retentionSlots * context.periodMs;
   return { slot, expireAt: dateOf((await reachedMs(context)) + livesMs) };
 }
 
-/** Ends every registration of the key that is not ended at once already. */
+/** Ends every registration of the key at once. */
 export async function kill(context: Context, key: string): Promise<void> {
   const statements = [{ ...endWith({ key: { $eq: key } }, KILLED), multi: true }];
   await run(context, "kill", context.names.records, { ordered: true, statements });
 }
 
 /**
- * Creates the session, or raises its `slot` without renewing its stamp. The first statement creates
- * it or fails: the server then finds nothing without a stamp to update, and the `_id` taken.
+ * Creates the session, or raises its `slot` without renewing its stamp. If the session exists, the first statement
+ * fails: the server finds no document without a stamp to update, and the `_id` is taken.
  */
 function putSession(session: SessionRecord): Statement[] {
   const { seq, slot, last } = session;
@@ -147,7 +147,7 @@ function putSession(session: SessionRecord): Statement[] {
   ];
 }
 
-/** Raises the slot where it is an earlier one: a repetition finds nothing to do, and renews no stamp. */
+/** Raises an earlier slot. A repetition matches nothing, and renews no stamp. */
 function touch(seq: number, slot: Slot): Statement {
   return { q: { _id: seq, slot: { $lt: slot } }, u: { $max: { slot }, $currentDate: { changed: true } } };
 }
@@ -168,7 +168,7 @@ function putRegistration(registration: RegistrationRecord): Statement[] {
   return revision === 0 ? [put] : [put, newer(registration, registration)];
 }
 
-/** Sets the meta where it is an older one: a repetition finds nothing to do. */
+/** Replaces an older meta. A repetition matches nothing. */
 function newer(
   registration: RegistrationId,
   { meta, revision }: Pick<RegistrationRecord, "meta" | "revision">,
@@ -179,7 +179,7 @@ function newer(
   };
 }
 
-/** Sets `last` where it is later: a repetition finds nothing to do, and renews no stamp. */
+/** Sets `last` if the stored one is later. A repetition matches nothing, and renews no stamp. */
 function endWith(q: Document, last: Slot): Statement {
   return {
     q: { ...q, last: { $gt: last } },
@@ -191,7 +191,7 @@ function sizeOf({ key, meta, revision }: RegistrationRecord): number {
   return 3 * (key.length + meta.length * (revision === 0 ? 1 : 2));
 }
 
-/** Statements in their order, cut where the kind of order changes or a batch is full. */
+/** Splits statements into batches, where the kind of order changes or a batch is full. */
 class Batches {
   readonly #all: Batch[] = [];
 
@@ -212,7 +212,7 @@ class Batches {
     batch.puts &&= puts;
   }
 
-  /** The batches in their order; those in one list may be under way together. */
+  /** The batches in order; those in one list may be under way together. */
   *together(): IterableIterator<Batch[]> {
     let some: Batch[] = [];
     for (const batch of this.#all) {
@@ -246,9 +246,9 @@ async function run(
       throw toHeartbitError(refusal ?? refused[0], doing);
     }
     const first = refused[0];
-    // Where the order does not matter, it is the sessions, and a duplicate is one that is there already.
+    // Unordered batches have only sessions, and a duplicate is a session that already exists.
     if (first === undefined || !batch.ordered) return;
-    // Else an upsert lost the race against another of the same `_id`: repeated, it finds the document.
+    // Otherwise an upsert lost the race against another one of the same `_id`; repeated, it finds the document.
     statements = statements.slice(first.index);
   }
 }

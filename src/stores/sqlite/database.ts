@@ -1,8 +1,8 @@
 /**
- * The SQLite file of a directory: opened, and opened again where somebody has removed or replaced it.
+ * The SQLite file of a directory: opens it, and opens it again if it was removed or replaced.
  *
  * A transaction is a synchronous piece of work of at most a few milliseconds. SQLite itself never waits for the lock: a
- * transaction that finds it taken is tried again a moment later, and the program goes on meanwhile.
+ * transaction that finds it taken is tried again a moment later, and the program continues meanwhile.
  */
 import { writeSync } from "node:fs";
 import { HeartbitError } from "../../core/errors.ts";
@@ -28,24 +28,26 @@ import { findLockHolder, lockClause } from "./lock-holder.ts";
 import { APPLICATION_ID } from "./schema.ts";
 import { Sql } from "./sql.ts";
 
-/** A transaction, and what runs in one turn of the event loop, is over after so long. */
+/** The longest time, in ms, for a transaction, and for all work in one turn of the event loop. */
 export const SLICE_MS = 4;
-/** The longest pause before the lock is tried again. */
+/** The longest pause before the lock is tried again, in ms. */
 const PAUSE_MS_MAX = 8;
 /**
- * A transaction takes milliseconds. When nobody has committed for so long and the lock is taken, the process that has it
- * is looked at: if it is stopped, that is an outage.
+ * A transaction takes milliseconds. If the lock is taken and nobody has committed for this long, in ms, check the
+ * process that holds it: if it is stopped, that is an outage.
  */
 const SUSPECT_MS = 50;
-/** That long, whoever holds it: its process may be of another container, or frozen in a way that does not show. */
+/**
+ * After this long, in ms, it is an outage in any case: the holder may be in another container, or frozen undetectably.
+ */
 const HELD_MS_MAX = 1000;
-/** An operation that has waited for the lock for so long is given up. */
+/** An operation that has waited for the lock for this long, in ms, is given up. */
 const PATIENCE_MS = 2000;
-/** So long an opening waits for others that open the file, too. */
+/** How long an opening waits for others that open the file, in ms. */
 const LOCK_PATIENCE_MS = 20_000;
-/** So long a file that is registration removed or replaced may be in the way of an opening. */
+/** How long an opening may be blocked by a file that is being removed or replaced, in ms. */
 const PASSING_MS = 1000;
-/** Damage that is still there after so many new files is no longer healed by another. */
+/** After this many new files, damage is no longer repaired by another one. */
 const HEALINGS_MAX = 3;
 
 type Begin = "BEGIN" | "BEGIN IMMEDIATE";
@@ -59,20 +61,22 @@ interface Opened {
 
 export class Database {
   readonly place: Place;
-  /** Hear when the file was lost or its lock is held, and when that is over. */
+  /** Notified when the file was lost or its lock is held, and when that is over. */
   readonly listeners = new Set<(notice: StoreNotice) => void>();
   readonly #connect: (path: string) => Connection;
   #opened: Opened | undefined;
   #generation = 0;
   #opening: Promise<Opened> | undefined;
   #isClosed = false;
-  /** What was announced as lost, until it is found again. */
+  /** What listeners were notified as lost, until it is found again. */
   #lost: "file" | "lock" | undefined;
-  /** Since when the lock has been found taken with no commit between, and the version that was seen then. */
+  /** Since when the lock has been taken without a commit in between, and the version at that time. */
   #held: { readonly version: unknown; readonly since: number; tries: number } | undefined;
-  /** All that wait for the lock wait together, so only one of them asks for it at a time. */
+  /** All operations that wait for the lock wait together, so only one of them tries it at a time. */
   #pause: Promise<void> | undefined;
-  /** How long SQLite has worked in this turn of the event loop: a program that only awaits this store never ends one. */
+  /**
+   * How long SQLite has worked in this turn of the event loop, which a program that only awaits this store never ends.
+   */
   #workedMs = 0;
 
   private constructor(place: Place, connect: (path: string) => Connection) {
@@ -80,28 +84,29 @@ export class Database {
     this.#connect = connect;
   }
 
-  /** Opens the file of the directory, made where there is none. */
+  /** Opens the file of the directory, and creates it if there is none. */
   static async open(directory: string): Promise<Database> {
     const connect = loadDriver();
     const database = new Database(await findPlace(directory), connect);
     await database.#use();
-    await deleteLeftovers(database.place).catch(() => {}); // another may do so, and has a day for it
+    await deleteLeftovers(database.place).catch(() => {}); // another process may do it, within a day
     return database;
   }
 
-  /** Runs `body`, which must not wait for anything, on one view of the file. */
+  /** Runs `body`, which must not wait for anything, on one consistent view of the file. */
   view<T>(body: (sql: Sql) => T): Promise<T> {
     return this.#transaction("BEGIN", body);
   }
 
-  /** Runs `body`, which must not wait for anything, as one change: all of it or nothing, and nobody else's meanwhile. */
+  /** Runs `body`, which must not wait for anything, as one atomic, exclusive change. */
   async change<T>(body: (sql: Sql) => T): Promise<T> {
     return this.#transaction("BEGIN IMMEDIATE", body);
   }
 
   /**
-   * Applies the items in as few changes as keep nobody waiting: each ends after some milliseconds, with a turn of the
-   * event loop between. `begin` returns what applies one item, and what ends the change.
+   * Applies the items in as few changes as possible without keeping others waiting: each takes a few milliseconds, with
+   * a turn of the event loop in between. `begin` returns a function that applies one item, and one that ends the
+   * change.
    */
   async changeEach<T>(
     items: readonly T[],
@@ -121,7 +126,7 @@ export class Database {
     }
   }
 
-  /** Counts the files that were opened one after the other: a feed of an earlier one hears no bell. */
+  /** Counts the files that were opened one after the other: the bell does not reach a feed of an earlier one. */
   get generation(): number {
     return this.#generation;
   }
@@ -133,7 +138,7 @@ export class Database {
     } catch {} // a feed is only a hint
   }
 
-  /** The lock is taken, and by whom: one sentence; undefined where it is free, or becomes so in a moment. */
+  /** One sentence that says which process holds the lock; undefined if it is free, or will be in a moment. */
   async whoHoldsLock(): Promise<string | undefined> {
     try {
       await this.change(() => undefined);
@@ -166,7 +171,7 @@ export class Database {
       if (this.#pause !== undefined) await this.#pause;
       if (this.#workedMs > SLICE_MS) await this.#breathe();
       const opened = this.#current() ?? (await this.#use());
-      if (opened !== this.#opened) continue; // it was replaced meanwhile
+      if (opened !== this.#opened) continue; // the file was replaced meanwhile
       const began = systemClock.monotonic();
       try {
         const result = run(opened.sql, begin, body);
@@ -222,7 +227,7 @@ export class Database {
 
   // ---- the file
 
-  /** The open file, if it still is the one of its path. */
+  /** The open file, if it is still the one at its path. */
   #current(): Opened | undefined {
     const opened = this.#opened;
     if (opened === undefined || this.#isClosed || this.#opening !== undefined) return undefined;
@@ -238,9 +243,9 @@ export class Database {
     return this.#use();
   }
 
-  /** Opens what is at the path now, in place of the file that was opened before; `what` is wrong with that one. */
+  /** Opens the file at the path in place of the one that was open; `what` is wrong with that one. */
   async #reopen(before: Opened | undefined, what: string): Promise<void> {
-    if (before !== this.#opened) return; // somebody else has done so
+    if (before !== this.#opened) return; // another operation has done so
     this.#opening ??= this.#replace(before, what).finally(() => {
       this.#opening = undefined;
     });
@@ -250,7 +255,7 @@ export class Database {
   async #replace(before: Opened | undefined, what: string): Promise<Opened> {
     if (before !== undefined) {
       this.#lose("file", `${this.place.file} ${what}`);
-      // Where the file is still there, it is damaged, or what lies beside it is gone: processes that open it from now on
+      // If the file is still there, it is damaged, or the files beside it are gone. Processes that open it from now on
       // and those that have it open would not see each other's locks.
       if (before.identity[0] === identityOf(this.place.file)[0]) putAway(this.place);
     }
@@ -280,7 +285,7 @@ export class Database {
           continue;
         }
         const opened = this.#openFile();
-        // The file is opened by its path: it must have been the same one before and afterwards.
+        // The file is opened by its path, so it must have been the same one before and after.
         if (opened.identity[0] === before) {
           this.#generation++;
           return (this.#opened = opened);
@@ -290,7 +295,7 @@ export class Database {
       } catch (error) {
         const triedMs = systemClock.monotonic() - since;
         if (isDamage(error) && healings++ < HEALINGS_MAX) {
-          if (identityOf(this.place.file)[0] === before) putAway(this.place); // else another has done so
+          if (identityOf(this.place.file)[0] === before) putAway(this.place); // otherwise another process has done so
         } else if (!(isBusy(error) ? triedMs < LOCK_PATIENCE_MS : isPassing(error) && triedMs < PASSING_MS))
           throw openingError(this.place.file, error);
       }
@@ -301,11 +306,11 @@ export class Database {
   #openFile(): Opened {
     const connection = this.#connect(this.place.file);
     try {
-      // OFF: a crash of the machine may damage the file, but ends its run, and the next one has another file.
+      // OFF: a crash of the machine may damage the file, but the next boot has another file.
       connection.exec(`PRAGMA synchronous = ${this.place.isOfThisRun ? "OFF" : "NORMAL"}`);
       connection.exec("PRAGMA wal_autocheckpoint = 250");
       connection.exec("PRAGMA journal_size_limit = 1048576");
-      // Reading opens what lies beside the file, too, and keeps SQLite from deleting it while this connection is open.
+      // Reading also opens the files beside it, and keeps SQLite from deleting them while this connection is open.
       const row = connection.prepare("PRAGMA application_id").get() as { application_id: number };
       connection.prepare("SELECT count(*) FROM namespaces").get();
       if (row.application_id !== APPLICATION_ID)
@@ -322,7 +327,7 @@ export class Database {
     }
   }
 
-  // ---- what is announced
+  // ---- notices
 
   #lose(what: "file" | "lock", reason: string): void {
     if (this.#lost === what) return;
@@ -345,7 +350,7 @@ function run<T>(sql: Sql, begin: Begin, body: (sql: Sql) => T): T {
   } catch (error) {
     try {
       sql.run("ROLLBACK");
-    } catch {} // some errors have ended the transaction already
+    } catch {} // some errors have already ended the transaction
     throw error;
   }
 }
@@ -358,7 +363,7 @@ function versionOf(sql: Sql): unknown {
   }
 }
 
-/** Lets the event loop go round once. */
+/** Gives the event loop a turn. */
 export function turn(): Promise<void> {
   return new Promise((done) => setImmediate(done));
 }

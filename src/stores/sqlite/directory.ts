@@ -1,11 +1,11 @@
 /**
  * The directory of a store, and the inner one that has the files:
  *
- *   <home>/heartbit-<format>-<run of the system>/store.sqlite   the file, and what SQLite keeps beside it (-wal, -shm)
- *                                                bell           written to after each change: feeds listen to it
+ *   <home>/heartbit-<format>-<boot>/store.sqlite   the file, with SQLite's own files beside it (-wal, -shm)
+ *                                   bell           written to after each change: feeds listen to it
  *
- * The inner directory is made aside with all that is in it, and renamed into place: a process that finds it finds it
- * whole, and of several that make it at once one wins.
+ * The inner directory is created elsewhere with all its contents, and renamed into place. So a process always finds it
+ * complete, and if several create it at once, one wins.
  */
 import {
   chmodSync,
@@ -37,20 +37,20 @@ import type { Connection } from "./driver.ts";
 import { openingError } from "./failures.ts";
 import { SCHEMA, SQLITE_FORMAT } from "./schema.ts";
 
-/** What an earlier run of the system has left is deleted when nobody has written it for so long. */
+/** Files of an earlier boot are deleted once nobody has written to them for this long, in ms. */
 const LEFTOVER_MS_MIN = 24 * 60 * 60 * 1000;
 
-/** Where the store lies. */
+/** Where the store is. */
 export interface Place {
   readonly home: string;
   readonly directory: string;
   readonly file: string;
   readonly bell: string;
-  /** The inner directory belongs to one run of the system: what a crash of the machine leaves is never read. */
+  /** The inner directory belongs to one boot of the system: files that a crash of the machine leaves are never read. */
   readonly isOfThisRun: boolean;
 }
 
-/** Makes the directory if there is none, and says where in it the store lies. */
+/** Creates the directory if there is none, and returns where in it the store is. */
 export async function findPlace(path: string): Promise<Place> {
   const home = await makeHome(path);
   const boot = await bootId();
@@ -65,8 +65,8 @@ export async function findPlace(path: string): Promise<Place> {
 }
 
 /**
- * Names this run of the system, where the system tells (Linux). No process outlives its system, so each run begins with
- * an empty file: nothing is lost, and nothing has to be flushed to the disk.
+ * Identifies this boot of the system, if the system has an id for it (Linux). No process survives a reboot, so each
+ * boot starts with an empty file: nothing is lost, and nothing needs to be flushed to the disk.
  */
 async function bootId(): Promise<string | undefined> {
   try {
@@ -78,7 +78,7 @@ async function bootId(): Promise<string | undefined> {
 
 // ---- the inner directory
 
-/** Makes the inner directory, unless another process was first. */
+/** Creates the inner directory, unless another process was first. */
 export async function makeStore(place: Place, connect: (path: string) => Connection): Promise<void> {
   mkdirSync(place.home, { recursive: true, mode: modes().directory });
   const aside = join(place.home, `.new-${randomBytes(6).toString("hex")}`);
@@ -93,7 +93,7 @@ export async function makeStore(place: Place, connect: (path: string) => Connect
       connection.close();
     }
     await writeFile(join(aside, "bell"), "!");
-    // SQLite gives what it keeps beside the file the file's mode.
+    // SQLite gives the files beside it the mode of the file.
     for (const name of ["store.sqlite", "bell"]) chmodSync(join(aside, name), modes().file);
     chmodSync(aside, modes().directory);
     putInPlace(place, aside);
@@ -108,25 +108,25 @@ function putInPlace(place: Place, aside: string): void {
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (!["ENOTEMPTY", "EEXIST", "EPERM"].includes(code)) throw error;
-    // Another was first; or somebody has taken the file alone, and what is left is of no use.
+    // Another process was first, or somebody removed only the file, and the rest is of no use.
     if (identityOf(place.file)[0] === undefined) putAway(place);
   }
 }
 
-/** Takes the inner directory out of its place, and deletes it. Processes that have it open see that it is gone. */
+/** Moves the inner directory away, and deletes it. Processes that have it open notice that it is gone. */
 export function putAway(place: Place): void {
   const aside = join(place.home, `.old-${randomBytes(6).toString("hex")}`);
   try {
     renameSync(place.directory, aside);
   } catch {
-    return; // another was first, or does not let us: opening says what is wrong
+    return; // another process was first, or we have no right to: opening reports it
   }
-  void rm(aside, { recursive: true, force: true }).catch(() => {}); // left over: deleted a day later
+  void rm(aside, { recursive: true, force: true }).catch(() => {}); // leftovers are deleted a day later
 }
 
 /**
- * Rejects with `NOT_PERMITTED` where the inner files may be another user's trap: links that lead elsewhere, or a
- * directory that somebody else has put into one like /tmp, which everybody may write to.
+ * Rejects with `NOT_PERMITTED` if the inner files may be another user's trap: links that lead elsewhere, or a directory
+ * that another user has put into one like /tmp, to which everybody may write.
  */
 export async function checkInner(place: Place): Promise<void> {
   for (const path of [place.directory, place.file, `${place.file}-wal`, `${place.file}-shm`, place.bell]) {
@@ -160,7 +160,7 @@ function refused(path: string, what: string): HeartbitError {
   return new HeartbitError("NOT_PERMITTED", `${path} ${what}.`);
 }
 
-/** Opens the bell, which must be no link. */
+/** Opens the bell, which must not be a link. */
 export function openBell({ bell }: Place): number {
   return openSync(bell, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
 }
@@ -169,7 +169,7 @@ export { closeSync as closeBell };
 
 // ---- which file it is
 
-/** Names the file itself, and the two that lie beside it while it is open: others have their paths once they are gone. */
+/** Identifies the file, and the two files beside it while it is open: once they are gone, others get their paths. */
 export type Identity = readonly (string | undefined)[];
 
 export function identityOf(file: string): Identity {
@@ -191,7 +191,7 @@ export function lockInode({ file }: Place): bigint | undefined {
 // ---- the outer directory
 
 /**
- * For this user alone. A umask that lets the group, or others, write is how somebody says that they share the store.
+ * For this user only, unless the umask lets the group or others write: then they share the store.
  */
 function modes(): { readonly directory: number; readonly file: number } {
   const umask = process.umask();
@@ -235,7 +235,7 @@ async function makeDirectories(path: string, mode = modes().directory): Promise<
   }
 }
 
-/** Deletes what earlier runs of the system have left, and openings that were killed, once nobody has used them for a day. */
+/** Deletes files of earlier boots, and of openings that were killed, once nobody has used them for a day. */
 export async function deleteLeftovers({ home, directory }: Place): Promise<void> {
   for (const name of await readdir(home)) {
     const path = join(home, name);

@@ -1,6 +1,6 @@
 /**
- * The package that brings SQLite: Node's own where it is new enough, else `@photostructure/sqlite`, which has the same
- * API and its binaries inside.
+ * The package with SQLite: Node's own if it is new enough, otherwise `@photostructure/sqlite`, which has the same API
+ * and includes its binaries.
  */
 import { createRequire } from "node:module";
 import { HeartbitError } from "../../core/errors.ts";
@@ -12,7 +12,7 @@ export interface Statement {
   all(...values: unknown[]): unknown[];
 }
 
-/** A connection to one SQLite file: what is used of `DatabaseSync` of `node:sqlite`. */
+/** A connection to one SQLite file: the used part of `DatabaseSync` of `node:sqlite`. */
 export interface Connection {
   exec(sql: string): void;
   prepare(sql: string): Statement;
@@ -29,15 +29,15 @@ const PACKAGE = "@photostructure/sqlite";
 const INSTALL = `run \`npm install ${PACKAGE}@1\`, or use a Node whose own SQLite is 3.51.3 or later (Node 22.23, 24)`;
 
 /**
- * Shared by every copy of heartbit in this process: POSIX locks belong to a process, so two copies of SQLite that open
- * one file would release each other's.
+ * Shared by every copy of heartbit in this process. POSIX locks belong to a process, so two copies of SQLite that open
+ * the same file would release each other's locks.
  */
 const SHARED = Symbol.for("heartbit.sqlite");
 
 /**
  * Opens connections. They never wait for a lock themselves.
  *
- * Throws `UNSUPPORTED_SERVER` where no package has a SQLite that is safe to use, with what to do about it.
+ * Throws `UNSUPPORTED_SERVER` if no package has a SQLite that is safe to use, and says what to do about it.
  */
 export function loadDriver(): (path: string) => Connection {
   const shared = globalThis as { [SHARED]?: Connect };
@@ -45,7 +45,7 @@ export function loadDriver(): (path: string) => Connection {
   return (path) => new Shared(path, { timeout: 0 });
 }
 
-/** The first package with a safe SQLite. Throws `UNSUPPORTED_SERVER` where there is none. */
+/** The first package with a safe SQLite. Throws `UNSUPPORTED_SERVER` if there is none. */
 export function findDriver(load: Load): Connect {
   const builtIn = tryLoad(() => withoutExperimentalWarning(() => load(BUILT_IN)));
   if (builtIn.version !== undefined && isSafe(builtIn.version)) return builtIn.connect;
@@ -97,10 +97,10 @@ export function isSafe(version: string): boolean {
   );
 }
 
-/** Whether the package itself is missing, and not a part of it. */
+/** Whether the package itself is missing, not one of its parts. */
 function isMissing(cause: unknown): boolean {
   const { code, message } = cause as NodeJS.ErrnoException;
-  // Bun and Deno have other words for it; only Node's are followed by the list of who required it.
+  // Bun and Deno word this differently; only Node adds the list of requiring modules.
   const [first = ""] = message.split("\n");
   return /MODULE_NOT_FOUND/.test(code ?? "") && new RegExp(`['"]${PACKAGE}['"]`).test(first);
 }
@@ -114,7 +114,7 @@ function sentence(cause: unknown): string {
   return (message.split("\n")[0] ?? "").replace(/\.$/, "");
 }
 
-/** Node calls its SQLite experimental at the first use; what is printed belongs to the program, not to a library. */
+/** Suppresses Node's warning that SQLite is experimental: a library should not print to the program's output. */
 function withoutExperimentalWarning<T>(act: () => T): T {
   const warn = process.emitWarning.bind(process) as (...values: unknown[]) => void;
   // oxlint-disable-next-line typescript/unbound-method -- only to be put back as it was

@@ -1,13 +1,13 @@
-/** What SQLite and the file system say when something fails, and what it means. */
+/** What errors of SQLite and the file system mean. */
 import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
 
 // SQLite's primary result codes: https://sqlite.org/rescode.html
 const [PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, AUTH, NOTADB] = [
   3, 5, 6, 8, 10, 11, 13, 14, 15, 23, 26,
 ] as const;
-/** Somebody has moved the file away while it is open. */
+/** The file was moved away while it is open. */
 const READONLY_DBMOVED = 1032;
-/** A file ends before what should be in it: somebody has cut it off, or removed it from beside the others. */
+/** A file is too short: it was truncated, or removed from beside the others. */
 const IOERR_SHORT_READ = 522;
 
 function codeOf(error: unknown): { readonly primary: number; readonly full: number } {
@@ -21,20 +21,20 @@ export function isBusy(error: unknown): boolean {
   return primary === BUSY || primary === LOCKED || primary === PROTOCOL;
 }
 
-/** What is in the file is of no use to anybody. */
+/** The contents of the file are useless. */
 export function isDamage(error: unknown): boolean {
   const { primary, full } = codeOf(error);
   if (primary === CORRUPT || primary === NOTADB || full === IOERR_SHORT_READ) return true;
   return /no such table/.test((error as Error).message);
 }
 
-/** The connection may be of no use any more, though the file is: opened again it may work. */
+/** The connection may have become useless, but not the file: opened again, it may work. */
 export function isBroken(error: unknown): boolean {
   const { primary, full } = codeOf(error);
   return primary === IOERR || primary === CANTOPEN || primary === FULL || full === READONLY_DBMOVED;
 }
 
-/** While a file is opened it may be removed or replaced: then opening it once more is enough. */
+/** The file may be removed or replaced while it is opened: opening it once more is enough. */
 export function isPassing(error: unknown): boolean {
   if (isHeartbitError(error)) return false;
   const { primary, full } = codeOf(error);
@@ -49,7 +49,7 @@ const REASONS: readonly (readonly [RegExp, "NOT_PERMITTED" | "INVALID_OPTION", s
   [/^ENOENT$/, "INVALID_OPTION", "cannot be made"],
 ];
 
-/** The error of an opening that failed; it says the true cause. */
+/** The error for a failed opening, with the true cause. */
 export function openingError(path: string, cause: unknown): HeartbitError {
   if (isHeartbitError(cause)) return cause;
   const { code = "" } = cause as NodeJS.ErrnoException;
@@ -59,7 +59,7 @@ export function openingError(path: string, cause: unknown): HeartbitError {
   return operatingError(path, cause);
 }
 
-/** The error of an operation that failed. */
+/** The error for a failed operation. */
 export function operatingError(path: string, cause: unknown): HeartbitError {
   if (isHeartbitError(cause)) return cause;
   const { primary, full } = codeOf(cause);

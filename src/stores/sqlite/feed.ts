@@ -7,7 +7,7 @@ import type { Database } from "./database.ts";
 import { readHead } from "./head.ts";
 import { readPages } from "./reading.ts";
 
-/** Where the system has no watch to give, as where a user has too many, the number of the latest change is looked at so often. */
+/** How often the number of the latest change is read, in ms, if the system cannot watch the file (too many watches). */
 const LOOK_MS = 25;
 
 export type Watch = (path: string, listener: (event: string) => void) => FSWatcher;
@@ -17,7 +17,7 @@ const watchFile: Watch = (path, listener) => {
   return watch(path, { persistent: false }, listener);
 };
 
-/** `listen` is how a file is watched; it throws where that cannot be done. */
+/** `listen` watches a file, or throws if that is not possible. */
 export function openFeed(
   database: Database,
   name: string,
@@ -55,7 +55,7 @@ class BellFeed {
     const generation = await this.#database.view(() => this.#database.generation);
     if (this.#isOver) return;
     const stop = this.#watchBell(listen) ?? this.#lookOften();
-    // Another bell is rung once the file has been removed or replaced. This process may be the first to notice.
+    // After the file was removed or replaced, there is another bell. This process may be the first to notice.
     const listenToFile = (): void => {
       if (this.#database.generation !== generation)
         this.#fail(new Error("The store's file was removed or replaced."));
@@ -65,7 +65,7 @@ class BellFeed {
       this.#database.listeners.delete(listenToFile);
       stop();
     };
-    // What has changed from here on is reported.
+    // Changes from here on are reported.
     for await (const page of readPages(this.#database, this.#name, { select: NOTHING }))
       this.#cursor = page.cursor ?? this.#cursor;
     if (this.#isDue) void this.#read();
@@ -78,7 +78,7 @@ class BellFeed {
 
   #watchBell(listen: Watch): (() => void) | undefined {
     try {
-      // That the bell is removed is an event, too: reading notices that the file is.
+      // Removing the bell is an event too; reading then notices that the file is gone.
       const watcher = listen(this.#database.place.bell, () => void this.#read());
       watcher.on("error", (error) => this.#fail(error));
       return () => watcher.close();

@@ -8,7 +8,7 @@ export function readHead(sql: Sql, name: string): Head | undefined {
   return sql.get(query, escaped(name)) as Head | undefined;
 }
 
-/** The namespace's row, made where there is none. */
+/** The namespace's row, created if there is none. */
 export function makeHead(sql: Sql, name: string): Head {
   const found = readHead(sql, name);
   if (found !== undefined) return found;

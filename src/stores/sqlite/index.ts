@@ -2,8 +2,8 @@
  * The store in a SQLite file: embedded, shared by the processes of one machine. A process may be killed at any moment
  * without harm to the others.
  *
- * The file lives as long as the system runs: after a restart of the machine, which no process survives, there is an
- * empty one. It must lie on a local file system.
+ * The file lives until the system reboots. No process survives that, so the next boot starts with an empty file. It
+ * must be on a local file system.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Namespace, Store } from "../../core/store.ts";
@@ -12,18 +12,18 @@ import { Database } from "./database.ts";
 import { SqliteNamespace } from "./namespace.ts";
 
 export interface SqliteOptions {
-  /** The store's time, and the clock of the presences that open it without one. Default: the machine's. */
+  /** The store's time, and the clock of presences that are given none. Default: the machine's. */
   readonly clock?: Clock;
 }
 
 /**
- * Opens the SQLite store in a directory, which is made if there is none. A package with SQLite is loaded here, and only
- * here.
+ * Opens the SQLite store in a directory, and creates the directory if there is none. Only this loads a package with
+ * SQLite.
  *
- * Rejects with `UNSUPPORTED_SERVER` when neither this Node nor an installed package has a SQLite that is safe to use, with
- * `NOT_PERMITTED` when the directory may not be made or written, or what is in it may be another user's trap, with
- * `INVALID_OPTION` when it is not a directory, and with `STORE_UNAVAILABLE` for what may heal (no space, too many open
- * files).
+ * Rejects with `UNSUPPORTED_SERVER` if neither this Node nor an installed package has a SQLite that is safe to use,
+ * with `NOT_PERMITTED` if the directory cannot be created or written, or its contents may be another user's trap, with
+ * `INVALID_OPTION` if it is not a directory, and with `STORE_UNAVAILABLE` for faults that may pass (no space, too many
+ * open files).
  */
 export async function openSqlite(directory: string, options: SqliteOptions = {}): Promise<SqliteStore> {
   return new SqliteStore(await Database.open(directory), options.clock ?? systemClock);
@@ -45,7 +45,7 @@ export class SqliteStore implements Store {
     return this.#database.place.file;
   }
 
-  /** A namespace, without any I/O. */
+  /** Returns a namespace, without any I/O. */
   namespace(name: string): Namespace {
     return new SqliteNamespace(this.#database, name, this.clock);
   }

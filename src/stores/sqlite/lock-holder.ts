@@ -1,19 +1,19 @@
-/** Who holds the lock for writing, where the system tells (Linux). */
+/** Finds the process that holds the lock for writing, if the system shows it (Linux). */
 import { readFile } from "node:fs/promises";
 
 /** SQLite's lock for writing in WAL mode: this byte of the file `-shm`. */
 const WRITE_LOCK_BYTE = 120;
 
 export interface LockHolder {
-  /** Its number, as this process sees it. */
+  /** Its process id, as this process sees it. */
   readonly pid: number;
-  /** What it runs. */
+  /** Its command. */
   readonly name: string;
-  /** A signal or a debugger has stopped it. */
+  /** Whether a signal or a debugger has stopped it. */
   readonly isStopped: boolean;
 }
 
-/** Undefined where nobody has it, or where that cannot be known: another system, or a process of another container. */
+/** Undefined if nobody holds it, or if that cannot be known: on another system, or from another container. */
 export async function findLockHolder(shmInode: bigint): Promise<LockHolder | undefined> {
   try {
     for (const line of (await readFile("/proc/locks", "utf8")).split("\n")) {
@@ -27,11 +27,11 @@ export async function findLockHolder(shmInode: bigint): Promise<LockHolder | und
       const [, name = "", state = ""] = /^\d+ \((.*)\) (\S)/s.exec(stat) ?? [];
       return { pid, name, isStopped: /[tT]/.test(state) };
     }
-  } catch {} // no such system, or the process has ended meanwhile
+  } catch {} // another system, or the process has ended meanwhile
   return undefined;
 }
 
-/** One clause that says who has the lock, and for how long nobody else has had it. */
+/** One clause that says which process has had the lock, and for how long. */
 export function lockClause(holder: LockHolder | undefined, heldMs: number): string {
   const since = `for ${(heldMs / 1000).toFixed(1)} s`;
   if (holder === undefined) return `another process has held its lock ${since}`;

@@ -1,4 +1,4 @@
-/** One namespace in a SQLite file: what the port `core/store.ts` asks for. */
+/** One namespace in a SQLite file: implements the port `core/store.ts`. */
 import { stat } from "node:fs/promises";
 import { groupBits, type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -39,7 +39,7 @@ const COUNT_OPEN = `
   SELECT count(*) AS count, max(iif(pinger = ${SESSION_PINGER}, since, NULL)) AS opened
   FROM records INDEXED BY record_open WHERE ns = ? AND session = ? AND last IS NULL`;
 
-/** The tables of what a namespace has, and their keys. */
+/** The tables of a namespace's data, and their keys. */
 const TABLES = [
   ["pings", "slot, seq"],
   ["records", "session, pinger, start"],
@@ -158,7 +158,7 @@ export class SqliteNamespace implements Namespace {
     return prune(this.#database, this.#name, query);
   }
 
-  /** The namespace is gone at once; what was in it goes piece by piece. */
+  /** Removes the namespace at once, then its data piece by piece. */
   async drop(): Promise<void> {
     const id = await this.#database.change((sql) => {
       const head = readHead(sql, this.#name);
@@ -217,7 +217,7 @@ export class SqliteNamespace implements Namespace {
   }
 }
 
-/** What is asked for may lie before the first slot, or after the last. */
+/** The argument may be before the first slot, or after the last. */
 function bounded(slot: Slot): number {
   return Math.min(Math.max(slot, 0), Number.MAX_SAFE_INTEGER);
 }

@@ -1,4 +1,6 @@
-/** Deleting what is dead for longer than the retention: some rows at a time, each on the condition that it still is old. */
+/**
+ * Deletes records dead for longer than the retention, some rows at a time, each on the condition that it is still old.
+ */
 import { pruned } from "../../core/records.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import { type Database, turn } from "./database.ts";
@@ -29,13 +31,15 @@ const DELETE_SESSIONS = `
     WHERE ${IN_STEP} AND pinger = ${SESSION_PINGER} AND ${isOver("s")} AND NOT EXISTS (
       SELECT 1 FROM records r WHERE r.ns = s.ns AND r.session = s.session AND r.pinger > ${SESSION_PINGER})
     LIMIT :left)`;
-/** The first row of a step that ends before a given one. Steps go backwards: registrations come before their session then. */
+/**
+ * The first row of a step that ends before a given one. Steps go backwards, so registrations come before their session.
+ */
 const STEP_START = `
   SELECT session AS s, pinger AS p, start AS t FROM records
   WHERE ns = ? AND (session, pinger, start) < (?, ?, ?)
   ORDER BY session DESC, pinger DESC, start DESC LIMIT 1 OFFSET ${STEP_ROWS - 1}`;
 
-/** Where a step begins: the id of a row. */
+/** The start of a step: the id of a row. */
 interface At {
   readonly s: number;
   readonly p: number;
@@ -80,7 +84,7 @@ export async function prune(database: Database, name: string, query: PruneQuery)
   return { sessions, registrations: registrations, slots };
 }
 
-/** Deletes the pings of slots before `beforeSlot`, slot by slot. Returns of how many slots, at most `limit`. */
+/** Deletes the pings of slots before `beforeSlot`, slot by slot. Returns for how many slots, at most `limit`. */
 async function prunePings(
   database: Database,
   ns: number,

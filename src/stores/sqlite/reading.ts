@@ -1,4 +1,4 @@
-/** Reading a namespace page by page, each page on a view of its own, so that no view is held for long. */
+/** Reads a namespace page by page, each page on a view of its own, so that no view is held for long. */
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { includesKey, prefixEnd } from "../../core/selection.ts";
 import type { Page, ReadQuery } from "../../core/store.ts";
@@ -8,11 +8,11 @@ import { readHead } from "./head.ts";
 import { escaped, SESSION_PINGER, SESSION_START, unescaped } from "./schema.ts";
 import type { Sql, Value } from "./sql.ts";
 
-/** Rows of a page: as many as are read in a slice. */
+/** Rows of a page: as many as one slice can read. */
 const PAGE_ROWS_MIN = 50;
 const PAGE_ROWS_MAX = 1000;
 
-/** Where a reader is: in which life of the namespace, and after which change. */
+/** The position of a reader: in which life of the namespace, and after which change. */
 interface Position {
   readonly life: string | undefined;
   readonly change: number;
@@ -36,33 +36,33 @@ type Row = readonly [
 ];
 const at = (column: string): number => COLUMNS.split(", ").indexOf(column);
 
-/** What finds the rows of a part, and puts them in order. */
+/** The SQL that finds the rows of a part, in order. */
 const ORDERS = {
   id: { from: "records", by: ["session", "pinger", "start"] },
   key: { from: "records INDEXED BY record_keys", by: ["key", "session", "pinger", "start"] },
   change: { from: "records INDEXED BY record_changes", by: ["change", "session", "pinger", "start"] },
 } as const;
 
-/** A part of a read: rows in an order, and which of them are meant. */
+/** A part of a read: ordered rows, and which of them are wanted. */
 interface Part {
   readonly order: keyof typeof ORDERS;
   readonly where: string;
   readonly values: readonly Value[];
-  /** Gives the sessions among the rows, too, whether or not they hold something that is meant. */
+  /** Also returns the sessions among the rows, whether or not they hold a wanted key. */
   readonly withSessions?: boolean;
-  /** Gives only registrations that are selected: the rows have others, too. */
+  /** Returns only selected registrations: the rows have others too. */
   readonly isFiltered?: boolean;
-  /** The latest row that was read. */
+  /** The row that was read last. */
   readonly after?: Row;
 }
 
 /** How far a read has come. */
 interface Progress {
-  /** What is left to be read; undefined before the first page. */
+  /** The parts left to read; undefined before the first page. */
   parts: readonly Part[] | undefined;
   position: Position;
   limit: number;
-  /** The sessions that it has given. */
+  /** The sessions that it has returned. */
   readonly given: Set<number>;
 }
 
@@ -94,7 +94,7 @@ function readPage(sql: Sql, name: string, query: ReadQuery, progress: Progress):
   const isFirst = progress.parts === undefined;
   if (isFirst) progress.position = { life: head?.life, change: head?.change ?? 0 };
   if (head === undefined || head.life !== progress.position.life) {
-    // There is nothing, or nothing any more: what has come in its place is read with the cursor.
+    // The namespace is not there, or not any more; one that replaced it is read with the cursor.
     progress.parts = [];
     return { sessions: [], registrations: [] };
   }
@@ -107,7 +107,7 @@ function readPage(sql: Sql, name: string, query: ReadQuery, progress: Progress):
   return built;
 }
 
-/** What there is to read. */
+/** The parts to read. */
 function plan(ns: number, { life, change }: Position, query: ReadQuery): Part[] {
   const { select, session, registrations, since } = query;
   const from = since?.store as Position | undefined;
@@ -119,12 +119,12 @@ function plan(ns: number, { life, change }: Position, query: ReadQuery): Part[] 
   }
   if (from !== undefined && from.life === life) {
     if (from.change === change) return own;
-    // A record that changes again while this is read is found by the next read, with the cursor.
+    // A record that changes during this read is found by the next read with the cursor.
     const where = "ns = ? AND change > ? AND change <= ?";
     const values = [ns, from.change, change];
     return [...own, { order: "change", where, values, withSessions: true, isFiltered: true }];
   }
-  // Another life of the namespace than the cursor's: all of it is new, the sessions too.
+  // Another life of the namespace than the cursor's: everything is new, even the sessions.
   const withSessions = since !== undefined;
   const parts: Part[] = [...own];
   if (select.all || withSessions)
@@ -140,10 +140,10 @@ function plan(ns: number, { life, change }: Position, query: ReadQuery): Part[] 
   return parts;
 }
 
-/** Fills the page with at most `limit` rows. Returns what is left to be read. */
+/** Fills the page with at most `limit` rows. Returns the parts left to read. */
 function fill(page: PageBuilder, parts: readonly Part[], limit: number): Part[] {
   const rest = [...parts];
-  // A part costs a look even where it has nothing, so it counts as a row.
+  // Even an empty part costs a query, so it counts as a row.
   for (let left = limit; left > 0; left--) {
     const part = rest.shift();
     if (part === undefined) break;
@@ -159,11 +159,11 @@ class PageBuilder {
   readonly #sql: Sql;
   readonly #ns: number;
   readonly #query: ReadQuery;
-  /** The sessions that this read has given. */
+  /** The sessions that this read has returned. */
   readonly #given: Set<number>;
   readonly #sessions: SessionRecord[] = [];
   readonly #registrations: RegistrationRecord[] = [];
-  /** Sessions that were read with their registrations, and have not been given. */
+  /** Sessions that were read with their registrations, and not returned yet. */
   readonly #known = new Map<number, Row>();
 
   constructor(sql: Sql, ns: number, query: ReadQuery, given: Set<number>) {
@@ -173,13 +173,13 @@ class PageBuilder {
     this.#given = given;
   }
 
-  /** The session that is asked for whether or not it has changed. */
+  /** The session to return whether or not it has changed. */
   addExtras(): void {
     const { session } = this.#query;
     if (session !== undefined) this.#addSessions([session]);
   }
 
-  /** Reads at most so many rows of the part. */
+  /** Reads at most `limit` rows of the part. */
   read({ order, where, values, withSessions, isFiltered, after }: Part, limit: number): Row[] {
     const { from, by } = ORDERS[order];
     const columns = by.join(", ");

@@ -1,19 +1,19 @@
 /** What is stored, and how. */
 
-/** Part of the inner directory's name: versions that store otherwise do not meet. */
+/** Part of the inner directory's name, so that versions with different formats never share a file. */
 export const SQLITE_FORMAT = 2;
 
-/** Says that a file is heartbit's: "hbt1". */
+/** Marks a file as heartbit's: "hbt1". */
 export const APPLICATION_ID = 0x68627431;
 
-/** In place of the pinger and the start in the record of a session itself, which so comes before its registrations. */
+/** Stands for the pinger and the start in a session's own record, which therefore sorts before its registrations. */
 export const SESSION_PINGER = -1;
 export const SESSION_START = 0;
 
 /**
- * Sessions and registrations are records of one table. Its `change` counts the changes of the namespace, each transaction
- * one: what has changed since a reader's latest read is a range of one index. The columns are not STRICT, since times may
- * have fractions.
+ * Sessions and registrations are records of one table. `change` counts the changes of the namespace, one for each
+ * transaction, so the changes since a reader's latest read are a range of one index. The columns are not STRICT, since
+ * times may have fractions.
  */
 export const SCHEMA = `
 PRAGMA application_id = ${APPLICATION_ID};
@@ -45,15 +45,15 @@ CREATE TABLE pings (
 `;
 
 /**
- * Some versions of SQLite's packages cut a text at its first NUL, so none is given one. Prefixes stay prefixes, and the
- * order stays as it is.
+ * Some packages truncate a text at its first NUL, so NULs are escaped. Prefixes stay prefixes, and the order does not
+ * change.
  */
 export function escaped(text: string): string {
   if (!text.includes("\0") && !text.includes("\x01")) return text;
   return text.replaceAll("\x01", "\x01b").replaceAll("\0", "\x01a");
 }
 
-/** The text that `escaped` was given. */
+/** The inverse of `escaped`. */
 export function unescaped(text: string): string {
   return text.includes("\x01") ? text.replaceAll("\x01a", "\0").replaceAll("\x01b", "\x01") : text;
 }

@@ -1,7 +1,7 @@
 /** Statements of one connection, each prepared once. */
 import type { Connection, Statement } from "./driver.ts";
 
-/** What is bound to a `?`, or to all names as an object. */
+/** A value for a `?`, or an object with a value for each name. */
 export type Value =
   | string
   | number
@@ -22,14 +22,14 @@ export class Sql {
     return Number(this.#statement(sql).run(...values.map(bound)).changes);
   }
 
-  /** The first row, or undefined where there is none. */
+  /** The first row, or undefined if there is none. */
   get(sql: string, ...values: readonly Value[]): unknown {
     return this.#statement(sql).get(...values.map(bound)) ?? undefined;
   }
 
   /**
-   * What the statement selects as `json`, a single text. Many rows come as one text because each value that crosses from
-   * SQLite to JavaScript costs about a microsecond in `@photostructure/sqlite`, several times what parsing it costs.
+   * The column `json` of the statement, parsed. Many rows come as one text because each value that crosses from SQLite
+   * to JavaScript costs about a microsecond in `@photostructure/sqlite`, several times the cost of parsing it.
    */
   json(sql: string, ...values: readonly Value[]): unknown {
     const row = this.get(sql, ...values) as { json: string } | undefined;

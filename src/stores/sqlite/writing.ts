@@ -1,4 +1,4 @@
-/** The law of `core/records.ts` as SQL: each write is one statement, which changes no row that it need not. */
+/** The merge rules of `core/records.ts` as SQL: each write is one statement, which changes no row needlessly. */
 import { KILLED } from "../../core/alive.ts";
 import type { RegistrationId, RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Write } from "../../core/store.ts";
@@ -30,7 +30,9 @@ const END = `UPDATE records SET last = ?, changed = ?, change = ? WHERE ${ID} AN
 const KILL = `
   UPDATE records SET last = ${KILLED}, changed = ?, change = ? WHERE ns = ? AND key = ? AND last IS NOT ${KILLED}`;
 
-/** One change of a namespace, made of writes. All that it changes has the next number in the order of changes. */
+/**
+ * One change of a namespace, made of writes. Everything that it changes gets the same number in the order of changes.
+ */
 export class Change {
   readonly #sql: Sql;
   readonly #ns: number;
@@ -38,7 +40,7 @@ export class Change {
   readonly #now: number;
   #hasChanged = false;
 
-  /** `now`: the store's time, the stamp of what changes. */
+  /** `now`: the store's time, which stamps everything that changes. */
   constructor(sql: Sql, { id, change }: Head, now: number) {
     this.#sql = sql;
     this.#ns = id;
@@ -60,7 +62,7 @@ export class Change {
     this.#note(this.#sql.run(KILL, this.#now, this.#number, this.#ns, escaped(key)));
   }
 
-  /** Gives the change its number, where something has changed. */
+  /** Gives the change its number, if anything has changed. */
   end(): void {
     if (this.#hasChanged)
       this.#sql.run("UPDATE namespaces SET change = ? WHERE id = ?", this.#number, this.#ns);
@@ -73,13 +75,13 @@ export class Change {
     else this.#raise(seq, slot);
   }
 
-  /** Says that it is back, to everybody. */
+  /** Reports that it is back. */
   #touch(seq: number, slot: number): void {
     const values = [slot, this.#now, this.#number, this.#ns, ...sessionId(seq), slot];
     this.#note(this.#sql.run(TOUCH, ...values));
   }
 
-  /** Proof of life, and no change that anybody hears of. */
+  /** Proof of life, which is not reported as a change. */
   #raise(seq: number, slot: number): void {
     this.#sql.run(RAISE, slot, this.#ns, ...sessionId(seq), slot);
   }

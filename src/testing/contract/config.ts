@@ -67,7 +67,7 @@ export const configTests: Suite = (test) => {
   );
 
   test(
-    "of raisers at the same time one wins, and all are told its offset",
+    "of simultaneous raises one wins, and all return its offset",
     configured(async ({ ns, another }) => {
       const clients = Array.from({ length: 8 }, another);
       const given = await Promise.all(clients.map((client, index) => client.raiseOffset(0, index + 1)));
@@ -94,7 +94,7 @@ export const configTests: Suite = (test) => {
   );
 
   test(
-    "nextSeq counts from 1, each greater than the one before, whoever asks",
+    "nextSeq counts from 1, each number greater than the one before, for all clients",
     configured(async ({ ns, another }) => {
       const client = another();
       const first = await ns.nextSeq();

@@ -14,31 +14,31 @@ import {
   type World,
 } from "./world.ts";
 
-/** A feed that is ready, and what it has told. */
+/** A feed that is ready, and what it has reported. */
 interface Listener {
   readonly pages: Page[];
   readonly losses: unknown[];
   readonly feed: Feed;
-  /** Resolves once `seen` holds of all that was told. */
+  /** Resolves once `seen` returns true for everything reported. */
   readonly until: (seen: () => boolean) => Promise<void>;
-  /** Resolves once the registration of this session has been told. */
+  /** Resolves once a registration of this session has been reported. */
   readonly toldOf: (session: number) => Promise<void>;
 }
 
-/** Opens a feed; undefined where the store has none. */
+/** Opens a feed; undefined if the store has none. */
 async function listen(ns: Namespace, select: Selection): Promise<Listener | undefined> {
   const pages: Page[] = [];
   const losses: unknown[] = [];
   const waiting = new Set<() => void>();
-  const told = (): void => waiting.forEach((check) => check());
+  const reported = (): void => waiting.forEach((check) => check());
   const feed = ns.feed?.(select, {
     page: (page) => {
       pages.push(page);
-      told();
+      reported();
     },
     lost: (error) => {
       losses.push(error);
-      told();
+      reported();
     },
   });
   if (feed === undefined) return undefined;
@@ -68,7 +68,7 @@ async function listen(ns: Namespace, select: Selection): Promise<Listener | unde
   return { pages, losses, feed, until, toldOf };
 }
 
-/** The body with a feed; where the store has none there is nothing to test. */
+/** Runs the body with a feed. If the store has none, there is nothing to test. */
 function withFeed(select: Selection, body: (world: World, listener: Listener) => Promise<void>) {
   return configured(async (world) => {
     const listener = await listen(world.another(), select);
@@ -80,14 +80,14 @@ function withFeed(select: Selection, body: (world: World, listener: Listener) =>
 
 export const feedTests: Suite = (test) => {
   test(
-    "a new session and a new registration are told, as they are",
+    "a new session and a new registration are reported as they are",
     withFeed(everything(), async ({ ns, slot }, { pages, toldOf }) => {
       const registration = aRegistration(1, "key", slot, { meta: '"meta"' });
       await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
       await toldOf(1);
-      const told = pages.flatMap((page) => page.registrations)[0];
+      const reported = pages.flatMap((page) => page.registrations)[0];
       assert.deepEqual(
-        { ...told, changed: 0, last: undefined },
+        { ...reported, changed: 0, last: undefined },
         { ...registration, changed: 0, last: undefined },
       );
       assert.equal(pages.flatMap((page) => page.sessions)[0]?.host, "host-1");
@@ -95,7 +95,7 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "updates, ends, kills and closed sessions are told",
+    "updates, ends, kills and closed sessions are reported",
     withFeed(everything(), async ({ ns, slot }, { pages, until }) => {
       const registrations = ["updated", "ended", "killed"].map((key, pinger) =>
         aRegistration(1, key, slot, { pinger }),
@@ -111,11 +111,12 @@ export const feedTests: Suite = (test) => {
       await ns.kill("killed");
       await ns.write([put.endSession(2, slot + 2)]);
       await until(() => {
-        const told = pages.flatMap((page) => page.registrations);
+        const reported = pages.flatMap((page) => page.registrations);
         const closed = pages
           .flatMap((page) => page.sessions)
           .some(({ seq, last }) => seq === 2 && last === slot + 2);
-        const of = (id: string): typeof told => told.filter((registration) => idOf(registration) === id);
+        const of = (id: string): typeof reported =>
+          reported.filter((registration) => idOf(registration) === id);
         return (
           closed &&
           of(idOf(updated)).some(({ meta }) => meta === "1") &&
@@ -127,15 +128,15 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "a raised slot of a session is told to nobody, a touched session to all",
+    "a raised slot of a session is not reported, a touched session is",
     withFeed(everything(), async ({ ns, slot }, { pages, until, toldOf }) => {
       await ns.write([put.session(aSession(1, slot))]);
       await until(() => pages.some(({ sessions }) => sessions.some(({ seq }) => seq === 1)));
       await ns.write([put.session(aSession(1, slot + 1)), put.session(aSession(1, slot + 2))]);
       await ns.write([put.session(aSession(2, slot)), put.registration(aRegistration(2, "marker", slot))]);
       await toldOf(2);
-      const told = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);
-      assert.deepEqual(new Set(told.map((session) => session.slot)), new Set([slot]));
+      const reported = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);
+      assert.deepEqual(new Set(reported.map((session) => session.slot)), new Set([slot]));
       await ns.write([put.touch(1, slot + 3)]);
       await until(() =>
         pages.some(({ sessions }) =>
@@ -146,7 +147,7 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "no registration is told before its session, though the session is older than the feed",
+    "no registration is reported before its session, even if the session is older than the feed",
     configured(async ({ ns, another, slot }) => {
       await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
       const listener = await listen(another(), everything());
@@ -172,7 +173,7 @@ export const feedTests: Suite = (test) => {
     ["everything", everything()],
   ] as const) {
     test(
-      `a feed of ${what} tells the registrations that it is asked for`,
+      `a feed of ${what} reports the registrations that it is asked for`,
       withFeed(select, async ({ ns, slot }, { pages, toldOf }) => {
         await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
         await ns.write([
@@ -186,7 +187,7 @@ export const feedTests: Suite = (test) => {
   }
 
   test(
-    "a feed of nothing tells the sessions",
+    "a feed of nothing reports the sessions",
     withFeed(NOTHING, async ({ ns, slot }, { pages, until }) => {
       await ns.write([put.session(aSession(1, slot)), put.endSession(1, 0)]);
       await until(() => pages.flatMap(({ sessions }) => sessions).some(({ last }) => last === 0));
@@ -194,7 +195,7 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "500 changes in one write are all told",
+    "500 changes in one write are all reported",
     withFeed(everything(), async ({ ns, slot }, { pages, until }) => {
       const registrations = Array.from({ length: 500 }, (_, pinger) =>
         aRegistration(1, `key-${pinger}`, slot, { pinger }),
@@ -205,7 +206,7 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "several feeds tell the same changes",
+    "several feeds report the same changes",
     withFeed(everything(), async ({ ns, slot }, listener) => {
       const second = await listen(ns, only("key"));
       await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
@@ -215,7 +216,7 @@ export const feedTests: Suite = (test) => {
   );
 
   test(
-    "a feed that was closed tells nothing, and does not call itself lost; closing twice is harmless",
+    "a closed feed reports nothing, not even that it is lost; closing twice is harmless",
     withFeed(everything(), async ({ ns, another, slot }, listener) => {
       const closed = await listen(another(), everything());
       await closed?.feed.close();

@@ -38,7 +38,7 @@ const KEYS: readonly string[] = [
   "\u0080",
   "\u07FF",
   "\u0800",
-  // The same letters composed in two ways, and one that a collation takes for two others.
+  // The same letters composed in two ways, and one that a collation equates with two others.
   "é",
   "e\u0301",
   "ß",
@@ -49,7 +49,7 @@ const KEYS: readonly string[] = [
   "i",
   "I",
   "ı",
-  // UTF-16 units and code points sort these in different ways, and the surrogates lie between them.
+  // UTF-16 units and code points sort these differently, and the surrogates lie between them.
   "\uD7FF",
   "\uD7FFa",
   "\uE000",
@@ -80,7 +80,7 @@ const KEYS: readonly string[] = [
   `${"😀".repeat(255)}\u{10FFFF}`,
 ];
 
-/** The body, with every key held. */
+/** Runs the body with every key held. */
 function filled(body: (world: World) => Promise<void>) {
   return configured(async (world) => {
     const { ns, slot } = world;

@@ -86,7 +86,7 @@ export const lifeTests: Suite = (test) => {
   });
 
   test(
-    "after a drop the namespace may be opened anew, and an old cursor misses nothing of it",
+    "after a drop the namespace can be set up again, and an old cursor misses nothing",
     configured(async ({ ns, slot }) => {
       const seqs = Array.from({ length: 20 }, (_, index) => index + 1);
       await ns.write(seqs.map((seq) => put.session(aSession(seq, slot))));

@@ -3,7 +3,7 @@ import { forEachSession, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { Namespace } from "../../core/store.ts";
 import { configured, randomNumbers, shuffled, type Suite, timeAfter } from "./world.ts";
 
-/** Who pinged in which slot, by the records of the slots from `from` on. */
+/** Which sessions pinged in which slot, by the records from slot `from` on. */
 async function pinged(ns: Namespace, from: number): Promise<Map<number, number[]>> {
   const slots = new Map<number, Set<number>>();
   for (const record of await ns.pings(from)) {

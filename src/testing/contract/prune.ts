@@ -15,10 +15,10 @@ import {
   timeAfter,
 } from "./world.ts";
 
-/** Later than any stamp: what is pruned is then a matter of slots alone. */
+/** Later than any stamp, so that only slots decide what is pruned. */
 const EVER = 8e15;
 
-/** Prunes until nothing more goes, and gives the sums. */
+/** Prunes until nothing more is deleted, and returns the sums. */
 async function pruneAll(ns: Namespace, beforeSlot: number, beforeMs = EVER, limit = 1000): Promise<Pruned> {
   const sum = { sessions: 0, registrations: 0, slots: 0 };
   for (;;) {
@@ -105,7 +105,7 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "a session that is vouched for until a slot that is not before stays, with its registrations",
+    "a session that counts as alive until a later slot stays, with its registrations",
     configured(async ({ ns, slot }) => {
       await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "lingers", slot))]);
       await ns.write([put.endSession(1, slot + 5)]);
@@ -124,11 +124,11 @@ export const pruneTests: Suite = (test) => {
         put.registration(aRegistration(1, "stopped", slot, { pinger: 1, last: slot + 1 })),
         put.registration(aRegistration(1, "killed", slot, { pinger: 2, last: 0 })),
         put.registration(aRegistration(1, "held", slot, { pinger: 3 })),
-        put.registration(aRegistration(1, "started anew", slot + 2, { pinger: 4, last: 0 })),
+        put.registration(aRegistration(1, "started again", slot + 2, { pinger: 4, last: 0 })),
       ]);
       const { sessions, registrations } = await pruneAll(ns, slot + 2);
       assert.deepEqual({ sessions, registrations }, { sessions: 0, registrations: 2 });
-      assert.deepEqual(await left(ns), { keys: ["held", "started anew"], sessions: [1] });
+      assert.deepEqual(await left(ns), { keys: ["held", "started again"], sessions: [1] });
     }),
   );
 
@@ -162,7 +162,7 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "a registration that was registered anew stays, and so does its session, however old",
+    "a registration that was registered again stays, and so does its session, however old",
     configured(async ({ ns, slot }) => {
       const registration = aRegistration(1, "back", slot);
       await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
@@ -224,7 +224,7 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "the limit stops at nobody who lives: the dead behind 300 living go as well",
+    "live records do not use up the limit: the dead behind 300 live ones are deleted too",
     configured(async ({ ns, slot }) => {
       const living = Array.from({ length: 300 }, (_, index) => index + 1);
       await ns.write(

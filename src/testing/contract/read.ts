@@ -18,7 +18,7 @@ import {
   type Wanted,
 } from "./world.ts";
 
-/** Writes `sessions` sessions, which hold `registrations` registrations by turns. */
+/** Writes `sessions` sessions, which hold `registrations` registrations in turn. */
 async function fill(
   ns: Namespace,
   slot: number,
@@ -332,7 +332,7 @@ export const readTests: Suite = (test) => {
             await new Promise((resolve) => setImmediate(resolve));
           }
         };
-        // Together, so that a failure of either fails the test, whatever the other still waits for.
+        // Together, so that a failure of either fails the test while the other still waits.
         await Promise.all([writers, reader()]);
         await follow();
         const stored = await readAll(ns, { select: everything() });

@@ -1,4 +1,4 @@
-/** What each test of the contract works with: a namespace of its own, and short ways to fill and read it. */
+/** The world of each test of the contract: a namespace of its own, and helpers to fill and read it. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { isHeartbitError } from "../../core/errors.ts";
@@ -19,7 +19,7 @@ import type { MakeStore } from "./make-store.ts";
 /** Declares its tests with `test`. */
 export type Suite = (test: (sentence: string, body: (world: World) => Promise<void>) => void) => void;
 
-/** Long: a store's time limits may follow the period, and are no part of the contract. */
+/** Long, because a store's time limits may follow the period and are not part of the contract. */
 const PERIOD_MS = 60_000;
 export const CONFIG: Config = {
   version: FORMAT_VERSION,
@@ -34,9 +34,9 @@ export interface World {
   readonly name: string;
   /** The namespace under test, not yet configured. */
   readonly ns: Namespace;
-  /** The slot now. Tests stay close to it, because a store may let old pings go by itself. */
+  /** The slot now. Tests stay close to it, because a store may delete old pings by itself. */
   readonly slot: number;
-  /** The same namespace, as another client of the store has it. */
+  /** The same namespace, seen by another client of the store. */
   readonly another: () => Namespace;
   /** Another namespace of the store, dropped at the end as well. */
   readonly other: (name: string) => Namespace;
@@ -44,7 +44,7 @@ export interface World {
   readonly makeStore: MakeStore;
 }
 
-/** Runs the body in a world of its own and clears up behind it. */
+/** Runs the body in a world of its own, and cleans up after it. */
 export async function inWorld(makeStore: MakeStore, body: (world: World) => Promise<void>): Promise<void> {
   const store = await makeStore();
   const name = `contract-${randomBytes(8).toString("hex")}`;
@@ -68,8 +68,8 @@ export async function inWorld(makeStore: MakeStore, body: (world: World) => Prom
 }
 
 /**
- * Makes a call that may be made twice, again and again while the store cannot answer now, as a presence does. On a busy
- * machine calls reach their time limits, which is no breach of the contract.
+ * Repeats a call while the store cannot answer now, as a presence does. On a busy machine calls reach their time
+ * limits, which does not breach the contract.
  */
 async function repeated<T>(call: () => Promise<T>, attempts = 20): Promise<T> {
   try {
@@ -132,7 +132,7 @@ export function plain(record: SessionRecord | RegistrationRecord): Record<string
 
 // ---- reading
 
-/** All that a read gave. */
+/** Everything that a read returned. */
 export interface Found {
   readonly pages: readonly Page[];
   readonly sessions: ReadonlyMap<number, SessionRecord>;
@@ -147,7 +147,10 @@ export interface Wanted extends Omit<ReadQuery, "select"> {
 export const everything = (): Selection => select([{ all: true }]);
 export const only = (...targets: WatchTarget[]): Selection => select(targets);
 
-/** Reads to the end, and checks what every read promises: a cursor on the last page alone, no registration before its session. */
+/**
+ * Reads to the end, and checks the promises of every read: a cursor only on the last page, no registration before its
+ * session.
+ */
 export async function readAll(
   ns: Namespace,
   { select: selection = NOTHING, ...more }: Wanted,
@@ -174,7 +177,7 @@ export async function readAll(
   return { pages, sessions, registrations, cursor };
 }
 
-/** The keys of what was found, sorted. */
+/** The keys that were found, sorted. */
 export function keysOf(found: Found): string[] {
   return [...found.registrations.values()].map(({ key }) => key).toSorted();
 }
@@ -200,7 +203,7 @@ export async function timeAfter(ns: Namespace, ms: number): Promise<number> {
   }
 }
 
-// ---- chance
+// ---- random numbers
 
 /** Random numbers below `limit`, the same for the same seed. */
 export function randomNumbers(seed: number): (limit: number) => number {

@@ -399,12 +399,12 @@ export const writeTests: Suite = (test) => {
   );
 };
 
-/** A slot some slots ahead; or the `last` of a kill. */
+/** A slot some slots ahead, or the `last` of a kill. */
 function at(slot: number, ahead: number | undefined): number {
   return ahead === undefined ? 0 : slot + ahead;
 }
 
-/** Random records, writes that change them afterwards, and what holds of it all by the laws of merging. */
+/** Random records, writes that change them afterwards, and the result by the rules of merging. */
 function aHistory(slot: number, random: (limit: number) => number) {
   const sessions = new Map<number, SessionRecord>();
   const registrations = new Map<string, RegistrationRecord>();
