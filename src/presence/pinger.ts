@@ -59,7 +59,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   /** Whether the latest start is over: killed, or lost with the namespace. */
   #isOver = false;
   /** How many times the namespace had been lost before the latest start. */
-  #losses = 0;
+  #timesLost = 0;
   /** The write of the end; a repeated `stop` or `kill` waits for it too. */
   #ending: Promise<void> = Promise.resolve();
 
@@ -94,8 +94,8 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
       return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
     }
     this.#state = "started";
-    const { losses } = this.#holding.registrations;
-    return this.#calls.run(() => this.#take(losses));
+    const { timesLost } = this.#holding.registrations;
+    return this.#calls.run(() => this.#take(timesLost));
   }
 
   /**
@@ -158,15 +158,15 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     }
   }
 
-  /** `losses`: the count when `start` was called. */
-  async #take(losses: number): Promise<void> {
+  /** `timesLost`: the count when `start` was called. */
+  async #take(timesLost: number): Promise<void> {
     const { context, registrations, isClosed } = this.#holding;
     if (isClosed) throw closed(context.name);
-    if (losses !== registrations.losses) throw dropped(context.name);
+    if (timesLost !== registrations.timesLost) throw dropped(context.name);
     const registration = new Registration(this, this.key, this.#number, this.#meta, this.#succession());
     this.#latest = registration;
     this.#isOver = false;
-    this.#losses = losses;
+    this.#timesLost = timesLost;
     try {
       await registrations.start(registration);
     } catch (error) {
@@ -178,7 +178,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
   /** How a new start treats the one before it: see the table above. */
   #succession(): Succession {
     const { time } = this.#holding.context;
-    const isLost = this.#losses !== this.#holding.registrations.losses;
+    const isLost = this.#timesLost !== this.#holding.registrations.timesLost;
     const now = Math.floor(time.now);
     const earlier = this.#latest;
     if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
@@ -193,7 +193,7 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     this.#state = state;
     this.#ending = this.#calls.run(async () => {
       // The namespace was lost meanwhile: ending the key would set it up again.
-      if (this.#latest === undefined || this.#losses !== this.#holding.registrations.losses) return;
+      if (this.#latest === undefined || this.#timesLost !== this.#holding.registrations.timesLost) return;
       await this.#holding.registrations.end(this.#latest, how);
     });
     return this.#ending;
@@ -207,7 +207,9 @@ export class Pinger extends EventSource<PingerEvents> implements Owner {
     log.info(`another process reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
-    this.#take(this.#losses).catch((error: unknown) => log.warn("a key could not be taken up again", error));
+    this.#take(this.#timesLost).catch((error: unknown) =>
+      log.warn("a key could not be taken up again", error),
+    );
   }
 
   /** @internal The namespace is gone, and the key with it. */

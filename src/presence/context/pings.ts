@@ -56,14 +56,14 @@ export async function readPings(context: Context, roster: Roster, from: Slot): P
 }
 
 /** The latest slot with a ping. */
-export function latestPinged(records: readonly PingRecord[]): Slot {
+function latestPinged(records: readonly PingRecord[]): Slot {
   return records.reduce((slot, record) => (record.ms > 0 ? Math.max(slot, record.slot) : slot), -Infinity);
 }
 
 /**
- * Looks for pings of slots to come. If they were stamped in their slots, our view of the store's time is behind: a process
- * that may not write has it from a router, which has a clock of its own. Else the store's clock has stepped back since, and
- * the slots are made to follow the latest one. Gives whether there were any.
+ * Looks for pings of slots to come. If they were stamped in their slots, our view of the store's time is behind: a
+ * process that may not write has it from a router, which has a clock of its own. Else the store's clock has stepped
+ * back since, and the slots are made to follow the latest one. Gives whether there were any.
  */
 export async function followAhead(
   context: Context,

@@ -18,7 +18,9 @@ const ROUNDS = 8;
 /** How many records of each kind one call deletes. */
 const LIMIT = 1000;
 
-/** The slot in which to look whether to prune: once in a retention on average, at random, so that not all do at once. */
+/**
+ * The slot in which to look whether to prune: once in a retention on average, at random, so that not all do at once.
+ */
 export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
   return time.slot + between(clock, 0, 2 * retentionSlots);
 }

@@ -40,8 +40,9 @@ export class Holding {
   }
 
   /**
-   * What a program asks for: tried for a while once its turn has come. Rejects with `PRESENCE_CLOSED` once the presence is
-   * closed. Few go on at a time, so that however much a program asks, there are connections left to ping and to evaluate.
+   * What a program asks for: tried for a while once its turn has come. Rejects with `PRESENCE_CLOSED` once the
+   * presence is closed. Few go on at a time, so that however much a program asks, there are connections left to ping
+   * and to evaluate.
    */
   attempt<T>(act: () => Promise<T>): Promise<T> {
     const checkedAct = async (): Promise<T> => {

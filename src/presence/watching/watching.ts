@@ -53,7 +53,7 @@ export class Watching {
   readonly #roster = new Roster();
   readonly #subscriptions = new Subscriptions();
   readonly #notifier: Notifier;
-  readonly #syncs = new Set<Sync>();
+  readonly #pendingSyncs = new Set<Sync>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
   hasBegun = false;
@@ -125,7 +125,7 @@ export class Watching {
     const limitMs = patienceMs(this.#context, SYNC_MS_MIN);
     return new Promise((resolve, reject) => {
       const sync = { until: clock.monotonic() + limitMs, reject };
-      this.#syncs.add(sync);
+      this.#pendingSyncs.add(sync);
       const policy = {
         pauseMs: () => periodMs * RETRY_OF_PERIOD,
         givesUp: (error: unknown) => this.#isOver(sync, error),
@@ -138,7 +138,7 @@ export class Watching {
             await this.evaluator.evaluate();
           }),
         )
-        .finally(() => this.#syncs.delete(sync))
+        .finally(() => this.#pendingSyncs.delete(sync))
         .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
     });
   }
@@ -208,7 +208,7 @@ export class Watching {
     return {
       ...persistently(this.#context, (error) => {
         noteFailure(this.#context, "read", error, doing);
-        for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
+        for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
       }),
       pauseMs: (failures) =>
         periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),

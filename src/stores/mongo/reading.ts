@@ -80,8 +80,8 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
 }
 
 /**
- * How many records of the session are open, and when it was opened. An aggregation of nothing but fields of one index needs
- * no document. (The command `count` could not say when, and is not in the Stable API of every release.)
+ * How many records of the session are open, and when it was opened. An aggregation of nothing but fields of one index
+ * needs no document. (The command `count` could not say when, and is not in the Stable API of every release.)
  */
 export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
   const { calls, limits, names } = context;
