@@ -37,7 +37,19 @@ export interface Change {
 
 /** @internal */
 export function toHolder({ session, host, pid, since, meta }: HolderState): Holder {
-  return { session, host, pid, since: new Date(since), meta: JSON.parse(meta) as unknown };
+  return { session, host, pid, since: new Date(since), meta: decodeMeta(meta) };
+}
+
+/**
+ * The value of a stored meta; null where it is not JSON. Any program may have written it, and a listener, a list and the
+ * process that reads must not fail because of one holder.
+ */
+function decodeMeta(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
 }
 
 /** @internal A change on its way to one subscriber. */
