@@ -31,7 +31,10 @@ export interface Change {
    * - `expired`: dead by absence: its last holder has not pinged
    */
   readonly cause: "initial" | Transition;
-  /** The live holders, oldest first; empty when dead. The receiver's own: nobody else has the same array. */
+  /**
+   * The live holders, oldest first; empty when dead. The receiver's own: nobody else has the same array or objects. Of
+   * keys with very many holders, one that has not changed is the same object as in the receiver's change before.
+   */
   readonly holders: Holder[];
 }
 
@@ -68,10 +71,13 @@ export function collapse(earlier: Pending | undefined, later: Pending): Pending 
 }
 
 /** @internal What the subscriber is told; undefined when nothing has changed for it. */
-export function toChange({ key, known, now, cause, atMs }: Pending): Change | undefined {
+export function toChange(
+  { key, known, now, cause, atMs }: Pending,
+  holdersOf: (key: string, now: readonly HolderState[]) => Holder[],
+): Change | undefined {
   const alive = now.length > 0;
   if (known !== undefined && sameHolders(known, now)) return undefined;
   const wasAlive = known !== undefined && known.length > 0;
   const told = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
-  return { key, alive, at: new Date(atMs), cause: told, holders: now.map(toHolder) };
+  return { key, alive, at: new Date(atMs), cause: told, holders: holdersOf(key, now) };
 }

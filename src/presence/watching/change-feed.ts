@@ -10,7 +10,7 @@
  * A feed is only a hint: what has changed is read in any case, only more rarely while the feed covers it.
  */
 import { isHeartbitError, toError } from "../../core/errors.ts";
-import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../../core/selection.ts";
+import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
@@ -59,7 +59,7 @@ export class ChangeFeed {
 
   /** Whether changes of all that is selected are reported by the feed now. What is not covered must be polled. */
   covers(selected: Selection): boolean {
-    return this.#live !== undefined && isEmptySelection(missingFrom(this.#live.selected, selected));
+    return this.#live !== undefined && includesAll(this.#live.selected, selected);
   }
 
   /** Makes the feed report on all that is wanted. Does nothing if the store has none. */
