@@ -8,7 +8,7 @@ export function* sortInSteps<T>(
 ): Generator<void, T[], void> {
   let runs: T[][] = [];
   for (let first = 0; first < items.length; first += STEP_ITEMS) {
-    runs.push(items.slice(first, first + STEP_ITEMS).sort(compare));
+    runs.push(items.slice(first, first + STEP_ITEMS).toSorted(compare));
     yield;
   }
   while (runs.length > 1) {

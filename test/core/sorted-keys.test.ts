@@ -65,28 +65,29 @@ describe("a set of prefixes", () => {
   });
 });
 
-describe("the keys of a roster that have a prefix", () => {
-  const rosterOf = (keys: readonly string[]): Roster => {
-    const roster = new Roster();
-    roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
-    for (const [pinger, key] of keys.entries())
-      roster.registration({
-        session: 1,
-        pinger,
-        start: 1,
-        key,
-        since: 0,
-        slot: 10,
-        meta: "null",
-        revision: 0,
-      });
-    return roster;
-  };
-  const keys = Array.from({ length: 3000 }, (_, at) => `user/${at % 300}/${at}`);
-  const doAll = (steps: Iterator<void>): void => {
-    while (steps.next().done !== true);
-  };
+const rosterOf = (keys: readonly string[]): Roster => {
+  const roster = new Roster();
+  roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
+  for (const [pinger, key] of keys.entries())
+    roster.registration({
+      session: 1,
+      pinger,
+      start: 1,
+      key,
+      since: 0,
+      slot: 10,
+      meta: "null",
+      revision: 0,
+    });
+  return roster;
+};
 
+const doAll = (steps: Iterator<void>): void => {
+  while (steps.next().done !== true);
+};
+
+describe("the keys of a roster that have a prefix", () => {
+  const keys = Array.from({ length: 3000 }, (_, at) => `user/${at % 300}/${at}`);
   it("are forgotten without a look at any other key, once the keys are in order", () => {
     const roster = rosterOf(keys);
     doAll(roster.sortInSteps());
