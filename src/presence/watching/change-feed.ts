@@ -10,7 +10,7 @@
  * A feed is only a hint: changes are read anyway, but less often while the feed covers them.
  */
 import { isHeartbitError, toError } from "../../core/errors.ts";
-import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../../core/selection.ts";
+import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
@@ -61,7 +61,7 @@ export class ChangeFeed {
 
   /** Whether the feed reports changes of the whole selection now. Anything that is not covered must be polled. */
   covers(selected: Selection): boolean {
-    return this.#live !== undefined && isEmptySelection(missingFrom(this.#live.selected, selected));
+    return this.#live !== undefined && includesAll(this.#live.selected, selected);
   }
 
   /** Makes the feed cover everything that is wanted. Does nothing if the store has no feed. */

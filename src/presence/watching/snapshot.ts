@@ -81,6 +81,11 @@ export class Snapshot {
     } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
   }
 
+  /** A subscription of this target begins. */
+  join(target: WatchTarget): void {
+    this.coverage.join(target, this.#subscriptions.wanted);
+  }
+
   /** A subscription of this target has ended. */
   leave(target: WatchTarget): void {
     for (const some of [this.coverage, this.#loading]) some.leave(target, this.#subscriptions.wanted);

@@ -4,7 +4,7 @@
  */
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { Roster } from "../../core/roster.ts";
-import { includesKey, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
+import { includesKey, includesPrefix, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, within } from "../../lib/timers.ts";
 import {
@@ -90,7 +90,7 @@ export class Watching {
       return;
     }
     const prefix = "prefix" in target ? target.prefix : "";
-    this.#roster.retain((key) => !key.startsWith(prefix) || includesKey(wanted, key));
+    if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
   }
 
   /** Removes many subscriptions at once. */
@@ -99,7 +99,16 @@ export class Watching {
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
     this.snapshot.narrow();
-    this.#roster.retain((key) => includesKey(wanted, key));
+    this.#forget("");
+  }
+
+  /**
+   * Forgets the keys with the prefix that nobody wants, in slices. A key that is wanted again meanwhile is kept: it is
+   * loaded again in any case, and after this, since one work on the roster follows another.
+   */
+  #forget(prefix: string): void {
+    const isWanted = (key: string): boolean => includesKey(this.#subscriptions.wanted, key);
+    this.#notifier.forget(this.#roster.retainInSteps(prefix, isWanted));
   }
 
   /** Whether the key is alive as far as is known here. Loads it first if needed. Rejects if it can never be loaded. */
@@ -194,7 +203,9 @@ export class Watching {
           this.#context.requests.sleeper.wake(); // there is more to follow
         }
         for (const subscription of this.#subscriptions.unready()) {
-          if (this.snapshot.coverage.has(subscription.target)) await this.#notifier.begin(subscription);
+          if (!this.snapshot.coverage.has(subscription.target)) continue;
+          this.snapshot.join(subscription.target);
+          await this.#notifier.begin(subscription);
         }
       }
     } finally {

@@ -2,7 +2,13 @@
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
-import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
+import {
+  includesKey,
+  isEmptySelection,
+  prefixEnd,
+  type Selection,
+  withoutOverlap,
+} from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
@@ -169,7 +175,7 @@ function filtersOf(context: Context, query: ReadQuery): Document[] {
     const parts = isEmptySelection(select) ? own : [changedFilter(context, select, since), ...own];
     return parts.length < 2 ? parts : [{ $or: parts }]; // in one command, one index for each part
   }
-  const { keys, prefixes } = withoutOverlap(select);
+  const { keys, prefixes } = partsOf(select);
   return [
     ...(own.length < 2 ? own : [{ $or: own }]),
     ...chunks(keys, KEYS_MAX).map((some) => ({ key: { $in: some } })), // key
@@ -190,7 +196,7 @@ function changedFilter({ periodMs }: Context, select: Selection, since: Cursor):
   const { ms } = (since as MongoCursor).store;
   const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
   const changed = { changed: { $gte: dateOf(ms - overlapMs) } };
-  const { keys, prefixes } = withoutOverlap(select);
+  const { keys, prefixes } = partsOf(select);
   if (select.all || keys.length + prefixes.length > PICKED_MAX) return changed; // changed
   const picked = [...(keys.length === 0 ? [] : [{ key: { $in: keys } }]), ...prefixes.map(startsWith)];
   return { ...changed, $or: [{ _id: SESSION_IDS }, ...picked] }; // changed, or one index for each part
@@ -202,13 +208,10 @@ export function startsWith(prefix: string): Document {
   return { key: { $gte: prefix, ...(end === undefined ? {} : { $lt: end }) } };
 }
 
-/** The selection without overlaps. */
-function withoutOverlap({ keys, prefixes }: Selection): { keys: string[]; prefixes: string[] } {
-  const widest = [...prefixes].filter((prefix) => {
-    return ![...prefixes].some((other) => other !== prefix && prefix.startsWith(other));
-  });
-  const outside = [...keys].filter((key) => !widest.some((prefix) => key.startsWith(prefix)));
-  return { keys: outside, prefixes: widest };
+/** The keys and prefixes of the selection, with nothing in them twice. */
+function partsOf(select: Selection): { keys: string[]; prefixes: string[] } {
+  const { keys, prefixes } = withoutOverlap(select);
+  return { keys: [...keys], prefixes: [...prefixes] };
 }
 
 /** The records in documents of both kinds. */
