@@ -278,6 +278,7 @@ export class Presence {
       requests.sleeper.wake();
       throw error;
     }
+    this.#holding.stop(); // there is nothing left to end
     await this.close();
   }
 }
