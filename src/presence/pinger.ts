@@ -25,7 +25,7 @@ import { Emitter, EventSource } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
 import { dropped } from "./context/config.ts";
 import type { Holding } from "./holding/holding.ts";
-import { type Owner, Registration, type Succession } from "./holding/registration.ts";
+import { Registration, type Succession } from "./holding/registration.ts";
 import { closed } from "./holding/session.ts";
 import { checkHoldMs } from "./options.ts";
 
@@ -44,7 +44,7 @@ export interface PingerEvents {
 }
 
 /** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
-export class Pinger extends EventSource<PingerEvents> implements Owner {
+export class Pinger extends EventSource<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
   readonly #holding: Holding;

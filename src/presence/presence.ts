@@ -265,6 +265,7 @@ export class Presence extends EventSource<PresenceEvents> {
       requests.sleeper.wake();
       throw error;
     }
+    this.#holding.stop(); // there is nothing left to end
     await this.close();
   }
 }

@@ -22,6 +22,7 @@ export interface Health {
   readonly since?: Date;
 }
 
+/** @internal */
 interface Parts {
   readonly time: StoreTime;
   readonly clock: Clock;
@@ -29,6 +30,7 @@ interface Parts {
   readonly log: Logger;
 }
 
+/** @internal */
 export class HealthMonitor {
   readonly #parts: Parts;
   #health: Health = { state: "healthy" };

@@ -98,7 +98,7 @@ export class Session {
   /** Ends the session: its keys count as alive until slot `last`, or are dead now. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
-    if (session === undefined) return;
+    if (session === undefined || this.isStopped) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
     const write = { kind: "endSession", session: session.record.seq, last } as const;
     const policy = persistently(this.#context, () => {});
