@@ -46,6 +46,16 @@ export class GivenUp extends HeartbitError {
   }
 }
 
+/**
+ * @internal The store refuses what it has done for this presence before. Servers answer so for passing faults: a router
+ * that cannot reach the users, a user that is dropped and created again. So it may be permitted again.
+ */
+export class PassingRefusal extends HeartbitError {
+  constructor(refusal: HeartbitError) {
+    super(refusal.code, refusal.message, { cause: refusal });
+  }
+}
+
 /** @internal What was thrown, as an error: anything can be thrown. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -3,8 +3,8 @@ import type { Sleeper } from "./timers.ts";
 
 /** How something is repeated. */
 export interface RetryPolicy {
-  /** How long to wait before the next try, in ms, after so many failures. */
-  readonly pauseMs: (failures: number) => number;
+  /** How long to wait before the next try, in ms, after so many failures, the latest of which was this. */
+  readonly pauseMs: (failures: number, error: unknown) => number;
   /** Whether to stop trying: because no waiting can heal the error, or because the time is up. */
   readonly givesUp: (error: unknown) => boolean;
   /** Hears of each failure that is followed by another try. */
@@ -22,7 +22,7 @@ export async function retry<T>(sleeper: Sleeper, policy: RetryPolicy, act: () =>
     } catch (error) {
       if (sleeper.ended || policy.givesUp(error)) throw error;
       policy.failed?.(error);
-      await sleeper.sleep(policy.pauseMs(failures));
+      await sleeper.sleep(policy.pauseMs(failures, error));
       if (sleeper.ended) throw error;
     }
   }

@@ -14,14 +14,7 @@
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { StoreNotice } from "../core/store.ts";
-import {
-  type Context,
-  isFinal,
-  noteFailure,
-  noteLateness,
-  RETRY_OF_PERIOD,
-  sampleTime,
-} from "./context/context.ts";
+import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
 import { pruneInTurn, PruneScheduler } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
@@ -163,7 +156,7 @@ export class SlotLoop {
   }
 
   async #do(activity: Activity): Promise<void> {
-    const { clock, periodMs, requests } = this.#context;
+    const { clock, requests } = this.#context;
     activity.isRunning = true;
     try {
       await activity.act();
@@ -172,8 +165,7 @@ export class SlotLoop {
       if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        // What was permitted before is refused for a moment: servers answer so for passing faults.
-        activity.notBefore = clock.monotonic() + periodMs * (isFinal(error) ? 1 : RETRY_OF_PERIOD);
+        activity.notBefore = clock.monotonic() + retryMs(this.#context, error);
       }
     } finally {
       activity.isRunning = false;

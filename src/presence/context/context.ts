@@ -1,6 +1,6 @@
 /** What the parts of one presence share, and how long they wait for the store. */
 import type { Clock } from "../../core/clock.ts";
-import { isHeartbitError } from "../../core/errors.ts";
+import { isHeartbitError, PassingRefusal } from "../../core/errors.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
@@ -111,25 +111,37 @@ export async function sampleTime(context: Context): Promise<void> {
 
 /** Repeats for a while what is asked for once, such as a listing. */
 export function attempt<T>(context: Context, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
-  const { clock, periodMs } = context;
+  const { clock } = context;
   const end = clock.monotonic() + patienceMs(context);
   const policy = {
-    pauseMs: () => Math.min(periodMs * RETRY_OF_PERIOD, end - clock.monotonic()),
+    pauseMs: (_: number, error: unknown) => Math.min(retryMs(context, error), end - clock.monotonic()),
     givesUp: (error: unknown) => isFinal(error) || clock.monotonic() >= end,
   };
   return retry(sleeper, policy, act);
 }
 
 /** Repeats every twentieth of a period until it succeeds, or never can. */
-export function persistently({ periodMs }: Context, failed: (error: unknown) => void): RetryPolicy {
-  return { pauseMs: () => periodMs * RETRY_OF_PERIOD, givesUp: isFinal, failed };
+export function persistently(context: Context, failed: (error: unknown) => void): RetryPolicy {
+  return { pauseMs: (_, error) => retryMs(context, error), givesUp: isFinal, failed };
 }
 
-/** Whether no waiting can heal the error. */
+/**
+ * When to try again what has failed so, in ms: a twentieth of a period later; a whole period later if it was refused, since
+ * each try fills the server's log.
+ */
+export function retryMs({ periodMs }: Context, error: unknown): number {
+  return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
+}
+
+export function isRefusal(error: unknown): boolean {
+  return isHeartbitError(error, "NOT_PERMITTED") || isHeartbitError(error, "UNSUPPORTED_SERVER");
+}
+
+/** Whether no waiting can heal the error. A refusal is final only of what was never permitted. */
 export function isFinal(error: unknown): boolean {
+  if (error instanceof PassingRefusal) return false;
   return (
-    isHeartbitError(error, "NOT_PERMITTED") ||
-    isHeartbitError(error, "UNSUPPORTED_SERVER") ||
+    isRefusal(error) ||
     isHeartbitError(error, "CONFIG_MISMATCH") ||
     isHeartbitError(error, "PRESENCE_CLOSED")
   );

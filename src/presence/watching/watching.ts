@@ -14,6 +14,7 @@ import {
   patienceMs,
   persistently,
   RETRY_OF_PERIOD,
+  retryMs,
 } from "../context/context.ts";
 import type { Holding } from "../holding/holding.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
@@ -208,8 +209,11 @@ export class Watching {
         noteFailure(this.#context, "read", error, doing);
         for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
       }),
-      pauseMs: (failures) =>
-        periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+      pauseMs: (failures, error) =>
+        Math.max(
+          periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+          retryMs(this.#context, error),
+        ),
     };
   }
 
