@@ -104,7 +104,7 @@ export class SlotLoop {
   /** Starts to watch, if nothing watches yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
-      const watching = new Watching(this.#context, this.#holding, this.#usesFeed);
+      const watching = new Watching(this.#context, this.#holding, this.#usesFeed, this.#pollMs);
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);

@@ -78,7 +78,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       asked.delete(answeredBy(message));
       if (command === undefined) return send(client, message);
       // What is still to come answers this answer, or the command again.
-      if (hasMoreToCome(message)) for (const id of [answeredBy(message), idOf(message)]) asked.set(id, command);
+      if (hasMoreToCome(message))
+        for (const id of [answeredBy(message), idOf(message)]) asked.set(id, command);
       const reply = read(message);
       if (command.isFeed && command.name === "aggregate") feeds.add(String(reply["cursor"]?.id));
       const seen = isHello(command) ? disguised(reply, own(), proxy.as) : undefined;

@@ -48,7 +48,7 @@ export function read(message: Message): Document {
   const all: Document = {};
   const isChecked = (message.readInt32LE(HEADER_BYTES) & HAS_CHECKSUM) !== 0;
   const end = message.length - (isChecked ? CHECKSUM_BYTES : 0);
-  for (let at = HEADER_BYTES + FLAGS_BYTES; at < end; ) {
+  for (let at = HEADER_BYTES + FLAGS_BYTES; at < end;) {
     const kind = message[at++];
     const size = message.readInt32LE(at);
     if (kind === 0) Object.assign(all, document(at));

@@ -1,16 +1,17 @@
 /** What a server refuses for a while only, after it has done it before: no matter which command, and with which code. */
-import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { startServer, type TestServer } from "../servers/index.ts";
 import { type Command, type Proxy, refusal, startProxy } from "../servers/proxy.ts";
 import { until } from "../support/wait.ts";
 
-const PERIOD_MS = 250;
+const PERIOD_MS = 400;
 /**
- * UserNotFound, Unauthorized, AuthenticationFailed, CommandNotFound, CommandNotSupported, ReadConcernMajorityNotEnabled,
- * APIStrictError, AtlasError, ReauthenticationRequired, an unknown stage, and a change stream on no replica set.
+ * Unauthorized, AuthenticationFailed, CommandNotFound, CommandNotSupported, ReadConcernMajorityNotEnabled, APIStrictError,
+ * AtlasError.
  */
-const CODES = [11, 13, 18, 59, 115, 148, 323, 8000, 391, 40324, 40573];
+const CODES = [13, 18, 59, 115, 148, 323, 8000];
 
 let matches: (command: Command) => boolean;
 let codes: number[];
@@ -18,31 +19,7 @@ let proxy: Proxy;
 let presence: Presence;
 let other: Presence;
 let told: string[];
-beforeEach(async () => {
-  codes = [];
-  told = [];
-  const target = newDatabase();
-  proxy = await startProxy({
-    uri: target,
-    onCommand: (command) => {
-      const code = matches(command) ? codes.shift() : undefined;
-      return code === undefined ? undefined : refusal(code);
-    },
-  });
-  matches = () => false;
-  presence = await Presence.open(proxy.uri, { periodMs: PERIOD_MS, pollMs: PERIOD_MS / 4 });
-  other = await Presence.open(target, { periodMs: PERIOD_MS });
-  presence.watcher().watch({ all: true }, ({ key, alive }) => told.push(`${key} ${alive}`));
-  await presence.pinger("mine").start();
-  await other.pinger("theirs").start();
-  await until(() => told.includes("mine true") && told.includes("theirs true"));
-  await presence.kill("nobody's");
-});
-afterEach(async () => {
-  await Promise.all([presence.close(), other.close()]);
-  await proxy.stop();
-});
-
+let isFed: boolean;
 const on = (name: string, collection: string) => (command: Command) =>
   command.name === name && command.collection === `presence.${collection}` && !command.isFeed;
 
@@ -77,20 +54,88 @@ async function isWell(): Promise<void> {
 }
 
 describe("a refusal that passes ends nothing", () => {
+  beforeEach(async () => {
+    codes = [];
+    told = [];
+    isFed = false;
+    const target = newDatabase();
+    proxy = await startProxy({
+      uri: target,
+      onCommand: (command) => {
+        const code = matches(command) ? codes.shift() : undefined;
+        return code === undefined ? undefined : refusal(code);
+      },
+      onReply: ({ isFeed }) => {
+        isFed ||= isFeed;
+      },
+    });
+    matches = () => false;
+    presence = await Presence.open(proxy.uri, { periodMs: PERIOD_MS, pollMs: PERIOD_MS / 4 });
+    other = await Presence.open(target, { periodMs: PERIOD_MS });
+    presence.watcher().watch({ all: true }, ({ key, alive }) => told.push(`${key} ${alive}`));
+    await presence.pinger("mine").start();
+    await other.pinger("theirs").start();
+    await until(() => isFed && told.includes("mine true") && told.includes("theirs true"));
+    await presence.kill("nobody's");
+  });
+  afterEach(async () => {
+    await Promise.all([presence.close(), other.close()]);
+    await proxy.stop();
+  });
+
   let count = 0;
   it.each<[string, (command: Command) => boolean, () => Promise<unknown>]>([
     ["the reads of pings", on("find", "pings"), wait],
     ["the reads of records", on("find", "records"), wait],
-    ["the reads of the config", on("find", "meta"), () => presence.list()],
+    ["the reads of the config", on("find", "meta"), () => presence.prune()],
     ["pings", on("findAndModify", "pings"), wait],
     ["the time", on("findAndModify", "meta"), () => presence.list()],
     ["starts", on("update", "records"), () => presence.pinger(`start ${count++}`).start()],
     ["kills", on("update", "records"), () => presence.kill("theirs not")],
     ["the count of what is open", on("aggregate", "records"), wait],
-    ["the change stream", ({ isFeed }) => isFeed, wait],
+    ["the change stream", ({ isFeed }) => isFeed, () => other.pinger(`start ${count++}`).start()],
     ["everything but the greeting", ({ name }) => !/^(?:hello|ismaster)$/i.test(name), wait],
   ])("of %s", async (_, what, act) => {
     await refuse(what, act);
     await isWell();
+  });
+});
+
+describe("a user that is dropped, and created again", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer({ auth: true });
+  });
+  afterAll(() => server.stop());
+
+  it("is logged in again by new connections, though the server has logged the others out for good", async () => {
+    const uri = newDatabase(server.uri);
+    let loggedOut = 0;
+    let latest = 0;
+    const between = await startProxy({
+      uri,
+      onCommand: ({ name, connection }) => {
+        latest = Math.max(latest, connection);
+        if (connection > loggedOut || /^(?:hello|ismaster|sasl.*)$/i.test(name)) return undefined;
+        return name === "connectionStatus"
+          ? { ok: 1, authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] } }
+          : refusal(13);
+      },
+    });
+    onTestFinished(() => between.stop());
+    await using watching = await Presence.open(between.uri, { periodMs: PERIOD_MS });
+    await using holding = await Presence.open(uri, { periodMs: PERIOD_MS });
+    const heard: string[] = [];
+    const watcher = watching.watcher();
+    watcher.watch({ all: true }, ({ key, alive }) => heard.push(`${key} ${alive}`));
+    await watching.pinger("mine").start();
+    await until(() => heard.includes("mine true"));
+    loggedOut = latest;
+    await holding.pinger("theirs").start();
+    await until(() => heard.includes("theirs true"));
+    await watching.pinger("own").start();
+    await until(() => watching.health.state === "healthy");
+    expect(watcher.state).toBe("running");
+    expect(heard.filter((line) => line.includes("false"))).toEqual([]);
   });
 });

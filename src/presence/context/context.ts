@@ -141,9 +141,7 @@ export function isRefusal(error: unknown): boolean {
 export function isFinal(error: unknown): boolean {
   if (error instanceof PassingRefusal) return false;
   return (
-    isRefusal(error) ||
-    isHeartbitError(error, "CONFIG_MISMATCH") ||
-    isHeartbitError(error, "PRESENCE_CLOSED")
+    isRefusal(error) || isHeartbitError(error, "CONFIG_MISMATCH") || isHeartbitError(error, "PRESENCE_CLOSED")
   );
 }
 

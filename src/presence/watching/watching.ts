@@ -60,14 +60,14 @@ export class Watching {
   hasBegun = false;
   #loading: Promise<void> | undefined;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean) {
+  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
     this.#holding = holding;
     this.#usesFeed = usesFeed;
     this.#sleeper = new Sleeper(context.clock);
     this.#notifier = new Notifier(context, this.#roster, this.#subscriptions);
     this.snapshot = new Snapshot(context, holding, this.#roster, this.#subscriptions, this.#notifier);
-    this.feed = new ChangeFeed(context, this.snapshot);
+    this.feed = new ChangeFeed(context, this.snapshot, pollMs);
     this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
     this.started = this.#begin();
     this.started.catch(() => {}); // whoever waits for it hears of it
