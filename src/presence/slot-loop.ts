@@ -15,14 +15,7 @@ import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
-import {
-  type Context,
-  isFinal,
-  noteFailure,
-  noteLateness,
-  RETRY_OF_PERIOD,
-  sampleTime,
-} from "./context/context.ts";
+import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
 import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
@@ -107,7 +100,7 @@ export class SlotLoop {
   /** Starts the watching side, if it does not run yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
-      const watching = new Watching(this.#context, this.#holding, this.#usesFeed);
+      const watching = new Watching(this.#context, this.#holding, this.#usesFeed, this.#pollMs);
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);
@@ -160,7 +153,7 @@ export class SlotLoop {
   }
 
   async #do(activity: Activity): Promise<void> {
-    const { clock, periodMs, requests } = this.#context;
+    const { clock, requests } = this.#context;
     activity.isRunning = true;
     try {
       await activity.act();
@@ -169,8 +162,7 @@ export class SlotLoop {
       if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        // Servers also answer NOT_PERMITTED for passing faults, so even that is tried again, a period later.
-        activity.notBefore = clock.monotonic() + periodMs * (isFinal(error) ? 1 : RETRY_OF_PERIOD);
+        activity.notBefore = clock.monotonic() + retryMs(this.#context, error);
       }
     } finally {
       activity.isRunning = false;

@@ -17,7 +17,7 @@ import { pingPosition } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
-import { type Context, isFinal, learnTime, noteFailure, RETRY_OF_PERIOD } from "../context/context.ts";
+import { type Context, isRefusal, learnTime, noteFailure, retryMs } from "../context/context.ts";
 import type { OwnPing } from "../context/pings.ts";
 
 /** A ping that is unanswered after this part of a period is sent once more. */
@@ -157,8 +157,7 @@ export class Heartbeat {
       this.#underWay--;
       if (this.#isStopped || sent < this.#answeredSent) throw error; // a later ping was acknowledged
       noteFailure(this.#context, "ping", error);
-      if (isFinal(error)) this.#dueIn(periodMs);
-      else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);
+      if (isRefusal(error) || this.#underWay === 0) this.#dueIn(retryMs(this.#context, error));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }

@@ -16,7 +16,7 @@ import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import type { NamespaceConfig } from "../context/config.ts";
-import { bulk, type Context, persistently, readPages } from "../context/context.ts";
+import { bulk, type Context, persistently, readPages, RETRY_OF_PERIOD } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -102,7 +102,8 @@ export class Session {
     const { namespace, periodMs } = this.#context;
     const write = { kind: "endSession", session: session.record.seq, last } as const;
     const policy = persistently(this.#context, () => {});
-    await retry(this.sleeper, { ...policy, pauseMs: () => periodMs / 20 }, () =>
+    // Soon, even after a refusal: the presence closes, and there is only a period left.
+    await retry(this.sleeper, { ...policy, pauseMs: () => periodMs * RETRY_OF_PERIOD }, () =>
       bulk(this.#context, "write", namespace.write([write])),
     );
   }

@@ -14,6 +14,7 @@ import {
   patienceMs,
   persistently,
   RETRY_OF_PERIOD,
+  retryMs,
 } from "../context/context.ts";
 import type { Holding } from "../holding/holding.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
@@ -59,14 +60,14 @@ export class Watching {
   hasBegun = false;
   #loading: Promise<void> | undefined;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean) {
+  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
     this.#holding = holding;
     this.#usesFeed = usesFeed;
     this.#sleeper = new Sleeper(context.clock);
     this.#notifier = new Notifier(context, this.#roster, this.#subscriptions);
     this.snapshot = new Snapshot(context, holding, this.#roster, this.#subscriptions, this.#notifier);
-    this.feed = new ChangeFeed(context, this.snapshot);
+    this.feed = new ChangeFeed(context, this.snapshot, pollMs);
     this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
     this.started = this.#begin();
     this.started.catch(() => {}); // reported to everyone who awaits it
@@ -221,8 +222,11 @@ export class Watching {
         noteFailure(this.#context, "read", error, doing);
         for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
       }),
-      pauseMs: (failures) =>
-        periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+      pauseMs: (failures, error) =>
+        Math.max(
+          periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+          retryMs(this.#context, error),
+        ),
     };
   }
 
