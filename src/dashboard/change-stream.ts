@@ -1,14 +1,14 @@
 /**
- * What one client of `GET /api/changes` is told, as server-sent events:
+ * The server-sent events for one client of `GET /api/changes`:
  *
- *   hello                            always first: whose state it is, and whether the client goes on where it was
- *   snapshot, keys, keys, ...        the state of every key, unless the client goes on
- *   past, ready                      the latest changes, oldest first; and that all of the snapshot has been told
- *   change, change, ...              what has changed since, each with an id to go on from
- *   health                           whenever it turns
+ *   hello                            always first: whose state it is, and whether the client resumes
+ *   snapshot, keys, keys, ...        the state of every key, unless the client resumes
+ *   past, ready                      the latest changes, oldest first; then the snapshot is complete
+ *   change, change, ...              later changes, each with an id to resume from
+ *   health                           whenever it changes
  *
- * Nothing is made before the client takes it, so a slow client costs what it has not taken: per key the latest change,
- * and where that is much, a mark that it needs a new snapshot.
+ * Nothing is produced before the client takes it. So a slow client costs one pending change for each key or, if there
+ * are too many, a mark that it needs a new snapshot.
  */
 import type { Clock } from "../core/clock.ts";
 import type { KeyState } from "../presence/list.ts";
@@ -18,20 +18,20 @@ import type { Entry } from "./journal.ts";
 
 /** Keys in one event of a snapshot. */
 const PAGE_KEYS = 500;
-/** Changes that wait for one client. With more than these a snapshot is cheaper. */
+/** The most changes that wait for one client. With more, a snapshot is cheaper. */
 const PENDING_MAX = 10_000;
-/** Of what happened before a client came it is told so much, so that it need not begin with nothing. */
+/** How many earlier changes a new client gets, so that it does not start with an empty list. */
 const PAST_CHANGES = 100;
-/** About so many characters are handed over at a time. */
+/** About how many characters are sent at a time. */
 const CHUNK_CHARS = 64 * 1024;
-/** Where there is nothing to tell, a comment is sent after so many ms, so that both sides know the other is there. */
+/** Without events, a comment is sent after this many ms, so that both sides know that the other is there. */
 const SILENCE_MS = 15_000;
 
 export interface ChangeStreamOptions {
   readonly board: Board;
-  /** Told in `hello`. */
+  /** Sent in `hello`. */
   readonly allowWrites: boolean;
-  /** Names this dashboard: ids of another mean nothing here. */
+  /** Identifies this dashboard: ids of another one are meaningless here. */
   readonly instance: string;
   /** The id of the last event that the client has seen, if any. */
   readonly lastEventId: string | undefined;
@@ -42,11 +42,11 @@ export interface ChangeStreamOptions {
 export class ChangeStream {
   readonly #options: ChangeStreamOptions;
   readonly #clock: Clock;
-  /** What the client missed while it was away, the oldest last: told before all that is pending. */
+  /** Changes that the client missed while it was away, the oldest last: sent before pending ones. */
   #missed: Entry[] = [];
   /** By key, in the order of their numbers. */
   readonly #pending = new Map<string, Entry>();
-  /** The keys of the snapshot that are still to be told, from the end. */
+  /** The keys of the snapshot that are not sent yet, from the end. */
   #untold: string[] | undefined;
   #isFresh = true;
   #needsSnapshot = false;
@@ -60,7 +60,7 @@ export class ChangeStream {
     this.#clock = internalsOf(options.board.presence).clock;
   }
 
-  /** The events as they are sent. Each chunk is made when the one before it has been taken. */
+  /** The events. Each chunk is produced when the one before it has been taken. */
   readable(): ReadableStream<Uint8Array> {
     const utf8 = new TextEncoder();
     return new ReadableStream<Uint8Array>(
@@ -86,7 +86,7 @@ export class ChangeStream {
     this.#options.ended();
   }
 
-  /** What is to be told next, as soon as there is something; undefined at the end. */
+  /** The next chunk, as soon as there is one; undefined at the end. */
   async #next(): Promise<string | undefined> {
     const { board } = this.#options;
     while (!this.#hasEnded) {
@@ -120,7 +120,7 @@ export class ChangeStream {
 
   #put(entry: Entry): void {
     if (this.#needsSnapshot) return;
-    this.#pending.delete(entry.key); // so that it goes to the end
+    this.#pending.delete(entry.key); // so that it moves to the end
     this.#pending.set(entry.key, entry);
     if (this.#pending.size > PENDING_MAX) {
       this.#pending.clear();
@@ -131,7 +131,7 @@ export class ChangeStream {
     this.#wake();
   }
 
-  /** What there is to tell now, up to a chunk. */
+  /** What can be sent now, up to a chunk. */
   #take(): string {
     const { board } = this.#options;
     let text = "";
@@ -142,7 +142,7 @@ export class ChangeStream {
     if (this.#needsSnapshot && board.isLoaded) {
       this.#needsSnapshot = false;
       this.#untold = board.keys();
-      // The empty id: whoever loses the connection before all is told has nothing to go on from.
+      // The empty id: a client that loses the connection before `ready` cannot resume.
       text += event("snapshot", board.totals, "");
     }
     if (this.#untold !== undefined) return text + this.#takeSnapshot(this.#untold);
@@ -165,7 +165,7 @@ export class ChangeStream {
       for (const key of untold.splice(-PAGE_KEYS)) {
         const state = board.get(key);
         if (state !== undefined) states.push(state);
-        this.#pending.delete(key); // its state is told with whatever has changed it
+        this.#pending.delete(key); // the snapshot has its latest state
       }
       return event("keys", compact(states));
     }
@@ -196,7 +196,7 @@ export class ChangeStream {
     });
   }
 
-  /** Resolves when there may be something to tell, or when there was nothing for too long. */
+  /** Resolves when there may be something to send, or after too long a silence. */
   #sleep(): Promise<"woken" | "silence"> {
     return new Promise((resolve) => {
       const cancel = this.#clock.setTimer(() => resolve("silence"), SILENCE_MS);
@@ -209,7 +209,7 @@ export class ChangeStream {
 }
 
 /**
- * The states without their names, and each process once:
+ * The states in a compact form, with each process only once:
  * `{ sessions: [[session, host, pid], ...], keys: [[key, sinceMs, [[session, sinceMs, meta], ...]], ...] }`.
  * A key without holders is dead.
  */

@@ -1,15 +1,15 @@
-/** The latest changes, numbered, so that a client that was away can be told what it missed. Bounded in two ways. */
+/** The latest changes, numbered, so that a client that was away gets what it missed. Bounded in number and size. */
 import type { Change } from "../presence/change.ts";
 
 const CHANGES_MAX = 10_000;
-/** A meta has up to 16 KiB, so a number of changes alone bounds little. */
+/** A meta has up to 16 KiB, so the number of changes alone is not enough of a bound. */
 const CHARS_MAX = 8 * 1024 * 1024;
 
 export interface Entry {
   /** From 1, without a gap. */
   readonly id: number;
   readonly key: string;
-  /** The change as JSON: written once, however many clients are told. */
+  /** The change as JSON, serialized once for all clients. */
   readonly text: string;
 }
 
@@ -36,7 +36,7 @@ export class Journal {
     return entry;
   }
 
-  /** The changes after the one with this number, oldest first; undefined when some of them are not kept any more. */
+  /** The changes after the one with this number, oldest first; undefined if some of them are no longer kept. */
   after(id: number): Entry[] | undefined {
     if (id > this.#latest || id < this.#latest - this.#entries.size) return undefined;
     return this.#between(id, this.#latest);

@@ -1,4 +1,4 @@
-/** `/api/keys`: what is alive, and holding and killing over HTTP. */
+/** `/api/keys`: lists keys, and holds and kills keys over HTTP. */
 import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
 import { internalsOf } from "../presence/context/internals.ts";
@@ -76,8 +76,8 @@ async function loaded(board: Board): Promise<void> {
 }
 
 /**
- * The key as the client wrote it, escaped, slashes or not, before `end`. What is around it must stand as it is: the routes
- * also match where it is escaped, or a slash follows, and another key would be cut out.
+ * The key as the client wrote it, escaped or with slashes, before `end`. The rest of the path must be literal: the
+ * routes also match if it is escaped, or a slash follows, which would yield another key.
  */
 function keyIn({ url }: Request, basePath: string, end: string): string {
   const { pathname } = new URL(url);
@@ -97,7 +97,7 @@ interface Listing {
   readonly health: Board["health"];
   readonly totals: Board["totals"];
   readonly keys: readonly KeyState[];
-  /** Where there are more: give it as `after` to go on. */
+  /** If there are more keys: the value of `after` for the next page. */
   readonly next?: string;
 }
 
@@ -128,7 +128,7 @@ function about(board: Board): Omit<Listing, "keys"> {
   return { asOf: new Date(time.now), health: board.health, totals: board.totals };
 }
 
-/** The index of the first that is not before the text. */
+/** The index of the first key that is not before the text. */
 function firstFrom(sorted: readonly string[], text: string): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
@@ -152,8 +152,8 @@ async function wantedHold({ req }: Context): Promise<{ ttl: number; meta: unknow
 }
 
 /**
- * The body as text, read no further than it may be long. Not with Hono's own limit: where no length is told before, that
- * makes a request of a request, which Node refuses of those of its server.
+ * The body as text, read up to its maximum length. Hono's own limit is no option: without a Content-Length it
+ * constructs a request from a request, which Node refuses for requests of its own server.
  */
 async function bodyOf({ body, headers }: Request): Promise<string> {
   checkBytes(Number(headers.get("content-length") ?? 0));
