@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { goalOf, markdownOf } from "./markdown.ts";
+import { goalOf, markdownOf, wrapped } from "./markdown.ts";
 import { svgOf } from "./plot.ts";
 import type { Result } from "./results.ts";
 import { show } from "./section.ts";
@@ -30,10 +30,10 @@ function documentOf(results: readonly Result[], notRun: readonly string[]): stri
   const machine = `${availableParallelism()} processors (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB of memory, ${process.platform}`;
   return [
     "# Benchmarks",
-    "What heartbit costs, beside what one would take instead: in each part side by side, in one run. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did at the time, as each part says in its last line. This file is written by the benchmarks themselves:",
-    "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, of Debian's packages\nnpm run bench                 # all, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file anew\nMONGODB_URI=mongodb://… npm run bench\n```",
-    `Machine: ${machine}; Node ${process.version}. Servers: ${[...servers].join(", ")}.${missing.size === 0 ? "" : ` Not installed, and so missing: ${[...missing].join(", ")}.`}`,
-    "Processor time is what the server's process has used, by `/proc`, not time that has passed. Peers take turns in each round. What is compared is in [`bench/peers`](../bench/peers), one file each.",
+    "What heartbit costs beside its alternatives. Each part measures all of them side by side, in one run. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did at the time, as the last line of each part says. The benchmarks write this file themselves:",
+    "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, from Debian's packages\nnpm run bench                 # all parts, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file again\nMONGODB_URI=mongodb://… npm run bench\n```",
+    `Machine: ${machine}; Node ${process.version}. Servers: ${[...servers].join(", ")}.${missing.size === 0 ? "" : ` Not installed, so missing: ${[...missing].join(", ")}.`}`,
+    "CPU time is what the server's process has used according to `/proc`, not elapsed time. Peers take turns in each round. [`bench/peers`](../bench/peers) has one file for each peer.",
     ...(notRun.length === 0 ? [] : [`Parts that were not run for this report: ${notRun.join(", ")}.`]),
     "## Goals",
     `${goals.length - unreached.length} of ${goals.length} are reached.`,
@@ -43,5 +43,7 @@ function documentOf(results: readonly Result[], notRun: readonly string[]): stri
       const when = `${at.slice(0, 16).replace("T", " ")} UTC, in ${Math.ceil(tookMs / 1000)} s; load average ${before} before, ${after} after${priority === 0 ? "" : `; at priority ${priority}`}.`;
       return `${markdownOf(section)}\n*Run ${when}*\n`;
     }),
-  ].join("\n\n");
+  ]
+    .map(wrapped)
+    .join("\n\n");
 }

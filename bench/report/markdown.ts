@@ -28,3 +28,28 @@ function tableOf({ title, columns, rows }: Table): string {
 function row(cells: readonly (string | number)[]): string {
   return `| ${cells.join(" | ")} |`;
 }
+
+const COLUMNS = 120;
+
+/** The text with its lines broken at 120 columns, except tables, pictures and code. */
+export function wrapped(text: string): string {
+  if (text.startsWith("```")) return text;
+  return text
+    .split("\n")
+    .flatMap((line) => (/^(?:\||!\[|#)/.test(line) ? [line] : broken(line)))
+    .join("\n");
+}
+
+function broken(line: string): string[] {
+  const indent = line.startsWith("- ") ? "  " : "";
+  const lines: string[] = [];
+  let current = "";
+  for (const word of line.split(" ")) {
+    const longer = current === "" ? word : `${current} ${word}`;
+    if (longer.length > COLUMNS && current.trim() !== "") {
+      lines.push(current);
+      current = indent + word;
+    } else current = longer;
+  }
+  return [...lines, current];
+}

@@ -18,7 +18,7 @@ const TOLD_LIMIT_MS = 60_000;
 
 /** How each says that it is alive, and how often its readers look. */
 const HOW: Readonly<Partial<Record<PeerName, string>>> = {
-  heartbit: "a ping in each period, judged once a period",
+  heartbit: "a ping in each period, evaluated once a period",
   "naive MongoDB": "an update in each period, readers poll every second",
   Redis: "`SET` with expiry in each period",
   etcd: "the client keeps the lease alive three times in its time to live",
@@ -76,13 +76,13 @@ async function crashOne(hold: Hold): Promise<number> {
 
 function report(delays: ReadonlyMap<PeerName, Quantiles>, servers: Servers, { quick }: Effort): Section {
   const { missing } = servers.names;
-  const absent = missing.length === 0 ? "" : ` Not installed, and so not run: ${missing.join(", ")}.`;
+  const absent = missing.length === 0 ? "" : ` Not installed, so not run: ${missing.join(", ")}.`;
   return {
-    title: "When a crash is told",
-    about: `A process holds a key with each of the peers and is killed with signal 9; when does a watcher in another process tell it dead? Each forgives the same silence at the least, ${SILENCE_MS / 1000} s: heartbit with a period of ${PERIOD_MS} ms, the others with a time to live of so long. In seconds, of ${quick ? AT_ONCE : 6 * AT_ONCE} crashes that all peers saw.${absent}`,
+    title: "When a crash is reported",
+    about: `A process holds a key with each of the peers and is killed with signal 9. When does a watcher in another process report it dead? Each peer forgives at least the same silence, ${SILENCE_MS / 1000} s: heartbit with a period of ${PERIOD_MS} ms, the others with a time to live of that length. In seconds, for ${quick ? AT_ONCE : 6 * AT_ONCE} crashes that all peers saw.${absent}`,
     tables: [
       {
-        title: "From the crash to the telling, s",
+        title: "From the crash to the report, s",
         columns: ["", "min", "p50", "max", "how"],
         rows: [...delays].map(([name, { min, p50, max }]) => [
           name,

@@ -87,14 +87,14 @@ function report(rows: readonly Row[], periods: number, periodMs: number): Sectio
     const others = total - pings - reads - polls;
     return {
       id: `idle-${index}`,
-      text: `who ${what} makes one ping write, one pings read and at most one slow poll of registrations a period, three commands in all`,
+      text: `a process that ${what} sends one ping, one read of the pings and at most one slow poll of registrations a period, three commands in all`,
       figure: `${show(pings)} pings written, ${show(reads)} times pings read, ${show(polls)} polls of registrations, ${show(others)} other commands`,
       reached: pings < 1.2 && reads < 1.2 && polls < 1.2 && total < 3.2,
     };
   });
   return {
     title: "What a presence asks of the server in a quiet period",
-    about: `Counted as the driver sends them, on a client that looks after its server twice a period, as heartbit's own do (on one that looks more rarely there is one \`hello\` more a period), over ${periods} periods of ${periodMs / 1000} s in which nothing happens. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning comes by chance, in one period of 120.`,
+    about: `Counted as the driver sends them, on a client that monitors its server twice a period, as heartbit's own do (a client that does so less often sends one \`hello\` more a period), over ${periods} periods of ${periodMs / 1000} s without any change. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning happens at random, in one of 120 periods.`,
     tables: [
       {
         title: "Commands a period",

@@ -152,19 +152,19 @@ function report({ size, costs }: Result, servers: Servers): Section {
   return {
     title: `Keeping alive, in a period: ${sizeInWords(size)}`,
     about: [
-      `Simulated processes: each is a presence, a lease, or a session of its own in one process, and those of MongoDB and Redis share connections (100 at most). Each pings at a moment of its own in the period of ${size.periodMs / 1000} s. The server's processor time, ${size.rounds === 1 ? "in one round" : `median of ${size.rounds} rounds`}, of all that it does in a period, and of that what it does with nobody to keep alive; heartbit's part is of what lies between the two.`,
+      `Simulated processes: each is a presence, a lease or a session of its own within one process, and those of MongoDB and Redis share connections (at most 100). Each pings at a moment of its own in the period of ${size.periodMs / 1000} s. The table has the server's CPU time, ${size.rounds === 1 ? "in one round" : `median of ${size.rounds} rounds`}, for a period, and the part of it without anything to keep alive. The last column compares heartbit by the difference of the two.`,
       ...(size.processes * size.keysEach >= MANY_KEYS
         ? [
-            "Without heartbit's pruning, which one of them does some eight times in 120 periods: MongoDB goes by an index and stops at a limit, but the stand-in goes through all keys for it, some 4 µs of its processor for each.",
+            "Without heartbit's pruning, which happens some eight times in 120 periods. For it MongoDB uses an index and stops at a limit, but the stand-in goes through all keys, at some 4 µs of CPU each.",
           ]
         : []),
       ...(size.keysEach === 1
         ? [
-            "A process of one key is where heartbit has nothing to save: it makes the same write as the others, and looks besides in each period whether somebody has killed its key, and now and then at its own records (above: 2.4 commands in all).",
+            "With one key for each process heartbit has nothing to save. It makes the same write as the others, and in each period it also reads whether another process killed its key, and occasionally its own records (2.4 commands in all, see above).",
           ]
         : []),
       ...(absent.length === 0 ? [] : [`Not run: ${absent.join("; ")}.`]),
-      ...(missing.length === 0 ? [] : [`Not installed, and so not run: ${missing.join(", ")}.`]),
+      ...(missing.length === 0 ? [] : [`Not installed, so not run: ${missing.join(", ")}.`]),
     ].join("\n\n"),
     tables: [
       {

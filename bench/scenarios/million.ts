@@ -166,7 +166,7 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
   });
   return {
     title: `A watcher of ${last.keys.toLocaleString("en-US")} keys, and how it grows`,
-    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at the most), written and kept alive through the store's port; one watcher of all of them in a process of its own, by the public API, which measures itself. Memory is what a garbage collection leaves. The longest block of the event loop is as the machine's clock saw it: with what else ran on the machine. In the end a tenth of the processes cease to ping, ${DEATHS_TIMES} times: medians, but for the blocks, which are all named.${last.keys < GOAL_KEYS ? " The goals are meant for 1,000,000 keys: this run had fewer." : ""}`,
+    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at most), written and kept alive through the store's port. One watcher of all of them runs in a process of its own, through the public API, and measures itself. Memory is measured after a garbage collection. The longest block of the event loop is in elapsed time, so it includes other work of the machine. At the end a tenth of the processes stop pinging, ${DEATHS_TIMES} times. Figures are medians, except the blocks, which are all listed.${last.keys < GOAL_KEYS ? " The goals are meant for 1,000,000 keys: this run had fewer." : ""}`,
     tables: [
       {
         title: "Growth",
@@ -195,9 +195,9 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
         rows: [
           ["loading", show(load.ms), show(load.cpuMs), show(load.blockMs)],
           ["a quiet period", periodOf(quick), show(quiet.cpuMsAPeriod), show(quiet.blockMs)],
-          ["a period of a client that does nothing", periodOf(quick), show(idleMsAPeriod), ""],
+          ["a period of an idle client", periodOf(quick), show(idleMsAPeriod), ""],
           [
-            `telling ${(last.keys / 10).toLocaleString("en-US")} deaths`,
+            `reporting ${(last.keys / 10).toLocaleString("en-US")} deaths`,
             show(ofDeaths(({ ms }) => ms)),
             show(ofDeaths(({ cpuMs }) => cpuMs)),
             deaths.map(({ blockMs }) => show(blockMs)).join(", "),

@@ -66,7 +66,7 @@ function report(contenders: readonly Contender[], processes: number, rounds: num
   const ratio = median(ratios);
   return {
     title: "One ping",
-    about: `${processes.toLocaleString("en-US")} processes of one key ping once each, ${AT_ONCE} at a time over shared connections, each ping a command of its own; ${rounds} rounds in turn, medians.`,
+    about: `${processes.toLocaleString("en-US")} processes of one key ping once each, ${AT_ONCE} at a time over shared connections, each with its own command; ${rounds} rounds in turn, medians.`,
     tables: [
       {
         title: "Per ping",

@@ -1,4 +1,4 @@
-/** Reading who is alive, of many processes with a key each: as one who has just come, and then in each period. */
+/** Reading which keys are alive, of many processes with a key each: as one who has just come, and then in each period. */
 import { CountingProxy } from "../measure/proxy.ts";
 import { wait } from "../measure/time.ts";
 import { median } from "../measure/quantiles.ts";
@@ -187,14 +187,14 @@ function report(results: ReadonlyMap<number, readonly Result[]>, effort: Effort)
     const count = processes.toLocaleString("en-US");
     return {
       id: `reading-${processes}`,
-      text: `who of ${count} is alive, in each period: at most 1/${BYTES_GOAL} of naive's bytes and 1/${TIME_GOAL} of its time`,
+      text: `reading which of ${count} are alive, in each period: at most 1/${BYTES_GOAL} of naive's bytes and 1/${TIME_GOAL} of its time`,
       figure: `1/${show(bytes)} of the bytes, 1/${show(time)} of the time`,
       reached: bytes >= BYTES_GOAL && time >= TIME_GOAL,
     };
   });
   return {
-    title: "Reading who is alive",
-    about: `Processes with one key each. heartbit reads, at the start, all keys and who has pinged, and then in each period, as in quiet times, who has pinged in this slot, and in every other period what has changed, of which its feed tells; it takes both into its roster and judges. The others read who is alive anew each time. ${rounds(effort)} rounds in turn, medians; bytes both ways, through a counting proxy, in a round of their own.`,
+    title: "Reading which keys are alive",
+    about: `Processes with one key each. At the start heartbit reads all keys and pings. Then, in each period, it reads the pings of this slot and, in every other period, the changes (which its feed reports too), adds both to its roster and evaluates. The others read everything that is alive each time. ${rounds(effort)} rounds in turn, medians; bytes both ways, through a counting proxy, in a separate round.`,
     tables,
     goals,
   };

@@ -117,7 +117,7 @@ function row(name: string, { ms, cpuMs }: Pings): string[] {
 function report({ alone, crowded, joins, processes, startedMs, alive, deaths }: Results): Section {
   return {
     title: "SQLite",
-    about: `Pings of one process, one transaction after the other; and again while ${processes} processes (real ones) hold a key each on the same directory, with a period of ${PERIOD_MS / 1000} s. Those took ${show(startedMs / 1000)} s to start, all together. A watcher followed them for ${WATCHED_PERIODS} periods.`,
+    about: `Pings of one process, one transaction after the other; and again while ${processes} processes (real ones) hold a key each on the same directory, with a period of ${PERIOD_MS / 1000} s. The processes took ${show(startedMs / 1000)} s to start, all together. A watcher followed them for ${WATCHED_PERIODS} periods.`,
     tables: [
       {
         title: "A ping's transaction",
@@ -139,7 +139,7 @@ function report({ alone, crowded, joins, processes, startedMs, alive, deaths }: 
       },
       {
         id: "sqlite-joins",
-        text: `a join told to another process within ${JOIN_P50_MS} ms by the median, ${JOIN_P99_MS} ms at the 99th percentile`,
+        text: `a join is reported to another process within ${JOIN_P50_MS} ms by the median, ${JOIN_P99_MS} ms at the 99th percentile`,
         figure: `${show(joins.p50)} and ${show(joins.p99)} ms`,
         reached: joins.p50 <= JOIN_P50_MS && joins.p99 <= JOIN_P99_MS,
       },
@@ -151,8 +151,8 @@ function report({ alone, crowded, joins, processes, startedMs, alive, deaths }: 
       },
       {
         id: "sqlite-processes",
-        text: `${processes} processes on one directory, all seen alive, none told dead`,
-        figure: `${alive} alive, ${deaths} told dead`,
+        text: `${processes} processes on one directory, all seen alive, none reported dead`,
+        figure: `${alive} alive, ${deaths} reported dead`,
         reached: alive === processes && deaths === 0,
       },
     ],

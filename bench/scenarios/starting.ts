@@ -37,7 +37,7 @@ function report(costs: readonly Cost[], keys: number): Section {
   const best = (Math.min(...costs.map(({ wallMs }) => wallMs)) / 1000) * (100_000 / keys);
   return {
     title: "Starting many keys at once",
-    about: `One presence starts ${keys.toLocaleString("en-US")} pingers in one tick, and waits until all are visible to others. Medians of ${costs.length} turns, each in a namespace of its own.`,
+    about: `One presence starts ${keys.toLocaleString("en-US")} pingers in one tick, and waits until others can see all of them. Medians of ${costs.length} turns, each in a namespace of its own.`,
     tables: [
       {
         title: `${keys.toLocaleString("en-US")} keys`,

@@ -70,7 +70,7 @@ function report(
   const { nothing = NaN, heartbit = NaN, driver = NaN } = imports;
   return {
     title: "Beginning",
-    about: `Importing: a process that imports it, less one that imports nothing, the least of ${opens.length} each: what else a machine does only adds. Opening: from \`Presence.open\` with a connection string, the driver's own connecting and the making of collections and indexes included, until \`start\` of the first key has resolved.`,
+    about: `Importing: a process that imports it, minus one that imports nothing, the minimum of ${opens.length} each, since other work of the machine only adds time. Opening: from \`Presence.open\` with a connection string, including connecting and creating collections and indexes, until \`start\` of the first key has resolved.`,
     tables: [
       {
         title: "Beginning",

@@ -201,7 +201,7 @@ function report(results: ReadonlyMap<string, readonly Stored[]>, days: number): 
   const shown = [1, 2, 7, 14, 30].filter((day) => day <= days);
   return {
     title: "What is stored after a month of churn",
-    about: `${PROCESSES} processes of ${KEYS_EACH} keys, each restarted once a day under new keys, for ${days} simulated days with a period of 5 minutes and a retention of ${RETENTION_SLOTS} slots (10 hours): written through the store, slot by slot. Bytes of documents and indexes, as the server tells them. The shorter the period, the more the 2014 design stores a day: each slot is a document that stays. For naive MongoDB what its TTL index removes is removed here by the simulated time.`,
+    about: `${PROCESSES} processes of ${KEYS_EACH} keys, each restarted once a day under new keys, for ${days} simulated days with a period of 5 minutes and a retention of ${RETENTION_SLOTS} slots (10 hours), written through the store, slot by slot. Bytes of documents and indexes, as the server reports them. The shorter the period, the more the 2014 design stores a day, since each slot is a document that stays. For naive MongoDB, documents that its TTL index would remove are removed by the simulated time.`,
     tables: [
       {
         title: "Documents and kB at the end of day",

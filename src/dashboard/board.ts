@@ -1,6 +1,6 @@
 /**
- * The board: the state of all keys, as one watcher tells it, however many look. It keeps what the library keeps: the
- * living, and those that died within the retention.
+ * The board: the state of all keys, as one watcher reports it, for any number of clients. Like the library it keeps
+ * live keys, and those that died within the retention.
  */
 import { toError } from "../core/errors.ts";
 import { SortedKeys } from "../core/sorted-keys.ts";
@@ -14,19 +14,19 @@ import type { Watcher } from "../presence/watcher.ts";
 import { Journal } from "./journal.ts";
 import { Processes } from "./processes.ts";
 
-/** The dead are forgotten sooner where there are more. */
+/** If there are more dead keys, they are forgotten sooner. */
 const DEAD_MAX = 20_000;
 /** Where the watcher has failed, the next one is made after a period, or later, but no later than this, in ms. */
 const PAUSE_MS_MAX = 60_000;
 
 export interface BoardHealth {
-  /** `failed`: nothing is known. It is tried again, less and less often; closed, it never goes on. */
+  /** `failed`: it cannot recover; a new dashboard is needed. */
   readonly state: Health["state"] | "failed";
   readonly reason?: string;
   readonly since?: Date;
 }
 
-/** Hears what happens to the board. */
+/** Receives the events of the board. */
 export interface BoardSink {
   /** All keys are known from now on. */
   loaded(): void;
@@ -45,7 +45,7 @@ export class Board {
   readonly #sleeper: Sleeper;
   readonly #sinks = new Set<BoardSink>();
   readonly #keys = new Map<string, KeyState>();
-  /** The dead keys, in the order of their deaths, with when: the store's time in ms. */
+  /** The dead keys in the order of their deaths, with the store's time of each in ms. */
   readonly #dead = new Map<string, number>();
   #sorted = new SortedKeys();
   #isLoaded = false;
@@ -95,7 +95,7 @@ export class Board {
     return this.#sorted.startingWith(prefix, from);
   }
 
-  /** The sink hears what happens from now on, until the result is called. */
+  /** Passes events to the sink from now on, until the returned function is called. */
   follow(sink: BoardSink): () => void {
     this.#sinks.add(sink);
     return () => void this.#sinks.delete(sink);
@@ -119,7 +119,7 @@ export class Board {
     });
   }
 
-  /** Idempotent. The presence is the caller's: it stays open. */
+  /** Idempotent. The caller's presence stays open. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.#sleeper.end();
@@ -196,7 +196,7 @@ export class Board {
     }
   }
 
-  /** A watcher tells the living alone; those who died before it came are on the list. */
+  /** A watcher starts with live keys only; keys that died earlier come from a listing. */
   async #loadDead(): Promise<void> {
     const { keys } = await this.presence.list();
     const dead = keys.filter(({ key, alive }) => !alive && !this.#keys.has(key));
@@ -217,7 +217,7 @@ export class Board {
     this.#dead.delete(key); // so that it goes to the end
     if (!alive) this.#dead.set(key, at.getTime());
     this.processes.change(before?.holders ?? NOBODY, holders, cause, at);
-    // The state that a watcher begins with is no change: who comes is told it whole.
+    // The initial state of a watcher is not a change: each client gets the whole state.
     if (cause === "initial") return;
     this.journal.add(change);
     this.#tell("changed");

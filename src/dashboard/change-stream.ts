@@ -1,15 +1,14 @@
 /**
- * What one client of `GET /api/changes` is told, as server-sent events:
+ * The server-sent events for one client of `GET /api/changes`:
  *
- *   hello                            always first: whose state it is, and whether the client goes on where it was
- *   snapshot, keys, keys, ...        the state of every key, unless the client goes on
- *   past, ready                      the latest changes, oldest first; and that all of the snapshot has been told
- *   change, change, ...              what has changed since, each with an id to go on from
- *   health                           whenever it turns
+ *   hello                            always first: whose state it is, and whether the client resumes
+ *   snapshot, keys, keys, ...        the state of every key, unless the client resumes
+ *   past, ready                      the latest changes, oldest first; then the snapshot is complete
+ *   change, change, ...              later changes, each with an id to resume from
+ *   health                           whenever it changes
  *
- * Nothing is made before the client takes it, and nothing is kept for it but where it is: in the keys while it is told a
- * snapshot, then in the journal. So a client that reads slowly costs the server no more than one that reads at once: it is
- * told the latest change of each key alone, and a new snapshot where the journal does not go back as far.
+ * Nothing is produced before the client takes it. So a slow client costs one pending change for each key or, if there
+ * are too many, a mark that it needs a new snapshot.
  */
 import type { Clock } from "../core/clock.ts";
 import { after } from "../core/sorted-keys.ts";
@@ -24,7 +23,7 @@ const PAGE_KEYS = 500;
 const PAST_CHANGES = 100;
 /** About so many characters are handed over at a time, and make up an event. */
 const CHUNK_CHARS = 64 * 1024;
-/** Where there is nothing to tell, a comment is sent after so many ms, so that both sides know the other is there. */
+/** Without events, a comment is sent after this many ms, so that both sides know that the other is there. */
 const SILENCE_MS = 15_000;
 
 /** The keys up to this one were told as of this change. */
@@ -35,9 +34,9 @@ interface Part {
 
 export interface ChangeStreamOptions {
   readonly board: Board;
-  /** Told in `hello`. */
+  /** Sent in `hello`. */
   readonly allowWrites: boolean;
-  /** Names this dashboard: ids of another mean nothing here. */
+  /** Identifies this dashboard: ids of another one are meaningless here. */
   readonly instance: string;
   /** The id of the last event that the client has seen, if any. */
   readonly lastEventId: string | undefined;
@@ -68,7 +67,7 @@ export class ChangeStream {
     this.#clock = internalsOf(options.board.presence).clock;
   }
 
-  /** The events as they are sent. Each chunk is made when the one before it has been taken. */
+  /** The events. Each chunk is produced when the one before it has been taken. */
   readable(): ReadableStream<Uint8Array> {
     const utf8 = new TextEncoder();
     return new ReadableStream<Uint8Array>(
@@ -93,7 +92,7 @@ export class ChangeStream {
     this.#options.ended();
   }
 
-  /** What is to be told next, as soon as there is something; undefined at the end. */
+  /** The next chunk, as soon as there is one; undefined at the end. */
   async #next(): Promise<string | undefined> {
     const { board } = this.#options;
     while (!this.#hasEnded) {
@@ -135,7 +134,7 @@ export class ChangeStream {
     this.#parts = [];
   }
 
-  /** What there is to tell now, up to a chunk. */
+  /** What can be sent now, up to a chunk. */
   #take(): string {
     const { board } = this.#options;
     let text = "";
@@ -232,7 +231,7 @@ export class ChangeStream {
     });
   }
 
-  /** Resolves when there may be something to tell, or when there was nothing for too long. */
+  /** Resolves when there may be something to send, or after too long a silence. */
   #sleep(): Promise<"woken" | "silence"> {
     return new Promise((resolve) => {
       const cancel = this.#clock.setTimer(() => resolve("silence"), SILENCE_MS);
@@ -245,7 +244,7 @@ export class ChangeStream {
 }
 
 /**
- * One event of a snapshot, the states without their names, and each process once:
+ * The states in a compact form, with each process only once:
  * `{ sessions: [[session, host, pid], ...], keys: [[key, sinceMs, [[session, sinceMs, meta], ...]], ...] }`.
  * A key without holders is dead.
  */

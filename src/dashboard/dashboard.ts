@@ -19,7 +19,7 @@ export interface Dashboard {
 }
 
 /**
- * The dashboard of a presence: mount its handler in a server of yours, or let `heartbit serve` do so. One watcher of the
+ * The dashboard of a presence: mount its handler in your own server, or run `heartbit serve`. One watcher of the
  * presence feeds all clients; closing the presence closes it. Throws `INVALID_OPTION`, `PRESENCE_CLOSED`.
  *
  * ```ts

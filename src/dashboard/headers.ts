@@ -1,4 +1,4 @@
-/** What every answer goes with. */
+/** Headers of every answer. */
 
 const EVERYWHERE: Readonly<Record<string, string>> = {
   "x-content-type-options": "nosniff",
@@ -8,14 +8,14 @@ const EVERYWHERE: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY",
 };
 
-/** What data goes with: it is never a page, and never kept. */
+/** Headers of data: it is never a page, and never cached. */
 export const DATA_HEADERS: Readonly<Record<string, string>> = {
   ...EVERYWHERE,
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 };
 
-/** What the page goes with: its own files, its own server, and nothing else. */
+/** Headers of the page: it may load its own files and use its own server, and nothing else. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   ...EVERYWHERE,
   "content-security-policy": [

@@ -1,11 +1,11 @@
 /**
- * Keys that this process holds for programs in other languages: each for a while, which the program renews.
+ * Keys that this process holds for programs in other languages, each for a ttl that the program renews.
  *
  *   free --put--> held --put--> held, for a ttl from now
  *                 held --remove--> free: the key is killed
  *                 held --its ttl runs out--> free: the key is stopped
  *                 held --another drops the namespace--> free
- *                 held --this process ends--> a planned absence for what is left of the ttl: a restart is not noticed
+ *                 held --this process ends--> a planned absence for the rest of the ttl, so a restart is not noticed
  */
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { internalsOf } from "../presence/internals.ts";
@@ -18,7 +18,7 @@ import { Refusal } from "./refusal.ts";
 export const TTL_MS_MIN = 1000;
 export const TTL_MS_MAX = 24 * 3_600_000;
 const HELD_MAX = 1000;
-/** How long a request waits for the store, in ms. What it asks for happens when the store is there again. */
+/** How long a request waits for the store, in ms. The request still takes effect when the store is back. */
 const PATIENCE_MS = 5000;
 
 interface Hold {
@@ -40,9 +40,9 @@ export class Holds {
   }
 
   /**
-   * Holds the key for `ttlMs` from now. `meta` undefined leaves the meta as it is. Resolves when others can see it, with
-   * whether it is held anew. Rejects with `INVALID_KEY`, `INVALID_META`, `NOT_PERMITTED`, `STORE_UNAVAILABLE` (it will
-   * be held when the store is there again), `PRESENCE_CLOSED`, or a refusal where too many are held.
+   * Holds the key for `ttlMs` from now. `meta` undefined leaves the meta as it is. Resolves when others can see it,
+   * with whether it was not held before. Rejects with `INVALID_KEY`, `INVALID_META`, `NOT_PERMITTED`,
+   * `STORE_UNAVAILABLE` (it will be held when the store is back), `PRESENCE_CLOSED`, or a refusal if too many are held.
    */
   async put(key: string, ttlMs: number, meta: unknown): Promise<{ readonly created: boolean }> {
     if (this.#isClosed)
@@ -60,7 +60,7 @@ export class Holds {
     return { created: known === undefined };
   }
 
-  /** Kills the key, where it is held here. Resolves with whether it was. */
+  /** Kills the key if it is held here. Resolves with whether it was. */
   async remove(key: string): Promise<boolean> {
     const hold = this.#stillHeld(key);
     if (hold === undefined) return false;
@@ -69,7 +69,7 @@ export class Holds {
     return true;
   }
 
-  /** Lets all go; each stays alive for the rest of its ttl. Never rejects. */
+  /** Releases all keys; each stays alive for the rest of its ttl. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true; // the body of a request may come later than this
     const { clock, log } = internalsOf(this.#presence);
@@ -82,7 +82,7 @@ export class Holds {
     );
   }
 
-  /** What is held of the key. Not what went with the namespace, when another dropped that. */
+  /** The hold of the key, unless it was lost when another process dropped the namespace. */
   #stillHeld(key: string): Hold | undefined {
     const hold = this.#held.get(key);
     if (hold === undefined || hold.pinger.state === "started") return hold;

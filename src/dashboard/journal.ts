@@ -1,18 +1,15 @@
-/**
- * The latest changes, numbered, so that a client that was away, or reads slowly, can be told what it missed: all that is
- * kept for such a client is a number. Bounded in two ways.
- */
+/** The latest changes, numbered, so that a client that was away gets what it missed. Bounded in number and size. */
 import type { Change } from "../presence/change.ts";
 
 const CHANGES_MAX = 10_000;
-/** A meta has up to 16 KiB, so a number of changes alone bounds little. */
+/** A meta has up to 16 KiB, so the number of changes alone is not enough of a bound. */
 const CHARS_MAX = 8 * 1024 * 1024;
 
 export interface Entry {
   /** From 1, without a gap. */
   readonly id: number;
   readonly key: string;
-  /** The change as JSON: written once, however many clients are told. */
+  /** The change as JSON, serialized once for all clients. */
   readonly text: string;
 }
 

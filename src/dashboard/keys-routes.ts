@@ -1,7 +1,4 @@
-/**
- * `/api/keys`: what is alive, and holding and killing over HTTP. A key stands in the path, where it can, or is given as
- * `key`, in the query or in the body: no path can name `.` and `..`, say.
- */
+/** `/api/keys`: lists keys, and holds and kills keys over HTTP. */
 import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
 import { after } from "../core/sorted-keys.ts";
@@ -133,8 +130,8 @@ async function loaded(board: Board): Promise<void> {
 }
 
 /**
- * The key as the client wrote it, escaped, slashes or not, before `end`. What is around it must stand as it is: the routes
- * also match where it is escaped, or a slash follows, and another key would be cut out.
+ * The key as the client wrote it, escaped or with slashes, before `end`. The rest of the path must be literal: the
+ * routes also match if it is escaped, or a slash follows, which would yield another key.
  */
 function keyIn({ url }: Request, basePath: string, end: string): string {
   const { pathname } = new URL(url);
@@ -228,8 +225,8 @@ function wantedHold({ query, body }: Asked): { ttl: number; meta: unknown } {
 }
 
 /**
- * The body as text, read no further than it may be long. Not with Hono's own limit: where no length is told before, that
- * makes a request of a request, which Node refuses of those of its server.
+ * The body as text, read up to its maximum length. Hono's own limit is no option: without a Content-Length it
+ * constructs a request from a request, which Node refuses for requests of its own server.
  */
 async function bodyOf({ body, headers }: Request): Promise<string> {
   checkBytes(Number(headers.get("content-length") ?? 0));

@@ -1,26 +1,26 @@
 import { show } from "../core/checks.ts";
 import { checkOptionsObject, invalid } from "../lib/arguments.ts";
 
-/** How the dashboard is mounted, and what it allows. Nothing is required. */
+/** Options of the dashboard. All are optional. */
 export interface DashboardOptions {
   /** Where it is mounted: a path that begins with `/`. Default `/`. */
   readonly basePath?: string;
   /**
    * The host names by which browsers reach it, without a port. `localhost`, names that end with `.localhost` and IP
-   * addresses need not be named. Requests for any other host are refused: so no page of another site can read this one
-   * by pointing its own name at this machine.
+   * addresses need not be named. Requests for any other host are refused, so that no page of another site can read this
+   * one by pointing its own name at this machine.
    */
   readonly hosts?: readonly string[];
   /**
    * What clients must send as `Authorization: Bearer <token>`: 16 to 512 of the letters, digits and `-._~+/=`. Default:
-   * none, anyone who can connect may read.
+   * none; anyone who can connect may read.
    */
   readonly token?: string;
   /** Whether keys may be held and killed over HTTP. Needs a `token`. Default false. */
   readonly allowWrites?: boolean;
   /** `/healthz` fails when the presence has been stale for longer, in ms; 0 to 86,400,000, default 30,000. */
   readonly staleAfterMs?: number;
-  /** What `GET /metrics` answers, in Prometheus' text format. Default: there is no such page. */
+  /** Returns the answer to `GET /metrics`, in Prometheus' text format. Default: there is no such route. */
   readonly metrics?: () => Promise<string>;
 }
 
@@ -71,7 +71,7 @@ export function checkDashboardOptions(options: DashboardOptions): CheckedDashboa
   };
 }
 
-/** Throws `INVALID_OPTION` for what is no token. */
+/** Throws `INVALID_OPTION` if it is not a token. */
 function checkToken(token: string | undefined): void {
   if (token === undefined || (typeof token === "string" && TOKEN.test(token))) return;
   throw invalid("token", "not what a token can be", "16 to 512 of the letters, digits and -._~+/=");

@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-/** What has a hash in its name never changes. */
+/** Files with a hash in their name never change. */
 const HASHED = /^assets\//;
 
 interface File {
@@ -28,7 +28,7 @@ export class Page {
     this.#folder = folder;
   }
 
-  /** The file with the name, `index.html` for the empty one. Throws a refusal where there is none. */
+  /** The file with the name, `index.html` for the empty one. Throws a refusal if there is none. */
   serve(name: string): Response {
     this.#files ??= readFiles(this.#folder);
     const file = this.#files.get(name === "" ? "index.html" : name);

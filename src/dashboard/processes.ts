@@ -1,4 +1,4 @@
-/** The processes that hold keys, or held some lately: what the pulse calls the sessions whose bits it draws. */
+/** The processes that hold keys, or held some recently: they name the sessions whose bits the pulse draws. */
 import type { Change, Holder } from "../presence/change.ts";
 
 export interface Process {
@@ -7,9 +7,9 @@ export interface Process {
   readonly pid: number;
   /** How many keys it holds. */
   keys: number;
-  /** How the latest of its keys died. Absent where none has: others may hold on to a key that it has left. */
+  /** How its latest dead key died. Absent if none has: others may still hold a key that it left. */
   cause?: Change["cause"];
-  /** When it has left its last key: the store's time in ms. Absent while it holds some. */
+  /** When it left its last key: the store's time in ms. Absent while it holds some. */
   endedMs?: number;
 }
 
@@ -20,7 +20,7 @@ export class Processes {
     return this.#bySession.get(session);
   }
 
-  /** A key had the holders before, and has the others now. */
+  /** The holders of a key have changed. */
   change(before: readonly Holder[], now: readonly Holder[], cause: Change["cause"], at: Date): void {
     for (const { session, host, pid } of now) {
       const process = this.#bySession.get(session) ?? { session, host, pid, keys: 0 };

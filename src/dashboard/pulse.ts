@@ -1,6 +1,6 @@
 /**
- * The pulse: who pinged in which slot, and who did late. It is read when somebody asks, once a slot however many ask, and
- * only what may have changed since: a page that nobody looks at costs the store nothing.
+ * The pulse: which sessions pinged in which slot, and which did so late. It is read on request, at most once a slot for
+ * all clients, and only what may have changed since. A page that nobody views costs the store nothing.
  */
 import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts";
 import { NOTHING } from "../core/selection.ts";
@@ -9,25 +9,25 @@ import { internalsOf } from "../presence/internals.ts";
 import { readPages, type Context, soon } from "../presence/context/context.ts";
 import type { Board } from "./board.ts";
 
-/** How many slots back one can look. */
+/** How many slots the pulse goes back. */
 const PULSE_SLOTS = 120;
-/** A slot is read when its half has passed, as when it is judged: by then all have pinged that are in time. */
+/** A slot is read when half of it has passed, like an evaluation: by then all timely pings are there. */
 const READ_AT = 0.5;
-/** Processes without a key are asked for one by one: so many a read. */
+/** Processes without a key are read one by one, this many at a time. */
 const LOOKUPS_MAX = 16;
 
 interface Row {
   readonly slot: Slot;
   readonly segment: number;
   readonly words: Int32Array;
-  /** Of these, the ones that were not there when the slot was read for the first time. */
+  /** The bits that were not there when the slot was read for the first time. */
   readonly late: Int32Array;
   /** The number of the read in which it last changed. */
   read: number;
 }
 
 export interface PulseView {
-  /** Give it back to be told only what has changed after it. */
+  /** Pass it back to get only changes after it. */
   readonly read: number;
   /** The slot of the latest read. */
   readonly slot: Slot;
@@ -36,16 +36,16 @@ export interface PulseView {
   readonly periodMs: number;
   /** In how many ms there will be something new to read. */
   readonly nextMs: number;
-  /** Why the latest read failed, where it did: what is told is as it was before. */
+  /** Why the latest read failed, if it did: the data is then that of the read before. */
   readonly error?: string;
   /** The session of this dashboard. */
   readonly own: number | null;
-  /** The processes that pinged lately and hold no key now. */
+  /** The processes that pinged recently and hold no key now. */
   readonly processes: readonly {
     readonly session: number;
     readonly host: string;
     readonly pid: number;
-    /** How its last key died, where it had one; `gone` where others hold on to what it held. */
+    /** How its last key died, if it had one; `gone` if others still hold it. */
     readonly ended?: string;
   }[];
   /** Bit `session % 1024` of segment `floor(session / 1024)`: base64 of 32 words of 32 bits, the least first. */
@@ -61,9 +61,9 @@ export class Pulse {
   readonly #board: Board;
   readonly #context: Context;
   readonly #rows = new Map<string, Row>();
-  /** The slots that were read when those in time had pinged. */
+  /** The slots that were read after all timely pings. */
   readonly #looked = new Set<Slot>();
-  /** The processes without a key that were asked for; undefined: there is no such session. */
+  /** The processes without a key that were read; undefined if there is no such session. */
   readonly #asked = new Map<number, { readonly host: string; readonly pid: number } | undefined>();
   #reads = 0;
   #slot: Slot = -Infinity;
@@ -76,7 +76,7 @@ export class Pulse {
     this.#context = internalsOf(board.presence);
   }
 
-  /** What has changed after the read with this number; all where it is 0. Never rejects because of the store. */
+  /** Changes after the read with this number; everything if it is 0. Never rejects because of the store. */
   async view(after: number): Promise<PulseView> {
     const { time, periodMs } = this.#context;
     if (phaseAt(time.position) > this.#phase) await this.#readOnce();
@@ -147,7 +147,7 @@ export class Pulse {
     }
   }
 
-  /** The sessions in sight that hold no key. */
+  /** The visible sessions that hold no key. */
   #keyless(): Set<number> {
     const sessions = new Set<number>();
     for (const row of this.#rows.values()) {
@@ -158,7 +158,7 @@ export class Pulse {
     return sessions;
   }
 
-  /** Asks for the processes that ping and were never seen to hold a key, like this one. */
+  /** Reads the processes that ping but were never seen to hold a key, such as this one. */
   async #lookUp(): Promise<void> {
     const keyless = this.#keyless();
     for (const session of this.#asked.keys()) if (!keyless.has(session)) this.#asked.delete(session);
@@ -185,7 +185,7 @@ export class Pulse {
   }
 }
 
-/** Counts the moments at which something new can be read. */
+/** Counts the moments at which there is something new to read. */
 function phaseAt(position: number): number {
   return Math.floor(position - READ_AT);
 }

@@ -1,8 +1,8 @@
-/** Every answer that is no success: a status, and `{ error: { code, message } }` as JSON. */
+/** Every unsuccessful answer: a status, and `{ error: { code, message } }` as JSON. */
 import { isHeartbitError, type ErrorCode } from "../core/errors.ts";
 import { DATA_HEADERS } from "./headers.ts";
 
-/** What this server itself refuses; what the library refuses keeps its own code. */
+/** Codes of this server's own refusals; errors of the library keep their codes. */
 export type RefusalCode =
   | "BAD_REQUEST"
   | "UNAUTHORIZED"
@@ -42,10 +42,10 @@ const STATUS_OF_ERROR: Partial<Record<ErrorCode, number>> = {
   WATCHER_STOPPED: 503,
 };
 
-/** How long a client that is told to come back should wait, in s. */
+/** How long a client should wait before it tries again, in s. */
 const RETRY_AFTER_S = 2;
 
-/** Thrown where a request is refused. The message says what to do instead. */
+/** Thrown to refuse a request. The message says what to do instead. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly code: RefusalCode;
@@ -58,7 +58,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The answer to what was thrown; undefined for what should not have been. */
+/** The answer for a thrown error; undefined if it is unexpected. */
 export function answerTo(error: unknown): Response | undefined {
   if (error instanceof Refusal) return refuse(error);
   if (isHeartbitError(error)) return answer(STATUS_OF_ERROR[error.code] ?? 500, error.code, error.message);
@@ -69,7 +69,7 @@ export function refuse({ code, message, headers }: Refusal): Response {
   return answer(STATUS[code], code, message, headers);
 }
 
-/** The answer to what nobody foresaw: it says nothing of the inside. */
+/** The answer for an unexpected error: it reveals no internals. */
 export function answerToBug(): Response {
   return answer(500, "INTERNAL", "Something went wrong in the server.");
 }

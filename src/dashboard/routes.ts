@@ -2,11 +2,11 @@
  * The routes:
  *
  *   GET /, /assets/...                          the page
- *   GET /healthz                                for whoever watches this process: asks for no token, by any host name
- *   GET /metrics                                where there are some
+ *   GET /healthz                                for monitoring: needs no token, and accepts any host name
+ *   GET /metrics                                if there are any
  *   GET /api/changes                            changes as server-sent events
- *   GET /api/pulse                              who pinged when
- *   GET, PUT, DELETE, POST /api/keys...         the keys
+ *   GET /api/pulse                              which sessions pinged when
+ *   GET, PUT, DELETE, POST /api/keys/...        the keys
  */
 import { randomBytes } from "node:crypto";
 import { type Context, Hono } from "hono";
@@ -24,13 +24,13 @@ import { queryOf } from "./query.ts";
 import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
 import { checkBearer, checkHost, checkOrigin, checkUrl } from "./security.ts";
 
-/** Streams of changes at one time. */
+/** The most open streams of changes. */
 const STREAMS_MAX = 256;
 
 export interface RoutesOptions extends CheckedDashboardOptions {
   readonly board: Board;
   readonly holds: Holds;
-  /** Hears of what nobody foresaw. */
+  /** Called with unexpected errors. */
   readonly failed: (error: Error) => void;
 }
 
@@ -79,13 +79,13 @@ export function makeRoutes(options: RoutesOptions): Hono {
   const start = basePath.length + 1;
   app.get("/*", ({ req, redirect }) => {
     const { pathname } = new URL(req.url);
-    // The page names its files and routes from where it lies.
+    // The page refers to its files and routes relative to its own path.
     return pathname.length < start ? redirect(`${basePath}/`) : page.serve(pathname.slice(start));
   });
   return app;
 }
 
-/** 200, or 503 where it has been stale for longer, failed or was closed. Without the reason: it may name hosts. */
+/** 200, or 503 if it has been stale for too long, failed or was closed. Omits the reason, which may name hosts. */
 function tellHealth(context: Context, board: Board, staleAfterMs: number): Response {
   const { state, since } = board.health;
   const { clock } = internalsOf(board.presence);
@@ -113,7 +113,7 @@ function changes({ board, allowWrites }: RoutesOptions): (context: Context) => R
     streams++;
     const lastEventId = req.header("last-event-id") ?? query.one("lastEventId");
     const stream = new ChangeStream({ board, allowWrites, instance, lastEventId, ended: () => streams-- });
-    // A client that has gone before it has taken anything is told by this alone.
+    // For a client that goes before it has taken anything, only this fires.
     req.raw.signal.addEventListener("abort", () => stream.end(), { once: true });
     return body(stream.readable(), 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
   };

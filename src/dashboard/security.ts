@@ -1,11 +1,11 @@
 /**
- * Who is let in. In the order of the checks:
+ * Which requests are accepted. The checks, in order:
  *
- * - *Host*: a page of another site that has pointed its own name at this machine (DNS rebinding) asks for that name,
- *   which is none of ours. An IP address in `Host` cannot come from such a name.
- * - *Origin*: a page of another site that sends requests here (CSRF) cannot hide where it comes from: browsers say so in
+ * - *Host*: a page of another site that has pointed its own name at this machine (DNS rebinding) sends that name, which
+ *   is not one of ours. An IP address in `Host` cannot come from such a name.
+ * - *Origin*: a page of another site that sends requests here (CSRF) cannot hide its origin: browsers send it in
  *   `Origin` and `Sec-Fetch-Site`.
- * - *Token*: compared in constant time. The page itself is served without: it has no data.
+ * - *Token*: compared in constant time. The page itself needs none: it has no data.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
@@ -48,7 +48,7 @@ export function checkBearer(request: Request, token: string | undefined): void {
   });
 }
 
-/** In a time that tells nothing of either: digests have one length. */
+/** Compares in constant time: digests all have the same length. */
 function isEqual(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
@@ -57,12 +57,12 @@ function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
-/** As the client asked for it: a server that this one is mounted in may have rewritten the URL. */
+/** The host as the client sent it: a server that mounts this one may have rewritten the URL. */
 function hostOf(request: Request): string {
   return (request.headers.get("host") ?? new URL(request.url).host).toLowerCase();
 }
 
-/** Undefined for what is no URL: `null` is what a page sends that hides where it comes from. */
+/** Undefined if it is not a URL: a page that hides its origin sends `null`. */
 function originHost(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host : undefined;
 }

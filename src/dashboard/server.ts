@@ -1,4 +1,4 @@
-/** A server of its own for the dashboard, with limits on what a connection may cost. */
+/** A standalone server for the dashboard, with limits on what a connection may cost. */
 import { lookup } from "node:dns/promises";
 import type { Server } from "node:http";
 import { isIPv6 } from "node:net";
@@ -10,47 +10,47 @@ import type { Dashboard } from "./dashboard.ts";
 export const DEFAULT_PORT = 7077;
 
 const LIMITS = {
-  /** Of all headers together. */
+  /** The size of all headers together. */
   maxHeaderSize: 16 * 1024,
   /** How long a client may take to send its headers, and its whole request, in ms. */
   headersTimeout: 10_000,
   requestTimeout: 30_000,
-  /** How often those are looked at: so much longer they last at most. */
+  /** How often these limits are checked: they may be exceeded by this much. */
   connectionsCheckingInterval: 2000,
   keepAliveTimeout: 5000,
 } as const;
 const CONNECTIONS_MAX = 1024;
-/** How long a client may take nothing of what it is sent, in ms: four times as long as a stream is silent at most. */
+/** How long a client may leave sent data untaken, in ms: four times the longest silence of a stream. */
 const TAKING_MS_MAX = 60_000;
-/** How long closing waits for clients to take what they are sent, in ms. */
+/** How long closing waits for clients to take sent data, in ms. */
 const END_LIMIT_MS = 3000;
 
 export interface Serving {
-  /** Where browsers find it: `http://127.0.0.1:7077/`. */
+  /** Its address for browsers: `http://127.0.0.1:7077/`. */
   readonly url: string;
-  /** Takes no more requests and ends the dashboard, with its streams. Idempotent; never rejects. */
+  /** Accepts no more requests, and ends the dashboard and its streams. Idempotent; never rejects. */
   readonly close: () => Promise<void>;
 }
 
 export interface ServeOptions {
-  /** A host name or address of this machine. Only a loopback one, unless there is a token. */
+  /** A host name or address of this machine. Without a token it must be a loopback address. */
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
   readonly hasToken: boolean;
-  /** For tests: how long a client may take nothing of what it is sent, in ms. */
+  /** For tests: how long a client may leave sent data untaken, in ms. */
   readonly takingMs?: number;
 }
 
 /**
- * Serves the dashboard. Rejects with `INVALID_OPTION` where the address can be reached from other machines and there is no
- * token, and with Node's error where the port cannot be had.
+ * Serves the dashboard. Rejects with `INVALID_OPTION` if the address can be reached from other machines and there is no
+ * token, and with Node's error if the port is not available.
  */
 export async function serve(
   dashboard: Dashboard,
   { host, port, hasToken, takingMs = TAKING_MS_MAX }: ServeOptions,
 ): Promise<Serving> {
-  // What is bound is the address that was looked at: a name could mean another one the next time.
+  // Bind the address that was checked: a name could resolve to another one the next time.
   const { address } = await lookup(host).catch(() => {
     throw invalid("host", JSON.stringify(host), "a host name or address of this machine");
   });
@@ -67,9 +67,9 @@ export async function serve(
     serverOptions: LIMITS,
   }) as Server;
   server.maxConnections = CONNECTIONS_MAX;
-  // Else one that takes nothing has its connection, and its stream, for ever.
+  // Otherwise a client that takes nothing keeps its connection and its stream for ever.
   server.timeout = takingMs;
-  // A client keeps its connection for the next request: when the server closes there is none.
+  // A client keeps its connection for the next request; when the server closes, there will be none.
   server.on("request", (_incoming, outgoing) => {
     outgoing.once("close", () => {
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
@@ -102,7 +102,7 @@ function listen(server: Server, port: number, address: string): Promise<void> {
   });
 }
 
-/** What is under way is answered, and the streams end with the dashboard; a client that takes nothing is left. */
+/** Answers requests under way and ends streams, but does not wait for a client that takes nothing. */
 async function end(server: Server, dashboard: Dashboard): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const cancel = systemClock.setTimer(() => server.closeAllConnections(), END_LIMIT_MS);

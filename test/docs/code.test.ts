@@ -1,9 +1,10 @@
 /**
  * The code in the documentation. Every block of `ts` and `js` is typechecked, strictly, against the types of the built
- * package, and is run, on the test server where it opens a database. `ts check` is not run: it waits for something
- * from outside. What is pasted into mongosh is tested in test/security/roles.test.ts.
+ * package, and is run, on the test server if it opens a database. `ts check` is not run: it waits for something from
+ * outside. A comment `// => text` is a line that the block must print. Code for mongosh is tested in
+ * test/security/roles.test.ts.
  *
- * A block may use `presence` and `handler` without saying where they come from.
+ * A block may use `presence` and `handler` without declaring them.
  */
 import { execFile } from "node:child_process";
 import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
@@ -71,7 +72,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(work, { recursive: true, force: true }));
 
-/** What the command says; nothing where it succeeds. */
+/** The output of a failed command; nothing if it succeeds. */
 async function complaintsOf(...args: string[]): Promise<string> {
   return run(process.execPath, args, { cwd: work }).then(
     () => "",
@@ -84,7 +85,7 @@ describe("the code in the documentation", () => {
     expect(blocks.length).toBeGreaterThan(20);
   });
 
-  it("typechecks, and runs to its end", async () => {
+  it("typechecks, runs to its end, and prints what its comments say", async () => {
     expect(await complaintsOf(join(root, "node_modules/typescript/bin/tsc"), "-p", ".")).toBe("");
     const modules = blocks.filter(isRun).map((block) => join(work, "out", `${nameOf(block)}.js`));
     expect(await complaintsOf(join(root, "test/docs/run-blocks.mjs"), work, ...modules)).toBe("");

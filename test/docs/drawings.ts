@@ -1,11 +1,11 @@
 /**
- * The drawings of the docs, as SVG. What is judged in them comes from the rule itself, not from the hand that drew.
+ * The drawings of the docs, as SVG. Their evaluations come from the rule itself, not from the hand that drew.
  * `UPDATE=1 npx vitest run test/docs/drawings.test.ts` writes them.
  */
 import { isAliveAt, evaluationSlot, latestComplete } from "../../src/core/alive.ts";
 import { line, rect, round, svg, text } from "./svg.ts";
 
-/** Who pings when: positions, in slots. */
+/** When a process pings: positions, in slots. */
 interface Process {
   readonly name: string;
   readonly pings: readonly number[];
@@ -19,8 +19,8 @@ interface Chart {
   readonly processes: readonly Process[];
   /** When the store was away: positions. */
   readonly outage?: readonly [number, number];
-  /** Shows what is judged in these slots, below. */
-  readonly judged?: readonly number[];
+  /** Shows the evaluations in these slots, below. */
+  readonly evaluated?: readonly number[];
 }
 
 const LEFT = 110;
@@ -40,18 +40,18 @@ export const drawings: Readonly<Record<string, Chart>> = {
     ],
   },
   rule: {
-    title: "A process that crashes is told dead 2.5 periods after the start of its last slot",
+    title: "A process that crashes is reported dead 2.5 periods after the start of its last slot",
     from: 41,
     to: 46,
     processes: [
       { name: "process 1", pings: steady(41, 46, 1) },
       { name: "process 2", pings: steady(41, 43, 2), crash: 43.7 },
     ],
-    judged: [42, 43, 44, 45],
+    evaluated: [42, 43, 44, 45],
   },
   outage: {
     title:
-      "An outage: nobody is told dead for it; who crashed in it is told when three slots have pings again",
+      "An outage causes no deaths; a process that crashed in it is reported dead when three slots have pings again",
     from: 40,
     to: 49,
     processes: [
@@ -59,7 +59,7 @@ export const drawings: Readonly<Record<string, Chart>> = {
       { name: "process 2", pings: steady(40, 42, 2), crash: 44.5 },
     ],
     outage: [42.9, 46.1],
-    judged: [41, 42, 43, 44, 45, 46, 47, 48],
+    evaluated: [41, 42, 43, 44, 45, 46, 47, 48],
   },
 };
 
@@ -73,7 +73,7 @@ function steady(from: number, to: number, seed: number): number[] {
 
 export function draw(chart: Chart): string {
   const { title, from, to, processes } = chart;
-  const below = chart.judged === undefined ? 0 : ROW * (processes.length + 2);
+  const below = chart.evaluated === undefined ? 0 : ROW * (processes.length + 2);
   const width = LEFT + (to - from + 1) * SLOT + 20;
   const height = TOP + processes.length * ROW + below + 30;
   const parts = [
@@ -81,7 +81,7 @@ export function draw(chart: Chart): string {
     ...outage(chart),
     ...processes.flatMap((one, row) => life(chart, one, row)),
   ];
-  return svg(title, width, height, [...parts, ...judgements(chart)]);
+  return svg(title, width, height, [...parts, ...evaluations(chart)]);
 }
 
 function slots({ from, to, processes }: Chart): string[] {
@@ -120,13 +120,13 @@ function life({ from, to }: Chart, { name, pings: moments, crash }: Process, row
   return [...parts, `<path class="crash" d="${cross}"/>`, text(end + 14, y + 5, "crash", "small", "start")];
 }
 
-/** Below: in each judged slot `j`, `g`, and who is alive by the rule. */
-function judgements({ from, processes, judged = [] }: Chart): string[] {
-  if (judged.length === 0) return [];
+/** Below: for each evaluation slot `j`, `g`, and which processes are alive by the rule. */
+function evaluations({ from, processes, evaluated = [] }: Chart): string[] {
+  if (evaluated.length === 0) return [];
   const top = TOP + processes.length * ROW + 14;
-  const labels = ["judged: j", "g", ...processes.map(({ name }) => name)];
+  const labels = ["evaluation: j", "g", ...processes.map(({ name }) => name)];
   const parts = labels.map((label, row) => text(LEFT - 12, top + row * ROW + 25, label, "small", "end"));
-  for (const slot of judged) {
+  for (const slot of evaluated) {
     const position = slot + 0.5;
     const j = evaluationSlot(position);
     const g = latestComplete(j, from, (one) =>
