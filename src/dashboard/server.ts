@@ -66,8 +66,7 @@ export async function serve(
     );
   }
   const server = createAdaptorServer({
-    fetch: (request, { incoming }) =>
-      dashboard.handler(noteAddress(request, incoming.socket.remoteAddress)),
+    fetch: (request, { incoming }) => dashboard.handler(noteAddress(request, incoming.socket.remoteAddress)),
     overrideGlobalObjects: false,
     serverOptions: LIMITS,
   }) as Server;

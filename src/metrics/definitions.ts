@@ -13,9 +13,16 @@ export interface Definition {
 }
 
 export interface GaugeDefinition extends Definition {
+  /**
+   * What prom-client makes of the values of several processes, as with `node:cluster`: a value that is the namespace's, not
+   * the process's, must not be added up.
+   */
+  readonly aggregator: "sum" | "min" | "max" | "average";
   /** The value now, for each value of the label; an undefined one is not told. */
-  readonly read: (now: Now) => readonly (number | undefined)[];
+  readonly read: (now: Now) => Values | Promise<Values>;
 }
+
+type Values = readonly (number | undefined)[];
 
 export interface HistogramDefinition extends Definition {
   readonly buckets: readonly number[];
@@ -85,30 +92,35 @@ export const histograms = {
 export const gauges: readonly GaugeDefinition[] = [
   {
     name: "heartbit_alive",
+    aggregator: "max",
     help: "Of what this presence watches: keys that are alive, and sessions that hold them. Absent where it watches nothing.",
     label: ["kind", ["keys", "sessions"]],
-    read: ({ gauges: { watching } }) => {
-      const alive = watching?.alive();
+    read: async ({ gauges: { watching } }) => {
+      const alive = await watching?.alive();
       return [alive?.keys, alive?.sessions];
     },
   },
   {
     name: "heartbit_held_keys",
+    aggregator: "sum",
     help: "Keys that this presence holds.",
     read: ({ gauges: { held } }) => [held],
   },
   {
     name: "heartbit_undelivered_changes",
+    aggregator: "sum",
     help: "Changes that listeners and iterators have not taken yet.",
     read: ({ gauges: { watching } }) => [watching?.undelivered ?? 0],
   },
   {
     name: "heartbit_healthy",
+    aggregator: "min",
     help: "1, or 0 while what is known may be late (stale) and deaths by absence are held back.",
     read: ({ presence }) => [presence.health.state === "healthy" ? 1 : 0],
   },
   {
     name: "heartbit_feed_state",
+    aggregator: "sum",
     help: "1 for the state that the change feed is in; refused: changes are polled for.",
     label: ["state", FEED_STATES],
     read: ({ gauges: { watching } }) =>
@@ -116,26 +128,31 @@ export const gauges: readonly GaugeDefinition[] = [
   },
   {
     name: "heartbit_vouched_seconds",
+    aggregator: "min",
     help: "How long from now others keep telling this process's keys alive if it pings no more; negative after a lapse. Absent where it does not ping.",
     read: ({ presence, inside }) => [secondsUntil(presence.vouchedUntil, inside)],
   },
   {
     name: "heartbit_slots_behind",
+    aggregator: "max",
     help: "How many slots the store's time lies behind the latest slot: above 0 only after its clock has stepped back.",
     read: ({ inside }) => [inside.time.slotsBehind],
   },
   {
     name: "heartbit_clock_offset_seconds",
+    aggregator: "average",
     help: "The store's time less this machine's.",
     read: ({ inside }) => [inside.time.wallDistance / 1000],
   },
   {
     name: "heartbit_clock_error_seconds",
+    aggregator: "max",
     help: "How far heartbit's estimate of the store's time may be off.",
     read: ({ inside }) => [inside.time.errorMs / 1000],
   },
   {
     name: "heartbit_period_seconds",
+    aggregator: "max",
     help: "The period of the namespace.",
     read: ({ presence }) => [presence.periodMs / 1000],
   },

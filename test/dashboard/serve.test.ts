@@ -120,7 +120,7 @@ describe("heartbit serve", () => {
     const { url } = await serving();
     const streams = await Promise.all(Array.from({ length: 65 }, () => fetch(`${url}api/changes`)));
     expect(streams.map(({ status }) => status).filter((status) => status !== 200)).toEqual([503]);
-    await Promise.all(streams.map(({ body }) => body?.cancel()));
+    for (const { body } of streams) await body?.cancel();
     await until(async () => {
       const again = await fetch(`${url}api/changes`);
       await again.body?.cancel();
