@@ -15,7 +15,7 @@ export interface Context {
   readonly retentionSlots: number;
   /** The clock that stamps what is written into this namespace, as far as it is known. */
   readonly clock: ServerClock;
-  /** Who the server is: asked once, at the first use. */
+  /** Who the server is: asked at the first use, and again when it was lost and found. */
   server(): Promise<ServerInfo>;
   /** A command that writes, acknowledged as safely as this server can, and bounded on the server too. */
   readonly send: (

@@ -22,9 +22,15 @@ export function monitorOf(client: MongoClient): Monitor {
 export class Monitor {
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
+  #found = 0;
 
   constructor(client: MongoClient) {
     this.#client = client;
+  }
+
+  /** How often a server that takes writes was found, while somebody listened: after each it may be of another kind. */
+  get found(): number {
+    return this.#found;
   }
 
   /** Calls the listener with what is noticed from now on. The result ends it. */
@@ -50,6 +56,7 @@ export class Monitor {
     const now = primaryOf(newDescription.servers.values());
     if (before === now) return;
     if (before !== undefined) this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
+    if (now !== undefined) this.#found++;
     if (now !== undefined) this.#tell({ kind: "found" });
   };
 

@@ -1,4 +1,4 @@
-/** What kind of server answers, asked once: whether it will do, and what it offers. */
+/** What kind of server answers: whether it will do, and what it offers. */
 import type { Document } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 import type { Calls } from "./calls.ts";
