@@ -102,6 +102,7 @@ export interface ReadQuery {
 
 /** What is open of a session. */
 export interface OpenRecords {
+  /** The session itself, if it is open, and its open registrations. */
   readonly count: number;
   /** `SessionRecord.opened`: tells it from another session with the same number. Absent if it is not open. */
   readonly opened?: number | undefined;

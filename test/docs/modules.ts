@@ -19,8 +19,8 @@ const PLACES: Readonly<Record<string, readonly [number, number]>> = {
 const [WIDTH, HEIGHT] = [170, 50];
 const CORE = { left: 50, top: 420, width: 660 };
 
-/** What lies under everything, and is not drawn as a part: the index, and files that several parts share. */
-const SHARED = new Set(["index.ts", "system-clock.ts", "stores/storage.ts"]);
+/** What lies under everything, and is not drawn as a part: the index, the tools, and files that several parts share. */
+const SHARED = new Set(["index.ts", "lib", "stores/storage.ts"]);
 
 export interface Modules {
   /** `cli -> presence`; without those to the core. */

@@ -10,9 +10,9 @@ const sources = readdirSync(join(process.cwd(), "src"), { recursive: true, encod
   .map((name) => readFileSync(join(process.cwd(), "src", name), "utf8"))
   .join("\n");
 
-/** Where reasons are made: what is given to `trouble`, by the reads that are distrusted, and by the store's notices. */
+/** Where reasons are made: what is given to `suspect`, by the reads that are distrusted, and by the store's notices. */
 const MADE = [
-  /\btrouble\(\s*(`[^`]*`|"\w+ [^"]*")/g,
+  /\bsuspect\(\s*(`[^`]*`|"\w+ [^"]*")/g,
   /\? undefined : ("\w+ \w+ [^"]*")/g,
   /\breturn (`the primary was lost[^`]*`|"the primary was lost[^"]*")/g,
 ];

@@ -62,7 +62,9 @@ describe("the package", () => {
   it("has no types but those that an entry point leads to", () => {
     const types = paths().filter((path) => path.endsWith(".d.ts"));
     expect(types).toContain("dist/presence/pinger.d.ts");
-    expect(types.filter((path) => /\/cli\/|\/context\/context|\/holding\/|\/watching\/|mongo|sqlite/.test(path))).toEqual([]);
+    expect(
+      types.filter((path) => /\/cli\/|\/context\/context|\/holding\/|\/watching\/|mongo|sqlite/.test(path)),
+    ).toEqual([]);
   });
 
   it("has the licence of all that the page bundles", () => {

@@ -361,7 +361,9 @@ describe("what another has killed, and whose record is gone before its holder ha
 
 it("what was killed while the reads of its holder were late for more than a retention is told alive again", async () => {
   const bench = new Bench();
-  let frozen: { readonly pages: Page[]; readonly pings: PingRecord[]; readonly open: OpenRecords } | undefined;
+  let frozen:
+    | { readonly pages: Page[]; readonly pings: PingRecord[]; readonly open: OpenRecords }
+    | undefined;
   const store = wrap(bench.store, (namespace) => ({
     read: async function* (query) {
       if (frozen === undefined) yield* namespace.read(query);
@@ -370,7 +372,8 @@ it("what was killed while the reads of its holder were late for more than a rete
       else yield* frozen.pages;
     },
     pings: (from) => (frozen === undefined ? namespace.pings(from) : Promise.resolve(frozen.pings)),
-    countOpen: (session) => (frozen === undefined ? namespace.countOpen(session) : Promise.resolve(frozen.open)),
+    countOpen: (session) =>
+      frozen === undefined ? namespace.countOpen(session) : Promise.resolve(frozen.open),
   }));
   const presence = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
   const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
