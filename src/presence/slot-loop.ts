@@ -65,9 +65,6 @@ export class SlotLoop {
     this.#usesFeed = usesFeed;
     this.#pollMs = pollMs;
     this.#pruning = new PruneScheduler(context);
-    const activity = (doing: string, nextMs: () => number, act: () => Promise<void>): Activity => {
-      return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
-    };
     this.#activities = [
       activity(
         "reading the config",
@@ -283,4 +280,8 @@ export class SlotLoop {
     this.#context.log.error("watchers fail", error);
     for (const watcher of this.watchers) watcher.fail(error);
   }
+}
+
+function activity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
+  return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
 }

@@ -56,7 +56,7 @@ export async function readPings(context: Context, roster: Roster, from: Slot): P
 }
 
 /** The latest slot with a ping. */
-export function latestPinged(records: readonly PingRecord[]): Slot {
+function latestPinged(records: readonly PingRecord[]): Slot {
   return records.reduce((slot, record) => (record.ms > 0 ? Math.max(slot, record.slot) : slot), -Infinity);
 }
 
