@@ -104,6 +104,7 @@ export interface ReadQuery {
 
 /** The open records of a session. */
 export interface OpenRecords {
+  /** The session itself, if it is open, and its open registrations. */
   readonly count: number;
   /** `SessionRecord.opened`, which distinguishes it from another session with the same number. Absent if not open. */
   readonly opened?: number | undefined;
