@@ -440,7 +440,8 @@ export class Roster {
     registration.session.registrations.delete(pinger);
     this.#individuallyLeased.delete(registration);
     const registrations = this.#keys.get(key);
-    if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1); // in place: a key may have thousands
+    // In place: a key may have thousands.
+    if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1);
     if (registrations === registration || (Array.isArray(registrations) && registrations.length === 0))
       this.#keys.delete(key);
   }

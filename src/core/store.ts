@@ -31,7 +31,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** What a store must know about a namespace, besides its name. */
+/** What a store must know about a namespace, apart from its name. */
 export interface NamespaceScale {
   /** The length of a slot, in ms. */
   readonly periodMs: number;

@@ -35,7 +35,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
     for (const added of this.#listeners.get(name) ?? []) {
-      if (added.once && !this.#remove(name, added)) continue; // it has run already, if another listener emitted the same event
+      if (added.once && !this.#remove(name, added)) continue; // another listener emitted the same event
       const listener = added.listener as Listener<Events[Name]>;
       callSafely(listener, args, (error) => this.#report(error, String(name)));
     }

@@ -137,7 +137,7 @@ export class Evaluator {
     if (this.#wouldEnd(slot, oldest)) {
       if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
       if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
-      if (this.#context.time.mayHaveSlept) return; // since the ping: the read is out of date, and the next ping shows it
+      if (this.#context.time.mayHaveSlept) return; // the read is out of date; the next ping shows it
     }
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
