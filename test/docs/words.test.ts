@@ -86,6 +86,10 @@ function faultsOf(lines: readonly Line[], avoided = AVOIDED): string[] {
   });
 }
 
+function tooLong(lines: readonly Line[]): string[] {
+  return lines.filter(({ text }) => Array.from(text).length > COLUMNS).map(({ where }) => where);
+}
+
 describe("readers need not decode the English", () => {
   it("comments and messages in src use the standard terms", () => {
     const lines = sources.flatMap(linesOf).map(({ where, text }) => ({ where, text: wordsOf(text) }));
@@ -106,9 +110,6 @@ describe("readers need not decode the English", () => {
 });
 
 describe(`no line is longer than ${COLUMNS} columns`, () => {
-  const tooLong = (lines: readonly Line[]): string[] =>
-    lines.filter(({ text }) => [...text].length > COLUMNS).map(({ where }) => where);
-
   it("in src, the contents of texts in quotes aside", () => {
     const lines = sources.flatMap(linesOf).map(({ where, text }) => {
       return { where, text: text.replace(/"[^"]*"|'[^']*'|`[^`]*`|\/[^/ ]{40,}\/\w*/g, '""') };
