@@ -9,7 +9,7 @@ export type { Listener } from "./lib/emitter.ts";
 export type { Health } from "./presence/context/health.ts";
 export type { Lapse, PresenceEvents } from "./presence/events.ts";
 export type { KeyState, Listing } from "./presence/list.ts";
-export type { Logger } from "./presence/context/log.ts";
+export type { Logger } from "./lib/log.ts";
 export type { PresenceOptions } from "./presence/options.ts";
 export type { Pinger, PingerEvents, PingerState } from "./presence/pinger.ts";
 export { Presence } from "./presence/presence.ts";
@@ -27,7 +27,10 @@ export type {
   FeedSink,
   Finding,
   Namespace,
+  NamespaceScale,
+  OpenRecords,
   Page,
+  Pong,
   PruneQuery,
   ReadQuery,
   StoreNotice,

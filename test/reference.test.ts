@@ -260,7 +260,7 @@ describe.each(backends)("on $name", (backend) => {
     expect((await a.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([["k", true]]);
   });
 
-  it("drop: a namespace's data is removed whole, and its watchers fail", async () => {
+  it("drop: a namespace's data is removed whole, the presence closes, and the watchers of others fail", async () => {
     await using w = await world();
     const [a, b] = [await w.open(), await w.open()];
     await a.pinger("k").start();
@@ -268,7 +268,8 @@ describe.each(backends)("on $name", (backend) => {
     const { heard } = hear(watcher, "k");
     await until(() => heard.length === 1);
     await a.drop();
-    expect((await a.list()).keys).toEqual([]);
+    await expect(a.list()).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
+    expect((await b.list()).keys).toEqual([]);
     await watcher.dead;
     expect(watcher.state).toBe("failed");
     expect(watcher.error).toMatchObject({ code: "CONFIG_MISMATCH" });

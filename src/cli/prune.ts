@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Health } from "../presence/context/health.ts";
 import type { Change } from "../presence/change.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT, sentenceOf } from "./errors.ts";
 import { openPresence } from "./open.ts";

@@ -33,7 +33,9 @@ export function checkPrefix(prefix: unknown): string {
 export function encodeMeta(meta: unknown): string {
   if (meta === undefined) return "null";
   checkPlain(meta, "meta", new Set());
-  const text = JSON.stringify(meta);
+  // Undefined where a prototype of the language itself was given a `toJSON`.
+  const text = JSON.stringify(meta) as string | undefined;
+  if (text === undefined) throw invalidMeta("JSON makes nothing of it");
   const bytes = utf8.encode(text).length;
   if (bytes > META_BYTES_MAX) {
     throw invalidMeta(`it has ${bytes} bytes as JSON, the limit is ${META_BYTES_MAX}`);
@@ -47,6 +49,8 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
   if (typeof value !== "object") throw invalidMeta(`${path} is ${show(value)}, which JSON cannot hold`);
   if (within.has(value)) throw invalidMeta(`${path} contains itself`);
   if (within.size === META_DEPTH_MAX) throw invalidMeta(`it is nested deeper than ${META_DEPTH_MAX}`);
+  // What JSON would make of it is not what is checked here, and may be nothing at all.
+  if ("toJSON" in value) throw invalidMeta(`${path} has a toJSON, so it is not plain data`);
   within.add(value);
   if (Array.isArray(value)) {
     // Not forEach, which skips holes: JSON would turn them into null.
@@ -54,7 +58,7 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
   } else {
     const prototype: unknown = Object.getPrototypeOf(value);
     const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
-    if (!isPlain || "toJSON" in value) throw invalidMeta(`${path} is not a plain object`);
+    if (!isPlain) throw invalidMeta(`${path} is not a plain object`);
     for (const [name, item] of Object.entries(value)) {
       if (item !== undefined) checkPlain(item, `${path}.${name}`, within);
     }

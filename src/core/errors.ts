@@ -48,6 +48,16 @@ export class GivenUp extends HeartbitError {
   }
 }
 
+/**
+ * @internal The store refuses something that it has permitted to this presence before. It may permit it again, since
+ * servers also refuse because of passing faults: a router cannot read the users, or a user is dropped and created again.
+ */
+export class PassingRefusal extends HeartbitError {
+  constructor(refusal: HeartbitError) {
+    super(refusal.code, refusal.message, { cause: refusal });
+  }
+}
+
 /** @internal The thrown value as an error, since anything can be thrown. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));

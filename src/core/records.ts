@@ -91,11 +91,6 @@ export function pruned(config: Config, beforeSlot: Slot): Config {
   return beforeSlot <= (config.prunedBefore ?? -Infinity) ? config : { ...config, prunedBefore: beforeSlot };
 }
 
-/** @internal */
-export function isSameRegistration(a: RegistrationId, b: RegistrationId): boolean {
-  return a.session === b.session && a.pinger === b.pinger && a.start === b.start;
-}
-
 /** @internal The earlier one of two `last`s; absent is later than any. */
 export function earlierLast(a: Slot | undefined, b: Slot | undefined): Slot | undefined {
   if (a === undefined) return b;

@@ -15,6 +15,7 @@ import { isAliveAt, KILLED, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
 import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
+import { after, SortedKeys } from "./sorted-keys.ts";
 
 /** @internal A holder of a key, as it is reported. */
 export interface HolderState {
@@ -57,12 +58,21 @@ interface Registration {
   heard: number;
 }
 
-/** Nearly every key has one registration: a list for each would take a sixth of all memory. */
+/** Oldest first. Nearly every key has one registration: a list for each would be a sixth of all memory. */
 type Registrations = Registration | Registration[];
 
 const NOBODY: Registrations = [];
 
-/** A step goes through about this many registrations. */
+/** @internal Of keys with so many holders it is remembered who was reported: a join then makes one holder, not all of them. */
+export const MANY_HOLDERS = 32;
+
+/** The live holders of a key, oldest first. */
+interface Reported {
+  readonly registrations: Registrations;
+  readonly holders: readonly HolderState[];
+}
+
+/** A step goes through about so many registrations. */
 const STEP_REGISTRATIONS = 200;
 
 /** @internal Work in steps, which is complete when the iteration ends. */
@@ -83,11 +93,17 @@ export class Roster {
    */
   readonly #previousOwners = new Set<Session>();
   readonly #keys = new Map<string, Registrations>();
-  /** Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits. */
+  /** The same keys in order, from the first time that those with a prefix are asked for. */
+  #sorted: SortedKeys | undefined;
+  /** Whether all keys have been put in order. */
+  #isSorted = false;
+  /** Registrations alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
   readonly #individuallyLeased = new Set<Registration>();
   /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
   readonly #touched = new Map<string, Registrations>();
-  /** Where `changes` is in them: a new iteration would skip over all entries deleted before. */
+  /** Of keys with many holders: who held them at the last `changes()`. */
+  readonly #reported = new Map<string, Reported>();
+  /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
   #next: Iterator<[string, Registrations]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
@@ -231,15 +247,41 @@ export class Roster {
 
   /** Forgets keys that are not selected, without reporting them. */
   retain(selected: (key: string) => boolean): void {
-    for (const key of this.#keys.keys()) if (!selected(key)) this.drop(key);
-    // A key that a load has just removed is no longer among them, but not reported yet.
-    for (const key of this.#touched.keys()) if (!selected(key)) this.#touched.delete(key);
+    doAll(this.retainInSteps("", selected));
+  }
+
+  /**
+   * Forgets the keys with the prefix that are not selected, without a word. Once the keys are in order it goes through
+   * those with the prefix alone. Between two steps changes may be taken: they are not of keys that are forgotten.
+   */
+  *retainInSteps(prefix: string, selected: (key: string) => boolean): Steps {
+    if (prefix !== "" && this.#isSorted) {
+      for (
+        let from = prefix, keys = this.#some(prefix, from);
+        keys.length > 0;
+        keys = this.#some(prefix, from)
+      ) {
+        for (const key of keys) if (!selected(key)) this.drop(key);
+        from = after(keys.at(-1) ?? "");
+        yield;
+      }
+      return;
+    }
+    let count = 0;
+    // A key that a load has just taken away is no longer among the first, but still to be reported.
+    for (const keys of [this.#keys, this.#touched]) {
+      for (const key of keys.keys()) {
+        if (key.startsWith(prefix) && !selected(key)) this.drop(key);
+        if (++count % STEP_REGISTRATIONS === 0) yield;
+      }
+    }
   }
 
   /** Forgets one key, without reporting it. */
   drop(key: string): void {
     for (const registration of this.#registrationsOf(key)) this.#remove(registration);
     this.#touched.delete(key);
+    this.#reported.delete(key);
   }
 
   /**
@@ -283,7 +325,24 @@ export class Roster {
     return this.#keys.keys();
   }
 
-  /** All known registrations of the key, alive or recently dead. */
+  /** Puts the keys in order, and keeps them so, if they are not yet. One such work at a time. */
+  *sortInSteps(): Steps {
+    if (this.#isSorted) return;
+    const sorted = (this.#sorted ??= new SortedKeys()); // what comes or goes meanwhile is put there by itself
+    let count = 0;
+    for (const key of this.#keys.keys()) {
+      sorted.add(key);
+      if (++count % STEP_REGISTRATIONS === 0) yield;
+    }
+    this.#isSorted = true;
+  }
+
+  /** Those of `keys()` that have the prefix. The keys must be in order. */
+  keysWith(prefix: string): string[] {
+    return [...(this.#sorted?.startingWith(prefix) ?? [])];
+  }
+
+  /** All that is known of the key's registrations, alive or recently dead. */
   *registrations(key: string): IterableIterator<{
     registration: RegistrationRecord;
     session: SessionRecord;
@@ -318,11 +377,10 @@ export class Roster {
       }
       const [key, touched] = value;
       this.#touched.delete(key);
-      const registrations = listOf(touched);
-      const before = registrations.map(holderOf);
-      const now = this.holders(key);
-      if (!sameHolders(before, now))
-        changes.push({ key, cause: this.#cause(registrations, now), before, now });
+      const before = this.#stateOf(key, touched);
+      const now = this.#report(key, before);
+      if (!sameHolders(before.holders, now))
+        changes.push({ key, cause: this.#cause(listOf(touched), now), before: before.holders, now });
     }
     return changes;
   }
@@ -330,6 +388,7 @@ export class Roster {
   /** Discards pending changes without reporting them. */
   discardChanges(): void {
     this.#touched.clear();
+    this.#reported.clear();
     this.#next = undefined;
   }
 
@@ -398,7 +457,40 @@ export class Roster {
   }
 
   #touch(key: string): void {
-    if (!this.#touched.has(key)) this.#touched.set(key, this.#living(key));
+    if (!this.#touched.has(key))
+      this.#touched.set(key, this.#reported.get(key)?.registrations ?? this.#living(key));
+  }
+
+  /** Who held the key when it was touched. */
+  #stateOf(key: string, registrations: Registrations): Reported {
+    const reported = this.#reported.get(key);
+    if (reported?.registrations === registrations) return reported;
+    return { registrations, holders: listOf(registrations).map(holderOf) };
+  }
+
+  /** Who holds the key now, with the holders from before where they are the same; remembered where they are many. */
+  #report(key: string, before: Reported): readonly HolderState[] {
+    const registrations = this.#living(key);
+    const living = listOf(registrations);
+    const earlier = listOf(before.registrations);
+    let at = 0;
+    const holders = living.map((registration) => {
+      for (let other = earlier[at]; other !== undefined && other !== registration; other = earlier[++at])
+        if (bySeniority(other, registration) >= 0) break;
+      return (earlier[at] === registration ? before.holders[at] : undefined) ?? holderOf(registration);
+    });
+    if (living.length >= MANY_HOLDERS) this.#reported.set(key, { registrations, holders });
+    else this.#reported.delete(key);
+    return holders;
+  }
+
+  /** Some of the keys with the prefix, from this text on. The keys must be in order. */
+  #some(prefix: string, from: string): string[] {
+    const some: string[] = [];
+    for (const key of this.#sorted?.startingWith(prefix, from) ?? []) {
+      if (some.push(key) === STEP_REGISTRATIONS) break;
+    }
+    return some;
   }
 
   /** Touches the keys of the registrations that share the session's bits. */
@@ -412,16 +504,18 @@ export class Roster {
   #living(key: string): Registrations {
     const registrations = this.#keys.get(key) ?? NOBODY;
     if (!Array.isArray(registrations)) return this.#isAlive(registrations) ? registrations : NOBODY;
-    return registrations.filter((registration) => this.#isAlive(registration)).toSorted(bySeniority);
+    return registrations.filter((registration) => this.#isAlive(registration));
   }
 
   #insert(registration: Registration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.set(pinger, registration);
     const others = this.#keys.get(key);
-    if (others === undefined) this.#keys.set(key, registration);
-    else if (Array.isArray(others)) others.push(registration);
-    else this.#keys.set(key, [others, registration]);
+    if (others === undefined) {
+      this.#keys.set(key, registration);
+      this.#sorted?.add(key);
+    } else if (Array.isArray(others)) insertBySeniority(others, registration);
+    else this.#keys.set(key, [others, registration].toSorted(bySeniority));
     this.#follow(registration);
   }
 
@@ -442,8 +536,10 @@ export class Roster {
     const registrations = this.#keys.get(key);
     // In place: a key may have thousands.
     if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1);
-    if (registrations === registration || (Array.isArray(registrations) && registrations.length === 0))
+    if (registrations === registration || (Array.isArray(registrations) && registrations.length === 0)) {
       this.#keys.delete(key);
+      this.#sorted?.delete(key);
+    }
   }
 
   /** A copy, which does not change when registrations come and go. */
@@ -498,9 +594,20 @@ export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]
     a.length === b.length &&
     a.every((holder, index) => {
       const other = b[index];
+      if (holder === other) return true;
       return holder.session === other?.session && holder.since === other.since && holder.meta === other.meta;
     })
   );
+}
+
+/** Most come last: a list may have thousands, and each would be sorted again for each that comes. */
+function insertBySeniority(registrations: Registration[], registration: Registration): void {
+  let at = registrations.length;
+  for (let other = registrations[at - 1]; other !== undefined && bySeniority(other, registration) > 0;) {
+    at--;
+    other = registrations[at - 1];
+  }
+  registrations.splice(at, 0, registration);
 }
 
 function bySeniority({ record: a }: Registration, { record: b }: Registration): number {

@@ -1,4 +1,6 @@
-/** A set of keys: by name, by prefix, or all. */
+import { Prefixes } from "./prefixes.ts";
+
+/** Which keys are meant: by name, by prefix, or all. */
 export interface Selection {
   /** Every key is selected. */
   readonly all: boolean;
@@ -19,7 +21,7 @@ export const EVERYTHING: Selection = { all: true, keys: new Set(), prefixes: new
 /** @internal The smallest selection with all the targets. */
 export function select(targets: Iterable<WatchTarget>): Selection {
   const keys = new Set<string>();
-  const prefixes = new Set<string>();
+  const prefixes = new Prefixes();
   let all = false;
   for (const target of targets) {
     if (typeof target === "string") keys.add(target);
@@ -36,24 +38,46 @@ export function isEmptySelection(selection: Selection): boolean {
 
 /** @internal Whether the key is selected. */
 export function includesKey(selection: Selection, key: string): boolean {
-  if (selection.all || selection.keys.has(key)) return true;
-  for (const prefix of selection.prefixes) if (key.startsWith(prefix)) return true;
-  return false;
+  return selection.all || selection.keys.has(key) || isCovered(selection, key);
+}
+
+/** @internal Whether all keys with the prefix are meant, by their prefixes alone. */
+export function includesPrefix(selection: Selection, prefix: string): boolean {
+  return selection.all || (prefix !== "" && isCovered(selection, prefix));
+}
+
+/** @internal Whether `have` means all that `wanted` means. */
+export function includesAll(have: Selection, wanted: Selection): boolean {
+  if (have.all) return true;
+  if (wanted.all) return false;
+  for (const prefix of wanted.prefixes) if (!includesPrefix(have, prefix)) return false;
+  for (const key of wanted.keys) if (!includesKey(have, key)) return false;
+  return true;
 }
 
 /** @internal The part of `wanted` that `have` does not include. */
 export function missingFrom(have: Selection, wanted: Selection): Selection {
   if (have.all) return NOTHING;
   if (wanted.all) return EVERYTHING;
-  const prefixes = [...have.prefixes];
-  const covered = (text: string): boolean => prefixes.some((prefix) => text.startsWith(prefix));
   return {
     all: false,
-    keys: new Set([...wanted.keys].filter((key) => !have.keys.has(key) && !covered(key))),
-    prefixes: new Set(
-      [...wanted.prefixes].filter((prefix) => !have.prefixes.has(prefix) && !covered(prefix)),
-    ),
+    keys: new Set([...wanted.keys].filter((key) => !includesKey(have, key))),
+    prefixes: new Prefixes([...wanted.prefixes].filter((prefix) => !includesPrefix(have, prefix))),
   };
+}
+
+/** @internal The same keys, without keys and prefixes that another prefix means as well. */
+export function withoutOverlap({ all, keys, prefixes }: Selection): Selection {
+  const widest = new Prefixes(prefixes);
+  for (const prefix of prefixes)
+    for (const other of widest.of(prefix)) if (other !== prefix) widest.delete(prefix);
+  return { all, keys: new Set([...keys].filter((key) => !widest.covers(key))), prefixes: widest };
+}
+
+function isCovered({ prefixes }: Selection, text: string): boolean {
+  if (prefixes instanceof Prefixes) return prefixes.covers(text);
+  for (const prefix of prefixes) if (text.startsWith(prefix)) return true;
+  return false;
 }
 
 /**

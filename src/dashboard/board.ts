@@ -3,18 +3,21 @@
  * live keys, and those that died within the retention.
  */
 import { toError } from "../core/errors.ts";
+import { SortedKeys } from "../core/sorted-keys.ts";
 import type { Change, Holder } from "../presence/change.ts";
 import type { Health } from "../presence/context/health.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { KeyState } from "../presence/list.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper } from "../lib/timers.ts";
 import type { Watcher } from "../presence/watcher.ts";
-import { type Entry, Journal } from "./journal.ts";
+import { Journal } from "./journal.ts";
 import { Processes } from "./processes.ts";
 
 /** If there are more dead keys, they are forgotten sooner. */
 const DEAD_MAX = 20_000;
+/** Where the watcher has failed, the next one is made after a period, or later, but no later than this, in ms. */
+const PAUSE_MS_MAX = 60_000;
 
 export interface BoardHealth {
   /** `failed`: it cannot recover; a new dashboard is needed. */
@@ -27,7 +30,9 @@ export interface BoardHealth {
 export interface BoardSink {
   /** All keys are known from now on. */
   loaded(): void;
-  changed(entry: Entry): void;
+  /** The watcher has failed: nothing that was known holds, until all is loaded again. */
+  startedOver(): void;
+  changed(): void;
   health(): void;
   closed(): void;
 }
@@ -35,24 +40,24 @@ export interface BoardSink {
 export class Board {
   readonly presence: Presence;
   readonly journal = new Journal();
-  readonly processes = new Processes();
-  readonly #watcher: Watcher;
+  processes = new Processes();
+  #watcher: Watcher;
   readonly #sleeper: Sleeper;
   readonly #sinks = new Set<BoardSink>();
   readonly #keys = new Map<string, KeyState>();
   /** The dead keys in the order of their deaths, with the store's time of each in ms. */
   readonly #dead = new Map<string, number>();
-  #sorted: readonly string[] | undefined;
+  #sorted = new SortedKeys();
   #isLoaded = false;
+  /** Why the watcher has failed, until another has loaded all. */
+  #failure: Error | undefined;
 
   constructor(presence: Presence) {
     this.presence = presence;
     this.#sleeper = new Sleeper(internalsOf(presence).clock);
-    this.#watcher = presence.watcher();
-    this.#watcher.on("health", () => this.#tell("health"));
-    this.#watcher.watch({ all: true }, (change) => this.#take(change));
-    void this.#watcher.dead.then(() => (this.#watcher.error === null ? this.close() : this.#tell("health")));
+    this.#watcher = this.#watch();
     void this.#run();
+    void this.#forgetInTurn();
   }
 
   /** Whether all keys are known. */
@@ -65,9 +70,10 @@ export class Board {
   }
 
   get health(): BoardHealth {
-    const { error, state, health } = this.#watcher;
-    if (state === "running") return health;
-    return { state: "failed", reason: error?.message ?? "the presence is closed" };
+    const { state, health, error } = this.#watcher;
+    const failure = this.#failure ?? error;
+    if (failure !== undefined && failure !== null) return { state: "failed", reason: failure.message };
+    return state === "running" ? health : { state: "failed", reason: "the presence is closed" };
   }
 
   /** How many keys there are. */
@@ -79,15 +85,14 @@ export class Board {
     return this.#keys.get(key);
   }
 
-  /** All keys, unordered. The caller owns the array. */
-  keys(): string[] {
-    return [...this.#keys.keys()];
+  /** The keys from this text on, in the order of their UTF-16 code units. Not to be kept over a turn of the event loop. */
+  keysFrom(text: string): IterableIterator<string> {
+    return this.#sorted.from(text);
   }
 
-  /** All keys, in the order of their UTF-16 code units. */
-  sortedKeys(): readonly string[] {
-    this.#sorted ??= this.keys().toSorted();
-    return this.#sorted;
+  /** The keys with the prefix, from this text on, as `keysFrom`. */
+  keysWith(prefix: string, from: string): IterableIterator<string> {
+    return this.#sorted.startingWith(prefix, from);
   }
 
   /** Passes events to the sink from now on, until the returned function is called. */
@@ -102,6 +107,7 @@ export class Board {
     return new Promise((resolve) => {
       const end = this.follow({
         loaded: () => done(),
+        startedOver: () => {},
         changed: () => {},
         health: () => {},
         closed: () => done(),
@@ -122,19 +128,68 @@ export class Board {
     this.#sinks.clear();
   }
 
+  #watch(): Watcher {
+    const watcher = this.presence.watcher();
+    watcher.on("health", () => this.#tell("health"));
+    watcher.watch({ all: true }, (change) => this.#take(change));
+    return watcher;
+  }
+
+  /** Loads all, and once more by another watcher where one has failed: its namespace is gone, and may be there again. */
   async #run(): Promise<void> {
-    const { log, retentionSlots, periodMs } = internalsOf(this.presence);
+    const { log, periodMs } = internalsOf(this.presence);
+    for (let pauseMs = periodMs; !this.isClosed; pauseMs *= 2) {
+      await this.#load();
+      if (this.#isLoaded) pauseMs = periodMs;
+      await this.#watcher.dead;
+      const { error } = this.#watcher;
+      if (error === null) break;
+      this.#startOver(error);
+      await this.#sleeper.sleep(Math.min(pauseMs, Math.max(PAUSE_MS_MAX, periodMs)));
+      if (this.isClosed) break;
+      try {
+        this.#watcher = this.#watch();
+      } catch (closed) {
+        log.debug("the dashboard watches no more", toError(closed));
+        break;
+      }
+    }
+    await this.close();
+  }
+
+  async #load(): Promise<void> {
+    const { log, periodMs } = internalsOf(this.presence);
     while (!this.#isLoaded && this.#watcher.state === "running") {
       try {
         await this.#watcher.sync();
         await this.#loadDead();
+        if (this.#watcher.state !== "running") return;
         this.#isLoaded = true;
         this.#tell("loaded");
+        if (this.#failure === undefined) return;
+        this.#failure = undefined;
+        this.#tell("health");
       } catch (error) {
         log.debug("the dashboard's keys could not be loaded", toError(error));
         await this.#sleeper.sleep(Math.min(periodMs, 1000));
       }
     }
+  }
+
+  #startOver(error: Error): void {
+    this.#failure = error;
+    this.#isLoaded = false;
+    this.#keys.clear();
+    this.#dead.clear();
+    this.#sorted = new SortedKeys();
+    this.processes = new Processes();
+    this.journal.clear();
+    this.#tell("startedOver");
+    this.#tell("health");
+  }
+
+  async #forgetInTurn(): Promise<void> {
+    const { retentionSlots, periodMs } = internalsOf(this.presence);
     while (!this.isClosed) {
       await this.#sleeper.sleep((retentionSlots * periodMs) / 20);
       this.#forget();
@@ -148,26 +203,24 @@ export class Board {
     const diedBefore = [...this.#dead];
     this.#dead.clear();
     for (const state of dead.toSorted((a, b) => a.since.getTime() - b.since.getTime())) {
-      this.#keys.set(state.key, state);
+      this.#set(state);
       this.#dead.set(state.key, state.since.getTime());
     }
     for (const [key, ms] of diedBefore) this.#dead.set(key, ms);
-    this.#sorted = undefined;
   }
 
   #take(change: Change): void {
     const { key, alive, at, cause, holders } = change;
     const before = this.#keys.get(key);
     const since = holders[0]?.since ?? at;
-    this.#keys.set(key, { key, alive, since, holders });
-    if (before === undefined) this.#sorted = undefined;
-    this.#dead.delete(key); // so that it moves to the end
+    this.#set({ key, alive, since, holders });
+    this.#dead.delete(key); // so that it goes to the end
     if (!alive) this.#dead.set(key, at.getTime());
     this.processes.change(before?.holders ?? NOBODY, holders, cause, at);
     // The initial state of a watcher is not a change: each client gets the whole state.
     if (cause === "initial") return;
-    const entry = this.journal.add(change);
-    for (const sink of this.#sinks) sink.changed(entry);
+    this.journal.add(change);
+    this.#tell("changed");
     if (this.#dead.size > DEAD_MAX) this.#forgetDead(-Infinity);
   }
 
@@ -183,11 +236,16 @@ export class Board {
       if (ms >= oldest && this.#dead.size <= DEAD_MAX) break;
       this.#dead.delete(key);
       this.#keys.delete(key);
-      this.#sorted = undefined;
+      this.#sorted.delete(key);
     }
   }
 
-  #tell(what: "loaded" | "health" | "closed"): void {
+  #set(state: KeyState): void {
+    if (!this.#keys.has(state.key)) this.#sorted.add(state.key);
+    this.#keys.set(state.key, state);
+  }
+
+  #tell(what: keyof BoardSink): void {
     for (const sink of this.#sinks) sink[what]();
   }
 }

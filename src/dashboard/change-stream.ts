@@ -11,21 +11,26 @@
  * are too many, a mark that it needs a new snapshot.
  */
 import type { Clock } from "../core/clock.ts";
+import { after } from "../core/sorted-keys.ts";
 import type { KeyState } from "../presence/list.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { Board } from "./board.ts";
 import type { Entry } from "./journal.ts";
 
 /** Keys in one event of a snapshot. */
 const PAGE_KEYS = 500;
-/** The most changes that wait for one client. With more, a snapshot is cheaper. */
-const PENDING_MAX = 10_000;
-/** How many earlier changes a new client gets, so that it does not start with an empty list. */
+/** Of what happened before a client came it is told so much, so that it need not begin with nothing. */
 const PAST_CHANGES = 100;
-/** About how many characters are sent at a time. */
+/** About so many characters are handed over at a time, and make up an event. */
 const CHUNK_CHARS = 64 * 1024;
 /** Without events, a comment is sent after this many ms, so that both sides know that the other is there. */
 const SILENCE_MS = 15_000;
+
+/** The keys up to this one were told as of this change. */
+interface Part {
+  upToKey: string;
+  readonly asOf: number;
+}
 
 export interface ChangeStreamOptions {
   readonly board: Board;
@@ -42,12 +47,14 @@ export interface ChangeStreamOptions {
 export class ChangeStream {
   readonly #options: ChangeStreamOptions;
   readonly #clock: Clock;
-  /** Changes that the client missed while it was away, the oldest last: sent before pending ones. */
-  #missed: Entry[] = [];
-  /** By key, in the order of their numbers. */
-  readonly #pending = new Map<string, Entry>();
-  /** The keys of the snapshot that are not sent yet, from the end. */
-  #untold: string[] | undefined;
+  /** The number of the latest change that the client knows of. */
+  #at = 0;
+  /** Up to this number the client is told each change, because it was away; after it the latest of each key. */
+  #missedUpTo = 0;
+  /** Where a snapshot goes on; undefined when there is none to tell. */
+  #nextKey: string | undefined;
+  /** What has been told of the latest snapshot: one for each number as of which keys were told. */
+  #parts: Part[] = [];
   #isFresh = true;
   #needsSnapshot = false;
   #needsHealth = false;
@@ -80,8 +87,7 @@ export class ChangeStream {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#unfollow();
-    this.#pending.clear();
-    this.#missed = [];
+    this.#parts = [];
     this.#wake();
     this.#options.ended();
   }
@@ -102,33 +108,30 @@ export class ChangeStream {
   #begin(): string {
     const { board, instance, lastEventId = "" } = this.#options;
     const [, of, id] = /^(\w+)-(\d{1,15})$/.exec(lastEventId) ?? [];
-    const missed = of === instance ? board.journal.after(Number(id)) : undefined;
+    const goesOn = of === instance && board.journal.hasAllAfter(Number(id));
     this.#isFresh = false;
     this.#unfollow = board.follow({
       loaded: () => this.#wake(),
-      changed: (entry) => this.#put(entry),
+      changed: () => this.#wake(),
       health: () => {
         this.#needsHealth = true;
         this.#wake();
       },
+      startedOver: () => {
+        this.#startOver();
+        this.#wake();
+      },
       closed: () => this.end(),
     });
-    this.#needsSnapshot = missed === undefined;
-    this.#missed = missed?.toReversed() ?? [];
+    if (goesOn) [this.#at, this.#missedUpTo] = [Number(id), board.journal.latest];
+    else this.#startOver();
     return this.#hello();
   }
 
-  #put(entry: Entry): void {
-    if (this.#needsSnapshot) return;
-    this.#pending.delete(entry.key); // so that it moves to the end
-    this.#pending.set(entry.key, entry);
-    if (this.#pending.size > PENDING_MAX) {
-      this.#pending.clear();
-      this.#missed = [];
-      this.#untold = undefined;
-      this.#needsSnapshot = true;
-    }
-    this.#wake();
+  #startOver(): void {
+    this.#needsSnapshot = true;
+    this.#nextKey = undefined;
+    this.#parts = [];
   }
 
   /** What can be sent now, up to a chunk. */
@@ -139,41 +142,73 @@ export class ChangeStream {
       this.#needsHealth = false;
       text += event("health", board.health);
     }
-    if (this.#needsSnapshot && board.isLoaded) {
+    if (!this.#needsSnapshot && !board.journal.hasAllAfter(this.#at)) this.#startOver();
+    if (this.#needsSnapshot) {
+      if (!board.isLoaded) return text;
       this.#needsSnapshot = false;
-      this.#untold = board.keys();
-      // The empty id: a client that loses the connection before `ready` cannot resume.
+      this.#nextKey = "";
+      this.#at = board.journal.latest;
+      // The empty id: whoever loses the connection before all is told has nothing to go on from.
       text += event("snapshot", board.totals, "");
     }
-    if (this.#untold !== undefined) return text + this.#takeSnapshot(this.#untold);
-    while (this.#missed.length > 0 && text.length < CHUNK_CHARS) {
-      const entry = this.#missed.pop();
-      if (entry !== undefined) text += this.#change(entry);
-    }
-    for (const [key, entry] of this.#pending) {
-      if (text.length >= CHUNK_CHARS) break;
-      this.#pending.delete(key);
+    if (this.#nextKey !== undefined) return text + this.#takeSnapshot(this.#nextKey);
+    while (text.length < CHUNK_CHARS) {
+      const entry = this.#skipToNext();
+      if (entry === undefined) break;
+      this.#at = entry.id;
       text += this.#change(entry);
     }
     return text;
   }
 
-  #takeSnapshot(untold: string[]): string {
-    const { board, instance } = this.#options;
-    if (untold.length > 0) {
-      const states: KeyState[] = [];
-      for (const key of untold.splice(-PAGE_KEYS)) {
-        const state = board.get(key);
-        if (state !== undefined) states.push(state);
-        this.#pending.delete(key); // the snapshot has its latest state
-      }
-      return event("keys", compact(states));
+  #takeSnapshot(from: string): string {
+    const { board } = this.#options;
+    const page = new SnapshotPage();
+    for (const key of board.keysFrom(from)) {
+      const state = board.get(key);
+      if (state !== undefined) page.add(state);
+      this.#nextKey = after(key);
+      if (page.isFull) break;
     }
-    this.#untold = undefined;
-    const [first] = this.#pending.values();
-    const upTo = first === undefined ? board.journal.latest : first.id - 1;
-    const past = board.journal.upTo(upTo, PAST_CHANGES).map(({ text }) => text);
-    return `event: past\ndata: [${past.join(",")}]\n\n${event("ready", board.totals, `${instance}-${upTo}`)}`;
+    if (page.isEmpty) return this.#endSnapshot();
+    const last = this.#parts.at(-1);
+    const asOf = board.journal.latest;
+    if (last?.asOf === asOf) last.upToKey = page.lastKey;
+    else this.#parts.push({ upToKey: page.lastKey, asOf });
+    return page.event();
+  }
+
+  #endSnapshot(): string {
+    const { board, instance } = this.#options;
+    this.#nextKey = undefined;
+    this.#skipToNext();
+    const past: string[] = [];
+    let chars = 0;
+    for (let id = this.#at; past.length < PAST_CHANGES && chars < CHUNK_CHARS; id--) {
+      const entry = board.journal.get(id);
+      if (entry === undefined) break;
+      past.push(entry.text);
+      chars += entry.text.length;
+    }
+    return `event: past\ndata: [${past.toReversed().join(",")}]\n\n${event("ready", board.totals, `${instance}-${this.#at}`)}`;
+  }
+
+  /** The next change to be told. Those before it count as told: their keys were told later, or will be. */
+  #skipToNext(): Entry | undefined {
+    const { journal } = this.#options.board;
+    for (let entry = journal.get(this.#at + 1); entry !== undefined; entry = journal.get(this.#at + 1)) {
+      const isAsked = entry.id <= this.#missedUpTo || journal.isLatest(entry);
+      if (isAsked && !this.#isInSnapshot(entry)) return entry;
+      this.#at = entry.id;
+    }
+    return undefined;
+  }
+
+  /** Whether the latest snapshot has told the key as of this change, or later. */
+  #isInSnapshot({ id, key }: Entry): boolean {
+    if (id > (this.#parts.at(-1)?.asOf ?? 0)) this.#parts = []; // nor is any later one
+    const part = this.#parts.find(({ upToKey }) => key <= upToKey);
+    return part !== undefined && part.asOf >= id;
   }
 
   #change({ id, text }: Entry): string {
@@ -213,16 +248,35 @@ export class ChangeStream {
  * `{ sessions: [[session, host, pid], ...], keys: [[key, sinceMs, [[session, sinceMs, meta], ...]], ...] }`.
  * A key without holders is dead.
  */
-function compact(states: readonly KeyState[]): unknown {
-  const sessions = new Map<number, readonly [session: number, host: string, pid: number]>();
-  const keys = states.map(({ key, since, holders }) => {
+class SnapshotPage {
+  readonly #sessions = new Map<number, readonly [session: number, host: string, pid: number]>();
+  readonly #keys: string[] = [];
+  #chars = 0;
+  lastKey = "";
+
+  get isEmpty(): boolean {
+    return this.#keys.length === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#keys.length === PAGE_KEYS || this.#chars >= CHUNK_CHARS;
+  }
+
+  add({ key, since, holders }: KeyState): void {
     const held = holders.map(({ session, host, pid, since: from, meta }) => {
-      if (!sessions.has(session)) sessions.set(session, [session, host, pid]);
+      if (!this.#sessions.has(session)) this.#sessions.set(session, [session, host, pid]);
       return [session, from.getTime(), meta];
     });
-    return [key, since.getTime(), held];
-  });
-  return { sessions: [...sessions.values()], keys };
+    const text = JSON.stringify([key, since.getTime(), held]);
+    this.#keys.push(text);
+    this.#chars += text.length;
+    this.lastKey = key;
+  }
+
+  event(): string {
+    const sessions = JSON.stringify([...this.#sessions.values()]);
+    return `event: keys\ndata: {"sessions":${sessions},"keys":[${this.#keys.join(",")}]}\n\n`;
+  }
 }
 
 function event(name: string, data: unknown, id?: string): string {

@@ -1,6 +1,6 @@
 /** The dashboard of a presence, as a handler to mount anywhere. */
 import { toError } from "../core/errors.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Board } from "./board.ts";
 import { Holds } from "./holds.ts";

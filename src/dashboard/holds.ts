@@ -8,7 +8,7 @@
  *                 held --this process ends--> a planned absence for the rest of the ttl, so a restart is not noticed
  */
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import type { Presence } from "../presence/presence.ts";
 import { within } from "../lib/timers.ts";

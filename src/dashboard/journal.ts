@@ -16,6 +16,8 @@ export interface Entry {
 export class Journal {
   /** By number, in their order. */
   readonly #entries = new Map<number, Entry>();
+  /** The number of the latest change of each key, as far as that is kept. */
+  readonly #latestOf = new Map<string, number>();
   #chars = 0;
   #latest = 0;
 
@@ -27,32 +29,39 @@ export class Journal {
   add(change: Change): Entry {
     const entry = { id: ++this.#latest, key: change.key, text: JSON.stringify(change) };
     this.#entries.set(entry.id, entry);
+    this.#latestOf.set(entry.key, entry.id);
     this.#chars += entry.text.length;
-    for (const [id, { text }] of this.#entries) {
+    for (const kept of this.#entries.values()) {
       if (this.#entries.size <= CHANGES_MAX && this.#chars <= CHARS_MAX) break;
-      this.#entries.delete(id);
-      this.#chars -= text.length;
+      this.#delete(kept);
     }
     return entry;
   }
 
-  /** The changes after the one with this number, oldest first; undefined if some of them are no longer kept. */
-  after(id: number): Entry[] | undefined {
-    if (id > this.#latest || id < this.#latest - this.#entries.size) return undefined;
-    return this.#between(id, this.#latest);
+  /** Forgets all: nobody can go on from a number that was given before. */
+  clear(): void {
+    for (const entry of this.#entries.values()) this.#delete(entry);
+    this.#latest++;
   }
 
-  /** The latest `count` changes up to the one with this number, as far as they are kept, oldest first. */
-  upTo(id: number, count: number): Entry[] {
-    return this.#between(id - count, id);
+  /** The change with this number; undefined where it is not kept any more, or has not happened. */
+  get(id: number): Entry | undefined {
+    return this.#entries.get(id);
   }
 
-  #between(after: number, last: number): Entry[] {
-    const entries: Entry[] = [];
-    for (let id = after + 1; id <= last; id++) {
-      const entry = this.#entries.get(id);
-      if (entry !== undefined) entries.push(entry);
-    }
-    return entries;
+  /** Whether all changes after the one with this number are kept. */
+  hasAllAfter(id: number): boolean {
+    return id <= this.#latest && id >= this.#latest - this.#entries.size;
+  }
+
+  /** Whether no later change of the same key is known. */
+  isLatest({ id, key }: Entry): boolean {
+    return this.#latestOf.get(key) === id;
+  }
+
+  #delete({ id, key, text }: Entry): void {
+    this.#entries.delete(id);
+    if (this.#latestOf.get(key) === id) this.#latestOf.delete(key);
+    this.#chars -= text.length;
   }
 }

@@ -1,17 +1,22 @@
 /** `/api/keys`: lists keys, and holds and kills keys over HTTP. */
 import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
-import { internalsOf } from "../presence/context/internals.ts";
-import type { KeyState } from "../presence/list.ts";
-import { within } from "../lib/timers.ts";
+import { after } from "../core/sorted-keys.ts";
+import { internalsOf } from "../presence/internals.ts";
+import { Slices, within } from "../lib/timers.ts";
 import type { Board } from "./board.ts";
 import { type Holds, TTL_MS_MAX, TTL_MS_MIN } from "./holds.ts";
+import { bad, type Query, queryOf } from "./query.ts";
 import { Refusal } from "./refusal.ts";
 
 /** A meta, and room for the rest. */
 const BODY_BYTES_MAX = 2 * META_BYTES_MAX;
 const LIMIT_MAX = 10_000;
 const LIMIT_DEFAULT = 1000;
+/** A listing ends early at so many characters, and says where to go on. */
+const LISTING_CHARS_MAX = 4 * 1024 * 1024;
+/** So many keys are looked at in one piece. */
+const STEP_KEYS = 500;
 /** How long a request waits until all keys are known, in ms. */
 const LOAD_LIMIT_MS = 5000;
 
@@ -22,35 +27,28 @@ export interface KeysRoutes {
   readonly allowWrites: boolean;
 }
 
+/** Any character, a line break too. */
+const ANY = ":key{[\\s\\S]+}";
+
 export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }: KeysRoutes): void {
   const keyOf = (context: Context, end = ""): string => keyIn(context.req.raw, basePath, end);
   const writes = (): void => {
     if (!allowWrites)
       throw new Refusal("WRITES_OFF", "This server only reads: start it with --allow-writes.");
   };
-
-  app.get("/api/keys", async (context) => {
+  const tellOne = async (context: Context, key: string): Promise<Response> => {
     await loaded(board);
-    return context.json(listing(board, context.req.query()));
-  });
-  app.get("/api/keys/:key{.+}", async (context) => {
-    await loaded(board);
-    const key = keyOf(context);
     const state = board.get(key);
     if (state === undefined)
       throw new Refusal("NOT_FOUND", "That key is not known: it is dead, if it ever was.");
-    return context.json(state);
-  });
-  app.put("/api/keys/:key{.+}", async (context) => {
-    writes();
-    const key = keyOf(context);
-    const { ttl, meta } = await wantedHold(context);
+    return context.json({ ...state, ...staleness(board) });
+  };
+  const put = async (context: Context, key: string, ask: Asked): Promise<Response> => {
+    const { ttl, meta } = wantedHold(ask);
     const { created } = await holds.put(key, ttl, meta);
     return context.json({ key, session: board.presence.session ?? null, ttl }, created ? 201 : 200);
-  });
-  app.delete("/api/keys/:key{.+}", async (context) => {
-    writes();
-    const key = keyOf(context);
+  };
+  const remove = async (context: Context, key: string): Promise<Response> => {
     if (!(await holds.remove(key))) {
       throw new Refusal(
         "NOT_FOUND",
@@ -58,17 +56,73 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
       );
     }
     return context.json({ key });
+  };
+  const kill = async (context: Context, key: string): Promise<Response> =>
+    context.json({ key, ended: await board.presence.kill(key) });
+
+  app.get("/api/keys", async (context) => {
+    const query = queryOf(context.req.raw, ["key", "keys", "prefix", "state", "limit", "after"]);
+    if (query.has("key")) {
+      if (query.size > 1) throw bad("key", "alone: it asks for one key");
+      return tellOne(context, checkKey(query.one("key")));
+    }
+    await loaded(board);
+    return context.body(await listing(board, query), 200, { "content-type": "application/json" });
   });
-  app.post("/api/keys/:key{.+/kill}", async (context) => {
-    writes();
-    const key = keyOf(context, "/kill");
-    await bodyOf(context.req.raw);
-    return context.json({ key, ended: await board.presence.kill(key) });
+  app.get(`/api/keys/${ANY}`, async (context) => {
+    queryOf(context.req.raw, []);
+    return tellOne(context, keyOf(context));
   });
+  for (const path of ["/api/keys", `/api/keys/${ANY}`]) {
+    const isNamed = path !== "/api/keys";
+    app.put(path, async (context) => {
+      writes();
+      const named = isNamed ? keyOf(context) : undefined;
+      const ask = await askedOf(context, ["key", "ttl"]);
+      return put(context, askedKey(ask, named), ask);
+    });
+    app.delete(path, async (context) => {
+      writes();
+      const named = isNamed ? keyOf(context) : undefined;
+      return remove(context, askedKey(await askedOf(context, ["key"]), named));
+    });
+  }
+  for (const path of ["/api/keys/kill", "/api/keys/:key{[\\s\\S]+/kill}"]) {
+    const isNamed = path !== "/api/keys/kill";
+    app.post(path, async (context) => {
+      writes();
+      const named = isNamed ? keyOf(context, "/kill") : undefined;
+      return kill(context, askedKey(await askedOf(context, ["key"]), named));
+    });
+  }
 }
 
+/** What a request that writes asks for besides its path. */
+interface Asked {
+  readonly query: Query;
+  readonly body: { readonly key?: unknown; readonly ttl?: unknown; readonly meta?: unknown };
+}
+
+async function askedOf({ req }: Context, parameters: readonly string[]): Promise<Asked> {
+  const query = queryOf(req.raw, parameters);
+  const text = await bodyOf(req.raw);
+  const body: unknown = text === "" ? {} : parse(text);
+  if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("the body", "an object");
+  return { query, body };
+}
+
+/** The key that is asked for, which is given in one place only. */
+function askedKey({ query, body }: Asked, named: string | undefined): string {
+  const given = [named, query.one("key"), body.key].filter((key) => key !== undefined);
+  if (given.length !== 1) throw bad("the key", "given once: in the path, in the query or in the body");
+  return checkKey(given[0]);
+}
+
+/** Resolves when what the board knows can be told; rejects where it is nothing. */
 async function loaded(board: Board): Promise<void> {
   if (board.isLoaded) return;
+  if (board.health.state === "failed")
+    throw new Refusal("NOT_WATCHING", "The keys are not known: the namespace is gone, or has been lost.");
   const { clock } = internalsOf(board.presence);
   await within(clock, LOAD_LIMIT_MS, "load", board.loaded()).catch(() => {});
   if (!board.isLoaded)
@@ -92,59 +146,78 @@ function keyIn({ url }: Request, basePath: string, end: string): string {
   }
 }
 
-interface Listing {
-  readonly asOf: Date;
-  readonly health: Board["health"];
-  readonly totals: Board["totals"];
-  readonly keys: readonly KeyState[];
-  /** If there are more keys: the value of `after` for the next page. */
-  readonly next?: string;
-}
-
-function listing(board: Board, query: Readonly<Record<string, string>>): Listing {
-  const { prefix = "", state = "alive", after = "", limit } = query;
-  checkPrefix(prefix);
+/** The keys that are asked for, as JSON; where there are more, with `next`, from which to go on. In slices. */
+async function listing(board: Board, query: Query): Promise<string> {
+  const prefix = checkPrefix(query.one("prefix") ?? "");
+  const state = query.one("state") ?? "alive";
+  const from = query.one("after");
+  const limit = query.one("limit");
   if (!["alive", "dead", "all"].includes(state)) throw bad("state", "alive, dead or all");
   const most = limit === undefined ? LIMIT_DEFAULT : Number(limit);
   if (!Number.isInteger(most) || most < 1 || most > LIMIT_MAX) {
     throw bad("limit", `a whole number from 1 to ${LIMIT_MAX}`);
   }
-  const sorted = board.sortedKeys();
-  const keys: KeyState[] = [];
-  for (let at = firstFrom(sorted, prefix > after ? prefix : after); at < sorted.length; at++) {
-    const key = sorted[at];
-    if (key === undefined || !key.startsWith(prefix)) break;
+  const keys: string[] = [];
+  let [chars, next] = [0, undefined as string | undefined];
+  let last = "";
+  for await (const key of wantedKeys(board, query, prefix, from)) {
     const found = board.get(key);
-    if (found === undefined || key === after || (state !== "all" && found.alive !== (state === "alive")))
-      continue;
-    if (keys.length === most) return { ...about(board), keys, next: keys.at(-1)?.key ?? "" };
-    keys.push(found);
+    if (found === undefined || (state !== "all" && found.alive !== (state === "alive"))) continue;
+    if (keys.length === most || chars > LISTING_CHARS_MAX) {
+      next = last;
+      break;
+    }
+    const text = JSON.stringify(found);
+    keys.push(text);
+    chars += text.length;
+    last = key;
   }
-  return { ...about(board), keys };
+  const head = JSON.stringify({ ...about(board), ...(next === undefined ? {} : { next }) });
+  return `${head.slice(0, -1)},"keys":[${keys.join(",")}]}`;
 }
 
-function about(board: Board): Omit<Listing, "keys"> {
+/** In order, after `from`: those that are asked for by name, or all with the prefix. */
+async function* wantedKeys(
+  board: Board,
+  query: Query,
+  prefix: string,
+  from: string | undefined,
+): AsyncGenerator<string> {
+  const named = new Set(query.all("keys").map(checkKey));
+  if (query.has("keys")) {
+    yield* [...named]
+      .toSorted()
+      .filter((key) => key.startsWith(prefix) && (from === undefined || key > from));
+    return;
+  }
+  const slices = new Slices(internalsOf(board.presence).clock);
+  let start = from === undefined ? "" : after(from);
+  for (;;) {
+    const some: string[] = [];
+    for (const key of board.keysWith(prefix, start)) if (some.push(key) === STEP_KEYS) break;
+    yield* some;
+    if (some.length < STEP_KEYS) return;
+    start = after(some.at(-1) ?? "");
+    if (slices.isOver) await slices.turn();
+  }
+}
+
+function about(board: Board): object {
   const { time } = internalsOf(board.presence);
-  return { asOf: new Date(time.now), health: board.health, totals: board.totals };
+  return { asOf: new Date(time.now), health: board.health, totals: board.totals, ...staleness(board) };
 }
 
-/** The index of the first key that is not before the text. */
-function firstFrom(sorted: readonly string[], text: string): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] ?? "") < text) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** Said where what is told may be out of date: since how many ms. */
+function staleness(board: Board): { readonly stale?: true; readonly staleMs?: number } {
+  const { state, since } = board.health;
+  if (state === "healthy") return {};
+  const { clock } = internalsOf(board.presence);
+  return { stale: true, staleMs: Math.max(0, clock.now() - (since?.getTime() ?? clock.now())) };
 }
 
 /** How long to hold a key, in ms, and its meta: in the body, or `ttl` in the query. */
-async function wantedHold({ req }: Context): Promise<{ ttl: number; meta: unknown }> {
-  const text = await bodyOf(req.raw);
-  const body: unknown = text === "" ? {} : parse(text);
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("the body", "an object");
-  const { ttl = Number(req.query("ttl")), meta } = body as { ttl?: unknown; meta?: unknown };
+function wantedHold({ query, body }: Asked): { ttl: number; meta: unknown } {
+  const { ttl = Number(query.one("ttl")), meta } = body;
   if (typeof ttl !== "number" || !(ttl >= TTL_MS_MIN && ttl <= TTL_MS_MAX)) {
     throw bad("ttl", `a number of ms from ${TTL_MS_MIN} to ${TTL_MS_MAX}`);
   }
@@ -179,8 +252,4 @@ function parse(text: string): unknown {
   } catch {
     throw bad("the body", "JSON");
   }
-}
-
-function bad(name: string, wanted: string): Refusal {
-  return new Refusal("BAD_REQUEST", `${name[0]?.toUpperCase()}${name.slice(1)} must be ${wanted}.`);
 }

@@ -5,7 +5,7 @@
 import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts";
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import { readPages, type Context, soon } from "../presence/context/context.ts";
 import type { Board } from "./board.ts";
 

@@ -14,7 +14,8 @@ export type RefusalCode =
   | "TOO_LARGE"
   | "TOO_MANY_HELD"
   | "TOO_MANY_STREAMS"
-  | "NOT_LOADED";
+  | "NOT_LOADED"
+  | "NOT_WATCHING";
 
 const STATUS: Readonly<Record<RefusalCode, number>> = {
   BAD_REQUEST: 400,
@@ -28,6 +29,7 @@ const STATUS: Readonly<Record<RefusalCode, number>> = {
   TOO_MANY_HELD: 429,
   TOO_MANY_STREAMS: 503,
   NOT_LOADED: 503,
+  NOT_WATCHING: 503,
 };
 
 const STATUS_OF_ERROR: Partial<Record<ErrorCode, number>> = {

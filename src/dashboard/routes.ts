@@ -11,7 +11,7 @@
 import { randomBytes } from "node:crypto";
 import { type Context, Hono } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { internalsOf } from "../presence/context/internals.ts";
+import { internalsOf } from "../presence/internals.ts";
 import { ChangeStream } from "./change-stream.ts";
 import { DATA_HEADERS } from "./headers.ts";
 import { addKeysRoutes } from "./keys-routes.ts";
@@ -20,6 +20,7 @@ import type { Holds } from "./holds.ts";
 import type { CheckedDashboardOptions } from "./options.ts";
 import { Page } from "./page.ts";
 import { Pulse } from "./pulse.ts";
+import { queryOf } from "./query.ts";
 import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
 import { checkBearer, checkHost, checkOrigin, checkUrl } from "./security.ts";
 
@@ -69,7 +70,10 @@ export function makeRoutes(options: RoutesOptions): Hono {
   app.get("/metrics", (context) => tellMetrics(context, options.metrics));
   app.get("/api/changes", changes(options));
   const pulse = new Pulse(board);
-  app.get("/api/pulse", async ({ req, json }) => json(await pulse.view(Number(req.query("after")) || 0)));
+  app.get("/api/pulse", async ({ req, json }) => {
+    const after = queryOf(req.raw, ["after"]).one("after");
+    return json(await pulse.view(Number(after) || 0));
+  });
   addKeysRoutes(app, options);
   const page = new Page();
   const start = basePath.length + 1;
@@ -102,11 +106,12 @@ function changes({ board, allowWrites }: RoutesOptions): (context: Context) => R
   return ({ req, body }) => {
     if (req.raw.method !== "GET")
       throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });
+    const query = queryOf(req.raw, ["lastEventId"]);
     if (streams >= STREAMS_MAX) {
       throw new Refusal("TOO_MANY_STREAMS", `${STREAMS_MAX} streams are open: the limit.`);
     }
     streams++;
-    const lastEventId = req.header("last-event-id") ?? req.query("lastEventId");
+    const lastEventId = req.header("last-event-id") ?? query.one("lastEventId");
     const stream = new ChangeStream({ board, allowWrites, instance, lastEventId, ended: () => streams-- });
     // For a client that goes before it has taken anything, only this fires.
     req.raw.signal.addEventListener("abort", () => stream.end(), { once: true });

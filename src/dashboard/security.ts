@@ -11,8 +11,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import { Refusal } from "./refusal.ts";
 
-/** Enough for a key of 1,024 bytes with every byte escaped, and the rest. */
-const URL_CHARS_MAX = 4096;
+/** Two keys of 1,024 bytes, a prefix and where to go on, every byte of them escaped, with room for the rest. */
+const URL_CHARS_MAX = 8192;
 
 export function checkUrl(request: Request): void {
   if (request.url.length <= URL_CHARS_MAX) return;

@@ -49,3 +49,31 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     return others.length < listeners.length;
   }
 }
+
+/** What a program can listen to. */
+export abstract class EventSource<Events extends { [name in keyof Events]: readonly unknown[] }> {
+  readonly #emitter: Emitter<Events>;
+
+  /** @internal */
+  constructor(emitter: Emitter<Events>) {
+    this.#emitter = emitter;
+  }
+
+  /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
+  on<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
+    this.#emitter.on(event, listener);
+    return this;
+  }
+
+  /** Calls the listener at the next event alone. */
+  once<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
+    this.#emitter.on(event, listener, true);
+    return this;
+  }
+
+  /** Stops calling the listener; if it was added several times, it is called once less. */
+  off<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
+    this.#emitter.off(event, listener);
+    return this;
+  }
+}

@@ -3,8 +3,8 @@ import type { Sleeper } from "./timers.ts";
 
 /** How an operation is repeated. */
 export interface RetryPolicy {
-  /** The pause before the next attempt, in ms, after this many failures. */
-  readonly pauseMs: (failures: number) => number;
+  /** The pause before the next attempt, in ms, after this many failures, of which `error` is the latest. */
+  readonly pauseMs: (failures: number, error: unknown) => number;
   /** Whether to stop trying, because the fault cannot pass by waiting, or because time is up. */
   readonly givesUp: (error: unknown) => boolean;
   /** Called for each failure that is followed by another attempt. */
@@ -22,7 +22,7 @@ export async function retry<T>(sleeper: Sleeper, policy: RetryPolicy, act: () =>
     } catch (error) {
       if (sleeper.ended || policy.givesUp(error)) throw error;
       policy.failed?.(error);
-      await sleeper.sleep(policy.pauseMs(failures));
+      await sleeper.sleep(policy.pauseMs(failures, error));
       if (sleeper.ended) throw error;
     }
   }

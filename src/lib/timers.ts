@@ -112,9 +112,13 @@ export class Slices {
     this.#end = this.#clock.monotonic() + SLICE_MS;
   }
 
-  /** Runs all steps. */
-  async doAll(steps: Iterator<void>): Promise<void> {
-    while (steps.next().done !== true) if (this.isOver) await this.turn();
+  /** Does what is done in steps. Gives what it returns. */
+  async doAll<T = void>(steps: Iterator<void, T>): Promise<T> {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return value;
+      if (this.isOver) await this.turn();
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * The metrics, which `docs/metrics.md` describes. All have the label `namespace`, and at most one more, whose values
  * are all known, so that every series exists from the start.
  */
-import type { Gauges, Internals } from "../presence/context/internals.ts";
+import type { Gauges, Internals } from "../presence/internals.ts";
 import type { Presence } from "../presence/presence.ts";
 
 export interface Definition {

@@ -31,13 +31,28 @@ export interface Change {
    * - `expired`: dead, because its last holder no longer pings
    */
   readonly cause: "initial" | Transition;
-  /** The live holders, oldest first; empty if dead. Each receiver gets an array of its own. */
+  /**
+   * The live holders, oldest first; empty when dead. The receiver's own: nobody else has the same array or objects. Of
+   * keys with very many holders, one that has not changed is the same object as in the receiver's change before.
+   */
   readonly holders: Holder[];
 }
 
 /** @internal */
 export function toHolder({ session, host, pid, since, meta }: HolderState): Holder {
-  return { session, host, pid, since: new Date(since), meta: JSON.parse(meta) as unknown };
+  return { session, host, pid, since: new Date(since), meta: decodeMeta(meta) };
+}
+
+/**
+ * The value of a stored meta; null where it is not JSON. Any program may have written it, and a listener, a list and the
+ * process that reads must not fail because of one holder.
+ */
+function decodeMeta(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
 }
 
 /** @internal A change on its way to one subscriber. */
@@ -55,11 +70,14 @@ export function collapse(earlier: Pending | undefined, later: Pending): Pending 
   return earlier === undefined ? later : { ...later, known: earlier.known };
 }
 
-/** @internal The change as it is reported; undefined if nothing has changed for the subscriber. */
-export function toChange({ key, known, now, cause, atMs }: Pending): Change | undefined {
+/** @internal What the subscriber is told; undefined when nothing has changed for it. */
+export function toChange(
+  { key, known, now, cause, atMs }: Pending,
+  holdersOf: (key: string, now: readonly HolderState[]) => Holder[],
+): Change | undefined {
   const alive = now.length > 0;
   if (known !== undefined && sameHolders(known, now)) return undefined;
   const wasAlive = known !== undefined && known.length > 0;
   const told = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
-  return { key, alive, at: new Date(atMs), cause: told, holders: now.map(toHolder) };
+  return { key, alive, at: new Date(atMs), cause: told, holders: holdersOf(key, now) };
 }

@@ -1,14 +1,20 @@
 /** The state of keys as one read finds it, by the rule alone, without the history that a watcher has. */
 import { deathPosition, KILLED } from "../core/alive.ts";
-import { Roster } from "../core/roster.ts";
+import { Roster, type Steps } from "../core/roster.ts";
 import { compareCodePoints, type Selection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
+import type { Page } from "../core/store.ts";
+import { sortInSteps } from "../lib/sort-in-steps.ts";
+import { Slices } from "../lib/timers.ts";
 import { type Holder, toHolder } from "./change.ts";
 import type { NamespaceConfig } from "./context/config.ts";
 import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
 import { oldestRetained, readPings, readState } from "./context/pings.ts";
 
-/** The state of one key. */
+/** A step goes through about so many keys. */
+const STEP_KEYS = 100;
+
+/** What is known of one key. */
 export interface KeyState {
   /** The key. */
   readonly key: string;
@@ -43,15 +49,36 @@ export async function readListing(
   // A presence that does not ping learns the store's time by asking for it.
   if (context.time.ageMs > context.periodMs) await sampleTime(context);
   const slot = await readState(context, config, roster);
+  const slices = new Slices(context.clock);
   for await (const page of readPages(context, { select: selected }, bulk)) {
-    for (const session of page.sessions) roster.session(session);
-    for (const registration of page.registrations) roster.registration(registration);
+    await slices.doAll(takeInSteps(roster, page));
   }
-  // Older pings say when an expired key was last heard from.
-  if (hasExpired(roster)) await readPings(context, roster, oldestRetained(context));
-  const keys = [...roster.keys()].map((key) => stateOf(context, roster, key));
-  keys.sort((a, b) => compareCodePoints(a.key, b.key));
+  // Older pings say when one that has expired was last heard from.
+  if (await slices.doAll(hasExpiredInSteps(roster))) {
+    await readPings(context, roster, oldestRetained(context));
+  }
+  const keys = await slices.doAll(statesInSteps(context, roster));
   return { asOf: new Date(context.time.now), confirmed: isConfirmed(roster, slot), keys };
+}
+
+function* takeInSteps(roster: Roster, { sessions, registrations }: Page): Steps {
+  for (const session of sessions) roster.session(session);
+  for (const [index, registration] of registrations.entries()) {
+    roster.registration(registration);
+    if (index % STEP_KEYS === 0) {
+      roster.discardChanges();
+      yield;
+    }
+  }
+}
+
+/** In the order of their code points. */
+function* statesInSteps(context: Context, roster: Roster): Generator<void, KeyState[], void> {
+  const states: KeyState[] = [];
+  for (const key of roster.keys()) {
+    if (states.push(stateOf(context, roster, key)) % STEP_KEYS === 0) yield;
+  }
+  return yield* sortInSteps(states, (a, b) => compareCodePoints(a.key, b.key));
 }
 
 /**
@@ -64,8 +91,10 @@ function isConfirmed(roster: Roster, slot: Slot): boolean {
   return roster.g >= slot - 1 || earliest >= slot - 2;
 }
 
-function hasExpired(roster: Roster): boolean {
+function* hasExpiredInSteps(roster: Roster): Generator<void, boolean, void> {
+  let count = 0;
   for (const key of roster.keys()) {
+    if (++count % STEP_KEYS === 0) yield;
     if (roster.isAlive(key)) continue;
     for (const { registration, session } of roster.registrations(key)) {
       if (registration.last === undefined && session.last === undefined) return true;

@@ -1,7 +1,7 @@
 import { checkKey, show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { checkNumber, checkOptionsObject, checkSignal, invalid } from "../lib/arguments.ts";
-import type { Logger } from "./context/log.ts";
+import type { Logger } from "../lib/log.ts";
 
 /** Options of `Presence.open`. All are optional. */
 export interface PresenceOptions {

@@ -21,11 +21,11 @@ import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, type Listener } from "../lib/emitter.ts";
+import { Emitter, EventSource } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
 import { dropped } from "./context/config.ts";
 import type { Holding } from "./holding/holding.ts";
-import { type Owner, Registration, type Succession } from "./holding/registration.ts";
+import { Registration, type Succession } from "./holding/registration.ts";
 import { closed } from "./holding/session.ts";
 import { checkHoldMs } from "./options.ts";
 
@@ -44,7 +44,7 @@ export interface PingerEvents {
 }
 
 /** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
-export class Pinger implements Owner {
+export class Pinger extends EventSource<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
   readonly #holding: Holding;
@@ -59,18 +59,22 @@ export class Pinger implements Owner {
   /** Whether the latest start is over: killed, or lost with the namespace. */
   #isOver = false;
   /** How many times the namespace had been lost before the latest start. */
-  #losses = 0;
+  #timesLost = 0;
   /** The write of the end; a repeated `stop` or `kill` waits for it too. */
   #ending: Promise<void> = Promise.resolve();
 
   /** @internal Use `presence.pinger(key)`. */
   constructor(holding: Holding, key: string, meta: unknown) {
     const { context, registrations } = holding;
+    const events = new Emitter<PingerEvents>((error, event) =>
+      context.log.error(`a listener of ${event} threw`, error),
+    );
+    super(events);
+    this.#events = events;
     this.key = key;
     this.#holding = holding;
     this.#number = registrations.nextPinger();
     this.#meta = encodeMeta(meta);
-    this.#events = new Emitter((error, event) => context.log.error(`a listener of ${event} threw`, error));
   }
 
   /** `started` from the call of `start` on, even before others can see it. */
@@ -90,8 +94,8 @@ export class Pinger implements Owner {
       return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
     }
     this.#state = "started";
-    const { losses } = this.#holding.registrations;
-    return this.#calls.run(() => this.#take(losses));
+    const { timesLost } = this.#holding.registrations;
+    return this.#calls.run(() => this.#take(timesLost));
   }
 
   /**
@@ -136,25 +140,7 @@ export class Pinger implements Owner {
     });
   }
 
-  /** Calls the listener at each event, until `off`. Errors that it throws or rejects with are logged. */
-  on<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
-    this.#events.on(event, listener);
-    return this;
-  }
-
-  /** Calls the listener at the next event only. */
-  once<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
-    this.#events.on(event, listener, true);
-    return this;
-  }
-
-  /** Stops calling the listener; if it was added several times, it is called once less. */
-  off<Name extends keyof PingerEvents>(event: Name, listener: Listener<PingerEvents[Name]>): this {
-    this.#events.off(event, listener);
-    return this;
-  }
-
-  /** Kills, if the pinger is started. */
+  /** Kills, if it is started. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "started") await this.kill();
   }
@@ -172,15 +158,15 @@ export class Pinger implements Owner {
     }
   }
 
-  /** `losses`: the count when `start` was called. */
-  async #take(losses: number): Promise<void> {
+  /** `timesLost`: the count when `start` was called. */
+  async #take(timesLost: number): Promise<void> {
     const { context, registrations, isClosed } = this.#holding;
     if (isClosed) throw closed(context.name);
-    if (losses !== registrations.losses) throw dropped(context.name);
+    if (timesLost !== registrations.timesLost) throw dropped(context.name);
     const registration = new Registration(this, this.key, this.#number, this.#meta, this.#succession());
     this.#latest = registration;
     this.#isOver = false;
-    this.#losses = losses;
+    this.#timesLost = timesLost;
     try {
       await registrations.start(registration);
     } catch (error) {
@@ -192,8 +178,8 @@ export class Pinger implements Owner {
   /** How a new start treats the one before it: see the table above. */
   #succession(): Succession {
     const { time } = this.#holding.context;
-    const isLost = this.#losses !== this.#holding.registrations.losses;
-    const now = Math.round(time.now);
+    const isLost = this.#timesLost !== this.#holding.registrations.timesLost;
+    const now = Math.floor(time.now);
     const earlier = this.#latest;
     if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
     const start = earlier.start + 1;
@@ -207,7 +193,7 @@ export class Pinger implements Owner {
     this.#state = state;
     this.#ending = this.#calls.run(async () => {
       // The namespace was lost meanwhile: ending the key would set it up again.
-      if (this.#latest === undefined || this.#losses !== this.#holding.registrations.losses) return;
+      if (this.#latest === undefined || this.#timesLost !== this.#holding.registrations.timesLost) return;
       await this.#holding.registrations.end(this.#latest, how);
     });
     return this.#ending;
@@ -221,7 +207,9 @@ export class Pinger implements Owner {
     log.info(`another process reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
-    this.#take(this.#losses).catch((error: unknown) => log.warn("a key could not be taken up again", error));
+    this.#take(this.#timesLost).catch((error: unknown) =>
+      log.warn("a key could not be taken up again", error),
+    );
   }
 
   /** @internal The namespace is gone, and the key with it. */

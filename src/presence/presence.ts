@@ -7,7 +7,7 @@ import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, type Listener } from "../lib/emitter.ts";
+import { Emitter, EventSource } from "../lib/emitter.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { within } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
@@ -15,12 +15,12 @@ import { attempt, bulk, type Context, patienceMs, sampleTime } from "./context/c
 import { guarded } from "./context/guard.ts";
 import { type Health, HealthMonitor } from "./context/health.ts";
 import type { Instrumentation } from "./context/instrumentation.ts";
-import { type Gauges, setInternals } from "./context/internals.ts";
-import { makeLog } from "./context/log.ts";
+import { type Gauges, setInternals } from "./internals.ts";
+import { makeLog } from "../lib/log.ts";
 import { followAhead } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
 import { Requests } from "./context/requests.ts";
-import { StoreTime } from "./context/store-time.ts";
+import { StoreTime } from "../core/store-time.ts";
 import type { PresenceEvents } from "./events.ts";
 import { Holding } from "./holding/holding.ts";
 import { closed } from "./holding/session.ts";
@@ -30,7 +30,8 @@ import { Pinger } from "./pinger.ts";
 import { SlotLoop } from "./slot-loop.ts";
 import { nameOf, openStore, type Target } from "./target.ts";
 import { Watcher } from "./watcher.ts";
-import { Deliverer } from "./watching/delivery.ts";
+import type { Change } from "./change.ts";
+import { RoundRobin } from "../lib/round-robin.ts";
 
 /** How long opening waits for each answer of the store, in ms. */
 const OPEN_LIMIT_MS = 5000;
@@ -41,7 +42,7 @@ const CLOSE_LIMIT_MS = 10_000;
  * One opened namespace. It makes pingers, which hold keys, and watchers, which report which keys are alive. Once a
  * pinger or a watcher has started, it has a session and pings.
  */
-export class Presence {
+export class Presence extends EventSource<PresenceEvents> {
   readonly #context: Context;
   readonly #options: CheckedOptions;
   readonly #store: Store;
@@ -49,7 +50,7 @@ export class Presence {
   readonly #config: NamespaceConfig;
   readonly #holding: Holding;
   readonly #loop: SlotLoop;
-  readonly #deliverer: Deliverer;
+  readonly #delivery: RoundRobin<Change>;
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
   #dropping: Promise<void> | undefined;
@@ -85,6 +86,7 @@ export class Presence {
     const events = new Emitter<PresenceEvents>((error, event) =>
       log.error(`a listener of ${event} threw`, error),
     );
+    super(events);
     this.#context = {
       name,
       namespace: guarded(store.namespace(name, { periodMs, retentionSlots, warn }), time, periodMs, warn),
@@ -104,7 +106,7 @@ export class Presence {
     this.#config = new NamespaceConfig(this.#context);
     this.#holding = new Holding(this.#context, this.#config, { host: hostname(), pid: process.pid });
     this.#loop = new SlotLoop(this.#context, this.#holding, options.feed === "auto", options.pollMs);
-    this.#deliverer = new Deliverer(clock, (error) => log.error("a listener of changes threw", error));
+    this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
     const gauges = (): Gauges => {
       return { held: this.#holding.registrations.size, watching: this.#loop.watching?.gauges };
     };
@@ -151,7 +153,7 @@ export class Presence {
   /** Makes a watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
   watcher(): Watcher {
     this.#holding.checkOpen();
-    return new Watcher(this.#context, this.#loop, this.#deliverer);
+    return new Watcher(this.#context, this.#loop, this.#delivery);
   }
 
   /**
@@ -211,24 +213,6 @@ export class Presence {
     return this.#closing;
   }
 
-  /** Calls the listener at each event, until `off`. Errors that it throws or rejects with are logged. */
-  on<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
-    this.#context.events.on(event, listener);
-    return this;
-  }
-
-  /** Calls the listener at the next event only. */
-  once<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
-    this.#context.events.on(event, listener, true);
-    return this;
-  }
-
-  /** Stops calling the listener; if it was added several times, it is called once less. */
-  off<Name extends keyof PresenceEvents>(event: Name, listener: Listener<PresenceEvents[Name]>): this {
-    this.#context.events.off(event, listener);
-    return this;
-  }
-
   /** Closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
@@ -281,6 +265,7 @@ export class Presence {
       requests.sleeper.wake();
       throw error;
     }
+    this.#holding.stop(); // there is nothing left to end
     await this.close();
   }
 }

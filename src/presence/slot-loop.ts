@@ -13,16 +13,10 @@
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
+import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
-import {
-  type Context,
-  isFinal,
-  noteFailure,
-  noteLateness,
-  RETRY_OF_PERIOD,
-  sampleTime,
-} from "./context/context.ts";
-import { pruneInTurn, PruneScheduler } from "./context/pruning.ts";
+import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
+import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
 import { Watching } from "./watching/watching.ts";
@@ -47,7 +41,6 @@ export class SlotLoop {
   readonly #holding: Holding;
   readonly #usesFeed: boolean;
   readonly #pollMs: number;
-  readonly #pruning: PruneScheduler;
   readonly #activities: readonly Activity[];
   #watching: Watching | undefined;
   #endNotices: () => void = () => {};
@@ -57,41 +50,37 @@ export class SlotLoop {
   #caughtUp = -Infinity;
   /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
-  #wantsPruning = false;
+  #pruneAt: Slot | undefined;
 
   constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
     this.#holding = holding;
     this.#usesFeed = usesFeed;
     this.#pollMs = pollMs;
-    this.#pruning = new PruneScheduler(context);
-    const activity = (doing: string, nextMs: () => number, act: () => Promise<void>): Activity => {
-      return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
-    };
     this.#activities = [
-      activity(
+      newActivity(
         "reading the config",
         () => this.#configMs,
         () => this.#followConfig(),
       ),
-      activity(
+      newActivity(
         "reconciling",
         () => (holding.reconciler.isDue ? 0 : Infinity),
         () => this.#reconcile(),
       ),
-      activity(
+      newActivity(
         "reading changes",
         () => this.#pollInMs,
         () => this.#poll(),
       ),
-      activity(
+      newActivity(
         "evaluating",
         () => this.#evaluateMs,
         async () => this.#watching?.evaluator.evaluate(),
       ),
-      activity(
+      newActivity(
         "pruning",
-        () => (this.#wantsPruning ? 0 : Infinity),
+        () => (this.#context.time.slot >= (this.#pruneAt ?? Infinity) ? 0 : Infinity),
         () => this.#prune(),
       ),
     ];
@@ -111,7 +100,7 @@ export class SlotLoop {
   /** Starts the watching side, if it does not run yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
-      const watching = new Watching(this.#context, this.#holding, this.#usesFeed);
+      const watching = new Watching(this.#context, this.#holding, this.#usesFeed, this.#pollMs);
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);
@@ -151,8 +140,9 @@ export class SlotLoop {
     if (own !== undefined && own.ms !== this.#pingSeen) {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
-      if (requests.has("return")) this.#pruning.putOff();
-      else if (this.#pruning.isDue()) this.#wantsPruning = true;
+      // Perhaps in the first slot: all presences may be too short-lived for a second look.
+      this.#pruneAt ??= nextPruning(this.#context) - 1;
+      if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }
     if (requests.take("resync")) this.#watching?.snapshot.resync();
     if (requests.take("feed") && this.#usesFeed) this.#watching?.feed.reopen();
@@ -163,7 +153,7 @@ export class SlotLoop {
   }
 
   async #do(activity: Activity): Promise<void> {
-    const { clock, periodMs, requests } = this.#context;
+    const { clock, requests } = this.#context;
     activity.isRunning = true;
     try {
       await activity.act();
@@ -172,8 +162,7 @@ export class SlotLoop {
       if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        // Servers also answer NOT_PERMITTED for passing faults, so even that is tried again, a period later.
-        activity.notBefore = clock.monotonic() + periodMs * (isFinal(error) ? 1 : RETRY_OF_PERIOD);
+        activity.notBefore = clock.monotonic() + retryMs(this.#context, error);
       }
     } finally {
       activity.isRunning = false;
@@ -248,7 +237,7 @@ export class SlotLoop {
   }
 
   async #prune(): Promise<void> {
-    this.#wantsPruning = false;
+    this.#pruneAt = nextPruning(this.#context);
     await pruneInTurn(this.#context).catch((error: unknown) =>
       this.#context.log.debug("pruning failed", error),
     );
@@ -283,4 +272,8 @@ export class SlotLoop {
     this.#context.log.error("watchers fail", error);
     for (const watcher of this.watchers) watcher.fail(error);
   }
+}
+
+function newActivity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
+  return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
 }

@@ -9,10 +9,11 @@
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { WatchTarget } from "../core/selection.ts";
+import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
 import type { Change } from "./change.ts";
-import { ChangeStream, type Deliverer, Subscription } from "./watching/delivery.ts";
-import { Emitter, type Listener } from "../lib/emitter.ts";
+import { ChangeStream, Subscription } from "./watching/delivery.ts";
+import { Emitter, EventSource } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import { checkTarget } from "./options.ts";
 import type { Context } from "./context/context.ts";
@@ -33,12 +34,12 @@ export interface WatcherEvents {
 export type ChangeListener = (change: Change) => void;
 
 /** Reports changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
-export class Watcher {
-  /** Resolves when the watcher has stopped or failed. Never rejects. */
+export class Watcher extends EventSource<WatcherEvents> {
+  /** Resolves when it has stopped or failed. Never rejects. */
   readonly dead: Promise<void>;
   readonly #context: Context;
   readonly #loop: SlotLoop;
-  readonly #deliverer: Deliverer;
+  readonly #delivery: RoundRobin<Change>;
   readonly #events: Emitter<WatcherEvents>;
   /** By target (as text) and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
@@ -50,11 +51,15 @@ export class Watcher {
   #died: () => void = () => {};
 
   /** @internal Use `presence.watcher()`. */
-  constructor(context: Context, loop: SlotLoop, deliverer: Deliverer) {
+  constructor(context: Context, loop: SlotLoop, delivery: RoundRobin<Change>) {
+    const events = new Emitter<WatcherEvents>((error, event) =>
+      context.log.error(`a listener of ${event} threw`, error),
+    );
+    super(events);
+    this.#events = events;
     this.#context = context;
     this.#loop = loop;
-    this.#deliverer = deliverer;
-    this.#events = new Emitter((error, event) => context.log.error(`a listener of ${event} threw`, error));
+    this.#delivery = delivery;
     context.events.on("health", this.#onHealth);
     loop.watchers.add(this);
     this.dead = new Promise((resolve) => {
@@ -94,7 +99,7 @@ export class Watcher {
     if (listeners.has(listener)) {
       throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${describeTarget(checked)} already.`);
     }
-    const subscription = new Subscription(checked, () => this.#deliverer.deliver(subscription, listener));
+    const subscription = new Subscription(checked, () => this.#delivery.add(subscription, listener));
     this.#subscriptions.set(name, listeners.set(listener, subscription));
     this.#loop.startWatching().subscribe(subscription);
   }
@@ -164,30 +169,12 @@ export class Watcher {
   async sync(): Promise<void> {
     this.#checkRunning();
     await this.#waits.until(this.#loop.startWatching().sync());
-    await this.#deliverer.drained();
+    await this.#delivery.drained();
   }
 
   /** Stops: no listener is called any more. Idempotent. */
   async stop(): Promise<void> {
     this.#end("stopped", null);
-  }
-
-  /** Calls the listener at each event, until `off`. Errors that it throws or rejects with are logged. */
-  on<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
-    this.#events.on(event, listener);
-    return this;
-  }
-
-  /** Calls the listener at the next event only. */
-  once<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
-    this.#events.on(event, listener, true);
-    return this;
-  }
-
-  /** Stops calling the listener; if it was added several times, it is called once less. */
-  off<Name extends keyof WatcherEvents>(event: Name, listener: Listener<WatcherEvents[Name]>): this {
-    this.#events.off(event, listener);
-    return this;
   }
 
   /** Stops. */

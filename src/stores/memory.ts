@@ -119,8 +119,11 @@ const idOf = ({ session, pinger, start }: RegistrationId): string => `${session}
 
 /** Which records to delete; none of a kind that is not named. */
 export interface Doomed {
+  /** Whether this open presence is meant. */
   readonly session?: (session: SessionRecord) => boolean;
+  /** Whether this hold on a key is meant. */
   readonly registration?: (registration: RegistrationRecord) => boolean;
+  /** Whether the pings of this slot and segment are meant. */
   readonly ping?: (ping: PingRecord) => boolean;
 }
 

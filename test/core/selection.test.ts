@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   EVERYTHING,
+  includesAll,
   includesKey,
   isEmptySelection,
   missingFrom,
@@ -9,6 +10,7 @@ import {
   prefixEnd,
   select,
   type WatchTarget,
+  withoutOverlap,
 } from "../../src/core/selection.ts";
 
 /** Few letters, so that keys and prefixes meet; and those whose order is another in UTF-16 than in code points. */
@@ -50,6 +52,28 @@ describe("a selection", () => {
       }),
     );
     expect([isEmptySelection(NOTHING), isEmptySelection(EVERYTHING)]).toEqual([true, false]);
+  });
+
+  it("means all of another when nothing of that is missing", () => {
+    fc.assert(
+      fc.property(targets, targets, (have, wanted) => {
+        const [a, b] = [select(have), select(wanted)];
+        expect(includesAll(a, b)).toBe(isEmptySelection(missingFrom(a, b)));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("without what is in it twice means the same keys", () => {
+    fc.assert(
+      fc.property(targets, text, (list, key) => {
+        const { all, keys, prefixes } = withoutOverlap(select(list));
+        expect(includesKey({ all, keys, prefixes }, key)).toBe(isMeant(list, key));
+        for (const one of [...keys, ...prefixes])
+          expect([...prefixes].filter((prefix) => prefix !== one && one.startsWith(prefix))).toEqual([]);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   it("less another means every key that only the first means, and together with that other no other key", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { dashboard } from "../../src/dashboard/index.ts";
 import { Bench } from "../presence/support.ts";
-import { newStage, type Stage, TOKEN } from "./support.ts";
+import { newStage, type Stage, StreamClient, TOKEN, words } from "./support.ts";
 
 const WRITES = { token: TOKEN, allowWrites: true };
 const codeOf = async (response: Response): Promise<unknown> =>
@@ -80,6 +80,123 @@ describe("GET /api/keys", () => {
     },
   );
 
+  it("ends a page early where metas are large, and says where to go on", async () => {
+    const { bench, ask } = await newStage();
+    const { presence: holder } = await bench.open();
+    const meta = "x".repeat(16_000);
+    const keys = Array.from({ length: 400 }, (_, index) => `key-${String(index).padStart(3, "0")}`);
+    await Promise.all(keys.map((key) => holder.pinger(key, { meta }).start()));
+    await bench.periods(1);
+    const first = await (await ask("/api/keys")).text();
+    expect(first.length).toBeLessThan(5 * 1024 * 1024);
+    const { keys: some, next } = JSON.parse(first) as { keys: { key: string }[]; next: string };
+    expect(next).toBe(some.at(-1)?.key);
+    const rest = (await (await ask(`/api/keys?after=${next}`)).json()) as {
+      keys: { key: string }[];
+      next?: string;
+    };
+    expect([...some, ...rest.keys].map(({ key }) => key)).toEqual(keys);
+    expect(rest.next).toBeUndefined();
+  });
+
+  it("gives keys by their names, as far as they are known", async () => {
+    const { bench, ask } = await newStage();
+    const { presence: holder } = await bench.open();
+    await Promise.all(["a", "b,c", "d\n", "e"].map((key) => holder.pinger(key).start()));
+    await bench.periods(1);
+    const listed = async (query: string): Promise<unknown> => {
+      const { keys, next } = (await (await ask(`/api/keys?${query}`)).json()) as {
+        keys: { key: string }[];
+        next?: string;
+      };
+      return [keys.map(({ key }) => key), next];
+    };
+    expect(await listed("keys=e&keys=b,c&keys=d%0A&keys=never&keys=e")).toEqual([
+      ["b,c", "d\n", "e"],
+      undefined,
+    ]);
+    expect(await listed("keys=e&keys=a&limit=1")).toEqual([["a"], "a"]);
+    expect(await listed("keys=e&keys=a&after=a")).toEqual([["e"], undefined]);
+    expect((await ask("/api/keys?keys=")).status).toBe(400);
+  });
+
+  it.each([
+    ["/api/keys?perfix=a"],
+    ["/api/keys?limit=1&limit=2"],
+    ["/api/keys?key=a&state=all"],
+    ["/api/keys?prefix=%FF"],
+    ["/api/keys/a?state=all"],
+    ["/api/keys/a?key=a"],
+    ["/api/changes?prefix=a"],
+    ["/api/pulse?before=1"],
+  ])("refuses %s: a parameter that it does not know, or not there, or not so", async (path) => {
+    const { ask } = await newStage();
+    const answer = await ask(path);
+    expect([answer.status, await codeOf(answer)]).toEqual([400, "BAD_REQUEST"]);
+  });
+
+  it("says so while what it tells may be out of date, and for how long it may be", async () => {
+    const { bench, ask, link } = await newStage();
+    const { presence: holder } = await bench.open();
+    await holder.pinger("a").start();
+    await bench.periods(1);
+    const told = async (path: string): Promise<{ stale?: true; staleMs?: number }> =>
+      (await (await ask(path)).json()) as object;
+    expect(await told("/api/keys")).not.toHaveProperty("stale");
+    link.fail();
+    await bench.periods(4);
+    const before = await told("/api/keys");
+    expect(before).toMatchObject({ stale: true, health: { state: "stale" }, keys: [{ key: "a" }] });
+    expect(await told("/api/keys?key=a")).toMatchObject({ key: "a", stale: true, staleMs: before.staleMs });
+    await bench.periods(1);
+    expect((await told("/api/keys")).staleMs).toBe((before.staleMs ?? 0) + 5000);
+    link.heal();
+    await bench.periods(4);
+    expect(await told("/api/keys")).not.toHaveProperty("stale");
+  });
+
+  it("fails while the namespace is gone, and goes on by itself when it is there again", async () => {
+    const stage = await newStage();
+    const { bench, ask } = stage;
+    const { presence: other } = await bench.open();
+    await other.pinger("before").start();
+    await bench.periods(1);
+    const client = new StreamClient(await ask("/api/changes"));
+    await client.all();
+    await client.close();
+    const stream = new StreamClient(await ask("/api/changes"));
+    await stream.all();
+    await other.drop();
+    for (let period = 0; period < 10 && (await ask("/healthz")).status === 200; period++)
+      await bench.periods(1);
+    const answer = await ask("/api/keys");
+    expect([answer.status, answer.headers.get("retry-after"), await codeOf(answer)]).toEqual([
+      503,
+      "2",
+      "NOT_WATCHING",
+    ]);
+    expect((await ask("/api/keys/before")).status).toBe(503);
+    expect((await ask("/healthz")).status).toBe(503);
+    const { presence: again } = await bench.open();
+    await again.pinger("after").start();
+    for (let period = 0; period < 30 && (await ask("/healthz")).status !== 200; period++)
+      await bench.periods(1);
+    expect((await ask("/healthz")).status).toBe(200);
+    expect(await (await ask("/api/keys?state=all")).json()).toMatchObject({
+      totals: { alive: 1 },
+      keys: [{ key: "after" }],
+    });
+    const told = words(await stream.all());
+    expect(told.slice(told.indexOf("snapshot"))).toEqual(["snapshot", "keys after:1", "past", "ready"]);
+    expect(
+      words(
+        await new StreamClient(
+          await ask("/api/changes", { headers: { "last-event-id": client.lastId! } }),
+        ).all(),
+      )[0],
+    ).toBe("hello anew");
+  });
+
   it("says so while the keys are not loaded because the store is away", async () => {
     const bench = new Bench();
     const { presence, link } = await bench.open();
@@ -128,6 +245,9 @@ describe("GET /api/keys/:key", () => {
       "kill",
       "a+b",
       "x/kill",
+      "a\nb",
+      "a\rb",
+      "a\u2028b",
     ];
     await Promise.all(keys.map((key) => holder.pinger(key).start()));
     await bench.periods(1);
@@ -162,6 +282,62 @@ describe("PUT /api/keys/:key", () => {
     await bench.clock.advance(12_000 + 2.5 * 5000);
     expect(await state()).toMatchObject({ alive: false, holders: [] });
     expect((await put({ ttl: 12_000 })).status).toBe(201);
+  });
+
+  it.each([
+    ".",
+    "..",
+    "a\nb",
+    "a\rb",
+    "a\u2028b",
+    "\0",
+    "a/b",
+    "a+b c",
+    "kill",
+    "%2e",
+    "\u{1F600}",
+    "x/../y",
+    "k".repeat(1024),
+    "\n".repeat(1024),
+  ])("holds, tells, kills and lets go of the key %j, given in the query or in the body", async (key) => {
+    const { bench, presence, order } = await newStage(WRITES);
+    const query = `key=${encodeURIComponent(key)}`;
+    const body = JSON.stringify({ key });
+    expect((await order(`/api/keys?${query}&ttl=60000`, { method: "PUT" })).status).toBe(201);
+    expect(
+      (await order("/api/keys", { method: "PUT", body: JSON.stringify({ key, ttl: 60_000 }) })).status,
+    ).toBe(200);
+    await bench.periods(1);
+    expect(await (await order(`/api/keys?${query}`)).json()).toMatchObject({ key, alive: true });
+    expect((await presence.list({ key })).keys).toMatchObject([{ key, alive: true }]);
+    for (const [path, init] of [
+      [`/api/keys/kill?${query}`, { method: "POST" }],
+      ["/api/keys/kill", { method: "POST", body }],
+    ] as const) {
+      expect(await (await order(path, init)).json()).toMatchObject({ key });
+      await bench.periods(1);
+    }
+    expect((await order("/api/keys", { method: "DELETE", body })).status).toBe(200);
+    expect((await order(`/api/keys?${query}`, { method: "DELETE" })).status).toBe(404);
+    await bench.periods(1);
+    expect(await (await order(`/api/keys?${query}`)).json()).toMatchObject({ key, alive: false });
+  });
+
+  it.each([
+    ["PUT", "/api/keys?ttl=60000", undefined],
+    ["PUT", "/api/keys?ttl=60000&key=", undefined],
+    ["PUT", "/api/keys?ttl=60000&key=a&key=b", undefined],
+    ["PUT", "/api/keys?ttl=60000&key=a", '{"key":"a"}'],
+    ["PUT", "/api/keys/a?ttl=60000", '{"key":"b"}'],
+    ["PUT", "/api/keys/a?ttl=60000&meta=1", undefined],
+    ["PUT", "/api/keys?ttl=60000", '{"key":1}'],
+    ["DELETE", "/api/keys", undefined],
+    ["DELETE", "/api/keys/a?key=b", undefined],
+    ["POST", "/api/keys/kill", undefined],
+    ["POST", "/api/keys/a/kill?why=1", undefined],
+  ])("refuses %s %s with the body %s: no key, or more than one", async (method, path, body) => {
+    const { order } = await newStage(WRITES);
+    expect((await order(path, { method, ...(body === undefined ? {} : { body }) })).status).toBe(400);
   });
 
   it("takes the ttl in the query, without a body", async () => {
@@ -402,19 +578,19 @@ describe("who is let in", () => {
     }
   });
 
-  it("refuses a URL of more than 4,096 characters", async () => {
+  it("refuses a URL of more than 8,192 characters", async () => {
     const { ask } = await newStage();
-    expect((await ask(`/api/keys?x=${"y".repeat(5000)}`)).status).toBe(413);
+    expect((await ask(`/api/keys?x=${"y".repeat(8200)}`)).status).toBe(413);
   });
 
   it("says what a path takes, and that there is nothing where there is nothing", async () => {
     const { ask, order } = await newStage(WRITES);
     const post = await ask("/healthz", { method: "POST" });
     expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
-    const list = await order("/api/keys", { method: "DELETE" });
+    const list = await order("/api/keys", { method: "POST" });
     expect([list.status, list.headers.get("allow"), await codeOf(list)]).toEqual([
       405,
-      "GET, HEAD",
+      "GET, HEAD, PUT, DELETE",
       "METHOD_NOT_ALLOWED",
     ]);
   });

@@ -2,7 +2,7 @@
  * The English of the code and the documentation: plain words, standard terms, and lines of 120 columns. What is checked is
  * what readers see: comments, messages and pages. Names in code are not, since some of them are public.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { pages, read } from "./pages.ts";

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, inject, it } from "vitest";
 import { entriesOf, type Entry, pack } from "./pack.ts";
 
 /** What may be packed, without the dashboard, in bytes. */
-const PACKED_MAX = 160_000;
+const PACKED_MAX = 165_000;
 
 /** The values of each entry point. Its types are in api/. */
 const VALUES = {
@@ -62,7 +62,9 @@ describe("the package", () => {
   it("has no types but those that an entry point leads to", () => {
     const types = paths().filter((path) => path.endsWith(".d.ts"));
     expect(types).toContain("dist/presence/pinger.d.ts");
-    expect(types.filter((path) => /\/cli\/|holdings|observer|mongo|sqlite/.test(path))).toEqual([]);
+    expect(
+      types.filter((path) => /\/cli\/|\/context\/context|\/holding\/|\/watching\/|mongo|sqlite/.test(path)),
+    ).toEqual([]);
   });
 
   it("has the licence of all that the page bundles", () => {

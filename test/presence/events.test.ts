@@ -1,7 +1,7 @@
 /** Listeners and loggers: what is a caller's hurts nobody. */
 import { expect, it, vi } from "vitest";
 import { Emitter } from "../../src/lib/emitter.ts";
-import { makeLog } from "../../src/presence/context/log.ts";
+import { makeLog } from "../../src/lib/log.ts";
 import { Bench } from "./support.ts";
 
 function emitter(): Emitter<{ event: [] }> {

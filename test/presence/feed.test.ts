@@ -1,7 +1,7 @@
 /** Keeping a feed open on a store that does not keep one. */
 import { expect, it } from "vitest";
 import type { FeedSink, StoreNotice } from "../../src/core/store.ts";
-import { Presence } from "../../src/index.ts";
+import { HeartbitError, Presence } from "../../src/index.ts";
 import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 
 /** A presence that watches, on a store that opens every feed, and keeps it until the test loses it. */
@@ -102,3 +102,116 @@ it.each([5, 10, 20, 60, 600])(
   },
   30_000,
 );
+
+it("a feed that is later than polling is polled besides, and is relied upon again when it is in time", async () => {
+  const bench = new Bench();
+  let lateMs = 0;
+  let polls = 0;
+  const warned: string[] = [];
+  const store = wrap(bench.store, (namespace) => ({
+    feed: (selected, sink) =>
+      namespace.feed!(selected, {
+        page: (page) => void bench.clock.setTimer(() => sink.page(page), lateMs),
+        lost: (error) => sink.lost(error),
+      }),
+    read: (query) => {
+      polls++;
+      return namespace.read(query);
+    },
+  }));
+  const logger = { warn: (message: string) => warned.push(message) };
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
+  const heard = await hear(presence.watcher(), { all: true });
+  const { presence: other } = await bench.open();
+  /** How many periods a join of this key takes to be reported, at most. */
+  const delay = async (key: string): Promise<number> => {
+    const starting = other.pinger(key).start();
+    await bench.periods(0);
+    await starting;
+    for (let tenth = 0; ; tenth++) {
+      if (heard.includes(`${key} alive joined`)) return tenth / 10;
+      await bench.periods(0.1);
+    }
+  };
+  const readsIn = async (periods: number): Promise<number> => {
+    const before = polls;
+    await bench.periods(periods);
+    return polls - before;
+  };
+  expect(await delay("early")).toBe(0);
+  const whenInTime = await readsIn(10);
+  lateMs = 2 * PERIOD_MS;
+  await delay("found out");
+  await bench.periods(3);
+  for (const key of ["a", "b", "c"]) expect(await delay(key)).toBeLessThanOrEqual(0.3);
+  expect(warned.filter((line) => line.includes("late"))).toEqual([
+    expect.stringMatching(/change feed is 1000\d ms late, so changes are also polled for$/),
+  ]);
+  lateMs = 0;
+  await bench.periods(3);
+  await delay("d");
+  await bench.periods(3);
+  expect(await readsIn(10)).toBe(whenInTime);
+});
+
+it("a feed that cannot be opened is logged as a warning once, and again when that has another cause", async () => {
+  const bench = new Bench();
+  let why = "no room";
+  const warned: string[] = [];
+  const store = wrap(bench.store, () => ({
+    feed: () => ({
+      ready: Promise.reject(new HeartbitError("STORE_UNAVAILABLE", why)),
+      close: async () => {},
+    }),
+  }));
+  const logger = { warn: (message: string) => warned.push(message) };
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
+  await hear(presence.watcher(), { all: true });
+  await bench.periods(20);
+  why = "no time";
+  await bench.periods(20);
+  expect(warned).toEqual([expect.stringContaining("no room"), expect.stringContaining("no time")]);
+});
+
+it("a feed of more is opened after the one before is closed: there may be room for one alone", async () => {
+  const bench = new Bench();
+  let open = 0;
+  const store = wrap(bench.store, (namespace) => ({
+    feed: (selected, sink) => {
+      if (open > 0) throw new Error("there is room for one");
+      open++;
+      const feed = namespace.feed!(selected, sink);
+      return { ready: feed.ready, close: () => feed.close().then(() => void open--) };
+    },
+  }));
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+  const watcher = presence.watcher();
+  const heard = [await hear(watcher, "a"), await hear(watcher, "b")];
+  const { presence: other } = await bench.open();
+  for (const key of ["a", "b"]) {
+    const starting = other.pinger(key).start();
+    await bench.periods(0);
+    await starting;
+  }
+  expect(heard.map((words) => words.slice(1))).toEqual([["a alive joined"], ["b alive joined"]]);
+});
+
+it("a right that was refused is asked for again after a retention, and a store without a feed is not asked often", async () => {
+  const bench = new Bench();
+  let openings = 0;
+  const store = wrap(bench.store, (namespace) => ({
+    feed: (selected, sink) => {
+      if (++openings > 1) return namespace.feed!(selected, sink);
+      return {
+        ready: Promise.reject(new HeartbitError("NOT_PERMITTED", "no changeStream")),
+        close: async () => {},
+      };
+    },
+  }));
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS, retentionSlots: 20 });
+  await hear(presence.watcher(), "a");
+  await bench.periods(19);
+  expect(openings).toBe(1);
+  await bench.periods(2);
+  expect(openings).toBe(2);
+});

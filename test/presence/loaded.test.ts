@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { includesKey, select, type WatchTarget } from "../../src/core/selection.ts";
-import { Coverage as Loaded } from "../../src/presence/watching/coverage.ts";
+import { Coverage as Loaded } from "../../src/core/coverage.ts";
 
 const texts = ["a", "aa", "ab", "aab", "b"];
 const target: fc.Arbitrary<WatchTarget> = fc.oneof(

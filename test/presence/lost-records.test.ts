@@ -3,7 +3,7 @@ import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import type { PingRecord } from "../../src/core/bits.ts";
 import type { RegistrationRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Cursor, Page, Store, Write } from "../../src/core/store.ts";
+import type { Cursor, OpenRecords, Page, Store, Write } from "../../src/core/store.ts";
 import { FaultyStore, type Operation } from "../../src/testing/index.ts";
 import { Bench, hear, PERIOD_MS, readThrough, restartable, wrap } from "./support.ts";
 
@@ -45,14 +45,6 @@ async function foundInTheEnd(bench: Bench, presence: Presence): Promise<[string,
 }
 
 const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
-
-/** The store, as if the first start of the key had been destroyed, once it is. */
-function withoutFirstStart(bench: Bench, of: string, isDestroyed: () => boolean): Store {
-  return readThrough(bench.store, (page) => ({
-    ...page,
-    registrations: page.registrations.filter(({ key, start }) => !isDestroyed() || key !== of || start > 1),
-  }));
-}
 
 describe("what is held, and whose record alone somebody has destroyed, is written again", () => {
   it.each([
@@ -113,18 +105,16 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
 
   it.each([0, 1, 2, 3])("within 7 periods, though written just before and not alone (%i)", async (later) => {
     const bench = new Bench();
-    let isDestroyed = false;
-    const store = withoutFirstStart(bench, "a", () => isDestroyed);
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+    const { presence } = await bench.open();
     const pinger = presence.pinger("a");
     await pinger.start();
     await bench.periods(10 + later);
     await pinger.update("written just now");
-    isDestroyed = true;
+    destroy(bench, "a");
     await bench.periods(2);
     await presence.pinger("b").start();
     await bench.periods(5);
-    expect(await found(store)).toEqual([
+    expect(await found(bench.store)).toEqual([
       ["a", true],
       ["b", true],
     ]);
@@ -132,19 +122,17 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
 
   it("by who is busy with others of its keys all the time", async () => {
     const bench = new Bench();
-    let isDestroyed = false;
-    const store = withoutFirstStart(bench, "a", () => isDestroyed);
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
+    const { presence } = await bench.open();
     await presence.pinger("a").start();
     const busy = presence.pinger("b");
     await busy.start();
     await bench.periods(10);
-    isDestroyed = true;
+    destroy(bench, "a");
     for (let period = 0; period < 10; period++) {
       await busy.update(period);
       await bench.periods(1);
     }
-    expect(await found(store)).toEqual([
+    expect(await found(bench.store)).toEqual([
       ["a", true],
       ["b", true],
     ]);
@@ -164,7 +152,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     destroy(bench, "a");
     refuses = true;
     await bench.periods(40);
-    expect(warnings.filter((warning) => warning.includes("is gone"))).toHaveLength(1);
+    expect(warnings.filter((warning) => warning.includes("missing from the store"))).toHaveLength(1);
     refuses = false;
     await bench.periods(2);
     expect(bench.store.counts("presence").registrations).toBe(2); // of b no other start
@@ -373,15 +361,19 @@ describe("what another has killed, and whose record is gone before its holder ha
 
 it("what was killed while the reads of its holder were late for more than a retention is told alive again", async () => {
   const bench = new Bench();
-  let frozen: { readonly pages: Page[]; readonly pings: PingRecord[] } | undefined;
+  let frozen:
+    | { readonly pages: Page[]; readonly pings: PingRecord[]; readonly open: OpenRecords }
+    | undefined;
   const store = wrap(bench.store, (namespace) => ({
     read: async function* (query) {
       if (frozen === undefined) yield* namespace.read(query);
-      else if (query.since !== undefined && query.withRecord !== true)
+      else if (query.since !== undefined && query.session === undefined)
         yield { sessions: [], registrations: [], cursor: query.since };
       else yield* frozen.pages;
     },
     pings: (from) => (frozen === undefined ? namespace.pings(from) : Promise.resolve(frozen.pings)),
+    countOpen: (session) =>
+      frozen === undefined ? namespace.countOpen(session) : Promise.resolve(frozen.open),
   }));
   const presence = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
   const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
@@ -395,7 +387,8 @@ it("what was killed while the reads of its holder were late for more than a rete
   const namespace = bench.store.namespace("presence");
   const pages: Page[] = [];
   for await (const page of namespace.read({ select: EVERYTHING })) pages.push(page);
-  frozen = { pages, pings: await namespace.pings(0) };
+  const open = await namespace.countOpen(presence.session ?? NaN);
+  frozen = { pages, pings: await namespace.pings(0), open };
   await other.kill("a");
   await pruneAway(bench, other, "a");
   await bench.periods(1);

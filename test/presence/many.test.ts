@@ -1,7 +1,8 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Roster } from "../../src/core/roster.ts";
-import { Presence } from "../../src/index.ts";
+import { type Listing, Presence } from "../../src/index.ts";
+import { internalsOf } from "../../src/presence/internals.ts";
 import { Subscription } from "../../src/presence/watching/delivery.ts";
 import { Bench, hear, PERIOD_MS, slicing, words } from "./support.ts";
 
@@ -32,10 +33,68 @@ describe("many", () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     const watcher = presence.watcher();
-    for (let index = 0; index < MANY / 10; index++) watcher.watch({ prefix: `prefix-${index}-` }, nothing);
+    const prefixes = Array.from({ length: MANY }, (_, index) => `prefix-${index}-`);
+    await Promise.all(prefixes.map((prefix) => presence.pinger(`${prefix}key`).start()));
+    for (const prefix of prefixes) watcher.watch({ prefix }, nothing);
     await watcher.sync();
-    for (let index = 0; index < MANY / 10; index++) watcher.unwatch({ prefix: `prefix-${index}-` }, nothing);
+    for (const prefix of prefixes) watcher.unwatch({ prefix }, nothing);
     await presence.close();
+  });
+
+  it("holders of one key that come one by one: each makes one holder for a receiver, not all of them again", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    let [reports, latest] = [0, [] as readonly object[]];
+    const seen = new Set<object>();
+    b.watcher().watch("room", ({ holders }) => {
+      reports++;
+      latest = holders;
+      for (const holder of holders) seen.add(holder);
+    });
+    await b.watcher().sync();
+    const joins = 500;
+    for (let index = 0; index < joins; index++) {
+      await a.pinger("room", { meta: { index } }).start();
+      await b.watcher().sync();
+    }
+    expect([reports, latest.length]).toEqual([joins + 1, joins]);
+    expect(latest).toEqual(
+      Array.from({ length: joins }, (_, index) => expect.objectContaining({ meta: { index } }) as object),
+    );
+    expect(seen.size).toBeLessThan(3 * joins);
+  });
+
+  it("keys that came and went while nobody took leave nothing that waits", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const changes = b.watcher().changes({ all: true });
+    await b.watcher().sync();
+    for (let round = 0; round < 3; round++) {
+      const pingers = Array.from({ length: 100 }, (_, index) => a.pinger(`key-${round}-${index}`));
+      await Promise.all(pingers.map((pinger) => pinger.start()));
+      await b.watcher().sync();
+      expect(internalsOf(b).gauges().watching?.undelivered).toBe(100);
+      await Promise.all(pingers.map((pinger) => pinger.kill()));
+      await b.watcher().sync();
+      expect(internalsOf(b).gauges().watching?.undelivered).toBe(0);
+    }
+    await a.pinger("last").start();
+    await b.watcher().sync();
+    expect(words((await changes.next()).value)).toBe("last alive joined");
+  });
+
+  it("keys are listed in slices", async () => {
+    const bench = new Bench();
+    const { presence: a } = await bench.open();
+    const keys = Array.from({ length: 3000 }, (_, index) => `key-${(index * 7919) % 3000}`);
+    await Promise.all(keys.map((key) => a.pinger(key).start()));
+    const b = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock: slicing(bench.clock) });
+    let turns = 0;
+    const listed: Listing[] = [];
+    void b.list().then((listing) => listed.push(listing));
+    for (; listed.length === 0; turns++) await new Promise((resolve) => setImmediate(resolve));
+    expect(listed[0]?.keys.map(({ key }) => key)).toEqual(keys.toSorted());
+    expect(turns).toBeGreaterThan(60); // of each 100 keys: when they are read, and when their states are made
   });
 
   it("holders of one key are told, and go with their presence", async () => {

@@ -355,6 +355,8 @@ describe("a pinger", () => {
     ["a symbol", { a: Symbol("a") }],
     ["a circle", circular],
     ["an undefined in an array", [undefined]],
+    ["an array with toJSON", { list: Object.assign([1], { toJSON: () => undefined }) }],
+    ["an object with toJSON", [{ toJSON: () => undefined }]],
     ["more than 16 KiB", "x".repeat(16 * 1024)],
   ])("refuses %s as meta", async (_, meta) => {
     const bench = new Bench();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Clock, HeartbitError, Presence } from "../../src/index.ts";
-import { StoreTime } from "../../src/presence/context/store-time.ts";
+import { StoreTime } from "../../src/core/store-time.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { PERIOD_MS, wrap } from "./support.ts";
 

@@ -65,6 +65,25 @@ describe("a watcher", () => {
     expect(heard).toEqual(["late alive joined"]);
   });
 
+  it("reads a stored meta that is not JSON as null: neither a watcher nor a list fails because of it", async () => {
+    const bench = new Bench();
+    const { presence: a } = await bench.open();
+    const store = readThrough(bench.store, (page) => ({
+      ...page,
+      registrations: page.registrations.map((registration) => ({ ...registration, meta: "undefined" })),
+    }));
+    const b = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
+    await a.pinger("k", { meta: 1 }).start();
+    const metas: unknown[] = [];
+    const watcher = b.watcher();
+    watcher.watch("k", ({ holders }) => metas.push(...holders.map(({ meta }) => meta)));
+    const changes = watcher.changes("k");
+    await watcher.sync();
+    metas.push((await changes.next()).value?.holders[0]?.meta);
+    metas.push((await b.list()).keys[0]?.holders[0]?.meta);
+    expect(metas).toEqual([null, null, null]);
+  });
+
   it("tells a join and a kill at once by the feed, and by polling within `pollMs`", async () => {
     for (const [feed, delayMs] of [
       ["auto", 1],

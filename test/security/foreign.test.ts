@@ -231,7 +231,7 @@ describe("a number that is wrong", () => {
     const watcher = presence.watcher();
     await watcher.sync();
     for (const slot of [1e15, Number.MAX_SAFE_INTEGER, 2e10 * 10]) {
-      await insert("pings", [{ _id: `${slot}.0`, slot, 0: 2 }]);
+      await insert("pings", [{ _id: `${slot}.0`, slot, 0: 2, now: new Date() }]);
     }
     await watcher.sync();
     const late = await opened();
@@ -250,7 +250,7 @@ describe("a number that is wrong", () => {
       const slots = Math.floor(ms / PERIOD_MS);
       await opened();
       const ahead = slotNow() + slots;
-      await insert("pings", [{ _id: `${ahead}.0`, slot: ahead, 0: 2 }]);
+      await insert("pings", [{ _id: `${ahead}.0`, slot: ahead, 0: 2, now: new Date(ahead * PERIOD_MS) }]);
       const { presence, warnings } = await opened();
       await presence.pinger("mine").start();
       const watcher = presence.watcher();

@@ -186,7 +186,10 @@ export class Judge {
    * who could write for a moment in between.
    */
   #isNearShortOutage(life: Life): boolean {
-    const { now, periodMs } = this.#facts;
+    const { now, periodMs, lives, retentionSlots } = this.#facts;
+    // Nobody pinged for as long as the retention, by one outage or by several in a row.
+    const newest = Math.max(...lives.map((other) => latestProof(other, now - periodMs / 2)));
+    if (now - newest > (retentionSlots - 4) * periodMs) return true;
     const since = now - periodMs * 2;
     const down = latestDown(life, since);
     if (down === undefined) return false;

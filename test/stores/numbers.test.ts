@@ -19,7 +19,8 @@ it.each([
     const [late, a] = [await open(), await open()];
     await late.pinger("x").start();
     await a.drop();
-    await a.pinger("y").start();
+    const b = await open();
+    await b.pinger("y").start();
     const told: string[] = [];
     const watching = await open();
     const watcher = watching.watcher();
@@ -27,7 +28,7 @@ it.each([
     await watcher.sync();
     await late.close();
     await watcher.sync();
-    await Promise.all([a.close(), watching.close()]);
+    await Promise.all([b.close(), watching.close()]);
     expect(told).toEqual(["alive initial"]);
   },
 );

@@ -28,7 +28,7 @@ async function write() {
     await ns.write([
       { kind: "registration", registration: { ...id, key, since: 1, slot: 10, meta, revision: 0 } },
     ]);
-    await ns.ping(10 + pinger, [seq]);
+    await ns.ping(10 + pinger, seq);
     if (pinger % 2 === 0) await ns.write([{ kind: "end", registration: id, last: 10 + pinger }]);
     tell({ seq, pinger, key, length: meta.length, ended: pinger % 2 === 0 });
   }
@@ -43,14 +43,14 @@ async function ping() {
   for (let slot = 1; slot <= 60; slot++) {
     await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 60));
     const begun = performance.now();
-    await ns.ping(slot, [seq]);
+    await ns.ping(slot, seq);
     times.push(performance.now() - begun);
   }
   tell({ times });
 }
 
 async function once() {
-  await ns.ping(1, [await ns.nextSeq()]);
+  await ns.ping(1, await ns.nextSeq());
   tell({ done: true });
 }
 
@@ -73,7 +73,7 @@ async function fill() {
     };
     await Promise.all([
       ns.write([{ kind: "registration", registration }]).catch(note),
-      ns.ping(10 + pinger, [seq]).catch(note),
+      ns.ping(10 + pinger, seq).catch(note),
     ]);
   }
   tell({ seq, refusals: [...refusals] });

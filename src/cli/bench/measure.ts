@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { spawn } from "node:child_process";
 import type { Change } from "../../presence/change.ts";
-import { internalsOf } from "../../presence/context/internals.ts";
+import { internalsOf } from "../../presence/internals.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { systemClock } from "../../lib/system-clock.ts";

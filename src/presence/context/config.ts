@@ -1,4 +1,5 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
+import { forEachSession } from "../../core/bits.ts";
 import { HeartbitError } from "../../core/errors.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -60,7 +61,8 @@ export class NamespaceConfig {
   async catchUp(stored: Slot = this.#context.time.slot): Promise<void> {
     const { namespace, time } = this.#context;
     await this.#read();
-    const behind = stored - Math.floor(time.positionOf(time.now));
+    const raw = Math.floor(time.positionOf(time.now));
+    const behind = stored - raw;
     if (behind <= SLOTS_BEHIND_MAX) return;
     const offset = await bulk(
       this.#context,
@@ -68,6 +70,21 @@ export class NamespaceConfig {
       namespace.raiseOffset(time.offset, time.offset + behind),
     );
     this.#raise(offset);
+    await this.#leaveMail(raw);
+  }
+
+  /**
+   * A process that opened the namespace after the step knows nothing of it, and pings in slots that lie behind by now.
+   * Mail in those slots makes it read the config.
+   */
+  async #leaveMail(slot: Slot): Promise<void> {
+    const { namespace } = this.#context;
+    const seqs = new Set<number>();
+    for (const record of await bulk(this.#context, "read pings", namespace.pings(slot - 1))) {
+      if (record.slot <= slot + 1) forEachSession(record, (seq) => seqs.add(seq));
+    }
+    if (seqs.size === 0) return;
+    for (const at of [slot, slot + 1]) await bulk(this.#context, "mail", namespace.mail(at, [...seqs]));
   }
 
   async #read(): Promise<Config | undefined> {

@@ -1,6 +1,6 @@
 /** What the parts of one presence share, and how long they wait for the store. */
 import type { Clock } from "../../core/clock.ts";
-import { isHeartbitError } from "../../core/errors.ts";
+import { isHeartbitError, PassingRefusal } from "../../core/errors.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
@@ -8,9 +8,9 @@ import { eachOf, type Sleeper, within } from "../../lib/timers.ts";
 import type { PresenceEvents } from "../events.ts";
 import type { HealthMonitor } from "./health.ts";
 import type { Instrumentation } from "./instrumentation.ts";
-import { describe, type Logger } from "./log.ts";
+import { describe, type Logger } from "../../lib/log.ts";
 import type { Requests } from "./requests.ts";
-import type { StoreTime } from "./store-time.ts";
+import type { StoreTime } from "../../core/store-time.ts";
 
 export interface Context {
   readonly name: string;
@@ -111,27 +111,37 @@ export async function sampleTime(context: Context): Promise<void> {
 
 /** Repeats an operation that was asked for once, such as a listing, for a while. */
 export function attempt<T>(context: Context, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
-  const { clock, periodMs } = context;
+  const { clock } = context;
   const end = clock.monotonic() + patienceMs(context);
   const policy = {
-    pauseMs: () => Math.min(periodMs * RETRY_OF_PERIOD, end - clock.monotonic()),
+    pauseMs: (_: number, error: unknown) => Math.min(retryMs(context, error), end - clock.monotonic()),
     givesUp: (error: unknown) => isFinal(error) || clock.monotonic() >= end,
   };
   return retry(sleeper, policy, act);
 }
 
-/** Repeats every twentieth of a period until the operation succeeds, or never can. */
-export function persistently({ periodMs }: Context, failed: (error: unknown) => void): RetryPolicy {
-  return { pauseMs: () => periodMs * RETRY_OF_PERIOD, givesUp: isFinal, failed };
+/** Repeats an operation until it succeeds, or never can. */
+export function persistently(context: Context, failed: (error: unknown) => void): RetryPolicy {
+  return { pauseMs: (_, error) => retryMs(context, error), givesUp: isFinal, failed };
 }
 
-/** Whether the fault cannot pass by waiting. */
+/**
+ * The pause before the next attempt after this error, in ms: a twentieth of a period, or a whole one after a refusal,
+ * because servers log each of those.
+ */
+export function retryMs({ periodMs }: Context, error: unknown): number {
+  return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
+}
+
+export function isRefusal(error: unknown): boolean {
+  return isHeartbitError(error, "NOT_PERMITTED") || isHeartbitError(error, "UNSUPPORTED_SERVER");
+}
+
+/** Whether the fault cannot pass by waiting. A refusal is final unless the operation was permitted before. */
 export function isFinal(error: unknown): boolean {
+  if (error instanceof PassingRefusal) return false;
   return (
-    isHeartbitError(error, "NOT_PERMITTED") ||
-    isHeartbitError(error, "UNSUPPORTED_SERVER") ||
-    isHeartbitError(error, "CONFIG_MISMATCH") ||
-    isHeartbitError(error, "PRESENCE_CLOSED")
+    isRefusal(error) || isHeartbitError(error, "CONFIG_MISMATCH") || isHeartbitError(error, "PRESENCE_CLOSED")
   );
 }
 

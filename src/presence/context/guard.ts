@@ -1,22 +1,25 @@
 /**
- * The namespace without records that no clock can have written.
+ * The namespace as a presence sees it: without records that no clock can have written, and with refusals that may pass
+ * told apart from final ones.
  *
  * A stored slot ahead of the present looks like a step back of the store's clock, and slots continue from it, for
  * everyone and for good. A document with a wrong number must not cause that, nor keep a key alive for ever. The bound
  * is a hundred years, because a clock without a battery starts in 1970, so steps of decades do happen. After hundreds
  * of such steps a position still has enough precision for fractions of a slot.
  */
-import { GivenUp } from "../../core/errors.ts";
+import { GivenUp, isHeartbitError, PassingRefusal } from "../../core/errors.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page } from "../../core/store.ts";
 import { eachOf, Waits } from "../../lib/timers.ts";
-import type { StoreTime } from "./store-time.ts";
+import { isRefusal } from "./context.ts";
+import type { StoreTime } from "../../core/store-time.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
 /**
- * Returns the namespace without records too far ahead, and warns about them once. Closing it gives up all calls that
- * the store has not answered yet, so that a program need not wait for a store that is away before it can exit.
+ * Returns the namespace without records too far ahead, and warns about them once. A refusal of what was permitted before
+ * becomes a `PassingRefusal`. Closing the namespace gives up all calls that the store has not answered yet, so that a
+ * program need not wait for a store that is away before it can exit.
  */
 export function guarded(
   namespace: Namespace,
@@ -41,28 +44,30 @@ export function guarded(
     registrations: page.registrations.filter(({ slot, last }) => isPossible(slot, last)),
   });
   const waits = new Waits();
+  const permitted = new Permitted();
+  const call = <T>(right: Right, work: Promise<T>): Promise<T> => waits.until(permitted.heed(right, work));
   return {
-    config: () => waits.until(namespace.config()),
-    configure: (wanted) => waits.until(namespace.configure(wanted)),
-    raiseOffset: (from, to) => waits.until(namespace.raiseOffset(from, to)),
-    time: () => waits.until(namespace.time()),
-    nextSeq: () => waits.until(namespace.nextSeq()),
-    write: (writes, signal) => waits.until(namespace.write(writes, signal)),
-    ping: (slot, seq) => waits.until(namespace.ping(slot, seq)),
-    mail: (slot, seqs) => waits.until(namespace.mail(slot, seqs)),
-    countOpen: (session) => waits.until(namespace.countOpen(session)),
-    kill: (key) => waits.until(namespace.kill(key)),
+    config: () => call("read the config", namespace.config()),
+    configure: (wanted) => call("read the config", namespace.configure(wanted)),
+    raiseOffset: (from, to) => call("write the config", namespace.raiseOffset(from, to)),
+    time: () => call("tell the time", namespace.time()),
+    nextSeq: () => call("number a session", namespace.nextSeq()),
+    write: (writes, signal) => call("write", namespace.write(writes, signal)),
+    ping: (slot, seq) => call("ping", namespace.ping(slot, seq)),
+    mail: (slot, seqs) => call("ping", namespace.mail(slot, seqs)),
+    countOpen: (session) => call("read", namespace.countOpen(session)),
+    kill: (key) => call("write", namespace.kill(key)),
     pings: async (from) => {
-      const records = await waits.until(namespace.pings(from));
+      const records = await call("read pings", namespace.pings(from));
       return records.filter(({ slot }) => isPossible(slot));
     },
     async *read(query) {
-      const pages = eachOf(namespace.read(query), (next) => waits.until(next));
+      const pages = eachOf(namespace.read(query), (next) => call("read", next));
       for await (const page of pages) yield ofPage(page);
     },
-    prune: (query) => waits.until(namespace.prune(query)),
-    drop: () => waits.until(namespace.drop()),
-    ...(namespace.feed === undefined ? {} : { feed: feedOf(namespace, ofPage) }),
+    prune: (query) => call("prune", namespace.prune(query)),
+    drop: () => call("drop", namespace.drop()),
+    ...(namespace.feed === undefined ? {} : { feed: feedOf(namespace, ofPage, permitted) }),
     ...(namespace.notices === undefined ? {} : { notices: namespace.notices.bind(namespace) }),
     close: () => {
       waits.giveUp(new GivenUp("The presence was closed before the store had answered."));
@@ -73,8 +78,46 @@ export function guarded(
 
 type OpenFeed = NonNullable<Namespace["feed"]>;
 
-function feedOf(namespace: Namespace, ofPage: (page: Page) => Page): OpenFeed {
-  const feed = namespace.feed?.bind(namespace) as OpenFeed;
-  return (select, sink) =>
-    feed(select, { page: (page) => sink.page(ofPage(page)), lost: (error) => sink.lost(error) });
+function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: Permitted): OpenFeed {
+  const open = namespace.feed?.bind(namespace) as OpenFeed;
+  return (select, sink) => {
+    const feed = open(select, {
+      page: (page) => sink.page(ofPage(page)),
+      lost: (error) => sink.lost(error),
+    });
+    const ready = permitted.heed("follow changes", feed.ready);
+    ready.catch(() => {}); // whoever closes the feed early need not look at it
+    return { ready, close: () => feed.close() };
+  };
+}
+
+/** What a user may be permitted by itself: as a rule, one right on one collection. */
+type Right =
+  | "read the config"
+  | "write the config"
+  | "tell the time"
+  | "number a session"
+  | "write"
+  | "ping"
+  | "read"
+  | "read pings"
+  | "prune"
+  | "drop"
+  | "follow changes";
+
+/** What has been permitted, and so can be refused for a while only. */
+class Permitted {
+  readonly #rights = new Set<Right>();
+
+  /** What the work gives; it rejects with a `PassingRefusal` if it is refused what was permitted before. */
+  async heed<T>(right: Right, work: Promise<T>): Promise<T> {
+    try {
+      const result = await work;
+      this.#rights.add(right);
+      return result;
+    } catch (error) {
+      const isRefused = isHeartbitError(error) && isRefusal(error) && this.#rights.has(right);
+      throw isRefused ? new PassingRefusal(error) : error;
+    }
+  }
 }

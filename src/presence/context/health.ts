@@ -9,8 +9,8 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import type { PresenceEvents } from "../events.ts";
-import type { Logger } from "./log.ts";
-import type { StoreTime } from "./store-time.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { StoreTime } from "../../core/store-time.ts";
 
 /** The value of `presence.health`. */
 export interface Health {
@@ -22,6 +22,7 @@ export interface Health {
   readonly since?: Date;
 }
 
+/** @internal */
 interface Parts {
   readonly time: StoreTime;
   readonly clock: Clock;
@@ -29,6 +30,7 @@ interface Parts {
   readonly log: Logger;
 }
 
+/** @internal */
 export class HealthMonitor {
   readonly #parts: Parts;
   #health: Health = { state: "healthy" };

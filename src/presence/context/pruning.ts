@@ -18,31 +18,16 @@ const ROUNDS = 8;
 /** How many records of each kind one call deletes. */
 const LIMIT = 1000;
 
-/** Decides when to check whether to prune: on average once in a retention, at random so that presences take turns. */
-export class PruneScheduler {
-  readonly #context: Context;
-  #next: Slot | undefined;
+/**
+ * The slot in which to look whether to prune: once in a retention on average, at random, so that not all do at once.
+ */
+export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
+  return time.slot + between(clock, 0, 2 * retentionSlots);
+}
 
-  constructor(context: Context) {
-    this.#context = context;
-  }
-
-  /** Whether to check now. */
-  isDue(): boolean {
-    const { clock, retentionSlots, time } = this.#context;
-    const { slot } = time;
-    const wait = between(clock, 0, 2 * retentionSlots);
-    this.#next ??= slot - 1 + wait; // perhaps at once: all presences may be too short-lived for a second check
-    if (slot < this.#next) return false;
-    this.#next = slot + wait;
-    return true;
-  }
-
-  /** After a lapse: others may still be coming back. */
-  putOff(): void {
-    const { clock, retentionSlots, time } = this.#context;
-    this.#next = time.slot + RETURN_SLOTS + between(clock, 0, 2 * retentionSlots);
-  }
+/** The same after a lapse: others may be coming back too. */
+export function pruningAfterLapse(context: Context): Slot {
+  return nextPruning(context) + RETURN_SLOTS;
 }
 
 /** Prunes, if nobody has recently. */

@@ -12,11 +12,12 @@
  * a lapse. The first ping that counts again ends the lapse.
  */
 import { deathPosition } from "../../core/alive.ts";
+import { GivenUp } from "../../core/errors.ts";
 import { pingPosition } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
-import { type Context, isFinal, learnTime, noteFailure, RETRY_OF_PERIOD } from "../context/context.ts";
+import { type Context, isRefusal, learnTime, noteFailure, retryMs } from "../context/context.ts";
 import type { OwnPing } from "../context/pings.ts";
 
 /** A ping that is unanswered after this part of a period is sent once more. */
@@ -108,7 +109,12 @@ export class Heartbeat {
   async confirm(): Promise<boolean> {
     const { clock, periodMs } = this.#context;
     try {
-      await within(clock, periodMs, "ping", this.#ping());
+      const first = this.#ping();
+      await within(clock, periodMs * REPEAT_OF_PERIOD, "ping", first).catch((error: unknown) => {
+        if (!(error instanceof GivenUp)) throw error;
+        // Its connection may not have survived a sleep of this machine.
+        return within(clock, periodMs * (1 - REPEAT_OF_PERIOD), "ping", Promise.any([first, this.#ping()]));
+      });
       return !this.#isStopped;
     } catch {
       return false; // noted
@@ -151,8 +157,8 @@ export class Heartbeat {
       this.#underWay--;
       if (this.#isStopped || sent < this.#answeredSent) throw error; // a later ping was acknowledged
       noteFailure(this.#context, "ping", error);
-      if (isFinal(error)) this.#dueIn(periodMs);
-      else if (this.#underWay === 0) this.#dueIn(periodMs * RETRY_OF_PERIOD);
+      if (isRefusal(error) || this.#underWay === 0) this.#dueIn(retryMs(this.#context, error));
+      this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }
   }

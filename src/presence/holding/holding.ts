@@ -3,11 +3,15 @@ import { KILLED } from "../../core/alive.ts";
 import type { HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
 import type { NamespaceConfig } from "../context/config.ts";
+import { Turnstile } from "../../lib/queue.ts";
 import { attempt, bulk, type Context } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
 import { closed, Session } from "./session.ts";
+
+/** A connection pool has ten connections by default: one pings, one reads, one follows changes, and four may write. */
+const CALLS_AT_A_TIME = 3;
 
 export class Holding {
   readonly context: Context;
@@ -15,6 +19,7 @@ export class Holding {
   readonly session: Session;
   readonly registrations: Registrations;
   readonly reconciler: Reconciler;
+  readonly #turnstile = new Turnstile(CALLS_AT_A_TIME);
   /** How the presence's keys ended when it closed; undefined while it is open. */
   closedAs: "stopped" | "killed" | undefined;
 
@@ -34,15 +39,20 @@ export class Holding {
     if (this.isClosed) throw closed(this.context.name);
   }
 
-  /** Tries an operation for a while. Rejects with `PRESENCE_CLOSED` once the presence is closed. */
+  /**
+   * What a program asks for: tried for a while once its turn has come. Rejects with `PRESENCE_CLOSED` once the
+   * presence is closed. Few go on at a time, so that however much a program asks, there are connections left to ping
+   * and to evaluate.
+   */
   attempt<T>(act: () => Promise<T>): Promise<T> {
-    return attempt(this.context, this.context.requests.sleeper, async () => {
+    const checkedAct = async (): Promise<T> => {
       this.checkOpen();
       return act().catch((error: unknown) => {
         this.checkOpen();
         throw error;
       });
-    });
+    };
+    return this.#turnstile.run(() => attempt(this.context, this.context.requests.sleeper, checkedAct));
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */

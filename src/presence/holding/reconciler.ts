@@ -1,7 +1,7 @@
 /**
  * Brings the stored records of this presence in line with what it declares: reads, compares, writes the difference.
  *
- *   there is mail                              read which of our records were ended
+ *   there is mail                              read the config, and which of our records were ended
  *   a lapse is over                            touch the session's record, which brings every key back that shares its
  *                                              bit; then compare everything. After more than half of the retention
  *                                              also write everything again
@@ -24,6 +24,8 @@ import type { OpenSession, Session } from "./session.ts";
 
 /** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
+/** With how many counts the config is read once: mail tells sooner that it has changed. */
+const CONFIG_COUNTS = 4;
 /** A stale read may lack a session that is at most this many slots old. */
 const YOUNG_SLOTS = 2;
 
@@ -34,6 +36,7 @@ export class Reconciler {
   readonly #registrations: Registrations;
   /** The slot of the latest count or comparison that succeeded. */
   #checked: Slot = -Infinity;
+  #counts = 0;
   /** The slot of the latest count that found nothing wrong, though some writes were under way. */
   #counted: Slot = -Infinity;
 
@@ -69,7 +72,11 @@ export class Reconciler {
   }
 
   get #isCountDue(): boolean {
-    return this.#context.time.slot - Math.max(this.#checked, this.#counted) >= COUNT_SLOTS;
+    const { slot } = this.#context.time;
+    const slots = slot - Math.max(this.#checked, this.#counted);
+    // After the ping of the slot, so that one connection will do; even if pings are acknowledged late.
+    const hasPinged = this.#session.current?.heartbeat.own?.slot === slot;
+    return slots >= COUNT_SLOTS && (hasPinged || slots >= 2 * COUNT_SLOTS);
   }
 
   /** Old records are pruned, so the record of a living session is touched well within the retention. */
@@ -98,6 +105,7 @@ export class Reconciler {
   }
 
   async #readMail(session: OpenSession): Promise<void> {
+    await this.#config.check(); // the slots may have been moved on
     const { record, stored } = await this.#readOwn(session, "ended");
     if (record !== undefined) this.#registrations.hearSession(record);
     if (session !== this.#session.current) return;
@@ -108,6 +116,7 @@ export class Reconciler {
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time } = this.#context;
     const { slot } = time;
+    if (++this.#counts % CONFIG_COUNTS === 0) await this.#config.check();
     const { least } = this.#registrations.openCount;
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));

@@ -22,7 +22,7 @@ export class Registrations {
   #held = 0;
   #pingers = 0;
   /** How many times the namespace was lost, with everything that was held. */
-  losses = 0;
+  timesLost = 0;
 
   constructor(context: Context, session: Session) {
     this.#context = context;
@@ -149,7 +149,7 @@ export class Registrations {
       .filter(({ last }) => last === undefined)
       .map(({ owner }) => owner);
     this.forgetAll(error);
-    this.losses++;
+    this.timesLost++;
     for (const owner of owners) owner.lost();
   }
 

@@ -16,8 +16,8 @@ import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import type { NamespaceConfig } from "../context/config.ts";
-import { bulk, type Context, persistently, readPages } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { bulk, type Context, persistently, readPages, RETRY_OF_PERIOD } from "../context/context.ts";
+import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
 export interface OpenSession {
@@ -98,11 +98,12 @@ export class Session {
   /** Ends the session: its keys count as alive until slot `last`, or are dead now. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
-    if (session === undefined) return;
+    if (session === undefined || this.isStopped) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
     const write = { kind: "endSession", session: session.record.seq, last } as const;
     const policy = persistently(this.#context, () => {});
-    await retry(this.sleeper, { ...policy, pauseMs: () => periodMs / 20 }, () =>
+    // Soon, even after a refusal: the presence closes, and there is only a period left.
+    await retry(this.sleeper, { ...policy, pauseMs: () => periodMs * RETRY_OF_PERIOD }, () =>
       bulk(this.#context, "write", namespace.write([write])),
     );
   }
@@ -145,7 +146,7 @@ export class Session {
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
         checkGoesOn();
-        opened ??= Math.round(time.now);
+        opened ??= Math.floor(time.now);
         const record = { ...this.#identity, seq, opened, slot: time.slot };
         const write = { kind: "session", session: record } as const;
         await bulk(this.#context, "open a session", this.#context.namespace.write([write]));

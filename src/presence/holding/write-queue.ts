@@ -7,11 +7,11 @@
  * progress. (The idea is that of TCP's congestion window: additive or multiplicative increase, multiplicative
  * decrease.)
  */
-import { isHeartbitError, toError } from "../../core/errors.ts";
+import { toError } from "../../core/errors.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Write } from "../../core/store.ts";
-import { type Context, isFinal, patienceMs, RETRY_OF_PERIOD } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { type Context, isFinal, patienceMs, retryMs } from "../context/context.ts";
+import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
 import type { Registration, Unwritten, Waiter } from "./registration.ts";
 import { closed, type Session } from "./session.ts";
@@ -40,7 +40,6 @@ export class WriteQueue {
   /** Ends of starts that are not declared any more. */
   #ends: End[] = [];
   #batchMax = BATCH_FIRST;
-  #hasWritten = false;
   #draining: Promise<void> | undefined;
   /** The batch that is under way. */
   #sending: Promise<void> | undefined;
@@ -129,7 +128,7 @@ export class WriteQueue {
   }
 
   async #drain(): Promise<void> {
-    const { health, periodMs } = this.#context;
+    const { health } = this.#context;
     while (!this.#isEmpty && !this.#session.isStopped) {
       try {
         const { record, heartbeat } = await this.#session.open();
@@ -139,14 +138,12 @@ export class WriteQueue {
         await this.#sending;
       } catch (error) {
         if (this.#session.isStopped) break;
-        // Servers also answer NOT_PERMITTED for passing faults, so if it was permitted before, try again.
-        const isPassing = this.#hasWritten && isHeartbitError(error, "NOT_PERMITTED");
-        if (isFinal(error) && !isPassing) {
+        if (isFinal(error)) {
           this.giveUp(toError(error));
           break;
         }
         health.suspect(`a write failed: ${describe(error)}`);
-        await this.#session.sleeper.sleep(periodMs * (isPassing ? 1 : RETRY_OF_PERIOD));
+        await this.#session.sleeper.sleep(retryMs(this.#context, error));
       }
     }
     if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
@@ -171,7 +168,6 @@ export class WriteQueue {
       for (const one of batch) this.#putBack(one);
       throw error;
     }
-    this.#hasWritten = true;
     const isQuick = clock.monotonic() - began < limitMs * QUICK;
     if (isQuick && writes.length >= this.#batchMax)
       this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * GROW);

@@ -3,19 +3,20 @@
  *
  *   off      --something is wanted--> opening
  *   opening  --ready--> live
- *   opening  --this server has none, or we have no right to it--> refused, until `reopen`
+ *   opening  --this server has none, or we have no right to it--> refused, until `reopen`, or for a retention
  *   live     --lost--> opening, after a pause if it was live for less than a period
- *   live     --more is wanted than it covers--> opening another, which takes its place
+ *   live     --more is wanted than it covers--> opening another, after this one is closed: there may be room for one only
  *
- * A feed is only a hint: changes are read anyway, but less often while the feed covers them.
+ * A feed is only a hint: changes are read anyway, but less often while the feed covers them. A late feed covers nothing;
+ * the stamps of the changes it reports tell how late it is.
  */
-import { isHeartbitError, toError } from "../../core/errors.ts";
-import { EVERYTHING, isEmptySelection, missingFrom, NOTHING, type Selection } from "../../core/selection.ts";
-import type { Feed } from "../../core/store.ts";
+import { toError } from "../../core/errors.ts";
+import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
+import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context, RETRY_OF_PERIOD } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { bulk, type Context, isFinal, RETRY_OF_PERIOD } from "../context/context.ts";
+import { describe } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /**
@@ -39,6 +40,8 @@ interface Live {
 export class ChangeFeed {
   readonly #context: Context;
   readonly #snapshot: Snapshot;
+  /** A feed that is later than this reports nothing sooner than polling does, in ms. */
+  readonly #pollMs: number;
   readonly #sleeper: Sleeper;
   #wanted: Selection = NOTHING;
   #live: Live | undefined;
@@ -46,10 +49,15 @@ export class ChangeFeed {
   #isRefused = false;
   /** How many feeds in a row were lost early, or could not be opened. */
   #failures = 0;
+  /** The latest failure to open one, as it was logged: the same is not logged again. */
+  #logged: string | undefined;
+  /** Whether the latest report came later than polling would have found it. */
+  #isLate = false;
 
-  constructor(context: Context, snapshot: Snapshot) {
+  constructor(context: Context, snapshot: Snapshot, pollMs: number) {
     this.#context = context;
     this.#snapshot = snapshot;
+    this.#pollMs = pollMs;
     this.#sleeper = new Sleeper(context.clock);
   }
 
@@ -59,9 +67,13 @@ export class ChangeFeed {
     return this.#isRefused ? "refused" : "off";
   }
 
-  /** Whether the feed reports changes of the whole selection now. Anything that is not covered must be polled. */
+  /** Whether the feed reports changes of the whole selection in time. Anything that is not covered must be polled. */
   covers(selected: Selection): boolean {
-    return this.#live !== undefined && isEmptySelection(missingFrom(this.#live.selected, selected));
+    return !this.#isLate && this.#reaches(selected);
+  }
+
+  #reaches(selected: Selection): boolean {
+    return this.#live !== undefined && includesAll(this.#live.selected, selected);
   }
 
   /** Makes the feed cover everything that is wanted. Does nothing if the store has no feed. */
@@ -85,7 +97,7 @@ export class ChangeFeed {
 
   #start(): void {
     if (this.#context.namespace.feed === undefined || isEmptySelection(this.#wanted)) return;
-    if (this.#opening !== undefined || this.#sleeper.ended || this.covers(this.#wanted)) return;
+    if (this.#opening !== undefined || this.#sleeper.ended || this.#reaches(this.#wanted)) return;
     this.#opening = this.#open().finally(() => {
       this.#opening = undefined;
       if (!this.#isRefused) this.#start(); // lost since, or more is wanted by now
@@ -96,10 +108,10 @@ export class ChangeFeed {
   async #open(): Promise<void> {
     const policy = {
       pauseMs: () => this.#pauseMs,
-      givesUp: isRefusal,
+      givesUp: isFinal,
       failed: (error: unknown) => {
         this.#failures++;
-        this.#context.log.debug("opening the change feed failed", error);
+        this.#logFailure(error);
       },
     };
     if (this.#failures > 0) await this.#sleeper.sleep(this.#pauseMs);
@@ -107,7 +119,26 @@ export class ChangeFeed {
       if (this.#sleeper.ended) return;
       this.#context.log.info(`changes are polled for: ${describe(error)}`);
       this.#isRefused = true;
+      void this.#endRefusal();
     });
+  }
+
+  /** Asks again after a retention, since rights are granted and other feeds leave room. */
+  async #endRefusal(): Promise<void> {
+    const { periodMs, retentionSlots } = this.#context;
+    await this.#sleeper.sleep(periodMs * retentionSlots);
+    this.#isRefused = false;
+    this.#start();
+  }
+
+  /** Warns once about the same failure, which recurs for as long as its cause lasts. */
+  #logFailure(error: unknown): void {
+    const { log } = this.#context;
+    const failure = describe(error);
+    const message = "the change feed cannot be opened, so changes are polled for";
+    if (failure === this.#logged) log.debug(message, error);
+    else log.warn(`${message}: ${failure}`, error);
+    this.#logged = failure;
   }
 
   /** Each pause is twice as long as the one before. */
@@ -124,8 +155,14 @@ export class ChangeFeed {
     const isWide = all || keys.size + prefixes.size > NAMES_MAX;
     const selected = isWide ? EVERYTHING : { all, keys: new Set(keys), prefixes: new Set(prefixes) };
     let lost: Error | undefined;
+    const before = this.#live;
+    this.#live = undefined;
+    await before?.feed.close().catch(() => {});
     const feed = namespace.feed?.(selected, {
-      page: (page) => this.#snapshot.hear(page),
+      page: (page) => {
+        if (this.#live?.feed === feed) this.#measure(page);
+        this.#snapshot.hear(page);
+      },
       lost: (error) => {
         lost = toError(error);
         if (this.#live?.feed === feed) this.#lose(lost);
@@ -140,9 +177,26 @@ export class ChangeFeed {
       closeQuietly(feed);
       throw error;
     }
-    closeQuietly(this.#live?.feed);
+    this.#logged = undefined;
+    this.#isLate = false;
     this.#live = { selected, feed, since: clock.monotonic() };
     requests.add("poll"); // what has changed up to now
+  }
+
+  /** Notes how late the feed is: the store stamps each change when it is written. */
+  #measure({ sessions, registrations }: Page): void {
+    const { time, log, requests } = this.#context;
+    let latest = -Infinity; // the page also has sessions that changed long ago, with what they hold
+    for (const { changed } of [...sessions, ...registrations])
+      latest = Math.max(latest, changed ?? -Infinity);
+    if (latest === -Infinity) return;
+    const lateMs = time.now - latest;
+    const isLate = lateMs - time.errorMs > this.#pollMs;
+    if (isLate && !this.#isLate) {
+      log.warn(`the change feed is ${Math.round(lateMs)} ms late, so changes are also polled for`);
+      requests.add("poll");
+    }
+    this.#isLate = isLate;
   }
 
   #lose(error: Error): void {
@@ -160,10 +214,6 @@ export class ChangeFeed {
   }
 }
 
-function isRefusal(error: unknown): boolean {
-  return isHeartbitError(error, "UNSUPPORTED_SERVER") || isHeartbitError(error, "NOT_PERMITTED");
-}
-
-function closeQuietly(feed: Feed | undefined): void {
-  feed?.close().catch(() => {});
+function closeQuietly(feed: Feed): void {
+  feed.close().catch(() => {});
 }

@@ -2,21 +2,44 @@
  * Delivers changes to subscribers. Delivery never blocks the slot loop, and is bounded: for each subscription and key,
  * changes that are not consumed yet collapse to the latest state.
  */
-import type { Clock } from "../../core/clock.ts";
-import type { HolderState, RosterChange } from "../../core/roster.ts";
+import { type HolderState, MANY_HOLDERS, type RosterChange } from "../../core/roster.ts";
 import type { WatchTarget } from "../../core/selection.ts";
-import { type Change, collapse, type Pending, toChange } from "../change.ts";
-import { callSafely } from "../../lib/call-safely.ts";
-import { Slices } from "../../lib/timers.ts";
+import { type Change, collapse, type Holder, type Pending, toChange, toHolder } from "../change.ts";
 
-/** One subscriber to a target, with the changes that it has not consumed yet. */
+/**
+ * The holders that one receiver has been handed, of keys with many: one that has not changed is handed over as the same
+ * object again. So a join costs one holder, and not all of them.
+ */
+class HandedOver {
+  readonly #byKey = new Map<string, Map<HolderState, Holder>>();
+
+  of(key: string, now: readonly HolderState[]): Holder[] {
+    if (now.length < MANY_HOLDERS) {
+      this.#byKey.delete(key);
+      return now.map(toHolder);
+    }
+    const earlier = this.#byKey.get(key) ?? new Map<HolderState, Holder>();
+    // Those who have left are taken out when they are as many as those who are there.
+    const known = earlier.size > 2 * now.length ? new Map<HolderState, Holder>() : earlier;
+    this.#byKey.set(key, known);
+    return now.map((state) => {
+      let holder = known.get(state);
+      if (holder === undefined) known.set(state, (holder = earlier.get(state) ?? toHolder(state)));
+      return holder;
+    });
+  }
+}
+
+/** One caller's interest in a target, with what it has not consumed yet. */
 export class Subscription {
   readonly target: WatchTarget;
   /** Whether it has the state at the time of `watch`: changes count only from then on. */
   ready = false;
   #cancelled = false;
   readonly #pending = new Map<string, Pending>();
-  /** Where `take` is: a new iteration would skip over all entries deleted before. */
+  /** From the first key with many holders on. */
+  #handedOver: HandedOver | undefined;
+  /** Where `take` is: a new iteration would step over all that was deleted before. */
   #next: Iterator<[string, Pending]> | undefined;
   readonly #arrived: (subscription: Subscription) => void;
 
@@ -45,10 +68,7 @@ export class Subscription {
     for (let { done, value } = next.next(); done !== true; { done, value } = next.next()) {
       const [key, pending] = value;
       this.#pending.delete(key);
-      const isKey = typeof this.target === "string";
-      // The initial state of a prefix, or of all keys, has only live keys.
-      if (pending.known === undefined && pending.now.length === 0 && !isKey) continue;
-      const change = toChange(pending);
+      const change = toChange(pending, (of, now) => this.#holdersOf(of, now));
       if (change !== undefined) return change;
     }
     this.#next = undefined;
@@ -58,53 +78,35 @@ export class Subscription {
   cancel(): void {
     this.#cancelled = true;
     this.#pending.clear();
+    this.#handedOver = undefined;
+  }
+
+  #holdersOf(key: string, now: readonly HolderState[]): Holder[] {
+    if (now.length < MANY_HOLDERS && this.#handedOver === undefined) return now.map(toHolder);
+    this.#handedOver ??= new HandedOver();
+    return this.#handedOver.of(key, now);
   }
 
   #put(pending: Pending): void {
     if (this.#cancelled) return;
-    this.#pending.set(pending.key, collapse(this.#pending.get(pending.key), pending));
+    const collapsed = collapse(this.#pending.get(pending.key), pending);
+    if (this.#isNothing(collapsed)) {
+      this.#pending.delete(pending.key);
+      return;
+    }
+    this.#pending.set(pending.key, collapsed);
     this.#arrived(this);
   }
-}
 
-/** Calls listeners, each with one change in turn, so that one with many changes does not delay the others. */
-export class Deliverer {
-  readonly #clock: Clock;
-  readonly #report: (error: unknown) => void;
-  readonly #waiting = new Map<Subscription, (change: Change) => void>();
-  #running: Promise<void> | undefined;
-
-  /** `report` receives errors that listeners throw. */
-  constructor(clock: Clock, report: (error: unknown) => void) {
-    this.#clock = clock;
-    this.#report = report;
-  }
-
-  deliver(subscription: Subscription, listener: (change: Change) => void): void {
-    this.#waiting.set(subscription, listener);
-    this.#running ??= Promise.resolve().then(() => this.#run());
-  }
-
-  /** Resolves when everything pending now has been delivered. */
-  async drained(): Promise<void> {
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const slices = new Slices(this.#clock);
-    while (this.#waiting.size > 0) {
-      for (const [subscription, listener] of this.#waiting) {
-        const change = subscription.take();
-        if (change === undefined) this.#waiting.delete(subscription);
-        else callSafely(listener, [change], this.#report);
-        if (slices.isOver) await slices.turn();
-      }
-    }
-    this.#running = undefined;
+  /** Whether the receiver takes the key for dead, and it is: of keys that came and went nothing is kept. */
+  #isNothing({ known, now }: Pending): boolean {
+    if (now.length > 0) return false;
+    // Of a prefix, or all, only the living are reported at first.
+    return known === undefined ? typeof this.target !== "string" : known.length === 0;
   }
 }
 
-/** The changes of one subscription as an async iterator. Ends when it is returned, stopped or aborted. */
+/** The changes of one subscription as an async iterator. It ends when it is returned, stopped or aborted. */
 export class ChangeStream implements AsyncIterableIterator<Change> {
   readonly subscription: Subscription;
   readonly #ended: () => void;

@@ -90,10 +90,9 @@ export class Evaluator {
     // In quiet times the evaluation slot is enough: a session that pinged in it is alive.
     const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
     const began = clock.monotonic();
-    const [goesOn] = await Promise.all([
-      this.#readPings(isQuiet ? slot : Math.min(slot - 1, this.#readUpTo), slot),
-      this.#mustPoll(slot, isQuiet) ? this.#poll(slot) : undefined,
-    ]);
+    // One after the other: it needs one connection.
+    const goesOn = await this.#readPings(isQuiet ? slot : Math.min(slot - 1, this.#readUpTo), slot);
+    if (this.#mustPoll(slot, isQuiet)) await this.#poll(slot);
     noteRead(this.#context, began);
     this.#notifier.notify();
     if (goesOn) await this.#reportDeaths(slot);
@@ -169,7 +168,8 @@ export class Evaluator {
     const heartbeat = this.#holding.session.current?.heartbeat;
     if (heartbeat !== undefined && !(await heartbeat.confirm())) return false;
     const began = clock.monotonic();
-    const [goesOn] = await Promise.all([this.#readPings(slot - 1, slot), this.#snapshot.poll()]);
+    const goesOn = await this.#readPings(slot - 1, slot);
+    await this.#snapshot.poll();
     if (goesOn) noteRead(this.#context, began);
     return goesOn;
   }

@@ -2,14 +2,15 @@
  * Passes changes of the roster to the subscriptions, and does long work on the roster, which is reported only when it
  * is complete.
  *
- *   few changes    passed on at once, unless long work is under way
- *   many changes   the rest is passed on in its turn, in slices
- *   long work      in its turn, in slices; changes that arrive meanwhile wait for the next notification
+ *   little has changed:   reported at once, unless long work is under way
+ *   much has changed:     the rest is reported in its turn, in slices
+ *   long work:            in its turn, in slices; what comes meanwhile waits for the next notification
+ *   forgetting:           in its turn, in slices; what comes meanwhile is reported at once
  *
  * One turn ends before the next begins. The event loop runs between two slices.
  */
 import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
-import { includesKey, select } from "../../core/selection.ts";
+import type { WatchTarget } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
 import type { Context } from "../context/context.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -57,7 +58,12 @@ export class Notifier {
     });
   }
 
-  /** Passes the present state to a subscription, which gets each change from then on. */
+  /** Forgets what nobody wants any more. It concerns nothing that is reported, so it holds up no report. */
+  forget(steps: Steps): void {
+    void this.#inTurn(() => new Slices(this.#context.clock).doAll(steps));
+  }
+
+  /** Gives a subscription the present state; from then on it gets what changes. */
   async begin(subscription: Subscription): Promise<void> {
     await this.notifyAll();
     await this.doUnreported(this.#beginInSteps(subscription));
@@ -67,16 +73,22 @@ export class Notifier {
   *#beginInSteps(subscription: Subscription): Steps {
     const { target } = subscription;
     const atMs = this.#context.time.now;
-    const keys = typeof target === "string" ? [target] : [...this.#roster.keys()];
-    const selected = select([target]);
     let count = 0;
-    for (const key of keys) {
+    for (const key of yield* this.#keysOf(target)) {
       if (++count % NOTIFY_AT_ONCE === 0) yield;
-      if (!includesKey(selected, key)) continue;
       const holders = this.#roster.reportedHolders(key);
       if (holders.length > 0 || typeof target === "string") subscription.begin(key, holders, atMs);
     }
     this.#subscriptions.begun(subscription);
+  }
+
+  /** The known keys of a target. Those with a prefix are found without going through all. */
+  *#keysOf(target: WatchTarget): Generator<void, readonly string[], void> {
+    if (typeof target === "string") return [target];
+    const prefix = "prefix" in target ? target.prefix : "";
+    if (prefix === "") return [...this.#roster.keys()];
+    yield* this.#roster.sortInSteps();
+    return this.#roster.keysWith(prefix);
   }
 
   /** Discards pending changes if no subscription is ready for them, as in a first load. */

@@ -24,7 +24,7 @@ import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
 import { notFresh } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
-import { Coverage } from "./coverage.ts";
+import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -79,6 +79,11 @@ export class Snapshot {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
     } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
+  }
+
+  /** A subscription of this target begins. */
+  join(target: WatchTarget): void {
+    this.coverage.join(target, this.#subscriptions.wanted);
   }
 
   /** A subscription of this target has ended. */

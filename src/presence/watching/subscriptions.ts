@@ -1,3 +1,4 @@
+import { Prefixes } from "../../core/prefixes.ts";
 import { EVERYTHING, type Selection } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
 
@@ -9,7 +10,7 @@ export class Subscriptions {
   readonly #each = new Set<Subscription>();
   readonly #unready = new Set<Subscription>();
   readonly #keys = new Set<string>();
-  readonly #prefixes = new Set<string>();
+  readonly #prefixes = new Prefixes();
 
   /** The union of their targets. A live view. */
   get wanted(): Selection {
@@ -63,7 +64,7 @@ export class Subscriptions {
   /** The subscriptions that include the key. */
   *of(key: string): IterableIterator<Subscription> {
     yield* this.#byKey.get(key) ?? [];
-    for (const [prefix, subscriptions] of this.#byPrefix) if (key.startsWith(prefix)) yield* subscriptions;
+    for (const prefix of this.#prefixes.of(key)) yield* this.#byPrefix.get(prefix) ?? [];
     yield* this.#ofAll;
   }
 }

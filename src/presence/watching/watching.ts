@@ -4,7 +4,7 @@
  */
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { Roster } from "../../core/roster.ts";
-import { includesKey, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
+import { includesKey, includesPrefix, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, within } from "../../lib/timers.ts";
 import {
@@ -14,6 +14,7 @@ import {
   patienceMs,
   persistently,
   RETRY_OF_PERIOD,
+  retryMs,
 } from "../context/context.ts";
 import type { Holding } from "../holding/holding.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
@@ -53,20 +54,20 @@ export class Watching {
   readonly #roster = new Roster();
   readonly #subscriptions = new Subscriptions();
   readonly #notifier: Notifier;
-  readonly #syncs = new Set<Sync>();
+  readonly #pendingSyncs = new Set<Sync>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
   hasBegun = false;
   #loading: Promise<void> | undefined;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean) {
+  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
     this.#holding = holding;
     this.#usesFeed = usesFeed;
     this.#sleeper = new Sleeper(context.clock);
     this.#notifier = new Notifier(context, this.#roster, this.#subscriptions);
     this.snapshot = new Snapshot(context, holding, this.#roster, this.#subscriptions, this.#notifier);
-    this.feed = new ChangeFeed(context, this.snapshot);
+    this.feed = new ChangeFeed(context, this.snapshot, pollMs);
     this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
     this.started = this.#begin();
     this.started.catch(() => {}); // reported to everyone who awaits it
@@ -90,7 +91,7 @@ export class Watching {
       return;
     }
     const prefix = "prefix" in target ? target.prefix : "";
-    this.#roster.retain((key) => !key.startsWith(prefix) || includesKey(wanted, key));
+    if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
   }
 
   /** Removes many subscriptions at once. */
@@ -99,7 +100,16 @@ export class Watching {
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
     this.snapshot.narrow();
-    this.#roster.retain((key) => includesKey(wanted, key));
+    this.#forget("");
+  }
+
+  /**
+   * Forgets the keys with the prefix that nobody wants, in slices. A key that is wanted again meanwhile is kept: it is
+   * loaded again in any case, and after this, since one work on the roster follows another.
+   */
+  #forget(prefix: string): void {
+    const isWanted = (key: string): boolean => includesKey(this.#subscriptions.wanted, key);
+    this.#notifier.forget(this.#roster.retainInSteps(prefix, isWanted));
   }
 
   /** Whether the key is alive as far as is known here. Loads it first if needed. Rejects if it can never be loaded. */
@@ -125,7 +135,7 @@ export class Watching {
     const limitMs = patienceMs(this.#context, SYNC_MS_MIN);
     return new Promise((resolve, reject) => {
       const sync = { until: clock.monotonic() + limitMs, reject };
-      this.#syncs.add(sync);
+      this.#pendingSyncs.add(sync);
       const policy = {
         pauseMs: () => periodMs * RETRY_OF_PERIOD,
         givesUp: (error: unknown) => this.#isOver(sync, error),
@@ -138,7 +148,7 @@ export class Watching {
             await this.evaluator.evaluate();
           }),
         )
-        .finally(() => this.#syncs.delete(sync))
+        .finally(() => this.#pendingSyncs.delete(sync))
         .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
     });
   }
@@ -194,7 +204,9 @@ export class Watching {
           this.#context.requests.sleeper.wake(); // there is more to follow
         }
         for (const subscription of this.#subscriptions.unready()) {
-          if (this.snapshot.coverage.has(subscription.target)) await this.#notifier.begin(subscription);
+          if (!this.snapshot.coverage.has(subscription.target)) continue;
+          this.snapshot.join(subscription.target);
+          await this.#notifier.begin(subscription);
         }
       }
     } finally {
@@ -208,10 +220,13 @@ export class Watching {
     return {
       ...persistently(this.#context, (error) => {
         noteFailure(this.#context, "read", error, doing);
-        for (const sync of this.#syncs) if (this.#isOver(sync, error)) sync.reject(error);
+        for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
       }),
-      pauseMs: (failures) =>
-        periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+      pauseMs: (failures, error) =>
+        Math.max(
+          periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
+          retryMs(this.#context, error),
+        ),
     };
   }
 

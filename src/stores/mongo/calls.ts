@@ -7,7 +7,7 @@
 import type { Db, Document } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
 import { setLimit } from "../../lib/system-clock.ts";
-import { isWorthRepeating, ServerRefusal, toHeartbitError } from "./failures.ts";
+import { codeOf, isWorthRepeating, ServerRefusal, toHeartbitError, UNAUTHORIZED } from "./failures.ts";
 
 /** How documents are read and written, whatever the client's options. Text in other encodings must not fail a read. */
 export const PLAIN = {
@@ -71,10 +71,13 @@ export function limitsFor(periodMs: number): Limits {
 
 export class Calls {
   readonly db: Db;
+  readonly #onUnauthorized: () => void;
   #unanswered = 0;
 
-  constructor(db: Db) {
+  /** `onUnauthorized` is called whenever the server says that the user may not do something. */
+  constructor(db: Db, onUnauthorized: () => void = () => {}) {
     this.db = db;
+    this.#onUnauthorized = onUnauthorized;
   }
 
   /**
@@ -146,7 +149,10 @@ export class Calls {
           ending?.removeEventListener("abort", end);
         })
         .then(resolve)
-        .catch((error: unknown) => reject(toHeartbitError(error, doing)));
+        .catch((error: unknown) => {
+          if (codeOf(error) === UNAUTHORIZED) this.#onUnauthorized();
+          reject(toHeartbitError(error, doing));
+        });
     });
   }
 }

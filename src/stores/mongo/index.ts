@@ -8,7 +8,7 @@ import type { Context } from "./context.ts";
 import { namesOf } from "./indexes.ts";
 import { type Monitor, monitorOf } from "./monitor.ts";
 import { MongoNamespace } from "./namespace.ts";
-import { keepLooking } from "./revival.ts";
+import { Reviver } from "./revival.ts";
 import { askServer, type ServerInfo, writeConcernOf } from "./server.ts";
 import { ServerClock } from "./server-clock.ts";
 import { makeClient } from "./uri.ts";
@@ -52,15 +52,15 @@ export class MongoStore implements Store {
   readonly #monitor: Monitor;
   /** Opened here, so closed here. */
   readonly #client: MongoClient | undefined;
-  readonly #letGo: () => void;
+  readonly #reviver: Reviver | undefined;
   #server: Promise<ServerInfo> | undefined;
 
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
-    this.#calls = new Calls(db);
+    this.#reviver = client && new Reviver(client);
+    this.#calls = new Calls(db, () => void this.#reviver?.checkLogin());
     this.#monitor = monitorOf(db.client);
     this.#client = client;
-    this.#letGo = client === undefined ? () => undefined : keepLooking(client);
   }
 
   /** The database. */
@@ -101,7 +101,7 @@ export class MongoStore implements Store {
     // A server that does not answer must not delay the caller. The client releases its own resources at once.
     const client = this.#client;
     if (client === undefined) return;
-    this.#letGo();
+    this.#reviver?.end();
     await this.#calls.bounded("close", OPENING.closingMs, () => client.close()).catch(() => undefined);
   }
 

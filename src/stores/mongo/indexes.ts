@@ -41,9 +41,10 @@ const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = 
   records: [
     { name: "changed", key: { changed: 1 } },
     { name: "key", key: { key: 1 } },
-    // All records of a session; by equality on both fields its open ones, which are counted without reading documents.
-    { name: "session_last", key: { session: 1, last: 1 } },
-    // Only for pruning.
+    // All records of a session, and by equality on both the open ones, which are counted without reading any. Only the
+    // session itself has the field `opened`.
+    { name: "session_last", key: { session: 1, last: 1, opened: 1 } },
+    // For pruning alone.
     { name: "ended", key: { last: 1 }, partialFilterExpression: { last: { $lt: OPEN } } },
     { name: "slot", key: { slot: 1 }, partialFilterExpression: IS_SESSION },
   ],
@@ -59,7 +60,8 @@ const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = 
  * same fields that somebody else made is accepted.
  */
 export async function createIndexes(calls: Calls, names: Names, server: ServerInfo): Promise<void> {
-  await Promise.all(KINDS.map((kind) => createOn(calls, server, names[kind], INDEXES[kind])));
+  // One after the other: a process that holds keys needs one connection, and no more later.
+  for (const kind of KINDS) await createOn(calls, server, names[kind], INDEXES[kind]);
 }
 
 async function createOn(

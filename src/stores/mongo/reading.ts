@@ -2,7 +2,13 @@
 import type { Collection, Document, Filter, FindOptions } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
-import { includesKey, isEmptySelection, prefixEnd, type Selection } from "../../core/selection.ts";
+import {
+  includesKey,
+  isEmptySelection,
+  prefixEnd,
+  type Selection,
+  withoutOverlap,
+} from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
@@ -79,30 +85,25 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
   return records;
 }
 
-/** How many records of the session are open, and when it was opened. */
-export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
-  const [count, opened] = await Promise.all([countOf(context, session), openedOf(context, session)]);
-  return { count, opened };
-}
-
-/** When the session was opened, if it is open. */
-async function openedOf(context: Context, session: number): Promise<number | undefined> {
-  const [record] = await sessionsOf(context, [session]);
-  return record?.last === undefined ? record?.opened : undefined;
-}
-
 /**
- * An aggregation that only counts needs the index and no document. The command `count` would do the same, but is not in
- * the Stable API of every release.
+ * How many records of the session are open, and when it was opened. An aggregation of nothing but fields of one index
+ * needs no document. (The command `count` could not say when, and is not in the Stable API of every release.)
  */
-async function countOf(context: Context, session: number): Promise<number> {
+export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
   const { calls, limits, names } = context;
   const { readConcern } = await context.server();
-  const pipeline = [{ $match: { session, last: OPEN } }, { $count: "open" }];
+  const pipeline = [
+    { $match: { session, last: OPEN } },
+    { $group: { _id: null, count: { $sum: 1 }, opened: { $max: "$opened" } } },
+  ];
   const command = { aggregate: names.records, pipeline, cursor: {}, readConcern };
   const { cursor } = await calls.command("count", command, limits.quickMs);
-  const [counted] = (cursor as { firstBatch: Document[] }).firstBatch;
-  return Number(counted?.["open"] ?? 0);
+  const [found] = (cursor as { firstBatch: Document[] }).firstBatch;
+  const opened: unknown = found?.["opened"];
+  return {
+    count: Number(found?.["count"] ?? 0),
+    opened: opened instanceof Date ? opened.getTime() : undefined,
+  };
 }
 
 /** The stored sessions with these numbers. */
@@ -174,7 +175,7 @@ function filtersOf(context: Context, query: ReadQuery): Document[] {
     const parts = isEmptySelection(select) ? own : [changedFilter(context, select, since), ...own];
     return parts.length < 2 ? parts : [{ $or: parts }]; // in one command, one index for each part
   }
-  const { keys, prefixes } = withoutOverlap(select);
+  const { keys, prefixes } = partsOf(select);
   return [
     ...(own.length < 2 ? own : [{ $or: own }]),
     ...chunks(keys, KEYS_MAX).map((some) => ({ key: { $in: some } })), // key
@@ -195,7 +196,7 @@ function changedFilter({ periodMs }: Context, select: Selection, since: Cursor):
   const { ms } = (since as MongoCursor).store;
   const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
   const changed = { changed: { $gte: dateOf(ms - overlapMs) } };
-  const { keys, prefixes } = withoutOverlap(select);
+  const { keys, prefixes } = partsOf(select);
   if (select.all || keys.length + prefixes.length > PICKED_MAX) return changed; // changed
   const picked = [...(keys.length === 0 ? [] : [{ key: { $in: keys } }]), ...prefixes.map(startsWith)];
   return { ...changed, $or: [{ _id: SESSION_IDS }, ...picked] }; // changed, or one index for each part
@@ -207,13 +208,10 @@ export function startsWith(prefix: string): Document {
   return { key: { $gte: prefix, ...(end === undefined ? {} : { $lt: end }) } };
 }
 
-/** The selection without overlaps. */
-function withoutOverlap({ keys, prefixes }: Selection): { keys: string[]; prefixes: string[] } {
-  const widest = [...prefixes].filter((prefix) => {
-    return ![...prefixes].some((other) => other !== prefix && prefix.startsWith(other));
-  });
-  const outside = [...keys].filter((key) => !widest.some((prefix) => key.startsWith(prefix)));
-  return { keys: outside, prefixes: widest };
+/** The keys and prefixes of the selection, with nothing in them twice. */
+function partsOf(select: Selection): { keys: string[]; prefixes: string[] } {
+  const { keys, prefixes } = withoutOverlap(select);
+  return { keys: [...keys], prefixes: [...prefixes] };
 }
 
 /** The records in documents of both kinds. */

@@ -1,47 +1,64 @@
 /**
- * Keeps our own client searching for its servers.
+ * Connects our own client again where the driver never would. (The caller repairs its own `Db`.)
  *
  * A primary lists the members of its replica set, and the driver forgets all other servers, as MongoDB's specification
  * of server discovery says. A server that is shutting down or being set up may list no members. Then the driver forgets
- * all servers and never searches again, so the client must be connected again from its connection string. (The caller
- * repairs its own `Db`.)
+ * all servers and never searches again.
+ *
+ * A server logs its connections out when their user is dropped, and does not log them in when the user is created again.
+ * The driver logs in only once, when it makes a connection, and keeps using the logged-out connections.
  */
-import type { MongoClient, TopologyDescriptionChangedEvent } from "mongodb";
+import type { Document, MongoClient, TopologyDescriptionChangedEvent } from "mongodb";
 import { systemClock } from "../../lib/system-clock.ts";
 
-const RETRY_MS = 250;
+const RETRY_MS_MIN = 250;
+/** Each attempt is a login, and a server may lock out a user who fails too often. */
+const RETRY_MS_MAX = 5000;
 
-/** Returns a function that ends it. */
-export function keepLooking(client: MongoClient): () => void {
-  const reviver = new Reviver(client);
-  client.on("topologyDescriptionChanged", reviver.onTopology);
-  return () => {
-    reviver.isOver = true;
-    client.off("topologyDescriptionChanged", reviver.onTopology);
-  };
-}
-
-class Reviver {
-  isOver = false;
+export class Reviver {
   readonly #client: MongoClient;
+  #isOver = false;
+  #isChecking = false;
   #isReviving = false;
 
   constructor(client: MongoClient) {
     this.#client = client;
+    client.on("topologyDescriptionChanged", this.#onTopology);
   }
 
-  readonly onTopology = ({ newDescription }: TopologyDescriptionChangedEvent): void => {
-    if (newDescription.servers.size === 0 && !this.#isReviving && !this.isOver) void this.#revive();
+  end(): void {
+    this.#isOver = true;
+    this.#client.off("topologyDescriptionChanged", this.#onTopology);
+  }
+
+  /** Connects again if the server has logged the user out. */
+  async checkLogin(): Promise<void> {
+    if (this.#isChecking || this.#isReviving || this.#client.options.credentials === undefined) return;
+    this.#isChecking = true;
+    try {
+      const { authInfo } = await this.#client.db("admin").command({ connectionStatus: 1 });
+      const users: unknown = (authInfo as Document | undefined)?.["authenticatedUsers"];
+      if (Array.isArray(users) && users.length === 0) await this.#revive();
+    } catch {
+      // The next refusal checks again.
+    } finally {
+      this.#isChecking = false;
+    }
+  }
+
+  readonly #onTopology = ({ newDescription }: TopologyDescriptionChangedEvent): void => {
+    if (newDescription.servers.size === 0) void this.#revive();
   };
 
   async #revive(): Promise<void> {
+    if (this.#isReviving || this.#isOver) return;
     this.#isReviving = true;
     await this.#client.close().catch(() => undefined); // this reports an empty topology too, which is ignored
-    while (!this.isOver && !(await this.#connects())) {
-      await new Promise<void>((resolve) => systemClock.setTimer(resolve, RETRY_MS));
+    for (let pauseMs = RETRY_MS_MIN; !this.#isOver && !(await this.#connects()); pauseMs *= 2) {
+      await new Promise<void>((resolve) => systemClock.setTimer(resolve, Math.min(pauseMs, RETRY_MS_MAX)));
     }
     this.#isReviving = false;
-    if (this.isOver) await this.#client.close().catch(() => undefined);
+    if (this.#isOver) await this.#client.close().catch(() => undefined);
   }
 
   async #connects(): Promise<boolean> {

@@ -9,7 +9,9 @@ const DATABASE = "heartbit";
 /** One ping loop, one polling loop and one change stream need no more. */
 const POOL_SIZE = 10;
 const CONNECT_MS = 3000;
-/** The driver's own default: pings notice a lost server long before. */
+/** Connections that were needed for a moment, as for a large read, are given back. */
+const IDLE_MS = 60_000;
+/** The driver's own: what is lost is noticed by the pings, long before. */
 const HEARTBEAT_MS = 10_000;
 /** In the other mode, streaming, the server answers twice in that time, over a second connection. */
 const POLLING: MongoClientOptions = { serverMonitoringMode: "poll" };
@@ -89,6 +91,7 @@ function defaultsFor(driver: typeof Driver, uri: string): MongoClientOptions {
   const defaults: MongoClientOptions = {
     appName: "heartbit",
     maxPoolSize: POOL_SIZE,
+    maxIdleTimeMS: IDLE_MS,
     connectTimeoutMS: CONNECT_MS,
     serverSelectionTimeoutMS: CONNECT_MS,
     heartbeatFrequencyMS: HEARTBEAT_MS,

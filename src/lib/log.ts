@@ -1,5 +1,5 @@
 import { debuglog } from "node:util";
-import { callSafely } from "../../lib/call-safely.ts";
+import { callSafely } from "./call-safely.ts";
 
 /** Receives log messages. Each message is one line, followed by the caught error if there is one. */
 export interface Logger {

@@ -2,9 +2,9 @@
  * The internals of a presence, for the other entry points of this package only: the dashboard draws the pings, which
  * the public API does not have. Read-only by convention: only the presence writes or closes anything.
  */
-import { invalid } from "../../lib/arguments.ts";
-import type { WatchingGauges } from "../watching/watching.ts";
-import type { Context } from "./context.ts";
+import { invalid } from "../lib/arguments.ts";
+import type { WatchingGauges } from "./watching/watching.ts";
+import type { Context } from "./context/context.ts";
 
 export interface Internals extends Context {
   /** Reads the current gauges. */

@@ -9,8 +9,8 @@
  * monotonic clock stands still then. The distance changes only as far as the bounds force it to: right after a step, a
  * guess too far ahead would create slots in the future.
  */
-import type { Clock } from "../../core/clock.ts";
-import { positionAt, type Slot, timeAt } from "../../core/slots.ts";
+import type { Clock } from "./clock.ts";
+import { positionAt, type Slot, timeAt } from "./slots.ts";
 
 /** How fast two clocks drift apart: 200 ppm, more than the quartz crystals of two machines together. */
 const DRIFT = 200e-6;
@@ -130,7 +130,7 @@ export class StoreTime {
     const answer = { least: ms - answered, most: ms + RESOLUTION_MS - sent, at: answered };
     if (this.#bounds === undefined) {
       this.#bounds = answer;
-      this.#distance = (answer.least + answer.most) / 2;
+      this.#distance = (answer.least + answer.most - RESOLUTION_MS) / 2;
       return { byMs: 0, isStep: false };
     }
     const before = aged(this.#bounds, answered);
@@ -144,7 +144,16 @@ export class StoreTime {
     return { byMs, isStep };
   }
 
-  /** Adopts a raised offset. Returns whether it was raised. */
+  /** The store's time is this, in ms, or later: something was stamped so. */
+  notBefore(ms: number): void {
+    const at = this.#clock.monotonic();
+    const least = ms - at;
+    if (least <= this.#distance) return;
+    this.#distance = least;
+    this.#bounds = { least, most: Math.max(least + this.#periodMs, this.#bounds?.most ?? least), at };
+  }
+
+  /** Takes over a raised offset. Gives whether it was raised. */
   raise(offset: number): boolean {
     if (offset <= this.#offset) return false;
     this.#offset = offset;

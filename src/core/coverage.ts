@@ -1,17 +1,11 @@
-import {
-  includesKey,
-  isEmptySelection,
-  missingFrom,
-  select,
-  type Selection,
-  type WatchTarget,
-} from "../../core/selection.ts";
+import { Prefixes } from "./prefixes.ts";
+import { includesKey, includesPrefix, type Selection, type WatchTarget } from "./selection.ts";
 
 /** The selection that has been loaded and is followed since: a part of what is wanted, until all of it is loaded. */
 export class Coverage implements Selection {
   #all = false;
   #keys = new Set<string>();
-  #prefixes = new Set<string>();
+  #prefixes = new Prefixes();
 
   get all(): boolean {
     return this.#all;
@@ -27,12 +21,19 @@ export class Coverage implements Selection {
 
   /** A copy that does not change. */
   copy(): Selection {
-    return { all: this.#all, keys: new Set(this.#keys), prefixes: new Set(this.#prefixes) };
+    return { all: this.#all, keys: new Set(this.#keys), prefixes: new Prefixes(this.#prefixes) };
   }
 
   has(target: WatchTarget): boolean {
     if (typeof target === "string") return includesKey(this, target);
-    return isEmptySelection(missingFrom(this, select([target])));
+    return includesPrefix(this, "prefix" in target ? target.prefix : "");
+  }
+
+  /** A subscription of this target begins, and all of it is loaded: it stays so when a wider target leaves. */
+  join(target: WatchTarget, wanted: Selection): void {
+    if (typeof target === "string") {
+      if (wanted.keys.has(target)) this.#keys.add(target);
+    } else if ("prefix" in target && wanted.prefixes.has(target.prefix)) this.#prefixes.add(target.prefix);
   }
 
   /** Adds a loaded selection, except the part that is no longer wanted. */
@@ -42,16 +43,13 @@ export class Coverage implements Selection {
     for (const prefix of prefixes) if (wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
   }
 
-  /** A subscription of this target has ended. Like `narrow`, but does not go through all keys each time. */
+  /** A subscription of this target has ended: like `narrow`, without going through all that is wanted. */
   leave(target: WatchTarget, wanted: Selection): void {
     if (wanted.all) return;
     if (typeof target === "string") {
       if (!wanted.keys.has(target)) this.#keys.delete(target);
     } else if ("prefix" in target && target.prefix !== "") {
-      const { prefix } = target;
-      if (wanted.prefixes.has(prefix) || !this.#prefixes.delete(prefix)) return;
-      for (const key of wanted.keys) if (key.startsWith(prefix)) this.#keys.add(key);
-      for (const other of wanted.prefixes) if (other.startsWith(prefix)) this.#prefixes.add(other);
+      if (!wanted.prefixes.has(target.prefix)) this.#prefixes.delete(target.prefix);
     } else this.narrow(wanted);
   }
 
@@ -62,6 +60,6 @@ export class Coverage implements Selection {
     const prefixes = [...wanted.prefixes].filter((prefix) => this.has({ prefix }));
     this.#all = false;
     this.#keys = new Set(keys);
-    this.#prefixes = new Set(prefixes);
+    this.#prefixes = new Prefixes(prefixes);
   }
 }

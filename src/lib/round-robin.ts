@@ -1,0 +1,47 @@
+/** Hands out what several sources have, one item of each in turn. */
+import type { Clock } from "../core/clock.ts";
+import { callSafely } from "./call-safely.ts";
+import { Slices } from "./timers.ts";
+
+interface Source<Item> {
+  /** The next item; undefined when there is none. */
+  take(): Item | undefined;
+}
+
+/** Calls listeners, in slices: a source with much to hand out keeps neither the others nor the program waiting. */
+export class RoundRobin<Item> {
+  readonly #clock: Clock;
+  readonly #report: (error: unknown) => void;
+  readonly #waiting = new Map<Source<Item>, (item: Item) => void>();
+  #running: Promise<void> | undefined;
+
+  /** `report` gets what listeners throw. */
+  constructor(clock: Clock, report: (error: unknown) => void) {
+    this.#clock = clock;
+    this.#report = report;
+  }
+
+  /** The source has something for the listener. */
+  add(source: Source<Item>, listener: (item: Item) => void): void {
+    this.#waiting.set(source, listener);
+    this.#running ??= Promise.resolve().then(() => this.#run());
+  }
+
+  /** Resolves when everything that is pending now has been handed out. */
+  async drained(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const slices = new Slices(this.#clock);
+    while (this.#waiting.size > 0) {
+      for (const [source, listener] of this.#waiting) {
+        const item = source.take();
+        if (item === undefined) this.#waiting.delete(source);
+        else callSafely(listener, [item], this.#report);
+        if (slices.isOver) await slices.turn();
+      }
+    }
+    this.#running = undefined;
+  }
+}

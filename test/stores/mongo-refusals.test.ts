@@ -1,0 +1,141 @@
+/** What a server refuses for a while only, after it has done it before: no matter which command, and with which code. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Presence } from "../../src/index.ts";
+import { newDatabase } from "../servers/database.ts";
+import { startServer, type TestServer } from "../servers/index.ts";
+import { type Command, type Proxy, refusal, startProxy } from "../servers/proxy.ts";
+import { until } from "../support/wait.ts";
+
+const PERIOD_MS = 400;
+/**
+ * Unauthorized, AuthenticationFailed, CommandNotFound, CommandNotSupported, ReadConcernMajorityNotEnabled, APIStrictError,
+ * AtlasError.
+ */
+const CODES = [13, 18, 59, 115, 148, 323, 8000];
+
+let matches: (command: Command) => boolean;
+let codes: number[];
+let proxy: Proxy;
+let presence: Presence;
+let other: Presence;
+let told: string[];
+let isFed: boolean;
+const on = (name: string, collection: string) => (command: Command) =>
+  command.name === name && command.collection === `presence.${collection}` && !command.isFeed;
+
+/** Refuses what matches, once with each code, and does meanwhile what needs it. */
+async function refuse(what: (command: Command) => boolean, act: () => Promise<unknown>): Promise<void> {
+  matches = what;
+  codes = [...CODES];
+  while (codes.length > 0) {
+    await act().catch(() => {});
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+const wait = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 5));
+
+/** All is well: changes of others are reported, own calls succeed. */
+async function isWell(): Promise<void> {
+  const pinger = other.pinger("later");
+  await pinger.start();
+  await until(() => told.includes("later true"));
+  const own = presence.pinger("own");
+  await own.start();
+  await until(() => told.includes("own true"));
+  await presence.kill("later");
+  await until(() => told.includes("later false"));
+  await own.kill();
+  await until(() => told.includes("own false"));
+  await until(() => presence.health.state === "healthy");
+  expect((await other.list({ key: "own" })).keys[0]?.alive).toBe(false);
+  expect(told).not.toContain("mine false");
+  expect(told).not.toContain("theirs false");
+}
+
+describe("a refusal that passes ends nothing", () => {
+  beforeEach(async () => {
+    codes = [];
+    told = [];
+    isFed = false;
+    const target = newDatabase();
+    proxy = await startProxy({
+      uri: target,
+      onCommand: (command) => {
+        const code = matches(command) ? codes.shift() : undefined;
+        return code === undefined ? undefined : refusal(code);
+      },
+      onReply: ({ isFeed }) => {
+        isFed ||= isFeed;
+      },
+    });
+    matches = () => false;
+    presence = await Presence.open(proxy.uri, { periodMs: PERIOD_MS, pollMs: PERIOD_MS / 4 });
+    other = await Presence.open(target, { periodMs: PERIOD_MS });
+    presence.watcher().watch({ all: true }, ({ key, alive }) => told.push(`${key} ${alive}`));
+    await presence.pinger("mine").start();
+    await other.pinger("theirs").start();
+    await until(() => isFed && told.includes("mine true") && told.includes("theirs true"));
+    await presence.kill("nobody's");
+  });
+  afterEach(async () => {
+    await Promise.all([presence.close(), other.close()]);
+    await proxy.stop();
+  });
+
+  let count = 0;
+  it.each<[string, (command: Command) => boolean, () => Promise<unknown>]>([
+    ["the reads of pings", on("find", "pings"), wait],
+    ["the reads of records", on("find", "records"), wait],
+    ["the reads of the config", on("find", "meta"), () => presence.prune()],
+    ["pings", on("findAndModify", "pings"), wait],
+    ["the time", on("findAndModify", "meta"), () => presence.list()],
+    ["starts", on("update", "records"), () => presence.pinger(`start ${count++}`).start()],
+    ["kills", on("update", "records"), () => presence.kill("theirs not")],
+    ["the count of what is open", on("aggregate", "records"), wait],
+    ["the change stream", ({ isFeed }) => isFeed, () => other.pinger(`start ${count++}`).start()],
+    ["everything but the greeting", ({ name }) => !/^(?:hello|ismaster)$/i.test(name), wait],
+  ])("of %s", async (_, what, act) => {
+    await refuse(what, act);
+    await isWell();
+  });
+});
+
+describe("a user that is dropped, and created again", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer({ auth: true });
+  });
+  afterAll(() => server.stop());
+
+  it("is logged in again by new connections, though the server has logged the others out for good", async () => {
+    const uri = newDatabase(server.uri);
+    let loggedOut = 0;
+    let latest = 0;
+    const between = await startProxy({
+      uri,
+      onCommand: ({ name, connection }) => {
+        latest = Math.max(latest, connection);
+        if (connection > loggedOut || /^(?:hello|ismaster|sasl.*)$/i.test(name)) return undefined;
+        return name === "connectionStatus"
+          ? { ok: 1, authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] } }
+          : refusal(13);
+      },
+    });
+    onTestFinished(() => between.stop());
+    await using watching = await Presence.open(between.uri, { periodMs: PERIOD_MS });
+    await using holding = await Presence.open(uri, { periodMs: PERIOD_MS });
+    const heard: string[] = [];
+    const watcher = watching.watcher();
+    watcher.watch({ all: true }, ({ key, alive }) => heard.push(`${key} ${alive}`));
+    await watching.pinger("mine").start();
+    await until(() => heard.includes("mine true"));
+    loggedOut = latest;
+    await holding.pinger("theirs").start();
+    await until(() => heard.includes("theirs true"));
+    await watching.pinger("own").start();
+    await until(() => watching.health.state === "healthy");
+    expect(watcher.state).toBe("running");
+    expect(heard.filter((line) => line.includes("false"))).toEqual([]);
+  });
+});
