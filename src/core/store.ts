@@ -104,6 +104,7 @@ export interface ReadQuery {
 
 /** The open records of a session. */
 export interface OpenRecords {
+  /** How many records are open, the session itself included. */
   readonly count: number;
   /** `SessionRecord.opened`, which distinguishes it from another session with the same number. Absent if not open. */
   readonly opened?: number | undefined;
