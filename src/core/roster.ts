@@ -125,11 +125,12 @@ export class Roster {
     return { keys: this.#keys.size, sessions: this.#sessions.size };
   }
 
-  /** How many keys are alive, and how many sessions hold them. Goes through every key. */
-  census(): { keys: number; sessions: number } {
-    let keys = 0;
+  /** How many keys are alive, and how many sessions hold them. Goes through every key, and pauses between. */
+  *censusInSteps(): Generator<void, { keys: number; sessions: number }, void> {
+    let [keys, count] = [0, 0];
     const sessions = new Set<Session>();
     for (const known of this.#keys.values()) {
+      if (++count % STEP_REGISTRATIONS === 0) yield;
       const living = listOf(known).filter((registration) => this.#isAlive(registration));
       if (living.length > 0) keys++;
       for (const { session } of living) sessions.add(session);

@@ -13,6 +13,7 @@ import { type Context, Hono } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { internalsOf } from "../presence/internals.ts";
 import { ChangeStream } from "./change-stream.ts";
+import { addressOf } from "./clients.ts";
 import { DATA_HEADERS } from "./headers.ts";
 import { addKeysRoutes } from "./keys-routes.ts";
 import type { Board } from "./board.ts";
@@ -24,8 +25,9 @@ import { queryOf } from "./query.ts";
 import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
 import { checkBearer, checkHost, checkOrigin, checkUrl } from "./security.ts";
 
-/** The most open streams of changes. */
+/** Streams of changes at one time: in all, and of one address. */
 const STREAMS_MAX = 256;
+const STREAMS_OF_ADDRESS_MAX = 64;
 
 export interface RoutesOptions extends CheckedDashboardOptions {
   readonly board: Board;
@@ -103,16 +105,33 @@ async function tellMetrics(context: Context, metrics: RoutesOptions["metrics"]):
 function changes({ board, allowWrites }: RoutesOptions): (context: Context) => Response {
   const instance = randomBytes(6).toString("hex");
   let streams = 0;
-  return ({ req, body }) => {
-    if (req.raw.method !== "GET")
-      throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });
-    const query = queryOf(req.raw, ["lastEventId"]);
+  const ofAddress = new Map<string, number>();
+  const enter = (address: string | undefined): (() => void) => {
+    const count = address === undefined ? 0 : (ofAddress.get(address) ?? 0);
+    if (count >= STREAMS_OF_ADDRESS_MAX) {
+      const limit = `${STREAMS_OF_ADDRESS_MAX} streams of your address are open: the limit.`;
+      throw new Refusal("TOO_MANY_STREAMS", limit);
+    }
     if (streams >= STREAMS_MAX) {
       throw new Refusal("TOO_MANY_STREAMS", `${STREAMS_MAX} streams are open: the limit.`);
     }
     streams++;
+    if (address !== undefined) ofAddress.set(address, count + 1);
+    return () => {
+      streams--;
+      if (address === undefined) return;
+      const left = (ofAddress.get(address) ?? 1) - 1;
+      if (left > 0) ofAddress.set(address, left);
+      else ofAddress.delete(address);
+    };
+  };
+  return ({ req, body }) => {
+    if (req.raw.method !== "GET")
+      throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });
+    const query = queryOf(req.raw, ["lastEventId"]);
+    const ended = enter(addressOf(req.raw));
     const lastEventId = req.header("last-event-id") ?? query.one("lastEventId");
-    const stream = new ChangeStream({ board, allowWrites, instance, lastEventId, ended: () => streams-- });
+    const stream = new ChangeStream({ board, allowWrites, instance, lastEventId, ended });
     // For a client that goes before it has taken anything, only this fires.
     req.raw.signal.addEventListener("abort", () => stream.end(), { once: true });
     return body(stream.readable(), 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });

@@ -5,6 +5,8 @@ import { isIPv6 } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { systemClock } from "../lib/system-clock.ts";
 import { invalid } from "../lib/arguments.ts";
+import { noteAddress } from "./clients.ts";
+import { boundConnections } from "./connections.ts";
 import type { Dashboard } from "./dashboard.ts";
 
 export const DEFAULT_PORT = 7077;
@@ -40,6 +42,8 @@ export interface ServeOptions {
   readonly hasToken: boolean;
   /** For tests: how long a client may leave sent data untaken, in ms. */
   readonly takingMs?: number;
+  /** For tests: how many connections are kept. */
+  readonly connectionsMax?: number;
 }
 
 /**
@@ -48,7 +52,7 @@ export interface ServeOptions {
  */
 export async function serve(
   dashboard: Dashboard,
-  { host, port, hasToken, takingMs = TAKING_MS_MAX }: ServeOptions,
+  { host, port, hasToken, takingMs = TAKING_MS_MAX, connectionsMax = CONNECTIONS_MAX }: ServeOptions,
 ): Promise<Serving> {
   // Bind the address that was checked: a name could resolve to another one the next time.
   const { address } = await lookup(host).catch(() => {
@@ -62,11 +66,11 @@ export async function serve(
     );
   }
   const server = createAdaptorServer({
-    fetch: dashboard.handler,
+    fetch: (request, { incoming }) => dashboard.handler(noteAddress(request, incoming.socket.remoteAddress)),
     overrideGlobalObjects: false,
     serverOptions: LIMITS,
   }) as Server;
-  server.maxConnections = CONNECTIONS_MAX;
+  boundConnections(server, connectionsMax);
   // Otherwise a client that takes nothing keeps its connection and its stream for ever.
   server.timeout = takingMs;
   // A client keeps its connection for the next request; when the server closes, there will be none.

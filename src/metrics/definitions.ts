@@ -13,9 +13,16 @@ export interface Definition {
 }
 
 export interface GaugeDefinition extends Definition {
+  /**
+   * How prom-client combines the values of several processes, as with `node:cluster`. Values that describe the namespace
+   * rather than the process must not be added up.
+   */
+  readonly aggregator: "sum" | "min" | "max" | "average";
   /** The value now, for each value of the label; undefined values are not exported. */
-  readonly read: (now: Now) => readonly (number | undefined)[];
+  readonly read: (now: Now) => Values | Promise<Values>;
 }
+
+type Values = readonly (number | undefined)[];
 
 export interface HistogramDefinition extends Definition {
   readonly buckets: readonly number[];
@@ -85,30 +92,35 @@ export const histograms = {
 export const gauges: readonly GaugeDefinition[] = [
   {
     name: "heartbit_alive",
+    aggregator: "max",
     help: "Live keys that this presence watches, and sessions that hold them. Absent if it watches nothing.",
     label: ["kind", ["keys", "sessions"]],
-    read: ({ gauges: { watching } }) => {
-      const alive = watching?.alive();
+    read: async ({ gauges: { watching } }) => {
+      const alive = await watching?.alive();
       return [alive?.keys, alive?.sessions];
     },
   },
   {
     name: "heartbit_held_keys",
+    aggregator: "sum",
     help: "Keys that this presence holds.",
     read: ({ gauges: { held } }) => [held],
   },
   {
     name: "heartbit_undelivered_changes",
+    aggregator: "sum",
     help: "Changes that listeners and iterators have not taken yet.",
     read: ({ gauges: { watching } }) => [watching?.undelivered ?? 0],
   },
   {
     name: "heartbit_healthy",
+    aggregator: "min",
     help: "1, or 0 while its view may be out of date (stale) and expiries are held back.",
     read: ({ presence }) => [presence.health.state === "healthy" ? 1 : 0],
   },
   {
     name: "heartbit_feed_state",
+    aggregator: "sum",
     help: "1 for the state that the change feed is in; refused: changes are polled.",
     label: ["state", FEED_STATES],
     read: ({ gauges: { watching } }) =>
@@ -116,26 +128,31 @@ export const gauges: readonly GaugeDefinition[] = [
   },
   {
     name: "heartbit_vouched_seconds",
+    aggregator: "min",
     help: "How long others certainly consider this process alive if it stops pinging; negative after a lapse. Absent if it does not ping.",
     read: ({ presence, inside }) => [secondsUntil(presence.vouchedUntil, inside)],
   },
   {
     name: "heartbit_slots_behind",
+    aggregator: "max",
     help: "How many slots the store's time is behind the latest slot: above 0 only after its clock has stepped back.",
     read: ({ inside }) => [inside.time.slotsBehind],
   },
   {
     name: "heartbit_clock_offset_seconds",
+    aggregator: "average",
     help: "The store's time minus this machine's.",
     read: ({ inside }) => [inside.time.wallDistance / 1000],
   },
   {
     name: "heartbit_clock_error_seconds",
+    aggregator: "max",
     help: "How far heartbit's view of the store's time may be off.",
     read: ({ inside }) => [inside.time.errorMs / 1000],
   },
   {
     name: "heartbit_period_seconds",
+    aggregator: "max",
     help: "The period of the namespace.",
     read: ({ presence }) => [presence.periodMs / 1000],
   },

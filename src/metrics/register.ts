@@ -7,10 +7,10 @@ import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";
 
 /**
- * Registers the metrics of a presence in the program's own registry of prom-client. Several presences may share one, if
- * their namespaces differ: the label `namespace` distinguishes them. Returns a function that removes the metrics again,
- * as closing the presence does; removing them twice is harmless. Throws `INVALID_OPTION` if the registry already has
- * metrics of a presence of the same namespace, or if `presence` is not a presence.
+ * Registers the metrics of a presence, in the program's own registry of prom-client. Several presences may share one, if
+ * their namespaces differ: the label `namespace` tells them apart. The result takes them away again, as closing the
+ * presence does; taking them away twice is harmless. A registry that was cleared can be filled again. Throws `INVALID_OPTION` where the registry has metrics of a
+ * presence of the same namespace already, and for what is no presence.
  *
  * ```ts
  * import { register } from "prom-client";
@@ -21,6 +21,11 @@ import { counters, type Definition, type GaugeDefinition, gauges, histograms } f
 export function registerMetrics(presence: Presence, registry: Registry): () => void {
   const inside = internalsOf(presence);
   let metrics = metricsOf.get(registry);
+  if (metrics?.isWhole === false) {
+    // The program has cleared its registry: none of what was registered before is there any more.
+    metrics.endAll();
+    metrics = undefined;
+  }
   if (metrics === undefined) metricsOf.set(registry, (metrics = new Metrics(registry)));
   if (metrics.has(presence.name)) {
     const wanted = "one without metrics of this namespace";
@@ -45,6 +50,7 @@ type HistogramName = keyof typeof histograms;
 interface Registered {
   readonly presence: Presence;
   readonly inside: Internals;
+  readonly endCounting: () => void;
 }
 
 /** The metrics in one registry, of all its presences. */
@@ -53,6 +59,7 @@ class Metrics {
   readonly #registered = new Map<string, Registered>();
   readonly #counters: Readonly<Record<CounterName, Counter>>;
   readonly #histograms: Readonly<Record<HistogramName, Histogram>>;
+  readonly #gauges: readonly Gauge[];
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -61,7 +68,17 @@ class Metrics {
       histograms,
       ({ buckets, ...definition }) => new Histogram({ ...this.#configOf(definition), buckets: [...buckets] }),
     );
-    for (const definition of gauges) this.#addGauge(definition);
+    this.#gauges = gauges.map((definition) => this.#makeGauge(definition));
+  }
+
+  /** Whether all of them are in the registry. */
+  get isWhole(): boolean {
+    return DEFINITIONS.every(({ name }, at) => this.#registry.getSingleMetric(name) === this.#all[at]);
+  }
+
+  /** In the order of `DEFINITIONS`. */
+  get #all(): readonly unknown[] {
+    return [...Object.values(this.#counters), ...Object.values(this.#histograms), ...this.#gauges];
   }
 
   get isEmpty(): boolean {
@@ -75,9 +92,9 @@ class Metrics {
   /** Counts events of the presence from now on, until the returned function is called. */
   add(presence: Presence, inside: Internals): () => void {
     const namespace = presence.name;
-    this.#registered.set(namespace, { presence, inside });
     this.#begin(namespace);
     const endCounting = this.#count(presence, inside, { namespace });
+    this.#registered.set(namespace, { presence, inside, endCounting });
     return () => {
       if (this.#registered.get(namespace)?.presence !== presence) return;
       this.#registered.delete(namespace);
@@ -86,9 +103,18 @@ class Metrics {
     };
   }
 
+  /** Stops counting, and removes all metrics from the registry. */
+  endAll(): void {
+    for (const { endCounting } of this.#registered.values()) endCounting();
+    this.#registered.clear();
+    this.leave();
+  }
+
   /** Removes all metrics from the registry. */
   leave(): void {
-    for (const { name } of DEFINITIONS) this.#registry.removeSingleMetric(name);
+    for (const [at, { name }] of DEFINITIONS.entries()) {
+      if (this.#registry.getSingleMetric(name) === this.#all[at]) this.#registry.removeSingleMetric(name);
+    }
   }
 
   #configOf({ name, help, label }: Definition): {
@@ -101,14 +127,20 @@ class Metrics {
     return { name, help, labelNames, registers: [this.#registry] };
   }
 
-  #addGauge(definition: GaugeDefinition): void {
+  #makeGauge(definition: GaugeDefinition): Gauge {
     const registered = this.#registered;
     const gauge: Gauge = new Gauge({
       ...this.#configOf(definition),
-      collect() {
+      aggregator: definition.aggregator,
+      async collect() {
+        const read = [...registered].map(async ([namespace, { presence, inside }]) => {
+          const values = await definition.read({ presence, inside, gauges: inside.gauges() });
+          return { namespace, values };
+        });
+        const now = await Promise.all(read);
+        // In one piece: another scrape may be under way.
         gauge.reset();
-        for (const [namespace, { presence, inside }] of registered) {
-          const values = definition.read({ presence, inside, gauges: inside.gauges() });
+        for (const { namespace, values } of now) {
           seriesOf(definition, namespace).forEach((labels, index) => {
             const value = values[index];
             if (value !== undefined) gauge.set(labels, value);
@@ -116,6 +148,7 @@ class Metrics {
         }
       },
     });
+    return gauge;
   }
 
   /** Every series exists from the start, with 0 for events that have not happened. */

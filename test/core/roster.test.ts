@@ -70,10 +70,10 @@ describe("Roster", () => {
     ]);
     roster.session(session(4, 10));
     roster.evaluate(10, 1);
-    expect(roster.census()).toEqual({ keys: 3, sessions: 3 });
+    expect(roster.censusInSteps().next().value).toEqual({ keys: 3, sessions: 3 });
     roster.registration(registration(3, "b", 10, { last: 0 }));
     roster.session(session(2, 10, { last: 0 }));
-    expect(roster.census()).toEqual({ keys: 2, sessions: 2 });
+    expect(roster.censusInSteps().next().value).toEqual({ keys: 2, sessions: 2 });
   });
 
   it("gives its changes in parts, each key in one of them", () => {

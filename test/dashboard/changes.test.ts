@@ -199,6 +199,26 @@ describe("GET /api/changes", () => {
     expect(text).toMatch(/event: change\nid: \w+-120[12]\n/);
   });
 
+  it("makes no event of a snapshot that is much larger than its keys", async () => {
+    const stage = await newStage();
+    const { presence: holder } = await stage.bench.open();
+    const meta = "x".repeat(16_000);
+    await Promise.all(
+      Array.from({ length: 100 }, (_, index) => holder.pinger(`k${index}`, { meta }).start()),
+    );
+    await stage.bench.periods(1);
+    const reader = ((await stage.ask("/api/changes")).body as ReadableStream<Uint8Array>).getReader();
+    const sizes: number[] = [];
+    for (let text = ""; !text.includes("event: ready");) {
+      const { value = new Uint8Array() } = await reader.read();
+      text = new TextDecoder().decode(value);
+      sizes.push(value.length);
+    }
+    await reader.cancel();
+    expect(Math.max(...sizes)).toBeLessThan(128 * 1024);
+    expect(sizes.length).toBeGreaterThan(100 / 8);
+  });
+
   it("waits for the store where it is away, and tells the health as it turns", async () => {
     const stage = await newStage();
     const client = await connect(stage);

@@ -78,7 +78,56 @@ describe("a server", () => {
   });
 });
 
+describe("the connections of a server", () => {
+  it("make room for a new one when they ask for nothing, those first that have been idle for longest", async () => {
+    const answers: ((response: Response) => void)[] = [];
+    const server = await serve(
+      {
+        handler: ({ url }) =>
+          url.endsWith("/slow")
+            ? new Promise((resolve) => answers.push(resolve))
+            : Promise.resolve(new Response("ok")),
+        close: async () => {},
+      },
+      { host: "127.0.0.1", port: 0, hasToken: false, connectionsMax: 4 },
+    );
+    const { port } = new URL(server.url);
+    const ended: string[] = [];
+    const open = async (name: string, text = ""): Promise<void> => {
+      const socket = connect(Number(port), "127.0.0.1");
+      socket
+        .on("error", () => {})
+        .once("close", () => ended.push(name))
+        .resume();
+      await once(socket, "connect");
+      socket.write(text);
+    };
+    await open("asks", "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    await until(() => answers.length === 1);
+    for (let index = 0; index < 20; index++) await open(`idle ${index}`);
+    await open("sends slowly", "GET / HTTP/1.1\r\nhost: loc");
+    expect((await fetch(server.url)).status).toBe(200);
+    await until(() => ended.length >= 18);
+    expect(ended.slice(0, 18)).toEqual(Array.from({ length: 18 }, (_, index) => `idle ${index}`));
+    expect(ended).not.toContain("asks");
+    answers[0]?.(new Response("late"));
+    await server.close();
+  });
+});
+
 describe("heartbit serve", () => {
+  it("has room for 64 streams of one address", async () => {
+    const { url } = await serving();
+    const streams = await Promise.all(Array.from({ length: 65 }, () => fetch(`${url}api/changes`)));
+    expect(streams.map(({ status }) => status).filter((status) => status !== 200)).toEqual([503]);
+    for (const { body } of streams) await body?.cancel();
+    await until(async () => {
+      const again = await fetch(`${url}api/changes`);
+      await again.body?.cancel();
+      return again.status === 200;
+    });
+  });
+
   it("serves the page and the routes until it is interrupted, and then ends its streams", async () => {
     const { running, url } = await serving();
     const page = await fetch(url);

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { Registry } from "prom-client";
+import { AggregatorRegistry, Registry } from "prom-client";
 import { beforeEach, describe, expect, it } from "vitest";
 import { registerMetrics } from "../../src/metrics/index.ts";
 import { counters, gauges, histograms } from "../../src/metrics/definitions.ts";
@@ -200,6 +200,66 @@ describe("a registry", () => {
     expect(await valueOf("heartbit_held_keys")).toBe(0);
     again();
     expect(registry.getMetricsAsArray()).toEqual([]);
+  });
+
+  it("can be filled again after it was cleared, or has lost one metric: by the same presence and by others", async () => {
+    const [one, two] = [await bench.open({ name: "one" }), await bench.open({ name: "two" })];
+    const empty: (() => void)[] = [
+      () => registry.clear(),
+      () => registry.removeSingleMetric("heartbit_pings_total"),
+      () => registry.removeSingleMetric("heartbit_period_seconds"),
+    ];
+    for (const clear of empty) {
+      const before = registerMetrics(one.presence, registry);
+      clear();
+      const ends = [two, one].map(({ presence }) => registerMetrics(presence, registry));
+      before(); // of what is gone already: it takes nothing away
+      const text = await registry.metrics();
+      expect(text.match(/heartbit_period_seconds\{.*/g)).toEqual([
+        'heartbit_period_seconds{namespace="two"} 5',
+        'heartbit_period_seconds{namespace="one"} 5',
+      ]);
+      for (const end of ends) end();
+      expect(registry.getMetricsAsArray()).toEqual([]);
+    }
+  });
+
+  it("that was cleared counts each thing once when it was filled again", async () => {
+    const { presence } = await bench.open();
+    registerMetrics(presence, registry);
+    registry.clear();
+    registerMetrics(presence, registry);
+    await presence.pinger("a").start();
+    await bench.periods(3);
+    const pings = await valueOf("heartbit_pings_total", { result: "ok" });
+    expect(await valueOf("heartbit_ping_seconds_count")).toBe(pings);
+    expect(pings).toBeLessThan(8);
+  });
+
+  it("of several processes add up: what is the namespace's stays what it is", async () => {
+    const registries: Registry[] = [];
+    const clients = await Promise.all(Array.from({ length: 3 }, () => bench.open()));
+    for (const [index, { presence }] of clients.entries()) {
+      presence.watcher().watch({ all: true }, () => {});
+      await presence.pinger(`key-${index}`).start();
+      registries.push(new Registry());
+      registerMetrics(presence, registries[index]!);
+    }
+    await bench.periods(3);
+    clients[0]!.link.fail();
+    await bench.periods(1);
+    const metrics = await Promise.all(registries.map((each) => each.getMetricsAsJSON()));
+    registry = AggregatorRegistry.aggregate(metrics);
+    const values = await Promise.all(
+      ["alive", "held_keys", "period_seconds", "healthy", "slots_behind"].map((name) =>
+        valueOf(`heartbit_${name}`, name === "alive" ? { kind: "keys" } : {}),
+      ),
+    );
+    expect(values).toEqual([3, 3, 5, 0, 0]);
+    const added = await valueOf("heartbit_pings_total", { result: "ok" });
+    let pings = 0;
+    for (registry of registries) pings += (await valueOf("heartbit_pings_total", { result: "ok" })) ?? 0;
+    expect(added).toBe(pings);
   });
 
   it("refuses what is no presence", () => {

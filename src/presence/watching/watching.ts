@@ -6,7 +6,7 @@ import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { Roster } from "../../core/roster.ts";
 import { includesKey, includesPrefix, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
-import { Sleeper, within } from "../../lib/timers.ts";
+import { Sleeper, Slices, within } from "../../lib/timers.ts";
 import {
   type Context,
   isFinal,
@@ -33,8 +33,8 @@ export interface WatchingGauges {
   readonly feed: FeedState;
   /** Changes that listeners and iterators have not taken yet. */
   readonly undelivered: number;
-  /** How many of the watched keys are alive, and how many sessions hold them. Goes through every key. */
-  readonly alive: () => { readonly keys: number; readonly sessions: number };
+  /** How many of the watched keys are alive, and how many sessions hold them. Goes through every key, in slices. */
+  readonly alive: () => Promise<{ readonly keys: number; readonly sessions: number }>;
 }
 
 interface Sync {
@@ -158,7 +158,7 @@ export class Watching {
     return {
       feed: this.feed.state,
       undelivered: this.#subscriptions.pending,
-      alive: () => this.#roster.census(),
+      alive: () => new Slices(this.#context.clock).doAll(this.#roster.censusInSteps()),
     };
   }
 

@@ -54,6 +54,8 @@ export class MongoStore implements Store {
   readonly #client: MongoClient | undefined;
   readonly #reviver: Reviver | undefined;
   #server: Promise<ServerInfo> | undefined;
+  /** `Monitor.found` when the server was last asked. */
+  #asked = 0;
 
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
@@ -68,12 +70,20 @@ export class MongoStore implements Store {
     return this.#calls.db;
   }
 
-  /** What kind of server it is: asked at the first use, and again until it has answered. */
+  /**
+   * What kind of server it is: asked at the first use, until it has answered, and again after the server was lost and
+   * found. A standalone server may come back as a member of a replica set, and another member may have another version.
+   */
   async server(): Promise<ServerInfo> {
-    this.#server ??= this.#ask().catch((error: unknown) => {
-      this.#server = undefined;
-      throw error;
-    });
+    if (this.#asked !== this.#monitor.found) this.#server = undefined;
+    if (this.#server === undefined) {
+      this.#asked = this.#monitor.found;
+      const asking = this.#ask().catch((error: unknown) => {
+        if (this.#server === asking) this.#server = undefined;
+        throw error;
+      });
+      this.#server = asking;
+    }
     return this.#server;
   }
 

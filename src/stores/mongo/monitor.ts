@@ -22,9 +22,15 @@ export function monitorOf(client: MongoClient): Monitor {
 export class Monitor {
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
+  #found = 0;
 
   constructor(client: MongoClient) {
     this.#client = client;
+  }
+
+  /** How many times a writable server was found while somebody listened. It may be of another kind each time. */
+  get found(): number {
+    return this.#found;
   }
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */
@@ -50,6 +56,7 @@ export class Monitor {
     const now = primaryOf(newDescription.servers.values());
     if (before === now) return;
     if (before !== undefined) this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
+    if (now !== undefined) this.#found++;
     if (now !== undefined) this.#tell({ kind: "found" });
   };
 
