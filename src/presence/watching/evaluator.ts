@@ -36,7 +36,9 @@ export class Evaluator {
   readonly #evaluations = new OneAtATime(() => this.#evaluate());
   /** The evaluation slot of the latest evaluation. */
   #evaluated: Slot = -Infinity;
-  /** The latest slot whose pings were read after our own in it was acknowledged: a later read begins there, or before. */
+  /**
+   * The latest slot whose pings were read after our own in it was acknowledged: a later read begins there, or before.
+   */
   #readUpTo: Slot = -Infinity;
   /** The slot of the latest evaluation that read changes. */
   #polled: Slot = -Infinity;
@@ -120,7 +122,8 @@ export class Evaluator {
     if (await followAhead(this.#context, this.#holding.config, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);
-    // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot again.
+    // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot
+    // again.
     if (reason === undefined) this.#readUpTo = Math.min(slot, own?.slot ?? slot);
     else {
       health.suspect(reason);
