@@ -6,7 +6,7 @@ const first = Number(process.env["HEARTBIT_SEED"] ?? Math.floor(Math.random() * 
 const runs = Number(process.env["HEARTBIT_RUNS"] ?? 100);
 const NOTHING_WRONG = { falseDeaths: [], missed: [], late: [], toldTwice: [] };
 
-describe("under chaos, nobody who lives is told dead, and every crash is told once and in its bound", () => {
+describe("under chaos, no live key is reported dead, and every crash is reported once and in time", () => {
   it(`${runs} runs of 8 holders and 2 watchers, seeds from ${first}`, async () => {
     const options = { holders: 8, watchers: 2, periods: 60, outages: 3, crashes: 3 };
     let crashes = 0;

@@ -52,7 +52,7 @@ const stores = [
 ];
 
 describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
-  it("crashed with -9 are told dead 1.1 to 2.5 periods of trouble-free time after it, and nobody else is", async () => {
+  it("killed with -9 are reported dead after 1.1 to 2.5 periods without suspicion, and no others are", async () => {
     const target = await makeTarget();
     const options: PresenceOptions = { periodMs: PERIOD_MS, feed };
     await using presence = await Presence.open(target, options);
@@ -83,7 +83,7 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
     }
   });
 
-  it("paused until it is told dead knows it when it goes on, and is told alive again", async () => {
+  it("paused until it is reported dead knows it when it continues, and is reported alive again", async () => {
     const target = await makeTarget();
     const options: PresenceOptions = { periodMs: PERIOD_MS / 2, feed };
     await using presence = await Presence.open(target, options);

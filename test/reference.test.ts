@@ -22,7 +22,7 @@ function hear(
 describe.each(backends)("on $name", (backend) => {
   const world = (): Promise<World> => World.of(backend, { periodMs: PERIOD_MS });
 
-  it("Debug: a logger is told what happens, one that throws hurts nobody", async () => {
+  it("Debug: a logger gets messages, and one that throws does no harm", async () => {
     await using w = await world();
     const lines: string[] = [];
     const logger = {
@@ -65,7 +65,7 @@ describe.each(backends)("on $name", (backend) => {
     await pinger.start();
   });
 
-  it("Stop: silent until the last ping has run out, then told", async () => {
+  it("Stop: silent until the last ping has run out, then reported", async () => {
     await using w = await world();
     const [a, b] = [await w.open(), await w.open()];
     const pinger = a.pinger("k");
@@ -80,7 +80,7 @@ describe.each(backends)("on $name", (backend) => {
     expect(performance.now() - stopped).toBeGreaterThan(1.45 * PERIOD_MS);
   });
 
-  it("Kill: told at once; idempotent; another holder of the key goes on", async () => {
+  it("Kill: reported at once; idempotent; another holder of the key stays", async () => {
     await using w = await world();
     const [a, b, c] = [await w.open(), await w.open(), await w.open()];
     const [one, two, other] = [a.pinger("k"), c.pinger("k"), c.pinger("other")];
@@ -222,7 +222,7 @@ describe.each(backends)("on $name", (backend) => {
     expect(heard[1]).toBe("k dead killed");
   });
 
-  it("killing what is already dead tells nothing; a key that never existed is reported dead once", async () => {
+  it("killing a dead key reports nothing; a key that never existed is reported dead once", async () => {
     await using w = await world();
     const [a, b] = [await w.open(), await w.open()];
     const watcher = b.watcher();
@@ -235,7 +235,7 @@ describe.each(backends)("on $name", (backend) => {
     expect(heard).toEqual(["k dead initial"]);
   });
 
-  it("deaths expire: a holder that is really alive brings its key back, and is told", async () => {
+  it("a kill expires: a running holder brings its key back, and is notified", async () => {
     await using w = await world();
     const [a, b] = [await w.open(), await w.open()];
     const pinger = a.pinger("k");

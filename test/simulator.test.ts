@@ -42,7 +42,7 @@ describe("the simulator finds what is wrong on purpose, and makes it short", () 
     expect(await findFault()).toContain("lives");
   });
 
-  it("deaths judged by the latest two slots, empty or not", async () => {
+  it("deaths decided by the latest two slots, empty or not", async () => {
     replaceIn("../src/core/alive.ts", { latestComplete: (judged: number) => judged - 1 });
     // Who was there before the outage holds deaths back for its trouble: it shows to those who come in one.
     expect(await findFault(undefined, ["comer", "outage"])).toContain("lives");

@@ -70,7 +70,7 @@ function startRouter(aheadMs: number): Promise<WireProxy> {
   });
 }
 
-it("routers whose clocks differ by hours mislead nobody: who is alive, who has crashed, and in which slot it is", async () => {
+it("routers whose clocks differ by hours mislead nobody about the slot, and about live and crashed keys", async () => {
   const routers = await Promise.all([0, 7_200_000, -7_200_000].map(startRouter));
   const database = databaseOf(newDatabase());
   const options: PresenceOptions = { periodMs: 500 };

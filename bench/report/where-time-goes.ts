@@ -25,7 +25,7 @@ export const whereTimeGoes: Readonly<Record<string, string>> = {
   "told-p99-idle": STREAM,
   "told-p99-busy": STREAM,
   starting:
-    "Each key is an upsert with four indexes besides its `_id`: 50 to 65 µs of the server (35 without any index), in batches of 250, four at a time. A plain insert would take 25, but the server cannot stamp it with a date.",
+    "Each key is an upsert with four indexes in addition to its `_id`: 50 to 65 µs of the server (35 without any index), in batches of 250, four at a time. A plain insert would take 25, but the server cannot stamp it with a date.",
   "million-quiet": QUIET,
   "million-load":
     "The client is busy all the time: a third is the driver's decoding, a quarter the garbage collector, the rest the roster and the notifications.",

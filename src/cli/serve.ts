@@ -33,7 +33,7 @@ export function serve(program: Command, runner: Runner): void {
     .option("--host <address>", "the address to bind to", "127.0.0.1")
     .option(
       "--allow-host <name...>",
-      "host names by which browsers reach it, besides localhost and IP addresses",
+      "host names by which browsers reach it, in addition to localhost and IP addresses",
     )
     .option("--allow-writes", "let clients with the token hold and kill keys")
     .option("--token-file <file>", "a file with the token that clients must send: 16 characters or more")

@@ -33,7 +33,7 @@ export function checkPrefix(prefix: unknown): string {
 export function encodeMeta(meta: unknown): string {
   if (meta === undefined) return "null";
   checkPlain(meta, "meta", new Set());
-  // Undefined where a prototype of the language itself was given a `toJSON`.
+  // Undefined if a built-in prototype was given a `toJSON`.
   const text = JSON.stringify(meta) as string | undefined;
   if (text === undefined) throw invalidMeta("JSON makes nothing of it");
   const bytes = utf8.encode(text).length;
@@ -49,7 +49,7 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
   if (typeof value !== "object") throw invalidMeta(`${path} is ${show(value)}, which JSON cannot hold`);
   if (within.has(value)) throw invalidMeta(`${path} contains itself`);
   if (within.size === META_DEPTH_MAX) throw invalidMeta(`it is nested deeper than ${META_DEPTH_MAX}`);
-  // What JSON would make of it is not what is checked here, and may be nothing at all.
+  // JSON would use its `toJSON`, whose result is not checked here, and may be undefined.
   if ("toJSON" in value) throw invalidMeta(`${path} has a toJSON, so it is not plain data`);
   within.add(value);
   if (Array.isArray(value)) {

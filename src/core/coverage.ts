@@ -29,7 +29,7 @@ export class Coverage implements Selection {
     return includesPrefix(this, "prefix" in target ? target.prefix : "");
   }
 
-  /** A subscription of this target begins, and all of it is loaded: it stays so when a wider target leaves. */
+  /** A subscription of this target begins, and all of it is loaded. It stays loaded when a wider target leaves. */
   join(target: WatchTarget, wanted: Selection): void {
     if (typeof target === "string") {
       if (wanted.keys.has(target)) this.#keys.add(target);
@@ -43,7 +43,7 @@ export class Coverage implements Selection {
     for (const prefix of prefixes) if (wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
   }
 
-  /** A subscription of this target has ended: like `narrow`, without going through all that is wanted. */
+  /** A subscription of this target has ended. Like `narrow`, but does not go through everything wanted. */
   leave(target: WatchTarget, wanted: Selection): void {
     if (wanted.all) return;
     if (typeof target === "string") {

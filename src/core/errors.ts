@@ -50,7 +50,7 @@ export class GivenUp extends HeartbitError {
 
 /**
  * @internal The store refuses something that it has permitted to this presence before. It may permit it again, since
- * servers also refuse because of passing faults: a router cannot read the users, or a user is dropped and created again.
+ * servers also refuse because of passing faults: a router cannot read the users, or a user is created again.
  */
 export class PassingRefusal extends HeartbitError {
   constructor(refusal: HeartbitError) {

@@ -1,9 +1,9 @@
-/** So few prefixes are tried one by one. */
+/** Up to this many prefixes are tried one by one. */
 const FEW = 8;
 
 /**
- * A set of prefixes that finds those of a text without trying all of them: it looks the text up once for each length that
- * some prefix has. Thousands of users with a prefix each cost as much as one.
+ * A set of prefixes that finds the prefixes of a text without trying all of them: it looks the text up once for each
+ * length of a prefix. Thousands of users with a prefix each cost as much as one.
  */
 export class Prefixes extends Set<string> {
   /** How many prefixes there are of each length. */

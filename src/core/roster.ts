@@ -58,12 +58,12 @@ interface Registration {
   heard: number;
 }
 
-/** Oldest first. Nearly every key has one registration: a list for each would be a sixth of all memory. */
+/** Oldest first. Nearly every key has one registration: a list for each would take a sixth of all memory. */
 type Registrations = Registration | Registration[];
 
 const NOBODY: Registrations = [];
 
-/** @internal Of keys with so many holders it is remembered who was reported: a join then makes one holder, not all of them. */
+/** @internal The reported holders of keys with this many are remembered, so that a join makes one holder, not all. */
 export const MANY_HOLDERS = 32;
 
 /** The live holders of a key, oldest first. */
@@ -72,7 +72,7 @@ interface Reported {
   readonly holders: readonly HolderState[];
 }
 
-/** A step goes through about so many registrations. */
+/** A step goes through about this many registrations. */
 const STEP_REGISTRATIONS = 200;
 
 /** @internal Work in steps, which is complete when the iteration ends. */
@@ -93,17 +93,17 @@ export class Roster {
    */
   readonly #previousOwners = new Set<Session>();
   readonly #keys = new Map<string, Registrations>();
-  /** The same keys in order, from the first time that those with a prefix are asked for. */
+  /** The same keys in order, once keys with a prefix have been requested. */
   #sorted: SortedKeys | undefined;
-  /** Whether all keys have been put in order. */
+  /** Whether all keys are in order. */
   #isSorted = false;
-  /** Registrations alive by something of their own, a `last` or a later `slot`: their session's bits don't tell of them. */
+  /** Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits. */
   readonly #individuallyLeased = new Set<Registration>();
   /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
   readonly #touched = new Map<string, Registrations>();
-  /** Of keys with many holders: who held them at the last `changes()`. */
+  /** For keys with many holders: their holders at the last `changes()`. */
   readonly #reported = new Map<string, Reported>();
-  /** Where `changes` is in them: a new iteration would step over all that was deleted before. */
+  /** Where `changes` is in them: a new iteration would skip over all entries deleted before. */
   #next: Iterator<[string, Registrations]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
@@ -252,8 +252,8 @@ export class Roster {
   }
 
   /**
-   * Forgets the keys with the prefix that are not selected, without a word. Once the keys are in order it goes through
-   * those with the prefix alone. Between two steps changes may be taken: they are not of keys that are forgotten.
+   * Forgets the keys with the prefix that are not selected, without reporting them. Once the keys are in order, it goes
+   * only through those with the prefix. Between two steps changes may be taken: they are not of forgotten keys.
    */
   *retainInSteps(prefix: string, selected: (key: string) => boolean): Steps {
     if (prefix !== "" && this.#isSorted) {
@@ -269,7 +269,7 @@ export class Roster {
       return;
     }
     let count = 0;
-    // A key that a load has just taken away is no longer among the first, but still to be reported.
+    // A key that a load has just removed is no longer among the first, but not reported yet.
     for (const keys of [this.#keys, this.#touched]) {
       for (const key of keys.keys()) {
         if (key.startsWith(prefix) && !selected(key)) this.drop(key);
@@ -326,10 +326,10 @@ export class Roster {
     return this.#keys.keys();
   }
 
-  /** Puts the keys in order, and keeps them so, if they are not yet. One such work at a time. */
+  /** Sorts the keys, if they are not sorted yet, and keeps them sorted. Run only one at a time. */
   *sortInSteps(): Steps {
     if (this.#isSorted) return;
-    const sorted = (this.#sorted ??= new SortedKeys()); // what comes or goes meanwhile is put there by itself
+    const sorted = (this.#sorted ??= new SortedKeys()); // updated meanwhile as keys come and go
     let count = 0;
     for (const key of this.#keys.keys()) {
       sorted.add(key);
@@ -338,12 +338,12 @@ export class Roster {
     this.#isSorted = true;
   }
 
-  /** Those of `keys()` that have the prefix. The keys must be in order. */
+  /** The keys of `keys()` with the prefix. The keys must be in order. */
   keysWith(prefix: string): string[] {
     return [...(this.#sorted?.startingWith(prefix) ?? [])];
   }
 
-  /** All that is known of the key's registrations, alive or recently dead. */
+  /** All known registrations of the key, alive or recently dead. */
   *registrations(key: string): IterableIterator<{
     registration: RegistrationRecord;
     session: SessionRecord;
@@ -462,14 +462,14 @@ export class Roster {
       this.#touched.set(key, this.#reported.get(key)?.registrations ?? this.#living(key));
   }
 
-  /** Who held the key when it was touched. */
+  /** The holders of the key when it was touched. */
   #stateOf(key: string, registrations: Registrations): Reported {
     const reported = this.#reported.get(key);
     if (reported?.registrations === registrations) return reported;
     return { registrations, holders: listOf(registrations).map(holderOf) };
   }
 
-  /** Who holds the key now, with the holders from before where they are the same; remembered where they are many. */
+  /** The holders of the key now. Unchanged holders are the same objects as before; many holders are remembered. */
   #report(key: string, before: Reported): readonly HolderState[] {
     const registrations = this.#living(key);
     const living = listOf(registrations);
@@ -535,7 +535,8 @@ export class Roster {
     registration.session.registrations.delete(pinger);
     this.#individuallyLeased.delete(registration);
     const registrations = this.#keys.get(key);
-    if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1); // in place: a key may have thousands
+    // In place: a key may have thousands.
+    if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1);
     if (registrations === registration || (Array.isArray(registrations) && registrations.length === 0)) {
       this.#keys.delete(key);
       this.#sorted?.delete(key);
@@ -600,7 +601,7 @@ export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]
   );
 }
 
-/** Most come last: a list may have thousands, and each would be sorted again for each that comes. */
+/** Most registrations are appended: sorting a list of thousands again for each would take too long. */
 function insertBySeniority(registrations: Registration[], registration: Registration): void {
   let at = registrations.length;
   for (let other = registrations[at - 1]; other !== undefined && bySeniority(other, registration) > 0;) {

@@ -1,6 +1,6 @@
 import { Prefixes } from "./prefixes.ts";
 
-/** Which keys are meant: by name, by prefix, or all. */
+/** A set of keys: by name, by prefix, or all. */
 export interface Selection {
   /** Every key is selected. */
   readonly all: boolean;
@@ -41,12 +41,12 @@ export function includesKey(selection: Selection, key: string): boolean {
   return selection.all || selection.keys.has(key) || isCovered(selection, key);
 }
 
-/** @internal Whether all keys with the prefix are meant, by their prefixes alone. */
+/** @internal Whether all keys with the prefix are selected by prefixes. */
 export function includesPrefix(selection: Selection, prefix: string): boolean {
   return selection.all || (prefix !== "" && isCovered(selection, prefix));
 }
 
-/** @internal Whether `have` means all that `wanted` means. */
+/** @internal Whether `have` includes everything in `wanted`. */
 export function includesAll(have: Selection, wanted: Selection): boolean {
   if (have.all) return true;
   if (wanted.all) return false;
@@ -66,7 +66,7 @@ export function missingFrom(have: Selection, wanted: Selection): Selection {
   };
 }
 
-/** @internal The same keys, without keys and prefixes that another prefix means as well. */
+/** @internal The same keys, without keys and prefixes that another prefix covers. */
 export function withoutOverlap({ all, keys, prefixes }: Selection): Selection {
   const widest = new Prefixes(prefixes);
   for (const prefix of prefixes)

@@ -1,11 +1,11 @@
-/** Keys in order, where adding, deleting and finding one costs about the same among a million as among a thousand. */
+/** Sorted keys. Adding, deleting and finding one costs about the same among a million as among a thousand. */
 
 /** A block with more keys is split in two. */
 const BLOCK_MAX = 512;
 
 /** In the order of UTF-16 code units, in which the keys with one prefix follow each other. */
 export class SortedKeys {
-  /** None is empty. All keys of a block are less than those of the next. */
+  /** Not empty. All keys of a block are less than those of the next one. */
   readonly #blocks: string[][] = [];
   #size = 0;
 
@@ -56,7 +56,7 @@ export class SortedKeys {
     }
   }
 
-  /** The index of the last block that begins with the text or before it; 0 where none does. */
+  /** The index of the last block that begins with the text or before it; 0 if none does. */
   #blockOf(text: string): number {
     let [low, high] = [0, this.#blocks.length];
     while (low < high) {
@@ -79,7 +79,7 @@ function firstFrom(keys: readonly string[], text: string): number {
   return low;
 }
 
-/** The least text after this one: where an iteration that has come to this key goes on. */
+/** The least text after this one, from which an iteration that has reached this key continues. */
 export function after(key: string): string {
   return `${key}\0`;
 }

@@ -144,7 +144,7 @@ export class StoreTime {
     return { byMs, isStep };
   }
 
-  /** The store's time is this, in ms, or later: something was stamped so. */
+  /** Learns that the store's time is at least this, in ms, from a stamp. */
   notBefore(ms: number): void {
     const at = this.#clock.monotonic();
     const least = ms - at;
@@ -153,7 +153,7 @@ export class StoreTime {
     this.#bounds = { least, most: Math.max(least + this.#periodMs, this.#bounds?.most ?? least), at };
   }
 
-  /** Takes over a raised offset. Gives whether it was raised. */
+  /** Adopts a raised offset. Returns whether it was raised. */
   raise(offset: number): boolean {
     if (offset <= this.#offset) return false;
     this.#offset = offset;

@@ -31,7 +31,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** What a store must know about a namespace, besides its name. */
+/** What a store must know about a namespace, apart from its name. */
 export interface NamespaceScale {
   /** The length of a slot, in ms. */
   readonly periodMs: number;
@@ -104,7 +104,7 @@ export interface ReadQuery {
 
 /** The open records of a session. */
 export interface OpenRecords {
-  /** The session itself, if it is open, and its open registrations. */
+  /** How many records are open, the session itself included. */
   readonly count: number;
   /** `SessionRecord.opened`, which distinguishes it from another session with the same number. Absent if not open. */
   readonly opened?: number | undefined;

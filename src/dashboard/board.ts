@@ -16,7 +16,7 @@ import { Processes } from "./processes.ts";
 
 /** If there are more dead keys, they are forgotten sooner. */
 const DEAD_MAX = 20_000;
-/** Where the watcher has failed, the next one is made after a period, or later, but no later than this, in ms. */
+/** After a failure of the watcher, the next one is made after at least a period, and at most this, in ms. */
 const PAUSE_MS_MAX = 60_000;
 
 export interface BoardHealth {
@@ -30,7 +30,7 @@ export interface BoardHealth {
 export interface BoardSink {
   /** All keys are known from now on. */
   loaded(): void;
-  /** The watcher has failed: nothing that was known holds, until all is loaded again. */
+  /** The watcher has failed: the known state is void until everything is loaded again. */
   startedOver(): void;
   changed(): void;
   health(): void;
@@ -49,7 +49,7 @@ export class Board {
   readonly #dead = new Map<string, number>();
   #sorted = new SortedKeys();
   #isLoaded = false;
-  /** Why the watcher has failed, until another has loaded all. */
+  /** Why the watcher has failed, until another one has loaded everything. */
   #failure: Error | undefined;
 
   constructor(presence: Presence) {
@@ -85,7 +85,7 @@ export class Board {
     return this.#keys.get(key);
   }
 
-  /** The keys from this text on, in the order of their UTF-16 code units. Not to be kept over a turn of the event loop. */
+  /** The keys from this text on, in the order of their UTF-16 code units. Valid only in this turn of the event loop. */
   keysFrom(text: string): IterableIterator<string> {
     return this.#sorted.from(text);
   }
@@ -135,7 +135,7 @@ export class Board {
     return watcher;
   }
 
-  /** Loads all, and once more by another watcher where one has failed: its namespace is gone, and may be there again. */
+  /** Loads everything, and again with another watcher after a failure: its namespace is gone, and may come back. */
   async #run(): Promise<void> {
     const { log, periodMs } = internalsOf(this.presence);
     for (let pauseMs = periodMs; !this.isClosed; pauseMs *= 2) {
@@ -214,7 +214,7 @@ export class Board {
     const before = this.#keys.get(key);
     const since = holders[0]?.since ?? at;
     this.#set({ key, alive, since, holders });
-    this.#dead.delete(key); // so that it goes to the end
+    this.#dead.delete(key); // so that it moves to the end
     if (!alive) this.#dead.set(key, at.getTime());
     this.processes.change(before?.holders ?? NOBODY, holders, cause, at);
     // The initial state of a watcher is not a change: each client gets the whole state.

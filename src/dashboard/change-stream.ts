@@ -19,14 +19,14 @@ import type { Entry } from "./journal.ts";
 
 /** Keys in one event of a snapshot. */
 const PAGE_KEYS = 500;
-/** Of what happened before a client came it is told so much, so that it need not begin with nothing. */
+/** How many earlier changes a new client gets, so that it does not start with an empty list. */
 const PAST_CHANGES = 100;
-/** About so many characters are handed over at a time, and make up an event. */
+/** About how many characters are sent at a time, and are in an event. */
 const CHUNK_CHARS = 64 * 1024;
 /** Without events, a comment is sent after this many ms, so that both sides know that the other is there. */
 const SILENCE_MS = 15_000;
 
-/** The keys up to this one were told as of this change. */
+/** The keys up to this one were sent as of this change. */
 interface Part {
   upToKey: string;
   readonly asOf: number;
@@ -49,11 +49,11 @@ export class ChangeStream {
   readonly #clock: Clock;
   /** The number of the latest change that the client knows of. */
   #at = 0;
-  /** Up to this number the client is told each change, because it was away; after it the latest of each key. */
+  /** Up to this number the client gets each change, because it was away; after it the latest one of each key. */
   #missedUpTo = 0;
-  /** Where a snapshot goes on; undefined when there is none to tell. */
+  /** Where a snapshot continues; undefined if there is none to send. */
   #nextKey: string | undefined;
-  /** What has been told of the latest snapshot: one for each number as of which keys were told. */
+  /** The parts of the latest snapshot that were sent: one for each number as of which keys were sent. */
   #parts: Part[] = [];
   #isFresh = true;
   #needsSnapshot = false;
@@ -148,7 +148,7 @@ export class ChangeStream {
       this.#needsSnapshot = false;
       this.#nextKey = "";
       this.#at = board.journal.latest;
-      // The empty id: whoever loses the connection before all is told has nothing to go on from.
+      // The empty id: a client that loses the connection before `ready` cannot resume.
       text += event("snapshot", board.totals, "");
     }
     if (this.#nextKey !== undefined) return text + this.#takeSnapshot(this.#nextKey);
@@ -193,7 +193,7 @@ export class ChangeStream {
     return `event: past\ndata: [${past.toReversed().join(",")}]\n\n${event("ready", board.totals, `${instance}-${this.#at}`)}`;
   }
 
-  /** The next change to be told. Those before it count as told: their keys were told later, or will be. */
+  /** The next change to send. Earlier ones count as sent: their keys were sent later, or will be. */
   #skipToNext(): Entry | undefined {
     const { journal } = this.#options.board;
     for (let entry = journal.get(this.#at + 1); entry !== undefined; entry = journal.get(this.#at + 1)) {
@@ -204,9 +204,9 @@ export class ChangeStream {
     return undefined;
   }
 
-  /** Whether the latest snapshot has told the key as of this change, or later. */
+  /** Whether the latest snapshot has sent the key as of this change, or later. */
   #isInSnapshot({ id, key }: Entry): boolean {
-    if (id > (this.#parts.at(-1)?.asOf ?? 0)) this.#parts = []; // nor is any later one
+    if (id > (this.#parts.at(-1)?.asOf ?? 0)) this.#parts = []; // nor does any later one count
     const part = this.#parts.find(({ upToKey }) => key <= upToKey);
     return part !== undefined && part.asOf >= id;
   }

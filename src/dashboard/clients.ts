@@ -1,4 +1,4 @@
-/** Who asks: the address from which a request came, where the server knows it. */
+/** The address from which a request came, if the server knows it. */
 const addresses = new WeakMap<Request, string>();
 
 export function noteAddress(request: Request, address: string | undefined): Request {
@@ -6,7 +6,7 @@ export function noteAddress(request: Request, address: string | undefined): Requ
   return request;
 }
 
-/** Undefined where the handler is mounted in a server of another's. */
+/** Undefined if the handler is mounted in another server. */
 export function addressOf(request: Request): string | undefined {
   return addresses.get(request);
 }

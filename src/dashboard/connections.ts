@@ -2,12 +2,12 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 /**
- * Keeps a server's connections to a number. Where one more comes, the one that has asked for nothing for longest makes
- * room: so those who connect and say nothing keep nobody out. Where all have a request under way, the new one goes.
+ * Limits the number of a server's connections. For a new one the connection that has been idle longest makes room, so
+ * idle clients keep nobody out. If all have a request under way, the new one is closed.
  */
 export function boundConnections(server: Server, max: number): void {
   const open = new Set<Socket>();
-  /** Without a request under way, those that have been so for longest first. */
+  /** Connections without a request under way, the longest idle first. */
   const idle = new Set<Socket>();
   /** How many requests are under way. */
   const asking = new Map<Socket, number>();

@@ -16,7 +16,7 @@ export interface Entry {
 export class Journal {
   /** By number, in their order. */
   readonly #entries = new Map<number, Entry>();
-  /** The number of the latest change of each key, as far as that is kept. */
+  /** The number of the latest change of each key, as far as it is kept. */
   readonly #latestOf = new Map<string, number>();
   #chars = 0;
   #latest = 0;
@@ -38,13 +38,13 @@ export class Journal {
     return entry;
   }
 
-  /** Forgets all: nobody can go on from a number that was given before. */
+  /** Forgets everything: nobody can resume from an earlier number. */
   clear(): void {
     for (const entry of this.#entries.values()) this.#delete(entry);
     this.#latest++;
   }
 
-  /** The change with this number; undefined where it is not kept any more, or has not happened. */
+  /** The change with this number; undefined if it is no longer kept, or has not happened. */
   get(id: number): Entry | undefined {
     return this.#entries.get(id);
   }

@@ -13,9 +13,9 @@ import { Refusal } from "./refusal.ts";
 const BODY_BYTES_MAX = 2 * META_BYTES_MAX;
 const LIMIT_MAX = 10_000;
 const LIMIT_DEFAULT = 1000;
-/** A listing ends early at so many characters, and says where to go on. */
+/** A listing ends early at this many characters, and says where to continue. */
 const LISTING_CHARS_MAX = 4 * 1024 * 1024;
-/** So many keys are looked at in one piece. */
+/** How many keys are processed at a time. */
 const STEP_KEYS = 500;
 /** How long a request waits until all keys are known, in ms. */
 const LOAD_LIMIT_MS = 5000;
@@ -27,7 +27,7 @@ export interface KeysRoutes {
   readonly allowWrites: boolean;
 }
 
-/** Any character, a line break too. */
+/** Any character, even a line break. */
 const ANY = ":key{[\\s\\S]+}";
 
 export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }: KeysRoutes): void {
@@ -97,7 +97,7 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
   }
 }
 
-/** What a request that writes asks for besides its path. */
+/** What a request that writes has in addition to its path. */
 interface Asked {
   readonly query: Query;
   readonly body: { readonly key?: unknown; readonly ttl?: unknown; readonly meta?: unknown };
@@ -111,14 +111,14 @@ async function askedOf({ req }: Context, parameters: readonly string[]): Promise
   return { query, body };
 }
 
-/** The key that is asked for, which is given in one place only. */
+/** The requested key, which must be given in one place only. */
 function askedKey({ query, body }: Asked, named: string | undefined): string {
   const given = [named, query.one("key"), body.key].filter((key) => key !== undefined);
   if (given.length !== 1) throw bad("the key", "given once: in the path, in the query or in the body");
   return checkKey(given[0]);
 }
 
-/** Resolves when what the board knows can be told; rejects where it is nothing. */
+/** Resolves when the board's state can be sent; rejects if there is none. */
 async function loaded(board: Board): Promise<void> {
   if (board.isLoaded) return;
   if (board.health.state === "failed")
@@ -146,7 +146,7 @@ function keyIn({ url }: Request, basePath: string, end: string): string {
   }
 }
 
-/** The keys that are asked for, as JSON; where there are more, with `next`, from which to go on. In slices. */
+/** The requested keys as JSON; if there are more, with `next`, from which to continue. In slices. */
 async function listing(board: Board, query: Query): Promise<string> {
   const prefix = checkPrefix(query.one("prefix") ?? "");
   const state = query.one("state") ?? "alive";
@@ -176,7 +176,7 @@ async function listing(board: Board, query: Query): Promise<string> {
   return `${head.slice(0, -1)},"keys":[${keys.join(",")}]}`;
 }
 
-/** In order, after `from`: those that are asked for by name, or all with the prefix. */
+/** The keys requested by name, or all with the prefix, in order, after `from`. */
 async function* wantedKeys(
   board: Board,
   query: Query,
@@ -207,7 +207,7 @@ function about(board: Board): object {
   return { asOf: new Date(time.now), health: board.health, totals: board.totals, ...staleness(board) };
 }
 
-/** Said where what is told may be out of date: since how many ms. */
+/** Sent if the state may be out of date: since how many ms. */
 function staleness(board: Board): { readonly stale?: true; readonly staleMs?: number } {
   const { state, since } = board.health;
   if (state === "healthy") return {};

@@ -1,19 +1,19 @@
-/** The query of a request: parameters that are known, each once unless it is a list. */
+/** The query of a request: known parameters, each once unless it is a list. */
 import { Refusal } from "./refusal.ts";
 
 export interface Query {
   /** How many parameters were given. */
   readonly size: number;
   readonly has: (name: string) => boolean;
-  /** The value of a parameter; undefined where it is not given. A refusal where it is given twice. */
+  /** The value of a parameter; undefined if it is absent. Throws a refusal if it is given twice. */
   readonly one: (name: string) => string | undefined;
   /** All values of a parameter, in their order. */
   readonly all: (name: string) => readonly string[];
 }
 
 /**
- * The parameters of the request. A refusal where one is not among those that are known: whoever misspells one would be
- * answered as if it were not there. A refusal, too, for what is not UTF-8: it would name another key.
+ * The parameters of the request. Throws a refusal for an unknown parameter, since a misspelled one would otherwise be
+ * ignored, and for text that is not UTF-8, which would name another key.
  */
 export function queryOf({ url }: Request, known: readonly string[]): Query {
   const values = new Map<string, string[]>();

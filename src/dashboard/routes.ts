@@ -25,7 +25,7 @@ import { queryOf } from "./query.ts";
 import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
 import { checkBearer, checkHost, checkOrigin, checkUrl } from "./security.ts";
 
-/** Streams of changes at one time: in all, and of one address. */
+/** The most open streams of changes: in total, and from one address. */
 const STREAMS_MAX = 256;
 const STREAMS_OF_ADDRESS_MAX = 64;
 

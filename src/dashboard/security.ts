@@ -11,7 +11,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import { Refusal } from "./refusal.ts";
 
-/** Two keys of 1,024 bytes, a prefix and where to go on, every byte of them escaped, with room for the rest. */
+/** Enough for a prefix and `after`, 1,024 bytes each with every byte escaped, and the rest. */
 const URL_CHARS_MAX = 8192;
 
 export function checkUrl(request: Request): void {

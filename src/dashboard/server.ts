@@ -42,7 +42,7 @@ export interface ServeOptions {
   readonly hasToken: boolean;
   /** For tests: how long a client may leave sent data untaken, in ms. */
   readonly takingMs?: number;
-  /** For tests: how many connections are kept. */
+  /** For tests: the most connections. */
   readonly connectionsMax?: number;
 }
 

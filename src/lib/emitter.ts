@@ -35,7 +35,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
     for (const added of this.#listeners.get(name) ?? []) {
-      if (added.once && !this.#remove(name, added)) continue; // it has run already, if another listener emitted the same event
+      if (added.once && !this.#remove(name, added)) continue; // another listener emitted the same event
       const listener = added.listener as Listener<Events[Name]>;
       callSafely(listener, args, (error) => this.#report(error, String(name)));
     }
@@ -50,7 +50,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
   }
 }
 
-/** What a program can listen to. */
+/** An object with events. */
 export abstract class EventSource<Events extends { [name in keyof Events]: readonly unknown[] }> {
   readonly #emitter: Emitter<Events>;
 
@@ -59,13 +59,13 @@ export abstract class EventSource<Events extends { [name in keyof Events]: reado
     this.#emitter = emitter;
   }
 
-  /** Calls the listener at each event, until `off`. What it throws, or rejects with, is logged. */
+  /** Calls the listener at each event, until `off`. Errors that it throws or rejects with are logged. */
   on<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
     this.#emitter.on(event, listener);
     return this;
   }
 
-  /** Calls the listener at the next event alone. */
+  /** Calls the listener at the next event only. */
   once<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
     this.#emitter.on(event, listener, true);
     return this;

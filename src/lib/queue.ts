@@ -25,7 +25,7 @@ export class InOrder {
   }
 }
 
-/** Lets so many go on at a time; the others wait in the order of their calls. */
+/** Lets a limited number of calls run at a time; the others wait in order. */
 export class Turnstile {
   #free: number;
   readonly #waiting: (() => void)[] = [];

@@ -1,21 +1,21 @@
-/** Hands out what several sources have, one item of each in turn. */
+/** Delivers the items of several sources, one item of each in turn. */
 import type { Clock } from "../core/clock.ts";
 import { callSafely } from "./call-safely.ts";
 import { Slices } from "./timers.ts";
 
 interface Source<Item> {
-  /** The next item; undefined when there is none. */
+  /** The next item; undefined if there is none. */
   take(): Item | undefined;
 }
 
-/** Calls listeners, in slices: a source with much to hand out keeps neither the others nor the program waiting. */
+/** Calls listeners in slices, so that a source with many items delays neither the others nor the program. */
 export class RoundRobin<Item> {
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
   readonly #waiting = new Map<Source<Item>, (item: Item) => void>();
   #running: Promise<void> | undefined;
 
-  /** `report` gets what listeners throw. */
+  /** `report` receives errors that listeners throw. */
   constructor(clock: Clock, report: (error: unknown) => void) {
     this.#clock = clock;
     this.#report = report;
@@ -27,7 +27,7 @@ export class RoundRobin<Item> {
     this.#running ??= Promise.resolve().then(() => this.#run());
   }
 
-  /** Resolves when everything that is pending now has been handed out. */
+  /** Resolves when everything pending now has been delivered. */
   async drained(): Promise<void> {
     await this.#running;
   }

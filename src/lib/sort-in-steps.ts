@@ -1,7 +1,7 @@
-/** A step sorts, or merges, about so many items. */
+/** A step sorts, or merges, about this many items. */
 const STEP_ITEMS = 500;
 
-/** The items in order, in steps: sorting very many of them at once would hold up everything else. */
+/** Sorts the items in steps: sorting very many at once would delay everything else. */
 export function* sortInSteps<T>(
   items: readonly T[],
   compare: (a: T, b: T) => number,

@@ -112,7 +112,7 @@ export class Slices {
     this.#end = this.#clock.monotonic() + SLICE_MS;
   }
 
-  /** Does what is done in steps. Gives what it returns. */
+  /** Runs all steps. Returns their result. */
   async doAll<T = void>(steps: Iterator<void, T>): Promise<T> {
     for (;;) {
       const { done, value } = steps.next();

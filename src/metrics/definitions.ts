@@ -14,8 +14,8 @@ export interface Definition {
 
 export interface GaugeDefinition extends Definition {
   /**
-   * How prom-client combines the values of several processes, as with `node:cluster`. Values that describe the namespace
-   * rather than the process must not be added up.
+   * How prom-client combines the values of several processes, as with `node:cluster`. Values that describe the
+   * namespace rather than the process must not be added up.
    */
   readonly aggregator: "sum" | "min" | "max" | "average";
   /** The value now, for each value of the label; undefined values are not exported. */

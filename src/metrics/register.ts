@@ -7,10 +7,11 @@ import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";
 
 /**
- * Registers the metrics of a presence, in the program's own registry of prom-client. Several presences may share one, if
- * their namespaces differ: the label `namespace` tells them apart. The result takes them away again, as closing the
- * presence does; taking them away twice is harmless. A registry that was cleared can be filled again. Throws `INVALID_OPTION` where the registry has metrics of a
- * presence of the same namespace already, and for what is no presence.
+ * Registers the metrics of a presence in the program's own registry of prom-client. Several presences may share one, if
+ * their namespaces differ: the label `namespace` distinguishes them. Returns a function that removes the metrics again,
+ * as closing the presence does; removing them twice is harmless. A registry that was cleared can be filled again.
+ * Throws `INVALID_OPTION` if the registry already has metrics of a presence of the same namespace, or if `presence` is
+ * not a presence.
  *
  * ```ts
  * import { register } from "prom-client";
@@ -22,7 +23,7 @@ export function registerMetrics(presence: Presence, registry: Registry): () => v
   const inside = internalsOf(presence);
   let metrics = metricsOf.get(registry);
   if (metrics?.isWhole === false) {
-    // The program has cleared its registry: none of what was registered before is there any more.
+    // The program has cleared its registry, so earlier metrics are gone.
     metrics.endAll();
     metrics = undefined;
   }
@@ -138,7 +139,7 @@ class Metrics {
           return { namespace, values };
         });
         const now = await Promise.all(read);
-        // In one piece: another scrape may be under way.
+        // Without a pause: another scrape may be under way.
         gauge.reset();
         for (const { namespace, values } of now) {
           seriesOf(definition, namespace).forEach((labels, index) => {

@@ -32,8 +32,8 @@ export interface Change {
    */
   readonly cause: "initial" | Transition;
   /**
-   * The live holders, oldest first; empty when dead. The receiver's own: nobody else has the same array or objects. Of
-   * keys with very many holders, one that has not changed is the same object as in the receiver's change before.
+   * The live holders, oldest first; empty if dead. Each receiver has its own array and objects. For keys with very many
+   * holders, an unchanged holder is the same object as in the receiver's previous change.
    */
   readonly holders: Holder[];
 }
@@ -44,8 +44,8 @@ export function toHolder({ session, host, pid, since, meta }: HolderState): Hold
 }
 
 /**
- * The value of a stored meta; null where it is not JSON. Any program may have written it, and a listener, a list and the
- * process that reads must not fail because of one holder.
+ * The value of a stored meta; null if it is not JSON. Any program may have written it, and listeners and lists must not
+ * fail because of one holder.
  */
 function decodeMeta(text: string): unknown {
   try {
@@ -70,7 +70,7 @@ export function collapse(earlier: Pending | undefined, later: Pending): Pending 
   return earlier === undefined ? later : { ...later, known: earlier.known };
 }
 
-/** @internal What the subscriber is told; undefined when nothing has changed for it. */
+/** @internal The change as it is reported; undefined if nothing has changed for the subscriber. */
 export function toChange(
   { key, known, now, cause, atMs }: Pending,
   holdersOf: (key: string, now: readonly HolderState[]) => Holder[],
@@ -78,6 +78,6 @@ export function toChange(
   const alive = now.length > 0;
   if (known !== undefined && sameHolders(known, now)) return undefined;
   const wasAlive = known !== undefined && known.length > 0;
-  const told = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
-  return { key, alive, at: new Date(atMs), cause: told, holders: holdersOf(key, now) };
+  const reported = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
+  return { key, alive, at: new Date(atMs), cause: reported, holders: holdersOf(key, now) };
 }

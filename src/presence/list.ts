@@ -11,10 +11,10 @@ import type { NamespaceConfig } from "./context/config.ts";
 import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
 import { oldestRetained, readPings, readState } from "./context/pings.ts";
 
-/** A step goes through about so many keys. */
+/** A step goes through about this many keys. */
 const STEP_KEYS = 100;
 
-/** What is known of one key. */
+/** The state of one key. */
 export interface KeyState {
   /** The key. */
   readonly key: string;
@@ -53,7 +53,7 @@ export async function readListing(
   for await (const page of readPages(context, { select: selected }, bulk)) {
     await slices.doAll(takeInSteps(roster, page));
   }
-  // Older pings say when one that has expired was last heard from.
+  // Older pings say when an expired key was last heard from.
   if (await slices.doAll(hasExpiredInSteps(roster))) {
     await readPings(context, roster, oldestRetained(context));
   }
@@ -72,7 +72,7 @@ function* takeInSteps(roster: Roster, { sessions, registrations }: Page): Steps 
   }
 }
 
-/** In the order of their code points. */
+/** By the order of their code points. */
 function* statesInSteps(context: Context, roster: Roster): Generator<void, KeyState[], void> {
   const states: KeyState[] = [];
   for (const key of roster.keys()) {

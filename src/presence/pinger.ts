@@ -140,7 +140,7 @@ export class Pinger extends EventSource<PingerEvents> {
     });
   }
 
-  /** Kills, if it is started. */
+  /** Kills, if the pinger is started. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "started") await this.kill();
   }

@@ -140,7 +140,7 @@ export class SlotLoop {
     if (own !== undefined && own.ms !== this.#pingSeen) {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
-      // Perhaps in the first slot: all presences may be too short-lived for a second look.
+      // Perhaps in the first slot: all presences may be too short-lived for a second check.
       this.#pruneAt ??= nextPruning(this.#context) - 1;
       if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }

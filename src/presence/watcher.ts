@@ -35,7 +35,7 @@ export type ChangeListener = (change: Change) => void;
 
 /** Reports changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
 export class Watcher extends EventSource<WatcherEvents> {
-  /** Resolves when it has stopped or failed. Never rejects. */
+  /** Resolves when the watcher has stopped or failed. Never rejects. */
   readonly dead: Promise<void>;
   readonly #context: Context;
   readonly #loop: SlotLoop;

@@ -119,11 +119,11 @@ const idOf = ({ session, pinger, start }: RegistrationId): string => `${session}
 
 /** Which records to delete; none of a kind that is not named. */
 export interface Doomed {
-  /** Whether this open presence is meant. */
+  /** Whether to delete this session. */
   readonly session?: (session: SessionRecord) => boolean;
-  /** Whether this hold on a key is meant. */
+  /** Whether to delete this registration. */
   readonly registration?: (registration: RegistrationRecord) => boolean;
-  /** Whether the pings of this slot and segment are meant. */
+  /** Whether to delete the pings of this slot and segment. */
   readonly ping?: (ping: PingRecord) => boolean;
 }
 

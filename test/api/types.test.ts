@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { type Change, type Holder, type KeyState, Presence } from "../../src/index.ts";
 import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
 
-it("what is told has plain types: the receiver may keep it as its own", async () => {
+it("changes have plain types: the receiver may keep them", async () => {
   const clock = new ManualClock();
   const presence = await Presence.open(new MemoryStore({ clock }), { clock });
   await presence.pinger("k").start();

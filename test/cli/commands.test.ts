@@ -42,7 +42,7 @@ describe("ping", () => {
     expect((await held.ended).code).toBe(143);
   });
 
-  it("tells with --json what happens to the key, an object a line", async () => {
+  it("prints with --json the events of the key, one object a line", async () => {
     const env = await newStore(SHORT);
     const held = start(["ping", "a", "--json"], env);
     await held.says("stdout", /held/);
@@ -325,7 +325,7 @@ describe("prune and drop", () => {
 });
 
 describe("the namespace", () => {
-  it("keeps its period: who names none takes it over, who names another is told", async () => {
+  it("keeps its period: a command without one uses it, a command with another one is refused", async () => {
     const { HEARTBIT_STORE = "" } = await newStore();
     await holding("a", { HEARTBIT_STORE }, "--period", "300ms");
     expect((await heartbit(["wait", "a", "--timeout", "2m"], { HEARTBIT_STORE })).code).toBe(0);

@@ -59,7 +59,7 @@ describe("demo", () => {
     expect(code).toBe(0);
   });
 
-  it("on a MongoDB server, as an object, tells what happened and nothing of the workers that lived", () => {
+  it("on a MongoDB server, as an object, reports what happened and nothing about the workers that lived", () => {
     const { code, stdout, stderr } = server;
     const { rows, ok } = JSON.parse(stdout) as Report;
     expect({ code, ok, stderr }).toEqual({ code: 0, ok: true, stderr });

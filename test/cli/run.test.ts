@@ -199,7 +199,7 @@ function stateOfProcess(pid: number): string | undefined {
 describe("run --stop-on-lapse", () => {
   needs(process.platform === "linux", "only Linux has /proc, which says that a process is stopped");
 
-  it("ends the command when it may have been told dead, and says so", async () => {
+  it("ends the command when it may have been reported dead, and says so", async () => {
     const env = await newStore("1s");
     const script =
       "console.log(1); process.on('SIGTERM', () => process.exit(0)); setTimeout(() => {}, 60000)";

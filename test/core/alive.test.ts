@@ -87,7 +87,7 @@ describe("the time of judgement", () => {
     expect([7.49, 7.5, 8, 8.49, 8.5].map(evaluationSlot)).toEqual([6, 7, 7, 7, 8]);
   });
 
-  it("tells what was last vouched for in L dead at L + 2.5, in quiet times", () => {
+  it("reports a registration with its last ping in L dead at L + 2.5, in quiet times", () => {
     const last = 10;
     const diedAt = deathPosition(last);
     expect(diedAt).toBe(last + PERIODS_TO_DEATH);
@@ -98,7 +98,7 @@ describe("the time of judgement", () => {
     expect(isTold).toEqual([false, true]);
   });
 
-  it("is held up by trouble in the judged slot or the one before", () => {
+  it("is held back by a suspicion in the evaluation slot or the one before", () => {
     expect(mayReportDeaths(10, 8.99)).toBe(true);
     expect(mayReportDeaths(10, 9)).toBe(false);
     expect(mayReportDeaths(10, 10.4)).toBe(false);

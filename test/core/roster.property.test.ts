@@ -68,7 +68,7 @@ function expectSame(changes: readonly RosterChange[], expected: readonly ModelCh
 }
 
 describe("the roster and the model", () => {
-  it("agree, after every step of any history, on who is alive and who holds what, and on what has changed", () => {
+  it("agree, after every step of any history, on live keys, their holders and the changes", () => {
     fc.assert(
       fc.property(history, (steps) => {
         tell(steps, ({ roster, model }) => {
@@ -148,7 +148,7 @@ describe("the order in which the roster hears", () => {
 });
 
 describe("forget", () => {
-  it("never changes who is alive, nor tells anything, and leaves nothing of what died long ago", () => {
+  it("never changes which keys are alive, reports nothing, and leaves nothing that died long ago", () => {
     fc.assert(
       fc.property(history, fc.integer({ min: 1, max: 30 }), (steps, judged) => {
         const roster = tell(factsOf(steps), () => {});

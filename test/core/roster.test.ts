@@ -41,7 +41,7 @@ function heard(registrations: readonly RegistrationRecord[], until = 10): Roster
 const told = (roster: Roster): string[] => roster.changes().map(({ key, cause }) => `${key} ${cause}`);
 
 describe("Roster", () => {
-  it("judges in steps: nobody is dead before the last, and who pings meanwhile stays alive", () => {
+  it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {
     const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard([
       ...keys.map((key, index) => registration(1, key, 10, { pinger: index })),
@@ -94,7 +94,7 @@ describe("Roster", () => {
     expect(told(roster)).toEqual(["c killed"]);
   });
 
-  it("tells a crash when g has passed the last ping, and not before", () => {
+  it("reports a crash when g has passed the last ping, and not before", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10)], 12);
     expect(told(roster)).toEqual(["a joined", "b joined"]);
     for (let slot = 13; slot <= 16; slot++) for (const record of pingsOf(slot, [1])) roster.bits(record);
@@ -137,7 +137,7 @@ describe("Roster", () => {
     expect(told(roster)).toEqual(["a stopped"]);
   });
 
-  it("tells nothing of a key that died and came back between two calls", () => {
+  it("reports nothing for a key that died and came back between two calls", () => {
     const roster = heard([registration(1, "a", 10)]);
     told(roster);
     roster.registration(registration(1, "a", 10, { last: 0 }));
@@ -145,7 +145,7 @@ describe("Roster", () => {
     expect(told(roster)).toEqual([]);
   });
 
-  it("tells an update of the meta, and of the holders, while the key stays alive", () => {
+  it("reports an update of the meta, and of the holders, while the key stays alive", () => {
     const roster = heard([registration(1, "a", 10)]);
     told(roster);
     roster.registration(registration(1, "a", 10, { meta: "1", revision: 1 }));
@@ -168,7 +168,7 @@ describe("Roster", () => {
 });
 
 describe("Roster.endLoad", () => {
-  it("takes away what was not heard of again, and tells it; what is not selected stays", () => {
+  it("removes what was not read again, and reports it; what is not selected stays", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10), registration(3, "c", 10)]);
     told(roster);
     const load = roster.beginLoad();
@@ -197,13 +197,13 @@ describe("Roster.retain", () => {
     expect(told(roster)).toEqual(["b joined"]);
   });
 
-  it("forgets what is still to be told, too", () => {
+  it("also forgets pending changes", () => {
     const roster = heard([registration(1, "a", 10)]);
     roster.retain(() => false);
     expect(told(roster)).toEqual([]);
   });
 
-  it("forgets what is still to be told of a key that a load has just taken away", () => {
+  it("forgets pending changes of a key that a load has just removed", () => {
     const roster = heard([registration(1, "a", 10)]);
     told(roster);
     roster.endLoad(roster.beginLoad(), () => true);
@@ -236,7 +236,7 @@ describe("Roster.forget", () => {
     expect([...roster.keys()]).toEqual([]);
   });
 
-  it("keeps what is still to be told", () => {
+  it("keeps pending changes", () => {
     const roster = heard([registration(1, "a", 10, { last: 0, changed: 1000 })]);
     roster.forget(30, 5000);
     expect(roster.size.keys).toBe(1);

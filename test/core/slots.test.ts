@@ -39,7 +39,7 @@ describe("HeartbitError", () => {
     expect(new HeartbitError("NOT_PERMITTED", "no").retryable).toBe(false);
   });
 
-  it("is told apart by its code, and keeps its cause", () => {
+  it("is distinguished by its code, and keeps its cause", () => {
     const cause = new Error("why");
     const error: unknown = new HeartbitError("INVALID_KEY", "bad", { cause });
     expect([

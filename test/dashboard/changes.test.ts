@@ -9,7 +9,7 @@ async function connect({ ask }: Stage, lastEventId?: string): Promise<StreamClie
 }
 
 describe("GET /api/changes", () => {
-  it("tells who it is, the state of every key, and then each change as it comes", async () => {
+  it("sends its identity, the state of every key, and then each change as it happens", async () => {
     const stage = await newStage();
     const { presence: holder } = await stage.bench.open();
     await holder.pinger("a", { meta: { port: 1 } }).start();
@@ -43,7 +43,7 @@ describe("GET /api/changes", () => {
     expect(words(await client.all())).toEqual(["change b dead killed"]);
   });
 
-  it("tells those that died before it came as dead", async () => {
+  it("sends keys that died before it came as dead", async () => {
     const bench = (await newStage()).bench;
     const { presence: holder } = await bench.open();
     await holder.pinger("lives").start();
@@ -83,7 +83,7 @@ describe("GET /api/changes", () => {
     expect(words(await nothing.all())).toEqual(["hello again"]);
   });
 
-  it("begins anew for an id of another dashboard, of the future, or of no kind", async () => {
+  it("begins again for an id of another dashboard, of the future, or of no kind", async () => {
     const stage = await newStage();
     const client = await connect(stage);
     await client.all();
@@ -98,7 +98,7 @@ describe("GET /api/changes", () => {
     }
   });
 
-  it("begins anew for a client that was away for longer than changes are kept", async () => {
+  it("begins again for a client that was away for longer than changes are kept", async () => {
     const stage = await newStage();
     const { presence: holder } = await stage.bench.open();
     const client = await connect(stage);
@@ -117,7 +117,7 @@ describe("GET /api/changes", () => {
     expect(words(await again.all())).toEqual(["hello anew", "snapshot", "keys a:1", "past", "ready"]);
   });
 
-  it("tells a slow client the latest change of each key, and it can go on from there", async () => {
+  it("sends a slow client the latest change of each key, from which it can resume", async () => {
     const stage = await newStage();
     const { presence: holder } = await stage.bench.open();
     const slow = await connect(stage);
@@ -143,7 +143,7 @@ describe("GET /api/changes", () => {
     expect(words(await (await connect(stage, slow.lastId)).all())).toEqual(["hello again"]);
   });
 
-  it("a client that takes nothing while 10,000 keys change is told a new snapshot", async () => {
+  it("a client that takes nothing while 10,000 keys change gets a new snapshot", async () => {
     const stage = await newStage();
     const { presence: holder } = await stage.bench.open();
     const slow = await connect(stage);
@@ -166,7 +166,7 @@ describe("GET /api/changes", () => {
     ).toHaveLength(10_100);
   });
 
-  it("a change in the middle of a snapshot is told with its key, or after it, once", async () => {
+  it("a change in the middle of a snapshot is sent with its key, or after it, once", async () => {
     const stage = await newStage();
     const { presence: holder } = await stage.bench.open();
     const pingers = Array.from({ length: 1200 }, (_, index) => holder.pinger(`k${index}`));
@@ -219,7 +219,7 @@ describe("GET /api/changes", () => {
     expect(sizes.length).toBeGreaterThan(100 / 8);
   });
 
-  it("waits for the store where it is away, and tells the health as it turns", async () => {
+  it("waits for a store that is away, and sends the health when it changes", async () => {
     const stage = await newStage();
     const client = await connect(stage);
     await client.all();

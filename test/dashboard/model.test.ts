@@ -46,7 +46,7 @@ describe("EventParser", () => {
     { event: "message", id: "7", data: "one\ntwo" },
   ];
 
-  it("reads events, with the last id that was told, and passes over comments", () => {
+  it("reads events, with the last id that was sent, and ignores comments", () => {
     expect(new EventParser().take(text)).toEqual(events);
   });
 
@@ -133,7 +133,7 @@ describe("Keys", () => {
     expect(keys.get("a")?.cause).toBe("expired");
   });
 
-  it("remembers who held what is dead, and finds it by that", () => {
+  it("remembers the holders of dead keys, and finds the keys by them", () => {
     const keys = new Keys();
     keys.load({ sessions: [], keys: [["before", 100, []]] });
     const held = (name: string): readonly number[] => keys.get(name)?.last.map(({ pid }) => pid) ?? [];
@@ -169,7 +169,7 @@ describe("Pulse", () => {
     expect(draw(pulse, 32)).toBe(" ###L#_##.");
   });
 
-  it("does not take for late who joined in the second half of a slot", () => {
+  it("does not consider a process late that joined in the second half of a slot", () => {
     const pulse = new Pulse();
     const joins = { slot: 7, segment: 0, bits: bits(1, 2), late: bits(2) };
     const late = { slot: 9, segment: 0, bits: bits(1, 2), late: bits(2) };

@@ -183,7 +183,7 @@ describe("the page", () => {
     await page.getByRole("heading", { name: "a/b c" }).waitFor();
   });
 
-  it("keeps the place of who reads further down in the changes while others come in at the top", async () => {
+  it("keeps the scroll position in the changes while others arrive at the top", async () => {
     const { holder, front } = await newStage();
     const { page } = await visit(browser(), front.url);
     await page.getByText("No alive keys.").waitFor();
@@ -223,7 +223,7 @@ describe("the page", () => {
     await shows(page, () => notice.textContent(), "");
   });
 
-  it("after a lost connection goes on where it was: nothing is missing, nothing is told twice", async () => {
+  it("after a lost connection resumes where it was: nothing is missing, nothing is reported twice", async () => {
     const stage = await newStage();
     const { holder, handler, front } = stage;
     const { page } = await visit(browser(), `${front.url}?show=all`);
@@ -346,7 +346,7 @@ describe("the page", () => {
     await shows(page, () => new URL(page.url()).search, "");
   });
 
-  it("loses no key of who types faster than it is drawn", async () => {
+  it("loses no key that is typed faster than it is drawn", async () => {
     const { holder, front } = await newStage();
     await holder.pinger("a").start();
     const { page } = await visit(browser(), front.url);

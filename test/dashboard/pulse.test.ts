@@ -31,7 +31,7 @@ function slotsOf({ pings, slot: latest }: View, session: number, which: "bits" |
 }
 
 describe("GET /api/pulse", () => {
-  it("tells who pinged in which slot, and who the processes without a key are", async () => {
+  it("returns which sessions pinged in which slot, and the processes without a key", async () => {
     const stage = await newStage();
     const { presence: holder } = await stage.bench.open();
     const pinger = holder.pinger("a");
@@ -68,7 +68,7 @@ describe("GET /api/pulse", () => {
     expect(await ended(4)).toBe("gone");
   });
 
-  it("tells only what has changed since, where it is asked so", async () => {
+  it("returns only changes, if requested", async () => {
     const stage = await newStage();
     await stage.bench.periods(5.7);
     const first = await view(stage);
@@ -123,7 +123,7 @@ describe("GET /api/pulse", () => {
     expect((await view(stage)).read).toBe(read + 1);
   });
 
-  it("tells what it knows, and why that is old, where the store does not answer", async () => {
+  it("returns what it knows, and why that is old, if the store does not answer", async () => {
     const stage = await newStage();
     await stage.bench.periods(2);
     const before = await view(stage);

@@ -135,7 +135,7 @@ describe("GET /api/keys", () => {
     expect([answer.status, await codeOf(answer)]).toEqual([400, "BAD_REQUEST"]);
   });
 
-  it("says so while what it tells may be out of date, and for how long it may be", async () => {
+  it("says so while its state may be out of date, and for how long", async () => {
     const { bench, ask, link } = await newStage();
     const { presence: holder } = await bench.open();
     await holder.pinger("a").start();
@@ -230,7 +230,7 @@ describe("GET /api/keys", () => {
 });
 
 describe("GET /api/keys/:key", () => {
-  it("tells one key, whatever it is called", async () => {
+  it("returns one key, whatever its name", async () => {
     const { bench, ask } = await newStage();
     const { presence: holder } = await bench.open();
     const keys = [
@@ -414,7 +414,7 @@ describe("PUT /api/keys/:key", () => {
 });
 
 describe("PUT /api/keys/:key after another has dropped the namespace", () => {
-  it("holds the key anew", async () => {
+  it("holds the key again", async () => {
     const { bench, presence, order } = await newStage(WRITES);
     const { presence: other } = await bench.open();
     const put = (): Promise<Response> => order("/api/keys/a?ttl=600000", { method: "PUT" });
@@ -490,7 +490,7 @@ describe("a path that is written in another way", () => {
   });
 });
 
-describe("who is let in", () => {
+describe("which requests are accepted", () => {
   it.each([
     "localhost",
     "localhost:7077",
@@ -665,7 +665,7 @@ describe("GET /metrics", () => {
     expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
   });
 
-  it("is not there without the option, and tells nothing of the inside where it fails", async () => {
+  it("is absent without the option, and reveals no internals if it fails", async () => {
     expect((await (await newStage()).ask("/metrics")).status).toBe(404);
     const { ask } = await newStage({ metrics: () => Promise.reject(new Error("secret")) });
     const answer = await ask("/metrics");

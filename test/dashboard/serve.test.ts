@@ -172,7 +172,7 @@ describe("heartbit serve", () => {
     expect((await heartbit(["ls"], env)).stdout).toBe("");
   });
 
-  it("takes requests without a body, and bodies of a length that is not told before", async () => {
+  it("accepts requests without a body, and bodies without a Content-Length", async () => {
     const { url } = await serving(["--token-file", await tokenFile(), "--allow-writes"]);
     // Not fetch, which tells the length: curl and others do not where there is no body.
     const ask = async (line: string, rest = "\r\n"): Promise<string> => {

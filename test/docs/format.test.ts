@@ -186,7 +186,7 @@ async function listed(key: string): Promise<KeyState | undefined> {
   return keys[0];
 }
 
-it("heartbit tells what the other holds, updates and kills, and that it pings no more", async () => {
+it("heartbit reports what the other holds, updates and kills, and that it stops pinging", async () => {
   const told: string[] = [];
   const watcher = presence.watcher();
   watcher.watch({ prefix: "theirs/" }, ({ key, cause, holders }) => {
@@ -208,7 +208,7 @@ it("heartbit tells what the other holds, updates and kills, and that it pings no
   await until(async () => (await listed("theirs/2"))?.alive === false);
 });
 
-it("the other tells what heartbit holds, stops, and kills", async () => {
+it("the other lists what heartbit holds, stops and kills", async () => {
   const pingers = ["ours/1", "ours/2"].map((key) => presence.pinger(key));
   await Promise.all(pingers.map((pinger) => pinger.start()));
   expect(await foreign.living()).toEqual(new Set(["ours/1", "ours/2"]));

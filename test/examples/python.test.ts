@@ -66,7 +66,7 @@ describe.skipIf(python === undefined)("the example in Python", () => {
     return child;
   }
 
-  it("holds keys that heartbit reports, lists those that heartbit holds, and agrees on who has crashed", async () => {
+  it("holds keys that heartbit reports, lists those that heartbit holds, and agrees on crashes", async () => {
     const uri = newDatabase();
     await using presence = await Presence.open(uri, { periodMs: PERIOD_MS });
     const reported: string[] = [];

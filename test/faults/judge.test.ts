@@ -79,7 +79,7 @@ function found(
 const ALWAYS = END / PERIOD_MS + 10;
 
 describe("the judge of the faults", () => {
-  it("passes a run in which all is told as it is", () => {
+  it("passes a run in which everything is reported correctly", () => {
     const watchers = ["w1", "w2"].map((name) => life(name, watcher([32.3, tells(false, "expired")])));
     expect(found([life("p", holder(32), crashed(30)), ...watchers])).toEqual([]);
   });
@@ -93,7 +93,7 @@ describe("the judge of the faults", () => {
       expect(found(lives)).toEqual(["false death"]);
     });
 
-    it("is found where it comes before vouchedUntil, even of who was hit alone", () => {
+    it("is found before vouchedUntil, even for a process that was hit alone", () => {
       const lives = [
         life("p", holder(ALWAYS)),
         life("w", watcher([22, tells(false, "expired")], [22.1, tells(true, "joined")])),
@@ -217,16 +217,16 @@ describe("the judge of the faults", () => {
   });
 
   describe("a late death", () => {
-    it("is found where a crash is never told", () => {
+    it("is found if a crash is never reported", () => {
       expect(found([life("p", holder(32), crashed(30)), life("w", watcher())])).toEqual(["late"]);
     });
 
-    it("is found where a crash is told after three periods of calm", () => {
+    it("is found if a crash is reported after three periods of calm", () => {
       const lives = [life("p", holder(32), crashed(30)), life("w", watcher([33.1, tells(false, "expired")]))];
       expect(found(lives)).toEqual(["late"]);
     });
 
-    it("is none where its process crashed before the kill was written: that is told as a crash is", () => {
+    it("is none if its process crashed before the kill was written: that is reported like a crash", () => {
       const killing = holder(ALWAYS, [[30, { e: "ending", key: KEY, how: "killed" }]]);
       const told = watcher([32, tells(false, "expired")]);
       expect(found([life("p", killing, crashed(30.01)), life("w", told)])).toEqual([]);
@@ -234,7 +234,7 @@ describe("the judge of the faults", () => {
       expect(found(never)).toContain("late");
     });
 
-    it("is found where a kill is told after two periods", () => {
+    it("is found if a kill is reported after two periods", () => {
       const killed = holder(ALWAYS, [
         [30, { e: "ending", key: KEY, how: "killed" }],
         [30.01, { e: "ended", key: KEY, how: "killed" }],
@@ -289,7 +289,7 @@ describe("the judge of the faults", () => {
     expect(found(lives)).toEqual(["lost"]);
   });
 
-  it("finds who was told dead rightly, and is not told alive again", () => {
+  it("finds a key that was reported dead rightly, and is not reported alive again", () => {
     const silent = holder(21, [
       [22.5, { e: "lapse" }],
       [26, { e: "vouched", until: 200_000 }],
@@ -322,7 +322,7 @@ describe("the judge of the faults", () => {
     expect(found(lives, [fault(20, 58, "all")])).toEqual([]);
   });
 
-  it("does not judge who was silent for some periods before its end", () => {
+  it("does not judge a process that was silent for some periods before its end", () => {
     const turns = Array.from({ length: 29 }, (_, i): Timed => [1 + i, { e: "turns" }]);
     const stale: Timed = [20, { e: "health", state: "stale", reason: "why" }];
     const silent = turns.filter(([t]) => t < 21);

@@ -66,7 +66,7 @@ describe("a link", () => {
     await connected();
   });
 
-  it("held up tells the server nothing, and then all, in order", async () => {
+  it("held back sends the server nothing, and then everything, in order", async () => {
     const client = await connected();
     const mend = link.impose({ kind: "hold", directions: ["up"] });
     client.socket.write("b");

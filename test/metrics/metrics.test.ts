@@ -81,7 +81,7 @@ describe("the metrics of a presence count", () => {
     ]);
   });
 
-  it("after how many periods a death by absence was told: 2.5 from the start of the last slot", async () => {
+  it("after how many periods an expiry was reported: 2.5 from the start of the last slot", async () => {
     const doomed = await bench.open();
     await doomed.presence.pinger("a").start();
     const { presence } = await measured();
@@ -123,7 +123,7 @@ describe("the metrics of a presence count", () => {
     expect(await valueOf("heartbit_undelivered_changes")).toBe(1);
   });
 
-  it("health, lapses, and until when the process is vouched for", async () => {
+  it("health, lapses, and the lease", async () => {
     const { presence, link } = await measured();
     expect(await valueOf("heartbit_vouched_seconds")).toBeUndefined();
     await presence.pinger("a").start();

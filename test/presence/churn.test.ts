@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Bench, hear } from "./support.ts";
 
-it("storage stays flat in a day of 500 restarts an hour, and who lives is alive", async () => {
+it("storage stays flat in a day of 500 restarts an hour, and live keys stay alive", async () => {
   const bench = new Bench();
   const { presence } = await bench.open();
   const steady = presence.pinger("steady");

@@ -46,7 +46,7 @@ describe("`drop`", () => {
     expect(await alive(bench)).toEqual(["k"]);
   });
 
-  it("by another makes a pinger `killed`, and tells it; its own does not", async () => {
+  it("by another makes a pinger `killed`, and emits that; its own does not", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     const told: string[] = [];
@@ -61,7 +61,7 @@ describe("`drop`", () => {
     expect(told).toEqual(["a killed"]);
   });
 
-  describe("numbers of sessions are not given again: of who has not noticed the drop yet", () => {
+  describe("session numbers are not given again, so for a process that has not noticed the drop yet", () => {
     it("the closing ends nobody else's keys", async () => {
       const bench = new Bench();
       const [{ presence: late }, { presence: a }] = [await bench.open(), await bench.open()];
@@ -91,7 +91,7 @@ describe("`drop`", () => {
       expect(await alive(bench)).toEqual(["x", "y"]);
     });
 
-    it("what is held is told to be lost, though another presence of the same process goes on", async () => {
+    it("held keys are reported lost, although another presence of the same process continues", async () => {
       const bench = new Bench();
       const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
       const pinger = a.pinger("a");

@@ -103,7 +103,7 @@ it.each([5, 10, 20, 60, 600])(
   30_000,
 );
 
-it("a feed that is later than polling is polled besides, and is relied upon again when it is in time", async () => {
+it("a feed that is later than polling is polled too, and trusted again once it is on time", async () => {
   const bench = new Bench();
   let lateMs = 0;
   let polls = 0;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Bench, restartable } from "./support.ts";
 
-it("who neither holds nor watches is healthy again once the store is found", async () => {
+it("a presence that neither holds nor watches is healthy again once the store is found", async () => {
   const bench = new Bench();
   const { presence, restart } = await restartable(bench.store);
   restart();

@@ -11,7 +11,7 @@ const target: fc.Arbitrary<WatchTarget> = fc.oneof(
 );
 
 describe("what is loaded", () => {
-  it("is wanted, and stays loaded for whoever is left, in whatever order targets come and leave", () => {
+  it("is wanted, and stays loaded for remaining targets, in whatever order targets come and leave", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ target, comes: fc.boolean() })), (steps) => {
         const loaded = new Loaded();

@@ -67,7 +67,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(pingers.map(({ state }) => state)).toEqual(["started", "started", "started"]);
   });
 
-  it("also for those who had heard that another has ended it, which was destroyed with it", async () => {
+  it("also for watchers that saw an end by another process, which was destroyed with it", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     await Promise.all(["a", "b"].map((key) => presence.pinger(key).start()));
@@ -120,7 +120,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     ]);
   });
 
-  it("by who is busy with others of its keys all the time", async () => {
+  it("by a process that is busy with its other keys all the time", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     await presence.pinger("a").start();
@@ -248,7 +248,7 @@ describe("a server that is found again may have lost what it had acknowledged", 
     expect(new Map(await found(bench.store)).get("k49")).toBe(true);
   });
 
-  it("who cannot write what is lost hears meanwhile that another of its keys was killed", async () => {
+  it("a process that cannot write lost records learns meanwhile that another of its keys was killed", async () => {
     const bench = new Bench();
     let refuses = false;
     const { presence, restart } = await restartable(
@@ -271,7 +271,7 @@ describe("a server that is found again may have lost what it had acknowledged", 
     expect(killed).toBe(1);
   });
 
-  it("who reads late, and starts anew what it does not find, hears of a kill of the start before", async () => {
+  it("a process that reads late, and registers missing keys again, learns of a kill of the start before", async () => {
     const bench = new Bench();
     let isDeposed = false; // a primary that has not got the latest
     let cursor: Cursor | undefined; // as it was then
@@ -305,7 +305,7 @@ describe("a server that is found again may have lost what it had acknowledged", 
   });
 });
 
-describe("what another has killed, and whose record is gone before its holder has heard of that, is told alive again", () => {
+describe("a key that was killed, and whose record is gone before its holder learned of it, is reported alive again", () => {
   it.each([
     { who: "who only holds", watches: false, updates: false },
     { who: "who only holds, and updates it", watches: false, updates: true },
@@ -359,7 +359,7 @@ describe("what another has killed, and whose record is gone before its holder ha
   });
 });
 
-it("what was killed while the reads of its holder were late for more than a retention is told alive again", async () => {
+it("a key that was killed while its holder's reads were late for more than a retention is reported alive again", async () => {
   const bench = new Bench();
   let frozen:
     | { readonly pages: Page[]; readonly pings: PingRecord[]; readonly open: OpenRecords }
@@ -451,7 +451,7 @@ it("after an outage of more than half a retention all that is held is read once,
   expect([reads, puts]).toEqual([1, 100]);
 });
 
-describe("the end of what is held, and whose record somebody has destroyed, is told to who knew it", () => {
+describe("the end of a held key whose record was destroyed is reported to watchers that knew it", () => {
   it.each([
     ["a stop", (pinger: Pinger) => pinger.stop(), "stopped"],
     ["a kill", (pinger: Pinger) => pinger.kill(), "killed"],
@@ -471,7 +471,7 @@ describe("the end of what is held, and whose record somebody has destroyed, is t
   });
 });
 
-describe("what is held no longer, and whose record somebody has destroyed, stays dead when a late write makes it anew", () => {
+describe("a released key whose record was destroyed stays dead when a late write restores it", () => {
   it.each([
     ["of who only held", false, undefined],
     ["of who watches besides", true, undefined],

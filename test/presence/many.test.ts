@@ -97,7 +97,7 @@ describe("many", () => {
     expect(turns).toBeGreaterThan(60); // of each 100 keys: when they are read, and when their states are made
   });
 
-  it("holders of one key are told, and go with their presence", async () => {
+  it("holders of one key are reported, and go with their presence", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     const watcher = b.watcher();
@@ -138,7 +138,7 @@ describe("many", () => {
     expect(count).toBe(20 * MANY);
   });
 
-  it("keys are loaded, told and ended in slices, in which others start and end keys: each is told alive and dead in turn", async () => {
+  it("keys are loaded, reported and ended in slices while others start and end keys: alive and dead alternate", async () => {
     const bench = new Bench();
     const { presence: a } = await bench.open();
     const keys = Array.from({ length: 5000 }, (_, index) => `key-${index}`);
@@ -170,7 +170,7 @@ describe("many", () => {
     }
   });
 
-  it("what a wider target has loaded for a narrower one goes on registration told after the wider has left", async () => {
+  it("a narrower target that a wider one loaded keeps being reported after the wider one has left", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open({ feed: "poll" })];
     const watcher = b.watcher();

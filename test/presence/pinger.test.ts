@@ -110,7 +110,7 @@ describe("a pinger", () => {
     expect((await b.list({ key: "k" })).keys[0]?.holders[0]?.meta).toBe(3);
   });
 
-  it("told the same meta again, tells nothing", async () => {
+  it("given the same meta again, reports nothing", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     const pinger = presence.pinger("k", { meta: { a: 1 } });
@@ -179,7 +179,7 @@ describe("a pinger", () => {
     expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
   });
 
-  it("restarted, is not told dead by who hears of its first start alone at first, as a resumed feed may tell it", async () => {
+  it("restarted, is not reported dead by a watcher that reads its first start alone at first, as from a resumed feed", async () => {
     const bench = new Bench();
     const { presence: a } = await bench.open();
     let isLate = false;
@@ -205,7 +205,7 @@ describe("a pinger", () => {
     expect(heard.filter((line) => line.includes("dead"))).toEqual(["k dead initial", "k dead killed"]);
   });
 
-  it("restarted after its last ping has run out, is told dead and alive again", async () => {
+  it("restarted after its last ping has run out, is reported dead and alive again", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     const heard = await hear(b.watcher(), "k");

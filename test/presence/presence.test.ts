@@ -164,7 +164,7 @@ describe("a presence", () => {
     expect(bench.store.counts("presence")).toMatchObject({ sessions: 2, registrations: 1 });
   });
 
-  it("writes again what it holds after a lapse, so that a feed tells at once that it is back", async () => {
+  it("writes after a lapse, so that a feed reports at once that it is back", async () => {
     const bench = new Bench();
     const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
     await a.pinger("k").start();
@@ -201,7 +201,7 @@ describe("a presence", () => {
     expect(told.map(({ state }) => state)).toEqual(["stale", "stale", "healthy", "healthy"]);
   });
 
-  it("tells nobody dead by absence while the store is away, for all, and after it", async () => {
+  it("reports no expiry while the store is away for all, nor after it", async () => {
     const bench = new Bench();
     const clients = await Promise.all(Array.from({ length: 5 }, () => bench.open()));
     await Promise.all(clients.map(({ presence }, index) => presence.pinger(`key-${index}`).start()));
@@ -433,7 +433,7 @@ describe("a presence", () => {
     expect(lines).toEqual(Array(2).fill("heartbit presence: a listener of health threw"));
   });
 
-  it("a step of the store's clock, forth or back, tells nobody dead and brings nobody back", async () => {
+  it("a step of the store's clock, forward or back, reports no key dead and brings none back", async () => {
     for (const [stepPeriods] of [[12], [-12], [1.5], [-1.5], [0.4], [-0.4]] as const) {
       const bench = new Bench();
       const clients = await Promise.all(Array.from({ length: 4 }, () => bench.open()));
@@ -473,7 +473,7 @@ describe("a presence", () => {
 });
 
 describe("`list`", () => {
-  it("tells the living and the recently dead, with since and holders, in order", async () => {
+  it("returns live and recently dead keys, with since and holders, in order", async () => {
     const bench = new Bench();
     const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
     await b.pinger("zebra").start();
@@ -565,7 +565,7 @@ it("with a period of an hour nobody waits that long for a store that does not an
 });
 
 describe("storage", () => {
-  it("of what lives is not pruned by who was opened with a shorter retention", async () => {
+  it("of a live key is not pruned by a presence with a shorter retention", async () => {
     const bench = new Bench();
     const { presence: short } = await bench.open({ retentionSlots: 10 });
     const { presence: long } = await bench.open({ retentionSlots: 1000 });
@@ -607,7 +607,7 @@ describe("a server that has lost what it had acknowledged", () => {
     ]);
   });
 
-  it("has lost all sessions, and given the number of one to another: nobody is told dead, and both have numbers of their own", async () => {
+  it("has lost all sessions, and given the number of one to another: no key is reported dead, and both get numbers of their own", async () => {
     const bench = new Bench();
     const w = await Presence.open(withSeqs(bench.store, [5, 6]));
     const watcher = w.watcher();

@@ -34,7 +34,7 @@ it("is pruned some eight times in a retention, however many presences there are,
   expect(await timesPruned(50, true)).toBeLessThanOrEqual(12 * RETENTIONS);
 });
 
-it("of those who come back after an outage longer than the retention nobody is pruned who has to write his record twice", async () => {
+it("after an outage longer than the retention no process is pruned that must write its record twice", async () => {
   const bench = new Bench();
   const options = { retentionSlots: RETENTION_SLOTS };
   const clients = [await bench.open(options), await bench.open(options)] as const;

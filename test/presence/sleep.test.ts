@@ -112,7 +112,7 @@ it.each([
   expect((to.getTime() - from.getTime()) / PERIOD_MS).toBeGreaterThan(2.5);
 });
 
-it("a machine that slept learns that it was told dead, though what it reads is from before that", async () => {
+it("a machine that slept learns that it was reported dead, even if its reads are from before that", async () => {
   const worlds = new Worlds();
   let stale: PingRecord[] | undefined;
   const link = wrap(worlds.store, (namespace) => ({
@@ -159,7 +159,7 @@ it("what is started in the moment of waking is alive, and its planned absence ov
   expect(heard.filter((line) => line.includes("dead"))).toEqual([]);
 });
 
-it("who sleeps between a read and the telling tells nobody dead who has come back meanwhile", async () => {
+it("a watcher that sleeps between a read and the report reports no key dead that came back meanwhile", async () => {
   const worlds = new Worlds();
   const [holder, watching] = [new FaultyStore(worlds.store), new FaultyStore(worlds.store)];
   const a = await Presence.open(holder, { periodMs: PERIOD_MS, clock: worlds.world });
@@ -338,7 +338,7 @@ it("many that are stopped in the moment of waking ping once before they are writ
   expect(pings).toBeLessThanOrEqual(4); // two of them are those of the two slots
 });
 
-it("what is written in the moment of waking is written though the session is opened anew just then", async () => {
+it("writes at the moment of waking succeed even if the session is being opened again", async () => {
   const worlds = new Worlds();
   let [refuses, isSlow] = [false, false];
   const waiting: (() => void)[] = [];

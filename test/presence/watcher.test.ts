@@ -6,7 +6,7 @@ import { Bench, hear, PERIOD_MS, readThrough, words } from "./support.ts";
 const wrong = (value: unknown): never => value as never;
 
 describe("a watcher", () => {
-  it("tells a crash 1.1 to 2.5 periods after it, and once", async () => {
+  it("reports a crash 1.1 to 2.5 periods after it, once", async () => {
     for (let part = 0; part < 1; part += 0.05) {
       const bench = new Bench();
       const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
@@ -23,7 +23,7 @@ describe("a watcher", () => {
     }
   });
 
-  it("tells no death by a read that no write confirms: a primary that was cut off answers reads for a while", async () => {
+  it("reports no death by a read that no write confirms: a primary that was cut off answers reads for a while", async () => {
     const bench = new Bench();
     const [{ presence: a, link }, { presence: b, link: own }] = [await bench.open(), await bench.open()];
     await a.pinger("k").start();
@@ -84,7 +84,7 @@ describe("a watcher", () => {
     expect(metas).toEqual([null, null, null]);
   });
 
-  it("tells a join and a kill at once by the feed, and by polling within `pollMs`", async () => {
+  it("reports a join and a kill at once by the feed, and by polling within `pollMs`", async () => {
     for (const [feed, delayMs] of [
       ["auto", 1],
       ["poll", 500],
@@ -117,7 +117,7 @@ describe("a watcher", () => {
     expect(heard).toEqual(["key-7 alive initial"]);
   });
 
-  it("of a prefix tells each live key at first, then each change of it alone", async () => {
+  it("of a prefix reports each live key at first, then each change of it alone", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     await Promise.all(["web/1", "web/2", "db/1"].map((key) => a.pinger(key).start()));
@@ -132,7 +132,7 @@ describe("a watcher", () => {
     expect(heard.slice(2)).toEqual(["web/3 alive joined"]);
   });
 
-  it("told to watch more, loads more: each listener gets its own present state once", async () => {
+  it("given more to watch, loads more: each listener gets its own present state once", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     await Promise.all(["a", "b", "c"].map((key) => a.pinger(key).start()));
@@ -331,7 +331,7 @@ describe("a watcher", () => {
     expect([alive, heard]).toEqual([true, ["k alive initial"]]);
   });
 
-  it("`sync` asks again where it has had no answer, for a period; one that is told that the store cannot rejects at once", async () => {
+  it("`sync` repeats for a period without an answer, and rejects at once if the store answers with an error", async () => {
     const bench = new Bench();
     const { presence, link } = await bench.open();
     const watcher = presence.watcher();

@@ -33,7 +33,7 @@ it("what is held is written again where it is gone, and what is called after tha
   expect(written).toBeLessThan(3 * pingers.length); // each, and the end of the start before it
 });
 
-it("a key is killed also by who writes without a pause", async () => {
+it("a presence that writes without a pause can still kill a key", async () => {
   const bench = new Bench();
   const [{ presence, link }, { presence: other }] = [await bench.open(), await bench.open()];
   await other.pinger("k").start();

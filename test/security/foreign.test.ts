@@ -263,7 +263,7 @@ describe("a number that is wrong", () => {
     },
   );
 
-  it("in the config is CONFIG_MISMATCH for who opens, and does not stop who runs", async () => {
+  it("in the config is CONFIG_MISMATCH for a new presence, and does not stop a running one", async () => {
     const { presence } = await opened();
     await presence.pinger("mine").start();
     const watcher = presence.watcher();

@@ -103,7 +103,7 @@ describe("with the right to read only", () => {
     },
   );
 
-  it("a watcher is stale, and tells nobody dead, while nobody pings; and is told the dead once somebody does", async () => {
+  it("a watcher is stale and reports no expiry while nobody pings, and does once somebody does", async () => {
     const options = { name: "silent", periodMs: PERIOD_MS };
     const only = await open(writer(), options);
     await only.pinger("only").start();

@@ -15,7 +15,7 @@ function expectSilence(text: string): void {
 
 const password = (between: string): string => PARTS.join(between);
 
-describe("a connection string that is wrong tells nothing of its password:", () => {
+describe("an invalid connection string reveals nothing of its password:", () => {
   const between = [
     "",
     "@",

@@ -78,7 +78,7 @@ function uri(port: number, options: string, login = ""): string {
   return `mongodb://${login}127.0.0.1:${port}/app?${source}${options}`;
 }
 
-describe("over TLS, a presence opens, holds, is told by the feed, and closes", () => {
+describe("over TLS, a presence opens, holds, gets reports of the feed, and closes", () => {
   it.each([
     ["with a password", () => uri(secured.port, tls(), LOGIN)],
     ["with a password and a certificate", () => uri(mutual.port, withCertificate(client), LOGIN)],
@@ -134,7 +134,7 @@ async function openElsewhere(target: string): Promise<{ code: string; said: stri
   }
 }
 
-describe("is refused within 6 s, tells no password, and leaves nothing open:", () => {
+describe("is refused within 6 s, reveals no password, and leaves nothing open:", () => {
   it.concurrent.each([
     ["a wrong password", "NOT_PERMITTED", () => uri(secured.port, tls(), "agent:sesameseed@")],
     ["an unknown user", "NOT_PERMITTED", () => uri(secured.port, tls(), "nobody:sesame@")],

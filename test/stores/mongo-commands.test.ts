@@ -267,7 +267,7 @@ describe("behind a router whose clock is another than that of the shard", () => 
     await end();
   });
 
-  it("there is no feed: polling tells changes sooner", async () => {
+  it("there is no feed: polling reports changes sooner", async () => {
     const { router, end } = await routed(true);
     const feed = router.feed?.(EVERYTHING, { page: () => {}, lost: () => {} });
     await expect(feed?.ready).rejects.toMatchObject({ code: "UNSUPPORTED_SERVER" });

@@ -211,7 +211,7 @@ describe("what is stored", () => {
   });
 });
 
-describe("whatever the client was told,", () => {
+describe("whatever the client's options,", () => {
   const settings: [string, MongoClientOptions][] = [
     ["useBigInt64", { useBigInt64: true }],
     ["promoteValues: false", { promoteValues: false }],
@@ -268,7 +268,7 @@ it("a connection string may ask for secondaries, and for no acknowledgement: it 
 });
 
 describe("what heartbit did not write", () => {
-  it("is passed over, and told once", async () => {
+  it("is ignored, with one warning", async () => {
     const namespace = await configured();
     await namespace.write(BOTH);
     await namespace.ping(SLOT, 7);

@@ -108,7 +108,7 @@ describe("a server with logins", () => {
     return { namespace: store.namespace("presence", SCALE), close: () => store.close() };
   }
 
-  it("a wrong password is NOT_PERMITTED, and is not told", async () => {
+  it("a wrong password is NOT_PERMITTED, and is not shown", async () => {
     const { error } = await failure(openMongo(withLogin(database, "administrator", "sesame")));
     expect(error.code).toBe("NOT_PERMITTED");
     expect(tellings(error)).not.toContain("sesame");
@@ -121,7 +121,7 @@ describe("a server with logins", () => {
     await store.close();
   });
 
-  it("who may only read opens what is there, and is refused every write", async () => {
+  it("a user who may only read opens an existing namespace, and is refused every write", async () => {
     const db = databaseOf(database);
     const writer = await asUserWith([{ role: "readWrite", db }]);
     const reader = await asUserWith([{ role: "read", db }]);

@@ -77,7 +77,7 @@ describe("a feed", () => {
     expect(keysIn(pages)).toEqual(["$key", "\u{1F600}", "pre/$x", "pre/", "pre/end"]);
   });
 
-  it("tells an update, an end and a kill of what is selected, and of nothing else", async () => {
+  it("reports an update, an end and a kill of selected keys, and of nothing else", async () => {
     await namespace.write([session(1), registration(1, 1, "mine"), registration(1, 2, "other")]);
     const { feed, pages } = open(select(["mine"]));
     await feed.ready;
@@ -91,7 +91,7 @@ describe("a feed", () => {
     await feed.close();
   });
 
-  it("tells the end of a session that was opened in the same ms: its stamp stays as it was", async () => {
+  it("reports the end of a session that was opened in the same ms, whose stamp stays the same", async () => {
     const { feed, pages } = open(EVERYTHING);
     await feed.ready;
     await namespace.write([session(1)]);
@@ -109,7 +109,7 @@ describe("a feed", () => {
     await until(() => keysIn(pages).includes(keys[7] ?? ""));
   });
 
-  it("tells a session that was there before it together with its first registration, once", async () => {
+  it("reports an older session together with its first registration, once", async () => {
     await namespace.write([session(5)]);
     const { feed, pages } = open(EVERYTHING);
     await feed.ready;

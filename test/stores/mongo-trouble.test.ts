@@ -75,7 +75,7 @@ const toldSessions = (pages: readonly Page[]): number[] =>
   pages.flatMap(({ sessions }) => sessions.map(({ seq }) => seq));
 
 describe("a frozen server", () => {
-  it("makes every call fail in its time, piles up no connections, and serves at once when it goes on", async () => {
+  it("makes every call fail in time, piles up no connections, and serves at once when it continues", async () => {
     let open = 0;
     let openMax = 0;
     store.db.client.on("connectionCreated", () => (openMax = Math.max(openMax, ++open)));
@@ -139,7 +139,7 @@ describe("a server that goes away and comes back", () => {
   );
 });
 
-it("a server that says of itself, for a while, that it is in no replica set is found again", async () => {
+it("a server that claims for a while to be in no replica set is found again", async () => {
   let isMember = true;
   const fake = await startFakeServer((command, address) => ({
     ok: 1,
@@ -204,7 +204,7 @@ describe("a call that meets", () => {
     expect((await namespace.ping(SLOT, 1)).hasMail).toBe(true);
   });
 
-  it("a primary that steps down again and again is STORE_UNAVAILABLE, and told as it is", async () => {
+  it("a primary that steps down again and again is STORE_UNAVAILABLE, with the true cause", async () => {
     await failNext(100, { errorCode: 10107 });
     const error: unknown = await namespace.ping(SLOT, 1).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(HeartbitError);

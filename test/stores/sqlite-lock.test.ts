@@ -42,7 +42,7 @@ async function stopHolder(): Promise<ChildProcess> {
 }
 
 describe("a process that is stopped while it has the lock", () => {
-  it("refuses writes as STORE_UNAVAILABLE, with who it is; reads go on", async () => {
+  it("refuses writes as STORE_UNAVAILABLE, and names the process; reads continue", async () => {
     const notices: StoreNotice[] = [];
     ns.notices?.((notice) => notices.push(notice));
     const { pid } = await stopHolder();

@@ -43,7 +43,7 @@ const aliveIn = async (presence: Presence): Promise<string> => {
 };
 
 describe("a store of which something is destroyed in use", () => {
-  it.each(Object.keys(WAYS))("%s: it heals, and nobody who lives is reported dead", async (way) => {
+  it.each(Object.keys(WAYS))("%s: it recovers, and no live key is reported dead", async (way) => {
     const target = `sqlite:${directory}`;
     const options = { periodMs: PERIOD_MS };
     await using presence = await Presence.open(target, options);

@@ -158,7 +158,7 @@ describe("FaultyStore", () => {
     expect(await stateOf(failed, clock)).toBe("failed");
   });
 
-  it("pause: what feeds would tell is held, and told in order after resume", async () => {
+  it("pause: feeds hold reports back, and report them in order after resume", async () => {
     const { faulty, ns, direct } = await setUp();
     const { feed, pages } = listen(ns);
     await feed.ready;

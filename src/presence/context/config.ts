@@ -74,7 +74,7 @@ export class NamespaceConfig {
   }
 
   /**
-   * A process that opened the namespace after the step knows nothing of it, and pings in slots that lie behind by now.
+   * A process that opened the namespace after the step does not know of it, and pings in slots that are behind by now.
    * Mail in those slots makes it read the config.
    */
   async #leaveMail(slot: Slot): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * The namespace as a presence sees it: without records that no clock can have written, and with refusals that may pass
- * told apart from final ones.
+ * The namespace as a presence sees it: without records that no clock can have written, and with passing refusals
+ * distinguished from final ones.
  *
  * A stored slot ahead of the present looks like a step back of the store's clock, and slots continue from it, for
  * everyone and for good. A document with a wrong number must not cause that, nor keep a key alive for ever. The bound
@@ -17,9 +17,9 @@ import type { StoreTime } from "../../core/store-time.ts";
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 
 /**
- * Returns the namespace without records too far ahead, and warns about them once. A refusal of what was permitted before
- * becomes a `PassingRefusal`. Closing the namespace gives up all calls that the store has not answered yet, so that a
- * program need not wait for a store that is away before it can exit.
+ * Returns the namespace without records too far ahead, and warns about them once. A refusal of what was permitted
+ * before becomes a `PassingRefusal`. Closing the namespace gives up all calls that the store has not answered yet, so
+ * that a program need not wait for a store that is away before it can exit.
  */
 export function guarded(
   namespace: Namespace,
@@ -86,12 +86,12 @@ function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: P
       lost: (error) => sink.lost(error),
     });
     const ready = permitted.heed("follow changes", feed.ready);
-    ready.catch(() => {}); // whoever closes the feed early need not look at it
+    ready.catch(() => {}); // a caller that closes the feed early need not await it
     return { ready, close: () => feed.close() };
   };
 }
 
-/** What a user may be permitted by itself: as a rule, one right on one collection. */
+/** Something that a user may be permitted separately: usually one right on one collection. */
 type Right =
   | "read the config"
   | "write the config"
@@ -105,11 +105,11 @@ type Right =
   | "drop"
   | "follow changes";
 
-/** What has been permitted, and so can be refused for a while only. */
+/** What has been permitted before, so that a refusal of it is passing. */
 class Permitted {
   readonly #rights = new Set<Right>();
 
-  /** What the work gives; it rejects with a `PassingRefusal` if it is refused what was permitted before. */
+  /** The result of the work. A refusal of something permitted before becomes a `PassingRefusal`. */
   async heed<T>(right: Right, work: Promise<T>): Promise<T> {
     try {
       const result = await work;

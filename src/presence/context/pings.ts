@@ -61,9 +61,9 @@ function latestPinged(records: readonly PingRecord[]): Slot {
 }
 
 /**
- * Looks for pings of slots to come. If they were stamped in their slots, our view of the store's time is behind: a
- * process that may not write has it from a router, which has a clock of its own. Else the store's clock has stepped
- * back since, and the slots are made to follow the latest one. Gives whether there were any.
+ * Checks for pings in future slots. If they were stamped in their slots, our view of the store's time is behind: a
+ * process that may not write gets it from a router, which has its own clock. Otherwise the store's clock has stepped
+ * back since, and the slots are moved on to follow the latest one. Returns whether there were any.
  */
 export async function followAhead(
   context: Context,

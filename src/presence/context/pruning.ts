@@ -19,13 +19,13 @@ const ROUNDS = 8;
 const LIMIT = 1000;
 
 /**
- * The slot in which to look whether to prune: once in a retention on average, at random, so that not all do at once.
+ * The slot in which to check whether to prune: on average once in a retention, at random so that presences take turns.
  */
 export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
   return time.slot + between(clock, 0, 2 * retentionSlots);
 }
 
-/** The same after a lapse: others may be coming back too. */
+/** The same after a lapse: others may still be coming back. */
 export function pruningAfterLapse(context: Context): Slot {
   return nextPruning(context) + RETURN_SLOTS;
 }

@@ -40,9 +40,8 @@ export class Holding {
   }
 
   /**
-   * What a program asks for: tried for a while once its turn has come. Rejects with `PRESENCE_CLOSED` once the
-   * presence is closed. Few go on at a time, so that however much a program asks, there are connections left to ping
-   * and to evaluate.
+   * Tries an operation of the program for a while, once its turn has come. Rejects with `PRESENCE_CLOSED` once the
+   * presence is closed. Only a few run at a time, so that pings and evaluations always have connections left.
    */
   attempt<T>(act: () => Promise<T>): Promise<T> {
     const checkedAct = async (): Promise<T> => {

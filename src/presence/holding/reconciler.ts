@@ -24,7 +24,7 @@ import type { OpenSession, Session } from "./session.ts";
 
 /** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
-/** With how many counts the config is read once: mail tells sooner that it has changed. */
+/** After how many counts the config is read: mail reports its changes sooner. */
 const CONFIG_COUNTS = 4;
 /** A stale read may lack a session that is at most this many slots old. */
 const YOUNG_SLOTS = 2;

@@ -5,10 +5,10 @@
  *   opening  --ready--> live
  *   opening  --this server has none, or we have no right to it--> refused, until `reopen`, or for a retention
  *   live     --lost--> opening, after a pause if it was live for less than a period
- *   live     --more is wanted than it covers--> opening another, after this one is closed: there may be room for one only
+ *   live     --more is wanted than it covers--> opening another, after closing this one: there may be room for only one
  *
- * A feed is only a hint: changes are read anyway, but less often while the feed covers them. A late feed covers nothing;
- * the stamps of the changes it reports tell how late it is.
+ * A feed is only a hint: changes are read anyway, but less often while the feed covers them. A late feed covers
+ * nothing: the stamps of its changes show how late it is.
  */
 import { toError } from "../../core/errors.ts";
 import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
@@ -40,7 +40,7 @@ interface Live {
 export class ChangeFeed {
   readonly #context: Context;
   readonly #snapshot: Snapshot;
-  /** A feed that is later than this reports nothing sooner than polling does, in ms. */
+  /** A feed that is later than this, in ms, is no faster than polling. */
   readonly #pollMs: number;
   readonly #sleeper: Sleeper;
   #wanted: Selection = NOTHING;
@@ -49,9 +49,9 @@ export class ChangeFeed {
   #isRefused = false;
   /** How many feeds in a row were lost early, or could not be opened. */
   #failures = 0;
-  /** The latest failure to open one, as it was logged: the same is not logged again. */
+  /** The latest logged failure to open one, which is not logged again. */
   #logged: string | undefined;
-  /** Whether the latest report came later than polling would have found it. */
+  /** Whether the latest report was later than polling would have been. */
   #isLate = false;
 
   constructor(context: Context, snapshot: Snapshot, pollMs: number) {
@@ -123,7 +123,7 @@ export class ChangeFeed {
     });
   }
 
-  /** Asks again after a retention, since rights are granted and other feeds leave room. */
+  /** Tries again after a retention, since rights may be granted, and other feeds may leave room. */
   async #endRefusal(): Promise<void> {
     const { periodMs, retentionSlots } = this.#context;
     await this.#sleeper.sleep(periodMs * retentionSlots);
@@ -186,7 +186,7 @@ export class ChangeFeed {
   /** Notes how late the feed is: the store stamps each change when it is written. */
   #measure({ sessions, registrations }: Page): void {
     const { time, log, requests } = this.#context;
-    let latest = -Infinity; // the page also has sessions that changed long ago, with what they hold
+    let latest = -Infinity; // the page also has sessions that changed long ago, with their registrations
     for (const { changed } of [...sessions, ...registrations])
       latest = Math.max(latest, changed ?? -Infinity);
     if (latest === -Infinity) return;

@@ -7,8 +7,8 @@ import type { WatchTarget } from "../../core/selection.ts";
 import { type Change, collapse, type Holder, type Pending, toChange, toHolder } from "../change.ts";
 
 /**
- * The holders that one receiver has been handed, of keys with many: one that has not changed is handed over as the same
- * object again. So a join costs one holder, and not all of them.
+ * The holders that one receiver has got, for keys with many: an unchanged holder is passed as the same object again, so
+ * that a join costs one holder and not all of them.
  */
 class HandedOver {
   readonly #byKey = new Map<string, Map<HolderState, Holder>>();
@@ -19,7 +19,7 @@ class HandedOver {
       return now.map(toHolder);
     }
     const earlier = this.#byKey.get(key) ?? new Map<HolderState, Holder>();
-    // Those who have left are taken out when they are as many as those who are there.
+    // Remove holders that have left once they are as many as the present ones.
     const known = earlier.size > 2 * now.length ? new Map<HolderState, Holder>() : earlier;
     this.#byKey.set(key, known);
     return now.map((state) => {
@@ -30,16 +30,16 @@ class HandedOver {
   }
 }
 
-/** One caller's interest in a target, with what it has not consumed yet. */
+/** One subscriber to a target, with the changes that it has not consumed yet. */
 export class Subscription {
   readonly target: WatchTarget;
   /** Whether it has the state at the time of `watch`: changes count only from then on. */
   ready = false;
   #cancelled = false;
   readonly #pending = new Map<string, Pending>();
-  /** From the first key with many holders on. */
+  /** Undefined until there is a key with many holders. */
   #handedOver: HandedOver | undefined;
-  /** Where `take` is: a new iteration would step over all that was deleted before. */
+  /** Where `take` is: a new iteration would skip over all entries deleted before. */
   #next: Iterator<[string, Pending]> | undefined;
   readonly #arrived: (subscription: Subscription) => void;
 
@@ -98,15 +98,15 @@ export class Subscription {
     this.#arrived(this);
   }
 
-  /** Whether the receiver takes the key for dead, and it is: of keys that came and went nothing is kept. */
+  /** Whether the receiver knows the key as dead, and it is dead: nothing is kept of keys that came and went. */
   #isNothing({ known, now }: Pending): boolean {
     if (now.length > 0) return false;
-    // Of a prefix, or all, only the living are reported at first.
+    // The initial state of a prefix, or of all keys, has only live keys.
     return known === undefined ? typeof this.target !== "string" : known.length === 0;
   }
 }
 
-/** The changes of one subscription as an async iterator. It ends when it is returned, stopped or aborted. */
+/** The changes of one subscription as an async iterator. Ends when it is returned, stopped or aborted. */
 export class ChangeStream implements AsyncIterableIterator<Change> {
   readonly subscription: Subscription;
   readonly #ended: () => void;

@@ -36,7 +36,9 @@ export class Evaluator {
   readonly #evaluations = new OneAtATime(() => this.#evaluate());
   /** The evaluation slot of the latest evaluation. */
   #evaluated: Slot = -Infinity;
-  /** The latest slot whose pings were read after our own in it was acknowledged: a later read begins there, or before. */
+  /**
+   * The latest slot whose pings were read after our own in it was acknowledged: a later read begins there, or before.
+   */
   #readUpTo: Slot = -Infinity;
   /** The slot of the latest evaluation that read changes. */
   #polled: Slot = -Infinity;
@@ -120,7 +122,8 @@ export class Evaluator {
     if (await followAhead(this.#context, this.#holding.config, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);
-    // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot again.
+    // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot
+    // again.
     if (reason === undefined) this.#readUpTo = Math.min(slot, own?.slot ?? slot);
     else {
       health.suspect(reason);
@@ -137,7 +140,7 @@ export class Evaluator {
     if (this.#wouldEnd(slot, oldest)) {
       if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
       if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
-      if (this.#context.time.mayHaveSlept) return; // what was read is old: the next ping tells how old
+      if (this.#context.time.mayHaveSlept) return; // the read is out of date; the next ping shows it
     }
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());

@@ -2,10 +2,10 @@
  * Passes changes of the roster to the subscriptions, and does long work on the roster, which is reported only when it
  * is complete.
  *
- *   little has changed:   reported at once, unless long work is under way
- *   much has changed:     the rest is reported in its turn, in slices
- *   long work:            in its turn, in slices; what comes meanwhile waits for the next notification
- *   forgetting:           in its turn, in slices; what comes meanwhile is reported at once
+ *   few changes    passed on at once, unless long work is under way
+ *   many changes   the rest is passed on in its turn, in slices
+ *   long work      in its turn, in slices; changes that arrive meanwhile wait for the next notification
+ *   forgetting     in its turn, in slices; changes that arrive meanwhile are passed on at once
  *
  * One turn ends before the next begins. The event loop runs between two slices.
  */
@@ -58,12 +58,12 @@ export class Notifier {
     });
   }
 
-  /** Forgets what nobody wants any more. It concerns nothing that is reported, so it holds up no report. */
+  /** Forgets keys that are no longer wanted. This affects no reported key, so it delays no report. */
   forget(steps: Steps): void {
     void this.#inTurn(() => new Slices(this.#context.clock).doAll(steps));
   }
 
-  /** Gives a subscription the present state; from then on it gets what changes. */
+  /** Passes the present state to a subscription, which gets each change from then on. */
   async begin(subscription: Subscription): Promise<void> {
     await this.notifyAll();
     await this.doUnreported(this.#beginInSteps(subscription));
@@ -82,7 +82,7 @@ export class Notifier {
     this.#subscriptions.begun(subscription);
   }
 
-  /** The known keys of a target. Those with a prefix are found without going through all. */
+  /** The known keys of a target. Keys with a prefix are found without going through all keys. */
   *#keysOf(target: WatchTarget): Generator<void, readonly string[], void> {
     if (typeof target === "string") return [target];
     const prefix = "prefix" in target ? target.prefix : "";

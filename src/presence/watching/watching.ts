@@ -104,8 +104,8 @@ export class Watching {
   }
 
   /**
-   * Forgets the keys with the prefix that nobody wants, in slices. A key that is wanted again meanwhile is kept: it is
-   * loaded again in any case, and after this, since one work on the roster follows another.
+   * Forgets keys with the prefix that are no longer wanted, in slices. A key that is wanted again meanwhile is kept: it
+   * is loaded again anyway, and after this, since work on the roster is done in turn.
    */
   #forget(prefix: string): void {
     const isWanted = (key: string): boolean => includesKey(this.#subscriptions.wanted, key);

@@ -74,7 +74,7 @@ export class Calls {
   readonly #onUnauthorized: () => void;
   #unanswered = 0;
 
-  /** `onUnauthorized` is called whenever the server says that the user may not do something. */
+  /** Calls `onUnauthorized` whenever the server refuses something for lack of a right. */
   constructor(db: Db, onUnauthorized: () => void = () => {}) {
     this.db = db;
     this.#onUnauthorized = onUnauthorized;

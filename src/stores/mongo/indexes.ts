@@ -41,10 +41,10 @@ const INDEXES: Readonly<Record<(typeof KINDS)[number], readonly IndexSpec[]>> = 
   records: [
     { name: "changed", key: { changed: 1 } },
     { name: "key", key: { key: 1 } },
-    // All records of a session, and by equality on both the open ones, which are counted without reading any. Only the
-    // session itself has the field `opened`.
+    // All records of a session; by equality on both fields its open ones, which are counted without reading documents.
+    // Only the session itself has the field `opened`.
     { name: "session_last", key: { session: 1, last: 1, opened: 1 } },
-    // For pruning alone.
+    // Only for pruning.
     { name: "ended", key: { last: 1 }, partialFilterExpression: { last: { $lt: OPEN } } },
     { name: "slot", key: { slot: 1 }, partialFilterExpression: IS_SESSION },
   ],

@@ -35,7 +35,7 @@ export class Monitor {
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */
   listen(listener: Listener): () => void {
-    const own: Listener = (notice) => listener(notice); // a new function, so that adding the same one twice makes two listeners
+    const own: Listener = (notice) => listener(notice); // the same function may be added twice
     if (this.#listeners.size === 0) this.#attach();
     this.#listeners.add(own);
     return () => {

@@ -86,8 +86,9 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
 }
 
 /**
- * How many records of the session are open, and when it was opened. An aggregation of nothing but fields of one index
- * needs no document. (The command `count` could not say when, and is not in the Stable API of every release.)
+ * How many records of the session are open, and when it was opened. An aggregation that uses only the fields of one
+ * index needs no documents. (The command `count` could not return the time, and is not in the Stable API of every
+ * release.)
  */
 export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
   const { calls, limits, names } = context;
@@ -208,7 +209,7 @@ export function startsWith(prefix: string): Document {
   return { key: { $gte: prefix, ...(end === undefined ? {} : { $lt: end }) } };
 }
 
-/** The keys and prefixes of the selection, with nothing in them twice. */
+/** The keys and prefixes of the selection, without overlaps. */
 function partsOf(select: Selection): { keys: string[]; prefixes: string[] } {
   const { keys, prefixes } = withoutOverlap(select);
   return { keys: [...keys], prefixes: [...prefixes] };

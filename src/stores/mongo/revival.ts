@@ -5,8 +5,8 @@
  * of server discovery says. A server that is shutting down or being set up may list no members. Then the driver forgets
  * all servers and never searches again.
  *
- * A server logs its connections out when their user is dropped, and does not log them in when the user is created again.
- * The driver logs in only once, when it makes a connection, and keeps using the logged-out connections.
+ * A server logs its connections out when their user is dropped, and does not log them in when the user is created
+ * again. The driver logs in only once, when it makes a connection, and keeps using the logged-out connections.
  */
 import type { Document, MongoClient, TopologyDescriptionChangedEvent } from "mongodb";
 import { systemClock } from "../../lib/system-clock.ts";

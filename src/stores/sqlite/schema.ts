@@ -19,7 +19,7 @@ export const SCHEMA = `
 PRAGMA application_id = ${APPLICATION_ID};
 CREATE TABLE namespaces (
   id INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: what is left of a dropped namespace is no other's
-  life TEXT NOT NULL DEFAULT (hex(randomblob(8))), -- a namespace that is set up again, here or in another file, is another
+  life TEXT NOT NULL DEFAULT (hex(randomblob(8))), -- differs after a namespace was set up again
   name TEXT NOT NULL UNIQUE,
   config TEXT,
   seq INTEGER NOT NULL DEFAULT 0, -- the latest session number
