@@ -3,6 +3,8 @@
  * API and its binaries inside.
  */
 import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { HeartbitError } from "../../core/errors.ts";
 
 /** A prepared statement of a connection. */
@@ -41,8 +43,14 @@ const SHARED = Symbol.for("heartbit.sqlite");
  */
 export function loadDriver(): (path: string) => Connection {
   const shared = globalThis as { [SHARED]?: Connect };
-  const Shared = (shared[SHARED] ??= findDriver(createRequire(import.meta.url)));
+  const Shared = (shared[SHARED] ??= findDriver(createRequire(moduleUrl())));
   return (path) => new Shared(path, { timeout: 0 });
+}
+
+/** From where packages are looked for. In a bundle of CommonJS a module has no URL: there it is the program's folder. */
+function moduleUrl(): string {
+  const { url } = import.meta as { url?: string };
+  return url ?? pathToFileURL(join(process.cwd(), "bundle.js")).href;
 }
 
 /** The first package with a safe SQLite. Throws `UNSUPPORTED_SERVER` where there is none. */
