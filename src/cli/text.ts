@@ -86,7 +86,7 @@ export function columns(
 
 /** Whether a person may have written one for the other: in another case, or with one character more, fewer or other. */
 export function isSimilar(a: string, b: string): boolean {
-  const [x, y] = [[...a.toLowerCase()], [...b.toLowerCase()]];
+  const [x, y] = [Array.from(a.toLowerCase()), Array.from(b.toLowerCase())];
   if (a === b || Math.min(x.length, y.length) < 3 || Math.abs(x.length - y.length) > 1) return false;
   let start = 0;
   while (start < x.length && x[start] === y[start]) start++;

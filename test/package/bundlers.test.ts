@@ -38,7 +38,9 @@ it.each(["es", "cjs"] as const)(
       build: {
         ssr: join(project, "program.mjs"),
         outDir: join(project, "out"),
-        rolldownOptions: { output: { format, entryFileNames: `bundle.${end}`, codeSplitting: false } },
+        rolldownOptions: {
+          output: { format, entryFileNames: `bundle.${end}`, codeSplitting: false },
+        },
       },
       ssr: { noExternal: true, external: ["mongodb", "@photostructure/sqlite"] },
     });

@@ -2,7 +2,8 @@
  * The package that brings SQLite: Node's own where it is new enough, else `@photostructure/sqlite`, which has the same
  * API and its binaries inside.
  */
-import { createRequire } from "node:module";
+// Not by its own name: bundles of ES modules often begin with a `createRequire` of theirs.
+import { createRequire as requireFrom } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeartbitError } from "../../core/errors.ts";
@@ -43,7 +44,7 @@ const SHARED = Symbol.for("heartbit.sqlite");
  */
 export function loadDriver(): (path: string) => Connection {
   const shared = globalThis as { [SHARED]?: Connect };
-  const Shared = (shared[SHARED] ??= findDriver(createRequire(moduleUrl())));
+  const Shared = (shared[SHARED] ??= findDriver(requireFrom(moduleUrl())));
   return (path) => new Shared(path, { timeout: 0 });
 }
 
