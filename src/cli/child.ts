@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { systemClock } from "../lib/system-clock.ts";
 import { onAbort } from "../lib/abort.ts";
 import { EXIT } from "./errors.ts";
+import type { Guardian } from "./guardian.ts";
 import { exitCodeOfSignal, type Interruption } from "./interruption.ts";
 import { printable } from "./text.ts";
 
@@ -23,6 +24,7 @@ export interface ChildOptions {
   /** When aborted, sends SIGTERM, and SIGKILL if the command has not ended `graceMs` later. */
   readonly stop: AbortSignal;
   readonly graceMs: number;
+  readonly guardian: Guardian;
 }
 
 /** Signals that ask a command to end. */
@@ -31,7 +33,7 @@ const ENDING = new Set<NodeJS.Signals>(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"
 /** Runs the command with the streams of this process, and passes signals on to it. */
 export function runChild(
   [cmd = "", ...args]: readonly string[],
-  { interruption, stop, graceMs }: ChildOptions,
+  { interruption, stop, graceMs, guardian }: ChildOptions,
 ): Promise<ChildEnd> {
   if (interruption.exitCode !== undefined) {
     return Promise.resolve({
@@ -50,6 +52,7 @@ export function runChild(
       const why = notStarted(cmd, error as NodeJS.ErrnoException);
       return resolve({ ...why, isAsked: false, isStopped: false });
     }
+    guardian.guard(child.pid);
     let isAsked = false;
     let isStopped = false;
     let cancelKill: (() => void) | undefined;
@@ -62,6 +65,7 @@ export function runChild(
       cancelKill = systemClock.setTimer(() => child.kill("SIGKILL"), graceMs);
     });
     const end = (ended: Omit<ChildEnd, "isAsked" | "isStopped">): void => {
+      guardian.release();
       undivert();
       ignoreStop();
       cancelKill?.();

@@ -3,7 +3,8 @@ import { checkKey } from "../core/checks.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
-import { count } from "./text.ts";
+import { adviseOnPlace, describePlace } from "./settings.ts";
+import { count, printable } from "./text.ts";
 
 export function kill(program: Command, runner: Runner): void {
   const command = program
@@ -21,5 +22,7 @@ async function end({ out, settings, interruption, own }: Cli, command: Command):
   const presence = own(await openExisting(settings, interruption.signal));
   const ended = (await presence?.kill(key)) ?? 0;
   await (out.json ? out.object({ key, ended }) : out.data(`${count(ended, "holder")} ended`));
+  if (ended === 0)
+    out.say(`Nobody holds ${printable(key)} ${describePlace(settings)}.${adviseOnPlace(settings)}`);
   return EXIT.ok;
 }

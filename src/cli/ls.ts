@@ -3,6 +3,7 @@ import type { KeyState, Listing } from "../presence/list.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
+import { adviseOnPlace, describePlace } from "./settings.ts";
 import { columns, formatMeta, formatTime, printable } from "./text.ts";
 
 export function ls(program: Command, runner: Runner): void {
@@ -36,6 +37,12 @@ async function list({ out, settings, interruption, own }: Cli, command: Command)
     const { asOf = new Date(), confirmed = true } = listing ?? ({} as Partial<Listing>);
     await out.object({ asOf, confirmed, keys });
   } else if (keys.length > 0) await print(keys, all, out);
+  if (keys.length === 0) {
+    const meant = prefix === "" ? "No keys" : `No keys that begin with ${printable(JSON.stringify(prefix))}`;
+    const state = all ? "are alive or have died lately" : "are alive";
+    const isThere = presence === undefined ? ": nobody has used it yet" : "";
+    out.say(`${meant} ${state} ${describePlace(settings)}${isThere}.${adviseOnPlace(settings)}`);
+  }
   if (listing?.confirmed === false) {
     out.say("Unconfirmed: nobody has pinged lately. The listed keys were alive when pings were last seen.");
   }

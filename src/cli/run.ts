@@ -7,6 +7,7 @@ import { type ChildEnd, runChild } from "./child.ts";
 import { type Cli, durationOption, examples, metaOption, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";
 import { EXIT, UsageError } from "./errors.ts";
+import { Guardian } from "./guardian.ts";
 import { describeHold, hold } from "./hold.ts";
 import type { Interruption } from "./interruption.ts";
 import { openPresence } from "./open.ts";
@@ -31,7 +32,7 @@ export function run(program: Command, runner: Runner): void {
     .usage("<key> [options] -- <cmd> [args...]")
     .summary("hold a key while a command runs")
     .description(
-      "Holds KEY while CMD runs, and kills it at the end. Passes signals on to CMD, and exits as CMD does: with its status, 128 + n if signal n ended it, 127 if there is no such command, 126 if it cannot be run. Does not start CMD if the key cannot be held.",
+      "Holds KEY while CMD runs, and kills it at the end. Passes signals on to CMD, and exits as CMD does: with its status, 128 + n if signal n ended it, 127 if there is no such command, 126 if it cannot be run. Does not start CMD if the key cannot be held, and ends it (SIGTERM, SIGKILL a second later) if heartbit itself is killed.",
     )
     .addOption(metaOption())
     .option(
@@ -72,11 +73,12 @@ async function holdWhileRunning(
     if (event.event === "killed" || event.event === "lapse") out.say(describeHold(event));
     if (event.event === "lapse" && stopOnLapse) stop.abort();
   });
+  const guardian = new Guardian();
   let end: ChildEnd;
   let restarts = 0;
   for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX), restarts++) {
     const began = systemClock.monotonic();
-    end = await runChild([cmd, ...args], { interruption, stop: stop.signal, graceMs });
+    end = await runChild([cmd, ...args], { interruption, stop: stop.signal, graceMs, guardian });
     if (!restart || !mayRestart(end)) break;
     if (systemClock.monotonic() - began > PAUSE_MS_MAX) pauseMs = PAUSE_MS_MIN;
     out.say(`${printable(cmd)} ${describeEnd(end)}; it is started again in ${formatDuration(pauseMs)}.`);

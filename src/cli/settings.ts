@@ -20,6 +20,8 @@ export interface CommonFlags {
 export interface Settings {
   /** `mongodb://…` or `sqlite:<directory>`. */
   readonly store: string;
+  /** Nobody has said which store. */
+  readonly isDefaultStore?: true;
   readonly name: string;
   /** In ms; undefined: the namespace's own. */
   readonly periodMs: number | undefined;
@@ -32,8 +34,10 @@ export function settingsFrom(
 ): Settings {
   const said = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
   const period = said("HEARTBIT_PERIOD");
+  const store = flags.store ?? said("HEARTBIT_STORE") ?? file.store;
   return {
-    store: flags.store ?? said("HEARTBIT_STORE") ?? file.store ?? `sqlite:${dataDirectory(env)}`,
+    store: store ?? `sqlite:${dataDirectory(env)}`,
+    ...(store === undefined ? { isDefaultStore: true } : {}),
     name: flags.name ?? said("HEARTBIT_NAME") ?? file.name ?? "presence",
     periodMs: flags.period ?? (period === undefined ? file.period : periodFrom(period)),
   };
@@ -67,6 +71,16 @@ function homeDirectory(): string {
       "There is no home directory to keep a store in: set --store, HEARTBIT_STORE or XDG_DATA_HOME.",
     );
   }
+}
+
+/** Where a command looked, for a message that it found nothing. */
+export function describePlace({ store, name }: Settings): string {
+  return `in the namespace "${printable(name)}" (${describeStore(store)})`;
+}
+
+/** A sentence on how to look elsewhere, if the user did not say where to look; else nothing. */
+export function adviseOnPlace({ isDefaultStore }: Settings): string {
+  return isDefaultStore === true ? " Set --store or HEARTBIT_STORE to look elsewhere." : "";
 }
 
 /** The store as it appears in a message: never with a user, a password or options. */

@@ -84,6 +84,19 @@ export function columns(
   );
 }
 
+/** Whether a person may have written one for the other: in another case, or with one character more, fewer or other. */
+export function isSimilar(a: string, b: string): boolean {
+  const [x, y] = [Array.from(a.toLowerCase()), Array.from(b.toLowerCase())];
+  if (a === b || Math.min(x.length, y.length) < 3 || Math.abs(x.length - y.length) > 1) return false;
+  let start = 0;
+  while (start < x.length && x[start] === y[start]) start++;
+  let end = 0;
+  while (end < Math.min(x.length, y.length) - start && x.at(-1 - end) === y.at(-1 - end)) end++;
+  const [left, right] = [x.slice(start, x.length - end), y.slice(start, y.length - end)];
+  const isSwapped = left.length === 2 && left.toReversed().join("") === right.join("");
+  return (left.length <= 1 && right.length <= 1) || isSwapped;
+}
+
 /** `1 holder`, `2 holders`. */
 export function count(many: number, what: string): string {
   return `${many} ${what}${many === 1 ? "" : "s"}`;

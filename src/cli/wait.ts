@@ -10,7 +10,8 @@ import { formatDuration } from "./duration.ts";
 import { EXIT } from "./errors.ts";
 import { openPresence } from "./open.ts";
 import type { Output } from "./output.ts";
-import { ChangeLines, printable } from "./text.ts";
+import { adviseOnPlace, describePlace } from "./settings.ts";
+import { ChangeLines, isSimilar, printable } from "./text.ts";
 import { describeHealth } from "./watch.ts";
 
 /** How long the present state may take to load, in ms: `--timeout 0` still checks once. */
@@ -67,8 +68,21 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   if (interruption.signal.aborted) return EXIT.ok;
   if (out.json) await out.object({ key, alive: dead, timedOut: true });
   const after = timeout === 0 ? "" : ` after ${formatDuration(timeout)}`;
-  out.say(`${printable(key)} is ${dead ? "still" : "not"} alive${after}.`);
+  if (dead) out.say(`${printable(key)} is still alive${after}.`);
+  else {
+    const meant = await similarTo(key, presence);
+    const hint = meant === undefined ? "" : ` Did you mean ${printable(meant)}?`;
+    out.say(
+      `${printable(key)} is not alive${after} ${describePlace(settings)}.${hint}${adviseOnPlace(settings)}`,
+    );
+  }
   return EXIT.notSo;
+}
+
+/** A live key that differs by what is easily mistyped. */
+async function similarTo(key: string, presence: Presence): Promise<string | undefined> {
+  const listing = await presence.list().catch(ifRetryable);
+  return listing?.keys.find((state) => state.alive && isSimilar(state.key, key))?.key;
 }
 
 /**

@@ -7,6 +7,7 @@ import { EXIT, sentenceOf } from "./errors.ts";
 import { openPresence } from "./open.ts";
 import type { Output } from "./output.ts";
 import { Screen } from "./screen.ts";
+import { adviseOnPlace, describePlace } from "./settings.ts";
 import { Table } from "./table.ts";
 import { ChangeLines, printable } from "./text.ts";
 
@@ -33,6 +34,8 @@ export function watch(program: Command, runner: Runner): void {
 interface View {
   health(health: Health): void;
   change(change: Change): void | Promise<void>;
+  /** At the beginning nothing is there. */
+  nothing(sentence: string): void;
   close(): void;
 }
 
@@ -45,8 +48,19 @@ async function follow({ out, settings, interruption, own }: Cli, command: Comman
   const watcher = presence.watcher();
   const view = out.isScreen && !isPlain ? viewTable(title, () => time.now, out) : viewLines(out);
   watcher.on("health", (health) => view.health(health));
+  let isNothing = true;
+  const tellNothing = async (): Promise<void> => {
+    await watcher.sync();
+    await new Promise((resolve) => setImmediate(resolve)); // what is there is shown first
+    const meant = prefix === "" ? "No keys" : `No keys that begin with ${printable(JSON.stringify(prefix))}`;
+    if (isNothing)
+      view.nothing(`${meant} are alive yet ${describePlace(settings)}.${adviseOnPlace(settings)}`);
+  };
   try {
-    for await (const change of watcher.changes({ prefix }, { signal: interruption.signal })) {
+    const changes = watcher.changes({ prefix }, { signal: interruption.signal });
+    tellNothing().catch(() => {}); // the watcher's health says why
+    for await (const change of changes) {
+      isNothing = false;
       await view.change(change);
     }
   } finally {
@@ -68,6 +82,7 @@ function viewTable(title: string, nowMs: () => number, out: Output): View {
       table.take(change);
       screen.changed();
     },
+    nothing: () => {}, // an empty table says so
     close: () => screen.close(),
   };
 }
@@ -77,6 +92,7 @@ function viewLines(out: Output): View {
   return {
     health: (health) => out.say(describeHealth(health)),
     change: (change) => (out.json ? out.object(change) : out.data(lines.line(change))),
+    nothing: (sentence) => out.say(sentence),
     close: () => {},
   };
 }

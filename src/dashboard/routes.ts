@@ -19,7 +19,7 @@ import { addKeysRoutes } from "./keys-routes.ts";
 import type { Board } from "./board.ts";
 import type { Holds } from "./holds.ts";
 import type { CheckedDashboardOptions } from "./options.ts";
-import { Page } from "./page.ts";
+import { servePage, servePageAt } from "./page.ts";
 import { Pulse } from "./pulse.ts";
 import { queryOf } from "./query.ts";
 import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
@@ -77,12 +77,11 @@ export function makeRoutes(options: RoutesOptions): Hono {
     return json(await pulse.view(Number(after) || 0));
   });
   addKeysRoutes(app, options);
-  const page = new Page();
   const start = basePath.length + 1;
-  app.get("/*", ({ req, redirect }) => {
+  app.get("/*", ({ req }) => {
     const { pathname } = new URL(req.url);
-    // The page refers to its files and routes relative to its own path.
-    return pathname.length < start ? redirect(`${basePath}/`) : page.serve(pathname.slice(start));
+    if (pathname.length < start) return servePageAt(basePath.slice(basePath.lastIndexOf("/") + 1));
+    return servePage(pathname.slice(start));
   });
   return app;
 }

@@ -60,11 +60,44 @@ describe("ping", () => {
   });
 });
 
+describe("where nothing is found", () => {
+  it("a command says where it looked, and what may have been meant", async () => {
+    const env = await newStore();
+    const place = `in the namespace "presence" (SQLite in ${(env["HEARTBIT_STORE"] ?? "").slice(7)})`;
+    const run = start(["ping", "worker-1"], env);
+    await run.says("stderr", /Holding/);
+    const talk = async (...args: string[]): Promise<unknown> => {
+      const { code, stdout, stderr } = await heartbit(args, env);
+      return [code, stdout, stderr];
+    };
+    expect(await talk("ls", "job-")).toEqual([0, "", `No keys that begin with "job-" are alive ${place}.\n`]);
+    expect(await talk("kill", "worker")).toEqual([0, "0 holders ended\n", `Nobody holds worker ${place}.\n`]);
+    expect(await talk("wait", "wroker-1", "--timeout", "0")).toEqual([
+      3,
+      "",
+      `wroker-1 is not alive ${place}. Did you mean worker-1?\n`,
+    ]);
+    expect(await talk("wait", "other", "--timeout", "0")).toEqual([3, "", `other is not alive ${place}.\n`]);
+    const other = 'in the namespace "other"';
+    expect((await heartbit(["ls", "--name", "other"], env)).stderr).toMatch(`No keys are alive ${other}`);
+    const watch = start(["watch", "job-", "--name", "other"], env);
+    await watch.says(
+      "stderr",
+      /No keys that begin with "job-" are alive yet in the namespace "other" .*\.\n/,
+    );
+  });
+});
+
 describe("ls", () => {
-  it("prints nothing, and makes nothing, where there is no namespace", async () => {
+  it("says where it looked, and makes nothing, where there is no namespace", async () => {
     const directory = await newDirectory();
     const env = { XDG_DATA_HOME: directory };
-    expect(await heartbit(["ls"], env)).toEqual({ code: 0, signal: null, stdout: "", stderr: "" });
+    expect(await heartbit(["ls"], env)).toEqual({
+      code: 0,
+      signal: null,
+      stdout: "",
+      stderr: `No keys are alive in the namespace "presence" (SQLite in ${directory}/heartbit): nobody has used it yet. Set --store or HEARTBIT_STORE to look elsewhere.\n`,
+    });
     expect(object((await heartbit(["ls", "--json"], env)).stdout)).toEqual({
       asOf: expect.stringMatching(JSON_TIME) as string,
       confirmed: true,
@@ -253,7 +286,9 @@ describe("wait", () => {
       code: 3,
       signal: null,
       stdout: "",
-      stderr: "b is not alive after 200 ms.\n",
+      stderr: expect.stringMatching(
+        /^b is not alive after 200 ms in the namespace "presence" \(SQLite in \S+\)\.\n$/,
+      ) as string,
     });
     expect((await heartbit(["wait", "a", "--dead", "--timeout", "0"], env)).code).toBe(3);
     const late = await heartbit(["wait", "b", "--timeout", "0", "--json"], env);

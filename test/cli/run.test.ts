@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { Guardian } from "../../src/cli/guardian.ts";
 import { startServer, withDatabase } from "../servers/index.ts";
 import { needs } from "../support/needs.ts";
 import { passes, until } from "../support/wait.ts";
@@ -8,6 +11,16 @@ import { type Env, heartbit, newDirectory, newStore, type Running, SHORT, start 
 
 const node = (script: string): string[] => ["--", process.execPath, "-e", script];
 const keys = async (env: Env): Promise<string> => (await heartbit(["ls"], env)).stdout;
+
+/** Whether there is such a process; one that nobody has asked for its end has ended. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return process.platform !== "linux" || !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
 
 describe("run", () => {
   it("holds the key while the command runs, and kills it at the end", async () => {
@@ -21,6 +34,33 @@ describe("run", () => {
     run.child.kill("SIGTERM");
     await run.ended;
     expect((await heartbit(["ls", "--all"], env)).stdout).toMatch(/^a +dead /);
+  });
+
+  it.each([
+    ["", "a command that ends when it is asked to"],
+    ["process.on('SIGTERM', () => {});", "a command that does not"],
+  ])("takes the command with it when it is killed itself (%j: %s)", async (script) => {
+    const run = start(
+      ["run", "a", ...node(`${script} console.log(process.pid); setTimeout(() => {}, 60000)`)],
+      await newStore(),
+    );
+    const [, pid] = await run.says("stdout", /(\d+)\n/);
+    run.child.kill("SIGKILL");
+    await until(() => !isRunning(Number(pid)));
+  });
+
+  it("leaves a command alone that it has not started, after its own has ended", async () => {
+    const guardian = new Guardian();
+    const [first, second] = [1, 2].map(() => spawn(process.execPath, ["-e", "setTimeout(() => {}, 60000)"]));
+    onTestFinished(() => void second?.kill("SIGKILL"));
+    guardian.guard(first?.pid);
+    guardian.release();
+    guardian.guard(undefined);
+    const { shell } = guardian;
+    shell?.stdin?.end();
+    if (shell !== undefined) await once(shell, "exit");
+    expect([first, second].map((child) => child?.exitCode ?? child?.signalCode)).toEqual([null, null]);
+    first?.kill("SIGKILL");
   });
 
   it("leaves stdin, stdout and stderr to the command", async () => {

@@ -6,12 +6,34 @@ import { absence, faultOf, runningOut, type Suspicion } from "../../src/cli/demo
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
-import { columns, formatHolders, printable, printableJson, widthOf } from "../../src/cli/text.ts";
+import { columns, formatHolders, isSimilar, printable, printableJson, widthOf } from "../../src/cli/text.ts";
 import { describeHealth } from "../../src/cli/watch.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
 import { newDirectory } from "./heartbit.ts";
 
 const home = (): string => "/home/a";
+
+describe("a key", () => {
+  it.each([
+    ["worker-1", "worker-1x"],
+    ["worker-1", "wrker-1"],
+    ["worker-1", "worker_1"],
+    ["worker-1", "wroker-1"],
+    ["worker-1", "Worker-1"],
+  ])("%s may have been mistyped as %s", (a, b) =>
+    expect([isSimilar(a, b), isSimilar(b, a)]).toEqual([true, true]),
+  );
+
+  it.each([
+    ["worker-1", "worker-1"],
+    ["worker-1", "worker-23"],
+    ["worker-1", "reworked"],
+    ["aab", "bba"],
+    ["a", "b"],
+  ])("%s is not said to be like %s", (a, b) =>
+    expect([isSimilar(a, b), isSimilar(b, a)]).toEqual([false, false]),
+  );
+});
 
 describe("lengths of time", () => {
   it.each([
@@ -54,6 +76,7 @@ describe("settings", () => {
     const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
     expect(settingsFrom({}, empty, {})).toEqual({
       store: "sqlite:/data/heartbit",
+      isDefaultStore: true,
       name: "presence",
       periodMs: undefined,
     });

@@ -90,10 +90,10 @@ describe("many", () => {
     await Promise.all(keys.map((key) => a.pinger(key).start()));
     const b = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock: slicing(bench.clock) });
     let turns = 0;
-    const listed: Listing[] = [];
-    void b.list().then((listing) => listed.push(listing));
-    for (; listed.length === 0; turns++) await new Promise((resolve) => setImmediate(resolve));
-    expect(listed[0]?.keys.map(({ key }) => key)).toEqual(keys.toSorted());
+    const listings: Listing[] = [];
+    void b.list().then((listing) => listings.push(listing));
+    for (; listings.length === 0; turns++) await new Promise((resolve) => setImmediate(resolve));
+    expect(listings[0]?.keys.map(({ key }) => key)).toEqual(keys.toSorted());
     expect(turns).toBeGreaterThan(60); // of each 100 keys: when they are read, and when their states are made
   });
 

@@ -70,7 +70,7 @@ export class Model {
 
   /** Gives how many holders it ended. */
   async kill(key: string): Promise<number> {
-    const response = await ask(`api/keys/${encodeURIComponent(key)}/kill`, { method: "POST" });
+    const response = await ask(`api/keys/kill?key=${encodeURIComponent(key)}`, { method: "POST" });
     return ((await response.json()) as { ended: number }).ended;
   }
 

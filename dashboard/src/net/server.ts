@@ -2,6 +2,9 @@
 
 const STORED = "heartbit-token";
 
+/** Where the routes are: beside the page, or below its path where that has no slash at its end. The server says which. */
+const ROOT = new URL(document.documentElement.dataset["root"] ?? "./", document.baseURI);
+
 /** What the server refused, or that it was not there (status 0). */
 export class RequestError extends Error {
   readonly status: number;
@@ -27,7 +30,7 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
   if (token !== null) headers.set("authorization", `Bearer ${token}`);
   let response: Response;
   try {
-    response = await fetch(new URL(path, document.baseURI), { ...init, headers, cache: "no-store" });
+    response = await fetch(new URL(path, ROOT), { ...init, headers, cache: "no-store" });
   } catch (error) {
     if (init.signal?.aborted === true) throw error;
     throw new RequestError(0, "The server does not answer.");

@@ -2,7 +2,10 @@
  * The package with SQLite: Node's own if it is new enough, otherwise `@photostructure/sqlite`, which has the same API
  * and includes its binaries.
  */
-import { createRequire } from "node:module";
+// Not by its own name: bundles of ES modules often begin with a `createRequire` of theirs.
+import { createRequire as requireFrom } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { HeartbitError } from "../../core/errors.ts";
 
 /** A prepared statement of a connection. */
@@ -41,8 +44,14 @@ const SHARED = Symbol.for("heartbit.sqlite");
  */
 export function loadDriver(): (path: string) => Connection {
   const shared = globalThis as { [SHARED]?: Connect };
-  const Shared = (shared[SHARED] ??= findDriver(createRequire(import.meta.url)));
+  const Shared = (shared[SHARED] ??= findDriver(requireFrom(moduleUrl())));
   return (path) => new Shared(path, { timeout: 0 });
+}
+
+/** Where packages are looked up from. A module in a CommonJS bundle has no URL, so there it is the program's folder. */
+function moduleUrl(): string {
+  const { url } = import.meta as { url?: string };
+  return url ?? pathToFileURL(join(process.cwd(), "bundle.js")).href;
 }
 
 /** The first package with a safe SQLite. Throws `UNSUPPORTED_SERVER` if there is none. */

@@ -1,0 +1,42 @@
+/**
+ * Ends the command of `run` where heartbit itself was killed and could not: else the command would go on without its key,
+ * beside the one that somebody starts in its place. It is a shell that reads from a pipe, whose end only heartbit holds: the
+ * system closes it with heartbit, however that ends.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+
+/** Each line is the command's process, or nothing while there is none. At the end of the pipe that is ended, if it is there. */
+const SCRIPT = `pid=
+while read -r line; do pid=$line; done
+[ -n "$pid" ] && kill -TERM "$pid" || exit 0
+for try in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" || exit 0; sleep 0.1; done
+kill -KILL "$pid"`;
+
+export class Guardian {
+  /** Undefined where there is none. */
+  readonly shell: ChildProcess | undefined;
+
+  constructor() {
+    if (process.platform === "win32") return; // there is no shell for it
+    // In a session of its own, so that what a terminal sends to end the command does not end it.
+    const shell = spawn("/bin/sh", ["-c", SCRIPT], {
+      stdio: ["pipe", "ignore", "ignore"],
+      detached: true,
+      cwd: "/",
+    });
+    shell.on("error", () => {}); // no shell here: the command outlives a heartbit that is killed
+    shell.stdin.on("error", () => {});
+    shell.unref();
+    this.shell = shell;
+  }
+
+  /** From now on the process ends with heartbit, until `release`. */
+  guard(pid: number | undefined): void {
+    if (pid !== undefined) this.shell?.stdin?.write(`${pid}\n`);
+  }
+
+  /** The process has ended: its number may become another's. */
+  release(): void {
+    this.shell?.stdin?.write("\n");
+  }
+}
