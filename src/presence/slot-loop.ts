@@ -15,6 +15,7 @@ import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { StoreNotice } from "../core/store.ts";
 import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
+import { RecurringFailure } from "./context/log.ts";
 import { pruneInTurn, PruneScheduler } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
@@ -51,6 +52,7 @@ export class SlotLoop {
   /** The stamp of the latest own ping that was looked at. */
   #pingSeen = 0;
   #wantsPruning = false;
+  readonly #pruningFailure: RecurringFailure;
 
   constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
@@ -58,6 +60,7 @@ export class SlotLoop {
     this.#usesFeed = usesFeed;
     this.#pollMs = pollMs;
     this.#pruning = new PruneScheduler(context);
+    this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
     const activity = (doing: string, nextMs: () => number, act: () => Promise<void>): Activity => {
       return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
     };
@@ -241,9 +244,12 @@ export class SlotLoop {
 
   async #prune(): Promise<void> {
     this.#wantsPruning = false;
-    await pruneInTurn(this.#context).catch((error: unknown) =>
-      this.#context.log.debug("pruning failed", error),
-    );
+    try {
+      await pruneInTurn(this.#context);
+      this.#pruningFailure.end();
+    } catch (error) {
+      this.#pruningFailure.note(error);
+    }
   }
 
   // ---- what happens

@@ -16,7 +16,7 @@ import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { bulk, type Context, isFinal, RETRY_OF_PERIOD } from "../context/context.ts";
-import { describe } from "../context/log.ts";
+import { describe, RecurringFailure } from "../context/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Above so many keys and prefixes the feed is of everything: to narrow it costs the server more than it saves. */
@@ -47,8 +47,7 @@ export class ChangeFeed {
   #isRefused = false;
   /** How many feeds in a row were lost at once, or could not be opened. */
   #failures = 0;
-  /** The latest failure to open one, as it was logged: the same is not logged again. */
-  #logged: string | undefined;
+  readonly #failure: RecurringFailure;
   /** Whether the latest report came later than polling would have found it. */
   #isLate = false;
 
@@ -57,6 +56,10 @@ export class ChangeFeed {
     this.#snapshot = snapshot;
     this.#pollMs = pollMs;
     this.#sleeper = new Sleeper(context.clock);
+    this.#failure = new RecurringFailure(
+      context.log,
+      "the change feed cannot be opened, so changes are polled for",
+    );
   }
 
   get state(): FeedState {
@@ -109,7 +112,7 @@ export class ChangeFeed {
       givesUp: isFinal,
       failed: (error: unknown) => {
         this.#failures++;
-        this.#logFailure(error);
+        this.#failure.note(error);
       },
     };
     if (this.#failures > 0) await this.#sleeper.sleep(this.#pauseMs);
@@ -127,16 +130,6 @@ export class ChangeFeed {
     await this.#sleeper.sleep(periodMs * retentionSlots);
     this.#isRefused = false;
     this.#start();
-  }
-
-  /** Once, and again when it is another: the same failure recurs for as long as its cause lasts. */
-  #logFailure(error: unknown): void {
-    const { log } = this.#context;
-    const failure = describe(error);
-    const message = "the change feed cannot be opened, so changes are polled for";
-    if (failure === this.#logged) log.debug(message, error);
-    else log.warn(`${message}: ${failure}`, error);
-    this.#logged = failure;
   }
 
   /** Each pause is twice as long as the one before. */
@@ -175,7 +168,7 @@ export class ChangeFeed {
       closeQuietly(feed);
       throw error;
     }
-    this.#logged = undefined;
+    this.#failure.end();
     this.#isLate = false;
     this.#live = { selected, feed, since: clock.monotonic() };
     requests.add("poll"); // what has changed up to now

@@ -20,7 +20,12 @@ const UNSUPPORTED_CODES = new Set([59, 115, 148, 322, 323, 324, 40324, 40573]);
 const LOST_CODES = new Set([6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
 
 /** Errors of the driver that have no code. */
-const LOST_NAMES = new Set(["MongoNetworkError", "MongoNetworkTimeoutError", "MongoPoolClearedError"]);
+const LOST_NAMES = new Set([
+  "MongoNetworkError",
+  "MongoNetworkTimeoutError",
+  "MongoPoolClearedError",
+  "PoolClearedOnNetworkError",
+]);
 /** A server too old for this driver; an optional package of the driver's that is missing. */
 const UNSUPPORTED_NAMES = new Set(["MongoCompatibilityError", "MongoMissingDependencyError"]);
 

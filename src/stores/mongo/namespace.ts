@@ -1,7 +1,7 @@
 /** A namespace in a MongoDB database. */
 import type { Document } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
-import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
+import { HeartbitError, isHeartbitError, toError } from "../../core/errors.ts";
 import { type Config, mergeConfigs } from "../../core/records.ts";
 import type { Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -54,7 +54,7 @@ export class MongoNamespace implements Namespace {
     const config = this.#understood(stored);
     // Whoever opens what is there waits for no index: building one over what is stored may take as long as a member
     // is away. Without the right to make them, another makes them.
-    if (!(stored["indexes"] >= INDEXES_VERSION)) void this.#completeIndexes().catch(() => undefined);
+    if (!(stored["indexes"] >= INDEXES_VERSION)) void this.#completeIndexes();
     if (mergeConfigs(config, wanted) === config) return config;
     return this.#hold(wanted).catch((error: unknown) => {
       if (isHeartbitError(error, "NOT_PERMITTED")) return config; // whoever may only read opens it as it is
@@ -87,10 +87,14 @@ export class MongoNamespace implements Namespace {
 
   /** Makes the indexes of a namespace that lacks some, and notes that they are there. */
   async #completeIndexes(): Promise<void> {
-    await this.#createIndexes();
-    const { limits, names, send } = this.#context;
-    const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { indexes: INDEXES_VERSION } } }];
-    await send("note its indexes", { update: names.meta, updates }, limits.openingMs);
+    const { limits, names, send, warn } = this.#context;
+    try {
+      await this.#createIndexes();
+      const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { indexes: INDEXES_VERSION } } }];
+      await send("note its indexes", { update: names.meta, updates }, limits.openingMs);
+    } catch (error) {
+      if (!isHeartbitError(error, "NOT_PERMITTED")) warn(`Indexes may be missing: ${toError(error).message}`);
+    }
   }
 
   async raiseOffset(from: number, to: number): Promise<number> {

@@ -24,6 +24,16 @@ function namesDatabase(uri: string): boolean {
   return (URI.exec(uri)?.groups?.["database"] ?? "") !== "";
 }
 
+/** Databases in which a server keeps what is its own: `local` is not replicated, `config` is of the cluster. */
+const RESERVED = new Set(["local", "config"]);
+
+/** Rejects what is no place for a namespace with `INVALID_OPTION`. */
+export function checkDatabase(name: string): void {
+  if (!RESERVED.has(name)) return;
+  const message = `The database is "${name}", which MongoDB keeps for itself: use another.`;
+  throw new HeartbitError("INVALID_OPTION", message);
+}
+
 /** A client, and the database. Does no I/O. Rejects what the driver cannot read with `INVALID_OPTION`. */
 export function makeClient(driver: typeof Driver, uri: string): { client: MongoClient; db: Db } {
   if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);
