@@ -13,7 +13,7 @@ export function doctor(program: Command, runner: Runner): void {
     .command("doctor")
     .summary("look for what is wrong, and say what to do")
     .description(
-      "Looks at the store and the namespace, changes nothing, and prints for each thing that it looked at: ok, warning or error, how it is, and what to do. Exits with 1 on an error. Looks at the server, its topology, the feed and the change streams, the indexes, the clock, the round trip, the rights of the user, and the storage.",
+      "Looks at the store and the namespace, changes nothing, and prints for each thing that it looked at: ok, warning or error, how it is, and what to do. Exits with 1 on an error. Looks at the server, its topology, the feed and the change streams, the indexes, the clock, the round trip, how soon a majority acknowledges, the rights of the user, and the storage.",
     )
     .addHelpText(
       "after",

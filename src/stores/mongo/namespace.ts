@@ -24,9 +24,10 @@ import { CONFIG_ID, COUNTER_ID, toConfig, toSeq } from "./documents.ts";
 import { examine } from "./examine.ts";
 import { codeOf, NAMESPACE_NOT_FOUND, TYPE_MISMATCH } from "./failures.ts";
 import { openFeed } from "./feed.ts";
+import { find } from "./finding.ts";
 import { createIndexes, INDEXES_VERSION } from "./indexes.ts";
 import { prune } from "./pruning.ts";
-import { countOpen, find, pings, read } from "./reading.ts";
+import { countOpen, pings, read } from "./reading.ts";
 import { askTime } from "./time.ts";
 import { upsert } from "./upsert.ts";
 import { kill, mail, ping, write } from "./writing.ts";
@@ -66,7 +67,9 @@ export class MongoNamespace implements Namespace {
   async #stored(): Promise<Document | undefined> {
     const { meta } = this.#context.names;
     for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID })) {
-      if (document !== undefined) return document;
+      if (document === undefined) continue;
+      this.#context.clock.isSetUp = true;
+      return document;
     }
     return undefined;
   }
@@ -77,7 +80,9 @@ export class MongoNamespace implements Namespace {
       $setOnInsert: { version, period: periodMs, offset, base, indexes: INDEXES_VERSION },
       $max: { retention: retentionSlots },
     };
-    return this.#understood(await this.#modifyMeta("set its config", CONFIG_ID, update));
+    const stored = await this.#modifyMeta("set its config", CONFIG_ID, update);
+    this.#context.clock.isSetUp = true;
+    return this.#understood(stored);
   }
 
   async #createIndexes(): Promise<void> {
