@@ -3,7 +3,10 @@ import { MongoClient } from "mongodb";
 import { expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { needsFeed } from "../support/needs.ts";
 import { until } from "../support/wait.ts";
+
+needsFeed();
 
 it("25 presences that watch on one client with 5 connections are all told, by a feed or by polling", async () => {
   const target = newDatabase();
