@@ -182,11 +182,14 @@ it("an upsert that lost the race against another (E11000) is repeated, for pings
         ? { ok: 1, n: 0, writeErrors: [{ index: 0, ...refusal }] }
         : { ok: 0, ...refusal };
     if (isUpsert) return { ok: 1, n: 1, value: { now: new Date(), seq: 7 } };
+    if (name === "find")
+      return reply([{ _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0 }]);
     const hello = { ismaster: true, isWritablePrimary: true, setName: "set", localTime: new Date() };
     return { ok: 1, ...hello, maxWireVersion: 21, minWireVersion: 0 };
   });
   const other = new MongoClient(server.uri, { directConnection: true });
   const one = mongoStore(other.db()).namespace("presence", SCALE);
+  await one.config();
   const acts = [
     () => one.time(),
     () => one.ping(SLOT, 1),
