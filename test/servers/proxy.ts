@@ -69,7 +69,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     const forward = async (message: Message): Promise<void> => {
       const command = commandIn(message, connection, feeds);
       const instead = await onCommand?.(command);
-      if (instead !== undefined) return void send(client, answer(message, instead));
+      if (instead !== undefined) return send(client, answer(message, instead));
       asked.set(idOf(message), command);
       send(upstream, message);
     };
@@ -145,15 +145,16 @@ function commandIn(message: Message, connection: number, feeds: ReadonlySet<stri
 const isHello = ({ name }: Command): boolean => /^(?:hello|ismaster)$/i.test(name);
 
 /** What only members of replica sets say of themselves. */
-const OF_MEMBERS = [
-  ...["setName", "setVersion", "hosts", "passives", "arbiters", "primary", "me", "secondary"],
-  ...["electionId", "topologyVersion", "lastWrite", "tags"],
-];
+const OF_MEMBERS = new Set(
+  "setName setVersion hosts passives arbiters primary me secondary electionId topologyVersion lastWrite tags".split(
+    " ",
+  ),
+);
 
 function disguised(hello: Document, me: string, as: Deployment): Document {
   if (as === "replica set") {
     return "setName" in hello ? { ...hello, hosts: [me], passives: undefined, primary: me, me } : hello;
   }
-  const rest = Object.fromEntries(Object.entries(hello).filter(([name]) => !OF_MEMBERS.includes(name)));
+  const rest = Object.fromEntries(Object.entries(hello).filter(([name]) => !OF_MEMBERS.has(name)));
   return as === "sharded cluster" ? { ...rest, msg: "isdbgrid" } : rest;
 }

@@ -49,7 +49,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const driver = await driverVersion(client);
     const { msg, setName } = await client.db("admin").command({ hello: 1 });
     topology = msg === "isdbgrid" ? "sharded cluster" : setName === undefined ? "standalone" : "replica set";
-    const program = server !== undefined && "name" in server ? String(server.name) : name;
+    const program = server !== undefined && "name" in server ? server.name : name;
     say(`${program}, a ${topology}, as MongoDB ${version}; the driver is ${driver}`);
   } finally {
     await client.close();

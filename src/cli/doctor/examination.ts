@@ -38,7 +38,7 @@ const CHECKS = [
 ];
 
 /** What there is nothing to say of before the namespace is set up. */
-const OF_WHAT_IS_THERE = ["indexes", "storage", "majority"];
+const OF_WHAT_IS_THERE = new Set(["indexes", "storage", "majority"]);
 
 /** What was found. A store that cannot be opened, does not answer or is not there yet is a finding too. */
 export async function examineAll(examining: Promise<Finding[] | undefined>): Promise<Finding[]> {
@@ -71,7 +71,7 @@ export async function examineNamespace(namespace: Namespace, subject: Subject): 
   await within(systemClock, ANSWER_LIMIT_MS, "time", namespace.time());
   return [
     ...(own.some(({ check }) => check === "server") ? [] : [answers(subject)]),
-    ...own.filter(({ check }) => config !== undefined || !OF_WHAT_IS_THERE.includes(check)),
+    ...own.filter(({ check }) => config !== undefined || !OF_WHAT_IS_THERE.has(check)),
     examineConfig(config, subject),
     feed,
     examineClock(samples, periodMs),

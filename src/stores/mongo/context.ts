@@ -25,7 +25,7 @@ export interface Context {
     signal?: AbortSignal,
   ) => Promise<Document>;
   /** Says what a person may want to look into, in one sentence. */
-  warn(message: string): void;
+  readonly warn: (message: string) => void;
   /** A document was passed over that heartbit cannot have written. */
   unrecognized(collection: string, id: unknown): void;
 }

@@ -101,21 +101,12 @@ async function examineMajority(context: Context): Promise<Finding> {
   const [config] = await all(find(context, names.meta, { _id: CONFIG_ID }));
   if (config === undefined) return { check, level: "ok", found: "There is nothing to try it out on yet." };
   const periodMs = toConfig(config)?.periodMs ?? context.periodMs;
-  const median = async (act: () => Promise<unknown>): Promise<number> => {
-    const took: number[] = [];
-    for (let sample = 0; sample < MAJORITY_SAMPLES; sample++) {
-      const began = systemClock.monotonic();
-      await act();
-      took.push(systemClock.monotonic() - began);
-    }
-    return took.toSorted((a, b) => a - b)[Math.floor(MAJORITY_SAMPLES / 2)] as number;
-  };
-  const readMs = await median(async () => {
+  const readMs = await medianMs(async () => {
     await all(find(context, names.meta, { _id: CLOCK_ID }));
   });
   let writeMs: number;
   try {
-    writeMs = await median(() =>
+    writeMs = await medianMs(() =>
       send("stamp its clock", { ...stamping(names.meta), upsert: true, new: true }, limits.pingMs),
     );
   } catch (error) {
@@ -132,6 +123,17 @@ async function examineMajority(context: Context): Promise<Finding> {
     advice:
       "Look at the replication lag of the members (`rs.printSecondaryReplicationInfo()`), or choose a longer period: above 0.8 of it watchers are stale.",
   };
+}
+
+/** How long it takes by the median, in ms. */
+async function medianMs(act: () => Promise<unknown>): Promise<number> {
+  const took: number[] = [];
+  for (let sample = 0; sample < MAJORITY_SAMPLES; sample++) {
+    const began = systemClock.monotonic();
+    await act();
+    took.push(systemClock.monotonic() - began);
+  }
+  return took.toSorted((a, b) => a - b)[Math.floor(MAJORITY_SAMPLES / 2)] as number;
 }
 
 async function all(pages: AsyncIterable<Document[]>): Promise<Document[]> {
