@@ -1,6 +1,6 @@
 /** What the ways of using MongoDB share: a client and a database. */
 import { type Db, MongoClient } from "mongodb";
-import { withDatabase } from "../../test/servers/index.ts";
+import { benchDatabase } from "../servers/database.ts";
 import type { PeerOptions } from "./peer.ts";
 
 /** As many as the driver opens by default. */
@@ -12,7 +12,7 @@ export const AT_ONCE = 50;
 
 export async function connectTo({ uri, name }: PeerOptions, maxPoolSize = CONNECTIONS): Promise<Db> {
   if (uri === undefined) throw new Error("a MongoDB peer needs a uri");
-  const client = new MongoClient(withDatabase(uri, name), { maxPoolSize });
+  const client = new MongoClient(benchDatabase(uri, name), { maxPoolSize });
   await client.connect();
   return client.db();
 }

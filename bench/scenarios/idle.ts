@@ -1,7 +1,7 @@
 /** What a presence asks of MongoDB in a period: its commands, counted as the driver sends them. */
 import { type CommandStartedEvent, MongoClient } from "mongodb";
 import { Presence } from "../../src/index.ts";
-import { withDatabase } from "../../test/servers/index.ts";
+import { benchDatabase } from "../servers/database.ts";
 import { wait } from "../measure/time.ts";
 import { type Cost, costOf, perOne } from "../measure/window.ts";
 import { type Section, show } from "../report/section.ts";
@@ -38,7 +38,7 @@ export const idle: Scenario = {
     const rows: Row[] = [];
     for (const kind of KINDS) {
       say(kind.what);
-      const uri = withDatabase(server.uri ?? "", "idle");
+      const uri = benchDatabase(server.uri ?? "", "idle");
       const options = { monitorCommands: true, heartbeatFrequencyMS: periodMs / 2 };
       const client = await new MongoClient(uri, options).connect();
       const name = `kind-${rows.length}`;

@@ -1,5 +1,5 @@
 /** A watcher of up to a million keys: loading them, their memory, a quiet period, and 100,000 deaths at once. */
-import { withDatabase } from "../../test/servers/index.ts";
+import { benchDatabase } from "../servers/database.ts";
 import { storedIn } from "../measure/stored.ts";
 import { median } from "../measure/quantiles.ts";
 import { clockMs, wait } from "../measure/time.ts";
@@ -92,7 +92,7 @@ async function measure(
     say(`loading ${keys} keys`);
     const { bytes: storedBytes } = await storedIn(fleet.db);
     await wait(SETTLED_AFTER_PERIODS * periodMs);
-    const uri = withDatabase(server.uri ?? "", options.name);
+    const uri = benchDatabase(server.uri ?? "", options.name);
     const target = { uri, name: options.name, periodMs };
     let load!: Loaded;
     const { serverMs } = await costOf(server.pid, async () => {

@@ -1,6 +1,6 @@
 /** Starting 100,000 keys in one process. */
 import { Presence } from "../../src/index.ts";
-import { withDatabase } from "../../test/servers/index.ts";
+import { benchDatabase } from "../servers/database.ts";
 import { type Cost, costOf } from "../measure/window.ts";
 import { median } from "../measure/quantiles.ts";
 import { type Section, show } from "../report/section.ts";
@@ -17,7 +17,7 @@ export const starting: Scenario = {
     const costs: Cost[] = [];
     for (let turn = 1; turn <= 3; turn++) {
       say(`${keys} keys, turn ${turn} of 3`);
-      const presence = await Presence.open(withDatabase(server.uri ?? "", "starting"), {
+      const presence = await Presence.open(benchDatabase(server.uri ?? "", "starting"), {
         name: `turn-${turn}`,
       });
       const start = async (): Promise<void> => {

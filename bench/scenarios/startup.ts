@@ -7,7 +7,7 @@ import { median } from "../measure/quantiles.ts";
 import { clockMs } from "../measure/time.ts";
 import { Presence } from "../../src/index.ts";
 import { pack, type Tarball } from "../../test/package/pack.ts";
-import { withDatabase } from "../../test/servers/index.ts";
+import { benchDatabase } from "../servers/database.ts";
 import { type Section, show } from "../report/section.ts";
 import { startMongo } from "../servers/mongo.ts";
 import type { Scenario } from "./scenario.ts";
@@ -35,7 +35,7 @@ export const startup: Scenario = {
     const opens: number[] = [];
     for (let turn = 0; turn < turns; turn++) {
       const began = clockMs();
-      const presence = await Presence.open(withDatabase(server.uri ?? "", "startup"), {
+      const presence = await Presence.open(benchDatabase(server.uri ?? "", "startup"), {
         name: `turn-${turn}`,
       });
       await presence.pinger("first").start();

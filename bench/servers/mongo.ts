@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { MongoClient } from "mongodb";
 import { startServer } from "../../test/servers/index.ts";
 import { addressOf } from "../../test/servers/uri.ts";
+import { DATABASE_PREFIX } from "./database.ts";
 import { type BenchServer, used } from "./server.ts";
 
 const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -44,6 +45,18 @@ async function useMongo(uri: string): Promise<BenchServer> {
     ...(isOurs ? { pid } : {}),
     address: { host, port: hosts[0]?.port ?? 27017 },
     uri,
-    stop: () => Promise.resolve(),
+    stop: () => dropDatabases(uri),
   };
+}
+
+/** The next part of the run, and whoever owns the server, finds nothing of this one. */
+async function dropDatabases(uri: string): Promise<void> {
+  const client = new MongoClient(uri);
+  try {
+    const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true });
+    for (const { name } of databases)
+      if (name.startsWith(DATABASE_PREFIX)) await client.db(name).dropDatabase();
+  } finally {
+    await client.close();
+  }
 }

@@ -41,3 +41,27 @@ export function describe(error: unknown): string {
     ? `${error.code}: ${error.message}`
     : error.message;
 }
+
+/** A failure that recurs for as long as its cause lasts: it is a warning once, and again when it is another. */
+export class RecurringFailure {
+  readonly #log: Logger;
+  readonly #message: string;
+  #latest: string | undefined;
+
+  constructor(log: Logger, message: string) {
+    this.#log = log;
+    this.#message = message;
+  }
+
+  note(error: unknown): void {
+    const failure = describe(error);
+    if (failure === this.#latest) this.#log.debug(this.#message, error);
+    else this.#log.warn(`${this.#message}: ${failure}`, error);
+    this.#latest = failure;
+  }
+
+  /** It has succeeded. */
+  end(): void {
+    this.#latest = undefined;
+  }
+}

@@ -16,6 +16,7 @@ import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
 import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
+import { RecurringFailure } from "../lib/log.ts";
 import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
 import type { Watcher } from "./watcher.ts";
@@ -51,12 +52,14 @@ export class SlotLoop {
   /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
   #pruneAt: Slot | undefined;
+  readonly #pruningFailure: RecurringFailure;
 
   constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
     this.#holding = holding;
     this.#usesFeed = usesFeed;
     this.#pollMs = pollMs;
+    this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
     this.#activities = [
       newActivity(
         "reading the config",
@@ -238,9 +241,12 @@ export class SlotLoop {
 
   async #prune(): Promise<void> {
     this.#pruneAt = nextPruning(this.#context);
-    await pruneInTurn(this.#context).catch((error: unknown) =>
-      this.#context.log.debug("pruning failed", error),
-    );
+    try {
+      await pruneInTurn(this.#context);
+      this.#pruningFailure.end();
+    } catch (error) {
+      this.#pruningFailure.note(error);
+    }
   }
 
   // ---- events

@@ -8,7 +8,14 @@ import { FaultyStore, MemoryStore } from "../../src/testing/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { startServer, withDatabase } from "../servers/index.ts";
 import { type Env, heartbit, newStore, start } from "./heartbit.ts";
-import { DATABASE, type Differences, privilege, startHealthyServer, UNAUTHORIZED } from "./healthy-server.ts";
+import {
+  DATABASE,
+  type Differences,
+  NOTHING,
+  privilege,
+  startHealthyServer,
+  UNAUTHORIZED,
+} from "./healthy-server.ts";
 
 const { signal } = new AbortController();
 
@@ -62,6 +69,7 @@ describe("doctor finds", () => {
       "indexes",
       "clock offset",
       "round trip",
+      "majority",
       "permissions",
       "storage",
     ]);
@@ -205,6 +213,47 @@ describe("doctor finds", () => {
       level: "warning",
       advice: expect.stringMatching(/^Raise maxPoolSize/) as string,
     });
+  });
+
+  it("an arbiter, which acknowledges nothing", async () => {
+    expect(theOne(await found({ hello: { arbiters: ["c:27017"] } }))).toMatchObject({
+      check: "topology",
+      level: "warning",
+      found: expect.stringMatching(/^It is a replica set of 1 with data, and an arbiter, c:27017:/) as string,
+    });
+  });
+
+  it.each([
+    [3000, "warning", "half"],
+    [4200, "error", "0.8"],
+  ])("a majority that acknowledges only after %d ms, with a period of 5 s", async (lagMs, level, part) => {
+    const finding = theOne(await found({ lagMs }));
+    expect(finding).toMatchObject({ check: "majority", level });
+    expect(finding.found).toMatch(new RegExp(`more than ${part} of the period`));
+  });
+
+  it("on a sharded cluster that it is polled, as it should be, and each stream once", async () => {
+    const stream = { ns: `${DATABASE}.presence.records`, cursor: { awaitData: true } };
+    const operations = ["a", "b", "c"].flatMap((shard) => [
+      { ...stream, shard },
+      { ...stream, shard },
+    ]);
+    const findings = await found({ operations, hello: { msg: "isdbgrid", setName: undefined } });
+    expect(wrong(findings)).toEqual([]);
+    expect(findings.find(({ check }) => check === "topology")?.found).toBe("It is a sharded cluster.");
+    expect(findings.find(({ check }) => check === "change streams")?.found).toMatch(/^2 are open/);
+    expect(findings.find(({ check }) => check === "feed")?.found).toMatch(/polling/);
+  });
+
+  it("nothing of the storage of a namespace that is not set up, and leaves nothing behind", async () => {
+    const store = newDatabase();
+    const refusing = { ok: 0, code: 40280, errmsg: "Unable to retrieve storageStats in $collStats stage" };
+    const findings = await found({ answers: { find: NOTHING, $collStats: refusing } });
+    expect(findings.filter(({ check }) => ["storage", "indexes", "majority"].includes(check))).toEqual([]);
+    await findingsIn(store);
+    const client = new MongoClient(store);
+    expect(await client.db().listCollections().toArray()).toEqual([]);
+    await client.close();
   });
 
   it("a server that is too old, and one that its makers mend no longer", async () => {

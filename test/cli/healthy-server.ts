@@ -22,6 +22,7 @@ const rows = (firstBatch: readonly Document[], more: Document = {}): Document =>
   cursor: { id: BSON.Long.ZERO, ns: `${DATABASE}.x`, firstBatch, ...more },
 });
 
+export const NOTHING = rows([]);
 export const UNAUTHORIZED = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
 
 function isOfAll({ pipeline }: Document): boolean {
@@ -38,6 +39,10 @@ export interface Differences {
   readonly operations?: readonly Document[];
   /** The user may not see the operations of others. */
   readonly isAlone?: boolean;
+  /** What it says of itself besides. */
+  readonly hello?: Document;
+  /** How long a majority takes to acknowledge a write, in ms. */
+  readonly lagMs?: number;
   /** The answer to what names this command, or this stage of an aggregation. */
   readonly answers?: Readonly<Record<string, Document>>;
 }
@@ -67,6 +72,7 @@ function answer(command: Document, address: string, differs: Differences): Docum
         maxWriteBatchSize: 100_000,
         localTime: new Date(Date.now() + (differs.aheadMs ?? 0)),
         connectionId: 1,
+        ...differs.hello,
       };
     case "buildInfo":
       return { ok: 1, version: differs.version ?? "8.0.4" };
@@ -108,7 +114,11 @@ function answer(command: Document, address: string, differs: Differences): Docum
 
 /** A server on which all is well, but for what differs. Gives its connection string. */
 export async function startHealthyServer(differs: Differences = {}): Promise<string> {
-  const server = await startFakeServer((command, address) => answer(command, address, differs));
+  const server = await startFakeServer(async (command, address) => {
+    const isLate = command["writeConcern"]?.w === "majority" && differs.lagMs !== undefined;
+    if (isLate) await new Promise((resolve) => setTimeout(resolve, differs.lagMs));
+    return answer(command, address, differs);
+  });
   onTestFinished(() => server.stop());
   return `${server.uri}${DATABASE}?directConnection=true`;
 }

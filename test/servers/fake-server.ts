@@ -8,7 +8,7 @@ export interface FakeServer {
   stop(): Promise<void>;
 }
 
-type Answer = (command: Document, address: string) => Document;
+type Answer = (command: Document, address: string) => Document | Promise<Document>;
 
 /** Answers each command with what `answer` gives for it. */
 export async function startFakeServer(answer: Answer): Promise<FakeServer> {
@@ -17,8 +17,8 @@ export async function startFakeServer(answer: Answer): Promise<FakeServer> {
     sockets.add(socket);
     socket.on("error", () => {});
     onMessage(socket, (message) => {
-      const command = read(message);
-      socket.write(replyTo(message, answer(command, `127.0.0.1:${socket.localPort}`)));
+      const answered = Promise.resolve(answer(read(message), `127.0.0.1:${socket.localPort}`));
+      void answered.then((body) => socket.writable && socket.write(replyTo(message, body)));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -110,7 +110,13 @@ export class ServerProcess {
       // It has ended already.
     }
     // The stand-in in Python waits for its clients to go, and they wait for it.
-    const kill = setTimeout(() => process.kill(running.pid, "SIGKILL"), GRACE_MS);
+    const kill = setTimeout(() => {
+      try {
+        process.kill(running.pid, "SIGKILL");
+      } catch {
+        // It has ended just now.
+      }
+    }, GRACE_MS);
     await running.ended;
     clearTimeout(kill);
   }

@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import type { Document } from "mongodb";
+import { type Document, MongoClient } from "mongodb";
 import { addressOf, withHost, withOptions } from "./uri.ts";
 import { answer, answeredBy, hasMoreToCome, idOf, type Message, onMessage, read, rewritten } from "./wire.ts";
 
@@ -46,7 +46,7 @@ export const refusal = (code: number): Document => ({ ok: 0, code, codeName: "Re
 
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { uri, onCommand, onReply } = options;
-  const to = addressOf(uri);
+  const to = await primaryOf(uri);
   const sockets = new Set<Socket>();
   const feeds = new Set<string>();
   let connections = 0;
@@ -111,6 +111,17 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return proxy;
 }
 
+/** Where writes go, of all the hosts that a connection string may name. */
+async function primaryOf(uri: string): Promise<{ host: string; port: number }> {
+  const client = new MongoClient(uri);
+  try {
+    const { primary } = await client.db("admin").command({ hello: 1 });
+    return addressOf(typeof primary === "string" ? withHost(uri, primary) : uri);
+  } finally {
+    await client.close();
+  }
+}
+
 /** Takes messages one after the other, however long each takes. */
 function inTurn(socket: Socket, take: (message: Message) => Promise<void>): void {
   let turn = Promise.resolve();
@@ -136,7 +147,7 @@ function commandIn(message: Message, connection: number, feeds: ReadonlySet<stri
 
 const isHello = ({ name }: Command): boolean => /^(?:hello|ismaster)$/i.test(name);
 
-/** The fields that only members of replica sets have in their hello. */
+/** What only members of replica sets say of themselves. */
 const OF_MEMBERS = new Set(
   "setName setVersion hosts passives arbiters primary me secondary electionId topologyVersion lastWrite tags".split(
     " ",

@@ -1,9 +1,11 @@
 /**
- * Gives the tests a MongoDB server that is a replica set: the one that `MONGODB_URI` names, or one of our own. Says
- * which, and fails, with what to do, where there is none: the tests on MongoDB are never passed over.
+ * Gives the tests a MongoDB server: the one that `MONGODB_URI` names, the deployment of real servers that
+ * `HEARTBIT_TEST_TOPOLOGY` names, or a replica set of our own. Says which, and fails, with what to do, where there is
+ * none: the tests on MongoDB are never passed over, but for what the given topology lacks.
  */
 import { MongoClient } from "mongodb";
 import type { TestProject } from "vitest/node";
+import { startCluster, startReplicaSet } from "../compatibility/deployments.ts";
 import { startServer } from "./index.ts";
 
 declare module "vitest" {
@@ -12,26 +14,49 @@ declare module "vitest" {
     mongodbUri: string;
     /** What the names of the databases of this run begin with. */
     databasePrefix: string;
+    topology: Topology;
   }
 }
+
+export type Topology = "standalone" | "replica set" | "sharded cluster";
+
+/** By `HEARTBIT_TEST_TOPOLOGY`: of the `mongod` and `mongos` of the PATH. */
+const DEPLOYMENTS: Readonly<Record<string, () => Promise<{ uri: string; stop(): Promise<void> }>>> = {
+  standalone: () => startServer({ standalone: true, kind: "mongod" }),
+  "replica-set": () => startReplicaSet("heartbit", 3),
+  "sharded-cluster": () => startCluster(),
+};
 
 const say = (line: string): void => console.log(`MongoDB server: ${line}`);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const given = process.env["MONGODB_URI"];
+  const given = process.env["MONGODB_URI"] ?? "";
+  const wanted = process.env["HEARTBIT_TEST_TOPOLOGY"] ?? "";
   const databasePrefix = `heartbit_test_${process.pid}_${Date.now().toString(36)}_`;
-  const server = given === undefined || given === "" ? await startServer({ say }) : undefined;
-  const uri = server?.uri ?? given ?? "";
+  if (wanted !== "" && !(wanted in DEPLOYMENTS)) {
+    const known = Object.keys(DEPLOYMENTS).join(", ");
+    throw new Error(`HEARTBIT_TEST_TOPOLOGY is ${wanted}, but must be one of ${known}.`);
+  }
+  const start = DEPLOYMENTS[wanted] ?? (() => startServer({ say }));
+  const server = given === "" ? await start() : undefined;
+  const uri = server?.uri ?? given;
+  const name =
+    given === "" ? (wanted === "" ? "of our own" : `a ${wanted} of our own`) : "the one of MONGODB_URI";
+  let topology: Topology;
   const client = new MongoClient(uri, { serverSelectionTimeoutMS: 5000 });
   try {
     const { version } = await client.db("admin").command({ buildInfo: 1 });
     const driver = await driverVersion(client);
-    say(`${server?.name ?? "the one of MONGODB_URI"}, as MongoDB ${version}; the driver is ${driver}`);
+    const { msg, setName } = await client.db("admin").command({ hello: 1 });
+    topology = msg === "isdbgrid" ? "sharded cluster" : setName === undefined ? "standalone" : "replica set";
+    const program = server !== undefined && "name" in server ? server.name : name;
+    say(`${program}, a ${topology}, as MongoDB ${version}; the driver is ${driver}`);
   } finally {
     await client.close();
   }
   project.provide("mongodbUri", uri);
   project.provide("databasePrefix", databasePrefix);
+  project.provide("topology", topology);
   return async () => {
     if (server === undefined) await dropDatabases(uri, databasePrefix);
     else await server.stop();

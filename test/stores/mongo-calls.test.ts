@@ -1,5 +1,6 @@
 /** What the store makes of its client: a collection of it, the limits of its calls, its refusals, its clock. */
 import { type Document, MongoClient } from "mongodb";
+import { MongoClient as Mongo6 } from "mongodb6";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { ReadQuery } from "../../src/core/store.ts";
@@ -31,6 +32,13 @@ it.each(["its database", "its client alone, as before driver 6.20"])(
     await presence.close();
   },
 );
+
+it("the caller's timeoutMS applies to no call of the store", async () => {
+  const hurried = new Mongo6(newDatabase(), { timeoutMS: 2000 });
+  const { db } = mongoStore(hurried.db() as unknown as Parameters<typeof mongoStore>[0]);
+  expect([db.timeoutMS, db.databaseName]).toEqual([undefined, hurried.db().databaseName]);
+  await hurried.close();
+});
 
 it("the limit of a call that is not answered does not keep the process alive, and ends it in time", async () => {
   const calls = new Calls(client.db());

@@ -182,11 +182,14 @@ it("an upsert that lost the race against another (E11000) is repeated, for pings
         ? { ok: 1, n: 0, writeErrors: [{ index: 0, ...refusal }] }
         : { ok: 0, ...refusal };
     if (isUpsert) return { ok: 1, n: 1, value: { now: new Date(), seq: 7 } };
+    if (name === "find")
+      return reply([{ _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0 }]);
     const hello = { ismaster: true, isWritablePrimary: true, setName: "set", localTime: new Date() };
     return { ok: 1, ...hello, maxWireVersion: 21, minWireVersion: 0 };
   });
   const other = new MongoClient(server.uri, { directConnection: true });
   const one = mongoStore(other.db()).namespace("presence", SCALE);
+  await one.config();
   const acts = [
     () => one.time(),
     () => one.ping(SLOT, 1),
@@ -227,6 +230,8 @@ describe("behind a router whose clock is another than that of the shard", () => 
       asked.push([name, command["filter"] as Document | undefined]);
       if (name === "find" && command["find"] === "presence.pings")
         return reply([{ _id: `${SLOT}.0`, now: new Date(SHARD_MS), 0: 1 }]);
+      if (name === "find" && command["find"] === "presence.meta")
+        return reply([{ _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0 }]);
       if (name === "find") return reply([]);
       if (name !== "findAndModify") return { ok: 1, ...hello, localTime: new Date(SHARD_MS + 3_600_000) };
       return mayWrite
@@ -238,7 +243,9 @@ describe("behind a router whose clock is another than that of the shard", () => 
       await through.close();
       await server.stop();
     };
-    return { router: mongoStore(through.db()).namespace("presence", SCALE), end };
+    const router = mongoStore(through.db()).namespace("presence", SCALE);
+    await router.config();
+    return { router, end };
   }
   async function sinceOf(router: Namespace): Promise<number> {
     let since: ReadQuery["since"];

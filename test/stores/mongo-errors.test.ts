@@ -67,6 +67,20 @@ describe("opening", () => {
     expect(tellings(error)).not.toContain("sesame");
   });
 
+  it.each(["local", "config"])(
+    "the database %s, which is the server's own, is INVALID_OPTION",
+    async (name) => {
+      const { error } = await failure(openMongo(withDatabase(NOBODY, name)));
+      expect(error).toMatchObject({
+        code: "INVALID_OPTION",
+        message: expect.stringContaining(name) as string,
+      });
+      const client = new MongoClient(NOBODY);
+      expect(() => mongoStore(client.db(name))).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+      await client.close();
+    },
+  );
+
   it("a server before MongoDB 4.2 is UNSUPPORTED_SERVER", async () => {
     const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
     const old = await startFakeServer(() => ({ ...hello, minWireVersion: 0, maxWireVersion: 7 }));

@@ -5,6 +5,7 @@ import { EVERYTHING, select, type Selection } from "../../src/core/selection.ts"
 import type { Feed, Namespace, Page, Write } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { needsFeed } from "../support/needs.ts";
 import { until } from "../support/wait.ts";
 import { startServer } from "../servers/index.ts";
 
@@ -12,6 +13,8 @@ import { startServer } from "../servers/index.ts";
 const PERIOD_MS = 60_000;
 const SCALE = { periodMs: PERIOD_MS, retentionSlots: 120 };
 const SLOT = 360_000_000;
+
+needsFeed();
 
 let client: MongoClient;
 let namespace: Namespace;

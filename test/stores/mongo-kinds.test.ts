@@ -4,7 +4,10 @@ import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { type Command, type Deployment, startProxy } from "../servers/proxy.ts";
 import { withOptions } from "../servers/uri.ts";
+import { needsFeed } from "../support/needs.ts";
 import { until } from "../support/wait.ts";
+
+needsFeed();
 
 const PERIOD_MS = 400;
 

@@ -4,7 +4,10 @@ import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 import { type Command, type Proxy, refusal, startProxy } from "../servers/proxy.ts";
+import { needsFeed } from "../support/needs.ts";
 import { until } from "../support/wait.ts";
+
+needsFeed();
 
 const PERIOD_MS = 400;
 /**

@@ -32,10 +32,14 @@ const CHECKS = [
   "indexes",
   "clock offset",
   "round trip",
+  "majority",
   "permissions",
   "lock",
   "storage",
 ];
+
+/** Checks that have no result before the namespace is set up. */
+const OF_WHAT_IS_THERE = new Set(["indexes", "storage", "majority"]);
 
 /** The findings. A store that cannot be opened, does not answer or is not there yet is a finding too. */
 export async function examineAll(examining: Promise<Finding[] | undefined>): Promise<Finding[]> {
@@ -68,8 +72,7 @@ export async function examineNamespace(namespace: Namespace, subject: Subject): 
   await within(systemClock, ANSWER_LIMIT_MS, "time", namespace.time());
   return [
     ...(own.some(({ check }) => check === "server") ? [] : [answers(subject)]),
-    // Before it is set up it has none.
-    ...own.filter(({ check }) => config !== undefined || check !== "indexes"),
+    ...own.filter(({ check }) => config !== undefined || !OF_WHAT_IS_THERE.has(check)),
     examineConfig(config, subject),
     feed,
     examineClock(samples, periodMs),

@@ -16,7 +16,7 @@ import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { bulk, type Context, isFinal, RETRY_OF_PERIOD } from "../context/context.ts";
-import { describe } from "../../lib/log.ts";
+import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /**
@@ -49,8 +49,7 @@ export class ChangeFeed {
   #isRefused = false;
   /** How many feeds in a row were lost early, or could not be opened. */
   #failures = 0;
-  /** The latest logged failure to open one, which is not logged again. */
-  #logged: string | undefined;
+  readonly #failure: RecurringFailure;
   /** Whether the latest report was later than polling would have been. */
   #isLate = false;
 
@@ -59,6 +58,10 @@ export class ChangeFeed {
     this.#snapshot = snapshot;
     this.#pollMs = pollMs;
     this.#sleeper = new Sleeper(context.clock);
+    this.#failure = new RecurringFailure(
+      context.log,
+      "the change feed cannot be opened, so changes are polled for",
+    );
   }
 
   get state(): FeedState {
@@ -111,7 +114,7 @@ export class ChangeFeed {
       givesUp: isFinal,
       failed: (error: unknown) => {
         this.#failures++;
-        this.#logFailure(error);
+        this.#failure.note(error);
       },
     };
     if (this.#failures > 0) await this.#sleeper.sleep(this.#pauseMs);
@@ -129,16 +132,6 @@ export class ChangeFeed {
     await this.#sleeper.sleep(periodMs * retentionSlots);
     this.#isRefused = false;
     this.#start();
-  }
-
-  /** Warns once about the same failure, which recurs for as long as its cause lasts. */
-  #logFailure(error: unknown): void {
-    const { log } = this.#context;
-    const failure = describe(error);
-    const message = "the change feed cannot be opened, so changes are polled for";
-    if (failure === this.#logged) log.debug(message, error);
-    else log.warn(`${message}: ${failure}`, error);
-    this.#logged = failure;
   }
 
   /** Each pause is twice as long as the one before. */
@@ -177,7 +170,7 @@ export class ChangeFeed {
       closeQuietly(feed);
       throw error;
     }
-    this.#logged = undefined;
+    this.#failure.end();
     this.#isLate = false;
     this.#live = { selected, feed, since: clock.monotonic() };
     requests.add("poll"); // what has changed up to now

@@ -4,7 +4,7 @@
  * They are plain commands (`db.command`), because the driver documents that these inherit nothing from the client, the
  * database or the URI: no read preference, no concern, no retrying. So only the options given here apply.
  */
-import type { Db, Document } from "mongodb";
+import type { Db, Document, MongoClient } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
 import { setLimit } from "../../lib/system-clock.ts";
 import { codeOf, isWorthRepeating, ServerRefusal, toHeartbitError, UNAUTHORIZED } from "./failures.ts";
@@ -76,7 +76,7 @@ export class Calls {
 
   /** Calls `onUnauthorized` whenever the server refuses something for lack of a right. */
   constructor(db: Db, onUnauthorized: () => void = () => {}) {
-    this.db = db;
+    this.db = withoutTimeout(db.client, db.databaseName);
     this.#onUnauthorized = onUnauthorized;
   }
 
@@ -111,7 +111,7 @@ export class Calls {
   /** A command on the server as a whole. */
   async admin(doing: string, command: Document, limitMs: number): Promise<Document> {
     return this.bounded(doing, limitMs, (signal) =>
-      this.db.client.db("admin").command(command, { ...PLAIN, signal }),
+      withoutTimeout(this.db.client, "admin").command(command, { ...PLAIN, signal }),
     );
   }
 
@@ -155,6 +155,15 @@ export class Calls {
         });
     });
   }
+}
+
+/**
+ * The database without the client's `timeoutMS`. Drivers before 7.2 apply that to commands too, whatever time they are
+ * given here, and refuse change streams that wait longer.
+ */
+function withoutTimeout(client: MongoClient, name: string): Db {
+  const options: Document = { timeoutMS: undefined };
+  return client.db(name, options);
 }
 
 function endedBefore(doing: string): GivenUp {

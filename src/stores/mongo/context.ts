@@ -24,6 +24,8 @@ export interface Context {
     limitMs: number,
     signal?: AbortSignal,
   ) => Promise<Document>;
+  /** Warns in one sentence about something that a person may want to look into. */
+  readonly warn: (message: string) => void;
   /** A document was ignored that heartbit cannot have written. */
   unrecognized(collection: string, id: unknown): void;
 }

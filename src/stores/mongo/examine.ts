@@ -1,6 +1,6 @@
 /**
- * What `doctor` examines on a MongoDB server: its version, topology, change streams, indexes, the user's rights, and
- * the storage. Each examination stands alone: a missing right for one does not affect the others.
+ * What `doctor` asks of a MongoDB server: its version, topology, change streams, indexes, the user's rights, the storage,
+ * and how soon a majority acknowledges. Every question is asked by itself: one that may not be asked spoils no other.
  */
 import type { Document } from "mongodb";
 import { isHeartbitError } from "../../core/errors.ts";
@@ -8,11 +8,14 @@ import type { Slot } from "../../core/slots.ts";
 import type { Finding } from "../../core/store.ts";
 import { OLD_MAX, storageFinding } from "../storage.ts";
 import type { Context } from "./context.ts";
+import { systemClock } from "../../lib/system-clock.ts";
+import { CLOCK_ID, CONFIG_ID, toConfig } from "./documents.ts";
 import { codeOf, NAMESPACE_NOT_FOUND, UNAUTHORIZED } from "./failures.ts";
 import { missingIndexes } from "./indexes.ts";
 import { oldSessions } from "./pruning.ts";
-import { find } from "./reading.ts";
+import { find } from "./finding.ts";
 import { examineRights } from "./rights.ts";
+import { stamping } from "./time.ts";
 
 /** The earliest major version that is still maintained: 6.0 reached its end of life in July 2025. */
 const MAINTAINED_MAJOR = 7;
@@ -27,6 +30,7 @@ export async function examine(context: Context, beforeSlot: Slot): Promise<Findi
     ["indexes", "listIndexes on the collections", () => examineIndexes(context)],
     ["permissions", "none", () => examineRights(context)],
     ["storage", "find on the collections", () => examineStorage(context, beforeSlot)],
+    ["majority", "update on the collections", () => examineMajority(context)],
   ];
   return Promise.all(
     questions.map(async ([check, right, ask]) => {
@@ -59,28 +63,97 @@ async function examineVersion({ calls, limits }: Context): Promise<Finding> {
   return { check: "server", level: "warning", found, advice };
 }
 
-async function examineTopology(context: Context): Promise<Finding> {
-  const { topology } = await context.server();
-  const found = `It is a ${topology}.`;
-  if (topology !== "standalone") return { check: "topology", level: "ok", found };
+async function examineTopology({ calls, limits }: Context): Promise<Finding> {
+  const check = "topology";
+  const reply = await calls.command("say who it is", { hello: 1 }, limits.openingMs);
+  const { msg, setName, hosts = [], passives = [], arbiters = [] }: Document = reply;
+  if (msg === "isdbgrid") return { check, level: "ok", found: "It is a sharded cluster." };
+  if (typeof setName !== "string") {
+    return {
+      check,
+      level: "warning",
+      found: "It is a standalone server: it has no change streams, and nobody takes over when it is down.",
+      advice:
+        "Make it a replica set, if only of one member (`replication.replSetName`, then `rs.initiate()`).",
+    };
+  }
+  const withData = [...(hosts as string[]), ...(passives as string[])].length;
+  const found = `It is a replica set of ${withData} with data`;
+  const names = arbiters as string[];
+  if (names.length === 0) return { check, level: "ok", found: `${found}.` };
   return {
-    check: "topology",
+    check,
     level: "warning",
-    found:
-      "It is a standalone server: it has no change streams, and what it acknowledged may be lost when it crashes.",
-    advice: "Make it a replica set, if only of one member (`replication.replSetName`, then `rs.initiate()`).",
+    found: `${found}, and ${names.length === 1 ? "an arbiter" : `${names.length} arbiters`}, ${names.join(", ")}: an arbiter votes and acknowledges nothing, so that no write has a majority while one member with data is down.`,
+    advice: "Put a member with data in the place of each arbiter.",
   };
+}
+
+/** Above these parts of the period watchers are stale, or no lease holds. */
+const SLOW_MAJORITY = 1 / 2;
+const TOO_SLOW_MAJORITY = 4 / 5;
+const MAJORITY_SAMPLES = 5;
+
+/** How long a write takes until a majority has it, and a read of what a majority has, tried out on the clock's document. */
+async function examineMajority(context: Context): Promise<Finding> {
+  const { limits, names, send } = context;
+  const check = "majority";
+  const [config] = await all(find(context, names.meta, { _id: CONFIG_ID }));
+  if (config === undefined) return { check, level: "ok", found: "There is nothing to try it out on yet." };
+  const periodMs = toConfig(config)?.periodMs ?? context.periodMs;
+  const readMs = await medianMs(async () => {
+    await all(find(context, names.meta, { _id: CLOCK_ID }));
+  });
+  let writeMs: number;
+  try {
+    writeMs = await medianMs(() =>
+      send("stamp its clock", { ...stamping(names.meta), upsert: true, new: true }, limits.pingMs),
+    );
+  } catch (error) {
+    if (codeOf(error) !== UNAUTHORIZED) throw error;
+    return { check, level: "ok", found: `A read of what a majority has takes ${Math.round(readMs)} ms.` };
+  }
+  const found = `A write is acknowledged in ${Math.round(writeMs)} ms; a read of what a majority has takes ${Math.round(readMs)} ms`;
+  const part = Math.max(readMs, writeMs) / periodMs;
+  if (part <= SLOW_MAJORITY) return { check, level: "ok", found: `${found}.` };
+  return {
+    check,
+    level: part <= TOO_SLOW_MAJORITY ? "warning" : "error",
+    found: `${found}: more than ${part <= TOO_SLOW_MAJORITY ? "half" : "0.8"} of the period.`,
+    advice:
+      "Look at the replication lag of the members (`rs.printSecondaryReplicationInfo()`), or choose a longer period: above 0.8 of it watchers are stale.",
+  };
+}
+
+/** How long it takes by the median, in ms. */
+async function medianMs(act: () => Promise<unknown>): Promise<number> {
+  const took: number[] = [];
+  for (let sample = 0; sample < MAJORITY_SAMPLES; sample++) {
+    const began = systemClock.monotonic();
+    await act();
+    took.push(systemClock.monotonic() - began);
+  }
+  return took.toSorted((a, b) => a - b)[Math.floor(MAJORITY_SAMPLES / 2)] as number;
+}
+
+async function all(pages: AsyncIterable<Document[]>): Promise<Document[]> {
+  const documents: Document[] = [];
+  for await (const page of pages) documents.push(...page);
+  return documents;
 }
 
 async function examineStreams(context: Context): Promise<Finding> {
   const { db } = context.calls;
   const streamed = `${db.databaseName}.${context.names.records}`;
   const { operations, whose } = await currentOperations(context);
-  let count = 0;
-  for (const { ns, cursor } of operations) {
+  // A router lists each stream once for every shard.
+  const counts = new Map<unknown, number>();
+  for (const { ns, cursor, shard } of operations) {
     // Of heartbit's cursors, only a change stream waits for more.
-    if (ns === streamed && (cursor as Document | undefined)?.["awaitData"] === true) count++;
+    if (ns === streamed && (cursor as Document | undefined)?.["awaitData"] === true)
+      counts.set(shard, (counts.get(shard) ?? 0) + 1);
   }
+  const count = Math.max(0, ...counts.values());
   const check = "change streams";
   if (count <= STREAMS_MAX)
     return { check, level: "ok", found: `${count}${whose} are open on the namespace.` };

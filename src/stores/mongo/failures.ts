@@ -16,11 +16,21 @@ const ATLAS_ERROR = 8000;
  */
 const UNSUPPORTED_CODES = new Set([59, 115, 148, 322, 323, 324, 40324, 40573]);
 
+/** Only servers before 5.0 can be started so. */
+const MAJORITY_READS_OFF = 148;
+const TURN_MAJORITY_READS_ON =
+  "heartbit needs reads of what a majority has: start every member without enableMajorityReadConcern: false";
+
 /** The codes that MongoDB's specification of retryable writes names: the connection or the primary was lost. */
 const LOST_CODES = new Set([6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]);
 
 /** Errors of the driver that have no code. */
-const LOST_NAMES = new Set(["MongoNetworkError", "MongoNetworkTimeoutError", "MongoPoolClearedError"]);
+const LOST_NAMES = new Set([
+  "MongoNetworkError",
+  "MongoNetworkTimeoutError",
+  "MongoPoolClearedError",
+  "PoolClearedOnNetworkError",
+]);
 /** A server too old for this driver; an optional package of the driver's that is missing. */
 const UNSUPPORTED_NAMES = new Set(["MongoCompatibilityError", "MongoMissingDependencyError"]);
 
@@ -77,7 +87,10 @@ export function toHeartbitError(error: unknown, doing: string): HeartbitError {
   if (isHeartbitError(error)) return error;
   const told = error instanceof Error ? error.message : String(error);
   const said = told.replace(/\s+/g, " ").replace(/[. ]+$/, "");
-  return new HeartbitError(meaningOf(error), `MongoDB could not ${doing}: ${said}.`, { cause: error });
+  const advice = codeOf(error) === MAJORITY_READS_OFF ? `; ${TURN_MAJORITY_READS_ON}` : "";
+  return new HeartbitError(meaningOf(error), `MongoDB could not ${doing}: ${said}${advice}.`, {
+    cause: error,
+  });
 }
 
 /** Whether the same call may well succeed if repeated at once: the connection or the primary was lost. */

@@ -11,7 +11,7 @@ import { MongoNamespace } from "./namespace.ts";
 import { Reviver } from "./revival.ts";
 import { askServer, type ServerInfo, writeConcernOf } from "./server.ts";
 import { ServerClock } from "./server-clock.ts";
-import { makeClient } from "./uri.ts";
+import { checkDatabase, makeClient } from "./uri.ts";
 
 const OPENING = limitsFor(0);
 
@@ -31,6 +31,7 @@ export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}):
   const driver = await loadDriver();
   signal?.throwIfAborted();
   const { client, db } = makeClient(driver, uri);
+  checkDatabase(db.databaseName);
   const store = new MongoStore(db, client);
   try {
     await orAborted(store.server(), signal);
@@ -41,8 +42,9 @@ export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}):
   }
 }
 
-/** Makes a store in the caller's database, without any I/O. `close` leaves the client open. */
+/** A store in the caller's database. `close` leaves its client alone. No I/O. Throws `INVALID_OPTION` for `local` and `config`. */
 export function mongoStore(db: Db): MongoStore {
+  checkDatabase(db.databaseName);
   return new MongoStore(db);
 }
 
@@ -98,6 +100,7 @@ export class MongoStore implements Store {
       monitor: this.#monitor,
       clock: new ServerClock(periodMs),
       server: () => this.server(),
+      warn: (message) => warn?.(message),
       send: async (doing, command, limitMs, signal) => this.#write(doing, command, limitMs, signal),
       unrecognized: (collection, id) => {
         if (!hasWarned) warn?.(`Passed over unrecognized documents in ${collection}, first ${describe(id)}.`);

@@ -1,7 +1,7 @@
 /** A namespace in a MongoDB database. */
 import type { Document } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
-import { HeartbitError, isHeartbitError } from "../../core/errors.ts";
+import { HeartbitError, isHeartbitError, toError } from "../../core/errors.ts";
 import { type Config, mergeConfigs } from "../../core/records.ts";
 import type { Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -24,9 +24,10 @@ import { CONFIG_ID, COUNTER_ID, toConfig, toSeq } from "./documents.ts";
 import { examine } from "./examine.ts";
 import { codeOf, NAMESPACE_NOT_FOUND, TYPE_MISMATCH } from "./failures.ts";
 import { openFeed } from "./feed.ts";
+import { find } from "./finding.ts";
 import { createIndexes, INDEXES_VERSION } from "./indexes.ts";
 import { prune } from "./pruning.ts";
-import { countOpen, find, pings, read } from "./reading.ts";
+import { countOpen, pings, read } from "./reading.ts";
 import { askTime } from "./time.ts";
 import { upsert } from "./upsert.ts";
 import { kill, mail, ping, write } from "./writing.ts";
@@ -54,7 +55,7 @@ export class MongoNamespace implements Namespace {
     const config = this.#understood(stored);
     // Opening an existing namespace never waits for an index build, which may take as long as a member is away. A
     // presence without the right to create indexes leaves it to others.
-    if (!(stored["indexes"] >= INDEXES_VERSION)) void this.#completeIndexes().catch(() => undefined);
+    if (!(stored["indexes"] >= INDEXES_VERSION)) void this.#completeIndexes();
     if (mergeConfigs(config, wanted) === config) return config;
     return this.#hold(wanted).catch((error: unknown) => {
       if (isHeartbitError(error, "NOT_PERMITTED")) return config; // a user who may only read opens it as it is
@@ -66,7 +67,9 @@ export class MongoNamespace implements Namespace {
   async #stored(): Promise<Document | undefined> {
     const { meta } = this.#context.names;
     for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID })) {
-      if (document !== undefined) return document;
+      if (document === undefined) continue;
+      this.#context.clock.isSetUp = true;
+      return document;
     }
     return undefined;
   }
@@ -77,7 +80,9 @@ export class MongoNamespace implements Namespace {
       $setOnInsert: { version, period: periodMs, offset, base, indexes: INDEXES_VERSION },
       $max: { retention: retentionSlots },
     };
-    return this.#understood(await this.#modifyMeta("set its config", CONFIG_ID, update));
+    const stored = await this.#modifyMeta("set its config", CONFIG_ID, update);
+    this.#context.clock.isSetUp = true;
+    return this.#understood(stored);
   }
 
   async #createIndexes(): Promise<void> {
@@ -87,10 +92,14 @@ export class MongoNamespace implements Namespace {
 
   /** Creates the missing indexes of a namespace, and notes that they are there. */
   async #completeIndexes(): Promise<void> {
-    await this.#createIndexes();
-    const { limits, names, send } = this.#context;
-    const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { indexes: INDEXES_VERSION } } }];
-    await send("note its indexes", { update: names.meta, updates }, limits.openingMs);
+    const { limits, names, send, warn } = this.#context;
+    try {
+      await this.#createIndexes();
+      const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { indexes: INDEXES_VERSION } } }];
+      await send("note its indexes", { update: names.meta, updates }, limits.openingMs);
+    } catch (error) {
+      if (!isHeartbitError(error, "NOT_PERMITTED")) warn(`Indexes may be missing: ${toError(error).message}`);
+    }
   }
 
   async raiseOffset(from: number, to: number): Promise<number> {

@@ -1,5 +1,5 @@
 /** Reads sessions, registrations and pings, page by page. Every query uses an index. */
-import type { Collection, Document, Filter, FindOptions } from "mongodb";
+import type { Document } from "mongodb";
 import type { PingRecord } from "../../core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import {
@@ -11,18 +11,15 @@ import {
 } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
-import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { dateOf, OPEN, PING_FIELDS, toPing, toRegistration, toSession } from "./documents.ts";
+import { find, PAGE_DOCUMENTS } from "./finding.ts";
 import { reachedMs } from "./time.ts";
 
-const PAGE_DOCUMENTS = 1000;
 /** Keys in one query: 0.5 MB of names at most. */
 const KEYS_MAX = 500;
 /** Up to this many keys and prefixes the server filters changes; above, it returns all of them and we filter. */
 const PICKED_MAX = 50;
-/** `maxTimeMS` counts the server's work on a whole cursor, ours on each page. */
-const PAGES_IN_TIME = 10;
 
 /**
  * The server stamps documents when they are written, and they become visible once a majority has them. So a read goes
@@ -34,43 +31,6 @@ const OVERLAP_MS_MIN = 1000;
 /** The `_id`s of sessions, and of registrations: a comparison matches only values of its own type. */
 export const SESSION_IDS = { $gte: 0 };
 export const REGISTRATION_IDS = { $gte: "" };
-
-type Doc = Document & { _id: unknown };
-
-/** Documents in batches, each within the limit. Ending the iteration early kills the cursor on the server. */
-export async function* find(
-  context: Context,
-  collection: string,
-  filter: Document,
-  options: Pick<FindOptions, "limit" | "projection" | "sort"> = {},
-): AsyncGenerator<Doc[]> {
-  const { calls, limits } = context;
-  const { readConcern } = await context.server();
-  const abort = new AbortController();
-  const documents: Collection<Doc> = calls.db.collection<Doc>(collection, { readConcern, ...PLAIN });
-  const cursor = documents.find(filter as Filter<Doc>, {
-    ...options,
-    ...PLAIN,
-    readConcern,
-    readPreference: "primary",
-    batchSize: PAGE_DOCUMENTS,
-    maxTimeMS: PAGES_IN_TIME * limits.bulkMs,
-    signal: abort.signal,
-  });
-  const next = async (signal: AbortSignal): Promise<Doc[]> => {
-    signal.addEventListener("abort", () => abort.abort(), { once: true });
-    return (await cursor.hasNext()) ? cursor.readBufferedDocuments() : [];
-  };
-  try {
-    for (;;) {
-      const batch = await calls.bounded("read", limits.bulkMs, next);
-      if (batch.length === 0) return;
-      yield batch;
-    }
-  } finally {
-    await calls.bounded("end a read", limits.closingMs, () => cursor.close()).catch(() => undefined);
-  }
-}
 
 /** All ping records from slot `from` on. */
 export async function pings(context: Context, from: Slot): Promise<PingRecord[]> {

@@ -16,6 +16,8 @@ const SAMPLE_MS_MIN = 60_000;
 const SAMPLE_PERIODS = 3;
 
 export class ServerClock {
+  /** Whether the namespace is known to be set up: to ask for its time must not begin it. */
+  isSetUp = false;
   /** Whether this user may have the server stamp a document; undefined until that was tried. */
   mayStamp: boolean | undefined;
   /** The request under way, shared by everyone who needs its answer. */

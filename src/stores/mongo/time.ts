@@ -1,4 +1,5 @@
 /** The store's time. */
+import type { Document } from "mongodb";
 import { isHeartbitError } from "../../core/errors.ts";
 import type { Context } from "./context.ts";
 import { CLOCK_ID, stampOf } from "./documents.ts";
@@ -6,22 +7,17 @@ import { askServer } from "./server.ts";
 import { upsert } from "./upsert.ts";
 
 /**
- * Returns the store's time now, in ms, stamped into a document by the server that holds the namespace. Behind a router
- * this is another clock than the router's, and it is the one that stamps pings. If this user may not write, it is the
- * clock of the server that answers.
+ * The store's time now, in ms, stamped into a document by the server that holds the namespace: behind a router that is
+ * another clock than the router's, and it is the one that stamps pings. Where this user may not write, and before the
+ * namespace is set up, it is the clock of the server that answers.
  */
 export async function askTime(context: Context): Promise<number> {
   const { calls, clock, limits, names } = context;
   const { topology } = await context.server();
-  if (clock.mayStamp !== false) {
+  if (clock.isSetUp && clock.mayStamp !== false) {
     try {
-      const command = {
-        findAndModify: names.meta,
-        query: { _id: CLOCK_ID },
-        update: { $currentDate: { now: true } },
-        fields: { _id: 0, now: 1 },
-        writeConcern: { w: 1 }, // only the stamp is needed, not a durable document
-      };
+      // Only the stamp is needed, not a durable document.
+      const command = { ...stamping(names.meta), writeConcern: { w: 1 } };
       const ms = stampOf(await upsert(calls.command.bind(calls), "tell the time", command, limits.quickMs));
       clock.mayStamp = true;
       clock.sample(ms);
@@ -34,6 +30,16 @@ export async function askTime(context: Context): Promise<number> {
   const { localTimeMs } = await askServer(calls, limits.quickMs);
   if (topology !== "sharded cluster") clock.sample(localTimeMs);
   return localTimeMs;
+}
+
+/** The command that has the server stamp the document of the clock, and gives the stamp. */
+export function stamping(meta: string): Document & { readonly findAndModify: string } {
+  return {
+    findAndModify: meta,
+    query: { _id: CLOCK_ID },
+    update: { $currentDate: { now: true } },
+    fields: { _id: 0, now: 1 },
+  };
 }
 
 /**

@@ -26,6 +26,16 @@ function namesDatabase(uri: string): boolean {
   return (URI.exec(uri)?.groups?.["database"] ?? "") !== "";
 }
 
+/** Databases that MongoDB keeps for itself: `local` is not replicated, `config` belongs to the cluster. */
+const RESERVED = new Set(["local", "config"]);
+
+/** Throws `INVALID_OPTION` if no namespace can be in this database. */
+export function checkDatabase(name: string): void {
+  if (!RESERVED.has(name)) return;
+  const message = `The database is "${name}", which MongoDB keeps for itself: use another.`;
+  throw new HeartbitError("INVALID_OPTION", message);
+}
+
 /** Makes a client, without any I/O. Throws `INVALID_OPTION` if the driver cannot parse the connection string. */
 export function makeClient(driver: typeof Driver, uri: string): { client: MongoClient; db: Db } {
   if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);

@@ -1,0 +1,10 @@
+/** The databases of a run, by names of its own: a server that is given has others, and is left as it was. */
+import { withDatabase } from "../../test/servers/index.ts";
+
+/** What their names begin with. */
+export const DATABASE_PREFIX = `hb_bench_${process.pid}_`;
+
+/** The connection string of a database of this run. */
+export function benchDatabase(uri: string, name: string): string {
+  return withDatabase(uri, `${DATABASE_PREFIX}${name}`);
+}
