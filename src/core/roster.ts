@@ -475,11 +475,13 @@ export class Roster {
     const living = listOf(registrations);
     const earlier = listOf(before.registrations);
     let at = 0;
-    const holders = living.map((registration) => {
+    const holders: HolderState[] = [];
+    for (const registration of living) {
       for (let other = earlier[at]; other !== undefined && other !== registration; other = earlier[++at])
         if (bySeniority(other, registration) >= 0) break;
-      return (earlier[at] === registration ? before.holders[at] : undefined) ?? holderOf(registration);
-    });
+      const known = earlier[at] === registration ? before.holders[at++] : undefined;
+      holders.push(known ?? holderOf(registration));
+    }
     if (living.length >= MANY_HOLDERS) this.#reported.set(key, { registrations, holders });
     else this.#reported.delete(key);
     return holders;
