@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type * as ReconcileModule from "../src/core/reconcile.ts";
-import { addingPings, reusedSeqs } from "./simulator/breakage.ts";
+import { addingPings, countsThatHideLosses, reusedSeqs } from "./simulator/breakage.ts";
 import { drawPlan, type Kind } from "./simulator/draw.ts";
 import { readKept } from "./simulator/kept.ts";
 import { report, shrink } from "./simulator/shrink.ts";
@@ -67,6 +67,26 @@ describe("the simulator finds what is wrong on purpose, and makes it short", () 
 
   it("pings that add their bit instead of setting it", async () => {
     expect(await findFault(addingPings())).toMatch(/lives|is dead|crash|stale/);
+  });
+
+  it("lost registrations that no count shows", async () => {
+    expect(await findFault(countsThatHideLosses(), ["destroy"])).toContain("is alive");
+  });
+
+  it("a lease that is longer than the rule", async () => {
+    replaceIn("../src/core/alive.ts", { deathPosition: (last: number) => last + 3.5 });
+    expect(await findFault()).toMatch(/vouchedUntil|no lapse/);
+  });
+
+  it("kills by others that the holder does not notice", async () => {
+    const reconcile = await vi.importActual<typeof ReconcileModule>("../src/core/reconcile.ts");
+    const compare: typeof reconcile.compare = (...args) => ({ ...reconcile.compare(...args), killed: [] });
+    const compareAll: typeof reconcile.compareAll = (...args) => ({
+      ...reconcile.compareAll(...args),
+      killed: [],
+    });
+    replaceIn("../src/core/reconcile.ts", { compare, compareAll });
+    expect(await findFault(undefined, ["kill"])).toContain("is alive");
   });
 
   it("session numbers that are given twice", async () => {

@@ -9,8 +9,8 @@ import { connectTo } from "./mongo-peer.ts";
 import { type FleetSize, keysOf, type Peer, type PeerOptions } from "./peer.ts";
 
 export const RETENTION_SLOTS = 120;
-/** Sessions in one call: each segment of them is one statement. */
-const PINGS_AT_ONCE = 10_240;
+/** So many pings are under way at a time. */
+const PINGS_AT_ONCE = 32;
 
 /** What of heartbit its pings are: a fleet that does nothing besides. How many keys a process has makes no difference to it. */
 export function openPings(options: PeerOptions): Pick<Peer, "fleet" | "close"> {
@@ -63,17 +63,13 @@ export class PortFleet {
   }
 
   /** One process's ping, as its presence makes it. */
-  ping(process: number): Promise<void> {
-    return this.namespace.ping(this.slot, [this.seqs[process]!]);
+  async ping(process: number): Promise<void> {
+    await this.namespace.ping(this.slot, this.seqs[process]!);
   }
 
-  /** Pings of all, or of some, in this slot and the one before, in a few calls: to keep alive what is only read. */
+  /** Pings of all, or of some, in this slot and the one before: to keep alive what is only read. */
   async pingAll(seqs = this.seqs): Promise<void> {
-    for (const slot of [this.slot - 1, this.slot]) {
-      for (let first = 0; first < seqs.length; first += PINGS_AT_ONCE) {
-        await this.namespace.ping(slot, seqs.slice(first, first + PINGS_AT_ONCE));
-      }
-    }
+    for (const slot of [this.slot - 1, this.slot]) await pingTogether(this.namespace, slot, seqs);
   }
 
   /** Waits for the next slot, where this one ends in less than this many ms. */
@@ -85,5 +81,16 @@ export class PortFleet {
   async close(): Promise<void> {
     await this.namespace.close();
     await this.db.client.close();
+  }
+}
+
+/** The pings of some sessions in a slot, many at a time. */
+export async function pingTogether(
+  namespace: Pick<Namespace, "ping">,
+  slot: number,
+  seqs: readonly number[],
+): Promise<void> {
+  for (let first = 0; first < seqs.length; first += PINGS_AT_ONCE) {
+    await Promise.all(seqs.slice(first, first + PINGS_AT_ONCE).map((seq) => namespace.ping(slot, seq)));
   }
 }

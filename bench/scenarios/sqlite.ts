@@ -93,7 +93,7 @@ async function pings(directory: string, count: number): Promise<Pings> {
   const slot = Math.floor(Date.now() / PERIOD_MS);
   const times: number[] = [];
   const cpu = ownCpuMs();
-  for (let seq = 1; seq <= count; seq++) times.push(await tookMs(() => namespace.ping(slot, [seq])));
+  for (let seq = 1; seq <= count; seq++) times.push(await tookMs(() => namespace.ping(slot, seq)));
   const cpuMs = (ownCpuMs() - cpu) / count;
   await namespace.close();
   await store.close();

@@ -1,4 +1,5 @@
 /** What is stored after a month of churn: heartbit beside the 2014 design and naive MongoDB. */
+import { pingTogether } from "../peers/heartbit-port.ts";
 import type { AnyBulkWriteOperation } from "mongodb";
 import type { SessionRecord } from "../../src/core/records.ts";
 import type { Namespace, Write } from "../../src/core/store.ts";
@@ -118,10 +119,8 @@ async function openHeartbit(server: Server): Promise<Design> {
       ]);
     },
     slot: async (slot, living) => {
-      await namespace.ping(
-        slot,
-        [...living].map((process) => seqs.get(process)!),
-      );
+      const pinging = [...living].map((process) => seqs.get(process)!);
+      await pingTogether(namespace, slot, pinging);
       // As presences do: their session's record is what tells pruning that they live.
       const old = [...living].filter((process) => slot - written.get(process)!.slot >= RETENTION_SLOTS / 2);
       for (const process of old) written.set(process, { ...written.get(process)!, slot });

@@ -91,7 +91,7 @@ export function pruned(config: Config, beforeSlot: Slot): Config {
   return beforeSlot <= (config.prunedBefore ?? -Infinity) ? config : { ...config, prunedBefore: beforeSlot };
 }
 
-/** @internal The earlier one of two `last`s; absent is later than any. */
+/** @internal Of two `last`s the earlier holds; absent is later than any. */
 export function earlierLast(a: Slot | undefined, b: Slot | undefined): Slot | undefined {
   if (a === undefined) return b;
   if (b === undefined) return a;

@@ -10,7 +10,7 @@ const sources = readdirSync(join(process.cwd(), "src"), { recursive: true, encod
   .map((name) => readFileSync(join(process.cwd(), "src", name), "utf8"))
   .join("\n");
 
-/** Where reasons are made: given to `suspect`, returned by reads that are distrusted, and in the store's notices. */
+/** Where reasons are made: what is given to `suspect`, by the reads that are distrusted, and by the store's notices. */
 const MADE = [
   /\bsuspect\(\s*(`[^`]*`|"\w+ [^"]*")/g,
   /\? undefined : ("\w+ \w+ [^"]*")/g,

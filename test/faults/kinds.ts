@@ -289,11 +289,11 @@ function onDisk(): Kind[] {
       exclusive: "server",
       lasts: 2,
       unfit: ({ kind }) => (kind === "sqlite" ? undefined : "there is no directory"),
-      apply: async ({ directory = "", fleet }) => {
+      apply: async ({ directory = "" }) => {
         for (const name of readdirSync(directory))
           rmSync(join(directory, name), { recursive: true, force: true });
-        // Whoever has the old files open goes on with them, and nobody who comes later finds them: all start anew.
-        return { who: "all", loses: "what is held", heal: () => crash(fleet).heal() };
+        // Everybody notices, and registers what it holds in the new files.
+        return { who: "all", loses: "what is held", heal: () => {} };
       },
     },
   ];

@@ -33,6 +33,7 @@ const CHECKS = [
   "clock offset",
   "round trip",
   "permissions",
+  "lock",
   "storage",
 ];
 
