@@ -51,7 +51,7 @@ describe("demo", () => {
     expect(stderr).toMatch(
       / s {2}worker-3 crashes: kill -9 \d+\n.* reported: worker-3 is dead \(expired\)\n/,
     );
-    expect(stdout).toMatch(/^WHO +WHAT HAPPENED +AT +WHAT WAS TOLD +AT +AFTER +PERIODS +EXPECTED\n/);
+    expect(stdout).toMatch(/^WHO +WHAT HAPPENED +AT +WHAT WAS REPORTED +AT +AFTER +PERIODS +EXPECTED\n/);
     const time = "\\d+\\.\\d\\d s";
     const row = `worker-1 +stop\\(\\) +${time} +dead, stopped +${time} +\\d+ ms +\\d\\.\\d\\d +1\\.5 to 2\\.5 periods +ok`;
     expect(stdout).toMatch(new RegExp(`\n${row}\n`));
