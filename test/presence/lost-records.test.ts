@@ -248,6 +248,28 @@ describe("a server that is found again may have lost what it had acknowledged", 
     expect(new Map(await found(bench.store)).get("k49")).toBe(true);
   });
 
+  it("a store that has lost everything is set up again, which is no drop", async () => {
+    const bench = new Bench();
+    let isSlow = false;
+    const { presence, restart } = await restartable(
+      wrap(bench.store, (namespace) => ({
+        configure: async (config) => {
+          if (isSlow) await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 100));
+          return namespace.configure(config);
+        },
+      })),
+    );
+    const pinger = presence.pinger("a");
+    await pinger.start();
+    await bench.periods(5);
+    await bench.store.namespace("presence").drop();
+    isSlow = true;
+    restart();
+    await bench.periods(4);
+    expect(pinger.state).toBe("started");
+    expect(await found(bench.store)).toEqual([["a", true]]);
+  });
+
   it("a process that cannot write lost records learns meanwhile that another of its keys was killed", async () => {
     const bench = new Bench();
     let refuses = false;

@@ -172,7 +172,7 @@ describe("what is stored", () => {
       '{"changed":1}',
       '{"key":1}',
       '{"last":1}',
-      '{"session":1,"last":1}',
+      '{"session":1,"last":1,"opened":1}',
       '{"slot":1}',
     ]);
     expect(await indexes("pings")).toEqual([id, '{"expireAt":1,"expireAfterSeconds":0}', '{"slot":1}']);

@@ -20,6 +20,7 @@ export class NamespaceConfig {
   #base = 0;
   /** When the config was last read: a monotonic time, in ms. */
   #readAt = -Infinity;
+  #configuring: Promise<void> | undefined;
 
   constructor(context: Context) {
     this.#context = context;
@@ -29,7 +30,14 @@ export class NamespaceConfig {
    * Sets the namespace up if nobody has, and follows its config. Rejects with `CONFIG_MISMATCH` if it was set up with
    * another period, or by another version.
    */
-  async configure(): Promise<void> {
+  configure(): Promise<void> {
+    this.#configuring ??= this.#configure().finally(() => {
+      this.#configuring = undefined;
+    });
+    return this.#configuring;
+  }
+
+  async #configure(): Promise<void> {
     const { namespace, periodMs, retentionSlots, clock } = this.#context;
     const base = Math.max(0, Math.floor(clock.now() - BASE_EPOCH_MS)) % BASES;
     const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
@@ -43,9 +51,15 @@ export class NamespaceConfig {
     if ((await this.#read()) === undefined) await this.configure();
   }
 
-  /** Follows the config. Rejects with `CONFIG_MISMATCH` if the namespace was dropped, or set up again by another. */
+  /**
+   * Follows the config. Rejects with `CONFIG_MISMATCH` if the namespace was dropped, or set up again by another. A store
+   * that was lost and found again may have lost the config too: then it is set up again.
+   */
   async check(): Promise<void> {
-    if ((await this.#read()) === undefined) throw dropped(this.#context.name);
+    if ((await this.#read()) !== undefined) return;
+    if (!this.#context.requests.has("restore") && this.#configuring === undefined)
+      throw dropped(this.#context.name);
+    await this.configure();
   }
 
   /** The number of a new session. */

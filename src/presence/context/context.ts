@@ -73,10 +73,10 @@ export function noteFailure(
   context: Context,
   what: "ping" | "read",
   error: unknown,
-  doing: string = what,
+  doing = `a ${what}`,
 ): void {
   context.instrumentation.emit("failed", what);
-  context.health.suspect(`a ${doing} failed: ${describe(error)}`);
+  context.health.suspect(`${doing} failed: ${describe(error)}`);
 }
 
 /** Notes a timer that fired late as a suspicion: this process was stopped, or too busy. */
