@@ -5,7 +5,7 @@ export type { Transition } from "./core/roster.ts";
 export type { WatchTarget } from "./core/selection.ts";
 export type { Pruned, Store } from "./core/store.ts";
 export type { Change, Holder } from "./presence/change.ts";
-export type { Listener } from "./lib/emitter.ts";
+export type { Listener, Subscribable } from "./lib/emitter.ts";
 export type { Health } from "./presence/context/health.ts";
 export type { Lapse, PresenceEvents } from "./presence/events.ts";
 export type { KeyState, Listing } from "./presence/list.ts";

@@ -21,7 +21,7 @@ import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, EventSource } from "../lib/emitter.ts";
+import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
 import { dropped } from "./context/config.ts";
 import type { Holding } from "./holding/holding.ts";
@@ -44,7 +44,7 @@ export interface PingerEvents {
 }
 
 /** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
-export class Pinger extends EventSource<PingerEvents> {
+export class Pinger extends Subscribable<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
   readonly #holding: Holding;

@@ -7,7 +7,7 @@ import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, EventSource } from "../lib/emitter.ts";
+import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { within } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
@@ -42,7 +42,7 @@ const CLOSE_LIMIT_MS = 10_000;
  * One opened namespace. It makes pingers, which hold keys, and watchers, which report which keys are alive. Once a
  * pinger or a watcher has started, it has a session and pings.
  */
-export class Presence extends EventSource<PresenceEvents> {
+export class Presence extends Subscribable<PresenceEvents> {
   readonly #context: Context;
   readonly #options: CheckedOptions;
   readonly #store: Store;

@@ -13,7 +13,7 @@ import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
 import type { Change } from "./change.ts";
 import { ChangeStream, Subscription } from "./watching/delivery.ts";
-import { Emitter, EventSource } from "../lib/emitter.ts";
+import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import { checkTarget } from "./options.ts";
 import type { Context } from "./context/context.ts";
@@ -34,7 +34,7 @@ export interface WatcherEvents {
 export type ChangeListener = (change: Change) => void;
 
 /** Reports changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
-export class Watcher extends EventSource<WatcherEvents> {
+export class Watcher extends Subscribable<WatcherEvents> {
   /** Resolves when the watcher has stopped or failed. Never rejects. */
   readonly dead: Promise<void>;
   readonly #context: Context;
