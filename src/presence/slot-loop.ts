@@ -66,27 +66,27 @@ export class SlotLoop {
     this.#pollMs = pollMs;
     this.#pruning = new PruneScheduler(context);
     this.#activities = [
-      activity(
+      makeActivity(
         "reading the config",
         () => this.#configMs,
         () => this.#followConfig(),
       ),
-      activity(
+      makeActivity(
         "reconciling",
         () => (holding.reconciler.isDue ? 0 : Infinity),
         () => this.#reconcile(),
       ),
-      activity(
+      makeActivity(
         "reading changes",
         () => this.#pollInMs,
         () => this.#poll(),
       ),
-      activity(
+      makeActivity(
         "evaluating",
         () => this.#evaluateMs,
         async () => this.#watching?.evaluator.evaluate(),
       ),
-      activity(
+      makeActivity(
         "pruning",
         () => (this.#wantsPruning ? 0 : Infinity),
         () => this.#prune(),
@@ -282,6 +282,6 @@ export class SlotLoop {
   }
 }
 
-function activity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
+function makeActivity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
   return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
 }

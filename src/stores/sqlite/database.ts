@@ -43,7 +43,7 @@ const HELD_MS_MAX = 1000;
 const PATIENCE_MS = 2000;
 /** So long an opening waits for others that open the file, too. */
 const LOCK_PATIENCE_MS = 20_000;
-/** So long a file that is registration removed or replaced may be in the way of an opening. */
+/** So long a file that is being removed or replaced may be in the way of an opening. */
 const PASSING_MS = 1000;
 /** Damage that is still there after so many new files is no longer healed by another. */
 const HEALINGS_MAX = 3;
