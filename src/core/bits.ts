@@ -29,7 +29,7 @@ export function bitOf(seq: number): { segment: number; word: number; mask: numbe
 }
 
 /** @internal Whether the record has the session's bit. */
-export function hasBit(record: PingRecord, seq: number): boolean {
+export function hasBit(record: Omit<PingRecord, "ms">, seq: number): boolean {
   const { segment, word, mask } = bitOf(seq);
   return record.segment === segment && ((record.words[word] ?? 0) & mask) !== 0;
 }

@@ -26,8 +26,8 @@ export type Cell = "none" | "ping" | "late" | "missed" | "outage" | "due";
 /** A crash is told after at most two and a half, of those in which somebody has pinged. */
 const SILENT_SLOTS = 3;
 
-interface Ping extends PingRecord {
-  readonly late: PingRecord | undefined;
+interface Ping extends Omit<PingRecord, "ms"> {
+  readonly late: Omit<PingRecord, "ms"> | undefined;
 }
 
 export class Pulse {
