@@ -31,7 +31,7 @@ export function describe({
     `checked: ${checks.holdings} times that who holds is known, ${checks.ends} ends, ${checks.agreements} views that agree`,
     `${crashes.length} tellings of crashes in calm: ${quantiles(crashes, "periods")}`,
     `${joins.length} tellings of joins in calm: ${quantiles(joins, "ms")}`,
-    `${calm.periods} periods with watchers in calm; in ${calm.busy} most were stale, the machine registration too busy`,
+    `${calm.periods} periods with watchers in calm; in ${calm.busy} most were stale, the machine being too busy`,
     `${rightlyDead} times somebody was told dead who lived, cut off alone, and knew it; ${notJudged} times when the records had just been destroyed`,
     wrong.length === 0 ? "all that is promised held" : `WRONG: ${wrong.length}`,
     ...wrong
