@@ -3,7 +3,6 @@ import { expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { type Command, type Deployment, startProxy } from "../servers/proxy.ts";
-import { withOptions } from "../servers/uri.ts";
 import { needsFeed } from "../support/needs.ts";
 import { until } from "../support/wait.ts";
 
@@ -20,7 +19,7 @@ async function open(as: Deployment) {
     onCommand: (command) => void commands.push(command),
   });
   onTestFinished(() => proxy.stop());
-  const presence = await Presence.open(withOptions(proxy.uri, "heartbeatFrequencyMS=500"), {
+  const presence = await Presence.open(proxy.uri, {
     periodMs: PERIOD_MS,
     pollMs: 100,
   });

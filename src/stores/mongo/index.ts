@@ -58,6 +58,7 @@ export class MongoStore implements Store {
   #server: Promise<ServerInfo> | undefined;
   /** `Monitor.found` when the server was last asked. */
   #asked = 0;
+  #topology: ServerInfo["topology"] | undefined;
 
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
@@ -80,9 +81,14 @@ export class MongoStore implements Store {
     if (this.#asked !== this.#monitor.found) this.#server = undefined;
     if (this.#server === undefined) {
       this.#asked = this.#monitor.found;
-      const asking = this.#ask().catch((error: unknown) => {
+      const asking = this.#ask().then((info) => {
+        const before = this.#topology;
+        this.#topology = info.topology;
+        if (before !== undefined && before !== info.topology) this.#monitor.noteOtherKind();
+        return info;
+      });
+      asking.catch(() => {
         if (this.#server === asking) this.#server = undefined;
-        throw error;
       });
       this.#server = asking;
     }

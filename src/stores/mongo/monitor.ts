@@ -2,7 +2,12 @@
  * Reports what the driver's own monitoring finds: the loss and the return of a primary. There is one listener for each
  * client, however many presences use it.
  */
-import type { MongoClient, ServerDescription, TopologyDescriptionChangedEvent } from "mongodb";
+import type {
+  ConnectionClosedEvent,
+  MongoClient,
+  ServerDescription,
+  TopologyDescriptionChangedEvent,
+} from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
 
 type Listener = (notice: StoreNotice) => void;
@@ -28,7 +33,7 @@ export class Monitor {
     this.#client = client;
   }
 
-  /** How many times a writable server was found while somebody listened. It may be of another kind each time. */
+  /** How many times a server was found or a connection lost while somebody listened. It may be of another kind since. */
   get found(): number {
     return this.#found;
   }
@@ -45,10 +50,23 @@ export class Monitor {
 
   #attach(): void {
     this.#client.on("topologyDescriptionChanged", this.#onTopology);
+    this.#client.on("connectionClosed", this.#onClosed);
   }
 
   #detach(): void {
     this.#client.off("topologyDescriptionChanged", this.#onTopology);
+    this.#client.off("connectionClosed", this.#onClosed);
+  }
+
+  /** The driver looks at its servers every 10 s only: one that was started again meanwhile shows in its connections. */
+  readonly #onClosed = ({ reason }: ConnectionClosedEvent): void => {
+    if (reason === "error") this.#found++;
+  };
+
+  /** Another kind of server answers than before. */
+  noteOtherKind(): void {
+    this.#tell({ kind: "lost", reason: "the server has become another kind of deployment" });
+    this.#tell({ kind: "found" });
   }
 
   readonly #onTopology = ({ previousDescription, newDescription }: TopologyDescriptionChangedEvent): void => {

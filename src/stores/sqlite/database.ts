@@ -45,7 +45,7 @@ const HELD_MS_MAX = 1000;
 const PATIENCE_MS = 2000;
 /** How long an opening waits for others that open the file, in ms. */
 const LOCK_PATIENCE_MS = 20_000;
-/** So long a file that is being removed or replaced may be in the way of an opening. */
+/** How long an opening may be blocked by a file that is being removed or replaced, in ms. */
 const PASSING_MS = 1000;
 /** After this many new files, damage is no longer repaired by another one. */
 const HEALINGS_MAX = 3;
