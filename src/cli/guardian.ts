@@ -1,11 +1,11 @@
 /**
- * Ends the command of `run` where heartbit itself was killed and could not: else the command would go on without its key,
- * beside the one that somebody starts in its place. It is a shell that reads from a pipe, whose end only heartbit holds: the
- * system closes it with heartbit, however that ends.
+ * Ends the command of `run` if heartbit itself is killed. Otherwise the command would go on without its key, beside
+ * the one that is started in its place. The guardian is a shell that reads from a pipe. Only heartbit holds the other
+ * end, and the system closes it when heartbit ends, in whatever way.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
-/** Each line is the command's process, or nothing while there is none. At the end of the pipe that is ended, if it is there. */
+/** Each line is the command's process id, or empty while there is none. The end of the pipe ends that process. */
 const SCRIPT = `pid=
 while read -r line; do pid=$line; done
 [ -n "$pid" ] && kill -TERM "$pid" || exit 0

@@ -25,7 +25,8 @@ export function servePage(name: string): Response {
 
 /**
  * The page at a path without a trailing slash that ends in this part. There is no redirect to the path with a slash,
- * because the server that this one is mounted in may redirect back. Instead the page's relative links begin with the part.
+ * because the server that this one is mounted in may redirect back. Instead the page's
+ * relative links begin with the part.
  */
 export function servePageAt(lastPart: string): Response {
   return answer(START, (pageFiles[START] ?? "").replaceAll('="./', `="./${lastPart}/`));

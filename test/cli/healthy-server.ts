@@ -11,7 +11,13 @@ export const privilege = (collection: string, ...actions: string[]): Document =>
 });
 
 const INDEXED: Readonly<Record<string, readonly Document[]>> = {
-  "presence.records": [{ changed: 1 }, { key: 1 }, { session: 1, last: 1 }, { last: 1 }, { slot: 1 }],
+  "presence.records": [
+    { changed: 1 },
+    { key: 1 },
+    { session: 1, last: 1, opened: 1 },
+    { last: 1 },
+    { slot: 1 },
+  ],
   "presence.pings": [{ slot: 1 }, { expireAt: 1 }],
 };
 

@@ -313,7 +313,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   ["drops nothing", "drop removes all", () => ({ drop: async () => {} })],
   [
     "tells a feed what it was closed for",
-    "a feed that was closed tells nothing",
+    "a closed feed reports nothing",
     (ns) => ({
       feed: (select, sink) => {
         const feed = ns.feed?.(select, sink);
@@ -323,7 +323,7 @@ const SPOILS: readonly (readonly [string, string, (ns: Namespace) => Partial<Nam
   ],
   [
     "tells registrations without their sessions",
-    "no registration is told before its session",
+    "no registration is reported before its session",
     (ns) => ({
       feed: (select, sink) => {
         const feed = ns.feed?.(select, { ...sink, page: (page) => sink.page({ ...page, sessions: [] }) });

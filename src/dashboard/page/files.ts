@@ -1,5 +1,5 @@
 /**
- * The files of the page, by their names: `npm run build` writes this module anew, with the files that it has built. They
- * are part of a module, not files beside it, so that they are in whatever a bundler makes of a program.
+ * The files of the page, by their names. `npm run build` replaces this module by one with the files that it has built.
+ * They are part of a module rather than files beside it, so that bundlers include them.
  */
 export const pageFiles: Readonly<Record<string, string>> = {};

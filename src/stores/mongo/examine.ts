@@ -94,7 +94,7 @@ const SLOW_MAJORITY = 1 / 2;
 const TOO_SLOW_MAJORITY = 4 / 5;
 const MAJORITY_SAMPLES = 5;
 
-/** How long a write takes until a majority has it, and a read of what a majority has, tried out on the clock's document. */
+/** Measures how long a majority write and a majority read take, with the clock's document. */
 async function examineMajority(context: Context): Promise<Finding> {
   const { limits, names, send } = context;
   const check = "majority";

@@ -33,7 +33,7 @@ export class Monitor {
     this.#client = client;
   }
 
-  /** How many times a server was found or a connection lost while somebody listened. It may be of another kind since. */
+  /** How many times a server was found or a connection lost while somebody listened: its kind may have changed. */
   get found(): number {
     return this.#found;
   }
