@@ -51,7 +51,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 }
 
 /** What a presence, a pinger and a watcher have in common: events. */
-export abstract class Subscribable<Events extends { [name in keyof Events]: readonly unknown[] }> {
+export class Subscribable<Events extends { [name in keyof Events]: readonly unknown[] }> {
   readonly #emitter: Emitter<Events>;
 
   /** @internal */

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, inject, it } from "vitest";
 import { entriesOf, type Entry, pack } from "./pack.ts";
 
 /** What may be packed, without the dashboard, in bytes. */
-const PACKED_MAX = 165_000;
+const PACKED_MAX = 175_000;
 
 /** The values of each entry point. Its types are in api/. */
 const VALUES = {
