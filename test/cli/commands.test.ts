@@ -228,9 +228,9 @@ describe("watch", () => {
 
   it("ends quietly when its reader has gone", async () => {
     const env = await newStore();
+    await holding("a", env);
     const watch = start(["watch"], env);
     watch.child.stdout?.destroy();
-    await holding("a", env);
     expect(await watch.ended).toMatchObject({ code: 0, signal: null, stderr: "" });
   });
 
@@ -241,7 +241,7 @@ describe("watch", () => {
       execute("sh", ["-c", `exec "$0" "$1" ${command} > /dev/full`, process.execPath, main()], {
         env: cleanEnv(env),
       });
-    const stderr = "heartbit: What is to be printed cannot be written (ENOSPC).\n";
+    const stderr = "heartbit: The output cannot be written (ENOSPC).\n";
     for (const command of ["ls --json", "--help", "doctor --json"]) {
       await expect(full(command)).rejects.toMatchObject({
         code: 1,
