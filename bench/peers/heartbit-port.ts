@@ -1,14 +1,26 @@
 /** heartbit by the port of its store: what presences write, for more processes than fit into this one as presences. */
 import type { Db } from "mongodb";
-import type { Namespace } from "../../src/core/store.ts";
+import { FORMAT_VERSION, type Namespace, type Store } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
-import { FORMAT_VERSION } from "../../src/core/store.ts";
 import { wait } from "../measure/time.ts";
 import { fill, fillSessions } from "./fill.ts";
 import { connectTo } from "./mongo-peer.ts";
 import { type FleetSize, keysOf, type Peer, type PeerOptions } from "./peer.ts";
 
 export const RETENTION_SLOTS = 120;
+
+/** Opens a namespace of the store and sets it up. */
+export async function setUp(store: Store, name: string, periodMs: number): Promise<Namespace> {
+  const namespace = store.namespace(name, { periodMs, retentionSlots: RETENTION_SLOTS });
+  await namespace.configure({
+    version: FORMAT_VERSION,
+    periodMs,
+    offset: 0,
+    retentionSlots: RETENTION_SLOTS,
+    base: 0,
+  });
+  return namespace;
+}
 /** So many pings are under way at a time. */
 const PINGS_AT_ONCE = 32;
 
@@ -32,14 +44,7 @@ export class PortFleet {
   static async open(options: PeerOptions, size: FleetSize): Promise<PortFleet> {
     const db = await connectTo(options);
     const { name, periodMs } = options;
-    const namespace = mongoStore(db).namespace(name, { periodMs, retentionSlots: RETENTION_SLOTS });
-    await namespace.configure({
-      version: FORMAT_VERSION,
-      periodMs,
-      offset: 0,
-      retentionSlots: RETENTION_SLOTS,
-      base: 0,
-    });
+    const namespace = await setUp(mongoStore(db), name, periodMs);
     const slot = Math.floor(Date.now() / periodMs);
     const seqs = await fillSessions(namespace, size.processes, slot);
     await fill(

@@ -2,13 +2,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FORMAT_VERSION } from "../../src/core/store.ts";
 import { Presence } from "../../src/index.ts";
 import { openSqlite } from "../../src/stores/sqlite/index.ts";
 import { ownCpuMs } from "../measure/cpu.ts";
 import { type Quantiles, quantiles } from "../measure/quantiles.ts";
 import { clockMs, tookMs, until, wait } from "../measure/time.ts";
 import { type Section, show } from "../report/section.ts";
+import { setUp } from "../peers/heartbit-port.ts";
 import { Worker } from "../workers/ask.ts";
 import type { SqliteHold, SqliteJoin } from "../workers/sqlite.ts";
 import type { Scenario } from "./scenario.ts";
@@ -82,14 +82,7 @@ interface Pings {
 /** One transaction after the other, each of one ping. */
 async function pings(directory: string, count: number): Promise<Pings> {
   const store = await openSqlite(directory);
-  const namespace = store.namespace("pings");
-  await namespace.configure({
-    version: FORMAT_VERSION,
-    periodMs: PERIOD_MS,
-    offset: 0,
-    retentionSlots: 120,
-    base: 0,
-  });
+  const namespace = await setUp(store, "pings", PERIOD_MS);
   const slot = Math.floor(Date.now() / PERIOD_MS);
   const times: number[] = [];
   const cpu = ownCpuMs();

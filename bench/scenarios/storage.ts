@@ -1,9 +1,8 @@
 /** What is stored after a month of churn: heartbit beside the 2014 design and naive MongoDB. */
-import { pingTogether } from "../peers/heartbit-port.ts";
+import { pingTogether, RETENTION_SLOTS, setUp } from "../peers/heartbit-port.ts";
 import type { AnyBulkWriteOperation } from "mongodb";
 import type { SessionRecord } from "../../src/core/records.ts";
-import type { Namespace, Write } from "../../src/core/store.ts";
-import { FORMAT_VERSION } from "../../src/core/store.ts";
+import type { Write } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { storedIn, type Stored } from "../measure/stored.ts";
 import { connectTo } from "../peers/mongo-peer.ts";
@@ -19,7 +18,6 @@ const PROCESSES = 100;
 const KEYS_EACH = 10;
 /** Each process is restarted so often, under new keys. */
 const RESTARTS_A_DAY = 1;
-const RETENTION_SLOTS = 120;
 /** Each presence prunes in one slot of the retention, by chance: together nearly once a slot. */
 const PRUNE_EVERY_SLOTS = 10;
 const FIRST_SLOT = 5_000_000;
@@ -85,15 +83,7 @@ type Server = Parameters<typeof optionsFor>[0];
 async function openHeartbit(server: Server): Promise<Design> {
   const options = optionsFor(server, "heartbit", PERIOD_MS);
   const db = await connectTo(options);
-  const scale = { periodMs: PERIOD_MS, retentionSlots: RETENTION_SLOTS };
-  const namespace: Namespace = mongoStore(db).namespace("presence", scale);
-  await namespace.configure({
-    version: FORMAT_VERSION,
-    periodMs: PERIOD_MS,
-    offset: 0,
-    retentionSlots: 120,
-    base: 0,
-  });
+  const namespace = await setUp(mongoStore(db), "presence", PERIOD_MS);
   const seqs = new Map<number, number>();
   const written = new Map<number, SessionRecord>();
   return {
