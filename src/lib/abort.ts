@@ -19,6 +19,18 @@ export function onAbort(signal: AbortSignal | undefined, aborted: () => void): (
   };
 }
 
+/** The result of the work, or a rejection as soon as the signal is aborted: with `error()`, or the signal's reason. */
+export function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  error = (): unknown => signal?.reason,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stopListening = onAbort(signal, () => reject(error()));
+    work.finally(stopListening).then(resolve, reject);
+  });
+}
+
 const notify = ({ currentTarget }: Event): void => {
   const signal = currentTarget as AbortSignal;
   const all = waiting.get(signal) ?? [];

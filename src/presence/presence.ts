@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
-import { onAbort } from "../lib/abort.ts";
+import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { systemClock } from "../lib/system-clock.ts";
@@ -67,7 +67,9 @@ export class Presence extends Subscribable<PresenceEvents> {
     try {
       const { store, opened } = await openStore(target, checked);
       presence = new Presence(store, opened, checked);
-      await unlessAborted(presence.#begin(), checked);
+      await unlessAborted(presence.#begin(), checked.signal, () =>
+        closed(checked.name, checked.signal?.reason),
+      );
       checkNotAborted(checked);
       return presence;
     } catch (error) {
@@ -272,12 +274,4 @@ export class Presence extends Subscribable<PresenceEvents> {
 
 function checkNotAborted({ name, signal }: CheckedOptions): void {
   if (signal?.aborted === true) throw closed(name, signal.reason);
-}
-
-/** The result of `work`, or a rejection as soon as the signal is aborted. */
-function unlessAborted<T>(work: Promise<T>, { name, signal }: CheckedOptions): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const ignore = onAbort(signal, () => reject(closed(name, signal?.reason)));
-    work.finally(ignore).then(resolve, reject);
-  });
 }

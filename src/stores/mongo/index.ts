@@ -3,6 +3,7 @@ import type * as Driver from "mongodb";
 import type { Db, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 import type { Namespace, NamespaceScale, Store } from "../../core/store.ts";
+import { unlessAborted } from "../../lib/abort.ts";
 import { Calls, limitsFor } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { namesOf } from "./indexes.ts";
@@ -34,7 +35,7 @@ export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}):
   checkDatabase(db.databaseName);
   const store = new MongoStore(db, client);
   try {
-    await orAborted(store.server(), signal);
+    await unlessAborted(store.server(), signal);
     return store;
   } catch (error) {
     await store.close();
@@ -142,18 +143,6 @@ async function loadDriver(): Promise<typeof Driver> {
     const message = "The package that speaks to MongoDB is missing: run `npm install mongodb`.";
     throw new HeartbitError("UNSUPPORTED_SERVER", message, { cause: error });
   }
-}
-
-async function orAborted<T>(running: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return running;
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", stop, { once: true });
-    running
-      .finally(() => signal.removeEventListener("abort", stop))
-      .then(resolve)
-      .catch(reject);
-  });
 }
 
 function describe(id: unknown): string {
