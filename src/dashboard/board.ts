@@ -20,7 +20,7 @@ const DEAD_MAX = 20_000;
 const PAUSE_MS_MAX = 60_000;
 
 export interface BoardHealth {
-  /** `failed`: it cannot recover; a new dashboard is needed. */
+  /** `failed`: nothing is known, because the watcher has failed; the board tries again with another one. */
   readonly state: Health["state"] | "failed";
   readonly reason?: string;
   readonly since?: Date;

@@ -7,8 +7,8 @@
  *   change, change, ...              later changes, each with an id to resume from
  *   health                           whenever it changes
  *
- * Nothing is produced before the client takes it. So a slow client costs one pending change for each key or, if there
- * are too many, a mark that it needs a new snapshot.
+ * Nothing is produced before the client takes it. All that is kept for a client is its position in the journal, so a
+ * slow one costs no more than a fast one. If the journal no longer has the next change, the client gets a new snapshot.
  */
 import type { Clock } from "../core/clock.ts";
 import { after } from "../core/sorted-keys.ts";

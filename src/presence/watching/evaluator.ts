@@ -4,8 +4,7 @@
  *   1. reads the pings of the evaluation slot, and the changes, in every other slot if a feed reports them
  *   2. reports what it has read
  *   3. if a key would be dead: also reads the pings of the slot before, then pings, and reads once more. The ping
- *   proves
- *      that the primary still has its majority, so the second read has everything that was acknowledged before it
+ *      proves that the primary still has its majority, so the second read has everything acknowledged before it
  *   4. if there was no suspicion since the start of the slot before: moves `g`, and reports the deaths
  *
  * The roster decides which keys are alive (core/alive.ts, core/roster.ts). This file decides when it may evaluate, and
