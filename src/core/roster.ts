@@ -78,7 +78,8 @@ const STEP_REGISTRATIONS = 200;
 /** @internal Work in steps, which is complete when the iteration ends. */
 export type Steps = Generator<void, void, void>;
 
-function doAll(steps: Steps): void {
+/** @internal Does all steps at once. */
+export function doAll(steps: Steps): void {
   while (steps.next().done !== true);
 }
 
@@ -221,7 +222,7 @@ export class Roster {
     return false;
   }
 
-  /** Begins a read of everything selected. Returns what `endLoad` needs. */
+  /** Begins a read of everything selected. Returns what `endLoadInSteps` needs. */
   beginLoad(): number {
     return ++this.#load;
   }
@@ -230,10 +231,6 @@ export class Roster {
    * Ends a load: removes registrations of selected keys that were not read since `beginLoad`, since they are no longer
    * stored. One written in slot `asOf` or later stays, because the load may be older than it.
    */
-  endLoad(load: number, selected: (key: string) => boolean, asOf?: Slot): void {
-    doAll(this.endLoadInSteps(load, selected, asOf));
-  }
-
   *endLoadInSteps(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): Steps {
     let count = 0;
     for (const key of this.#keys.keys()) {
@@ -244,11 +241,6 @@ export class Roster {
         this.#remove(registration);
       }
     }
-  }
-
-  /** Forgets keys that are not selected, without reporting them. */
-  retain(selected: (key: string) => boolean): void {
-    doAll(this.retainInSteps("", selected));
   }
 
   /**
@@ -289,10 +281,6 @@ export class Roster {
    * Forgets what died before slot `oldest`, as stores do when they prune. Until then the dead are kept, because a
    * record of them that is read late must not bring them back.
    */
-  forget(oldest: Slot, oldestMs: number): void {
-    doAll(this.forgetInSteps(oldest, oldestMs));
-  }
-
   *forgetInSteps(oldest: Slot, oldestMs: number): Steps {
     this.#bits.forgetBefore(oldest);
     for (const [seq, session] of this.#sessions) {

@@ -2,6 +2,7 @@
 import * as fc from "fast-check";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../../src/core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
+import { Roster } from "../../src/core/roster.ts";
 
 export const KEYS = ["a", "b", "ab"];
 
@@ -15,6 +16,24 @@ export function pingsOf(slot: number, seqs: readonly number[]): PingRecord[] {
     records.set(segment, record);
   }
   return [...records.values()];
+}
+
+/** A roster in which one session holds each key. */
+export function rosterOf(keys: readonly string[]): Roster {
+  const roster = new Roster();
+  roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
+  for (const [pinger, key] of keys.entries())
+    roster.registration({
+      session: 1,
+      pinger,
+      start: 1,
+      key,
+      since: 0,
+      slot: 10,
+      meta: "null",
+      revision: 0,
+    });
+  return roster;
 }
 
 export type Step =

@@ -1,7 +1,7 @@
 /** The roster against a naive model of it, over random histories. A failing run prints its seed. */
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Roster, type RosterChange } from "../../src/core/roster.ts";
+import { doAll, Roster, type RosterChange } from "../../src/core/roster.ts";
 import { history, KEYS, pingsOf, type Step } from "./histories.ts";
 import { Model, type ModelChange } from "./model.ts";
 
@@ -25,7 +25,7 @@ function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
     roster.evaluate(step.judged, step.oldest);
     model.judge(step.judged, step.oldest);
   } else if (step.do === "retain") {
-    roster.retain((key) => step.keys.includes(key));
+    doAll(roster.retainInSteps("", (key) => step.keys.includes(key)));
     model.drop((key) => step.keys.includes(key));
   } else if (step.do === "load") {
     const load = roster.beginLoad();
@@ -34,7 +34,7 @@ function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
       if (step.keep[index % step.keep.length] === true) hear(one, roster, model);
     });
     const isSelected = (key: string): boolean => step.keep[0] === true || key !== "a";
-    roster.endLoad(load, isSelected);
+    doAll(roster.endLoadInSteps(load, isSelected));
     model.endLoad(load, isSelected);
   } else {
     expectSame(roster.changes(), model.changes(KEYS));
@@ -155,13 +155,13 @@ describe("forget", () => {
         roster.evaluate(judged, Math.max(1, judged - 12));
         roster.changes();
         const before = KEYS.map((key) => roster.holders(key));
-        roster.forget(Math.min(roster.g, judged - 3), Infinity);
+        doAll(roster.forgetInSteps(Math.min(roster.g, judged - 3), Infinity));
         expect(KEYS.map((key) => roster.holders(key))).toEqual(before);
         expect(roster.changes()).toEqual([]);
 
         roster.evaluate(200, 188);
         roster.changes();
-        roster.forget(188, Infinity);
+        doAll(roster.forgetInSteps(188, Infinity));
         expect(roster.size).toEqual({ keys: 0, sessions: 0 });
       }),
       { numRuns: 500 },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
-import { Roster } from "../../src/core/roster.ts";
+import { doAll, Roster } from "../../src/core/roster.ts";
 import { pingsOf } from "./histories.ts";
 
 const session = (seq: number, slot: number, more: Partial<SessionRecord> = {}): SessionRecord => ({
@@ -173,7 +173,7 @@ describe("Roster.endLoad", () => {
     told(roster);
     const load = roster.beginLoad();
     roster.registration(registration(1, "a", 10));
-    roster.endLoad(load, (key) => key !== "c");
+    doAll(roster.endLoadInSteps(load, (key) => key !== "c"));
     expect(told(roster)).toEqual(["b expired"]);
     expect(["a", "b", "c"].map((key) => roster.isAlive(key))).toEqual([true, false, true]);
   });
@@ -182,7 +182,7 @@ describe("Roster.endLoad", () => {
     const roster = heard([registration(1, "a", 10)]);
     const load = roster.beginLoad();
     roster.registration(registration(1, "b", 10, { pinger: 2 }));
-    roster.endLoad(load, () => true);
+    doAll(roster.endLoadInSteps(load, () => true));
     expect([...roster.keys()]).toEqual(["b"]);
   });
 });
@@ -191,7 +191,7 @@ describe("Roster.retain", () => {
   it("forgets the keys that are not selected without a word; heard of again, they join", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10)]);
     told(roster);
-    roster.retain((key) => key === "a");
+    doAll(roster.retainInSteps("", (key) => key === "a"));
     expect([told(roster), roster.isAlive("b")]).toEqual([[], false]);
     roster.registration(registration(2, "b", 10));
     expect(told(roster)).toEqual(["b joined"]);
@@ -199,15 +199,15 @@ describe("Roster.retain", () => {
 
   it("also forgets pending changes", () => {
     const roster = heard([registration(1, "a", 10)]);
-    roster.retain(() => false);
+    doAll(roster.retainInSteps("", () => false));
     expect(told(roster)).toEqual([]);
   });
 
   it("forgets pending changes of a key that a load has just removed", () => {
     const roster = heard([registration(1, "a", 10)]);
     told(roster);
-    roster.endLoad(roster.beginLoad(), () => true);
-    roster.retain(() => false);
+    doAll(roster.endLoadInSteps(roster.beginLoad(), () => true));
+    doAll(roster.retainInSteps("", () => false));
     expect(told(roster)).toEqual([]);
   });
 });
@@ -218,10 +218,10 @@ describe("Roster.forget", () => {
     told(roster);
     roster.registration(registration(1, "a", 10, { last: 0, changed: 2000 }));
     expect(told(roster)).toEqual(["a killed"]);
-    roster.forget(30, 1500);
+    doAll(roster.forgetInSteps(30, 1500));
     roster.registration(registration(1, "a", 10, { changed: 1000 }));
     expect([told(roster), roster.isAlive("a")]).toEqual([[], false]);
-    roster.forget(30, 2500);
+    doAll(roster.forgetInSteps(30, 2500));
     expect(roster.size.keys).toBe(0);
   });
 
@@ -230,27 +230,27 @@ describe("Roster.forget", () => {
     told(roster);
     roster.session(session(1, 10, { last: 0, changed: 2000 }));
     expect(told(roster)).toEqual(["a killed"]);
-    roster.forget(30, 1500);
+    doAll(roster.forgetInSteps(30, 1500));
     expect([...roster.keys()]).toEqual(["a"]);
-    roster.forget(30, 2500);
+    doAll(roster.forgetInSteps(30, 2500));
     expect([...roster.keys()]).toEqual([]);
   });
 
   it("keeps pending changes", () => {
     const roster = heard([registration(1, "a", 10, { last: 0, changed: 1000 })]);
-    roster.forget(30, 5000);
+    doAll(roster.forgetInSteps(30, 5000));
     expect(roster.size.keys).toBe(1);
     told(roster);
-    roster.forget(30, 5000);
+    doAll(roster.forgetInSteps(30, 5000));
     expect(roster.size.keys).toBe(0);
   });
 
   it("keeps a planned absence until it is over", () => {
     const roster = heard([registration(1, "a", 10, { last: 35, changed: 1000 })]);
     told(roster);
-    roster.forget(30, 5000);
+    doAll(roster.forgetInSteps(30, 5000));
     expect(roster.isAlive("a")).toBe(true);
-    roster.forget(36, 5000);
+    doAll(roster.forgetInSteps(36, 5000));
     expect(roster.size).toEqual({ keys: 0, sessions: 0 });
   });
 });

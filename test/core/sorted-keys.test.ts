@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Prefixes } from "../../src/core/prefixes.ts";
-import { Roster } from "../../src/core/roster.ts";
+import { doAll } from "../../src/core/roster.ts";
 import { after, SortedKeys } from "../../src/core/sorted-keys.ts";
+import { rosterOf } from "./histories.ts";
 
 /** Few letters, so that keys and prefixes meet. */
 const text = fc
@@ -64,27 +65,6 @@ describe("a set of prefixes", () => {
     );
   });
 });
-
-const rosterOf = (keys: readonly string[]): Roster => {
-  const roster = new Roster();
-  roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
-  for (const [pinger, key] of keys.entries())
-    roster.registration({
-      session: 1,
-      pinger,
-      start: 1,
-      key,
-      since: 0,
-      slot: 10,
-      meta: "null",
-      revision: 0,
-    });
-  return roster;
-};
-
-const doAll = (steps: Iterator<void>): void => {
-  while (steps.next().done !== true);
-};
 
 describe("the keys of a roster that have a prefix", () => {
   const keys = Array.from({ length: 3000 }, (_, at) => `user/${at % 300}/${at}`);

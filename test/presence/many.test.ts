@@ -1,9 +1,9 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Roster } from "../../src/core/roster.ts";
 import { type Listing, Presence } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
 import { Subscription } from "../../src/presence/watching/delivery.ts";
+import { rosterOf } from "../core/histories.ts";
 import { Bench, hear, PERIOD_MS, slicing, words } from "./support.ts";
 
 const MANY = 20_000;
@@ -116,21 +116,7 @@ describe("many", () => {
   });
 
   it("changes are taken, by a few and one by one", () => {
-    const roster = new Roster();
-    roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
-    for (let pinger = 0; pinger < 20 * MANY; pinger++) {
-      const key = `key-${pinger}`;
-      roster.registration({
-        session: 1,
-        pinger,
-        start: 1,
-        key,
-        since: 0,
-        slot: 10,
-        meta: "null",
-        revision: 0,
-      });
-    }
+    const roster = rosterOf(Array.from({ length: 20 * MANY }, (_, index) => `key-${index}`));
     const subscription = new Subscription({ all: true }, nothing);
     while (roster.isTouched) for (const change of roster.changes(50)) subscription.push(change, 0);
     let count = 0;
