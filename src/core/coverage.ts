@@ -1,5 +1,5 @@
 import { Prefixes } from "./prefixes.ts";
-import { includesKey, includesPrefix, type Selection, type WatchTarget } from "./selection.ts";
+import { includesKey, includesPrefix, prefixOf, type Selection, type WatchTarget } from "./selection.ts";
 
 /** The selection that has been loaded and is followed since: a part of what is wanted, until all of it is loaded. */
 export class Coverage implements Selection {
@@ -26,14 +26,17 @@ export class Coverage implements Selection {
 
   has(target: WatchTarget): boolean {
     if (typeof target === "string") return includesKey(this, target);
-    return includesPrefix(this, "prefix" in target ? target.prefix : "");
+    return includesPrefix(this, prefixOf(target) ?? "");
   }
 
   /** A subscription of this target begins, and all of it is loaded. It stays loaded when a wider target leaves. */
   join(target: WatchTarget, wanted: Selection): void {
     if (typeof target === "string") {
       if (wanted.keys.has(target)) this.#keys.add(target);
-    } else if ("prefix" in target && wanted.prefixes.has(target.prefix)) this.#prefixes.add(target.prefix);
+      return;
+    }
+    const prefix = prefixOf(target);
+    if (prefix && wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
   }
 
   /** Adds a loaded selection, except the part that is no longer wanted. */
@@ -46,10 +49,11 @@ export class Coverage implements Selection {
   /** A subscription of this target has ended. Like `narrow`, but does not go through everything wanted. */
   leave(target: WatchTarget, wanted: Selection): void {
     if (wanted.all) return;
+    const prefix = prefixOf(target);
     if (typeof target === "string") {
       if (!wanted.keys.has(target)) this.#keys.delete(target);
-    } else if ("prefix" in target && target.prefix !== "") {
-      if (!wanted.prefixes.has(target.prefix)) this.#prefixes.delete(target.prefix);
+    } else if (prefix) {
+      if (!wanted.prefixes.has(prefix)) this.#prefixes.delete(prefix);
     } else this.narrow(wanted);
   }
 

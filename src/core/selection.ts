@@ -18,14 +18,21 @@ export const NOTHING: Selection = { all: false, keys: new Set(), prefixes: new S
 /** @internal */
 export const EVERYTHING: Selection = { all: true, keys: new Set(), prefixes: new Set() };
 
+/** @internal The prefix that a target selects: empty for all keys. Undefined if it is one key. */
+export function prefixOf(target: WatchTarget): string | undefined {
+  if (typeof target === "string") return undefined;
+  return "prefix" in target ? target.prefix : "";
+}
+
 /** @internal The smallest selection with all the targets. */
 export function select(targets: Iterable<WatchTarget>): Selection {
   const keys = new Set<string>();
   const prefixes = new Prefixes();
   let all = false;
   for (const target of targets) {
+    const prefix = prefixOf(target);
     if (typeof target === "string") keys.add(target);
-    else if ("prefix" in target && target.prefix !== "") prefixes.add(target.prefix);
+    else if (prefix) prefixes.add(prefix);
     else all = true;
   }
   return all ? EVERYTHING : { all, keys, prefixes };

@@ -8,7 +8,7 @@
  */
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
-import type { WatchTarget } from "../core/selection.ts";
+import { prefixOf, type WatchTarget } from "../core/selection.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
 import type { Change } from "./change.ts";
@@ -218,7 +218,8 @@ export class Watcher extends Subscribable<WatcherEvents> {
 
 function nameOf(target: WatchTarget): string {
   if (typeof target === "string") return `key ${target}`;
-  return "prefix" in target && target.prefix !== "" ? `prefix ${target.prefix}` : "all";
+  const prefix = prefixOf(target);
+  return prefix ? `prefix ${prefix}` : "all";
 }
 
 function describeTarget(target: WatchTarget): string {

@@ -4,7 +4,7 @@ import { HeartbitError } from "../../core/errors.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import { FORMAT_VERSION } from "../../core/store.ts";
-import { bulk, type Context, sampleTime } from "./context.ts";
+import { bulk, type Context, leaveMail, readConfig, sampleTime } from "./context.ts";
 
 /** See `Config.base`. */
 const BASE_EPOCH_MS = Date.UTC(2026, 0, 1);
@@ -97,12 +97,11 @@ export class NamespaceConfig {
     for (const record of await bulk(this.#context, "read pings", namespace.pings(slot - 1))) {
       if (record.slot <= slot + 1) forEachSession(record, (seq) => seqs.add(seq));
     }
-    if (seqs.size === 0) return;
-    for (const at of [slot, slot + 1]) await bulk(this.#context, "mail", namespace.mail(at, [...seqs]));
+    if (seqs.size > 0) await leaveMail(this.#context, slot, [...seqs]);
   }
 
   async #read(): Promise<Config | undefined> {
-    const config = await bulk(this.#context, "config", this.#context.namespace.config());
+    const config = await readConfig(this.#context);
     if (config === undefined) this.#readAt = -Infinity;
     else await this.#follow(config);
     return config;

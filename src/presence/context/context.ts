@@ -1,6 +1,8 @@
 /** What the parts of one presence share, and how long they wait for the store. */
 import type { Clock } from "../../core/clock.ts";
 import { isHeartbitError, PassingRefusal } from "../../core/errors.ts";
+import type { Config } from "../../core/records.ts";
+import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
@@ -98,6 +100,16 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   if (!isStep) return;
   health.suspect(`the store's clock stepped by ${Math.round(byMs)} ms`);
   requests.add("reconcile", "resync");
+}
+
+/** The stored config; undefined if the namespace is not set up. */
+export function readConfig(context: Context): Promise<Config | undefined> {
+  return bulk(context, "config", context.namespace.config());
+}
+
+/** Leaves mail for these sessions. They ping once a slot: later in this slot, or in the next one. */
+export async function leaveMail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
+  for (const at of [slot, slot + 1]) await bulk(context, "mail", context.namespace.mail(at, seqs));
 }
 
 /** Asks the store for its time: before the first ping, and in a presence that does not ping. */

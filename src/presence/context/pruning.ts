@@ -4,7 +4,7 @@ import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pruned } from "../../core/store.ts";
-import { attempt, between, bulk, type Context } from "./context.ts";
+import { attempt, between, bulk, type Context, readConfig } from "./context.ts";
 import { readPings } from "./pings.ts";
 
 /** After an outage others have this many slots to come back, and to touch their sessions. */
@@ -83,10 +83,6 @@ async function oldestKept(context: Context, config: Config | undefined): Promise
     if (!roster.pings.isEmpty(slot) && ++pinged === RETURN_SLOTS) return slot - retention;
   }
   return latest - VERY_OLD * retention;
-}
-
-function readConfig(context: Context): Promise<Config | undefined> {
-  return bulk(context, "config", context.namespace.config());
 }
 
 /** The longest retention of all presences that opened the namespace: each touches its session by its own. */

@@ -4,7 +4,7 @@ import type { HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
 import type { NamespaceConfig } from "../context/config.ts";
 import { Turnstile } from "../../lib/queue.ts";
-import { attempt, bulk, type Context } from "../context/context.ts";
+import { attempt, bulk, type Context, leaveMail } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
@@ -67,10 +67,7 @@ export class Holding {
       ended = Math.max(ended, holders.length);
       for (const { session } of holders) sessions.add(session);
       await bulk(this.context, "kill", namespace.kill(key));
-      if (sessions.size === 0) return;
-      // A holder pings once a slot: later in this slot, or in the next one.
-      for (const slot of [time.slot, time.slot + 1])
-        await bulk(this.context, "kill", namespace.mail(slot, [...sessions]));
+      if (sessions.size > 0) await leaveMail(this.context, time.slot, [...sessions]);
     });
     if (sessions.has(this.session.current?.record.seq ?? -1)) requests.add("mail");
     return ended;

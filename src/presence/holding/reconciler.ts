@@ -13,7 +13,7 @@
  * It repeats this until it succeeds. If the session's record is gone or has another owner, every key is registered
  * again under a new session. If the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
  */
-import { compare, compareAll } from "../../core/reconcile.ts";
+import { compareAll } from "../../core/reconcile.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -109,8 +109,7 @@ export class Reconciler {
     const { record, stored } = await this.#readOwn(session, "ended");
     if (record !== undefined) this.#registrations.hearSession(record);
     if (session !== this.#session.current) return;
-    const { declared } = this.#registrations;
-    this.#registrations.apply({ ...compare(declared, stored, this.#context.time.slot), missing: [] });
+    this.#registrations.compareSome(stored);
   }
 
   async #count(session: OpenSession): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
+import type { RegistrationRecord } from "../../core/records.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
 import type { Owner, Registration } from "./registration.ts";
@@ -80,8 +81,12 @@ export class Registrations {
     if (seq === undefined || this.#declared.size === 0) return;
     for (const session of sessions) if (session.seq === seq) this.hearSession(session);
     const ours = registrations.filter(({ session }) => session === seq);
-    if (ours.length > 0)
-      this.apply({ ...compare(this.#declared, ours, this.#context.time.slot), missing: [] });
+    if (ours.length > 0) this.compareSome(ours);
+  }
+
+  /** Compares some of our stored records, and writes the difference. Records that were not read are not missing. */
+  compareSome(stored: readonly RegistrationRecord[]): void {
+    this.apply({ ...compare(this.#declared, stored, this.#context.time.slot), missing: [] });
   }
 
   /** Takes the record of our session: another process may have ended it. */
@@ -145,9 +150,7 @@ export class Registrations {
 
   /** The namespace is gone: nothing is held any more. */
   lose(error: HeartbitError): void {
-    const owners = Array.from(this.#declared.values())
-      .filter(({ last }) => last === undefined)
-      .map(({ owner }) => owner);
+    const owners = Array.from(this.held(), ({ owner }) => owner);
     this.forgetAll(error);
     this.timesLost++;
     for (const owner of owners) owner.lost();

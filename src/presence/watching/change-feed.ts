@@ -95,7 +95,7 @@ export class ChangeFeed {
 
   async stop(): Promise<void> {
     this.#sleeper.end();
-    await this.#live?.feed.close().catch(() => {});
+    await closeQuietly(this.#live?.feed);
   }
 
   #start(): void {
@@ -150,7 +150,7 @@ export class ChangeFeed {
     let lost: Error | undefined;
     const before = this.#live;
     this.#live = undefined;
-    await before?.feed.close().catch(() => {});
+    await closeQuietly(before?.feed);
     const feed = namespace.feed?.(selected, {
       page: (page) => {
         if (this.#live?.feed === feed) this.#measure(page);
@@ -167,7 +167,7 @@ export class ChangeFeed {
       if (lost !== undefined) throw lost;
       if (this.#sleeper.ended) throw new Error("ended");
     } catch (error) {
-      closeQuietly(feed);
+      void closeQuietly(feed);
       throw error;
     }
     this.#failure.end();
@@ -198,7 +198,7 @@ export class ChangeFeed {
     const { clock, periodMs, health, instrumentation, requests } = this.#context;
     instrumentation.emit("feedLost");
     health.suspect(`the change feed was lost: ${describe(error)}`);
-    closeQuietly(live.feed);
+    void closeQuietly(live.feed);
     this.#live = undefined;
     // Do not hammer a server that accepts every feed and keeps none.
     this.#failures = clock.monotonic() - live.since >= periodMs ? 0 : this.#failures + 1;
@@ -207,6 +207,6 @@ export class ChangeFeed {
   }
 }
 
-function closeQuietly(feed: Feed): void {
-  feed.close().catch(() => {});
+async function closeQuietly(feed: Feed | undefined): Promise<void> {
+  await feed?.close().catch(() => {});
 }

@@ -10,7 +10,7 @@
  * One turn ends before the next begins. The event loop runs between two slices.
  */
 import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
-import type { WatchTarget } from "../../core/selection.ts";
+import { prefixOf, type WatchTarget } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
 import type { Context } from "../context/context.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -85,8 +85,8 @@ export class Notifier {
   /** The known keys of a target. Keys with a prefix are found without going through all keys. */
   *#keysOf(target: WatchTarget): Generator<void, readonly string[], void> {
     if (typeof target === "string") return [target];
-    const prefix = "prefix" in target ? target.prefix : "";
-    if (prefix === "") return [...this.#roster.keys()];
+    const prefix = prefixOf(target);
+    if (!prefix) return [...this.#roster.keys()];
     yield* this.#roster.sortInSteps();
     return this.#roster.keysWith(prefix);
   }

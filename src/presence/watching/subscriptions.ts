@@ -1,5 +1,5 @@
 import { Prefixes } from "../../core/prefixes.ts";
-import { EVERYTHING, type Selection } from "../../core/selection.ts";
+import { EVERYTHING, prefixOf, type Selection } from "../../core/selection.ts";
 import type { Subscription } from "./delivery.ts";
 
 /** The subscriptions of one presence, by target. */
@@ -29,20 +29,20 @@ export class Subscriptions {
     this.#each.add(subscription);
     this.#unready.add(subscription);
     const { target } = subscription;
+    const prefix = prefixOf(target);
     if (typeof target === "string") put(this.#byKey, this.#keys, target, subscription);
-    else if ("prefix" in target && target.prefix !== "") {
-      put(this.#byPrefix, this.#prefixes, target.prefix, subscription);
-    } else this.#ofAll.add(subscription);
+    else if (prefix) put(this.#byPrefix, this.#prefixes, prefix, subscription);
+    else this.#ofAll.add(subscription);
   }
 
   delete(subscription: Subscription): void {
     this.#each.delete(subscription);
     this.#unready.delete(subscription);
     const { target } = subscription;
+    const prefix = prefixOf(target);
     if (typeof target === "string") take(this.#byKey, this.#keys, target, subscription);
-    else if ("prefix" in target && target.prefix !== "") {
-      take(this.#byPrefix, this.#prefixes, target.prefix, subscription);
-    } else this.#ofAll.delete(subscription);
+    else if (prefix) take(this.#byPrefix, this.#prefixes, prefix, subscription);
+    else this.#ofAll.delete(subscription);
   }
 
   /** The subscriptions that do not have the state at the time of `watch` yet. */

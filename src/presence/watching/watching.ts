@@ -4,7 +4,14 @@
  */
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { Roster } from "../../core/roster.ts";
-import { includesKey, includesPrefix, isEmptySelection, missingFrom, select } from "../../core/selection.ts";
+import {
+  includesKey,
+  includesPrefix,
+  isEmptySelection,
+  missingFrom,
+  prefixOf,
+  select,
+} from "../../core/selection.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
 import {
@@ -90,7 +97,7 @@ export class Watching {
       if (!includesKey(wanted, target)) this.#roster.drop(target);
       return;
     }
-    const prefix = "prefix" in target ? target.prefix : "";
+    const prefix = prefixOf(target) ?? "";
     if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
   }
 

@@ -74,8 +74,9 @@ export class Monitor {
     const now = primaryOf(newDescription.servers.values());
     if (before === now) return;
     if (before !== undefined) this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
-    if (now !== undefined) this.#found++;
-    if (now !== undefined) this.#tell({ kind: "found" });
+    if (now === undefined) return;
+    this.#found++;
+    this.#tell({ kind: "found" });
   };
 
   #tell(notice: StoreNotice): void {
