@@ -1,4 +1,4 @@
-/** All that the page knows, fed by the connection. Who looks is told at a pace that a person can follow. */
+/** Everything that the page knows, fed by the connection. Views are notified at a pace that a person can follow. */
 import { Connection, type Link } from "../net/connection.ts";
 import { ask, setToken } from "../net/server.ts";
 import type { ServerEvent } from "../net/sse.ts";

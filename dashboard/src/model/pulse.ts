@@ -23,7 +23,7 @@ export interface PulseProcess {
 
 export type Cell = "none" | "ping" | "late" | "missed" | "outage" | "due";
 
-/** A crash is told after at most two and a half, of those in which somebody has pinged. */
+/** A crash is reported after at most this many periods in which somebody has pinged. */
 const SILENT_SLOTS = 3;
 
 interface Ping extends Omit<PingRecord, "ms"> {
@@ -31,7 +31,7 @@ interface Ping extends Omit<PingRecord, "ms"> {
 }
 
 export class Pulse {
-  /** The latest that the server has told; undefined before the first. */
+  /** The latest that the server has sent; undefined before the first. */
   latest: PulsePage | undefined;
   readonly #slots = new Map<number, Map<number, Ping>>();
   readonly #processes = new Map<number, PulseProcess>();

@@ -31,7 +31,7 @@ export function ChangesPanel({ model, go }: PartProps) {
         />
         {changes.length === 0 && (
           <p class="nothing" role="listitem">
-            Nothing has changed yet. Changes come in here as they are told.
+            Nothing has changed yet. Changes appear here as they are reported.
           </p>
         )}
       </div>

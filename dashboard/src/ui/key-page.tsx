@@ -133,7 +133,7 @@ function History({ history, now }: { readonly history: readonly Change[]; readon
   );
 }
 
-/** Asks once more: a kill is told to everybody who watches. */
+/** Asks once more, because all watchers report a kill. */
 function KillButton({ model, name }: { readonly model: Model; readonly name: string }) {
   const [step, set] = useState<"calm" | "sure?" | "killing">("calm");
   const [outcome, tell] = useState("");

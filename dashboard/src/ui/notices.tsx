@@ -14,14 +14,15 @@ export function Notices({ model }: { readonly model: Model }) {
       )}
       {link.state !== "lost" && health.state === "stale" && (
         <p class="notice doubtful">
-          <strong>Stale</strong> {sentence(health.reason)} Joins and kills are told; deaths by absence are
+          <strong>Stale</strong> {sentence(health.reason)} Joins and kills are reported; deaths by absence are
           held back
           {health.since !== undefined && ` since ${formatClock(Date.parse(health.since))}`}.
         </p>
       )}
       {health.state === "failed" && (
         <p class="notice bad">
-          <strong>Failed</strong> {sentence(health.reason)} It cannot go on by itself: start it again.
+          <strong>Failed</strong> {sentence(health.reason)} Nothing is known until it recovers; it keeps
+          trying.
         </p>
       )}
     </div>

@@ -25,7 +25,7 @@ export function Totals({ model }: { readonly model: Model }) {
         <dd>{formatSpan(periodMs)}</dd>
       </div>
       <div class="total wide-only">
-        <dt>a crash is told within</dt>
+        <dt>a crash is reported within</dt>
         <dd>{formatSpan(periodMs * 2.5)}</dd>
       </div>
     </dl>

@@ -35,9 +35,7 @@ export class Evaluator {
   readonly #evaluations = new OneAtATime(() => this.#evaluate());
   /** The evaluation slot of the latest evaluation. */
   #evaluated: Slot = -Infinity;
-  /**
-   * The latest slot whose pings were read after our own in it was acknowledged: a later read begins there, or before.
-   */
+  /** Up to this slot pings were read after our own ping in it was acknowledged. The next read begins here or before. */
   #readUpTo: Slot = -Infinity;
   /** The slot of the latest evaluation that read changes. */
   #polled: Slot = -Infinity;
