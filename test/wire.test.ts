@@ -46,7 +46,7 @@ function nameOf(message: Buffer): string {
 it("a process that holds keys sends some one command a period, over two connections; one that watches, over three", async () => {
   const [holds, watches] = await Promise.all([measure(false), measure(true)]);
   const commands = holds.names.filter((name) => !/^(hello|ismaster)$/i.test(name));
-  expect(commands.length / PINGS, holds.names.join(" ")).toBeLessThanOrEqual(1.4); // and one count in four
+  expect(commands.length / PINGS, holds.names.join(" ")).toBeLessThanOrEqual(1.4); // 1.29 on average: see counts.test.ts
   expect(holds.perPing, holds.names.join(" ")).toBeLessThanOrEqual(2);
   expect(holds.connections).toBeLessThanOrEqual(2);
   // The stand-in answers a waiting stream after each write of anybody: MongoDB only after 20 s, or a change.

@@ -24,8 +24,8 @@ import type { OpenSession, Session } from "./session.ts";
 
 /** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
-/** After how many counts the config is read: mail reports its changes sooner. */
-const CONFIG_COUNTS = 4;
+/** After how many counts the config is read, too. Mail, a step of the clock and a lapse make it be read at once. */
+const CONFIG_COUNTS = 8;
 /** A stale read may lack a session that is at most this many slots old. */
 const YOUNG_SLOTS = 2;
 
