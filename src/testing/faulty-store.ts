@@ -2,6 +2,8 @@
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Feed, FeedSink, Namespace, NamespaceScale, Page, ReadQuery, Store } from "../core/store.ts";
+import { onAbort } from "../lib/abort.ts";
+import { checkNumber } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
@@ -49,7 +51,7 @@ export class FaultyStore implements Store {
     this.#gate.fail(error);
   }
 
-  /** Ends `fail`, `delay` and `pause`. Lost feeds stay lost; hanging operations continue. */
+  /** Ends `fail`, `delay`, `pause` and `capacity`. Lost feeds stay lost; hanging operations continue. */
   heal(): void {
     this.#gate.heal();
   }
@@ -60,6 +62,15 @@ export class FaultyStore implements Store {
    */
   delay(ms: number): void {
     this.#gate.delayMs = ms;
+  }
+
+  /**
+   * From now on the store takes so many writes a second, by its clock: a ping is one, and each record that is written.
+   * Operations share it, taking turns record by record. An operation that its caller cancels does not happen.
+   * Default: as many as there are.
+   */
+  capacity({ writesPerSecond = Infinity }: { readonly writesPerSecond?: number } = {}): void {
+    this.#gate.limit(checkNumber("writesPerSecond", writesPerSecond, 1, Infinity));
   }
 
   /**
@@ -89,6 +100,7 @@ class Gate {
   decide: ((operation: Operation) => Verdict) | undefined;
   readonly #clock: Clock;
   readonly #feeds = new Set<FaultyFeed>();
+  #work: Work | undefined;
   #failure: { readonly error: unknown } | undefined;
   #pause: { readonly over: Promise<void>; readonly end: () => void } | undefined;
 
@@ -110,7 +122,13 @@ class Gate {
   heal(): void {
     this.#failure = undefined;
     this.delayMs = 0;
+    this.limit(Infinity);
     this.resume();
+  }
+
+  limit(writesPerSecond: number): void {
+    this.#work?.end();
+    this.#work = writesPerSecond === Infinity ? undefined : new Work(this.#clock, writesPerSecond);
   }
 
   pause(): void {
@@ -134,13 +152,14 @@ class Gate {
     this.#feeds.delete(feed);
   }
 
-  /** Runs the operation between two passages of the gate. */
-  async run<T>(operation: Operation, act: () => Promise<T>): Promise<T> {
+  /** Runs the operation, which writes so many records, between two passages of the gate. */
+  async run<T>(operation: Operation, act: () => Promise<T>, records = 0, cancel?: AbortSignal): Promise<T> {
     await this.#pass();
     const verdict = this.decide?.(operation) ?? "pass";
     if (verdict === "fail") throw intercepted(operation);
     const halfMs = this.delayMs / 2;
     await this.#drag(halfMs);
+    await this.#work?.done(records, cancel);
     const result = await act();
     await this.#drag(halfMs);
     await this.#pass();
@@ -157,6 +176,55 @@ class Gate {
     if (ms <= 0) return;
     await new Promise<void>((resolve) => void this.#clock.setTimer(resolve, ms));
     await this.#pass();
+  }
+}
+
+/** What a store does in a second, shared by the operations under way. */
+class Work {
+  readonly #clock: Clock;
+  readonly #perMs: number;
+  readonly #underWay: { left: number; readonly end: () => void }[] = [];
+  #isTurning = false;
+
+  constructor(clock: Clock, perSecond: number) {
+    this.#clock = clock;
+    this.#perMs = perSecond / 1000;
+  }
+
+  /** Resolves when so many records are written. Rejects when that is cancelled. */
+  async done(records: number, cancel?: AbortSignal): Promise<void> {
+    if (records === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#underWay.push({ left: records, end: resolve });
+      if (!this.#isTurning) this.#turn(this.#clock.monotonic(), 0);
+      onAbort(cancel, () => {
+        const at = this.#underWay.findIndex(({ end }) => end === resolve);
+        if (at >= 0) this.#underWay.splice(at, 1);
+        resolve();
+      });
+    });
+    if (cancel?.aborted === true)
+      throw new HeartbitError("STORE_UNAVAILABLE", "The operation was cancelled.");
+  }
+
+  /** Everything under way is done at once. */
+  end(): void {
+    for (const { end } of this.#underWay.splice(0)) end();
+  }
+
+  /** Writes what there was time for since the last turn, one record of each operation after the other. */
+  #turn(since: number, rest: number): void {
+    this.#isTurning = this.#underWay.length > 0;
+    if (!this.#isTurning) return;
+    const now = this.#clock.monotonic();
+    let records = rest + (now - since) * this.#perMs;
+    for (; records >= 1 && this.#underWay.length > 0; records--) {
+      const operation = this.#underWay.shift();
+      if (operation === undefined) break;
+      if (--operation.left === 0) operation.end();
+      else this.#underWay.push(operation);
+    }
+    this.#clock.setTimer(() => this.#turn(now, records), Math.max(1, (1 - records) / this.#perMs));
   }
 }
 
@@ -193,8 +261,9 @@ class FaultyNamespace implements Namespace {
   readonly time: Namespace["time"] = () => this.#gate.run("time", () => this.#inner.time());
   readonly nextSeq: Namespace["nextSeq"] = () => this.#gate.run("nextSeq", () => this.#inner.nextSeq());
   readonly write: Namespace["write"] = (writes, signal) =>
-    this.#gate.run("write", () => this.#inner.write(writes, signal));
-  readonly ping: Namespace["ping"] = (slot, seq) => this.#gate.run("ping", () => this.#inner.ping(slot, seq));
+    this.#gate.run("write", () => this.#inner.write(writes, signal), writes.length, signal);
+  readonly ping: Namespace["ping"] = (slot, seq) =>
+    this.#gate.run("ping", () => this.#inner.ping(slot, seq), 1);
   readonly mail: Namespace["mail"] = (slot, seqs) =>
     this.#gate.run("mail", () => this.#inner.mail(slot, seqs));
   readonly countOpen: Namespace["countOpen"] = (session) =>

@@ -3,9 +3,9 @@
  * however often it changed meanwhile. Ends go before starts, starts before metas.
  *
  * Writes go in batches. A batch that is not acknowledged in time is given up, cancelled, and sent again with a quarter
- * of the writes. One that is acknowledged quickly lets the next one be twice as large. So a store of any speed makes
- * progress. (The idea is that of TCP's congestion window: additive or multiplicative increase, multiplicative
- * decrease.)
+ * of the writes. One that is acknowledged quickly lets the next one be twice as large. After a pause batches are small
+ * again, because the store may be slower by now. So a store of any speed makes progress. (The idea is that of TCP's slow
+ * start: RFC 5681, sections 3.1 and 4.1.)
  */
 import { toError } from "../../core/errors.ts";
 import type { End } from "../../core/reconcile.ts";
@@ -16,12 +16,13 @@ import { within } from "../../lib/timers.ts";
 import type { Registration, Unwritten, Waiter } from "./registration.ts";
 import { closed, type Session } from "./session.ts";
 
-const BATCH_FIRST = 500;
+/** A store that takes 50 writes a second, the slowest considered, takes it within the shortest limit of two seconds. */
+const BATCH_FIRST = 50;
 const BATCH_MAX = 5000;
 const SHRINK = 4;
 const GROW = 2;
-/** A batch that took less than this part of its time limit lets the next one be larger. */
-const QUICK = 1 / 4;
+/** A batch that took less than this part of its time limit lets the next one be twice as large, and still in time. */
+const QUICK = 1 / GROW;
 
 interface Batched {
   readonly registration: Registration;
@@ -40,6 +41,8 @@ export class WriteQueue {
   /** Ends of starts that are not declared any more. */
   #ends: End[] = [];
   #batchMax = BATCH_FIRST;
+  /** When the latest batch ended: a monotonic time, in ms. */
+  #wrote = -Infinity;
   #draining: Promise<void> | undefined;
   /** The batch that is under way. */
   #sending: Promise<void> | undefined;
@@ -152,12 +155,13 @@ export class WriteQueue {
   /** Sends the next batch. If it fails, its registrations are queued again. */
   async #writeBatch(seq: number): Promise<void> {
     const { clock, namespace } = this.#context;
+    const limitMs = patienceMs(this.#context);
+    const began = clock.monotonic();
+    if (began - this.#wrote > limitMs) this.#batchMax = Math.min(this.#batchMax, BATCH_FIRST);
     const ends = this.#ends.splice(0, this.#batchMax);
     const ours = ends.filter(({ id }) => id.session === seq);
     const writes: Write[] = ours.map(({ id, last }) => ({ kind: "end", registration: idOf(id), last }));
     const batch = this.#takeNext(seq, writes);
-    const limitMs = patienceMs(this.#context);
-    const began = clock.monotonic();
     const cancel = new AbortController();
     try {
       await within(clock, limitMs, "write", namespace.write(writes, cancel.signal));
@@ -167,8 +171,10 @@ export class WriteQueue {
       this.#ends.unshift(...ends);
       for (const one of batch) this.#putBack(one);
       throw error;
+    } finally {
+      this.#wrote = clock.monotonic();
     }
-    const isQuick = clock.monotonic() - began < limitMs * QUICK;
+    const isQuick = this.#wrote - began < limitMs * QUICK;
     if (isQuick && writes.length >= this.#batchMax)
       this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * GROW);
     for (const { registration, unwritten, waiters } of batch) {
