@@ -29,10 +29,10 @@ class SlowStore {
   /** How many ms of its clock pass until the work is done. */
   async timeOf(work: Promise<unknown>): Promise<number> {
     const began = this.clock.monotonic();
-    let tookMs: number | undefined;
-    void work.then(() => (tookMs = this.clock.monotonic() - began));
-    while (tookMs === undefined) await this.clock.advance(100);
-    return tookMs;
+    const done = { at: -1 };
+    void work.then(() => (done.at = this.clock.monotonic()));
+    while (done.at < 0) await this.clock.advance(100);
+    return done.at - began;
   }
 }
 
