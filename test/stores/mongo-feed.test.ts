@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vit
 import { isHeartbitError } from "../../src/core/errors.ts";
 import { EVERYTHING, select, type Selection } from "../../src/core/selection.ts";
 import type { Feed, Namespace, Page, Write } from "../../src/core/store.ts";
+import { Presence } from "../../src/index.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { needsFeed } from "../support/needs.ts";
@@ -183,6 +184,34 @@ describe("a feed", () => {
 });
 
 describe("without a feed", () => {
+  it("a server whose change streams have no postBatchResumeToken is polled, with one warning", async () => {
+    let streams = 0;
+    const proxy = await startProxy({
+      uri: newDatabase(),
+      onReply: ({ isFeed, name }, reply) => {
+        if (!isFeed) return undefined;
+        if (name === "aggregate") streams++;
+        const { postBatchResumeToken: _, ...cursor } = reply["cursor"] as Document;
+        return { ...reply, cursor };
+      },
+    });
+    onTestFinished(() => proxy.stop());
+    const warnings: string[] = [];
+    const logger = { warn: (line: string) => void warnings.push(line) };
+    const periodMs = 400;
+    await using watching = await Presence.open(proxy.uri, { periodMs, pollMs: 100, logger });
+    await using holding = await Presence.open(proxy.uri, { periodMs, feed: "poll" });
+    const heard: string[] = [];
+    watching.watcher().watch({ all: true }, ({ key, alive }) => heard.push(`${key} ${alive}`));
+    await until(() => streams > 1);
+    const pinger = holding.pinger("key");
+    await pinger.start();
+    await until(() => heard.includes("key true"));
+    await pinger.kill();
+    await until(() => heard.includes("key false"));
+    expect(warnings.filter((line) => line.includes("changes are polled for"))).toHaveLength(1);
+  });
+
   it("on a standalone server it is UNSUPPORTED_SERVER", async () => {
     const server = await startServer({ standalone: true });
     const alone = new MongoClient(newDatabase(server.uri));
