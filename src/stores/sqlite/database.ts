@@ -31,11 +31,10 @@ import { Sql } from "./sql.ts";
 /** The longest time, in ms, for a transaction, and for all work in one turn of the event loop. */
 export const SLICE_MS = 4;
 /**
- * After a change that a program may make in an endless loop, this process makes no other such change for this many times
- * as long as it held the lock,
+ * After a sparing change this process makes no other one for this many times as long as it held the lock, at most for
+ * `REST_MS_MAX` ms.
  */
 const REST_FACTOR = 100;
-/** but for no longer than this, in ms. */
 const REST_MS_MAX = 100;
 /** The longest pause before the lock is tried again, in ms. */
 const PAUSE_MS_MAX = 8;
