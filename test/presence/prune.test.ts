@@ -96,8 +96,8 @@ it("a pruning that keeps failing is a warning once, and again when it fails for 
   await presence.pinger("a").start();
   for (reason of ["no right to remove", "the disk is full", "", "the disk is full"]) {
     failed = 0;
-    for (let periods = 0; periods < 100 && failed < 3; periods++) await bench.periods(1);
-    expect(failed).toBe(reason === "" ? 0 : 3);
+    await bench.periods(100);
+    expect(failed > 1).toBe(reason !== "");
   }
   expect(warnings).toEqual([
     expect.stringContaining("pruning failed, so what is stored grows: NOT_PERMITTED: no right to remove"),

@@ -49,6 +49,13 @@ const start = (pinger: number): Write => ({
   },
 });
 
+const meta = (pinger: number, revision: number): Write => ({
+  kind: "meta",
+  registration: { session: 1, pinger, start: 1 },
+  meta: JSON.stringify("m".repeat(8000)),
+  revision,
+});
+
 /** A process that takes the lock, and is stopped then. */
 async function stopHolder(): Promise<ChildProcess> {
   holder = fork(WORKER, [pathToFileURL(inject("built")).href, directory, "hold"], {
@@ -86,12 +93,6 @@ it("updates in an endless loop hold the lock for a small part of the time", asyn
   };
   const database = await Database.open(directory, timed);
   const updating = new SqliteNamespace(database, "shared", systemClock);
-  const meta = (pinger: number, revision: number): Write => ({
-    kind: "meta",
-    registration: { session: 1, pinger, start: 1 },
-    meta: JSON.stringify("m".repeat(8000)),
-    revision,
-  });
   const pingers = Array.from({ length: 20 }, (_, pinger) => pinger);
   await updating.write(pingers.map((pinger) => start(pinger)));
   heldMs = 0;

@@ -66,7 +66,7 @@ export class Watching {
   readonly started: Promise<void>;
   hasBegun = false;
   #loading: Promise<void> | undefined;
-  #openingLater: Promise<void> | undefined;
+  #isOpeningLater = false;
 
   constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
@@ -184,7 +184,7 @@ export class Watching {
       await this.#holding.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
         log.info("watching without the right to write", error);
-        this.#openingLater ??= this.#openLater();
+        if (!this.#isOpeningLater) void this.#openLater();
       });
       await this.evaluator.begin();
     });
@@ -200,6 +200,7 @@ export class Watching {
    */
   async #openLater(): Promise<void> {
     const { periodMs, retentionSlots, log } = this.#context;
+    this.#isOpeningLater = true;
     const policy = {
       pauseMs: (failures: number) => periodMs * Math.min(2 ** failures, retentionSlots),
       givesUp: (error: unknown) => !isHeartbitError(error, "NOT_PERMITTED"),
