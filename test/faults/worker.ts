@@ -63,7 +63,9 @@ for (const what of settings.watched) watch(what);
 process.on("message", (order: Order) => {
   void obey(order).catch((error: unknown) => log({ e: "refused", why: String(error) }));
 });
-await Promise.all(pingers.map(start));
+await Promise.all(pingers.map(start)).catch((error: unknown) => {
+  if (!isClosing) throw error; // it was told to close before its keys were held
+});
 process.send?.("ready");
 
 async function open(): Promise<Library.Presence> {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { HeartbitError } from "../../src/core/errors.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import { Presence } from "../../src/index.ts";
 import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
@@ -76,4 +77,31 @@ it("where presences come and go, each for a moment, what is dead is pruned as we
     stored.push(registrations);
   }
   expect(Math.max(...stored.slice(8))).toBeLessThanOrEqual(8);
+});
+
+it("a pruning that keeps failing is a warning once, and again when it fails for another reason", async () => {
+  const bench = new Bench();
+  let reason = "";
+  let failed = 0;
+  const store = wrap(bench.store, (namespace) => ({
+    prune: (query) => {
+      if (reason === "") return namespace.prune(query);
+      failed++;
+      return Promise.reject(new HeartbitError("NOT_PERMITTED", reason));
+    },
+  }));
+  const warnings: string[] = [];
+  const logger = { warn: (line: string) => warnings.push(line) };
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS, retentionSlots: 10, logger });
+  await presence.pinger("a").start();
+  for (reason of ["no right to remove", "the disk is full", "", "the disk is full"]) {
+    failed = 0;
+    await bench.periods(100);
+    expect(failed > 1).toBe(reason !== "");
+  }
+  expect(warnings).toEqual([
+    expect.stringContaining("pruning failed, so what is stored grows: NOT_PERMITTED: no right to remove"),
+    expect.stringContaining("NOT_PERMITTED: the disk is full"),
+    expect.stringContaining("NOT_PERMITTED: the disk is full"),
+  ]);
 });

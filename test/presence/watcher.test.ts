@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Change, Presence } from "../../src/index.ts";
+import { HeartbitError } from "../../src/core/errors.ts";
 import { FaultyStore } from "../../src/testing/index.ts";
-import { Bench, hear, PERIOD_MS, readThrough, words } from "./support.ts";
+import { Bench, hear, PERIOD_MS, readThrough, words, wrap } from "./support.ts";
 
 const wrong = (value: unknown): never => value as never;
 
@@ -21,6 +22,30 @@ describe("a watcher", () => {
       await bench.periods(10);
       expect(heard).toEqual(["k alive initial", "k dead expired"]);
     }
+  });
+
+  it("pings as soon as it may write, though the very first write was refused", async () => {
+    const bench = new Bench();
+    let isRefused = true;
+    let asked = 0;
+    const refusing = wrap(bench.store, (namespace) => ({
+      nextSeq: () => {
+        asked++;
+        if (!isRefused) return namespace.nextSeq();
+        return Promise.reject(new HeartbitError("NOT_PERMITTED", "not authorized"));
+      },
+    }));
+    const presence = await Presence.open(refusing, { periodMs: PERIOD_MS });
+    await hear(presence.watcher(), "k");
+    const stored = bench.store.namespace("presence");
+    const pings = async (): Promise<number> => (await stored.pings(0)).length;
+    await bench.periods(1000);
+    expect([await pings(), presence.health.state]).toEqual([0, "stale"]);
+    expect(asked).toBeLessThan(20); // a server logs each refusal
+    isRefused = false;
+    await bench.periods(125);
+    expect(await pings()).toBeGreaterThan(0);
+    expect(presence.health.state).toBe("healthy");
   });
 
   it("reports no death by a read that no write confirms: a primary that was cut off answers reads for a while", async () => {

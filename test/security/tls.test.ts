@@ -2,8 +2,9 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createServer as createTlsServer, type Server } from "node:tls";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { startServer, type TestServer } from "../servers/index.ts";
+import { startProxy } from "../servers/proxy.ts";
 import { addressOf } from "../servers/uri.ts";
 import { until } from "../support/wait.ts";
 import { type Certificate, Certificates } from "./certificates.ts";
@@ -103,6 +104,18 @@ describe("over TLS, a presence opens, holds, gets reports of the feed, and close
     expect(heard).toEqual(["initial undefined", 'joined {"port":1}', "killed undefined"]);
     expect(said.filter((line) => line.includes("polled"))).toEqual([]);
   });
+});
+
+it("the proxy of the tests stands before a server with TLS, too", async () => {
+  const seen = new Set<string>();
+  const proxy = await startProxy({
+    uri: uri(mutual.port, withCertificate(client), LOGIN),
+    onCommand: ({ name }) => void seen.add(name),
+  });
+  onTestFinished(() => proxy.stop());
+  const presence = await open(proxy.uri, { name: "proxied" });
+  await presence.pinger("key").start();
+  expect([...seen]).toEqual(expect.arrayContaining(["saslStart", "findAndModify", "update"]));
 });
 
 const impostor = (name: string): string => uri(impostorPorts.get(name) ?? 0, tls(), LOGIN);

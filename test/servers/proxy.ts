@@ -3,9 +3,10 @@
  * or only sometimes. To its clients it is the whole deployment.
  */
 import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
-import { type Document, MongoClient } from "mongodb";
-import { addressOf, withHost, withOptions } from "./uri.ts";
+import { createServer, type Socket } from "node:net";
+import type { Document } from "mongodb";
+import { findUpstream } from "./upstream.ts";
+import { withOptions } from "./uri.ts";
 import { answer, answeredBy, hasMoreToCome, idOf, type Message, onMessage, read, rewritten } from "./wire.ts";
 
 export interface Command {
@@ -46,12 +47,12 @@ export const refusal = (code: number): Document => ({ ok: 0, code, codeName: "Re
 
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { uri, onCommand, onReply } = options;
-  const to = await primaryOf(uri);
+  const to = await findUpstream(uri);
   const sockets = new Set<Socket>();
   const feeds = new Set<string>();
   let connections = 0;
   const server = createServer((client) => {
-    const upstream = connect(to.port, to.host);
+    const upstream = to.connect();
     const connection = ++connections;
     for (const [one, other] of [
       [client, upstream],
@@ -97,7 +98,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const address = server.address();
   const own = (): string => `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
   const proxy: Proxy = {
-    uri: withOptions(withHost(uri, own()), options.as === "standalone" ? "directConnection=true" : ""),
+    uri: withOptions(to.uriAt(own()), options.as === "standalone" ? "directConnection=true" : ""),
     as: options.as ?? "replica set",
     cut: () => {
       for (const socket of sockets) socket.destroy();
@@ -109,17 +110,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     },
   };
   return proxy;
-}
-
-/** Where writes go, of all the hosts that a connection string may name. */
-async function primaryOf(uri: string): Promise<{ host: string; port: number }> {
-  const client = new MongoClient(uri);
-  try {
-    const { primary } = await client.db("admin").command({ hello: 1 });
-    return addressOf(typeof primary === "string" ? withHost(uri, primary) : uri);
-  } finally {
-    await client.close();
-  }
 }
 
 /** Takes messages one after the other, however long each takes. */

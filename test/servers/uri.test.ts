@@ -29,6 +29,9 @@ describe("a connection string of the tests", () => {
 
   it("is given one host in place of several", () => {
     expect(withHost(SEVERAL, "127.0.0.1:4")).toBe("mongodb://joe:s%2F%40me@127.0.0.1:4/x?replicaSet=r");
+    const secret =
+      "mongodb+srv://joe:s%2F%40me@cluster.example/x?tls=true&tlsCAFile=%2Fca&w=majority&srvMaxHosts=2";
+    expect(withHost(secret, "127.0.0.1:4")).toBe("mongodb://joe:s%2F%40me@127.0.0.1:4/x?w=majority");
     expect(["mongodb://a/", SEVERAL, BY_DNS].map(isAlone)).toEqual([true, false, false]);
   });
 

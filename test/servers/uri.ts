@@ -38,10 +38,13 @@ export function databaseOf(uri: string): string {
   return decodeURIComponent(new ConnectionString(uri).pathname.slice(1));
 }
 
-/** The same with this host in place of all others. */
+/** The same with this host in place of all others, or of a record of the DNS, and without TLS. */
 export function withHost(uri: string, host: string): string {
-  const changed = new ConnectionString(uri);
-  changed.hosts = [host];
+  const { username, password, pathname, searchParams } = new ConnectionString(uri);
+  const changed = new ConnectionString(`mongodb://${host}/`);
+  Object.assign(changed, { username, password, pathname });
+  for (const [name, value] of searchParams)
+    if (!/^(?:tls|ssl|srv)/i.test(name)) changed.searchParams.append(name, value);
   return changed.toString();
 }
 

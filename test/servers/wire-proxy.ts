@@ -1,6 +1,7 @@
 /** A proxy on the loopback that knows where one message of MongoDB's wire protocol ends and the next begins. */
-import { connect, createServer, type Socket } from "node:net";
-import { addressOf } from "./uri.ts";
+import { createServer, type Socket } from "node:net";
+import { findUpstream } from "./upstream.ts";
+import { withOptions } from "./uri.ts";
 
 export interface WireProxyOptions {
   /** Sees each message that a client sends, as it passes. */
@@ -20,8 +21,9 @@ export interface WireProxy {
 export async function startWireProxy(uri: string, options: WireProxyOptions = {}): Promise<WireProxy> {
   const { sent = () => {}, received = (message) => message } = options;
   const open = new Set<Socket>();
+  const to = await findUpstream(uri);
   const server = createServer({ noDelay: true }, (client) => {
-    const upstream = connect({ ...addressOf(uri), noDelay: true });
+    const upstream = to.connect().setNoDelay();
     open.add(client);
     const close = (): void => {
       open.delete(client);
@@ -45,7 +47,7 @@ export async function startWireProxy(uri: string, options: WireProxyOptions = {}
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the proxy has no port");
   return {
-    uri: `mongodb://127.0.0.1:${address.port}/?directConnection=true`,
+    uri: withOptions(to.uriAt(`127.0.0.1:${address.port}`), "directConnection=true"),
     get connections() {
       return open.size;
     },

@@ -1,7 +1,10 @@
+import { createRequire } from "node:module";
 import { type Document, MongoClient } from "mongodb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HeartbitError } from "../../src/core/errors.ts";
 import type { Namespace } from "../../src/core/store.ts";
+import { Presence } from "../../src/index.ts";
+import { isWorthRepeating, toHeartbitError } from "../../src/stores/mongo/failures.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { startFakeServer } from "../servers/fake-server.ts";
@@ -89,6 +92,20 @@ describe("opening", () => {
     await old.stop();
   });
 
+  it("a server without majority reads is UNSUPPORTED_SERVER, and the message says what to do", async () => {
+    const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
+    const set = { setName: "rs", setVersion: 1, minWireVersion: 0, maxWireVersion: 9 };
+    const server = await startFakeServer((command, me) => {
+      if ("find" in command)
+        return { ok: 0, code: 148, codeName: "ReadConcernMajorityNotEnabled", errmsg: "no" };
+      return { ...hello, ...set, hosts: [me], me, primary: me };
+    });
+    const { error } = await failure(Presence.open(`${server.uri}x?directConnection=true`));
+    expect(error.code).toBe("UNSUPPORTED_SERVER");
+    expect(error.message).toContain("start every member without enableMajorityReadConcern: false");
+    await server.stop();
+  });
+
   it("the database is heartbit where the connection string names none", async () => {
     const uri = newDatabase();
     const named = await openMongo(uri);
@@ -161,6 +178,23 @@ describe("a server with logins", () => {
     }
     await writer.close();
     await reader.close();
+  });
+});
+
+describe("the loss of a connection", () => {
+  const load = createRequire(import.meta.url);
+  // The driver does not export these.
+  const pools = ["mongodb", "mongodb6"].flatMap((driver) => {
+    const { PoolClearedError, PoolClearedOnNetworkError } = load(`${driver}/lib/cmap/errors.js`) as Record<
+      string,
+      new (pool: object) => Error
+    >;
+    return [PoolClearedError, PoolClearedOnNetworkError].map((Cleared) => new Cleared!({ address: "a:1" }));
+  });
+
+  it.each(pools.map((error) => [error.name, error] as const))("by %s passes", (_, error) => {
+    expect(isWorthRepeating(error)).toBe(true);
+    expect(toHeartbitError(error, "ping")).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
 });
 

@@ -1,13 +1,15 @@
-import { MongoClient } from "mongodb";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Document, MongoClient } from "mongodb";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { isHeartbitError } from "../../src/core/errors.ts";
 import { EVERYTHING, select, type Selection } from "../../src/core/selection.ts";
 import type { Feed, Namespace, Page, Write } from "../../src/core/store.ts";
-import { mongoStore } from "../../src/stores/mongo/index.ts";
+import { Presence } from "../../src/index.ts";
+import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { needsFeed } from "../support/needs.ts";
 import { until } from "../support/wait.ts";
 import { startServer } from "../servers/index.ts";
+import { type Command, startProxy } from "../servers/proxy.ts";
 
 /** Long: the time limits of calls follow it, and are not what is tested here. */
 const PERIOD_MS = 60_000;
@@ -104,6 +106,34 @@ describe("a feed", () => {
     await feed.close();
   });
 
+  it("reads only updated records, those that arrive together at once, and of them the selected ones", async () => {
+    const asked: Command[] = [];
+    const proxy = await startProxy({ uri: newDatabase(), onCommand: (command) => void asked.push(command) });
+    onTestFinished(() => proxy.stop());
+    const proxied = await openMongo(proxy.uri);
+    onTestFinished(() => proxied.close());
+    const target = proxied.namespace("presence", SCALE);
+    const { feed, pages } = open(select(["mine 7", "last"]), target);
+    await feed.ready;
+    const watching = asked.find(({ isFeed, name }) => isFeed && name === "aggregate");
+    expect(JSON.stringify(watching?.body["pipeline"])).not.toContain("updateLookup");
+    const readByFeed = (): Command[] =>
+      asked.filter(({ name, collection }) => name === "find" && collection === "presence.records");
+
+    const pingers = Array.from({ length: 200 }, (_, pinger) => pinger);
+    await target.write([session(1), ...pingers.map((pinger) => registration(1, pinger, `mine ${pinger}`))]);
+    await until(() => keysIn(pages).includes("mine 7"));
+    expect(readByFeed()).toEqual([]);
+
+    await target.write([...pingers.map((pinger) => end(pinger, SLOT + 1)), registration(1, 200, "last")]);
+    await until(() => keysIn(pages).includes("last"));
+    expect(keysIn(pages)).toEqual(["mine 7", "mine 7", "last"]);
+    const ids = readByFeed().flatMap(({ body }) => (body["filter"] as Document)["_id"].$in as string[]);
+    expect(ids.toSorted()).toEqual(pingers.map((pinger) => `1.${pinger}.1`).toSorted());
+    expect(readByFeed().length).toBeLessThan(pingers.length);
+    expect(JSON.stringify(readByFeed().map(({ body }) => body["filter"]))).toContain('"mine 7"');
+  });
+
   it("of more names than a command holds is a feed of everything", async () => {
     const keys = Array.from({ length: 2000 }, (_, index) => `${"k".repeat(100)}${index}`);
     const { feed, pages } = open(select(keys));
@@ -154,6 +184,34 @@ describe("a feed", () => {
 });
 
 describe("without a feed", () => {
+  it("a server whose change streams have no postBatchResumeToken is polled, with one warning", async () => {
+    let streams = 0;
+    const proxy = await startProxy({
+      uri: newDatabase(),
+      onReply: ({ isFeed, name }, reply) => {
+        if (!isFeed) return undefined;
+        if (name === "aggregate") streams++;
+        const { postBatchResumeToken: _, ...cursor } = reply["cursor"] as Document;
+        return { ...reply, cursor };
+      },
+    });
+    onTestFinished(() => proxy.stop());
+    const warnings: string[] = [];
+    const logger = { warn: (line: string) => void warnings.push(line) };
+    const periodMs = 400;
+    await using watching = await Presence.open(proxy.uri, { periodMs, pollMs: 100, logger });
+    await using holding = await Presence.open(proxy.uri, { periodMs, feed: "poll" });
+    const heard: string[] = [];
+    watching.watcher().watch({ all: true }, ({ key, alive }) => heard.push(`${key} ${alive}`));
+    await until(() => streams > 1);
+    const pinger = holding.pinger("key");
+    await pinger.start();
+    await until(() => heard.includes("key true"));
+    await pinger.kill();
+    await until(() => heard.includes("key false"));
+    expect(warnings.filter((line) => line.includes("changes are polled for"))).toHaveLength(1);
+  });
+
   it("on a standalone server it is UNSUPPORTED_SERVER", async () => {
     const server = await startServer({ standalone: true });
     const alone = new MongoClient(newDatabase(server.uri));

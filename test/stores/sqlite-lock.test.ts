@@ -7,7 +7,11 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { Presence } from "../../src/index.ts";
-import type { Namespace, StoreNotice } from "../../src/core/store.ts";
+import type { Namespace, StoreNotice, Write } from "../../src/core/store.ts";
+import { systemClock } from "../../src/lib/system-clock.ts";
+import { Database } from "../../src/stores/sqlite/database.ts";
+import { type Connection, loadDriver } from "../../src/stores/sqlite/driver.ts";
+import { SqliteNamespace } from "../../src/stores/sqlite/namespace.ts";
 import { openSqlite, type SqliteStore } from "../../src/stores/sqlite/index.ts";
 import { passes, until } from "../support/wait.ts";
 
@@ -31,6 +35,27 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const start = (pinger: number): Write => ({
+  kind: "registration",
+  registration: {
+    session: 1,
+    pinger,
+    start: 1,
+    key: `k${pinger}`,
+    since: 1,
+    slot: 1,
+    meta: "null",
+    revision: 0,
+  },
+});
+
+const meta = (pinger: number, revision: number): Write => ({
+  kind: "meta",
+  registration: { session: 1, pinger, start: 1 },
+  meta: JSON.stringify("m".repeat(8000)),
+  revision,
+});
+
 /** A process that takes the lock, and is stopped then. */
 async function stopHolder(): Promise<ChildProcess> {
   holder = fork(WORKER, [pathToFileURL(inject("built")).href, directory, "hold"], {
@@ -40,6 +65,43 @@ async function stopHolder(): Promise<ChildProcess> {
   holder.kill("SIGSTOP");
   return holder;
 }
+
+it("updates in an endless loop hold the lock for a small part of the time", async () => {
+  let heldMs = 0;
+  const connect = loadDriver();
+  const timed = (path: string): Connection => {
+    const connection = connect(path);
+    let began = 0;
+    return {
+      exec: (sql) => connection.exec(sql),
+      close: () => connection.close(),
+      prepare: (sql) => {
+        const statement = connection.prepare(sql);
+        return {
+          all: (...values) => statement.all(...values),
+          get: (...values) => statement.get(...values),
+          run: (...values) => {
+            if (sql === "BEGIN IMMEDIATE") began = performance.now();
+            const result = statement.run(...values);
+            if (sql === "COMMIT" && began > 0) heldMs += performance.now() - began;
+            if (sql === "COMMIT") began = 0;
+            return result;
+          },
+        };
+      },
+    };
+  };
+  const database = await Database.open(directory, timed);
+  const updating = new SqliteNamespace(database, "shared", systemClock);
+  const pingers = Array.from({ length: 20 }, (_, pinger) => pinger);
+  await updating.write(pingers.map((pinger) => start(pinger)));
+  heldMs = 0;
+  const began = performance.now();
+  for (let revision = 1; revision <= 20; revision++)
+    await updating.write(pingers.map((pinger) => meta(pinger, revision)));
+  expect(heldMs / (performance.now() - began)).toBeLessThan(0.2);
+  await database.close();
+});
 
 describe("a process that is stopped while it has the lock", () => {
   it("refuses writes as STORE_UNAVAILABLE, and names the process; reads continue", async () => {

@@ -66,6 +66,7 @@ export class Watching {
   readonly started: Promise<void>;
   hasBegun = false;
   #loading: Promise<void> | undefined;
+  #isOpeningLater = false;
 
   constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
     this.#context = context;
@@ -183,6 +184,7 @@ export class Watching {
       await this.#holding.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
         log.info("watching without the right to write", error);
+        if (!this.#isOpeningLater) void this.#openLater();
       });
       await this.evaluator.begin();
     });
@@ -190,6 +192,24 @@ export class Watching {
     this.hasBegun = true;
     if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
     requests.sleeper.wake(); // the loop evaluates from now on
+  }
+
+  /**
+   * Opens the session once the right to write is there: servers refuse for passing faults, too. Asks in longer and
+   * longer intervals, up to a retention, since a server logs each refusal.
+   */
+  async #openLater(): Promise<void> {
+    const { periodMs, retentionSlots, log } = this.#context;
+    this.#isOpeningLater = true;
+    const policy = {
+      pauseMs: (failures: number) => periodMs * Math.min(2 ** failures, retentionSlots),
+      givesUp: (error: unknown) => !isHeartbitError(error, "NOT_PERMITTED"),
+    };
+    await this.#sleeper.sleep(periodMs);
+    if (this.#sleeper.ended) return;
+    await retry(this.#sleeper, policy, () => this.#holding.session.open()).catch((error: unknown) =>
+      log.debug("no session was opened", error),
+    );
   }
 
   /** Loads what is wanted and not loaded yet, and passes the present state to subscriptions that wait for it. */

@@ -4,6 +4,11 @@
  * The stream is on this collection, not on the database: it needs a right to this collection only, and the server skips
  * the pings, which are most of the writes, by their namespace.
  *
+ * An insert brings its document. An update brings only the fields that it changed, and the key is never one of them. So
+ * the feed reads updated documents itself: all that arrive together with one `find`, which also selects the keys. The
+ * server's own lookup (`fullDocument: "updateLookup"`) would be one read for each update and each stream, before any
+ * filter by key. A gateway that closes with 100,000 keys would cost 100,000 reads for each process that watches.
+ *
  * The driver resumes a stream by itself after what its specification calls a resumable error (a lost connection,
  * another primary), with the token of the last batch, even an empty one, so no change is missed. Any other error ends
  * the feed: a lost history, a dropped collection, a missing right. The presence then reads again and opens another
@@ -11,11 +16,12 @@
  */
 import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
-import type { Selection } from "../../core/selection.ts";
+import { EVERYTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, FeedSink } from "../../core/store.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { toHeartbitError } from "./failures.ts";
+import { find } from "./finding.ts";
 import { recordsIn, REGISTRATION_IDS, SESSION_IDS, startsWith, withSessions } from "./reading.ts";
 
 /** How long the server waits for a change before it answers with none, in ms: the cost of an idle stream. */
@@ -49,6 +55,7 @@ export function openFeed(context: Context, select: Selection, sink: FeedSink): F
 class MongoFeed implements Feed {
   readonly ready: Promise<void>;
   readonly #context: Context;
+  readonly #select: Selection;
   readonly #sink: FeedSink;
   readonly #told = new Set<number>();
   #stream: Stream | undefined;
@@ -56,8 +63,9 @@ class MongoFeed implements Feed {
 
   constructor(context: Context, select: Selection, sink: FeedSink) {
     this.#context = context;
+    this.#select = isSent(select) ? select : EVERYTHING;
     this.#sink = sink;
-    this.ready = this.#open(select).catch(async (error: unknown) => {
+    this.ready = this.#open().catch(async (error: unknown) => {
       await this.close();
       throw toHeartbitError(error, "open a change stream");
     });
@@ -74,21 +82,20 @@ class MongoFeed implements Feed {
     await calls.bounded("end a change stream", limits.closingMs, () => stream.close()).catch(() => undefined);
   }
 
-  async #open(select: Selection): Promise<void> {
+  async #open(): Promise<void> {
     const { calls, limits } = this.#context;
     const { topology } = await this.#context.server();
     if (topology !== "replica set") throw new HeartbitError("UNSUPPORTED_SERVER", NO_FEED[topology]);
     refuseToFill(this.#context);
     if (this.#isOver) return;
-    const pipeline = [CHANGES, ...selected(select)];
-    await calls.bounded("open a change stream", limits.openingMs, () => this.#follow(pipeline));
+    await calls.bounded("open a change stream", limits.openingMs, () => this.#follow());
   }
 
   /**
    * Opens the stream and reports its changes until it ends. Resolves when every change from then on will be reported.
    */
-  async #follow(pipeline: readonly Document[]): Promise<void> {
-    const stream = this.#watch(pipeline);
+  async #follow(): Promise<void> {
+    const stream = this.#watch();
     this.#stream = stream;
     streamsAt(this.#context).count++;
     return new Promise((resolve, reject) => {
@@ -109,19 +116,20 @@ class MongoFeed implements Feed {
     });
   }
 
-  #watch(pipeline: readonly Document[]): Stream {
+  #watch(): Stream {
     const { calls, names } = this.#context;
     const { db } = calls;
     const concerns = { readConcern: { level: "majority" }, readPreference: "primary" } as const;
-    return db.collection(names.records, { ...PLAIN, ...concerns }).watch<Document, Document>([...pipeline], {
+    const pipeline = [CHANGES, ...insertsOf(this.#select), ONLY_NEEDED];
+    return db.collection(names.records, { ...PLAIN, ...concerns }).watch<Document, Document>(pipeline, {
       ...PLAIN,
       ...concerns,
-      fullDocument: "updateLookup",
       maxAwaitTimeMS: awaitMs(db.client),
     });
   }
 
-  async #tell(documents: Document[]): Promise<void> {
+  async #tell(changes: readonly Document[]): Promise<void> {
+    const documents = await this.#documentsOf(changes);
     const { sessions, registrations } = recordsIn(this.#context, documents);
     if (this.#told.size > TOLD_MAX) this.#told.clear();
     for (const { seq } of sessions) this.#told.add(seq);
@@ -129,6 +137,23 @@ class MongoFeed implements Feed {
     const all = [...sessions, ...page.sessions];
     if (this.#isOver || all.length + page.registrations.length === 0) return;
     this.#sink.page({ sessions: all, registrations: page.registrations });
+  }
+
+  /** Updated documents as they are by now; without those that were deleted since, which is not a change of liveness. */
+  async #documentsOf(changes: readonly Document[]): Promise<Document[]> {
+    const documents: Document[] = [];
+    const updated = new Set<unknown>();
+    for (const { operationType, documentKey, fullDocument } of changes) {
+      if (operationType === "update") updated.add((documentKey as Document)["_id"]);
+      else documents.push(fullDocument as Document);
+    }
+    if (updated.size === 0) return documents;
+    const picked = picks(this.#select);
+    const ids = { _id: { $in: [...updated] } };
+    const filter = picked === undefined ? ids : { ...ids, $or: [{ _id: SESSION_IDS }, ...picked] };
+    for await (const some of find(this.#context, this.#context.names.records, filter))
+      documents.push(...some);
+    return documents;
   }
 
   #lose(error: unknown): void {
@@ -140,8 +165,7 @@ class MongoFeed implements Feed {
 
 /**
  * All changes except deletions, and updates that only raise the `slot` of a session. (A session that ends in the ms in
- * which it was created keeps its stamp, so `last` is matched too.) Updates are matched before their documents are
- * looked up.
+ * which it was created keeps its stamp, so `last` is matched too.)
  */
 const CHANGES = {
   $match: {
@@ -154,23 +178,28 @@ const CHANGES = {
   },
 };
 
-/**
- * All sessions, and the selected registrations. The key is in the looked-up document, since an update has only the
- * changed fields.
- */
-function selected(select: Selection): Document[] {
-  const keys = [...select.keys];
-  const length = [...keys, ...select.prefixes].reduce((sum, name) => sum + name.length, 0);
-  if (select.all || length > SELECTION_LENGTH_MAX) return [];
-  const picked = [{ key: { $in: keys } }, ...Array.from(select.prefixes, startsWith)].map(({ key }) => ({
-    "fullDocument.key": key as unknown,
-  }));
-  const others = [{ operationType: { $in: ENDINGS } }, { "documentKey._id": SESSION_IDS }];
+/** The changed fields, which may have a large meta, are not sent. */
+const ONLY_NEEDED = { $project: { operationType: 1, "documentKey._id": 1, fullDocument: 1 } };
+
+/** Of the registrations that come with their documents, the selected ones. */
+function insertsOf(select: Selection): Document[] {
+  const picked = picks(select)?.map(({ key }) => ({ "fullDocument.key": key as unknown }));
+  if (picked === undefined) return [];
+  const others = [{ operationType: { $in: ["update", ...ENDINGS] } }, { "documentKey._id": SESSION_IDS }];
   return [{ $match: { $or: [...others, ...picked] } }];
 }
 
+/** Filters that together match the selected registrations; undefined if all are selected. */
+function picks({ all, keys, prefixes }: Selection): Document[] | undefined {
+  return all ? undefined : [{ key: { $in: [...keys] } }, ...Array.from(prefixes, startsWith)];
+}
+
+function isSent({ keys, prefixes }: Selection): boolean {
+  return [...keys, ...prefixes].reduce((sum, name) => sum + name.length, 0) <= SELECTION_LENGTH_MAX;
+}
+
 /**
- * The documents of the changes, as many at a time as have arrived together; none after `AWAIT_MS` without a change. One
+ * The changes, as many at a time as have arrived together; none after `AWAIT_MS` without a change. One
  * that had to be awaited is returned alone: asking for another one first would delay it.
  */
 async function* batches(stream: Stream): AsyncGenerator<Document[]> {
@@ -179,22 +208,22 @@ async function* batches(stream: Stream): AsyncGenerator<Document[]> {
     let next = asked ?? ask(stream);
     asked = undefined;
     const most = (await isSettled(next)) ? BATCH_MAX : 1;
-    const documents = await next;
-    while (documents.length < most) {
+    const changes = await next;
+    while (changes.length < most) {
       next = ask(stream);
       if (!(await isSettled(next))) {
         asked = next;
         break;
       }
-      documents.push(...(await next));
+      changes.push(...(await next));
     }
-    yield documents;
+    yield changes;
   }
 }
 
 function ask(stream: Stream): Promise<Document[]> {
   const next = stream.tryNext().then((change) => {
-    if (change !== null) return documentIn(change);
+    if (change !== null) return [understood(change)];
     if (stream.closed) throw new Error("the stream was closed");
     return [];
   });
@@ -202,10 +231,10 @@ function ask(stream: Stream): Promise<Document[]> {
   return next;
 }
 
-/** None if the document was deleted meanwhile, which is not a change of liveness. */
-function documentIn({ operationType, fullDocument }: Document): Document[] {
+function understood(change: Document): Document {
+  const { operationType }: Document = change;
   if (ENDINGS.includes(String(operationType))) throw new Error(`the collection is gone: ${operationType}`);
-  return typeof fullDocument === "object" && fullDocument !== null ? [fullDocument as Document] : [];
+  return change;
 }
 
 /** Whether it settles without waiting: what the driver already has arrives before the next turn of the event loop. */

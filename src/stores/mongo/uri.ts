@@ -11,19 +11,42 @@ const POOL_SIZE = 10;
 const CONNECT_MS = 3000;
 /** Connections that were needed for a moment, as for a large read, are given back. */
 const IDLE_MS = 60_000;
-/** The driver's own: what is lost is noticed by the pings, long before. */
-const HEARTBEAT_MS = 10_000;
 /** In the other mode, streaming, the server answers twice in that time, over a second connection. */
 const POLLING: MongoClientOptions = { serverMonitoringMode: "poll" };
 
-/** Options that contain secrets: of certificates, proxies and clouds. */
-const SECRET_OPTION = /^[^=]*(?:password|token|secret|properties)/i;
+/** Names of options that contain secrets - of certificates, proxies and clouds - have one of these in them. */
+const SECRETS = ["password", "token", "secret", "properties"];
 
-/** `mongodb://hosts/database?options`. A slash in a name, a password or a path of a socket is written `%2F`. */
-const URI = /^mongodb(?:\+srv)?:\/\/(?<authority>[^/?]*)(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/s;
+/** The text of a connection string, divided where its specification divides it. */
+interface Parts {
+  readonly scheme: string;
+  /** The user and the password; undefined if there is no login. */
+  readonly login: string | undefined;
+  readonly hosts: string;
+  /** Empty if none is named. */
+  readonly database: string;
+  readonly query: string;
+}
 
-function namesDatabase(uri: string): boolean {
-  return (URI.exec(uri)?.groups?.["database"] ?? "") !== "";
+/**
+ * Divides a connection string. The driver parses it, and says whether it is valid and what it means, but not which
+ * options it names, nor whether it names the database "test". (The driver's parser, `mongodb-connection-string-url`, is
+ * a package that heartbit cannot load: package managers hide it, and bundlers dissolve it.) The signs at which it is
+ * divided must be percent-encoded everywhere else, which the driver checks.
+ */
+function partsOf(uri: string): Parts {
+  const [scheme, rest = ""] = cut(uri, "://");
+  const [place, query = ""] = cut(rest, "?");
+  const [authority, database = ""] = cut(place, "/");
+  const [first, second] = cut(authority, "@");
+  const [login, hosts] = second === undefined ? [undefined, first] : [first, second];
+  return { scheme, login, hosts, database, query };
+}
+
+/** What is before the first `mark`, and what is after it; undefined if there is none. */
+function cut(text: string, mark: string): [before: string, after?: string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + mark.length)];
 }
 
 /** Databases that MongoDB keeps for itself: `local` is not replicated, `config` belongs to the cluster. */
@@ -38,14 +61,15 @@ export function checkDatabase(name: string): void {
 
 /** Makes a client, without any I/O. Throws `INVALID_OPTION` if the driver cannot parse the connection string. */
 export function makeClient(driver: typeof Driver, uri: string): { client: MongoClient; db: Db } {
-  if (!isLoginEscaped(uri)) throw invalid(MAYBE_UNESCAPED);
+  const parts = partsOf(uri);
+  if (isMaybeUnescaped(parts)) throw invalid(MAYBE_UNESCAPED);
   try {
     // The driver waits for such a server when it connects; all operations of heartbit go to the primary.
     const readPreference = driver.ReadPreference.primary;
-    const client = new driver.MongoClient(uri, { ...defaultsFor(driver, uri), readPreference });
-    return { client, db: namesDatabase(uri) ? client.db() : client.db(DATABASE) };
+    const client = new driver.MongoClient(uri, { ...defaultsFor(driver, parts), readPreference });
+    return { client, db: parts.database === "" ? client.db(DATABASE) : client.db() };
   } catch {
-    throw invalid(whyInvalid(driver, uri));
+    throw invalid(whyInvalid(driver, parts));
   }
 }
 
@@ -54,64 +78,51 @@ function invalid(why: string): HeartbitError {
   return new HeartbitError("INVALID_OPTION", `The MongoDB connection string is not valid: ${why}.`);
 }
 
-const HOSTS = /^[^:,[\]]*(?::\d*)?(?:,[^:,[\]]*(?::\d*)?)*$/;
-
 /**
- * Whether no part of a password could be mistaken for the name of a host or a database, which appear in messages. Not
- * every release of the driver checks this.
+ * Whether a part of a password may be taken for a host or a database, which appear in messages. Releases of the driver
+ * before 7 accept two `@`.
  */
-function isLoginEscaped(uri: string): boolean {
-  const { authority = "", database = "" } = URI.exec(uri)?.groups ?? {};
-  const parts = authority.split("@");
-  if (parts.length > 2 || database.includes("@")) return false;
-  if (parts.length === 1) return HOSTS.test(authority) || !uri.slice(uri.indexOf(authority)).includes("@");
-  const [login = ""] = parts;
-  return !/[#[\]]|:.*:|%(?![\da-f]{2})/is.test(login);
+function isMaybeUnescaped({ hosts, database }: Parts): boolean {
+  return hosts.includes("@") || database.includes("@");
 }
 
 const MAYBE_UNESCAPED =
   "a user, a password or an option has a character that must be percent-encoded (@ as %40, / as %2F), or a value that it may not have";
 
 /** The driver's error for the same connection string without its secrets, so that it cannot reveal any. */
-function whyInvalid(driver: typeof Driver, uri: string): string {
-  const {
-    1: scheme = "",
-    2: login,
-    3: place = "",
-  } = /^(mongodb(?:\+srv)?:\/\/)(?:(.*)@)?(.*)$/s.exec(uri) ?? [];
-  if (login?.includes("?") === true) return MAYBE_UNESCAPED; // the text after the @ may be the rest of a secret
-  const [path = "", query] = place.split("?", 2);
-  const options = query?.split("&") ?? [];
+function whyInvalid(driver: typeof Driver, { scheme, login, hosts, database, query }: Parts): string {
+  if (query.includes("@")) return MAYBE_UNESCAPED; // what is before it may be a part of a password
+  const options = query.split("&");
   // The text after a secret may be the rest of it.
-  const secret = options.findIndex((option) => SECRET_OPTION.test(option));
+  const secret = options.findIndex((option) => isSecret(cut(option, "=")[0]));
   const told = secret < 0 ? options : options.slice(0, secret);
-  const open = `${scheme}${login === undefined ? "" : "user:password@"}${path}?${told.join("&")}`;
+  const place = `${login === undefined ? "" : "user:password@"}${hosts}/${database}`;
   try {
-    const client = new driver.MongoClient(open);
+    const client = new driver.MongoClient(`${scheme}://${place}?${told.join("&")}`);
     void client.close();
     client.db(); // throws if the name is invalid
   } catch (error) {
-    return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+    const said = error instanceof Error ? error.message : String(error);
+    return said.endsWith(".") ? said.slice(0, -1) : said;
   }
   return MAYBE_UNESCAPED;
 }
 
+function isSecret(option: string): boolean {
+  return SECRETS.some((part) => option.toLowerCase().includes(part));
+}
+
 /** Options that the connection string does not set. */
-function defaultsFor(driver: typeof Driver, uri: string): MongoClientOptions {
+function defaultsFor(driver: typeof Driver, { query }: Parts): MongoClientOptions {
   const defaults: MongoClientOptions = {
     appName: "heartbit",
     maxPoolSize: POOL_SIZE,
     maxIdleTimeMS: IDLE_MS,
     connectTimeoutMS: CONNECT_MS,
     serverSelectionTimeoutMS: CONNECT_MS,
-    heartbeatFrequencyMS: HEARTBEAT_MS,
     ...(knows(driver, POLLING) ? POLLING : {}),
   };
-  const said = new Set(
-    Array.from(new URLSearchParams(URI.exec(uri)?.groups?.["query"] ?? "").keys(), (name) =>
-      name.toLowerCase(),
-    ),
-  );
+  const said = new Set(Array.from(new URLSearchParams(query).keys(), (name) => name.toLowerCase()));
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => !said.has(name.toLowerCase())));
 }
 

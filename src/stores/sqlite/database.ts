@@ -30,6 +30,12 @@ import { Sql } from "./sql.ts";
 
 /** The longest time, in ms, for a transaction, and for all work in one turn of the event loop. */
 export const SLICE_MS = 4;
+/**
+ * After a sparing change this process makes no other one for this many times as long as it held the lock, at most for
+ * `REST_MS_MAX` ms.
+ */
+const REST_FACTOR = 100;
+const REST_MS_MAX = 100;
 /** The longest pause before the lock is tried again, in ms. */
 const PAUSE_MS_MAX = 8;
 /**
@@ -78,6 +84,10 @@ export class Database {
    * How long SQLite has worked in this turn of the event loop, which a program that only awaits this store never ends.
    */
   #workedMs = 0;
+  /** How long this process has held the lock in all, in ms. */
+  #heldMs = 0;
+  /** The end of the rest after sparing changes: a monotonic time, in ms. */
+  #restsUntil = -Infinity;
 
   private constructor(place: Place, connect: (path: string) => Connection) {
     this.place = place;
@@ -85,8 +95,7 @@ export class Database {
   }
 
   /** Opens the file of the directory, and creates it if there is none. */
-  static async open(directory: string): Promise<Database> {
-    const connect = loadDriver();
+  static async open(directory: string, connect = loadDriver()): Promise<Database> {
     const database = new Database(await findPlace(directory), connect);
     await database.#use();
     await deleteLeftovers(database.place).catch(() => {}); // another process may do it, within a day
@@ -124,6 +133,20 @@ export class Database {
       });
       if (at < items.length) await turn();
     }
+  }
+
+  /**
+   * Like `changeEach`, for changes that a program may make in an endless loop. A process that is stopped while it holds
+   * the lock stops the writes of all others, so a loop must not hold it for a large part of the time.
+   */
+  async changeEachSparingly<T>(...[items, begin]: Parameters<typeof this.changeEach<T>>): Promise<void> {
+    if (items.length === 0) return;
+    const restMs = this.#restsUntil - systemClock.monotonic();
+    if (restMs > 0) await pause(restMs);
+    const before = this.#heldMs;
+    await this.changeEach(items, begin);
+    const nextMs = Math.min(REST_FACTOR * (this.#heldMs - before), REST_MS_MAX);
+    this.#restsUntil = Math.max(this.#restsUntil, systemClock.monotonic() + nextMs);
   }
 
   /** Counts the files that were opened one after the other: the bell does not reach a feed of an earlier one. */
@@ -175,7 +198,10 @@ export class Database {
       const began = systemClock.monotonic();
       try {
         const result = run(opened.sql, begin, body);
-        if (begin === "BEGIN IMMEDIATE") this.#lockIsFree();
+        if (begin === "BEGIN IMMEDIATE") {
+          this.#heldMs += systemClock.monotonic() - began;
+          this.#lockIsFree();
+        }
         return result;
       } catch (error) {
         if (isBusy(error)) await this.#waitForLock(opened, since);

@@ -26,6 +26,7 @@ import { configOf, makeHead, readHead, setConfig } from "./head.ts";
 import { prune } from "./pruning.ts";
 import { readPages } from "./reading.ts";
 import { SESSION_PINGER } from "./schema.ts";
+import type { Sql } from "./sql.ts";
 import { Change } from "./writing.ts";
 
 const DROP_ROWS = 1000;
@@ -98,10 +99,20 @@ export class SqliteNamespace implements Namespace {
 
   async write(writes: readonly Write[], signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    await this.#database.changeEach(writes, (sql) => {
+    const begin = (sql: Sql): { apply: (write: Write) => void; end: () => void } => {
       const change = new Change(sql, makeHead(sql, this.#name), this.#clock.now());
       return { apply: (write) => change.apply(write), end: () => change.end() };
-    });
+    };
+    const metas = writes.filter(({ kind }) => kind === "meta");
+    if (metas.length < writes.length) {
+      await this.#database.changeEach(
+        writes.filter(({ kind }) => kind !== "meta"),
+        begin,
+      );
+      this.#database.ring();
+    }
+    if (metas.length === 0) return;
+    await this.#database.changeEachSparingly(metas, begin);
     this.#database.ring();
   }
 
