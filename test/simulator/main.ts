@@ -21,14 +21,17 @@ const runs = Number(values.runs);
 const began = Date.now();
 const totals = { failed: 0, faults: 0, changes: 0, crashes: 0, slowest: 0 };
 
+const excuses = new Map<string, number>();
+
 console.log(`${runs} runs, seeds from ${first}`);
 for (let seed = first; seed < first + runs; seed++) {
   const plan = drawPlan(seed);
   const outcome = await simulate(plan);
   totals.faults += plan.events.length;
   totals.changes += outcome.changes;
-  totals.crashes += outcome.latencies.length;
-  totals.slowest = Math.max(totals.slowest, ...outcome.latencies);
+  totals.crashes += outcome.verdict.crashes.length;
+  totals.slowest = Math.max(totals.slowest, outcome.verdict.crashes.at(-1) ?? 0);
+  for (const [limit, uses] of outcome.verdict.excuses) excuses.set(limit, (excuses.get(limit) ?? 0) + uses);
   if (values.trace === true) console.log(outcome.trace.join("\n"));
   if (outcome.wrong.length === 0) continue;
   totals.failed++;
@@ -41,5 +44,7 @@ for (let seed = first; seed < first + runs; seed++) {
 const { failed, faults, changes, crashes, slowest } = totals;
 console.log(
   `${runs} runs with ${faults} events in ${((Date.now() - began) / 1000).toFixed(0)} s: ${failed} failed; ` +
-    `${changes} changes told; ${crashes} plain crashes, told ${slowest.toFixed(2)} periods later at most`,
+    `${changes} changes reported; ${crashes} plain crashes, reported ${slowest.toFixed(2)} periods later at most`,
 );
+const used = Array.from(excuses, ([limit, uses]) => `${limit} ${uses}`).toSorted();
+console.log(`documented limits used: ${used.length === 0 ? "none" : used.join("; ")}`);

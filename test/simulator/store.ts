@@ -19,7 +19,7 @@ export interface Effects {
   /** A ping is sent. `mayBeLost`, though others can write. */
   tried(mayBeLost: boolean): void;
   /** A ping, sent at a true time, is done. */
-  pinged(seq: number, slot: number, sentAt: number): void;
+  pinged(seq: number, sentAt: number): void;
   killed(key: string): void;
 }
 
@@ -74,7 +74,7 @@ class LinkedNamespace implements Namespace {
     const sentAt = this.#link.cluster.world.now;
     this.#effects.tried(this.#link.find("flaky") !== undefined);
     return this.#link.write((store) => {
-      if (this.#isReal(store)) this.#effects.pinged(seq, slot, sentAt);
+      if (this.#isReal(store)) this.#effects.pinged(seq, sentAt);
       return this.#breakage.ping?.(store, slot, seq) ?? store.ping(slot, seq);
     });
   };
