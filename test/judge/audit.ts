@@ -56,6 +56,10 @@ class Auditor {
     return this.#case.ms(PERIODS.death) + this.#case.log.roundTripMs;
   }
 
+  #heardMs(watcher: Process, time: number): number {
+    return this.#case.ms(this.#case.around.heardWithin(watcher, time)) + this.#case.log.roundTripMs;
+  }
+
   #find(promise: "unhealed" | "lost" | "missed" | "disagree", t: number, id: string, what: string): void {
     if (this.#known.has(id)) return;
     this.#known.add(id);
@@ -77,10 +81,9 @@ class Auditor {
   #auditHolding({ process, holding }: Holder, watches: readonly Watch[], t: number): void {
     const of = this.#case;
     const { key, from, endingAt } = holding;
-    const heardMs = of.ms(PERIODS.heard) + of.log.roundTripMs;
-    if (from > t - heardMs || endingAt <= t) return;
+    if (endingAt <= t) return;
     for (const watch of watches) {
-      if (watch.process === process && from > t - heardMs) continue;
+      if (from > t - this.#heardMs(watch.process, from)) continue;
       this.checked.holdings++;
       const view = viewAt(watch.subscription, key, t);
       if (process.isIn(view)) {
@@ -102,7 +105,7 @@ class Auditor {
     return of.kills.some((kill) => {
       if (kill.key !== key || kill.begunAt > t) return false;
       const noticed = of.around.dueOf(holder, kill.doneAt, PERIODS.killNoticedLate);
-      return t <= of.around.dueOf(watcher, noticed, PERIODS.heard);
+      return t <= of.around.dueOf(watcher, noticed, of.around.heardWithin(watcher, noticed));
     });
   }
 
@@ -113,7 +116,7 @@ class Auditor {
     );
     const latest = updates.at(-1);
     if (latest?.e !== "updated" || latest.t < calledAt) return;
-    if (latest.t > t - of.ms(PERIODS.heard) - of.log.roundTripMs) return;
+    if (latest.t > t - this.#heardMs(watcher, latest.t)) return;
     const metas = viewAt(subscription, key, t)?.holders.filter(({ session }) => process.sessions.has(session)) ?? [];
     if (metas.some(({ meta }) => meta === latest.meta)) return;
     const isLate = touches(

@@ -1,7 +1,7 @@
 /** What was done to whom: who could write when, and who had a reason for a suspicion. */
 import type { Fault, Log } from "./log.ts";
 import type { Process } from "./process.ts";
-import { NOTICED_QUIET_MS_MIN, PERIODS } from "./promises.ts";
+import { NOTICED_QUIET_MS_MIN, PERIODS, POLL_MS_MAX } from "./promises.ts";
 import { covered, merge, quietSince, type Span, touches } from "./spans.ts";
 
 /** A process logs once a period that its event loop turns. If it has not for so many, it was stopped or starved. */
@@ -62,6 +62,18 @@ export class Circumstances {
   /** The first time, `periods` or more after `from`, before which it had no trouble for so long. */
   dueOf(process: Process, from: number, periods: number, moreMs = this.#log.roundTripMs): number {
     return quietSince(this.troubles(process), Math.max(from, process.from), this.ms(periods) + moreMs);
+  }
+
+  /** Within how many periods a watcher hears of what was written at a time: at its next poll, or later if its feed is silent. */
+  heardWithin({ life }: Process, time: number): number {
+    const isSilent = this.#log.faults.some(
+      ({ isHint, who, from, to }) =>
+        isHint === true &&
+        (who === "all" || who.includes(life.name)) &&
+        from <= time + this.ms(PERIODS.heardSilent) &&
+        to >= time - this.ms(PERIODS.heardSilent),
+    );
+    return isSilent ? PERIODS.heardSilent : Math.min(PERIODS.poll, POLL_MS_MAX / this.#log.periodMs);
   }
 
   wasDown(process: Process, from: number, to: number): boolean {

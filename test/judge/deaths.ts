@@ -148,7 +148,7 @@ class ReportsJudge {
     const isNews = (kill: Kill | Holding, begunAt: number, doneAt: number): boolean => {
       if (begunAt > t || known.has(kill)) return false;
       if (cause === "initial") return doneAt > subscription.from - of.ms(0.5) || this.#mayNotHaveHeard(holder, doneAt, t);
-      if (t > of.around.dueOf(watcher, Math.max(doneAt, subscription.from), PERIODS.heard)) return false;
+      if (t > of.around.dueOf(watcher, Math.max(doneAt, subscription.from), of.around.heardWithin(watcher, doneAt))) return false;
       known.add(kill);
       return true;
     };

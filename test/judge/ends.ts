@@ -34,7 +34,9 @@ function judgeEnd(of: Case, key: string, holder: Holder, { process: watcher, sub
   const { how, overAt, heldUntil } = holding;
   const over = Math.max(overAt, heldUntil);
   const from = Math.max(over, subscription.from);
-  const bound = how === "killed" ? PERIODS.heard : PERIODS.death;
+  // A close gives up while the store is away: then the keys time out.
+  const gaveUp = holding.endingAt === process.closingAt && of.around.wasDown(process, process.closingAt, overAt);
+  const bound = how === "killed" && !gaveUp ? of.around.heardWithin(watcher, from) : PERIODS.death;
   const due = of.around.dueOf(watcher, from, bound);
   const end = Math.min(watcher.to, watcher.closingAt, subscription.to, of.log.to);
   if (due > end) {
