@@ -68,14 +68,22 @@ class Auditor {
 
   #auditHealth(process: Process, t: number): void {
     const of = this.#case;
-    const begun = Math.max(-Infinity, ...process.subscriptions.filter(({ from }) => from <= t).map(({ from }) => from));
+    const begun = Math.max(
+      -Infinity,
+      ...process.subscriptions.filter(({ from }) => from <= t).map(({ from }) => from),
+    );
     if (begun > t - this.#healedMs) return;
     this.checked.health++;
     const stale = process.stale.find(({ from, to }) => from <= t && to > t);
     if (stale === undefined) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
-    this.#find("unhealed", t, `${process.name} ${stale.from}`, `${process.name} is stale for ${of.periods(t - stale.from)}, without a reason`);
+    this.#find(
+      "unhealed",
+      t,
+      `${process.name} ${stale.from}`,
+      `${process.name} is stale for ${of.periods(t - stale.from)}, without a reason`,
+    );
   }
 
   #auditHolding({ process, holding }: Holder, watches: readonly Watch[], t: number): void {
@@ -95,7 +103,12 @@ class Auditor {
       if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) continue;
       const told = view === undefined ? "nothing" : `${view.alive ? "alive" : "dead"} (${view.cause})`;
       const id = `${watch.process.name}/${watch.subscription.id} ${key} ${process.name} ${from}`;
-      this.#find("lost", t, id, `${id}: ${process.name} holds it since ${of.periods(t - from)}, but the watcher was told ${told}`);
+      this.#find(
+        "lost",
+        t,
+        id,
+        `${id}: ${process.name} holds it since ${of.periods(t - from)}, but the watcher was told ${told}`,
+      );
     }
   }
 
@@ -109,7 +122,12 @@ class Auditor {
     });
   }
 
-  #auditMeta(process: Process, { key, calledAt }: Holding, { process: watcher, subscription }: Watch, t: number): void {
+  #auditMeta(
+    process: Process,
+    { key, calledAt }: Holding,
+    { process: watcher, subscription }: Watch,
+    t: number,
+  ): void {
     const of = this.#case;
     const updates = process.lines.filter(
       (line) => (line.e === "updating" || line.e === "updated") && line.key === key && line.t <= t,
@@ -117,7 +135,8 @@ class Auditor {
     const latest = updates.at(-1);
     if (latest?.e !== "updated" || latest.t < calledAt) return;
     if (latest.t > t - this.#heardMs(watcher, latest.t)) return;
-    const metas = viewAt(subscription, key, t)?.holders.filter(({ session }) => process.sessions.has(session)) ?? [];
+    const metas =
+      viewAt(subscription, key, t)?.holders.filter(({ session }) => process.sessions.has(session)) ?? [];
     if (metas.some(({ meta }) => meta === latest.meta)) return;
     const isLate = touches(
       of.around.faultsOf(watcher).filter(({ lagMs }) => lagMs !== undefined),
@@ -127,7 +146,12 @@ class Auditor {
     if (isLate && of.excuse("first state of a stale read")) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     const id = `${watcher.name}/${subscription.id} ${key} ${process.name} meta ${latest.meta}`;
-    this.#find("missed", t, id, `${id}: it is so since ${of.periods(t - latest.t)}, but the watcher was told ${JSON.stringify(metas)}`);
+    this.#find(
+      "missed",
+      t,
+      id,
+      `${id}: it is so since ${of.periods(t - latest.t)}, but the watcher was told ${JSON.stringify(metas)}`,
+    );
   }
 
   #auditAgreement(key: string, watches: readonly Watch[], t: number): void {
@@ -144,7 +168,12 @@ class Auditor {
       first ??= { name, holders };
       this.checked.agreements++;
       if (holders !== first.holders) {
-        this.#find("disagree", t, `${key} ${name}`, `${key} is held by ${first.holders} for ${first.name}, by ${holders} for ${name}`);
+        this.#find(
+          "disagree",
+          t,
+          `${key} ${name}`,
+          `${key} is held by ${first.holders} for ${first.name}, by ${holders} for ${name}`,
+        );
       }
     }
   }

@@ -118,7 +118,8 @@ export class Case {
     if (away === undefined) return false;
     const alone = this.around.downAlone(process, away.from, away.to);
     const isLong =
-      alone > this.ms(retentionSlots / 2) || away.to - away.from > this.ms(retentionSlots * PERIODS.allPruned);
+      alone > this.ms(retentionSlots / 2) ||
+      away.to - away.from > this.ms(retentionSlots * PERIODS.allPruned);
     return isLong && time <= this.around.dueOf(process, away.to, PERIODS.restored, 0);
   }
 

@@ -109,7 +109,9 @@ export class Circumstances {
   latestDown(process: Process, since: number, now: number): Span | undefined {
     const downs = merge((this.#own.get(process)?.downs ?? []).filter(({ from }) => from <= now));
     const last = downs.at(-1);
-    return last === undefined || last.to <= since ? undefined : { from: last.from, to: Math.min(last.to, now) };
+    return last === undefined || last.to <= since
+      ? undefined
+      : { from: last.from, to: Math.min(last.to, now) };
   }
 
   /** How old what it reads may be at a time, in ms: what is older is recognized by its own pings. */
@@ -132,9 +134,7 @@ export class Circumstances {
 
   /** What was held up is done afterwards: slots in which nobody could write are not empty then. */
   wasHeld(from: number, to: number): boolean {
-    return this.#log.faults.some(
-      (fault) => fault.effect === "held" && fault.from <= to && fault.to >= from,
-    );
+    return this.#log.faults.some((fault) => fault.effect === "held" && fault.from <= to && fault.to >= from);
   }
 
   #ownOf(process: Process): Own {
@@ -143,7 +143,9 @@ export class Circumstances {
     const given = this.#log.faults.filter(
       (fault) =>
         fault.isHint !== true &&
-        (fault.who === "all" || fault.who.includes(life.name) || fault.who.includes(process.name)) && fault.to >= from && fault.from <= until,
+        (fault.who === "all" || fault.who.includes(life.name) || fault.who.includes(process.name)) &&
+        fault.to >= from &&
+        fault.from <= until,
     );
     const stopped = (since: number, end: number): Fault => ({
       kind: "its event loop did not turn",

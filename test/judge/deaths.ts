@@ -89,7 +89,11 @@ class ReportsJudge {
         ({ process, holding }) => process.sessions.has(session) && holding.calledAt <= view.t,
       );
       if (holders.length === 0) {
-        this.#case.find("false death", view.t, `${this.#said(watch, view)}, held by ${session}, which is nobody`);
+        this.#case.find(
+          "false death",
+          view.t,
+          `${this.#said(watch, view)}, held by ${session}, which is nobody`,
+        );
         continue;
       }
       const latest = holders.reduce((a, b) => (b.holding.calledAt > a.holding.calledAt ? b : a));
@@ -98,18 +102,28 @@ class ReportsJudge {
       if (view.t <= due || watch.subscription.from > view.t - this.#case.ms(PERIODS.death)) continue;
       if (this.#isEndLost(latest.holding, view.t)) continue;
       const ago = this.#case.periods(view.t - over);
-      this.#case.find("late", view.t, `${this.#said(watch, view)}, held by ${latest.process.name}, which ended ${ago} ago`);
+      this.#case.find(
+        "late",
+        view.t,
+        `${this.#said(watch, view)}, held by ${latest.process.name}, which ended ${ago} ago`,
+      );
     }
   }
 
   #isEndLost({ endingAt, overAt, how }: Holding, t: number): boolean {
     const lost = this.#case.around.losses(["some", "all", "the latest"]);
-    const isLost = how !== "crashed" && lost.some(({ from, to }) => from <= t && to >= endingAt - this.#case.ms(1));
-    return (isLost && overAt < Infinity && this.#case.excuse("destroyed end"));
+    const isLost =
+      how !== "crashed" && lost.some(({ from, to }) => from <= t && to >= endingAt - this.#case.ms(1));
+    return isLost && overAt < Infinity && this.#case.excuse("destroyed end");
   }
 
   /** The processes that hold the key, and whom the watcher was told to be gone. */
-  #dropped({ process: watcher, subscription }: Watch, key: string, view: View, before: View | undefined): Process[] {
+  #dropped(
+    { process: watcher, subscription }: Watch,
+    key: string,
+    view: View,
+    before: View | undefined,
+  ): Process[] {
     const dropped: Process[] = [];
     for (const { process } of this.#case.holders.get(key) ?? []) {
       if (dropped.includes(process) || process.isIn(view)) continue;
@@ -140,15 +154,25 @@ class ReportsJudge {
   }
 
   /** Whether this start or an earlier one was killed, by its own process or another, and that is reported only now. */
-  #wasKilled({ process: watcher, subscription }: Watch, holder: Process, view: View, explained: Explained): boolean {
+  #wasKilled(
+    { process: watcher, subscription }: Watch,
+    holder: Process,
+    view: View,
+    explained: Explained,
+  ): boolean {
     const of = this.#case;
     const { key, t, cause } = view;
     const known = explained.get(holder) ?? new Set<Kill | Holding>();
     explained.set(holder, known);
     const isNews = (kill: Kill | Holding, begunAt: number, doneAt: number): boolean => {
       if (begunAt > t || known.has(kill)) return false;
-      if (cause === "initial") return doneAt > subscription.from - of.ms(0.5) || this.#mayNotHaveHeard(holder, doneAt, t);
-      if (t > of.around.dueOf(watcher, Math.max(doneAt, subscription.from), of.around.heardWithin(watcher, doneAt))) return false;
+      if (cause === "initial")
+        return doneAt > subscription.from - of.ms(0.5) || this.#mayNotHaveHeard(holder, doneAt, t);
+      if (
+        t >
+        of.around.dueOf(watcher, Math.max(doneAt, subscription.from), of.around.heardWithin(watcher, doneAt))
+      )
+        return false;
       known.add(kill);
       return true;
     };
@@ -174,13 +198,14 @@ class ReportsJudge {
     const { cause, t } = view;
     if (cause !== "killed" && cause !== "stopped") return;
     const of = this.#case;
-    const isKilled =
-      cause === "killed" && of.kills.some((kill) => kill.key === key && kill.begunAt <= t);
+    const isKilled = cause === "killed" && of.kills.some((kill) => kill.key === key && kill.begunAt <= t);
     const hasEnded = (of.holders.get(key) ?? []).some(
       ({ process, holding }) =>
         holding.endingAt <= t &&
         (before === undefined || process.isIn(before)) &&
-        process.lines.some((line) => line.t <= t && (line.e === "closing" || (line.e === "ending" && line.key === key))),
+        process.lines.some(
+          (line) => line.t <= t && (line.e === "closing" || (line.e === "ending" && line.key === key)),
+        ),
     );
     if (isKilled || hasEnded) return;
     of.find("false death", t, `${this.#said(watch, view)}, but nobody has ${cause} it`);
@@ -223,7 +248,11 @@ class ReportsJudge {
     const limit = this.#whyAbsent(process, t, lag, alone, isNearStep);
     if (limit === undefined) {
       const ran = of.periods(t - vouched);
-      of.find("false death", t, `${said} lives: it was cut off alone for ${alone.toFixed(2)} periods, its vouchedUntil passed ${ran} ago`);
+      of.find(
+        "false death",
+        t,
+        `${said} lives: it was cut off alone for ${alone.toFixed(2)} periods, its vouchedUntil passed ${ran} ago`,
+      );
       return;
     }
     if (vouched > t + of.ms(PERIODS.clock) && !this.#excusesLease(process, t, lag, isNearStep)) {
@@ -236,7 +265,13 @@ class ReportsJudge {
   }
 
   /** The limit by which it was reported dead rightly. */
-  #whyAbsent(process: Process, t: number, lag: number, alone: number, isNearStep: boolean): Limit | undefined {
+  #whyAbsent(
+    process: Process,
+    t: number,
+    lag: number,
+    alone: number,
+    isNearStep: boolean,
+  ): Limit | undefined {
     const of = this.#case;
     if (alone > PERIODS.cutOff) return "cut off alone";
     if (isNearStep && alone > 0) return "step while cut off";
@@ -251,9 +286,12 @@ class ReportsJudge {
   #excusesLease(process: Process, t: number, lag: number, isNearStep: boolean): boolean {
     const of = this.#case;
     if (isNearStep) return of.excuse("step while cut off");
-    if (lag > 0 && process.vouchedAt(t - lag - of.ms(PERIODS.readAge)) <= t + of.ms(PERIODS.clock)) return of.excuse("lagging reads");
+    if (lag > 0 && process.vouchedAt(t - lag - of.ms(PERIODS.readAge)) <= t + of.ms(PERIODS.clock))
+      return of.excuse("lagging reads");
     if (of.hasLostWrites(process, t)) return of.excuse("lost writes");
-    const slept = of.around.faultsOf(process).find((fault) => fault.isSleep === true && fault.from <= t && fault.to >= t - of.ms(DECIDED_BY));
+    const slept = of.around
+      .faultsOf(process)
+      .find((fault) => fault.isSleep === true && fault.from <= t && fault.to >= t - of.ms(DECIDED_BY));
     if (slept?.setsBack === true) return of.excuse("sleep that no clock shows");
     return false;
   }
@@ -261,19 +299,36 @@ class ReportsJudge {
   #excusesFirstState({ process: watcher }: Watch, { t }: View, process: Process): boolean {
     const of = this.#case;
     if (of.around.wasDown(watcher, t, t)) return of.excuse("first state of a stale read");
-    const pinged = Math.max(...of.processes.map((one) => (one.isThere(t) ? (of.around.latestDown(one, t - of.ms(of.log.retentionSlots), t)?.from ?? -Infinity) : -Infinity)));
-    if (Number.isFinite(pinged) && t - pinged > of.ms(of.log.retentionSlots - 4)) return of.excuse("nobody pinged");
+    const pinged = Math.max(
+      ...of.processes.map((one) =>
+        one.isThere(t)
+          ? (of.around.latestDown(one, t - of.ms(of.log.retentionSlots), t)?.from ?? -Infinity)
+          : -Infinity,
+      ),
+    );
+    if (Number.isFinite(pinged) && t - pinged > of.ms(of.log.retentionSlots - 4))
+      return of.excuse("nobody pinged");
     const down = of.around.latestDown(process, t - of.ms(2), t);
     if (down === undefined) return false;
     const isHeld = of.around.wasHeld(t - of.ms(2), t);
-    const isShort = of.around.latestOutage(t - of.ms(PERIODS.emptySlot + 2), t, PERIODS.emptySlot) === undefined;
+    const isShort =
+      of.around.latestOutage(t - of.ms(PERIODS.emptySlot + 2), t, PERIODS.emptySlot) === undefined;
     return (isHeld || isShort) && of.excuse("first state after a short outage");
   }
 
   /** It learns of it when its `vouchedUntil` passes, or as soon as it runs; if it slept, with the answer to its next ping. */
-  #expectLapse(process: Process, holding: Holding, t: number, vouched: number, said: string, isNearStep: boolean): void {
+  #expectLapse(
+    process: Process,
+    holding: Holding,
+    t: number,
+    vouched: number,
+    said: string,
+    isNearStep: boolean,
+  ): void {
     const of = this.#case;
-    const slept = of.around.faultsOf(process).filter(({ isSleep, from, to }) => isSleep === true && from <= t && to >= vouched - of.ms(DECIDED_BY));
+    const slept = of.around
+      .faultsOf(process)
+      .filter(({ isSleep, from, to }) => isSleep === true && from <= t && to >= vouched - of.ms(DECIDED_BY));
     const wokenAt = Math.max(-Infinity, ...slept.map(({ to }) => to));
     const limit =
       slept.length > 0 || isNearStep
@@ -282,7 +337,10 @@ class ReportsJudge {
     if (Math.min(process.to, process.closingAt, holding.endingAt, of.log.to) <= limit) return;
     const since = Math.min(vouched, t) - of.ms(PERIODS.clock);
     if (process.lapses.some((lapse) => lapse >= since && lapse <= limit)) return;
-    if (slept.length > 0 && of.around.steps.some(({ at, ms }) => ms < 0 && at >= vouched - of.ms(STEP_MATTERS) && at <= limit)) {
+    if (
+      slept.length > 0 &&
+      of.around.steps.some(({ at, ms }) => ms < 0 && at >= vouched - of.ms(STEP_MATTERS) && at <= limit)
+    ) {
       of.excuse("step after a sleep");
       return;
     }

@@ -29,19 +29,26 @@ export function judgeEnds(of: Case): Ends {
 }
 
 /** Undefined: not checked. Else the periods from the crash to its report, -Infinity if it was none. */
-function judgeEnd(of: Case, key: string, holder: Holder, { process: watcher, subscription }: Watch): number | undefined {
+function judgeEnd(
+  of: Case,
+  key: string,
+  holder: Holder,
+  { process: watcher, subscription }: Watch,
+): number | undefined {
   const { process, holding } = holder;
   const { how, overAt, heldUntil } = holding;
   const over = Math.max(overAt, heldUntil);
   const from = Math.max(over, subscription.from);
   // A close gives up while the store is away: then the keys time out.
-  const gaveUp = holding.endingAt === process.closingAt && of.around.wasDown(process, process.closingAt, overAt);
+  const gaveUp =
+    holding.endingAt === process.closingAt && of.around.wasDown(process, process.closingAt, overAt);
   const bound = how === "killed" && !gaveUp ? of.around.heardWithin(watcher, from) : PERIODS.death;
   const due = of.around.dueOf(watcher, from, bound);
   const end = Math.min(watcher.to, watcher.closingAt, subscription.to, of.log.to);
   if (due > end) {
     const isLong = end - from > of.ms(2 * PERIODS.death);
-    if (isLong && how === "crashed" && process.isIn(viewAt(subscription, key, end))) of.excuse("endless faults");
+    if (isLong && how === "crashed" && process.isIn(viewAt(subscription, key, end)))
+      of.excuse("endless faults");
     return undefined;
   }
   // The same process may hold it again.
@@ -69,7 +76,8 @@ function isExcused(of: Case, { process, holding }: Holder, due: number): boolean
   const { endingAt, how } = holding;
   if (how !== "crashed") {
     const lost = of.around.losses(["the latest", "some", "all"]);
-    if (lost.some(({ from, to }) => from <= due && to >= endingAt - of.ms(1))) return of.excuse("destroyed end");
+    if (lost.some(({ from, to }) => from <= due && to >= endingAt - of.ms(1)))
+      return of.excuse("destroyed end");
   }
   return of.isRestoring(process, endingAt) && of.excuse("destroyed records");
 }

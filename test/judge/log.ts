@@ -8,37 +8,43 @@
 export type Target = string | { readonly prefix: string } | { readonly all: true };
 
 /** What a program that uses heartbit can log: what it called, and what it learned. */
-export type Line = { readonly t: number } & (
+export type Line = { readonly t: number } &
   /** It has opened its presence. */
-  | { readonly e: "opened" }
-  | { readonly e: "watches"; readonly id: string; readonly target: Target }
-  | { readonly e: "unwatches"; readonly id: string }
-  | { readonly e: "reported"; readonly id: string; readonly change: Reported }
-  /** `start` was called, and has resolved. */
-  | { readonly e: "starting" | "started"; readonly key: string }
-  /** `stop` or `kill` of the pinger was called, and has resolved. */
-  | { readonly e: "ending"; readonly key: string; readonly how: "stopped" | "killed"; readonly holdMs?: number }
-  | { readonly e: "ended"; readonly key: string }
-  | { readonly e: "updating" | "updated"; readonly key: string; readonly meta: string }
-  /** The event `killed` of the pinger. */
-  | { readonly e: "killed"; readonly key: string }
-  /** `kill` of a key that another holds was called; the store did it. The latter may come alone, once each time. */
-  | { readonly e: "kills" | "has killed"; readonly key: string }
-  | { readonly e: "closing"; readonly linger: boolean }
-  | { readonly e: "closed" }
-  /** From here on it pings under this number. */
-  | { readonly e: "session"; readonly session: number | null }
-  /** `vouchedUntil`, in the time of the log. */
-  | { readonly e: "lease"; readonly until: number }
-  | { readonly e: "lapse" }
-  | { readonly e: "health"; readonly state: "healthy" | "stale"; readonly reason?: string }
-  /** Once a period: the event loop turns. */
-  | { readonly e: "turns" }
-  /** The event loop did not turn since `from`. */
-  | { readonly e: "late"; readonly from: number }
-  /** What must never happen: a watcher that failed, an uncaught error, a warning. */
-  | { readonly e: "broken"; readonly why: string }
-);
+  (
+    | { readonly e: "opened" }
+    | { readonly e: "watches"; readonly id: string; readonly target: Target }
+    | { readonly e: "unwatches"; readonly id: string }
+    | { readonly e: "reported"; readonly id: string; readonly change: Reported }
+    /** `start` was called, and has resolved. */
+    | { readonly e: "starting" | "started"; readonly key: string }
+    /** `stop` or `kill` of the pinger was called, and has resolved. */
+    | {
+        readonly e: "ending";
+        readonly key: string;
+        readonly how: "stopped" | "killed";
+        readonly holdMs?: number;
+      }
+    | { readonly e: "ended"; readonly key: string }
+    | { readonly e: "updating" | "updated"; readonly key: string; readonly meta: string }
+    /** The event `killed` of the pinger. */
+    | { readonly e: "killed"; readonly key: string }
+    /** `kill` of a key that another holds was called; the store did it. The latter may come alone, once each time. */
+    | { readonly e: "kills" | "has killed"; readonly key: string }
+    | { readonly e: "closing"; readonly linger: boolean }
+    | { readonly e: "closed" }
+    /** From here on it pings under this number. */
+    | { readonly e: "session"; readonly session: number | null }
+    /** `vouchedUntil`, in the time of the log. */
+    | { readonly e: "lease"; readonly until: number }
+    | { readonly e: "lapse" }
+    | { readonly e: "health"; readonly state: "healthy" | "stale"; readonly reason?: string }
+    /** Once a period: the event loop turns. */
+    | { readonly e: "turns" }
+    /** The event loop did not turn since `from`. */
+    | { readonly e: "late"; readonly from: number }
+    /** What must never happen: a watcher that failed, an uncaught error, a warning. */
+    | { readonly e: "broken"; readonly why: string }
+  );
 
 export interface Reported {
   readonly key: string;

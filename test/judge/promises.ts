@@ -31,7 +31,8 @@ export const LIMITS = {
   "sleep that no clock shows": "If none of its clocks shows the sleep",
   "step after a sleep": "A process that slept gets no `lapse` if the store's clock steps back",
   "long absence": "may find its records pruned",
-  "destroyed records": "Records that are destroyed by hand, or lost with a server, are written again within six periods",
+  "destroyed records":
+    "Records that are destroyed by hand, or lost with a server, are written again within six periods",
   "destroyed end": "If the record of an end is destroyed before everyone has read it",
   "lost writes": "A server may lose writes that it acknowledged",
   "lagging reads": "If something else answers in its place and lags",

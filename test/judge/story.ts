@@ -67,7 +67,8 @@ class Story {
     if (what === "end") return;
     const { 1: who = "", 2: rest = "" } = /^(\S+) ?(.*)$/.exec(what) ?? [];
     if (who === "stored") this.#store(t, rest);
-    else if (who === "clock") this.#fault(t, t, "all", { effect: "disturbed", stepMs: Number(rest.split(" ")[1]) * PERIOD_MS });
+    else if (who === "clock")
+      this.#fault(t, t, "all", { effect: "disturbed", stepMs: Number(rest.split(" ")[1]) * PERIOD_MS });
     else if (who === "store") this.#lose(t, rest.replace("loses ", ""));
     else if (/ for [\d.]+$/.test(rest) && !rest.startsWith("stops")) this.#befall(t, who, rest);
     else this.#tell(t, this.#teller(who, t), rest.split(" "));
@@ -140,7 +141,11 @@ class Story {
 
   #hear(t: number, { lines }: Teller, key: string, [cause = "", ...by]: readonly string[]): void {
     const holders = by.map((one) => {
-      const { 1: name = "", 2: since, 3: meta = "null" } = /^([^@:]+)(?:@([\d.]+))?(?::(.*))?$/.exec(one) ?? [];
+      const {
+        1: name = "",
+        2: since,
+        3: meta = "null",
+      } = /^([^@:]+)(?:@([\d.]+))?(?::(.*))?$/.exec(one) ?? [];
       const teller = this.#tellers.get(name);
       const started = since === undefined ? (teller?.starts.get(key) ?? 0) : Number(since) * PERIOD_MS;
       return { session: teller?.session ?? Number(name), since: started, meta };
@@ -156,7 +161,8 @@ class Story {
     const { 1: what = "", 2: periods = "0" } = /^(.*) for ([\d.]+)$/.exec(rest) ?? [];
     const to = t + Number(periods) * PERIOD_MS;
     const lag = /^lag ([\d.]+)$/.exec(what);
-    const fault = lag === null ? FAULTS[what] : { effect: "disturbed" as const, lagMs: Number(lag[1]) * PERIOD_MS };
+    const fault =
+      lag === null ? FAULTS[what] : { effect: "disturbed" as const, lagMs: Number(lag[1]) * PERIOD_MS };
     if (fault === undefined) throw new Error(`not a fault: ${what}`);
     this.#fault(t, to, who, fault);
   }

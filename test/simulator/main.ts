@@ -4,7 +4,7 @@
  */
 import { Command } from "commander";
 import { keep } from "./kept.ts";
-import { drawPlan } from "./draw.ts";
+import { drawPlan, isKind } from "./draw.ts";
 import { report, shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
@@ -12,10 +12,13 @@ const values = new Command("npm run simulate --")
   .description("Runs simulations, each with faults of its own. One that fails is shortened and printed.")
   .option("--seed <seed>", "the first of the seeds", String(Math.floor(Math.random() * 1e9)))
   .option("--runs <count>", "how many, each with the next seed", "1000")
+  .option("--kinds <names>", "draws only these kinds of events, with commas between them")
+  .option("--stop", "ends at the first that fails, without making it shorter")
   .option("--trace", "print what happens in each")
   .option("--keep", "add those that fail to the kept ones, which every test run repeats")
   .parse()
-  .opts<{ seed: string; runs: string; trace?: boolean; keep?: boolean }>();
+  .opts<{ seed: string; runs: string; kinds?: string; stop?: boolean; trace?: boolean; keep?: boolean }>();
+const kinds = values.kinds?.split(",").filter(isKind);
 const first = Number(values.seed);
 const runs = Number(values.runs);
 const began = Date.now();
@@ -25,7 +28,7 @@ const excuses = new Map<string, number>();
 
 console.log(`${runs} runs, seeds from ${first}`);
 for (let seed = first; seed < first + runs; seed++) {
-  const plan = drawPlan(seed);
+  const plan = drawPlan(seed, kinds);
   const outcome = await simulate(plan);
   totals.faults += plan.events.length;
   totals.changes += outcome.changes;
@@ -37,6 +40,7 @@ for (let seed = first; seed < first + runs; seed++) {
   totals.failed++;
   process.exitCode = 1;
   console.log(`seed ${seed} fails: ${outcome.wrong[0]}`);
+  if (values.stop === true) break;
   const short = await shrink(plan);
   console.log(report(short));
   if (values.keep === true) keep({ why: short.outcome.wrong[0] ?? "", plan: short.plan });

@@ -13,7 +13,7 @@ import { type Condition, Link } from "./link.ts";
 import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
-import { type Breakage, linkedStore } from "./store.ts";
+import { linkedStore } from "./store.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -43,14 +43,13 @@ const SLOW = 0.15;
 /** What a read and a ping take together when nothing is wrong. */
 const ROUND_TRIP = 0.1;
 
-export async function simulate(plan: Plan, breakage: Breakage = {}): Promise<Outcome> {
-  const simulation = new Simulation(plan, breakage);
+export async function simulate(plan: Plan): Promise<Outcome> {
+  const simulation = new Simulation(plan);
   return simulation.run();
 }
 
 class Simulation {
   readonly #plan: Plan;
-  readonly #breakage: Breakage;
   readonly #world = new World();
   readonly #cluster: Cluster;
   readonly #diary: Diary;
@@ -61,9 +60,8 @@ class Simulation {
   readonly #trace: { readonly at: number; readonly what: string }[] = [];
   #changes = 0;
 
-  constructor(plan: Plan, breakage: Breakage) {
+  constructor(plan: Plan) {
     this.#plan = plan;
-    this.#breakage = breakage;
     this.#cluster = new Cluster(this.#world, plan.storeDrift);
     this.#diary = new Diary(() => this.#world.now);
   }
@@ -137,7 +135,7 @@ class Simulation {
       },
       killed: (key: string): void => diary.note({ e: "has killed", key }),
     };
-    const store = linkedStore(link, effects, this.#breakage);
+    const store = linkedStore(link, effects);
     const actor: Actor = new Actor(this.#plan, own, diary, machine, link, store, {
       now: () => this.#world.now,
       note: (what) => this.#note(what),
