@@ -114,6 +114,13 @@ export class Circumstances {
       : { from: last.from, to: Math.min(last.to, now) };
   }
 
+  /** When each of its absences was over that were longer than half of the retention. */
+  longAbsences(process: Process): number[] {
+    return merge(this.#own.get(process)?.downs ?? [])
+      .filter(({ from, to }) => to - from > this.ms(this.#log.retentionSlots / 2))
+      .map(({ to }) => to);
+  }
+
   /** How old what it reads may be at a time, in ms: what is older is recognized by its own pings. */
   lagOf(process: Process, time: number): number {
     const lags = this.faultsOf(process).map(({ from, to, lagMs, standsStill = false }) => {

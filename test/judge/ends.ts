@@ -1,7 +1,7 @@
 /** What ended is reported, once and in its bound: to each watcher without a reason for a suspicion. */
 import type { Case, Holder, Watch } from "./case.ts";
 import { PERIODS } from "./promises.ts";
-import { viewAt } from "./process.ts";
+import { type Process, viewAt } from "./process.ts";
 
 export interface Ends {
   readonly checked: number;
@@ -58,7 +58,7 @@ function judgeEnd(
   if (isAgain) return undefined;
   const view = viewAt(subscription, key, due);
   if (process.isIn(view)) {
-    if (isExcused(of, holder, due)) return undefined;
+    if (isExcused(of, holder, watcher, due)) return undefined;
     of.find(
       "late",
       due,
@@ -72,12 +72,14 @@ function judgeEnd(
   return told === undefined ? -Infinity : (told.t - over) / of.log.periodMs;
 }
 
-function isExcused(of: Case, { process, holding }: Holder, due: number): boolean {
+function isExcused(of: Case, { process, holding }: Holder, watcher: Process, due: number): boolean {
   const { endingAt, how } = holding;
   if (how !== "crashed") {
     const lost = of.around.losses(["the latest", "some", "all"]);
     if (lost.some(({ from, to }) => from <= due && to >= endingAt - of.ms(1)))
       return of.excuse("destroyed end");
   }
-  return of.isRestoring(process, endingAt) && of.excuse("destroyed records");
+  return (
+    (of.isRestoring(process, endingAt) || of.isRestoring(watcher, due)) && of.excuse("destroyed records")
+  );
 }

@@ -667,13 +667,13 @@ const STORED: readonly Told[] = [
   {
     name: "what is stored is what lives and what died lately",
     story: `
-      39.0  stored 2 sessions 1 registrations 61 pings
+      39.0  stored 2 sessions 1 registrations 40 pings
       40.0  end`,
   },
   {
     name: "sessions grow",
     story: `
-      39.0  stored 3 sessions 1 registrations 61 pings
+      39.0  stored 3 sessions 1 registrations 40 pings
       40.0  end`,
     breaks: "storage",
   },
@@ -683,14 +683,14 @@ const STORED: readonly Told[] = [
       10.0  store loses all
       20.0  store loses all
       30.0  store loses all
-      59.0  stored 2 sessions 8 registrations 61 pings
+      59.0  stored 2 sessions 8 registrations 40 pings
       60.0  end`,
     breaks: "storage",
   },
   {
     name: "pings grow",
     story: `
-      39.0  stored 2 sessions 1 registrations 70 pings
+      39.0  stored 2 sessions 1 registrations 90 pings
       40.0  end`,
     breaks: "storage",
   },

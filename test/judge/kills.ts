@@ -20,6 +20,14 @@ function judgeKill(
   process: Case["processes"][number],
   endingAt: number,
 ): boolean {
+  // A kill of what is killed already ends nothing.
+  const isKilled = of.kills.some((other) => {
+    const agoMs = begunAt - other.doneAt;
+    return (
+      other.key === key && agoMs >= 0 && agoMs < of.ms(PERIODS.killNoticedLate) && other.doneAt !== doneAt
+    );
+  });
+  if (isKilled) return false;
   const soon = doneAt + of.ms(PERIODS.killNoticed) + of.log.roundTripMs;
   const isQuiet = !touches(of.around.troubles(process), begunAt - of.ms(1), soon);
   const due = isQuiet ? soon : of.around.dueOf(process, doneAt, PERIODS.killNoticedLate);

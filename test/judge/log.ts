@@ -15,16 +15,17 @@ export type Line = { readonly t: number } &
     | { readonly e: "watches"; readonly id: string; readonly target: Target }
     | { readonly e: "unwatches"; readonly id: string }
     | { readonly e: "reported"; readonly id: string; readonly change: Reported }
-    /** `start` was called, and has resolved. */
-    | { readonly e: "starting" | "started"; readonly key: string }
+    /** `start` was called, and has resolved. `n` counts the starts of the pinger; each key has one. */
+    | { readonly e: "starting" | "started"; readonly key: string; readonly n: number }
     /** `stop` or `kill` of the pinger was called, and has resolved. */
     | {
         readonly e: "ending";
         readonly key: string;
+        readonly n: number;
         readonly how: "stopped" | "killed";
         readonly holdMs?: number;
       }
-    | { readonly e: "ended"; readonly key: string }
+    | { readonly e: "ended"; readonly key: string; readonly n: number }
     | { readonly e: "updating" | "updated"; readonly key: string; readonly meta: string }
     /** The event `killed` of the pinger. */
     | { readonly e: "killed"; readonly key: string }
@@ -99,6 +100,8 @@ export interface Fault {
   readonly isSleep?: boolean;
   /** The wall clock of its machine was set back while it slept. */
   readonly setsBack?: boolean;
+  /** It reads from a member that lags, or has been deposed. */
+  readonly mayLag?: boolean;
   /** How old what it reads is, in ms; if it stands still, that grows. */
   readonly lagMs?: number;
   readonly standsStill?: boolean;

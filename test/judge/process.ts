@@ -145,17 +145,15 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
   const holdings: Holding[] = [];
   const closedAt = timeOf(lines.find(({ e }) => e === "closed"));
   const lingers = lines.some((line) => line.e === "closing" && line.linger);
-  for (const [index, line] of lines.entries()) {
+  for (const line of lines) {
     if (line.e !== "starting") continue;
-    const { key, t: calledAt } = line;
-    const later = lines.slice(index + 1).filter((other) => "key" in other && other.key === key);
-    const next = later.findIndex(({ e }) => e === "starting");
-    const own = next === -1 ? later : later.slice(0, next);
-    const from = timeOf(own.find(({ e }) => e === "started"));
-    const start = { key, calledAt, from };
-    const ending = own.find((other) => other.e === "ending");
-    if (ending !== undefined && ending.t <= closingAt) {
-      const endedAt = timeOf(own.find(({ e }) => e === "ended"));
+    const { key, n, t: calledAt } = line;
+    const own = (e: "started" | "ended" | "ending"): Line | undefined =>
+      lines.find((other) => other.e === e && other.key === key && other.n === n);
+    const start = { key, calledAt, from: timeOf(own("started")) };
+    const ending = lines.find((other) => other.e === "ending" && other.key === key && other.n === n);
+    if (ending?.e === "ending" && ending.t <= closingAt) {
+      const endedAt = timeOf(own("ended"));
       const isCutShort = endedAt === Infinity && to !== Infinity;
       const heldUntil = ending.holdMs === undefined ? -Infinity : ending.t + ending.holdMs;
       holdings.push({

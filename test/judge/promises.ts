@@ -19,7 +19,7 @@ export const PROMISES = {
 export type Promised = keyof typeof PROMISES;
 
 export const LIMITS = {
-  "cut off alone": "A process that alone is cut off for more than a period may be reported dead",
+  "cut off alone": "A process that alone is cut off for more than 0.8 periods may be reported dead",
   "short outage":
     "An outage that leaves no slot empty counts like a cut of one's own for a process that was cut off alone as well",
   "first state after a short outage":
@@ -55,7 +55,7 @@ export const PERIODS = {
   killNoticed: 1.5,
   killNoticedLate: 4,
   /** A process that alone is cut off for longer may be reported dead. */
-  cutOff: 1,
+  cutOff: 0.8,
   /** An outage that lasts so long leaves a slot empty, wherever it begins. */
   emptySlot: 2,
   /** After an outage that left a slot empty, everyone has so many at least to come back. */
@@ -83,4 +83,4 @@ export const NOTICED_QUIET_MS_MIN = 2500;
 export const POLL_MS_MAX = 1000;
 
 /** What died is stored for so many times the retention: pruning is by chance. */
-export const RETENTIONS_STORED = 3;
+export const RETENTIONS_STORED = 4;

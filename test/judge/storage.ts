@@ -1,38 +1,81 @@
-/** What is stored is bounded by what lives and what died within two retentions. */
+/** What is stored is bounded by what lives and what died within some retentions. */
 import type { Case } from "./case.ts";
+import type { Process } from "./process.ts";
 import { RETENTIONS_STORED } from "./promises.ts";
 
 /** The sessions that share a document of pings. */
 const SEGMENT = 1024;
+/** Pings, and mail, may be of slots that are a little ahead. */
+const SLOTS_AHEAD = 4;
+
+interface Bounds {
+  readonly sessions: number;
+  readonly registrations: number;
+}
 
 export function judgeStorage(of: Case): void {
   for (const { t, ...counts } of of.log.counts) {
-    const since = t - RETENTIONS_STORED * of.ms(of.log.retentionSlots);
-    const lately = of.processes.filter(({ from, to }) => from <= t && to >= since);
-    const holdings = lately.flatMap((process) =>
-      process.holdings.filter(
-        ({ calledAt, overAt, heldUntil }) => calledAt <= t && Math.max(overAt, heldUntil) >= since,
-      ),
+    const since = keptSince(of, t);
+    const lostBy = (process: Process): readonly number[] => [
+      ...of.around.losses(["the latest", "some", "all"]).map(({ from }) => from),
+      ...of.around.longAbsences(process),
+    ];
+    const bounds = boundsOf(of, since, t, lostBy);
+    // A process whose reads lag may take its session for lost.
+    const lagging = boundsOf(of, since, t, (process) => [
+      ...lostBy(process),
+      ...of.around.faultsOf(process).flatMap(({ from, mayLag }) => (mayLag === true ? [from] : [])),
+    ]);
+    for (const kind of ["sessions", "registrations"] as const) {
+      const [count, most] = [counts[kind], bounds[kind]];
+      if (count <= most || (count <= lagging[kind] && of.excuse("lagging reads"))) continue;
+      of.find("storage", t, `${count} ${kind} are stored, more than ${most}`);
+    }
+    const segments = new Set(
+      of.processes.flatMap(({ sessions }) => Array.from(sessions, (seq) => Math.floor(seq / SEGMENT))),
     );
-    // Whoever was killed by another, or lost what it held, or was pruned, starts again: once each time.
-    const again = (process: (typeof lately)[number]): number =>
-      [...process.sessions].length -
-      1 +
-      process.lines.filter((line) => line.e === "killed" && line.t >= since && line.t <= t).length;
-    const losses = of.around
-      .losses(["the latest", "some", "all"])
-      .filter(({ from, to }) => from <= t && to >= since).length;
-    const sessions = lately.reduce((sum, process) => sum + Math.max(1, process.sessions.size), 0);
-    const bounds = {
-      sessions,
-      registrations:
-        holdings.length * (1 + losses) +
-        lately.reduce((sum, one) => sum + again(one) * new Set(one.holdings.map(({ key }) => key)).size, 0),
-      pings: (RETENTIONS_STORED * of.log.retentionSlots + 1) * (1 + Math.floor(sessions / SEGMENT)),
-    };
-    for (const kind of ["sessions", "registrations", "pings"] as const) {
-      if (counts[kind] <= bounds[kind]) continue;
-      of.find("storage", t, `${counts[kind]} ${kind} are stored, more than ${bounds[kind]}`);
+    const most = (Math.ceil((t - since) / of.log.periodMs) + SLOTS_AHEAD) * Math.max(1, segments.size);
+    if (counts.pings > most)
+      of.find("storage", t, `${counts.pings} slots of pings are stored, more than ${most}`);
+  }
+}
+
+/**
+ * How many records those have that lived lately. What was lost, or pruned while its process was away, is written again as
+ * another record, once each time; so is what another process has killed.
+ */
+function boundsOf(
+  of: Case,
+  since: number,
+  t: number,
+  lostBy: (process: Process) => readonly number[],
+): Bounds {
+  let [sessions, registrations] = [0, 0];
+  const count = (times: readonly number[], from: number, to: number): number =>
+    times.filter((at) => at >= Math.max(since, from) && at <= Math.min(t, to)).length;
+  for (const process of of.processes) {
+    if (process.from > t || process.to < since) continue;
+    const lost = lostBy(process);
+    sessions += 1 + count(lost, process.from, process.to);
+    for (const { key, calledAt, overAt, heldUntil } of process.holdings) {
+      const over = Math.max(overAt, heldUntil);
+      if (calledAt > t || over < since) continue;
+      const kills = of.kills.filter((kill) => kill.key === key).map(({ doneAt }) => doneAt);
+      registrations += 1 + count([...lost, ...kills], calledAt, over);
     }
   }
+  return { sessions, registrations };
+}
+
+/** What was dead before is pruned: since then some process ran and could write for so many retentions. */
+function keptSince(of: Case, t: number): number {
+  const needMs = RETENTIONS_STORED * of.ms(of.log.retentionSlots);
+  const stepMs = of.ms(1);
+  let able = 0;
+  let at = t;
+  for (; able < needMs && at > of.log.from; at -= stepMs) {
+    if (of.processes.some((one) => one.isThere(at) && !of.around.wasDown(one, at - stepMs, at)))
+      able += stepMs;
+  }
+  return at;
 }

@@ -31,7 +31,8 @@ interface Teller {
   readonly life: Mutable<Life>;
   readonly lines: Line[];
   readonly session: number;
-  readonly starts: Map<string, number>;
+  /** When each key was started last, and how many times. */
+  readonly starts: Map<string, { readonly t: number; readonly n: number }>;
 }
 
 const FAULTS: Readonly<Record<string, Omit<Fault, "kind" | "who" | "from" | "to">>> = {
@@ -98,7 +99,7 @@ class Story {
     const life: Mutable<Life> = { name, life: number, from: t, to: Infinity, how: "lives", lines };
     this.#lives.push(life);
     if (known !== undefined) this.#vouch(known);
-    const teller = { life, lines, session, starts: new Map<string, number>() };
+    const teller = { life, lines, session, starts: new Map<string, { t: number; n: number }>() };
     this.#tellers.set(name, teller);
     lines.push({ t, e: "opened" }, { t, e: "session", session });
     return teller;
@@ -108,17 +109,18 @@ class Story {
     const { life, lines } = teller;
     const note = (line: Unstamped<Line>, at = t): void => void lines.push({ t: at, ...line });
     const done = t + DONE_MS;
+    const n = teller.starts.get(key)?.n ?? 0;
     if (what === "watches") note({ e: "watches", id: key, target: targetOf(key) });
     else if (what === "unwatches") note({ e: "unwatches", id: key });
     else if (what === "starts") {
-      teller.starts.set(key, t);
-      note({ e: "starting", key });
-      note({ e: "started", key }, done);
-    } else if (what === "calls") note({ e: "starting", key: rest[0] ?? "" });
+      teller.starts.set(key, { t, n: n + 1 });
+      note({ e: "starting", key, n: n + 1 });
+      note({ e: "started", key, n: n + 1 }, done);
+    } else if (what === "calls") note({ e: "starting", key: rest[0] ?? "", n: 1 });
     else if (what === "stops" || what === "kills") {
       const holdMs = rest[0] === undefined ? {} : { holdMs: Number(rest[0]) * PERIOD_MS };
-      note({ e: "ending", key, how: what === "stops" ? "stopped" : "killed", ...holdMs });
-      note({ e: "ended", key }, done);
+      note({ e: "ending", key, n, how: what === "stops" ? "stopped" : "killed", ...holdMs });
+      note({ e: "ended", key, n }, done);
     } else if (what === "updates") {
       note({ e: "updating", key, meta: rest[0] ?? "" });
       note({ e: "updated", key, meta: rest[0] ?? "" }, done);
@@ -147,7 +149,7 @@ class Story {
         3: meta = "null",
       } = /^([^@:]+)(?:@([\d.]+))?(?::(.*))?$/.exec(one) ?? [];
       const teller = this.#tellers.get(name);
-      const started = since === undefined ? (teller?.starts.get(key) ?? 0) : Number(since) * PERIOD_MS;
+      const started = since === undefined ? (teller?.starts.get(key)?.t ?? 0) : Number(since) * PERIOD_MS;
       return { session: teller?.session ?? Number(name), since: started, meta };
     });
     const { 1: id = "*" } = /^\[(.*)\]/.exec(key) ?? [];

@@ -17,6 +17,8 @@ interface Subscription {
 
 interface Held {
   readonly pinger: Pinger;
+  /** How many times it was started. */
+  starts: number;
   meta: number;
   isEnding: boolean;
 }
@@ -102,7 +104,7 @@ export class Actor {
       if (presence.health.state === "stale") this.#health("stale", presence.health.reason);
       for (const [i, key] of this.#own.keys.entries()) {
         const pinger = presence.pinger(key, { meta: 0 });
-        this.#pingers.push({ pinger, meta: 0, isEnding: false });
+        this.#pingers.push({ pinger, starts: 0, meta: 0, isEnding: false });
         pinger.on("killed", () => this.#killed(i));
         this.start(i);
       }
@@ -115,11 +117,12 @@ export class Actor {
     if (held === undefined || held.pinger.state === "started" || this.#isOver || this.#isClosing) return;
     const { key } = held.pinger;
     held.isEnding = false;
-    this.diary.note({ e: "starting", key });
+    const n = ++held.starts;
+    this.diary.note({ e: "starting", key, n });
     this.#inBackground("start", async () => {
       await held.pinger.start();
       this.isSession(this.presence?.session);
-      this.diary.note({ e: "started", key });
+      this.diary.note({ e: "started", key, n });
     });
   }
 
@@ -128,9 +131,11 @@ export class Actor {
     if (held?.pinger.state !== "started" || held.isEnding) return false;
     const { key } = held.pinger;
     held.isEnding = true;
+    const n = held.starts;
     this.diary.note({
       e: "ending",
       key,
+      n,
       how: how === "killed" ? "killed" : "stopped",
       ...(how === "held" ? { holdMs } : {}),
     });
@@ -138,7 +143,7 @@ export class Actor {
     this.#inBackground(how, async () => {
       if (how === "killed") await held.pinger.kill();
       else await held.pinger.stop(how === "held" ? { holdMs } : {});
-      this.diary.note({ e: "ended", key });
+      this.diary.note({ e: "ended", key, n });
     });
     return true;
   }

@@ -282,15 +282,19 @@ class Simulation {
   }
 
   /** What it does to whom it hits. A feed that is silent or out of order is none: it is only a hint. */
-  #effectOf(trouble: Trouble): Pick<Fault, "effect" | "isQuiet" | "lagMs" | "standsStill" | "isHint"> {
+  #effectOf(
+    trouble: Trouble,
+  ): Pick<Fault, "effect" | "isQuiet" | "mayLag" | "lagMs" | "standsStill" | "isHint"> {
     const { kind } = trouble;
     if (kind === "fail") return { effect: "cut off" };
-    if (kind === "lose" || kind === "cut") return { effect: "cut off", isQuiet: true };
+    if (kind === "lose" || kind === "cut")
+      return { effect: "cut off", isQuiet: true, mayLag: kind === "cut" };
     if (kind === "hold") return { effect: "held" };
     if (kind === "slow") return { effect: trouble.periods > SLOW ? "hampered" : "disturbed" };
     if (kind === "flaky") return { effect: "disturbed", isQuiet: true };
     if (kind !== "stale") return { effect: "disturbed", isHint: true };
-    return { effect: "disturbed", lagMs: this.#ms(trouble.lag), standsStill: !trouble.follows };
+    const lagMs = this.#ms(trouble.lag);
+    return { effect: "disturbed", mayLag: true, lagMs, standsStill: !trouble.follows };
   }
 
   #conditionOf({ trouble, copy }: Active): Condition {
