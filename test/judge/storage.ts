@@ -5,8 +5,9 @@ import { RETENTIONS_STORED } from "./promises.ts";
 
 /** The sessions that share a document of pings. */
 const SEGMENT = 1024;
-/** Pings, and mail, may be of slots that are a little ahead. */
+/** Pings, and mail, may be of slots that are a little ahead; and of two slots at a time where the store's clock steps. */
 const SLOTS_AHEAD = 4;
+const SLOTS_OF_STEP = 2;
 
 interface Bounds {
   readonly sessions: number;
@@ -31,10 +32,12 @@ export function judgeStorage(of: Case): void {
       if (count <= most || (count <= lagging[kind] && of.excuse("lagging reads"))) continue;
       of.find("storage", t, `${count} ${kind} are stored, more than ${most}`);
     }
+    const slots =
+      Math.ceil((t - since) / of.log.periodMs) + SLOTS_AHEAD + SLOTS_OF_STEP * of.around.steps.length;
     const segments = new Set(
       of.processes.flatMap(({ sessions }) => Array.from(sessions, (seq) => Math.floor(seq / SEGMENT))),
     );
-    const most = (Math.ceil((t - since) / of.log.periodMs) + SLOTS_AHEAD) * Math.max(1, segments.size);
+    const most = slots * Math.max(1, segments.size);
     if (counts.pings > most)
       of.find("storage", t, `${counts.pings} slots of pings are stored, more than ${most}`);
   }

@@ -203,7 +203,7 @@ class Simulation {
       if (event.backAfter !== undefined) again(event.backAfter);
     } else if (event.do === "step wall") {
       actor.machine.step(this.#ms(event.periods));
-      const sleep = [...this.#asleep].find(({ who }) => who.includes(actor.diary.life.name));
+      const sleep = [...this.#asleep].find(({ who }) => who.includes(lifeName(actor)));
       if (sleep !== undefined && event.periods < 0) sleep.setsBack = true;
     } else {
       this.#diary.event({ kind: "the feed is lost", who: [actor.diary.life.name], effect: "disturbed" });
@@ -236,7 +236,7 @@ class Simulation {
     this.#note(`${actor.name} ${sleeps ? "sleeps" : "is paused"} for ${lasts.toFixed(2)}`);
     const pause = this.#diary.fault({
       kind: sleeps ? "it sleeps" : "it is paused",
-      who: [actor.diary.life.name],
+      who: [lifeName(actor)],
       effect: "cut off",
       isPause: true,
       isSleep: sleeps,
@@ -353,6 +353,10 @@ class Writes {
     this.#attempt = undefined;
     this.#unable = undefined;
   }
+}
+
+function lifeName({ diary: { life } }: Actor): string {
+  return `${life.name}.${life.life}`;
 }
 
 type PauseEvent = Extract<SimEvent, { do: "pause" }>;
