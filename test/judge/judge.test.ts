@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { judge } from "./judge.ts";
-import { type Limit, LIMITS, type Promised, PROMISES } from "./promises.ts";
+import { absence, atOnce, runningOut } from "../../src/cli/demo/verdict.ts";
+import { type Limit, LIMITS, PERIODS, POLL_MS_MAX, type Promised, PROMISES } from "./promises.ts";
 import { tell } from "./story.ts";
 
 /** `w` watches everything; `p` holds `k`, which `w` knows. Both have been well for a while. */
@@ -748,6 +749,16 @@ describe.each([
     else expect(broken).toContain(breaks);
     if (by !== undefined) expect([...excuses.keys()]).toContain(by);
     else if (breaks === undefined) expect([...excuses.keys()]).toEqual([]);
+  });
+});
+
+describe("the demonstration, whose check is shipped, expects what the judge does", () => {
+  it("of a crash, a stop, and what is reported at once", () => {
+    const { death, stopLeast, poll } = PERIODS;
+    expect(absence(1000)).toEqual({ leastMs: 1100, mostMs: 1000 * death });
+    expect(runningOut(1000)).toEqual({ leastMs: 1000 * stopLeast, mostMs: 1000 * death });
+    expect(atOnce(1000).mostMs).toBe(1000 * poll);
+    expect(atOnce(60_000).mostMs).toBe(POLL_MS_MAX);
   });
 });
 

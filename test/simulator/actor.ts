@@ -5,7 +5,7 @@ import type { Store } from "../../src/core/store.ts";
 import type { Link } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, Target } from "./plan.ts";
-import type { LifeDiary } from "./diary.ts";
+import type { LifeDiary } from "../judge/diary.ts";
 
 /** One call of `watch`. */
 interface Subscription {

@@ -8,7 +8,7 @@ import { Actor } from "./actor.ts";
 import { judge, type Verdict } from "../judge/judge.ts";
 import type { Fault, Log } from "../judge/log.ts";
 import { Cluster } from "./cluster.ts";
-import { Diary, type LifeDiary } from "./diary.ts";
+import { Diary, type LifeDiary } from "../judge/diary.ts";
 import { type Condition, Link } from "./link.ts";
 import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";

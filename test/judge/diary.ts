@@ -1,5 +1,5 @@
-/** What happens in a simulated world, as the judge reads it. */
-import type { Counts, Fault, Life, Line, Log } from "../judge/log.ts";
+/** Writes the log that the judge reads, as things happen. */
+import type { Counts, Fault, Life, Line, Log } from "./log.ts";
 
 type Unstamped<Line> = Line extends { readonly t: number } ? Omit<Line, "t"> : never;
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
