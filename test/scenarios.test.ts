@@ -13,7 +13,8 @@ describe("the scenarios tell what their files say", () => {
   it.each(files)("%s", async (file) => {
     const path = join(folder, file);
     const [story = ""] = readFileSync(path, "utf8").split(`\n${RULE}\n`);
-    const trace = await runScenario(story);
+    const { trace, findings } = await runScenario(story);
     await expect(`${[story.trimEnd(), RULE, ...trace].join("\n")}\n`).toMatchFileSnapshot(path);
+    expect(findings).toEqual([]);
   });
 });

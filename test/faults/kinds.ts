@@ -13,6 +13,13 @@ const CHANGE_STREAM_HISTORY_LOST = 286;
 const WRITE_CONCERN_FAILED = 64;
 const APP_NAME = "heartbit";
 
+/** What each does to those that it hits, as the judge must know it. */
+const CUT_OFF = { effect: "cut off", isQuiet: true } as const;
+const HELD = { effect: "held", isQuiet: true } as const;
+const HAMPERED = { effect: "hampered", isQuiet: true } as const;
+const DISTURBED = { effect: "disturbed", isQuiet: true } as const;
+const STOPPED = { effect: "cut off", isPause: true } as const;
+
 export const KINDS: readonly Kind[] = [
   ...onServer(),
   ...byFailPoint(),
@@ -42,7 +49,12 @@ function onServer(): Kind[] {
       unfit: ours,
       apply: async ({ server, isDurable }) => {
         await server?.kill9();
-        return { who: "all", ...(isDurable ? {} : { loses: "the latest" }), heal: () => server?.restart() };
+        return {
+          who: "all",
+          ...CUT_OFF,
+          ...(isDurable ? {} : { loses: "the latest" as const }),
+          heal: () => server?.restart(),
+        };
       },
     },
     {
@@ -53,7 +65,7 @@ function onServer(): Kind[] {
       unfit: ours,
       apply: async ({ server }) => {
         server?.pause();
-        return { who: "all", heal: () => server?.resume() };
+        return { who: "all", ...HELD, heal: () => server?.resume() };
       },
     },
     {
@@ -66,7 +78,7 @@ function onServer(): Kind[] {
       apply: async (scene, lastsMs) => {
         const seconds = Math.max(1, Math.round(lastsMs / 1000));
         await admin(scene, { replSetStepDown: seconds, secondaryCatchUpPeriodSecs: 0, force: true });
-        return { who: "all", detail: `${seconds} s`, heal: () => untilPrimary(scene) };
+        return { who: "all", ...CUT_OFF, detail: `${seconds} s`, heal: () => untilPrimary(scene) };
       },
     },
   ];
@@ -129,14 +141,14 @@ function failing(kind: string, weight: number, commands: readonly string[], data
         // Where the server has gone, so has the fail point.
         await untilDone(() => admin(scene, { configureFailPoint: "failCommand", mode: "off" }));
       };
-      return { who: "all", detail, heal };
+      return { who: "all", ...HAMPERED, detail, heal };
     },
   };
 }
 
 function onStored(): Kind[] {
   return [
-    ...["sessions", "registrations", "pings"].map((what): Kind => ({
+    ...["records", "pings"].map((what): Kind => ({
       kind: `collection of ${what} dropped`,
       weight: 0.5,
       asksServer: true,
@@ -144,8 +156,7 @@ function onStored(): Kind[] {
       unfit: needsMongo,
       apply: async ({ control, namespace }) => {
         await control?.db().collection(`${namespace}.${what}`).drop();
-        // Without its pings who lives is known from those that come; without a record nothing is.
-        return { who: "all", loses: what === "pings" ? "the latest" : "what is held", heal: () => {} };
+        return { who: "all", ...DISTURBED, loses: "all", heal: () => {} };
       },
     })),
     {
@@ -155,9 +166,9 @@ function onStored(): Kind[] {
       lasts: 0,
       unfit: needsMongo,
       apply: async ({ control, namespace, random }) => {
-        const what = random.pick(["sessions", "registrations", "pings"]);
+        const what = random.pick(["records", "pings"]);
         await control?.db().collection(`${namespace}.${what}`).dropIndexes();
-        return { who: "all", detail: what, heal: () => {} };
+        return { who: "all", ...DISTURBED, detail: what, heal: () => {} };
       },
     },
   ];
@@ -190,11 +201,17 @@ function linked(kind: string, weight: number, draw: (scene: Scene) => Condition)
       const heals = hit.map((name) => scene.links.get(name)?.impose(condition));
       return {
         who: hit,
+        ...effectOf(condition),
         detail: JSON.stringify(condition),
         heal: () => heals.forEach((heal) => heal?.()),
       };
     },
   };
+}
+
+function effectOf(condition: Condition): Pick<Applied, "effect" | "isQuiet"> {
+  if (condition.kind === "cut") return CUT_OFF;
+  return condition.kind === "hold" && condition.directions.length === 2 ? HELD : HAMPERED;
 }
 
 function oneOfBoth({ random }: Scene): Direction {
@@ -214,7 +231,7 @@ function onProcesses(): Kind[] {
       apply: async (scene) => {
         const members = fewOf(scene, 4);
         const heals = members.map((member) => member.pause());
-        return { who: names(members), heal: () => heals.forEach((heal) => heal()) };
+        return { who: names(members), ...STOPPED, heal: () => heals.forEach((heal) => heal()) };
       },
     },
     {
@@ -241,7 +258,7 @@ function onProcesses(): Kind[] {
       apply: async (scene, lastsMs) => {
         const members = fewOf(scene, 2);
         for (const member of members) member.tell({ do: "busy", ms: lastsMs });
-        return { who: names(members), heal: () => {} };
+        return { who: names(members), ...STOPPED, heal: () => {} };
       },
     },
     {
@@ -260,7 +277,7 @@ function onProcesses(): Kind[] {
         const seconds = Number(((random.between(-60, 60) * scene.periodMs) / 1000).toFixed(3));
         for (const member of members) member.stepWall(seconds);
         const heal = (): void => members.forEach((member) => member.stepWall(0));
-        return { who: names(members), detail: `${seconds} s`, heal };
+        return { who: names(members), ...DISTURBED, detail: `${seconds} s`, heal };
       },
     },
   ];
@@ -280,7 +297,7 @@ function onDisk(): Kind[] {
       apply: async ({ disk = "" }) => {
         const filler = join(disk, "filler");
         fill(filler);
-        return { who: "all", heal: () => rmSync(filler, { force: true }) };
+        return { who: "all", ...CUT_OFF, heal: () => rmSync(filler, { force: true }) };
       },
     },
     {
@@ -293,7 +310,7 @@ function onDisk(): Kind[] {
         for (const name of readdirSync(directory))
           rmSync(join(directory, name), { recursive: true, force: true });
         // Everybody notices, and registers what it holds in the new files.
-        return { who: "all", loses: "what is held", heal: () => {} };
+        return { who: "all", ...DISTURBED, loses: "all", heal: () => {} };
       },
     },
   ];
@@ -320,6 +337,7 @@ function crash(members: readonly Member[]): Applied {
   const crashed = Promise.all(members.map((member) => member.crash()));
   return {
     who: names(members),
+    ...CUT_OFF,
     heal: async () => {
       await crashed;
       for (const member of members) member.start();

@@ -1,46 +1,19 @@
 /**
- * What is logged, and how the judge sees it. All times are ms of the monotonic clock that the processes of one machine
- * share, so that what several have written can be put in order.
+ * What is logged, and how it becomes what the judge reads. All times are ms of the monotonic clock that the processes of
+ * one machine share, so that what several have written can be put in order.
  */
+import type { Counts, Fault, Life, Line, Log } from "../judge/log.ts";
 
 /** What a process of the fleet writes. */
-export type WorkerLine = { readonly t: number } & (
-  | { readonly e: "begin"; readonly pid: number }
-  | { readonly e: "watching"; readonly what: Watched }
-  /** `start` was called, and has resolved. */
-  | { readonly e: "holding" | "holds"; readonly key: string }
-  | { readonly e: "ending" | "ended"; readonly key: string; readonly how: "killed" | "stopped" }
-  /** The pinger was told that another has reported its key dead. */
-  | { readonly e: "killed"; readonly key: string }
-  /** It reports another's key dead. */
-  | { readonly e: "kills"; readonly key: string }
-  | { readonly e: "closing"; readonly linger: boolean }
-  | { readonly e: "closed" }
-  | { readonly e: "session"; readonly session: number | null }
-  | { readonly e: "vouched"; readonly until: number }
-  | { readonly e: "lapse" }
-  | { readonly e: "health"; readonly state: "healthy" | "stale"; readonly reason?: string }
-  | ({ readonly e: "told" } & Told)
-  /** Once a period: the event loop turns. */
-  | { readonly e: "turns" }
-  /** The event loop did not turn since `from`. */
-  | { readonly e: "late"; readonly from: number }
-  | { readonly e: "refused"; readonly why: string }
-  /** What must never happen: a watcher that died, an uncaught error, a warning. */
-  | { readonly e: "broken"; readonly why: string }
-);
-
-export interface Told {
-  readonly key: string;
-  readonly alive: boolean;
-  readonly cause: string;
-  readonly sessions: readonly number[];
-}
+export type WorkerLine =
+  | Line
+  | ({ readonly t: number } & (
+      | { readonly e: "begin"; readonly pid: number }
+      | { readonly e: "refused"; readonly why: string }
+    ));
 
 /** A prefix; "" is everything. */
 export type Watched = string;
-
-export type Who = "all" | readonly string[];
 
 /** What the nemesis writes. */
 export type NemesisLine = { readonly t: number } & (
@@ -51,7 +24,9 @@ export type NemesisLine = { readonly t: number } & (
   | { readonly e: "not applied"; readonly kind: string; readonly why: string }
   | { readonly e: "born"; readonly name: string; readonly life: number }
   | { readonly e: "gone"; readonly name: string; readonly life: number; readonly how: Gone }
-  | ({ readonly e: "counts" } & Counts)
+  | ({ readonly e: "counts" } & Omit<Counts, "t">)
+  /** The store, or this machine, was slow since `from`, though nothing had been done to it. */
+  | { readonly e: "busy"; readonly from: number; readonly what: string }
   | { readonly e: "end" }
 );
 
@@ -62,51 +37,22 @@ export interface Settings {
   readonly server: string;
 }
 
-export type Loss = "the latest" | "what is held";
-
-export interface FaultKind {
-  readonly kind: string;
-  readonly who: Who;
-  /** What was acknowledged may be lost: the latest of it, or all that is held. */
-  readonly loses?: Loss;
-  readonly detail?: string;
-}
+/** What a fault is, without when it was. */
+export type FaultKind = Omit<Fault, "from" | "to"> & { readonly detail?: string };
 
 /** `exited`: by itself, which none must. */
-export type Gone = "crashed" | "closed" | "exited";
+export type Gone = Exclude<Life["how"], "lives">;
 
-export interface Counts {
-  readonly sessions: number;
-  readonly registrations: number;
-  readonly pings: number;
-}
-
-/** A fault as the judge sees it: from when to when it lasted. */
-export interface Fault extends FaultKind {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** One life of one process. */
-export interface Life {
-  readonly name: string;
-  readonly life: number;
-  readonly from: number;
-  /** Infinity where it lived on at the end. */
-  readonly to: number;
-  readonly how: Gone | "lives";
-  readonly lines: readonly WorkerLine[];
-}
-
-/** All that the judge knows. */
+/** A run of the nemesis. */
 export interface Run extends Settings {
-  readonly faults: readonly Fault[];
+  readonly log: Log;
   readonly notApplied: readonly { readonly kind: string; readonly why: string }[];
-  readonly lives: readonly Life[];
-  readonly counts: readonly (Counts & { readonly t: number })[];
-  readonly from: number;
-  readonly to: number;
 }
+
+/** Of a period: what a read and a ping take at most, each given up after a fifth of it; longer is a fault. */
+const ROUND_TRIP = 0.4;
+/** The driver looks twice a period for a store that was away. */
+const RECONNECT = 0.5;
 
 /** Puts a run together from what the nemesis and the processes have written. */
 export function toRun(
@@ -127,23 +73,28 @@ export function toRun(
   const lives: Life[] = [];
   for (const line of nemesis) {
     if (line.e === "fault") faults.push({ ...line, to: healed.get(line.id) ?? Infinity });
+    else if (line.e === "busy")
+      faults.push({ kind: line.what, who: "all", effect: "hampered", from: line.from, to: line.t });
     else if (line.e === "born") {
       const { name, life } = line;
       const end = gone.get(`${name}.${life}`) ?? { to: Infinity, how: "lives" as const };
-      lives.push({ name, life, from: line.t, ...end, lines: workers.get(`${name}.${life}`) ?? [] });
+      const lines = (workers.get(`${name}.${life}`) ?? []).filter(
+        (one): one is Line => one.e !== "begin" && one.e !== "refused",
+      );
+      lives.push({ name, life, from: line.t, ...end, lines });
     }
   }
+  const { seed, periodMs, retentionSlots, server } = first;
   return {
-    seed: first.seed,
-    periodMs: first.periodMs,
-    retentionSlots: first.retentionSlots,
-    server: first.server,
-    faults,
+    ...{ seed, periodMs, retentionSlots, server },
     notApplied: nemesis.filter((line) => line.e === "not applied"),
-    lives,
-    counts: nemesis.filter((line) => line.e === "counts"),
-    from: first.t,
-    to,
+    log: {
+      ...{ periodMs, retentionSlots, faults, lives, to },
+      roundTripMs: ROUND_TRIP * periodMs,
+      reconnectMs: RECONNECT * periodMs,
+      counts: nemesis.filter((line) => line.e === "counts"),
+      from: first.t,
+    },
   };
 }
 

@@ -6,8 +6,8 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } f
 import { join } from "node:path";
 import { Command } from "commander";
 import type { Note } from "./fleet.ts";
-import { judge, type Verdict } from "./judge.ts";
-import { type NemesisLine, now, parseLines, toRun, type WorkerLine } from "./log.ts";
+import { judge } from "../judge/judge.ts";
+import { type NemesisLine, now, parseLines, type Run, toRun, type WorkerLine } from "./log.ts";
 import { Nemesis, roundsIn } from "./nemesis.ts";
 import { describe } from "./report.ts";
 import { setStage } from "./stage.ts";
@@ -43,7 +43,7 @@ const START_TOGETHER = 4;
 const NEMESIS = "nemesis.jsonl";
 
 if (values.judge === undefined) await runAll();
-else tell(judgeLogs(values.judge), values.judge);
+else tell(readRun(values.judge), values.judge);
 
 async function runAll(): Promise<void> {
   if (values.store !== "mongodb" && values.store !== "sqlite")
@@ -56,7 +56,7 @@ async function runAll(): Promise<void> {
       values.store === "sqlite" ? "sqlite" : isDurable ? "durable" : "not-durable",
     );
     await runOne(isDurable, modes.length, logs);
-    tell(judgeLogs(logs), logs);
+    tell(readRun(logs), logs);
   }
 }
 
@@ -107,19 +107,20 @@ async function runOne(isDurable: boolean, share: number, logs: string): Promise<
   }
 }
 
-function judgeLogs(folder: string): Verdict {
+function readRun(folder: string): Run {
   const read = <Line>(name: string): Line[] => parseLines<Line>(readFileSync(join(folder, name), "utf8"));
   const workers = new Map<string, WorkerLine[]>();
   for (const name of readdirSync(folder)) {
     const { 1: life } = /^(p\d+\.\d+)\.jsonl$/.exec(name) ?? [];
     if (life !== undefined) workers.set(life, read<WorkerLine>(name));
   }
-  return judge(toRun(read<NemesisLine>(NEMESIS), workers));
+  return toRun(read<NemesisLine>(NEMESIS), workers);
 }
 
-function tell(verdict: Verdict, folder: string): void {
-  const text = describe(verdict);
+function tell(run: Run, folder: string): void {
+  const verdict = judge(run.log);
+  const text = describe(run, verdict);
   writeFileSync(join(folder, "verdict.txt"), `${text}\n`);
   console.log(text);
-  if (verdict.wrong.length > 0) process.exitCode = 1;
+  if (verdict.findings.length > 0) process.exitCode = 1;
 }

@@ -13,6 +13,8 @@ const CALM = 8;
 /** When in the calm some crash: late enough that all have noticed that it is calm, early enough to be told in it. */
 const CALM_EVENTS = { from: 3, to: 5 };
 const CRASHES_IN_CALM = 2;
+/** A call that takes longer than this part of a period makes watchers suspicious, if it is theirs. */
+const SLOW = 0.05;
 
 export interface Campaign {
   readonly rounds: number;
@@ -49,7 +51,40 @@ export class Nemesis {
     return this.#count;
   }
 
-  async run({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {
+  async run(campaign: Campaign, say: (line: string) => void): Promise<void> {
+    const watch = this.#watchMachine();
+    try {
+      await this.#runAll(campaign, say);
+    } finally {
+      watch.end();
+      await watch.ended;
+    }
+  }
+
+  /** Notes when the store, or this machine, is slow by itself: that is a reason for a suspicion like any other. */
+  #watchMachine(): { readonly end: () => void; readonly ended: Promise<void> } {
+    const { periodMs } = this.#scene;
+    let isOver = false;
+    const watch = async (what: string, takes: number, act: () => Promise<unknown>): Promise<void> => {
+      while (!isOver) {
+        const from = now();
+        await act().catch(() => {}); // it is away, which is a fault that is noted
+        if (now() - from > takes + periodMs * SLOW) this.#note({ e: "busy", from, what });
+      }
+    };
+    const pauseMs = periodMs / 10;
+    const pause = (): Promise<void> => until(now() + pauseMs);
+    const ended = Promise.all([
+      watch("this machine is slow", pauseMs, pause),
+      watch("the store is slow", pauseMs, async () => {
+        await this.#scene.probe();
+        await pause();
+      }),
+    ]);
+    return { end: () => (isOver = true), ended: ended.then(() => undefined) };
+  }
+
+  async #runAll({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       const left = faults - this.#count;
       const perStorm = Math.ceil(left / (rounds - round)) - CRASHES_IN_CALM;

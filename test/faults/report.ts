@@ -1,45 +1,41 @@
 /** A verdict as text. */
-import type { Verdict } from "./judge.ts";
+import type { Verdict } from "../judge/judge.ts";
+import type { Run } from "./log.ts";
 
 const SHOWN_MAX = 25;
 
-export function describe({
-  run,
-  wrong,
-  told,
-  crashes,
-  joins,
-  rightlyDead,
-  notJudged,
-  checks,
-  calm,
-}: Verdict): string {
-  const minutes = (run.to - run.from) / 60_000;
-  const kinds = new Map<string, number>();
-  for (const { kind } of run.faults) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-  const missed = new Map<string, number>();
-  for (const { kind, why } of run.notApplied) {
-    const what = `${kind}: ${why}`;
-    missed.set(what, (missed.get(what) ?? 0) + 1);
-  }
+export function describe(run: Run, verdict: Verdict): string {
+  const { log, notApplied, seed, server } = run;
+  const { findings, excuses, checked, crashes, byCause, rightlyDead } = verdict;
+  const minutes = (log.to - log.from) / 60_000;
+  const kinds = countBy(log.faults, ({ kind }) => kind);
+  const missed = countBy(notApplied, ({ kind, why }) => `${kind}: ${why}`);
   const lines = [
-    `${run.faults.length} faults in ${minutes.toFixed(1)} min, seed ${run.seed}, a period of ${run.periodMs} ms, on ${run.server}`,
+    `${log.faults.length} faults in ${minutes.toFixed(1)} min, seed ${seed}, a period of ${log.periodMs} ms, on ${server}`,
     ...Array.from(kinds, ([kind, count]) => `  ${count} x ${kind}`).toSorted(),
     ...(missed.size === 0 ? [] : ["not applied:"]),
     ...Array.from(missed, ([what, count]) => `  ${count} x ${what}`),
-    `${run.lives.length} processes lived; told: ${JSON.stringify(told)}`,
-    `checked: ${checks.holdings} times that who holds is known, ${checks.ends} ends, ${checks.agreements} views that agree`,
-    `${crashes.length} tellings of crashes in calm: ${quantiles(crashes, "periods")}`,
-    `${joins.length} tellings of joins in calm: ${quantiles(joins, "ms")}`,
-    `${calm.periods} periods with watchers in calm; in ${calm.busy} most were stale, the machine being too busy`,
-    `${rightlyDead} times somebody was told dead who lived, cut off alone, and knew it; ${notJudged} times when the records had just been destroyed`,
-    wrong.length === 0 ? "all that is promised held" : `WRONG: ${wrong.length}`,
-    ...wrong
+    `${log.lives.length} processes lived; reported: ${JSON.stringify(byCause)}`,
+    `checked: ${Object.entries(checked)
+      .map(([what, count]) => `${what} ${count}`)
+      .join(", ")}`,
+    `${crashes.length} crashes reported without a fault: ${quantiles(crashes, "periods")}`,
+    `${rightlyDead} times a process was reported dead that lived, rightly`,
+    "documented limits used:",
+    ...Array.from(excuses, ([limit, count]) => `  ${count} x ${limit}`).toSorted(),
+    findings.length === 0 ? "all that is promised held" : `WRONG: ${findings.length}`,
+    ...findings
       .slice(0, SHOWN_MAX)
-      .map(({ kind, t, what }) => `  ${((t - run.from) / 1000).toFixed(2)} s ${kind}: ${what}`),
-    ...(wrong.length > SHOWN_MAX ? [`  and ${wrong.length - SHOWN_MAX} more`] : []),
+      .map(({ promise, t, what }) => `  ${((t - log.from) / 1000).toFixed(2)} s ${promise}: ${what}`),
+    ...(findings.length > SHOWN_MAX ? [`  and ${findings.length - SHOWN_MAX} more`] : []),
   ];
   return lines.join("\n");
+}
+
+function countBy<Item>(items: readonly Item[], nameOf: (item: Item) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(nameOf(item), (counts.get(nameOf(item)) ?? 0) + 1);
+  return counts;
 }
 
 function quantiles(sorted: readonly number[], unit: string): string {

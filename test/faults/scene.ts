@@ -4,7 +4,7 @@ import type { TestServer } from "../servers/index.ts";
 import type { Random } from "../simulator/random.ts";
 import type { Member } from "./fleet.ts";
 import type { Link } from "./link.ts";
-import type { Counts, Loss } from "./log.ts";
+import type { Counts, Fault } from "../judge/log.ts";
 
 export interface Scene {
   readonly kind: "mongodb" | "sqlite";
@@ -26,14 +26,14 @@ export interface Scene {
   readonly directory?: string;
   /** The same, where it is a small file system, that can be filled. */
   readonly disk?: string;
-  count(): Promise<Counts>;
+  count(): Promise<Omit<Counts, "t">>;
+  /** Writes and reads something of its own, as a measure of how fast the store is. */
+  probe(): Promise<unknown>;
   end(): Promise<void>;
 }
 
 /** What a nemesis does to it. */
-export interface Applied {
-  readonly who: "all" | readonly string[];
-  readonly loses?: Loss;
+export interface Applied extends Omit<Fault, "kind" | "from" | "to"> {
   readonly detail?: string;
   /** Ends it. */
   readonly heal: () => void | Promise<void>;

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { MongoClient } from "mongodb";
+import { type Document, MongoClient } from "mongodb";
 import type * as Selection from "../../src/core/selection.ts";
 import type * as Library from "../../src/index.ts";
 import type { openSqlite } from "../../src/stores/sqlite/index.ts";
@@ -12,7 +12,8 @@ import { addressOf, isAlone, withDatabase, withHost, withOptions } from "../serv
 import { Random } from "../simulator/random.ts";
 import { Member, type MemberSettings, type Note } from "./fleet.ts";
 import { Link } from "./link.ts";
-import type { Counts, Watched } from "./log.ts";
+import type { Counts } from "../judge/log.ts";
+import type { Watched } from "./log.ts";
 import type { Scene } from "./scene.ts";
 
 export interface StageSettings {
@@ -66,8 +67,9 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
       return new Member({ ...role, target, faketime, built: settings.built, directory: settings.logs }, note);
     }),
   );
-  const count = async (what: string): Promise<number> =>
-    control.db().collection(`${NAMESPACE}.${what}`).countDocuments();
+  const count = async (what: string, query: Document = {}): Promise<number> =>
+    control.db().collection(`${NAMESPACE}.${what}`).countDocuments(query);
+  const probed = control.db().collection<{ _id: string }>("nemesis");
   return {
     kind: "mongodb",
     place: `${server?.name ?? "the server of MONGODB_URI"} (as MongoDB ${version}), ${isDurable ? "durable" : "acknowledging before the journal"}`,
@@ -79,11 +81,12 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     ...(server === undefined ? {} : { server }),
     isDurable,
     control,
-    count: async (): Promise<Counts> => ({
-      sessions: await count("sessions"),
-      registrations: await count("registrations"),
+    count: async (): Promise<Omit<Counts, "t">> => ({
+      sessions: await count("records", { opened: { $exists: true } }),
+      registrations: await count("records", { pinger: { $exists: true } }),
       pings: await count("pings"),
     }),
+    probe: () => probed.findOneAndUpdate({ _id: "probe" }, { $inc: { count: 1 } }, { upsert: true }),
     end: async () => {
       await control
         .db()
@@ -141,6 +144,7 @@ async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
         await opened.close();
       }
     },
+    probe: () => Promise.resolve(), // what slows it down is this machine, or a lock that has a name in the faults
     end: async () => {
       if (isMounted) execFileSync("umount", ["--lazy", store]);
       rmSync(store, { recursive: true, force: true });

@@ -51,7 +51,10 @@ let isClosing = false;
 let turned = now();
 let vouched = NaN;
 let session: number | undefined;
+/** How many times each key was started. */
+const starts = new Map<string, number>();
 const presence = await open();
+log({ e: "opened" });
 const pingers = settings.keys.map(makePinger);
 presence.on("lapse", () => log({ e: "lapse" }));
 presence.on("health", ({ state, reason }) =>
@@ -85,9 +88,13 @@ async function open(): Promise<Library.Presence> {
 
 function watch(prefix: Watched): void {
   const watcher = presence.watcher();
-  log({ e: "watching", what: prefix });
-  watcher.watch(prefix === "" ? { all: true } : { prefix }, ({ key, alive, cause, holders }) => {
-    log({ e: "told", key, alive, cause, sessions: holders.map((holder) => holder.session) });
+  const target = prefix === "" ? { all: true as const } : { prefix };
+  log({ e: "watches", id: prefix, target });
+  watcher.watch(target, ({ key, alive, cause, holders }) => {
+    const who = holders.map(({ session: holder, since, meta }) => {
+      return { session: holder, since: since.getTime(), meta: JSON.stringify(meta) };
+    });
+    log({ e: "reported", id: prefix, change: { key, alive, cause, holders: who } });
   });
   void tellEnd(watcher);
 }
@@ -104,10 +111,13 @@ function makePinger(key: string): Library.Pinger {
 }
 
 async function start(pinger: Library.Pinger): Promise<void> {
-  log({ e: "holding", key: pinger.key });
+  const { key } = pinger;
+  const n = (starts.get(key) ?? 0) + 1;
+  starts.set(key, n);
+  log({ e: "starting", key, n });
   await pinger.start();
   tick();
-  log({ e: "holds", key: pinger.key });
+  log({ e: "started", key, n });
 }
 
 async function obey(order: Order): Promise<void> {
@@ -119,14 +129,17 @@ async function obey(order: Order): Promise<void> {
     const pinger = pingers[order.key % pingers.length];
     if (pinger === undefined || pinger.state !== "started") return;
     const how = order.how === "kill" ? "killed" : "stopped";
-    log({ e: "ending", key: pinger.key, how });
+    const { key } = pinger;
+    const n = starts.get(key) ?? 0;
+    log({ e: "ending", key, n, how });
     await pinger[order.how]();
-    log({ e: "ended", key: pinger.key, how });
+    log({ e: "ended", key, n });
     await after(order.backMs);
     if (!isClosing) await start(pinger);
   } else if (order.do === "kill other") {
     log({ e: "kills", key: order.key });
     await presence.kill(order.key);
+    log({ e: "has killed", key: order.key });
   } else {
     isClosing = true;
     log({ e: "closing", linger: order.linger });
@@ -145,13 +158,13 @@ async function writeForEver(): Promise<void> {
 /** Logs what cannot be listened to. */
 function tick(): void {
   const t = now();
-  if (t - turned > TICK_MS + periodMs / 10) log({ e: "late", from: turned });
+  if (t - turned > TICK_MS + periodMs / 20) log({ e: "late", from: turned });
   turned = t;
   const until = presence.vouchedUntil;
   const monotonic = until === null ? NaN : until.getTime() - Date.now() + t;
   if (Math.abs(monotonic - vouched) > 10 || Number.isNaN(monotonic) !== Number.isNaN(vouched)) {
     vouched = monotonic;
-    if (!Number.isNaN(monotonic)) log({ e: "vouched", until: monotonic });
+    if (!Number.isNaN(monotonic)) log({ e: "lease", until: monotonic });
   }
   if (presence.session !== session) {
     session = presence.session;

@@ -13,14 +13,24 @@
 import type { Clock } from "../../src/index.ts";
 import { type Change, type Pinger, Presence, type Watcher } from "../../src/index.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { Diary, type LifeDiary } from "../judge/diary.ts";
+import type { Finding } from "../judge/case.ts";
+import { judge } from "../judge/judge.ts";
+import type { Fault } from "../judge/log.ts";
 import { silenceable } from "../presence/support.ts";
 import { Random } from "../simulator/random.ts";
 
 const PERIOD_MS = 1000;
+const RETENTION_SLOTS = 10;
+/** What a read and a ping take, in slots: no time at all, but the clocks move by hundredths of a slot. */
+const ROUND_TRIP = 0.1;
 /** Slots are counted from here. */
 const START = Math.ceil(Date.UTC(2026, 0, 1) / PERIOD_MS) * PERIOD_MS;
 
 interface Program {
+  readonly diary: LifeDiary;
+  /** How many times each key was started. */
+  readonly starts: Map<string, number>;
   readonly link: FaultyStore;
   readonly presence: Presence;
   readonly pingers: Map<string, Pinger>;
@@ -29,8 +39,8 @@ interface Program {
   readonly feed: { isSilent: boolean };
 }
 
-/** Runs the commands of a scenario; gives the trace. */
-export async function runScenario(text: string): Promise<string[]> {
+/** Runs the commands of a scenario; gives the trace, and what the judge says of it. */
+export async function runScenario(text: string): Promise<{ trace: string[]; findings: Finding[] }> {
   const story = new Story();
   for (const line of text.split("\n")) {
     const match = /^\s+([\d.]+) {2}(.*)$/.exec(line);
@@ -38,7 +48,7 @@ export async function runScenario(text: string): Promise<string[]> {
     await story.advanceTo(Number(match[1]));
     await story.command(match[2].trim().split(/\s+/));
   }
-  return story.trace;
+  return { trace: story.trace, findings: story.judge() };
 }
 
 class Story {
@@ -49,6 +59,8 @@ class Story {
   readonly #store = new MemoryStore({ clock: this.#storeClock });
   readonly #programs = new Map<string, Program>();
   readonly #slow = new Map<string, () => void>();
+  /** One for each namespace. */
+  readonly #diaries = new Map<string, Diary>();
 
   get #now(): number {
     return this.#manual.monotonic() / PERIOD_MS;
@@ -59,7 +71,21 @@ class Story {
     while (this.#now < slot - 1e-9) {
       await this.#storeClock.advance(step);
       await this.#manual.advance(step);
+      for (const program of this.#programs.values()) sample(program, this.#manual);
     }
+  }
+
+  judge(): Finding[] {
+    const roundTripMs = ROUND_TRIP * PERIOD_MS;
+    const settings = { periodMs: PERIOD_MS, retentionSlots: RETENTION_SLOTS, roundTripMs, reconnectMs: 0 };
+    return [...this.#diaries.values()].flatMap((diary) => judge(diary.log(settings)).findings);
+  }
+
+  #fault(fault: Omit<Fault, "from" | "to">, lastsMs = 0): void {
+    const faults = Array.from(this.#diaries.values(), (diary) => diary.fault(fault));
+    this.#manual.setTimer(() => {
+      for (const one of faults) one.to = this.#manual.monotonic();
+    }, lastsMs);
   }
 
   async command([who = "", what = "", ...rest]: string[]): Promise<void> {
@@ -73,9 +99,12 @@ class Story {
 
   #tellStore(what: string, slots: number): void {
     if (what === "step") {
-      this.#storeClock.step(slots * PERIOD_MS);
+      const stepMs = slots * PERIOD_MS;
+      this.#storeClock.step(stepMs);
+      this.#fault({ kind: "a step of the store's clock", who: "all", effect: "disturbed", stepMs });
       return;
     }
+    this.#fault({ kind: "an outage", who: "all", effect: "cut off" }, slots * PERIOD_MS);
     for (const { link } of this.#programs.values()) {
       link.fail();
       this.#manual.setTimer(() => link.heal(), slots * PERIOD_MS);
@@ -84,7 +113,7 @@ class Story {
 
   #run(who: string, program: Program, what: string, rest: string[]): Promise<unknown> | undefined {
     const [key = "", argument] = rest;
-    const { presence, link, pause, feed } = program;
+    const { presence, link, pause, feed, diary, starts } = program;
     if (what === "slow") this.#watch(who, program, rest[1] ?? "", true);
     if (what === "watch") this.#watch(who, program, key, false);
     if (what === "take") this.#slow.get(who)?.();
@@ -92,20 +121,32 @@ class Story {
     if (what === "crash" || what === "pause") {
       link.pause();
       pause.on = true;
-      if (what === "pause") this.#manual.setTimer(() => this.#resume(program), Number(key) * PERIOD_MS);
+      if (what === "crash") diary.end("crashed");
+      else this.#pause(program, Number(key) * PERIOD_MS);
       return undefined;
     }
-    if (what === "close") return presence.close({ linger: key === "linger" });
+    if (what === "close") {
+      diary.note({ e: "closing", linger: key === "linger" });
+      return presence.close({ linger: key === "linger" }).then(() => {
+        diary.note({ e: "closed" });
+        diary.end("closed");
+      });
+    }
     if (what === "feed" && key === "silent") {
       feed.isSilent = true;
+      this.#fault({ kind: "a silent feed", who: [who], effect: "disturbed", isHint: true }, Infinity);
       return undefined;
     }
     if (what === "feed") {
+      this.#fault({ kind: "a lost feed", who: [who], effect: "disturbed" });
       link.fail();
       link.heal();
       return undefined;
     }
-    if (what === "report") return presence.kill(key);
+    if (what === "report") {
+      diary.note({ e: "kills", key });
+      return presence.kill(key).then(() => diary.note({ e: "has killed", key }));
+    }
     if (what === "prune")
       return presence.prune().then((pruned) => this.#say(who, `pruned ${JSON.stringify(pruned)}`));
     if (what === "list") {
@@ -115,12 +156,26 @@ class Story {
       });
     }
     const pinger = this.#pinger(who, program, key, argument);
-    if (what === "start") return pinger.start();
-    if (what === "kill") return pinger.kill();
-    if (what === "update") return pinger.update(JSON.parse(argument ?? "null"));
-    if (what === "stop")
-      return pinger.stop(argument === undefined ? {} : { holdMs: Number(argument) * PERIOD_MS });
-    throw new Error(`unknown command: ${what}`);
+    if (what === "start") {
+      const n = (starts.get(key) ?? 0) + 1;
+      starts.set(key, n);
+      diary.note({ e: "starting", key, n });
+      return pinger.start().then(() => {
+        sample(program, this.#manual);
+        diary.note({ e: "started", key, n });
+      });
+    }
+    if (what === "update") {
+      const meta = JSON.stringify(JSON.parse(argument ?? "null"));
+      diary.note({ e: "updating", key, meta });
+      return pinger.update(JSON.parse(meta)).then(() => diary.note({ e: "updated", key, meta }));
+    }
+    if (what !== "kill" && what !== "stop") throw new Error(`unknown command: ${what}`);
+    const n = starts.get(key) ?? 0;
+    const hold = argument === undefined ? {} : { holdMs: Number(argument) * PERIOD_MS };
+    diary.note({ e: "ending", key, n, how: what === "kill" ? "killed" : "stopped", ...hold });
+    const ended = what === "kill" ? pinger.kill() : pinger.stop(hold);
+    return ended.then(() => diary.note({ e: "ended", key, n }));
   }
 
   #pinger(who: string, program: Program, key: string, meta: string | undefined): Pinger {
@@ -130,7 +185,10 @@ class Story {
       key,
       meta === undefined ? {} : { meta: JSON.parse(meta) as unknown },
     );
-    pinger.on("killed", () => this.#say(who, `${key} was killed by another`));
+    pinger.on("killed", () => {
+      program.diary.note({ e: "killed", key });
+      this.#say(who, `${key} was killed by another`);
+    });
     program.pingers.set(key, pinger);
     return pinger;
   }
@@ -138,7 +196,14 @@ class Story {
   #watch(who: string, program: Program, target: string, isSlow: boolean): void {
     program.watcher ??= program.presence.watcher();
     const wanted = target.endsWith("*") ? { prefix: target.slice(0, -1) } : target;
+    const { diary } = program;
+    // A listener that takes nothing knows nothing: the judge does not ask it.
+    if (!isSlow) diary.note({ e: "watches", id: target, target: wanted });
     const tell = ({ key, alive, cause, holders }: Change): void => {
+      const told = holders.map(({ session, since, meta }) => {
+        return { session, since: since.getTime(), meta: JSON.stringify(meta) };
+      });
+      diary.note({ e: "reported", id: target, change: { key, alive, cause, holders: told } });
       const by = holders.map(
         ({ session, meta }) => `${session}${meta === null ? "" : ` ${JSON.stringify(meta)}`}`,
       );
@@ -153,6 +218,12 @@ class Story {
       who,
       () => void changes.next().then(({ value }) => (value === undefined ? undefined : tell(value))),
     );
+  }
+
+  #pause(program: Program, ms: number): void {
+    const who = [program.diary.life.name];
+    this.#fault({ kind: "a pause", who, effect: "cut off", isPause: true }, ms);
+    this.#manual.setTimer(() => this.#resume(program), ms);
   }
 
   #resume({ pause, link }: Program): void {
@@ -173,19 +244,49 @@ class Story {
         this.#manual.setTimer(() => void (pause.on ? pause.due.push(callback) : callback()), ms),
     };
     const [, name = "main"] = who.split("@");
-    const opening = Presence.open(link, { name, periodMs: PERIOD_MS, retentionSlots: 10, clock });
+    const opening = Presence.open(link, {
+      name,
+      periodMs: PERIOD_MS,
+      retentionSlots: RETENTION_SLOTS,
+      clock,
+    });
     await this.#manual.advance(0);
     const presence = await opening;
-    presence.on("lapse", () => this.#say(who, "lapse"));
-    presence.on("health", ({ state, reason }) =>
-      this.#say(who, `is ${state}${reason === undefined ? "" : `: ${reason}`}`),
-    );
-    const program: Program = { link, presence, pingers: new Map(), watcher: undefined, pause, feed };
+    const diary = this.#diaryOf(name).born(who, 1);
+    diary.note({ e: "opened" });
+    presence.on("lapse", () => {
+      diary.note({ e: "lapse" });
+      this.#say(who, "lapse");
+    });
+    presence.on("health", ({ state, reason }) => {
+      diary.note({ e: "health", state });
+      this.#say(who, `is ${state}${reason === undefined ? "" : `: ${reason}`}`);
+    });
+    const own = { starts: new Map<string, number>(), pingers: new Map<string, Pinger>(), watcher: undefined };
+    const program: Program = { diary, link, presence, pause, feed, ...own };
     this.#programs.set(who, program);
     return program;
+  }
+
+  #diaryOf(namespace: string): Diary {
+    const known = this.#diaries.get(namespace) ?? new Diary(() => this.#manual.monotonic());
+    this.#diaries.set(namespace, known);
+    return known;
   }
 
   #say(who: string, what: string): void {
     this.trace.push(`${this.#now.toFixed(2).padStart(8)}  ${who.padEnd(3)} ${what}`);
   }
+}
+
+/** Logs what cannot be listened to. */
+function sample({ presence, diary }: Program, clock: ManualClock): void {
+  const { session, vouchedUntil } = presence;
+  const latest = diary.life.lines.findLast(({ e }) => e === "session");
+  if (session !== undefined && (latest?.e !== "session" || latest.session !== session))
+    diary.note({ e: "session", session });
+  if (vouchedUntil === null || diary.life.to !== Infinity) return;
+  const until = clock.monotonic() + vouchedUntil.getTime() - clock.now();
+  const lease = diary.life.lines.findLast(({ e }) => e === "lease");
+  if (lease?.e !== "lease" || Math.abs(lease.until - until) > 1) diary.note({ e: "lease", until });
 }

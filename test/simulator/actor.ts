@@ -5,51 +5,63 @@ import type { Store } from "../../src/core/store.ts";
 import type { Link } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, Target } from "./plan.ts";
-import { type Holding, type Life, wasDown } from "./truth.ts";
+import type { LifeDiary } from "../judge/diary.ts";
 
-/** One call of `watch`, and what it was told. */
-export interface Subscription {
-  readonly name: string;
+/** One call of `watch`. */
+interface Subscription {
+  readonly id: string;
   readonly target: Target;
-  readonly watchedAt: number;
-  /** Whether the present state has been told: always true once a key's has. */
-  readonly known: Map<string, Change>;
   readonly listener: (change: Change) => void;
   ended: boolean;
+}
+
+interface Held {
+  readonly pinger: Pinger;
+  /** How many times it was started. */
+  starts: number;
+  meta: number;
+  isEnding: boolean;
 }
 
 /** What the simulation hears of a program. */
 export interface Reports {
   now(): number;
   note(what: string): void;
-  wrong(what: string): void;
-  changed(actor: Actor, subscription: Subscription, change: Change): void;
-  held(holding: Holding): void;
+  changed(): void;
 }
 
 export class Actor {
   readonly name: string;
-  readonly life: Life;
+  readonly diary: LifeDiary;
   readonly machine: Machine;
   readonly link: Link;
-  readonly holdings: Holding[] = [];
-  readonly subscriptions: Subscription[] = [];
   presence: Presence | undefined;
-  watcher: Watcher | undefined;
+  #watcher: Watcher | undefined;
+  readonly #subscriptions: Subscription[] = [];
   readonly #plan: Plan;
   readonly #own: ActorPlan;
   readonly #store: Store;
   readonly #reports: Reports;
-  readonly #pingers: { readonly pinger: Pinger; holding: Holding | undefined }[] = [];
+  readonly #pingers: Held[] = [];
   #updates = 0;
   #isClosing = false;
-  #vouchedAtEnd = -Infinity;
+  #isOver = false;
+  #vouched = -Infinity;
+  #session: number | undefined;
 
-  constructor(plan: Plan, life: Life, machine: Machine, link: Link, store: Store, reports: Reports) {
+  constructor(
+    plan: Plan,
+    own: ActorPlan,
+    diary: LifeDiary,
+    machine: Machine,
+    link: Link,
+    store: Store,
+    reports: Reports,
+  ) {
     this.#plan = plan;
-    this.#own = plan.actors[life.actor] as ActorPlan;
-    this.life = life;
-    this.name = `p${life.actor}${life.number > 1 ? `#${life.number}` : ""}`;
+    this.#own = own;
+    this.diary = diary;
+    this.name = `${diary.life.name}${diary.life.life > 1 ? `#${diary.life.life}` : ""}`;
     this.machine = machine;
     this.link = link;
     this.#store = store;
@@ -57,32 +69,42 @@ export class Actor {
   }
 
   get isOver(): boolean {
-    return this.life.endedAt !== Infinity;
+    return this.#isOver;
   }
 
-  /** Its `vouchedUntil`, as a true time: as it was at its end, where it is over. */
-  vouchedUntil(): number {
-    return this.isOver ? this.#vouchedAtEnd : this.#vouched();
+  /** Logs what cannot be listened to. */
+  sample(): void {
+    const vouchedUntil = this.presence?.vouchedUntil?.getTime();
+    if (this.#isOver || vouchedUntil === undefined) return;
+    const until = this.#reports.now() + vouchedUntil - this.machine.now();
+    if (Math.abs(until - this.#vouched) < 2) return;
+    this.#vouched = until;
+    this.diary.note({ e: "lease", until });
   }
 
-  #vouched(): number {
-    const until = this.presence?.vouchedUntil?.getTime() ?? -Infinity;
-    return this.#reports.now() + until - this.machine.now();
+  /** It pings, or holds keys, under this number. */
+  isSession(session: number | undefined): void {
+    if (session === undefined || session === this.#session) return;
+    this.#session = session;
+    this.diary.note({ e: "session", session });
   }
 
   /** Opens, holds its keys, watches its targets. */
   begin(): void {
     this.#inBackground("open", async () => {
       const presence = await this.#open();
-      if (this.isOver) return;
+      if (this.#isOver) return;
       this.presence = presence;
+      this.diary.note({ e: "opened" });
       presence.on("lapse", () => {
-        this.life.lapses.push(this.#reports.now());
+        this.diary.note({ e: "lapse" });
         this.#reports.note(`${this.name} lapse`);
       });
+      presence.on("health", ({ state, reason }) => this.#health(state, reason));
+      if (presence.health.state === "stale") this.#health("stale", presence.health.reason);
       for (const [i, key] of this.#own.keys.entries()) {
         const pinger = presence.pinger(key, { meta: 0 });
-        this.#pingers.push({ pinger, holding: undefined });
+        this.#pingers.push({ pinger, starts: 0, meta: 0, isEnding: false });
         pinger.on("killed", () => this.#killed(i));
         this.start(i);
       }
@@ -90,97 +112,82 @@ export class Actor {
     });
   }
 
-  start(key: number): void {
-    const held = this.#pingers[key];
-    if (held === undefined || held.pinger.state === "started" || this.isOver || this.#isClosing) return;
-    const now = this.#reports.now();
-    const holding: Holding = {
-      key: held.pinger.key,
-      life: this.life,
-      calledAt: now,
-      visibleAt: Infinity,
-      session: -1,
-      endedAt: Infinity,
-      how: undefined,
-      heldUntil: -Infinity,
-      over: Infinity,
-      meta: this.#updates,
-      metaAt: Infinity,
-      metaWanted: held.holding?.metaWanted ?? 0,
-      killedEvents: [],
-    };
-    holding.meta = holding.metaWanted;
-    held.holding = holding;
-    this.holdings.push(holding);
-    this.#reports.held(holding);
+  start(index: number): void {
+    const held = this.#pingers[index];
+    if (held === undefined || held.pinger.state === "started" || this.#isOver || this.#isClosing) return;
+    const { key } = held.pinger;
+    held.isEnding = false;
+    const n = ++held.starts;
+    this.diary.note({ e: "starting", key, n });
     this.#inBackground("start", async () => {
       await held.pinger.start();
-      holding.visibleAt = holding.metaAt = this.#reports.now();
-      holding.session = this.presence?.session ?? -1;
+      this.isSession(this.presence?.session);
+      this.diary.note({ e: "started", key, n });
     });
   }
 
-  end(key: number, how: "stopped" | "held" | "killed", heldMs = 0): boolean {
-    const held = this.#pingers[key];
-    const holding = held?.holding;
-    if (held?.pinger.state !== "started" || holding === undefined || holding.endedAt !== Infinity)
-      return false;
-    const now = this.#reports.now();
-    holding.endedAt = now;
-    holding.how = how;
-    if (how === "held") holding.heldUntil = now + heldMs;
-    this.#reports.note(`${this.name} ${holding.key} ${how}`);
+  end(index: number, how: "stopped" | "held" | "killed", holdMs = 0): boolean {
+    const held = this.#pingers[index];
+    if (held?.pinger.state !== "started" || held.isEnding) return false;
+    const { key } = held.pinger;
+    held.isEnding = true;
+    const n = held.starts;
+    this.diary.note({
+      e: "ending",
+      key,
+      n,
+      how: how === "killed" ? "killed" : "stopped",
+      ...(how === "held" ? { holdMs } : {}),
+    });
+    this.#reports.note(`${this.name} ${key} ${how}`);
     this.#inBackground(how, async () => {
       if (how === "killed") await held.pinger.kill();
-      else await held.pinger.stop(how === "held" ? { holdMs: heldMs } : {});
-      holding.over = Math.max(this.#reports.now(), holding.heldUntil);
+      else await held.pinger.stop(how === "held" ? { holdMs } : {});
+      this.diary.note({ e: "ended", key, n });
     });
     return true;
   }
 
-  update(key: number): void {
-    const held = this.#pingers[key];
-    const holding = held?.holding;
-    if (held?.pinger.state !== "started" || holding === undefined) return;
-    const meta = ++this.#updates;
-    holding.metaWanted = meta;
-    holding.metaAt = Infinity;
+  update(index: number): void {
+    const held = this.#pingers[index];
+    if (held?.pinger.state !== "started" || held.isEnding) return;
+    const { key } = held.pinger;
+    held.meta = ++this.#updates;
+    const meta = String(held.meta);
+    this.diary.note({ e: "updating", key, meta });
     this.#inBackground("update", async () => {
-      await held.pinger.update(meta);
-      if (holding.metaWanted !== meta) return;
-      holding.meta = meta;
-      holding.metaAt = this.#reports.now();
+      await held.pinger.update(Number(meta));
+      if (String(held.meta) === meta) this.diary.note({ e: "updated", key, meta });
     });
   }
 
   watch(target: Target): void {
-    if (this.presence === undefined || this.isOver || this.#isClosing) return;
-    this.watcher ??= this.presence.watcher();
+    if (this.presence === undefined || this.#isOver || this.#isClosing) return;
+    this.#watcher ??= this.presence.watcher();
     const subscription: Subscription = {
-      name: `${this.name}/${this.subscriptions.length}`,
+      id: String(this.#subscriptions.length),
       target,
-      watchedAt: this.#reports.now(),
-      known: new Map(),
-      listener: (change) => this.#reports.changed(this, subscription, change),
+      listener: (change) => this.#changed(subscription, change),
       ended: false,
     };
-    this.subscriptions.push(subscription);
-    this.#reports.note(`${this.name} watches ${JSON.stringify(target)} as ${subscription.name}`);
-    this.watcher.watch(target, subscription.listener);
+    this.#subscriptions.push(subscription);
+    this.#reports.note(`${this.name} watches ${JSON.stringify(target)} as ${subscription.id}`);
+    this.diary.note({ e: "watches", id: subscription.id, target });
+    this.#watcher.watch(target, subscription.listener);
   }
 
   /** Ends one subscription, or the watcher with all. */
   unwatch(all: boolean): void {
-    if (all) {
-      for (const subscription of this.subscriptions) subscription.ended = true;
-      this.#inBackground("stop", async () => this.watcher?.stop());
-      this.watcher = undefined;
-      return;
+    const ended = this.#subscriptions.filter((one) => !one.ended).slice(0, all ? Infinity : 1);
+    for (const subscription of ended) {
+      subscription.ended = true;
+      this.diary.note({ e: "unwatches", id: subscription.id });
+      if (!all) this.#watcher?.unwatch(subscription.target, subscription.listener);
     }
-    const subscription = this.subscriptions.find(({ ended }) => !ended);
-    if (subscription === undefined) return;
-    subscription.ended = true;
-    this.watcher?.unwatch(subscription.target, subscription.listener);
+    if (!all) return;
+    const watcher = this.#watcher;
+    this.#watcher = undefined;
+    this.#inBackground("stop", async () => watcher?.stop());
   }
 
   /** Calls that may fail in an outage, and change no truth. */
@@ -188,7 +195,7 @@ export class Actor {
     this.#inBackground(what, async () => {
       if (what === "prune") await this.presence?.prune();
       else if (what === "list") await this.presence?.list();
-      else await this.watcher?.sync();
+      else await this.#watcher?.sync();
     });
   }
 
@@ -200,46 +207,28 @@ export class Actor {
     const { presence } = this;
     if (presence === undefined || this.#isClosing) return;
     this.#isClosing = true;
-    for (const subscription of this.subscriptions) subscription.ended = true;
-    const now = this.#reports.now();
-    const ended = this.holdings.filter(({ endedAt }) => endedAt === Infinity);
-    for (const holding of ended) {
-      holding.endedAt = now;
-      holding.how = linger ? "stopped" : "killed";
-    }
+    this.diary.note({ e: "closing", linger });
     this.#inBackground("close", async () => {
       await presence.close({ linger });
-      this.life.endedAt = this.#reports.now();
-      // Where the store was away, the keys time out.
-      for (const holding of ended) {
-        holding.over = this.life.endedAt;
-        if (holding.how === "killed" && wasDown(this.life, now)) holding.how = "crashed";
-      }
+      this.diary.note({ e: "closed" });
+      this.#isOver = true;
+      this.diary.end("closed");
     });
   }
 
   crash(): void {
-    const now = this.#reports.now();
-    this.#vouchedAtEnd = this.#vouched();
-    this.life.endedAt = now;
+    this.sample();
+    this.#isOver = true;
+    this.diary.end("crashed");
     this.machine.crash();
     this.link.loseFeeds("the process has crashed");
-    for (const subscription of this.subscriptions) subscription.ended = true;
-    for (const holding of this.holdings) {
-      if (holding.over === Infinity) holding.over = Math.max(now, holding.heldUntil);
-      if (holding.endedAt !== Infinity) continue;
-      holding.endedAt = now;
-      holding.how = "crashed";
-    }
   }
 
   async #open(): Promise<Presence> {
     const { periodMs, retentionSlots } = this.#plan;
     const { feed } = this.#own;
     const error = (message: string, cause?: unknown): void =>
-      this.#reports.wrong(
-        `${this.name} logged: ${message} ${cause instanceof Error ? cause.stack : String(cause)}`,
-      );
+      this.#broken(`logged: ${message} ${cause instanceof Error ? cause.stack : String(cause)}`);
     for (;;) {
       try {
         const options = {
@@ -258,9 +247,29 @@ export class Actor {
     }
   }
 
-  #killed(key: number): void {
-    this.#pingers[key]?.holding?.killedEvents.push(this.#reports.now());
-    this.#reports.note(`${this.name} ${this.#own.keys[key]} killed by another`);
+  #changed({ id }: Subscription, { key, alive, cause, holders }: Change): void {
+    if (this.#isOver) return;
+    this.#reports.changed();
+    const sessions = holders.map(({ session }) => session).join(" ");
+    this.#reports.note(`  ${this.name}/${id} ${key} ${alive ? "alive" : "dead"} (${cause}) [${sessions}]`);
+    const who = holders.map(({ session, since, meta }) => {
+      return { session, since: since.getTime(), meta: JSON.stringify(meta) };
+    });
+    this.diary.note({ e: "reported", id, change: { key, alive, cause, holders: who } });
+  }
+
+  #health(state: "healthy" | "stale", reason?: string): void {
+    this.diary.note({ e: "health", state, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  #killed(index: number): void {
+    const key = this.#own.keys[index] ?? "";
+    this.diary.note({ e: "killed", key });
+    this.#reports.note(`${this.name} ${key} killed by another`);
+  }
+
+  #broken(why: string): void {
+    this.diary.note({ e: "broken", why });
   }
 
   /** What a program calls may fail while the store is away, or because it closes; anything else is wrong. */
@@ -268,16 +277,13 @@ export class Actor {
     act().catch((error: unknown) => {
       const isExpected =
         isHeartbitError(error, "STORE_UNAVAILABLE") ||
-        (this.#isClosing ||
-        this.isOver ||
-        this.presence === undefined ||
-        this.holdings.some(({ endedAt }) => endedAt < Infinity)
+        (this.#isClosing || this.#isOver || this.presence === undefined
           ? isHeartbitError(error, "PRESENCE_CLOSED")
           : false) ||
         isHeartbitError(error, "WATCHER_STOPPED");
       const said = error instanceof Error ? (error.stack ?? error.message) : String(error);
       if (isExpected) this.#reports.note(`${this.name} ${what} failed: ${said.split("\n")[0]}`);
-      else this.#reports.wrong(`${this.name} ${what} rejected: ${said}`);
+      else this.#broken(`${what} rejected: ${said}`);
     });
   }
 }

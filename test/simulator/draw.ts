@@ -102,6 +102,11 @@ const KINDS = {
 } satisfies Record<string, (draw: Draw) => SimEvent[]>;
 
 export type Kind = keyof typeof KINDS;
+
+export function isKind(name: string): name is Kind {
+  return name in KINDS;
+}
+
 const OFTEN: readonly Kind[] = ["outage", "outages", "link", "pause", "crash", "pinger"];
 const ALL = [...(Object.keys(KINDS) as Kind[]), ...OFTEN];
 

@@ -1,13 +1,12 @@
 /** Makes a failing plan shorter, while it still fails. */
 import type { Plan } from "./plan.ts";
 import { type Outcome, simulate } from "./simulation.ts";
-import type { Breakage } from "./store.ts";
 
-export async function shrink(plan: Plan, breakage?: Breakage): Promise<{ plan: Plan; outcome: Outcome }> {
+export async function shrink(plan: Plan): Promise<{ plan: Plan; outcome: Outcome }> {
   let best = plan;
-  let outcome = await simulate(plan, breakage);
+  let outcome = await simulate(plan);
   const tryPlan = async (smaller: Plan): Promise<boolean> => {
-    const tried = await simulate(smaller, breakage);
+    const tried = await simulate(smaller);
     if (tried.wrong.length === 0) return false;
     [best, outcome] = [smaller, tried];
     return true;

@@ -5,112 +5,113 @@ import type { RegistrationRecord, SessionRecord } from "../../src/core/records.t
 import type { Namespace } from "../../src/core/store.ts";
 import type { Doomed } from "../../src/stores/memory.ts";
 import { Actor } from "./actor.ts";
-import { Audit } from "./audit.ts";
+import { judge, type Verdict } from "../judge/judge.ts";
+import type { Fault, Log } from "../judge/log.ts";
 import { Cluster } from "./cluster.ts";
-import { Facts } from "./facts.ts";
-import { AWAKE_WITHIN, Judge } from "./judge.ts";
+import { Diary, type LifeDiary } from "../judge/diary.ts";
 import { type Condition, Link } from "./link.ts";
 import { Machine } from "./machine.ts";
 import type { ActorPlan, Plan, SimEvent, Trouble } from "./plan.ts";
 import { Random } from "./random.ts";
-import { auditStorage } from "./storage.ts";
-import { type Breakage, linkedStore } from "./store.ts";
-import { beginTrouble, type Life, newLife, succeeded, tried, wasDownAt, type Writes } from "./truth.ts";
+import { linkedStore } from "./store.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
   /** What was wrong, as sentences; the first is the cause, what follows may be its consequence. */
   readonly wrong: readonly string[];
-  /** What happened and what was told, a line each. */
+  /** What happened and what was reported, a line each. */
   readonly trace: readonly string[];
-  /** From each crash to its telling, in periods, where nothing else was in the way. */
-  readonly latencies: readonly number[];
+  readonly log: Log;
+  readonly verdict: Verdict;
   readonly changes: number;
 }
 
-/** Something wrong with the links of an actor, which its next life meets too. */
+/** A fault of the links of an actor, which its next life meets too. */
 interface Active {
   readonly actor: number;
   readonly trouble: Trouble;
   readonly copy: () => Namespace;
-  readonly since: number;
-  end: (() => void) | undefined;
+  heal: (() => void) | undefined;
 }
 
-const QUIET_PERIODS = 9;
-/** How long it takes to notice that a trouble is over, in periods: operations that nobody answers are given up. */
-const NOTICED = 0.5;
-const NOTICED_UNANSWERED = 1.2;
-/** A machine notices that it slept when it pings next, and is answered. */
-const NOTICED_ASLEEP = 1.5;
-const BULK_MS_MIN = 2000;
-/**
- * It is looked for in every fourth slot, and not in the two in which it is too young; of several, one at a time. Whoever finds his
- * session gone is healthy again two slots later.
- */
-const ALL_RESTORED = 8;
-const SOME_RESTORED = ALL_RESTORED + 4 * 2;
+/** How many quiet periods follow: enough to write again what was destroyed, and to report it. */
+const QUIET_PERIODS = 14;
+/** How often it is noted until when each process is vouched for, in periods. */
+const SAMPLED_EACH = 0.1;
+/** A store that answers later than after so many periods lets writes come too late. */
+const SLOW = 0.15;
+/** What a read and a ping take together when nothing is wrong. */
+const ROUND_TRIP = 0.1;
 
-export async function simulate(plan: Plan, breakage: Breakage = {}): Promise<Outcome> {
-  const simulation = new Simulation(plan, breakage);
+export async function simulate(plan: Plan): Promise<Outcome> {
+  const simulation = new Simulation(plan);
   return simulation.run();
 }
 
 class Simulation {
   readonly #plan: Plan;
-  readonly #breakage: Breakage;
   readonly #world = new World();
   readonly #cluster: Cluster;
-  readonly #facts: Facts;
-  readonly #judge: Judge;
-  readonly #audit: Audit;
+  readonly #diary: Diary;
   readonly #actors: (Actor | undefined)[] = [];
   readonly #births: number[] = [];
-  readonly #all = new Map<Life, Actor>();
-  readonly #bySession = new Map<number, Life>();
   readonly #active = new Set<Active>();
-  readonly #wrong: string[] = [];
-  readonly #trace: string[] = [];
+  readonly #asleep = new Set<ReturnType<Diary["fault"]>>();
+  readonly #trace: { readonly at: number; readonly what: string }[] = [];
   #changes = 0;
 
-  constructor(plan: Plan, breakage: Breakage) {
+  constructor(plan: Plan) {
     this.#plan = plan;
-    this.#breakage = breakage;
     this.#cluster = new Cluster(this.#world, plan.storeDrift);
-    this.#facts = new Facts(plan, this.#world);
-    this.#judge = new Judge(this.#facts, (what) => this.#fail(what));
-    this.#audit = new Audit(this.#facts, (what) => this.#fail(what));
-    this.#judge.findActors((life) => this.#all.get(life));
+    this.#diary = new Diary(() => this.#world.now);
   }
 
   async run(): Promise<Outcome> {
-    const rejected = (error: unknown): void => this.#fail(`unhandled: ${String(error)}`);
+    const unhandled: unknown[] = [];
+    const rejected = (error: unknown): void => void unhandled.push(error);
     process.on("unhandledRejection", rejected);
-    const { actors, events, periods } = this.#plan;
+    const { actors, events, periods, periodMs, retentionSlots } = this.#plan;
     for (const [i, { joinsAt }] of actors.entries()) this.#at(joinsAt, () => this.#begin(i));
     for (const event of events) this.#at(event.at, () => this.#happen(event));
     const end = Math.max(periods, ...events.map(endOf)) + QUIET_PERIODS;
-    for (let time = 2; time < end; time += 0.5)
-      this.#at(time, () => this.#audit.audit([...this.#all.values()]));
+    for (let time = 0; time < end; time += SAMPLED_EACH) {
+      this.#at(time, () => {
+        for (const actor of this.#actors) actor?.sample();
+      });
+    }
     await this.#world.runUntil(this.#ms(end));
-    for (const what of await this.#auditStorage()) this.#fail(what);
+    await this.#count();
+    const log = structuredClone(
+      this.#diary.log({ periodMs, retentionSlots, roundTripMs: this.#ms(ROUND_TRIP), reconnectMs: 0 }),
+    );
     for (const actor of this.#actors) if (actor !== undefined && !actor.isOver) actor.crash();
     await turn();
     process.off("unhandledRejection", rejected);
+    const verdict = judge(log);
+    for (const { t, promise, what } of verdict.findings) {
+      this.#trace.push({ at: t, what: `WRONG (${promise}): ${what}` });
+    }
+    const wrong = verdict.findings.map(({ promise, what }) => `${promise}: ${what}`);
     return {
-      wrong: this.#wrong,
-      trace: this.#trace,
-      latencies: this.#judge.latencies,
+      wrong: [...unhandled.map((error) => `unhandled: ${String(error)}`), ...wrong],
+      trace: this.#trace
+        .toSorted((one, other) => one.at - other.at)
+        .map(({ at, what }) => `${(at / periodMs).toFixed(3).padStart(8)}  ${what}`),
+      log,
+      verdict,
       changes: this.#changes,
     };
   }
 
-  #auditStorage(): Promise<string[]> {
-    const holdings = [...this.#all.values()].flatMap((actor) => actor.holdings);
+  async #count(): Promise<void> {
+    let [registrations, sessions] = [0, 0];
     const { primary } = this.#cluster;
-    return auditStorage(primary, this.#plan, this.#cluster.now(), this.#world.now, holdings, [
-      ...this.#all.keys(),
-    ]);
+    const everything = { select: { all: true, keys: new Set<string>(), prefixes: new Set<string>() } };
+    for await (const page of primary.read(everything)) {
+      registrations += page.registrations.length;
+      sessions += page.sessions.length;
+    }
+    this.#diary.count({ sessions, registrations, pings: (await primary.pings(-Infinity)).length });
   }
 
   #begin(i: number): void {
@@ -124,42 +125,27 @@ class Simulation {
       wallAheadMs: own.wallAheadPeriods * periodMs,
     });
     const link = new Link({ cluster: this.#cluster, machine, random, periodMs, notices });
-    const life = newLife(i, number, this.#world.now);
+    const diary = this.#diary.born(`p${i}`, number);
+    const writes = new Writes(this.#diary, diary);
     const effects = {
-      tried: (mayBeLost: boolean): void => {
-        if (mayBeLost || life.attempt !== undefined) tried(life, this.#world.now);
+      tried: (mayBeLost: boolean): void => writes.tried(this.#world.now, mayBeLost),
+      pinged: (seq: number, sentAt: number): void => {
+        writes.succeeded(sentAt);
+        actor.isSession(seq);
       },
-      pinged: (seq: number, _slot: number, sentAt: number): void => {
-        this.#bySession.set(seq, life);
-        succeeded(life, sentAt);
-        life.pingsSince = Math.min(life.pingsSince, sentAt);
-        // What is sent through a link that is too slow, or held up, is no sign that it could write.
-        if (life.proofs.length > 0 && wasDownAt(life, sentAt)) return;
-        if (this.#world.now - machine.wokenAt < this.#ms(AWAKE_WITHIN)) return; // it may be of a slot that is over
-        life.proofs.push({ sentAt, doneAt: this.#world.now });
-        if (life.proofs.length > 8) life.proofs.shift();
-      },
-      killed: (key: string): void => this.#facts.killed(key),
+      killed: (key: string): void => diary.note({ e: "has killed", key }),
     };
-    const store = linkedStore(link, effects, this.#breakage);
-    const actor = new Actor(this.#plan, life, machine, link, store, {
+    const store = linkedStore(link, effects);
+    const actor: Actor = new Actor(this.#plan, own, diary, machine, link, store, {
       now: () => this.#world.now,
       note: (what) => this.#note(what),
-      wrong: (what) => this.#fail(what),
-      held: (holding) => this.#facts.held(holding),
-      changed: (watcher, subscription, change) => {
+      changed: () => {
         this.#changes++;
-        const holders = change.holders.map(({ session }) => session).join(" ");
-        this.#note(
-          `  ${subscription.name} ${change.key} ${change.alive ? "alive" : "dead"} (${change.cause}) [${holders}]`,
-        );
-        this.#judge.changed(watcher, subscription, change);
+        for (const one of this.#actors) one?.sample();
       },
     });
     this.#actors[i] = actor;
-    this.#all.set(life, actor);
-    this.#facts.born(life);
-    for (const active of this.#active) if (active.actor === i) this.#afflict(active, actor);
+    for (const active of this.#active) if (active.actor === i) active.heal = this.#afflict(active, actor);
     this.#note(`${actor.name} starts`);
     actor.begin();
   }
@@ -167,8 +153,9 @@ class Simulation {
   #happen(event: SimEvent): void {
     if (event.do === "step store") {
       this.#note(`the store's clock steps by ${event.periods.toFixed(2)}`);
-      this.#cluster.step(this.#ms(event.periods));
-      this.#facts.stepped(this.#ms(event.periods));
+      const stepMs = this.#ms(event.periods);
+      this.#cluster.step(stepMs);
+      this.#diary.event({ kind: "the store's clock steps", who: "all", effect: "disturbed", stepMs });
     } else if (event.do === "destroy") this.#destroy(event);
     else if (event.do === "trouble") this.#trouble(event);
     else if (event.do === "pause") for (const i of this.#those(event.actors)) this.#pause(i, event);
@@ -198,7 +185,8 @@ class Simulation {
         .map(([id]) => id)
         .join(" ")} of the ${what} are destroyed`,
     );
-    this.#facts.destroyed(what === "registrations" && share < 1 ? SOME_RESTORED : ALL_RESTORED);
+    const loses = what === "registrations" && share < 1 ? "some" : "all";
+    this.#diary.event({ kind: `${what} are destroyed`, who: "all", effect: "disturbed", loses });
     if (losesFeeds) for (const actor of this.#actors) actor?.link.loseFeeds("the collection was dropped");
   }
 
@@ -213,9 +201,12 @@ class Simulation {
     else if (event.do === "crash") {
       actor.crash();
       if (event.backAfter !== undefined) again(event.backAfter);
-    } else if (event.do === "step wall") actor.machine.step(this.#ms(event.periods));
-    else {
-      beginTrouble(actor.life, this.#world.now, "in time")(this.#world.now, this.#ms(NOTICED));
+    } else if (event.do === "step wall") {
+      actor.machine.step(this.#ms(event.periods));
+      const sleep = [...this.#asleep].find(({ who }) => who.includes(lifeName(actor)));
+      if (sleep !== undefined && event.periods < 0) sleep.setsBack = true;
+    } else {
+      this.#diary.event({ kind: "the feed is lost", who: [actor.diary.life.name], effect: "disturbed" });
       actor.link.loseFeeds("the history was lost");
     }
   }
@@ -243,13 +234,20 @@ class Simulation {
     const actor = this.#actors[i];
     if (actor === undefined || actor.isOver) return;
     this.#note(`${actor.name} ${sleeps ? "sleeps" : "is paused"} for ${lasts.toFixed(2)}`);
-    const end = beginTrouble(actor.life, this.#world.now, "never");
-    const began = this.#world.now;
+    const pause = this.#diary.fault({
+      kind: sleeps ? "it sleeps" : "it is paused",
+      who: [lifeName(actor)],
+      effect: "cut off",
+      isPause: true,
+      isSleep: sleeps,
+      isQuiet: sleeps,
+    });
+    if (sleeps) this.#asleep.add(pause);
     actor.machine.pause(sleeps);
     this.#world.after(this.#ms(lasts), () => {
       this.#note(`${actor.name} goes on`);
-      this.#facts.resumed(began);
-      end(this.#world.now, this.#ms(sleeps ? NOTICED_ASLEEP : NOTICED));
+      pause.to = this.#world.now;
+      this.#asleep.delete(pause);
       actor.machine.resume(sleeps);
     });
   }
@@ -265,46 +263,38 @@ class Simulation {
     const copy = copies ? this.#cluster.copy(lagMs, follows) : () => this.#cluster.primary;
     const random = new Random(this.#plan.seed + Math.floor(at * 1e6));
     for (const i of those) {
-      const active: Active = { actor: i, trouble, copy, since: this.#world.now, end: undefined };
+      const fault = this.#diary.fault({ kind: trouble.kind, who: [`p${i}`], ...this.#effectOf(trouble) });
+      const active: Active = { actor: i, trouble, copy, heal: undefined };
       this.#active.add(active);
       const actor = this.#actors[i];
-      if (actor !== undefined && !actor.isOver) this.#afflict(active, actor);
+      if (actor !== undefined && !actor.isOver) active.heal = this.#afflict(active, actor);
       this.#world.after(this.#ms(lasts + random.between(0, stagger)), () => {
         this.#active.delete(active);
         this.#note(`${trouble.kind} is over for p${i}`);
-        active.end?.();
+        active.heal?.();
+        fault.to = this.#world.now + (trouble.kind === "slow" ? this.#ms(trouble.periods) : 0);
       });
     }
   }
 
-  #afflict(active: Active, actor: Actor): void {
-    const { trouble } = active;
-    const heal = actor.link.suffer(this.#conditionOf(active));
-    if (trouble.kind === "silent" || trouble.kind === "mess") {
-      active.end = heal;
-      return;
-    }
-    const slow = trouble.kind === "slow" ? trouble.periods : 0;
-    const writes = writesDuring(trouble);
-    const lag =
-      trouble.kind === "stale"
-        ? { ms: this.#ms(trouble.lag), standsSince: trouble.follows ? Infinity : active.since }
-        : undefined;
-    const end = beginTrouble(actor.life, this.#world.now, writes, lag);
-    const isUnanswered = ["lose", "cut", "flaky"].includes(trouble.kind);
-    const noticed = isUnanswered
-      ? Math.max(NOTICED_UNANSWERED, (BULK_MS_MIN * 1.2) / this.#plan.periodMs)
-      : NOTICED;
-    const began = this.#world.now;
-    const stale = { from: began, to: Infinity };
-    if (trouble.kind === "stale") actor.life.stale.push(stale);
-    active.end = () => {
-      heal();
-      stale.to = this.#world.now;
-      this.#facts.resumed(began);
-      const mayNotKnow = actor.machine.wokenAt > began - this.#ms(NOTICED_ASLEEP);
-      end(this.#world.now, this.#ms(Math.max(noticed + slow, mayNotKnow ? NOTICED_ASLEEP : 0)));
-    };
+  #afflict(active: Active, actor: Actor): () => void {
+    return actor.link.suffer(this.#conditionOf(active));
+  }
+
+  /** What it does to whom it hits. A feed that is silent or out of order is none: it is only a hint. */
+  #effectOf(
+    trouble: Trouble,
+  ): Pick<Fault, "effect" | "isQuiet" | "mayLag" | "lagMs" | "standsStill" | "isHint"> {
+    const { kind } = trouble;
+    if (kind === "fail") return { effect: "cut off" };
+    if (kind === "lose" || kind === "cut")
+      return { effect: "cut off", isQuiet: true, mayLag: kind === "cut" };
+    if (kind === "hold") return { effect: "held" };
+    if (kind === "slow") return { effect: trouble.periods > SLOW ? "hampered" : "disturbed" };
+    if (kind === "flaky") return { effect: "disturbed", isQuiet: true };
+    if (kind !== "stale") return { effect: "disturbed", isHint: true };
+    const lagMs = this.#ms(trouble.lag);
+    return { effect: "disturbed", mayLag: true, lagMs, standsStill: !trouble.follows };
   }
 
   #conditionOf({ trouble, copy }: Active): Condition {
@@ -328,19 +318,45 @@ class Simulation {
   }
 
   #note(what: string): void {
-    this.#trace.push(`${(this.#world.now / this.#plan.periodMs).toFixed(3).padStart(8)}  ${what}`);
-  }
-
-  #fail(what: string): void {
-    this.#note(`WRONG: ${what}`);
-    this.#wrong.push(what);
+    this.#trace.push({ at: this.#world.now, what });
   }
 }
 
-function writesDuring(trouble: Trouble): Writes {
-  if (trouble.kind === "hold") return "held";
-  if (trouble.kind === "slow") return trouble.periods > 0.15 ? "late" : "in time";
-  return trouble.kind === "fail" || trouble.kind === "lose" || trouble.kind === "cut" ? "never" : "in time";
+/**
+ * When a process could not write because its pings failed one after another, though others' did not: from the first that
+ * was not done to the one that was.
+ */
+class Writes {
+  readonly #diary: Diary;
+  readonly #who: readonly string[];
+  #attempt: number | undefined;
+  #unable: ReturnType<Diary["fault"]> | undefined;
+
+  constructor(diary: Diary, { life }: LifeDiary) {
+    this.#diary = diary;
+    this.#who = [`${life.name}.${life.life}`];
+  }
+
+  tried(now: number, mayBeLost: boolean): void {
+    if (!mayBeLost && this.#attempt === undefined) return;
+    if (this.#attempt !== undefined && this.#unable === undefined) {
+      const failed = { kind: "its writes fail", who: this.#who, effect: "cut off", isQuiet: true } as const;
+      this.#unable = this.#diary.fault(failed, this.#attempt);
+    }
+    this.#attempt = now;
+  }
+
+  /** A ping that was sent then is done. One that others were sent after is late, and no sign that it can write. */
+  succeeded(sentAt: number): void {
+    if (sentAt !== this.#attempt) return;
+    if (this.#unable !== undefined) this.#unable.to = sentAt;
+    this.#attempt = undefined;
+    this.#unable = undefined;
+  }
+}
+
+function lifeName({ diary: { life } }: Actor): string {
+  return `${life.name}.${life.life}`;
 }
 
 type PauseEvent = Extract<SimEvent, { do: "pause" }>;

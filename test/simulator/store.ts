@@ -1,15 +1,5 @@
 /** The port of a store, through a link. */
-import type { PingRecord } from "../../src/core/bits.ts";
-import type {
-  Feed,
-  FeedSink,
-  Namespace,
-  OpenRecords,
-  Page,
-  Pong,
-  ReadQuery,
-  Store,
-} from "../../src/core/store.ts";
+import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../../src/core/store.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Act } from "./cluster.ts";
 import type { Link } from "./link.ts";
@@ -19,22 +9,14 @@ export interface Effects {
   /** A ping is sent. `mayBeLost`, though others can write. */
   tried(mayBeLost: boolean): void;
   /** A ping, sent at a true time, is done. */
-  pinged(seq: number, slot: number, sentAt: number): void;
+  pinged(seq: number, sentAt: number): void;
   killed(key: string): void;
 }
 
-/** Where a broken store is wanted, to see that the simulator catches it. */
-export interface Breakage {
-  ping?(namespace: Namespace, slot: number, seq: number): Promise<Pong>;
-  pings?(namespace: Namespace, from: number): Promise<PingRecord[]>;
-  nextSeq?(namespace: Namespace): Promise<number>;
-  countOpen?(namespace: Namespace, session: number): Promise<OpenRecords>;
-}
-
-export function linkedStore(link: Link, effects: Effects, breakage: Breakage = {}): Store {
+export function linkedStore(link: Link, effects: Effects): Store {
   return {
     kind: "simulated",
-    namespace: () => new LinkedNamespace(link, effects, breakage),
+    namespace: () => new LinkedNamespace(link, effects),
     close: () => Promise.resolve(),
   };
 }
@@ -42,30 +24,26 @@ export function linkedStore(link: Link, effects: Effects, breakage: Breakage = {
 class LinkedNamespace implements Namespace {
   readonly #link: Link;
   readonly #effects: Effects;
-  readonly #breakage: Breakage;
   readonly #feeds = new Set<LinkedFeed>();
   readonly notices?: NonNullable<Namespace["notices"]>;
 
-  constructor(link: Link, effects: Effects, breakage: Breakage) {
+  constructor(link: Link, effects: Effects) {
     this.#link = link;
     this.#effects = effects;
-    this.#breakage = breakage;
     if (link.hasNotices) this.notices = (listener) => link.listen(listener);
   }
 
   readonly config: Namespace["config"] = () => this.#link.read((store) => store.config());
   readonly time: Namespace["time"] = () => this.#link.read(() => Promise.resolve(this.#link.cluster.now()));
-  readonly pings: Namespace["pings"] = (from) =>
-    this.#link.read((store) => this.#breakage.pings?.(store, from) ?? store.pings(from));
+  readonly pings: Namespace["pings"] = (from) => this.#link.read((store) => store.pings(from));
   readonly configure: Namespace["configure"] = (wanted) =>
     this.#link.write((store) => store.configure(wanted));
   readonly raiseOffset: Namespace["raiseOffset"] = (from, to) =>
     this.#link.write((store) => store.raiseOffset(from, to));
-  readonly nextSeq: Namespace["nextSeq"] = () =>
-    this.#link.write((store) => this.#breakage.nextSeq?.(store) ?? store.nextSeq());
+  readonly nextSeq: Namespace["nextSeq"] = () => this.#link.write((store) => store.nextSeq());
   readonly mail: Namespace["mail"] = (slot, seqs) => this.#link.write((store) => store.mail(slot, seqs));
   readonly countOpen: Namespace["countOpen"] = (session) =>
-    this.#link.read((store) => this.#breakage.countOpen?.(store, session) ?? store.countOpen(session));
+    this.#link.read((store) => store.countOpen(session));
   readonly write: Namespace["write"] = (writes) => this.#link.write((store) => store.write(writes));
   readonly prune: Namespace["prune"] = (query) => this.#link.write((store) => store.prune(query));
   readonly drop: Namespace["drop"] = () => this.#link.write((store) => store.drop());
@@ -74,8 +52,8 @@ class LinkedNamespace implements Namespace {
     const sentAt = this.#link.cluster.world.now;
     this.#effects.tried(this.#link.find("flaky") !== undefined);
     return this.#link.write((store) => {
-      if (this.#isReal(store)) this.#effects.pinged(seq, slot, sentAt);
-      return this.#breakage.ping?.(store, slot, seq) ?? store.ping(slot, seq);
+      if (this.#isReal(store)) this.#effects.pinged(seq, sentAt);
+      return store.ping(slot, seq);
     });
   };
 

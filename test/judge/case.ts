@@ -1,0 +1,144 @@
+/** What the checks of the judge share: what was logged, in order, and what they have found. */
+import { Circumstances } from "./circumstances.ts";
+import type { Log } from "./log.ts";
+import { type Holding, matches, Process, type Subscription } from "./process.ts";
+import { type Limit, PERIODS, type Promised } from "./promises.ts";
+
+/** A promise that did not hold. */
+export interface Finding {
+  readonly promise: Promised;
+  readonly t: number;
+  readonly what: string;
+}
+
+export interface Holder {
+  readonly process: Process;
+  readonly holding: Holding;
+}
+
+/** A key was killed by `kill(key)` of a presence. */
+export interface Kill {
+  readonly key: string;
+  readonly by: Process;
+  readonly begunAt: number;
+  readonly doneAt: number;
+}
+
+export interface Watch {
+  readonly process: Process;
+  readonly subscription: Subscription;
+}
+
+export class Case {
+  readonly log: Log;
+  readonly processes: readonly Process[];
+  readonly around: Circumstances;
+  readonly holders = new Map<string, Holder[]>();
+  readonly kills: readonly Kill[];
+  readonly watches: readonly Watch[];
+  readonly findings: Finding[] = [];
+  readonly excuses = new Map<Limit, number>();
+
+  constructor(log: Log) {
+    this.log = log;
+    this.processes = log.lives.map((life) => new Process(life));
+    this.around = new Circumstances(log, this.processes);
+    for (const process of this.processes) {
+      for (const holding of process.holdings) {
+        const others = this.holders.get(holding.key);
+        if (others === undefined) this.holders.set(holding.key, [{ process, holding }]);
+        else others.push({ process, holding });
+      }
+    }
+    this.kills = this.processes.flatMap((process) => this.#killsBy(process));
+    this.watches = this.processes.flatMap((process) =>
+      process.subscriptions.map((subscription) => ({ process, subscription })),
+    );
+  }
+
+  ms(periods: number): number {
+    return this.around.ms(periods);
+  }
+
+  periods(ms: number): string {
+    return `${(ms / this.log.periodMs).toFixed(2)} periods`;
+  }
+
+  find(promise: Promised, t: number, what: string): void {
+    this.findings.push({ promise, t, what });
+  }
+
+  /** Counts the use of a limit; true, so that a condition can end with it. */
+  excuse(limit: Limit): true {
+    this.excuses.set(limit, (this.excuses.get(limit) ?? 0) + 1);
+    return true;
+  }
+
+  /** The start of a process that holds the key at a time, of those called before it. */
+  holdingAt(process: Process, key: string, time: number): Holding | undefined {
+    return process.holdings.findLast((holding) => holding.key === key && holding.calledAt <= time);
+  }
+
+  watchesOf(key: string): readonly Watch[] {
+    return this.watches.filter(({ subscription }) => matches(subscription.target, key));
+  }
+
+  /**
+   * Until when a process may lack records of what it holds: after each loss it has some time without a fault to write them
+   * again. Undefined if nothing was lost before a time.
+   */
+  restoredAt(process: Process, time: number): number | undefined {
+    const until = this.around
+      .losses(["some", "all"])
+      .filter(({ from }) => from <= time)
+      .map(({ to, loses }) =>
+        this.around.dueOf(process, to, PERIODS.restored * (loses === "some" ? 2 : 1), 0),
+      );
+    return until.length === 0 ? undefined : Math.max(...until);
+  }
+
+  isRestoring(process: Process, time: number): boolean {
+    return time <= (this.restoredAt(process, time) ?? -Infinity);
+  }
+
+  /** Whether the latest acknowledged writes were lost lately. */
+  hasLostWrites(process: Process, time: number): boolean {
+    return this.around
+      .losses(["the latest"])
+      .some(({ from, to }) => from <= time && time <= this.around.dueOf(process, to, PERIODS.restored, 0));
+  }
+
+  /**
+   * Whether its records may have been pruned while it was away, by itself or with all others, and it has not had the time
+   * since to write them again.
+   */
+  mayHaveBeenPruned(process: Process, time: number): boolean {
+    const { retentionSlots, from } = this.log;
+    const away = this.around.latestDown(process, from - 1, time);
+    if (away === undefined) return false;
+    const alone = this.around.downAlone(process, away.from, away.to);
+    const isLong =
+      alone > this.ms(retentionSlots / 2) ||
+      away.to - away.from > this.ms(retentionSlots * PERIODS.allPruned);
+    return isLong && time <= this.around.dueOf(process, away.to, PERIODS.restored, 0);
+  }
+
+  #killsBy(process: Process): Kill[] {
+    const kills: Kill[] = [];
+    const open: { key: string; begunAt: number }[] = [];
+    for (const line of process.lines) {
+      if (line.e === "kills") open.push({ key: line.key, begunAt: line.t });
+      else if (line.e === "has killed") {
+        const index = open.findIndex(({ key }) => key === line.key);
+        const begunAt = index === -1 ? line.t : (open.splice(index, 1)[0]?.begunAt ?? line.t);
+        kills.push({ key: line.key, by: process, begunAt, doneAt: line.t });
+      }
+    }
+    // One that was not acknowledged may be done later.
+    for (const { key, begunAt } of open) {
+      const doneAt = this.around.dueOf(process, begunAt, PERIODS.noticedQuiet);
+      kills.push({ key, by: process, begunAt, doneAt });
+    }
+    return kills;
+  }
+}

@@ -1,0 +1,233 @@
+/** What was done to whom: who could write when, and who had a reason for a suspicion. */
+import type { Fault, Log } from "./log.ts";
+import type { Process } from "./process.ts";
+import { NOTICED_QUIET_MS_MIN, PERIODS, POLL_MS_MAX } from "./promises.ts";
+import { covered, merge, quietSince, type Span, touches } from "./spans.ts";
+
+/** A process logs once a period that its event loop turns. If it has not for so many, it was stopped or starved. */
+const SILENCE_MIN = 1.3;
+
+type Down = Span & { readonly effect: Fault["effect"] };
+
+interface Own {
+  readonly faults: readonly Fault[];
+  /** When it could not write, or not surely. */
+  readonly downs: readonly Down[];
+  /** When it had a reason for a suspicion: its faults, and the time that it takes to notice that they are over. */
+  readonly troubles: readonly Span[];
+  /** When its programs did not run. */
+  readonly pauses: readonly Span[];
+}
+
+export class Circumstances {
+  readonly #log: Log;
+  readonly #all: readonly Process[];
+  readonly #own = new Map<Process, Own>();
+  readonly steps: readonly { readonly at: number; readonly ms: number }[];
+
+  constructor(log: Log, processes: readonly Process[]) {
+    this.#log = log;
+    this.#all = processes;
+    this.steps = log.faults.flatMap(({ from, stepMs }) =>
+      stepMs === undefined ? [] : [{ at: from, ms: stepMs }],
+    );
+    for (const process of processes) this.#own.set(process, this.#ownOf(process));
+  }
+
+  ms(periods: number): number {
+    return periods * this.#log.periodMs;
+  }
+
+  troubles(process: Process): readonly Span[] {
+    return this.#own.get(process)?.troubles ?? [];
+  }
+
+  pauses(process: Process): readonly Span[] {
+    return this.#own.get(process)?.pauses ?? [];
+  }
+
+  faultsOf(process: Process): readonly Fault[] {
+    return this.#own.get(process)?.faults ?? [];
+  }
+
+  /** Whether it had no trouble in so many periods before a time, and runs. */
+  isCalm(process: Process, time: number, periods: number): boolean {
+    return this.isCalmFrom(process, time - this.ms(periods), time);
+  }
+
+  isCalmFrom(process: Process, from: number, to: number): boolean {
+    return process.isThere(to) && process.from <= from && !touches(this.troubles(process), from, to);
+  }
+
+  /** The first time, `periods` or more after `from`, before which it had no trouble for so long. */
+  dueOf(process: Process, from: number, periods: number, moreMs = this.#log.roundTripMs): number {
+    return quietSince(this.troubles(process), Math.max(from, process.from), this.ms(periods) + moreMs);
+  }
+
+  /** Within how many periods a watcher hears of what was written at a time: at its next poll, or later if its feed is silent. */
+  heardWithin({ life }: Process, time: number): number {
+    const isSilent = this.#log.faults.some(
+      ({ isHint, who, from, to }) =>
+        isHint === true &&
+        (who === "all" || who.includes(life.name)) &&
+        from <= time + this.ms(PERIODS.heardSilent) &&
+        to >= time - this.ms(PERIODS.heardSilent),
+    );
+    return isSilent ? PERIODS.heardSilent : Math.min(PERIODS.poll, POLL_MS_MAX / this.#log.periodMs);
+  }
+
+  wasDown(process: Process, from: number, to: number): boolean {
+    return touches(this.#own.get(process)?.downs ?? [], from, to);
+  }
+
+  downFor(process: Process, from: number, to: number): number {
+    return covered(merge(this.#own.get(process)?.downs ?? []), from, to);
+  }
+
+  /** For how long it could not write although another process could. */
+  downAlone(process: Process, from: number, to: number): number {
+    let sum = 0;
+    for (const { begin, end, middle } of this.#spans(from, to)) {
+      if (!this.wasDown(process, middle, middle)) continue;
+      if (this.#all.some((other) => other !== process && this.#couldWrite(other, middle))) sum += end - begin;
+    }
+    return sum;
+  }
+
+  /** When the latest time was over in which nobody could write for so many periods, and nothing was held up. */
+  latestOutage(from: number, to: number, periods: number): number | undefined {
+    let outage: number | undefined;
+    let since = from;
+    for (const { end, middle } of this.#spans(from, to)) {
+      if (this.#all.some((one) => this.#couldWrite(one, middle) || this.#isHeld(one, middle))) since = end;
+      else if (end - since >= this.ms(periods)) outage = end;
+    }
+    return outage;
+  }
+
+  /** The end of the latest time in which it could not write without a gap, if it was over after `since`. */
+  latestDown(process: Process, since: number, now: number): Span | undefined {
+    const downs = merge((this.#own.get(process)?.downs ?? []).filter(({ from }) => from <= now));
+    const last = downs.at(-1);
+    return last === undefined || last.to <= since
+      ? undefined
+      : { from: last.from, to: Math.min(last.to, now) };
+  }
+
+  /** When each of its absences was over that were longer than half of the retention. */
+  longAbsences(process: Process): number[] {
+    return merge(this.#own.get(process)?.downs ?? [])
+      .filter(({ from, to }) => to - from > this.ms(this.#log.retentionSlots / 2))
+      .map(({ to }) => to);
+  }
+
+  /** How old what it reads may be at a time, in ms: what is older is recognized by its own pings. */
+  lagOf(process: Process, time: number): number {
+    const lags = this.faultsOf(process).map(({ from, to, lagMs, standsStill = false }) => {
+      if (lagMs === undefined || from > time || to < time) return 0;
+      return lagMs + (standsStill ? time - from : 0);
+    });
+    return Math.min(this.ms(PERIODS.lag), Math.max(0, ...lags));
+  }
+
+  hasStep(from: number, to: number): boolean {
+    return this.steps.some(({ at }) => at >= from && at <= to);
+  }
+
+  /** Those of its faults, and of all, that lose what was stored. */
+  losses(loses: readonly Fault["loses"][]): readonly Fault[] {
+    return this.#log.faults.filter((fault) => fault.loses !== undefined && loses.includes(fault.loses));
+  }
+
+  /** What was held up is done afterwards: slots in which nobody could write are not empty then. */
+  wasHeld(from: number, to: number): boolean {
+    return this.#log.faults.some((fault) => fault.effect === "held" && fault.from <= to && fault.to >= from);
+  }
+
+  #ownOf(process: Process): Own {
+    const { life, lines, from, to } = process;
+    const until = Math.min(to, this.#log.to);
+    const given = this.#log.faults.filter(
+      (fault) =>
+        fault.isHint !== true &&
+        (fault.who === "all" || fault.who.includes(life.name) || fault.who.includes(process.name)) &&
+        fault.to >= from &&
+        fault.from <= until,
+    );
+    const stopped = (since: number, end: number): Fault => ({
+      kind: "its event loop did not turn",
+      who: [life.name],
+      from: since,
+      to: end,
+      effect: "cut off",
+      isPause: true,
+    });
+    const turned = lines.findLast(({ e }) => e === "turns")?.t;
+    const isSilent = turned !== undefined && until - turned >= this.ms(SILENCE_MIN);
+    const faults = [
+      ...given,
+      ...lines.filter((line) => line.e === "late").map(({ from: since, t }) => stopped(since, t)),
+      ...(isSilent ? [stopped(turned, until)] : []),
+    ];
+    return {
+      faults,
+      downs: faults
+        .filter(({ effect }) => effect !== "disturbed")
+        .map((fault) => ({ from: fault.from, to: fault.to + this.#log.reconnectMs, effect: fault.effect })),
+      troubles: this.#troubles(faults),
+      pauses: merge(faults.filter(({ isPause }) => isPause === true)),
+    };
+  }
+
+  #troubles(faults: readonly Fault[]): Span[] {
+    const own = faults.filter(({ stepMs }) => stepMs === undefined);
+    const quiet = own.filter(({ isQuiet }) => isQuiet === true);
+    const quietMs = Math.max(this.ms(PERIODS.noticedQuiet), NOTICED_QUIET_MS_MIN);
+    const troubles = own.map(({ from, to }) => {
+      const mayNotKnow = quiet.some((other) => other.from <= to && other.to + quietMs >= from);
+      return { from, to: to + (mayNotKnow ? quietMs : this.ms(PERIODS.noticed)) };
+    });
+    // A step of the clock is noticed by whoever is there; by others when they are back.
+    const noticed: Span[] = [];
+    for (const { from, stepMs } of faults) {
+      if (stepMs === undefined) continue;
+      const away = merge(troubles).find((span) => span.from - this.ms(2) <= from && span.to > from);
+      const takes = stepMs < 0 ? PERIODS.stepBack : PERIODS.noticedQuiet;
+      noticed.push({ from, to: Math.max(from, away?.to ?? from) + this.ms(takes) });
+    }
+    return merge([...troubles, ...noticed]);
+  }
+
+  /** What is written late is written: its slot is not empty. */
+  #couldWrite(process: Process, time: number): boolean {
+    const isCut = (this.#own.get(process)?.downs ?? []).some(
+      (down) => down.effect !== "hampered" && down.from <= time && time < down.to,
+    );
+    return process.pingsFrom <= time && time < process.to && !isCut;
+  }
+
+  #isHeld(process: Process, time: number): boolean {
+    return (this.#own.get(process)?.downs ?? []).some(
+      (down) => down.effect === "held" && down.from <= time && time < down.to,
+    );
+  }
+
+  /** The times from `from` to `to` in each of which nothing changed for anybody. */
+  *#spans(
+    from: number,
+    to: number,
+  ): Generator<{ readonly begin: number; readonly end: number; readonly middle: number }> {
+    const marks = new Set([from, to]);
+    for (const process of this.#all) {
+      for (const down of this.#own.get(process)?.downs ?? []) {
+        if (down.from <= to && down.to >= from) marks.add(down.from).add(down.to);
+      }
+      marks.add(process.to).add(process.pingsFrom);
+    }
+    const times = [...marks].filter((time) => time >= from && time <= to).toSorted((a, b) => a - b);
+    for (let i = 1; i < times.length; i++) {
+      const [begin = 0, end = 0] = [times[i - 1], times[i]];
+      yield { begin, end, middle: (begin + end) / 2 };
+    }
+  }
+}

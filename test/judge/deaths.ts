@@ -1,0 +1,356 @@
+/**
+ * What is reported, one change after the other: alive and dead alternate, who is reported alive holds the key, and who is
+ * reported dead has ended, or was cut off alone, its `vouchedUntil` passed, and it learns of that.
+ */
+import type { Case, Kill, Watch } from "./case.ts";
+import type { Holding, Process, View } from "./process.ts";
+import { type Limit, PERIODS } from "./promises.ts";
+import { quietSince } from "./spans.ts";
+
+/** A death is decided by the latest slots: by what was so many periods ago at most. */
+const DECIDED_BY = 3.5;
+/** A cut so short is none: what is sent meanwhile is only late. */
+const CUT_LEAST = 0.05;
+/** A step of the store's clock matters to what is decided by the latest slots before it and after it. */
+const STEP_MATTERS = 5;
+
+/** The ends of each process by which one of its deaths was explained to a subscription: once each. */
+type Explained = Map<Process, Set<Kill | Holding>>;
+
+export interface Reports {
+  readonly byCause: Record<string, number>;
+  /** Reports that a process is dead which lives: it was cut off alone. */
+  readonly rightlyDead: number;
+}
+
+export function judgeReports(of: Case): Reports {
+  const judge = new ReportsJudge(of);
+  for (const watch of of.watches) {
+    for (const [key, views] of watch.subscription.views) judge.judge(watch, key, views);
+  }
+  return { byCause: judge.byCause, rightlyDead: judge.rightlyDead };
+}
+
+class ReportsJudge {
+  readonly byCause: Record<string, number> = {};
+  rightlyDead = 0;
+  readonly #case: Case;
+
+  constructor(of: Case) {
+    this.#case = of;
+  }
+
+  judge(watch: Watch, key: string, views: readonly View[]): void {
+    let before: View | undefined;
+    const explained = new Map<Process, Set<Kill | Holding>>();
+    for (const view of views) {
+      this.byCause[view.cause] = (this.byCause[view.cause] ?? 0) + 1;
+      this.#judgeOrder(watch, view, before);
+      this.#judgeHolders(watch, key, view, before);
+      for (const process of this.#dropped(watch, key, view, before)) {
+        this.#judgeDeath(watch, key, view, process, explained);
+      }
+      if (!view.alive) this.#judgeCause(watch, key, view, before);
+      before = view;
+    }
+  }
+
+  #said({ process, subscription }: Watch, { key, alive, cause }: View): string {
+    return `${process.name}/${subscription.id} was told that ${key} is ${alive ? "alive" : "dead"} (${cause})`;
+  }
+
+  #judgeOrder(watch: Watch, view: View, before: View | undefined): void {
+    const { target, from, to } = watch.subscription;
+    const { alive, cause, t } = view;
+    const wasAlive = before?.alive ?? false;
+    const isSingle = typeof target === "string";
+    const fits =
+      cause === "initial"
+        ? before === undefined && (isSingle || alive)
+        : cause === "updated"
+          ? alive && wasAlive && !isSame(view, before)
+          : alive === (cause === "joined") && alive !== wasAlive && (before !== undefined || !isSingle);
+    const told = before === undefined ? "nothing" : `${before.alive ? "alive" : "dead"} (${before.cause})`;
+    if (!fits) this.#case.find("order", t, `${this.#said(watch, view)} after ${told}`);
+    if (t > to && to < watch.process.to) {
+      this.#case.find("order", t, `${this.#said(watch, view)} after it had ended the subscription`);
+    }
+    if (t < from) this.#case.find("order", t, `${this.#said(watch, view)} before it watched`);
+    if (alive !== view.holders.length > 0) {
+      this.#case.find("order", t, `${this.#said(watch, view)} with ${view.holders.length} holders`);
+    }
+  }
+
+  /** Nobody is reported alive who never held the key, or whose end must have been reported before. */
+  #judgeHolders(watch: Watch, key: string, view: View, before: View | undefined): void {
+    for (const { session } of view.holders) {
+      if (before?.holders.some((holder) => holder.session === session) === true) continue;
+      const holders = (this.#case.holders.get(key) ?? []).filter(
+        ({ process, holding }) => process.sessions.has(session) && holding.calledAt <= view.t,
+      );
+      if (holders.length === 0) {
+        this.#case.find(
+          "false death",
+          view.t,
+          `${this.#said(watch, view)}, held by ${session}, which is nobody`,
+        );
+        continue;
+      }
+      const latest = holders.reduce((a, b) => (b.holding.calledAt > a.holding.calledAt ? b : a));
+      const over = Math.max(latest.holding.overAt, latest.holding.heldUntil);
+      const due = this.#case.around.dueOf(watch.process, over, PERIODS.death + 1);
+      if (view.t <= due || watch.subscription.from > view.t - this.#case.ms(PERIODS.death)) continue;
+      if (this.#isEndLost(latest.holding, view.t)) continue;
+      const ago = this.#case.periods(view.t - over);
+      this.#case.find(
+        "late",
+        view.t,
+        `${this.#said(watch, view)}, held by ${latest.process.name}, which ended ${ago} ago`,
+      );
+    }
+  }
+
+  #isEndLost({ endingAt, overAt, how }: Holding, t: number): boolean {
+    const lost = this.#case.around.losses(["some", "all", "the latest"]);
+    const isLost =
+      how !== "crashed" && lost.some(({ from, to }) => from <= t && to >= endingAt - this.#case.ms(1));
+    return isLost && overAt < Infinity && this.#case.excuse("destroyed end");
+  }
+
+  /** The processes that hold the key, and whom the watcher was told to be gone. */
+  #dropped(
+    { process: watcher, subscription }: Watch,
+    key: string,
+    view: View,
+    before: View | undefined,
+  ): Process[] {
+    const dropped: Process[] = [];
+    for (const { process } of this.#case.holders.get(key) ?? []) {
+      if (dropped.includes(process) || process.isIn(view)) continue;
+      if (before !== undefined) {
+        if (process.isIn(before)) dropped.push(process);
+        continue;
+      }
+      if (view.alive) continue;
+      const holding = this.#case.holdingAt(process, key, subscription.from);
+      if (holding === undefined || holding.from >= subscription.from || holding.endingAt <= view.t) continue;
+      const isLate = this.#case.around.lagOf(watcher, view.t) > 0 && holding.from > watcher.from;
+      if (!(isLate && this.#case.excuse("first state of a stale read"))) dropped.push(process);
+    }
+    return dropped;
+  }
+
+  #judgeDeath(watch: Watch, key: string, view: View, process: Process, explained: Explained): void {
+    const of = this.#case;
+    const { t } = view;
+    const said = `${this.#said(watch, view)} by ${process.name}, which`;
+    const since = t - of.ms(PERIODS.readAge) - of.log.roundTripMs;
+    const starts = process.holdings.filter((one) => one.key === key && one.calledAt <= t);
+    const holding = starts.findLast(({ from, endingAt }) => from <= since || endingAt <= t);
+    if (holding === undefined) return;
+    if (this.#wasKilled(watch, process, view, explained)) return;
+    if (holding.endingAt <= t) this.#judgeEnded(view, process, holding, said);
+    else this.#judgeAbsence(watch, view, process, holding, said);
+  }
+
+  /** Whether this start or an earlier one was killed, by its own process or another, and that is reported only now. */
+  #wasKilled(
+    { process: watcher, subscription }: Watch,
+    holder: Process,
+    view: View,
+    explained: Explained,
+  ): boolean {
+    const of = this.#case;
+    const { key, t, cause } = view;
+    const known = explained.get(holder) ?? new Set<Kill | Holding>();
+    explained.set(holder, known);
+    const isNews = (kill: Kill | Holding, begunAt: number, doneAt: number): boolean => {
+      if (begunAt > t || known.has(kill)) return false;
+      if (cause === "initial")
+        return doneAt > subscription.from - of.ms(0.5) || this.#mayNotHaveHeard(holder, doneAt, t);
+      if (
+        t >
+        of.around.dueOf(watcher, Math.max(doneAt, subscription.from), of.around.heardWithin(watcher, doneAt))
+      )
+        return false;
+      known.add(kill);
+      return true;
+    };
+    for (const kill of of.kills) if (kill.key === key && isNews(kill, kill.begunAt, kill.doneAt)) return true;
+    const current = holder.holdings.findLast((one) => one.key === key && one.calledAt <= t);
+    return holder.holdings.some(
+      (one) =>
+        one !== current &&
+        one.key === key &&
+        (one.how === "killed" || one.how === "stopped") &&
+        one.heldUntil < t &&
+        isNews(one, one.endingAt, one.overAt),
+    );
+  }
+
+  #mayNotHaveHeard(holder: Process, killedAt: number, t: number): boolean {
+    const hears = this.#case.around.dueOf(holder, killedAt, PERIODS.killNoticedLate);
+    return t <= hears && this.#case.excuse("killed before the first state");
+  }
+
+  /** A cause that nobody set: said to be killed or stopped, and nobody has killed or stopped a holder. */
+  #judgeCause(watch: Watch, key: string, view: View, before: View | undefined): void {
+    const { cause, t } = view;
+    if (cause !== "killed" && cause !== "stopped") return;
+    const of = this.#case;
+    const isKilled = cause === "killed" && of.kills.some((kill) => kill.key === key && kill.begunAt <= t);
+    const hasEnded = (of.holders.get(key) ?? []).some(
+      ({ process, holding }) =>
+        holding.endingAt <= t &&
+        (before === undefined || process.isIn(before)) &&
+        process.lines.some(
+          (line) => line.t <= t && (line.e === "closing" || (line.e === "ending" && line.key === key)),
+        ),
+    );
+    if (isKilled || hasEnded) return;
+    of.find("false death", t, `${this.#said(watch, view)}, but nobody has ${cause} it`);
+  }
+
+  /** Too early: a stop is reported when its last ping has run out, a crash when its `vouchedUntil` has passed. */
+  #judgeEnded(view: View, process: Process, holding: Holding, said: string): void {
+    const of = this.#case;
+    const { t } = view;
+    const { endingAt, heldUntil, how } = holding;
+    if (how === "killed" || (view.cause === "initial" && how !== "stopped")) return;
+    const from = endingAt - of.ms(DECIDED_BY);
+    const isQuiet = !of.around.wasDown(process, from, t) && !of.around.hasStep(from - of.ms(STEP_MATTERS), t);
+    if (how === "stopped") {
+      const leastAt = Math.max(endingAt, heldUntil) + of.ms(PERIODS.stopLeast - PERIODS.clock);
+      if (!isQuiet || t >= leastAt) return;
+      if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
+      of.find("false death", t, `${said} stopped, ${of.periods(leastAt - t)} early`);
+      return;
+    }
+    const vouched = process.vouchedAt(endingAt);
+    if (!isQuiet || t >= vouched - of.ms(PERIODS.clock)) return;
+    if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
+    if (of.hasLostWrites(process, t) && of.excuse("lost writes")) return;
+    of.find("false death", t, `${said} crashed, ${of.periods(vouched - t)} before its vouchedUntil`);
+  }
+
+  /** It lives: it must have been cut off alone. */
+  #judgeAbsence(watch: Watch, view: View, process: Process, holding: Holding, said: string): void {
+    const of = this.#case;
+    const { t, cause } = view;
+    if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
+    if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
+    if (cause === "initial" && this.#excusesFirstState(watch, view, process)) return;
+    const lag = of.around.lagOf(watch.process, t);
+    const readAt = t - of.ms(PERIODS.readAge) - of.log.roundTripMs;
+    const isNearStep = of.around.hasStep(t - of.ms(STEP_MATTERS) - lag, t);
+    const vouched = process.vouchedAt(readAt);
+    const alone = of.around.downAlone(process, t - of.ms(DECIDED_BY) - lag, t) / of.log.periodMs;
+    const limit = this.#whyAbsent(process, t, lag, alone, isNearStep);
+    if (limit === undefined) {
+      const ran = of.periods(t - vouched);
+      of.find(
+        "false death",
+        t,
+        `${said} lives: it was cut off alone for ${alone.toFixed(2)} periods, its vouchedUntil passed ${ran} ago`,
+      );
+      return;
+    }
+    if (vouched > t + of.ms(PERIODS.clock) && !this.#excusesLease(process, t, lag, isNearStep)) {
+      of.find("false death", t, `${said} lives, ${of.periods(vouched - t)} before its vouchedUntil`);
+      return;
+    }
+    of.excuse(limit);
+    this.rightlyDead++;
+    this.#expectLapse(process, holding, t, vouched, said, isNearStep);
+  }
+
+  /** The limit by which it was reported dead rightly. */
+  #whyAbsent(
+    process: Process,
+    t: number,
+    lag: number,
+    alone: number,
+    isNearStep: boolean,
+  ): Limit | undefined {
+    const of = this.#case;
+    if (alone > PERIODS.cutOff) return "cut off alone";
+    if (isNearStep && alone > 0) return "step while cut off";
+    if (alone <= CUT_LEAST) return undefined;
+    const from = t - of.ms(DECIDED_BY) - lag;
+    if (of.around.downFor(process, from, t) <= of.ms(PERIODS.cutOff)) return undefined;
+    const outage = of.around.latestOutage(from, t, PERIODS.emptySlot);
+    const comesBack = outage !== undefined && t - outage < of.ms(PERIODS.comeBack);
+    return comesBack ? undefined : "short outage";
+  }
+
+  #excusesLease(process: Process, t: number, lag: number, isNearStep: boolean): boolean {
+    const of = this.#case;
+    if (isNearStep) return of.excuse("step while cut off");
+    if (lag > 0 && process.vouchedAt(t - lag - of.ms(PERIODS.readAge)) <= t + of.ms(PERIODS.clock))
+      return of.excuse("lagging reads");
+    if (of.hasLostWrites(process, t)) return of.excuse("lost writes");
+    const slept = of.around
+      .faultsOf(process)
+      .find((fault) => fault.isSleep === true && fault.from <= t && fault.to >= t - of.ms(DECIDED_BY));
+    if (slept?.setsBack === true) return of.excuse("sleep that no clock shows");
+    return false;
+  }
+
+  #excusesFirstState({ process: watcher }: Watch, { t }: View, process: Process): boolean {
+    const of = this.#case;
+    if (of.around.wasDown(watcher, t, t)) return of.excuse("first state of a stale read");
+    const pinged = Math.max(
+      ...of.processes.map((one) =>
+        one.isThere(t)
+          ? (of.around.latestDown(one, t - of.ms(of.log.retentionSlots), t)?.from ?? -Infinity)
+          : -Infinity,
+      ),
+    );
+    if (Number.isFinite(pinged) && t - pinged > of.ms(of.log.retentionSlots - 4))
+      return of.excuse("nobody pinged");
+    const down = of.around.latestDown(process, t - of.ms(2), t);
+    if (down === undefined) return false;
+    const isHeld = of.around.wasHeld(t - of.ms(2), t);
+    const isShort =
+      of.around.latestOutage(t - of.ms(PERIODS.emptySlot + 2), t, PERIODS.emptySlot) === undefined;
+    return (isHeld || isShort) && of.excuse("first state after a short outage");
+  }
+
+  /** It learns of it when its `vouchedUntil` passes, or as soon as it runs; if it slept, with the answer to its next ping. */
+  #expectLapse(
+    process: Process,
+    holding: Holding,
+    t: number,
+    vouched: number,
+    said: string,
+    isNearStep: boolean,
+  ): void {
+    const of = this.#case;
+    const slept = of.around
+      .faultsOf(process)
+      .filter(({ isSleep, from, to }) => isSleep === true && from <= t && to >= vouched - of.ms(DECIDED_BY));
+    const wokenAt = Math.max(-Infinity, ...slept.map(({ to }) => to));
+    const limit =
+      slept.length > 0 || isNearStep
+        ? of.around.dueOf(process, Math.max(t, wokenAt), PERIODS.noticedQuiet)
+        : quietSince(of.around.pauses(process), t, of.ms(PERIODS.clock) * 3);
+    if (Math.min(process.to, process.closingAt, holding.endingAt, of.log.to) <= limit) return;
+    const since = Math.min(vouched, t) - of.ms(PERIODS.clock);
+    if (process.lapses.some((lapse) => lapse >= since && lapse <= limit)) return;
+    if (
+      slept.length > 0 &&
+      of.around.steps.some(({ at, ms }) => ms < 0 && at >= vouched - of.ms(STEP_MATTERS) && at <= limit)
+    ) {
+      of.excuse("step after a sleep");
+      return;
+    }
+    if (slept.some(({ setsBack }) => setsBack === true) && of.excuse("sleep that no clock shows")) return;
+    if (isNearStep && of.excuse("step while cut off")) return;
+    if (of.hasLostWrites(process, t) && of.excuse("lost writes")) return;
+    of.find("lapse", t, `${said} lives and had no lapse`);
+  }
+}
+
+function isSame(view: View, before: View | undefined): boolean {
+  return before !== undefined && JSON.stringify(view.holders) === JSON.stringify(before.holders);
+}

@@ -1,0 +1,46 @@
+/** A holder whose key another has killed learns of it. */
+import type { Case, Kill } from "./case.ts";
+import { PERIODS } from "./promises.ts";
+import { touches } from "./spans.ts";
+
+export function judgeKills(of: Case): number {
+  let checked = 0;
+  for (const kill of of.kills) {
+    for (const { process, holding } of of.holders.get(kill.key) ?? []) {
+      const isHeld = holding.from <= kill.begunAt && holding.endingAt > kill.doneAt;
+      if (isHeld && judgeKill(of, kill, process, holding.endingAt)) checked++;
+    }
+  }
+  return checked;
+}
+
+function judgeKill(
+  of: Case,
+  { key, begunAt, doneAt }: Kill,
+  process: Case["processes"][number],
+  endingAt: number,
+): boolean {
+  // A kill of what is killed already ends nothing.
+  const isKilled = of.kills.some((other) => {
+    const agoMs = begunAt - other.doneAt;
+    return (
+      other.key === key && agoMs >= 0 && agoMs < of.ms(PERIODS.killNoticedLate) && other.doneAt !== doneAt
+    );
+  });
+  if (isKilled) return false;
+  const soon = doneAt + of.ms(PERIODS.killNoticed) + of.log.roundTripMs;
+  const isQuiet = !touches(of.around.troubles(process), begunAt - of.ms(1), soon);
+  const due = isQuiet ? soon : of.around.dueOf(process, doneAt, PERIODS.killNoticedLate);
+  if (Math.min(process.to, process.closingAt, endingAt, of.log.to) <= due) return false;
+  const isTold = process.lines.some(
+    (line) => line.e === "killed" && line.key === key && line.t >= begunAt && line.t <= due,
+  );
+  if (isTold) return true;
+  if (of.isRestoring(process, begunAt) && of.excuse("destroyed records")) return true;
+  const lost = of.around.losses(["some", "all", "the latest"]);
+  if (lost.some(({ from, to }) => from <= due && to >= begunAt - of.ms(1)) && of.excuse("destroyed end"))
+    return true;
+  if (of.mayHaveBeenPruned(process, doneAt) && of.excuse("long absence")) return true;
+  of.find("kill", due, `${process.name} did not learn in ${of.periods(due - doneAt)} that ${key} was killed`);
+  return true;
+}

@@ -1,0 +1,179 @@
+/** One life of one process, as its log shows it. */
+import type { Life, Line, Reported, Target } from "./log.ts";
+import type { Span } from "./spans.ts";
+
+/** From a start of a pinger to its end. */
+export interface Holding {
+  readonly key: string;
+  /** When `start` was called, and resolved: Infinity if it did not. */
+  readonly calledAt: number;
+  readonly from: number;
+  /** When its end was begun, and when that was acknowledged or its process was gone: Infinity while it goes on. */
+  readonly endingAt: number;
+  readonly overAt: number;
+  /** `crashed`: it was not ended, or its process was gone before the end was acknowledged. */
+  readonly how: "killed" | "stopped" | "crashed" | "lives";
+  /** Until when a planned absence lasts. */
+  readonly heldUntil: number;
+}
+
+/** What a subscription was told. */
+export interface View extends Reported {
+  readonly t: number;
+}
+
+export interface Subscription {
+  readonly id: string;
+  readonly target: Target;
+  readonly from: number;
+  readonly to: number;
+  readonly views: ReadonlyMap<string, readonly View[]>;
+}
+
+export class Process {
+  readonly life: Life;
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  readonly closingAt: number;
+  readonly lines: readonly Line[];
+  readonly holdings: readonly Holding[];
+  readonly subscriptions: readonly Subscription[];
+  /** When it said that its view is stale. */
+  readonly stale: readonly Span[];
+  readonly sessions: ReadonlySet<number>;
+  /** When it pinged first. */
+  readonly pingsFrom: number;
+  readonly lapses: readonly number[];
+  readonly #leases: readonly { readonly t: number; readonly until: number }[];
+
+  constructor(life: Life) {
+    const { lines, from, to } = life;
+    this.life = life;
+    this.name = `${life.name}.${life.life}`;
+    this.from = from;
+    this.to = to;
+    this.lines = lines;
+    this.closingAt = timeOf(lines.find(({ e }) => e === "closing"));
+    this.holdings = holdingsOf(life, this.closingAt);
+    this.subscriptions = subscriptionsOf(lines, Math.min(to, this.closingAt));
+    this.stale = staleSpans(lines);
+    const sessions = lines.filter((line) => line.e === "session");
+    this.sessions = new Set(sessions.flatMap(({ session }) => session ?? []));
+    this.pingsFrom = timeOf(sessions.find(({ session }) => session !== null));
+    this.lapses = timesOf(lines, "lapse");
+    this.#leases = lines.filter((line) => line.e === "lease");
+  }
+
+  /** Its `vouchedUntil` at a time. */
+  vouchedAt(time: number): number {
+    return this.#leases.findLast(({ t }) => t <= time)?.until ?? -Infinity;
+  }
+
+  /** Whether it runs and has not begun to close. */
+  isThere(time: number): boolean {
+    return this.from <= time && time < Math.min(this.to, this.closingAt);
+  }
+
+  /** Whether a change shows it as a holder. */
+  isIn(view: Reported | undefined): boolean {
+    return view?.holders.some(({ session }) => this.sessions.has(session)) === true;
+  }
+}
+
+/** What a subscription knew of a key at a time. */
+export function viewAt({ views }: Subscription, key: string, time: number): View | undefined {
+  const told = views.get(key) ?? [];
+  let [low, high] = [0, told.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((told[middle]?.t ?? Infinity) <= time) low = middle + 1;
+    else high = middle;
+  }
+  return told[low - 1];
+}
+
+export function matches(target: Target, key: string): boolean {
+  if (typeof target === "string") return target === key;
+  return "prefix" in target ? key.startsWith(target.prefix) : true;
+}
+
+export function timesOf(lines: readonly Line[], e: Line["e"]): number[] {
+  return lines.filter((line) => line.e === e).map(({ t }) => t);
+}
+
+function timeOf(line: Line | undefined): number {
+  return line?.t ?? Infinity;
+}
+
+function subscriptionsOf(lines: readonly Line[], end: number): Subscription[] {
+  const subscriptions: Subscription[] = [];
+  const views = new Map<string, Map<string, View[]>>();
+  for (const line of lines) {
+    if (line.e === "watches") {
+      const { id, target, t: from } = line;
+      const to = Math.min(end, timeOf(lines.find((other) => other.e === "unwatches" && other.id === id)));
+      const own = new Map<string, View[]>();
+      views.set(id, own);
+      subscriptions.push({ id, target, from, to, views: own });
+    } else if (line.e === "reported") {
+      const own = views.get(line.id);
+      const view = { t: line.t, ...line.change };
+      const told = own?.get(view.key);
+      if (told === undefined) own?.set(view.key, [view]);
+      else told.push(view);
+    }
+  }
+  return subscriptions;
+}
+
+function staleSpans(lines: readonly Line[]): Span[] {
+  const spans: Span[] = [];
+  let since: number | undefined;
+  for (const line of lines) {
+    if (line.e !== "health") continue;
+    if (line.state === "stale") since ??= line.t;
+    else if (since !== undefined) {
+      spans.push({ from: since, to: line.t });
+      since = undefined;
+    }
+  }
+  return since === undefined ? spans : [...spans, { from: since, to: Infinity }];
+}
+
+function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
+  const holdings: Holding[] = [];
+  const closedAt = timeOf(lines.find(({ e }) => e === "closed"));
+  const lingers = lines.some((line) => line.e === "closing" && line.linger);
+  for (const line of lines) {
+    if (line.e !== "starting") continue;
+    const { key, n, t: calledAt } = line;
+    const own = (e: "started" | "ended" | "ending"): Line | undefined =>
+      lines.find((other) => other.e === e && other.key === key && other.n === n);
+    const start = { key, calledAt, from: timeOf(own("started")) };
+    const ending = lines.find((other) => other.e === "ending" && other.key === key && other.n === n);
+    if (ending?.e === "ending" && ending.t <= closingAt) {
+      const endedAt = timeOf(own("ended"));
+      const isCutShort = endedAt === Infinity && to !== Infinity;
+      const heldUntil = ending.holdMs === undefined ? -Infinity : ending.t + ending.holdMs;
+      holdings.push({
+        ...start,
+        endingAt: ending.t,
+        overAt: Math.min(endedAt, to),
+        how: isCutShort ? "crashed" : ending.how,
+        heldUntil,
+      });
+    } else if (closingAt !== Infinity) {
+      const isCutShort = closedAt === Infinity && to !== Infinity;
+      const ended = lingers ? "stopped" : "killed";
+      const overAt = Math.min(closedAt, to);
+      const end = { endingAt: closingAt, overAt, heldUntil: -Infinity };
+      holdings.push({ ...start, ...end, how: isCutShort ? "crashed" : ended });
+    } else {
+      const isAlive = how === "lives" || to === Infinity;
+      const end = { endingAt: to, overAt: to, heldUntil: -Infinity };
+      holdings.push({ ...start, ...end, how: isAlive ? "lives" : "crashed" });
+    }
+  }
+  return holdings;
+}
