@@ -33,7 +33,7 @@ describe("the simulator finds what is wrong on purpose, and makes it short", () 
   afterEach(() => {
     vi.doUnmock("../src/core/alive.ts");
     vi.doUnmock("../src/core/reconcile.ts");
-    vi.doUnmock("../src/presence/context/pings.ts");
+    vi.doUnmock("../src/core/freshness.ts");
     vi.resetModules();
   });
 
@@ -49,7 +49,7 @@ describe("the simulator finds what is wrong on purpose, and makes it short", () 
   });
 
   it("a stale read that is trusted", async () => {
-    replaceIn("../src/presence/context/pings.ts", { distrust: () => undefined });
+    replaceIn("../src/core/freshness.ts", { distrust: () => undefined });
     expect(await findFault(undefined, ["stale", "cut"])).toMatch(
       /lives|was told expired|before the vouchedUntil/,
     );

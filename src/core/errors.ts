@@ -67,3 +67,16 @@ export function toError(thrown: unknown): Error {
 export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
   return error instanceof HeartbitError && (code === undefined || error.code === code);
 }
+
+/** @internal Whether the store refuses: the fault passes only if somebody acts. */
+export function isRefusal(error: unknown): boolean {
+  return isHeartbitError(error, "NOT_PERMITTED") || isHeartbitError(error, "UNSUPPORTED_SERVER");
+}
+
+/** @internal Whether the fault cannot pass by waiting. A refusal is final unless the operation was permitted before. */
+export function isFinal(error: unknown): boolean {
+  if (error instanceof PassingRefusal) return false;
+  return (
+    isRefusal(error) || isHeartbitError(error, "CONFIG_MISMATCH") || isHeartbitError(error, "PRESENCE_CLOSED")
+  );
+}

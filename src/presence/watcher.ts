@@ -9,10 +9,11 @@
 import { checkKey, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { prefixOf, type WatchTarget } from "../core/selection.ts";
+import { Subscription } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
-import type { Change } from "./change.ts";
-import { ChangeStream, Subscription } from "./watching/delivery.ts";
+import { PullStream } from "../lib/pull-stream.ts";
+import { type Change, changesOf } from "./change.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import { checkTarget } from "./options.ts";
@@ -43,7 +44,7 @@ export class Watcher extends Subscribable<WatcherEvents> {
   readonly #events: Emitter<WatcherEvents>;
   /** By target (as text) and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
-  readonly #streams = new Set<ChangeStream>();
+  readonly #streams = new Set<PullStream<Change>>();
   /** Calls that wait for the store; given up when this watcher stops. */
   readonly #waits = new Waits();
   #state: WatcherState = "running";
@@ -99,7 +100,8 @@ export class Watcher extends Subscribable<WatcherEvents> {
     if (listeners.has(listener)) {
       throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${describeTarget(checked)} already.`);
     }
-    const subscription = new Subscription(checked, () => this.#delivery.add(subscription, listener));
+    const subscription = new Subscription(checked, () => this.#delivery.add(changes, listener));
+    const changes = changesOf(subscription);
     this.#subscriptions.set(name, listeners.set(listener, subscription));
     this.#loop.startWatching().subscribe(subscription);
   }
@@ -132,12 +134,14 @@ export class Watcher extends Subscribable<WatcherEvents> {
     const signal = checkSignal(checkOptionsObject(options).signal);
     this.#checkRunning();
     let ignore: (() => void) | undefined;
-    const stream = new ChangeStream(checked, () => {
+    const subscription = new Subscription(checked, () => stream.serve());
+    const stream = new PullStream(changesOf(subscription), () => {
       ignore?.();
-      if (this.#streams.delete(stream)) this.#loop.watching?.unsubscribe(stream.subscription);
+      subscription.cancel();
+      if (this.#streams.delete(stream)) this.#loop.watching?.unsubscribe(subscription);
     });
     this.#streams.add(stream);
-    this.#loop.startWatching().subscribe(stream.subscription);
+    this.#loop.startWatching().subscribe(subscription);
     ignore = onAbort(signal, () => stream.end());
     return stream;
   }

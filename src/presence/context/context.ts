@@ -1,6 +1,6 @@
 /** What the parts of one presence share, and how long they wait for the store. */
 import type { Clock } from "../../core/clock.ts";
-import { isHeartbitError, PassingRefusal } from "../../core/errors.ts";
+import { isFinal, isRefusal } from "../../core/errors.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
@@ -143,18 +143,6 @@ export function persistently(context: Context, failed: (error: unknown) => void)
  */
 export function retryMs({ periodMs }: Context, error: unknown): number {
   return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
-}
-
-export function isRefusal(error: unknown): boolean {
-  return isHeartbitError(error, "NOT_PERMITTED") || isHeartbitError(error, "UNSUPPORTED_SERVER");
-}
-
-/** Whether the fault cannot pass by waiting. A refusal is final unless the operation was permitted before. */
-export function isFinal(error: unknown): boolean {
-  if (error instanceof PassingRefusal) return false;
-  return (
-    isRefusal(error) || isHeartbitError(error, "CONFIG_MISMATCH") || isHeartbitError(error, "PRESENCE_CLOSED")
-  );
 }
 
 /** A random number between two. */

@@ -12,13 +12,13 @@
  * a lapse. The first ping that counts again ends the lapse.
  */
 import { deathPosition } from "../../core/alive.ts";
-import { GivenUp } from "../../core/errors.ts";
+import { GivenUp, isRefusal } from "../../core/errors.ts";
+import type { OwnPing } from "../../core/freshness.ts";
 import { pingPosition } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
-import { type Context, isRefusal, learnTime, noteFailure, retryMs } from "../context/context.ts";
-import type { OwnPing } from "../context/pings.ts";
+import { type Context, learnTime, noteFailure, retryMs } from "../context/context.ts";
 
 /** A ping that is unanswered after this part of a period is sent once more. */
 const REPEAT_OF_PERIOD = 1 / 5;

@@ -7,10 +7,10 @@
  * progress. (The idea is that of TCP's congestion window: additive or multiplicative increase, multiplicative
  * decrease.)
  */
-import { toError } from "../../core/errors.ts";
+import { isFinal, toError } from "../../core/errors.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Write } from "../../core/store.ts";
-import { type Context, isFinal, patienceMs, retryMs } from "../context/context.ts";
+import { type Context, patienceMs, retryMs } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
 import type { Registration, Unwritten, Waiter } from "./registration.ts";

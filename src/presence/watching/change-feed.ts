@@ -10,12 +10,12 @@
  * A feed is only a hint: changes are read anyway, but less often while the feed covers them. A late feed covers
  * nothing: the stamps of its changes show how late it is.
  */
-import { toError } from "../../core/errors.ts";
+import { isFinal, toError } from "../../core/errors.ts";
 import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context, isFinal, RETRY_OF_PERIOD } from "../context/context.ts";
+import { bulk, type Context, RETRY_OF_PERIOD } from "../context/context.ts";
 import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 

@@ -11,12 +11,13 @@
  * by which pings.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
+import { distrust } from "../../core/freshness.ts";
 import type { Roster } from "../../core/roster.ts";
 import { isEmptySelection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { type Context, noteRead, sampleTime, soon } from "../context/context.ts";
-import { distrust, followAhead, oldestRetained, readState } from "../context/pings.ts";
+import { followAhead, oldestRetained, readState } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { Notifier } from "./notifier.ts";

@@ -11,9 +11,8 @@
  */
 import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
 import { prefixOf, type WatchTarget } from "../../core/selection.ts";
-import type { Subscription } from "./delivery.ts";
+import type { Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import type { Context } from "../context/context.ts";
-import type { Subscriptions } from "./subscriptions.ts";
 import { Slices } from "../../lib/timers.ts";
 
 /** More changes than this are passed on in slices. */

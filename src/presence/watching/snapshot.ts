@@ -15,18 +15,18 @@
  * Polls and the first load advance the cursor, but only while our own pings are acknowledged.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
+import { notFresh } from "../../core/freshness.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
 import type { Roster, Steps } from "../../core/roster.ts";
 import { includesKey, type Selection, type WatchTarget } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
+import type { Subscriptions } from "../../core/subscriptions.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
-import { notFresh } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
-import type { Subscriptions } from "./subscriptions.ts";
 
 const STEP_REGISTRATIONS = 100;
 

@@ -2,7 +2,7 @@
  * The watching side of a presence, shared by all its watchers: the roster, what is read into it, and the subscriptions.
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
-import { GivenUp, isHeartbitError } from "../../core/errors.ts";
+import { GivenUp, isFinal, isHeartbitError } from "../../core/errors.ts";
 import { Roster } from "../../core/roster.ts";
 import {
   includesKey,
@@ -12,11 +12,11 @@ import {
   prefixOf,
   select,
 } from "../../core/selection.ts";
+import { Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
 import {
   type Context,
-  isFinal,
   noteFailure,
   patienceMs,
   persistently,
@@ -25,11 +25,9 @@ import {
 } from "../context/context.ts";
 import type { Holding } from "../holding/holding.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
-import { Subscription } from "./delivery.ts";
 import { Evaluator } from "./evaluator.ts";
 import { Notifier } from "./notifier.ts";
 import { Snapshot } from "./snapshot.ts";
-import { Subscriptions } from "./subscriptions.ts";
 
 /** A failed load is tried again after this part of a period at most. */
 const HEAVY_RETRY_MAX = 1 / 4;
