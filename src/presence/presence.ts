@@ -47,7 +47,6 @@ export class Presence extends Subscribable<PresenceEvents> {
   readonly #options: CheckedOptions;
   readonly #store: Store;
   readonly #ownsStore: boolean;
-  readonly #config: NamespaceConfig;
   readonly #holding: Holding;
   readonly #loop: SlotLoop;
   readonly #delivery: RoundRobin<Change>;
@@ -89,9 +88,19 @@ export class Presence extends Subscribable<PresenceEvents> {
       log.error(`a listener of ${event} threw`, error),
     );
     super(events);
-    this.#context = {
+    const namespace = guarded(
+      store.namespace(name, { periodMs, retentionSlots, warn }),
+      time,
+      periodMs,
+      warn,
+    );
+    if (options.feed === "poll") delete namespace.feed;
+    const context: Context = {
       name,
-      namespace: guarded(store.namespace(name, { periodMs, retentionSlots, warn }), time, periodMs, warn),
+      namespace,
+      get config() {
+        return config; // it is made of the context itself
+      },
       clock,
       time,
       health: new HealthMonitor({ time, clock, events, log }),
@@ -101,13 +110,15 @@ export class Presence extends Subscribable<PresenceEvents> {
       instrumentation: new Emitter<Instrumentation>((error) => log.error("counting failed", error)),
       periodMs,
       retentionSlots,
+      pollMs: options.pollMs,
     };
+    const config = new NamespaceConfig(context);
+    this.#context = context;
     this.#options = options;
     this.#store = store;
     this.#ownsStore = ownsStore;
-    this.#config = new NamespaceConfig(this.#context);
-    this.#holding = new Holding(this.#context, this.#config, { host: hostname(), pid: process.pid });
-    this.#loop = new SlotLoop(this.#context, this.#holding, options.feed === "auto", options.pollMs);
+    this.#holding = new Holding(this.#context, { host: hostname(), pid: process.pid });
+    this.#loop = new SlotLoop(this.#holding);
     this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
     const gauges = (): Gauges => {
       return { held: this.#holding.registrations.size, watching: this.#loop.watching?.gauges };
@@ -141,8 +152,8 @@ export class Presence extends Subscribable<PresenceEvents> {
    * after `close`.
    */
   get vouchedUntil(): Date | null {
-    if (this.#holding.isClosed) return null;
-    return this.#holding.session.current?.heartbeat.vouchedUntil ?? null;
+    const until = this.#holding.session.current?.heartbeat.lease.until;
+    return until === undefined || this.#holding.isClosed ? null : new Date(until);
   }
 
   /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
@@ -167,7 +178,7 @@ export class Presence extends Subscribable<PresenceEvents> {
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
     const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
     const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
-    return this.#holding.attempt(() => readListing(this.#context, this.#config, select([target])));
+    return this.#holding.attempt(() => readListing(this.#context, select([target])));
   }
 
   /**
@@ -221,12 +232,12 @@ export class Presence extends Subscribable<PresenceEvents> {
   }
 
   async #begin(): Promise<void> {
-    const { namespace, clock, time } = this.#context;
+    const { config, namespace, clock, time } = this.#context;
     const inTime = <T>(work: Promise<T>): Promise<T> => within(clock, OPEN_LIMIT_MS, "open", work);
-    await inTime(this.#config.configure());
+    await inTime(config.configure());
     await inTime(sampleTime(this.#context));
     // The store's clock may have stepped back while no presence was open.
-    await followAhead(this.#context, this.#config, await inTime(namespace.pings(time.slot + 1)));
+    await followAhead(this.#context, await inTime(namespace.pings(time.slot + 1)));
     this.#holding.checkOpen();
     this.#loop.start();
     this.#ignoreAbort = onAbort(this.#options.signal, () => void this.close());

@@ -40,8 +40,6 @@ export class SlotLoop {
   readonly watchers = new Set<Watcher>();
   readonly #context: Context;
   readonly #holding: Holding;
-  readonly #usesFeed: boolean;
-  readonly #pollMs: number;
   readonly #activities: readonly Activity[];
   #watching: Watching | undefined;
   #endNotices: () => void = () => {};
@@ -54,12 +52,13 @@ export class SlotLoop {
   #pruneAt: Slot | undefined;
   readonly #pruningFailure: RecurringFailure;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
-    this.#context = context;
+  constructor(holding: Holding) {
+    this.#context = holding.context;
     this.#holding = holding;
-    this.#usesFeed = usesFeed;
-    this.#pollMs = pollMs;
-    this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
+    this.#pruningFailure = new RecurringFailure(
+      holding.context.log,
+      "pruning failed, so what is stored grows",
+    );
     this.#activities = [
       newActivity(
         "reading the config",
@@ -103,7 +102,7 @@ export class SlotLoop {
   /** Starts the watching side, if it does not run yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
-      const watching = new Watching(this.#context, this.#holding, this.#usesFeed, this.#pollMs);
+      const watching = new Watching(this.#holding);
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);
@@ -148,7 +147,7 @@ export class SlotLoop {
       if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }
     if (requests.take("resync")) this.#watching?.snapshot.resync();
-    if (requests.take("feed") && this.#usesFeed) this.#watching?.feed.reopen();
+    if (requests.take("feed")) this.#watching?.feed.reopen();
     const now = clock.monotonic();
     for (const activity of this.#activities) {
       if (!activity.isRunning && activity.notBefore <= now && activity.nextMs() <= 0) void this.#do(activity);
@@ -199,8 +198,7 @@ export class SlotLoop {
   }
 
   async #followConfig(): Promise<void> {
-    const { requests, time, clock, health } = this.#context;
-    const { config } = this.#holding;
+    const { config, requests, time, clock, health } = this.#context;
     if (await requests.serve("restore", () => config.configure())) {
       if (!this.#isActive) health.markHealthy(); // it does nothing that could be late
     } else await requests.serve("config", () => config.check());
@@ -217,12 +215,12 @@ export class SlotLoop {
   }
 
   get #pollInMs(): number {
-    const { clock, requests } = this.#context;
+    const { clock, requests, pollMs } = this.#context;
     const watching = this.#watching;
     if (watching?.hasBegun !== true || isEmptySelection(watching.snapshot.coverage)) return Infinity;
     if (requests.has("poll")) return 0;
     if (watching.feed.covers(watching.snapshot.coverage)) return Infinity;
-    return this.#polled + this.#pollMs - clock.monotonic();
+    return this.#polled + pollMs - clock.monotonic();
   }
 
   async #poll(): Promise<void> {

@@ -8,6 +8,7 @@ import type { Emitter } from "../../lib/emitter.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { eachOf, type Sleeper, within } from "../../lib/timers.ts";
 import type { PresenceEvents } from "../events.ts";
+import type { NamespaceConfig } from "./config.ts";
 import type { HealthMonitor } from "./health.ts";
 import type { Instrumentation } from "./instrumentation.ts";
 import { describe, type Logger } from "../../lib/log.ts";
@@ -17,6 +18,7 @@ import type { StoreTime } from "../../core/store-time.ts";
 export interface Context {
   readonly name: string;
   readonly namespace: Namespace;
+  readonly config: NamespaceConfig;
   readonly clock: Clock;
   readonly time: StoreTime;
   readonly health: HealthMonitor;
@@ -26,6 +28,8 @@ export interface Context {
   readonly instrumentation: Emitter<Instrumentation>;
   readonly periodMs: number;
   readonly retentionSlots: number;
+  /** How often changes are read without a feed, in ms. */
+  readonly pollMs: number;
 }
 
 /** A read for the evaluation is given up and repeated after this part of a period. */

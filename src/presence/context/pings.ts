@@ -4,7 +4,6 @@ import type { PingRecord } from "../../core/bits.ts";
 import { hasOwn, latestPinged, notFresh, type OwnPing } from "../../core/freshness.ts";
 import type { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
-import type { NamespaceConfig } from "./config.ts";
 import { bulk, type Context, sampleTime } from "./context.ts";
 
 /** How many slots a first read goes back: they usually include a complete one. */
@@ -22,15 +21,10 @@ export function oldestRetained({ time, retentionSlots }: Context): Slot {
  * history. Returns the evaluation slot. Rejects if the read lacks `own`, if given: without history only a fresh read is
  * of use.
  */
-export async function readState(
-  context: Context,
-  config: NamespaceConfig,
-  roster: Roster,
-  own?: OwnPing,
-): Promise<Slot> {
+export async function readState(context: Context, roster: Roster, own?: OwnPing): Promise<Slot> {
   const { time } = context;
   const records = await readPings(context, roster, time.slot - FIRST_READ_SLOTS);
-  await followAhead(context, config, records);
+  await followAhead(context, records);
   if (own !== undefined && !hasOwn(records, own)) throw notFresh("ping");
   const slot = evaluationSlot(time.position);
   const oldest = oldestRetained(context);
@@ -52,12 +46,8 @@ export async function readPings(context: Context, roster: Roster, from: Slot): P
  * process that may not write gets it from a router, which has its own clock. Otherwise the store's clock has stepped
  * back since, and the slots are moved on to follow the latest one. Returns whether there were any.
  */
-export async function followAhead(
-  context: Context,
-  config: NamespaceConfig,
-  records: readonly PingRecord[],
-): Promise<boolean> {
-  const { time, health } = context;
+export async function followAhead(context: Context, records: readonly PingRecord[]): Promise<boolean> {
+  const { time, health, config } = context;
   const latest = latestPinged(records);
   if (latest <= time.slot + SLOTS_AHEAD_MAX) return false;
   health.suspect("the store has pings of slots to come: its clock has stepped");

@@ -7,13 +7,12 @@
  *   the ping was not permitted                         ping again a period later: the right may be restored
  *   the answer says that the present is another slot   ping at once
  *
- * Everything else follows from the answer: the store's time, the lease, and whether there is mail. Until the lease runs
- * out, others certainly consider this process alive. If it runs out, by our clock or by the stamp of an answer, that is
- * a lapse. The first ping that counts again ends the lapse.
+ * Everything else follows from the answer: the store's time, the lease (core/lease.ts), and whether there is mail.
  */
 import { deathPosition } from "../../core/alive.ts";
 import { GivenUp, isRefusal } from "../../core/errors.ts";
 import type { OwnPing } from "../../core/freshness.ts";
+import { Lease } from "../../core/lease.ts";
 import { pingPosition } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
@@ -23,25 +22,11 @@ import { type Context, learnTime, noteFailure, retryMs } from "../context/contex
 /** A ping that is unanswered after this part of a period is sent once more. */
 const REPEAT_OF_PERIOD = 1 / 5;
 
-interface Lease {
-  /** The slot of the latest ping that counts. */
-  readonly slot: Slot;
-  /** When it was acknowledged, by the wall clock, in ms; and its stamp, in slots. */
-  readonly acknowledged: number;
-  readonly stamped: number;
-  /** When the lease runs out, by the monotonic clock and by the wall clock, in ms. */
-  readonly until: number;
-  readonly wallUntil: number;
-}
-
 export class Heartbeat {
   readonly #context: Context;
   readonly #seq: number;
+  readonly lease: Lease;
   #own: OwnPing | undefined;
-  #lease: Lease | undefined;
-  #isLapsed = false;
-  /** How many slots the latest lapse lasted, from the last ping before it to the first after it. */
-  lapsedSlots = 0;
   #isStopped = false;
   /** How many pings are under way. */
   #underWay = 0;
@@ -57,6 +42,7 @@ export class Heartbeat {
   constructor(context: Context, seq: number) {
     this.#context = context;
     this.#seq = seq;
+    this.lease = new Lease(context.clock, context.time, context.periodMs);
   }
 
   /** Our own latest acknowledged ping. */
@@ -64,22 +50,11 @@ export class Heartbeat {
     return this.#own;
   }
 
-  /**
-   * The earliest time at which a watcher could report this process dead, by this machine's wall clock: the earlier one
-   * by its two clocks, since either may have stood still or been set.
-   */
-  get vouchedUntil(): Date | undefined {
-    if (this.#lease === undefined) return undefined;
-    const { clock } = this.#context;
-    const { until, wallUntil } = this.#lease;
-    return new Date(Math.min(wallUntil, clock.now() + until - clock.monotonic()));
-  }
-
   /** In how many ms `beat` is due. */
   get nextMs(): number {
     if (this.#isStopped) return Infinity;
-    const until = this.#isLapsed ? Infinity : (this.#lease?.until ?? Infinity);
-    return Math.max(0, Math.min(this.#due, until, this.#lateAt) - this.#context.clock.monotonic());
+    const next = Math.min(this.#due, this.#lateAt, this.lease.lapsesAt);
+    return Math.max(0, next - this.#context.clock.monotonic());
   }
 
   /** Sends the first ping. Resolves when it is acknowledged, and the heartbeat begins; rejects if it fails. */
@@ -164,46 +139,27 @@ export class Heartbeat {
   }
 
   #take(slot: Slot, sent: number, sentWall: number, { ms, hasMail }: Pong): void {
-    const { clock, time, requests } = this.#context;
+    const { time, requests } = this.#context;
     learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
-    if (this.#lease !== undefined && stamped >= deathPosition(this.#lease.slot)) this.#lapse(this.#lease);
-    this.#checkLapse();
+    this.#checkLapse(stamped);
+    const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
     // The ping came too late to count, or after its slot was over: ping the present slot at once.
-    const leftMs = time.at(deathPosition(slot)) - ms;
-    if (sent + leftMs <= clock.monotonic()) return this.#dueIn(0);
+    if (!counts) return this.#dueIn(0);
     if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
     else if (slot === time.slot) this.#dueAfter(slot);
     if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
-    if (this.#isLapsed) this.lapsedSlots = slot - (this.#lease?.slot ?? slot);
-    this.#extend(slot, { until: sent + leftMs, wallUntil: sentWall + leftMs, stamped });
-    if (this.#isLapsed) {
-      this.#isLapsed = false;
-      requests.add("return");
-    }
+    if (endsLapse) requests.add("return");
     if (hasMail) requests.add("mail");
     requests.sleeper.wake();
   }
 
-  /** The stamp was made after sending, so counting the remaining time from sending is safe. */
-  #extend(slot: Slot, lasts: Pick<Lease, "until" | "wallUntil" | "stamped">): void {
-    if (this.#lease !== undefined && slot < this.#lease.slot) return;
-    this.#lease = { slot, acknowledged: this.#context.clock.now(), ...lasts };
-  }
-
-  #checkLapse(): void {
-    const lease = this.#lease;
-    if (lease !== undefined && this.#context.clock.monotonic() >= lease.until) this.#lapse(lease);
-  }
-
-  #lapse({ acknowledged, stamped }: Lease): void {
-    if (this.#isLapsed || this.#isStopped) return;
-    this.#isLapsed = true;
-    const { clock, time, periodMs, events } = this.#context;
-    const to = clock.now();
-    // Our own clocks may not show the whole lapse, if the machine slept or they were set.
-    const from = Math.min(acknowledged, to - (time.position - stamped) * periodMs);
-    events.emit("lapse", { from: new Date(from), to: new Date(to) });
+  /** `stamped`: the stamp of an answer, in slots. */
+  #checkLapse(stamped?: number): void {
+    if (this.#isStopped) return;
+    const lapse = this.lease.lapse(stamped);
+    if (lapse === undefined) return;
+    this.#context.events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
   }
 
   #dueIn(ms: number): void {

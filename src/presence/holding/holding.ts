@@ -2,7 +2,6 @@
 import { KILLED } from "../../core/alive.ts";
 import type { HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
-import type { NamespaceConfig } from "../context/config.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { attempt, bulk, type Context, leaveMail } from "../context/context.ts";
 import { readListing } from "../list.ts";
@@ -15,7 +14,6 @@ const CALLS_AT_A_TIME = 3;
 
 export class Holding {
   readonly context: Context;
-  readonly config: NamespaceConfig;
   readonly session: Session;
   readonly registrations: Registrations;
   readonly reconciler: Reconciler;
@@ -23,12 +21,11 @@ export class Holding {
   /** How the presence's keys ended when it closed; undefined while it is open. */
   closedAs: "stopped" | "killed" | undefined;
 
-  constructor(context: Context, config: NamespaceConfig, identity: { host: string; pid: number }) {
+  constructor(context: Context, identity: { host: string; pid: number }) {
     this.context = context;
-    this.config = config;
-    this.session = new Session(context, config, identity);
+    this.session = new Session(context, identity);
     this.registrations = new Registrations(context, this.session);
-    this.reconciler = new Reconciler(context, config, this.session, this.registrations);
+    this.reconciler = new Reconciler(context, this.session, this.registrations);
   }
 
   get isClosed(): boolean {
@@ -62,7 +59,7 @@ export class Holding {
     let ended = 0;
     await this.attempt(async () => {
       await bulk(this.context, "write", this.registrations.queue.settled(key));
-      const { keys } = await readListing(this.context, this.config, select([key]));
+      const { keys } = await readListing(this.context, select([key]));
       const holders = keys[0]?.holders ?? [];
       ended = Math.max(ended, holders.length);
       for (const { session } of holders) sessions.add(session);

@@ -15,7 +15,6 @@ import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import type { NamespaceConfig } from "../context/config.ts";
 import { bulk, type Context, persistently, readPages, RETRY_OF_PERIOD } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -31,16 +30,14 @@ export class Session {
   /** Ends when the presence closes. */
   readonly sleeper: Sleeper;
   readonly #context: Context;
-  readonly #config: NamespaceConfig;
   readonly #identity: { readonly host: string; readonly pid: number };
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
   /** Why the namespace was last lost: operations begun before must not continue after it. */
   #lost: { readonly error: HeartbitError } | undefined;
 
-  constructor(context: Context, config: NamespaceConfig, identity: { host: string; pid: number }) {
+  constructor(context: Context, identity: { host: string; pid: number }) {
     this.#context = context;
-    this.#config = config;
     this.#identity = identity;
     this.sleeper = new Sleeper(context.clock);
   }
@@ -125,7 +122,7 @@ export class Session {
   }
 
   async #open(): Promise<OpenSession> {
-    const { time, health, requests } = this.#context;
+    const { config, time, health, requests } = this.#context;
     const lost = this.#lost;
     const checkGoesOn = (): void => {
       if (this.#lost !== lost && this.#lost !== undefined) throw this.#lost.error;
@@ -139,8 +136,8 @@ export class Session {
       checkGoesOn();
       for (;;) {
         if (numbered === undefined) {
-          await this.#config.ensure();
-          const seq = await this.#config.nextSeq();
+          await config.ensure();
+          const seq = await config.nextSeq();
           numbered = { seq, heartbeat: new Heartbeat(this.#context, seq) };
         }
         const { seq, heartbeat } = numbered;

@@ -40,8 +40,6 @@ interface Live {
 export class ChangeFeed {
   readonly #context: Context;
   readonly #snapshot: Snapshot;
-  /** A feed that is later than this, in ms, is no faster than polling. */
-  readonly #pollMs: number;
   readonly #sleeper: Sleeper;
   #wanted: Selection = NOTHING;
   #live: Live | undefined;
@@ -53,10 +51,9 @@ export class ChangeFeed {
   /** Whether the latest report was later than polling would have been. */
   #isLate = false;
 
-  constructor(context: Context, snapshot: Snapshot, pollMs: number) {
+  constructor(context: Context, snapshot: Snapshot) {
     this.#context = context;
     this.#snapshot = snapshot;
-    this.#pollMs = pollMs;
     this.#sleeper = new Sleeper(context.clock);
     this.#failure = new RecurringFailure(
       context.log,
@@ -178,13 +175,13 @@ export class ChangeFeed {
 
   /** Notes how late the feed is: the store stamps each change when it is written. */
   #measure({ sessions, registrations }: Page): void {
-    const { time, log, requests } = this.#context;
+    const { time, log, requests, pollMs } = this.#context;
     let latest = -Infinity; // the page also has sessions that changed long ago, with their registrations
     for (const { changed } of [...sessions, ...registrations])
       latest = Math.max(latest, changed ?? -Infinity);
     if (latest === -Infinity) return;
     const lateMs = time.now - latest;
-    const isLate = lateMs - time.errorMs > this.#pollMs;
+    const isLate = lateMs - time.errorMs > pollMs; // no faster than polling
     if (isLate && !this.#isLate) {
       log.warn(`the change feed is ${Math.round(lateMs)} ms late, so changes are also polled for`);
       requests.add("poll");

@@ -43,31 +43,19 @@ export class Evaluator {
   /** The evaluation slot in which the roster last forgot the long dead. */
   #forgotten: Slot = -Infinity;
 
-  constructor(
-    context: Context,
-    holding: Holding,
-    roster: Roster,
-    snapshot: Snapshot,
-    feed: ChangeFeed,
-    notifier: Notifier,
-  ) {
-    this.#context = context;
+  constructor(holding: Holding, notifier: Notifier, snapshot: Snapshot, feed: ChangeFeed) {
+    this.#context = holding.context;
     this.#holding = holding;
-    this.#roster = roster;
+    this.#notifier = notifier;
+    this.#roster = notifier.roster;
     this.#snapshot = snapshot;
     this.#feed = feed;
-    this.#notifier = notifier;
   }
 
   /** The first evaluation, of what is stored. Rejects if the read is not fresh: see `readState`. */
   async begin(): Promise<void> {
     const own = this.#holding.session.current?.heartbeat.own;
-    this.#readUpTo = this.#evaluated = await readState(
-      this.#context,
-      this.#holding.config,
-      this.#roster,
-      own,
-    );
+    this.#readUpTo = this.#evaluated = await readState(this.#context, this.#roster, own);
   }
 
   /** In how many ms it is due: at half of the slot after the evaluated one. */
@@ -117,7 +105,7 @@ export class Evaluator {
     const own = this.#holding.session.current?.heartbeat.own;
     const from = Math.max(earliest, oldestRetained(this.#context));
     const records = await soon(this.#context, "read pings", namespace.pings(from));
-    if (await followAhead(this.#context, this.#holding.config, records)) return false;
+    if (await followAhead(this.#context, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);
     // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot

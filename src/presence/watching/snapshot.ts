@@ -51,17 +51,11 @@ export class Snapshot {
   /** The latest whole read when a death could be reported, until `removeMissing` has used it. */
   #whole: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
 
-  constructor(
-    context: Context,
-    holding: Holding,
-    roster: Roster,
-    subscriptions: Subscriptions,
-    notifier: Notifier,
-  ) {
-    this.#context = context;
+  constructor(holding: Holding, notifier: Notifier) {
+    this.#context = holding.context;
     this.#holding = holding;
-    this.#roster = roster;
-    this.#subscriptions = subscriptions;
+    this.#roster = notifier.roster;
+    this.#subscriptions = notifier.subscriptions;
     this.#notifier = notifier;
   }
 

@@ -3,7 +3,7 @@
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
 import { GivenUp, isFinal, isHeartbitError } from "../../core/errors.ts";
-import { Roster } from "../../core/roster.ts";
+import type { Roster } from "../../core/roster.ts";
 import {
   includesKey,
   includesPrefix,
@@ -12,7 +12,7 @@ import {
   prefixOf,
   select,
 } from "../../core/selection.ts";
-import { Subscription, Subscriptions } from "../../core/subscriptions.ts";
+import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
 import {
@@ -54,26 +54,27 @@ export class Watching {
   readonly evaluator: Evaluator;
   readonly #context: Context;
   readonly #holding: Holding;
-  readonly #usesFeed: boolean;
   readonly #sleeper: Sleeper;
-  readonly #roster = new Roster();
-  readonly #subscriptions = new Subscriptions();
   readonly #notifier: Notifier;
+  readonly #roster: Roster;
+  readonly #subscriptions: Subscriptions;
   readonly #pendingSyncs = new Set<Sync>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
   hasBegun = false;
   #loading: Promise<void> | undefined;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
+  constructor(holding: Holding) {
+    const { context } = holding;
     this.#context = context;
     this.#holding = holding;
-    this.#usesFeed = usesFeed;
     this.#sleeper = new Sleeper(context.clock);
-    this.#notifier = new Notifier(context, this.#roster, this.#subscriptions);
-    this.snapshot = new Snapshot(context, holding, this.#roster, this.#subscriptions, this.#notifier);
-    this.feed = new ChangeFeed(context, this.snapshot, pollMs);
-    this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
+    this.#notifier = new Notifier(context);
+    this.#roster = this.#notifier.roster;
+    this.#subscriptions = this.#notifier.subscriptions;
+    this.snapshot = new Snapshot(holding, this.#notifier);
+    this.feed = new ChangeFeed(context, this.snapshot);
+    this.evaluator = new Evaluator(holding, this.#notifier, this.snapshot, this.feed);
     this.started = this.#begin();
     this.started.catch(() => {}); // reported to everyone who awaits it
   }
@@ -186,7 +187,7 @@ export class Watching {
     });
     health.holdBack(); // for the keys that a new watcher finds alive
     this.hasBegun = true;
-    if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
+    this.feed.want(this.#subscriptions.wanted);
     requests.sleeper.wake(); // the loop evaluates from now on
   }
 
@@ -204,7 +205,7 @@ export class Watching {
         if (waiting.length === 0 || this.#sleeper.ended) return;
         const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
         if (!isEmptySelection(missing)) {
-          if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
+          this.feed.want(this.#subscriptions.wanted);
           await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
           this.#context.requests.sleeper.wake(); // there is more to follow
         }
