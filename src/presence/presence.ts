@@ -196,11 +196,7 @@ export class Presence extends Subscribable<PresenceEvents> {
    * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
-    this.#holding.checkOpen();
-    return pruneAll(this.#context).catch((error: unknown) => {
-      this.#holding.checkOpen();
-      throw error;
-    });
+    return this.#holding.whileOpen(() => pruneAll(this.#context));
   }
 
   /**

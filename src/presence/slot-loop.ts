@@ -28,9 +28,9 @@ interface Activity {
   /** In how many ms it is due; Infinity if nothing is known to be due. */
   readonly nextMs: () => number;
   readonly act: () => Promise<void>;
-  isRunning: boolean;
+  isRunning?: boolean;
   /** After a failure, when it may be tried again: a monotonic time, in ms. */
-  notBefore: number;
+  notBefore?: number;
 }
 
 /** How often in a period the offset is read while the store's time is behind our slots. */
@@ -49,7 +49,8 @@ export class SlotLoop {
   #caughtUp = -Infinity;
   /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
-  #pruneAt: Slot | undefined;
+  /** Infinity until the first own ping. */
+  #pruneAt: Slot = Infinity;
   readonly #pruningFailure: RecurringFailure;
 
   constructor(holding: Holding) {
@@ -59,32 +60,22 @@ export class SlotLoop {
       holding.context.log,
       "pruning failed, so what is stored grows",
     );
+    const { reconciler } = holding;
+    const { time } = this.#context;
     this.#activities = [
-      newActivity(
-        "reading the config",
-        () => this.#configMs,
-        () => this.#followConfig(),
-      ),
-      newActivity(
-        "reconciling",
-        () => (holding.reconciler.isDue ? 0 : Infinity),
-        () => this.#reconcile(),
-      ),
-      newActivity(
-        "reading changes",
-        () => this.#pollInMs,
-        () => this.#poll(),
-      ),
-      newActivity(
-        "evaluating",
-        () => this.#evaluateMs,
-        async () => this.#watching?.evaluator.evaluate(),
-      ),
-      newActivity(
-        "pruning",
-        () => (this.#context.time.slot >= (this.#pruneAt ?? Infinity) ? 0 : Infinity),
-        () => this.#prune(),
-      ),
+      { doing: "reading the config", nextMs: () => this.#configMs, act: () => this.#followConfig() },
+      { doing: "reconciling", nextMs: () => (reconciler.isDue ? 0 : Infinity), act: () => reconciler.run() },
+      { doing: "reading changes", nextMs: () => this.#pollInMs, act: () => this.#poll() },
+      {
+        doing: "evaluating",
+        nextMs: () => this.#evaluateMs,
+        act: async () => this.#watching?.evaluator.evaluate(),
+      },
+      {
+        doing: "pruning",
+        nextMs: () => (time.slot >= this.#pruneAt ? 0 : Infinity),
+        act: () => this.#prune(),
+      },
     ];
   }
 
@@ -143,14 +134,15 @@ export class SlotLoop {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
       // Perhaps in the first slot: all presences may be too short-lived for a second check.
-      this.#pruneAt ??= nextPruning(this.#context) - 1;
+      if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
       if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }
     if (requests.take("resync")) this.#watching?.snapshot.resync();
     if (requests.take("feed")) this.#watching?.feed.reopen();
     const now = clock.monotonic();
     for (const activity of this.#activities) {
-      if (!activity.isRunning && activity.notBefore <= now && activity.nextMs() <= 0) void this.#do(activity);
+      const { isRunning, notBefore = now, nextMs } = activity;
+      if (isRunning !== true && notBefore <= now && nextMs() <= 0) void this.#do(activity);
     }
   }
 
@@ -180,8 +172,8 @@ export class SlotLoop {
   get #nextMs(): number {
     const now = this.#context.clock.monotonic();
     let nextMs = this.#holding.session.current?.heartbeat.nextMs ?? Infinity;
-    for (const { isRunning, notBefore, nextMs: due } of this.#activities) {
-      if (!isRunning) nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
+    for (const { isRunning, notBefore = now, nextMs: due } of this.#activities) {
+      if (isRunning !== true) nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
     }
     return nextMs;
   }
@@ -206,12 +198,6 @@ export class SlotLoop {
     if (time.slotsBehind > 0) await config.catchUp();
     await requests.serve("spread", () => config.spread());
     this.#caughtUp = clock.monotonic();
-  }
-
-  async #reconcile(): Promise<void> {
-    const { requests } = this.#context;
-    await this.#holding.reconciler.run();
-    requests.sleeper.wake();
   }
 
   get #pollInMs(): number {
@@ -256,7 +242,7 @@ export class SlotLoop {
     if (!this.#isStoreLost) return;
     this.#isStoreLost = false;
     log.info("the store is found again");
-    for (const activity of this.#activities) activity.notBefore = -Infinity;
+    for (const activity of this.#activities) delete activity.notBefore;
     this.#holding.session.sleeper.wake();
     // Acknowledged writes may have been lost with the server, even the config.
     requests.add("restore", "ping", "reconcile", "feed", "poll");
@@ -273,8 +259,4 @@ export class SlotLoop {
     this.#context.log.error("watchers fail", error);
     for (const watcher of this.watchers) watcher.fail(error);
   }
-}
-
-function newActivity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
-  return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
 }

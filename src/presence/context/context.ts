@@ -148,8 +148,3 @@ export function persistently(context: Context, failed: (error: unknown) => void)
 export function retryMs({ periodMs }: Context, error: unknown): number {
   return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
 }
-
-/** A random number between two. */
-export function between(clock: Clock, low: number, high: number): number {
-  return low + (high - low) * (clock.random?.() ?? Math.random());
-}

@@ -5,7 +5,7 @@ import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pruned } from "../../core/store.ts";
-import { attempt, between, bulk, type Context, readConfig } from "./context.ts";
+import { attempt, bulk, type Context, readConfig } from "./context.ts";
 import { readPings } from "./pings.ts";
 
 /** About how often a namespace is pruned in a retention, however many presences it has. */
@@ -17,7 +17,7 @@ const LIMIT = 1000;
  * The slot in which to check whether to prune: on average once in a retention, at random so that presences take turns.
  */
 export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
-  return time.slot + between(clock, 0, 2 * retentionSlots);
+  return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
 }
 
 /** The same after a lapse: others may still be coming back. */

@@ -36,19 +36,22 @@ export class Holding {
     if (this.isClosed) throw closed(this.context.name);
   }
 
+  /** Does an operation of the program. Rejects with `PRESENCE_CLOSED` if the presence is closed before or meanwhile. */
+  async whileOpen<T>(act: () => Promise<T>): Promise<T> {
+    this.checkOpen();
+    return act().catch((error: unknown) => {
+      this.checkOpen();
+      throw error;
+    });
+  }
+
   /**
-   * Tries an operation of the program for a while, once its turn has come. Rejects with `PRESENCE_CLOSED` once the
-   * presence is closed. Only a few run at a time, so that pings and evaluations always have connections left.
+   * Tries an operation of the program for a while, once its turn has come. Only a few run at a time, so that pings and
+   * evaluations always have connections left.
    */
   attempt<T>(act: () => Promise<T>): Promise<T> {
-    const checkedAct = async (): Promise<T> => {
-      this.checkOpen();
-      return act().catch((error: unknown) => {
-        this.checkOpen();
-        throw error;
-      });
-    };
-    return this.#turnstile.run(() => attempt(this.context, this.context.requests.sleeper, checkedAct));
+    const { requests } = this.context;
+    return this.#turnstile.run(() => attempt(this.context, requests.sleeper, () => this.whileOpen(act)));
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */

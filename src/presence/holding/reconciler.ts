@@ -91,7 +91,9 @@ export class Reconciler {
     await this.#compareAll(session);
     if (session !== this.#session.current) return;
     // Watchers may have forgotten keys that looked long dead.
-    if (lapsedSlots > this.#context.retentionSlots / 2) this.#registrations.rewrite();
+    if (lapsedSlots <= this.#context.retentionSlots / 2) return;
+    for (const registration of this.#registrations.held())
+      this.#registrations.queue.add(registration, "start");
   }
 
   async #readMail(session: OpenSession): Promise<void> {

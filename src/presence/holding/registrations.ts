@@ -6,9 +6,9 @@
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
+import type { Owner, Registration } from "../../core/registration.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
-import type { Owner, Registration } from "./registration.ts";
 import type { Session } from "./session.ts";
 import { WriteQueue } from "./write-queue.ts";
 
@@ -63,7 +63,8 @@ export class Registrations {
   end(registration: Registration, how: "killed" | { readonly holdMs: number }): Promise<void> {
     const wasHeld =
       this.#declared.get(registration.pinger) === registration && registration.last === undefined;
-    registration.end(this.#context, how);
+    const { clock, time } = this.#context;
+    registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
     if (wasHeld) {
       this.#held--;
       this.#declared.delete(registration.pinger); // so that it moves to the end of the order
@@ -128,11 +129,6 @@ export class Registrations {
       this.#delete(registration);
       registration.owner.endedByOther(registration);
     }
-  }
-
-  /** Writes everything that is held again, unchanged. */
-  rewrite(): void {
-    for (const registration of this.held()) this.queue.add(registration, "start");
   }
 
   /** Gives the session up, and registers everything under a new one. */

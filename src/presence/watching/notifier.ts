@@ -13,6 +13,7 @@ import { Roster, type RosterChange, type Steps } from "../../core/roster.ts";
 import { prefixOf, type WatchTarget } from "../../core/selection.ts";
 import { type Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import type { Context } from "../context/context.ts";
+import { InOrder } from "../../lib/queue.ts";
 import { Slices } from "../../lib/timers.ts";
 
 /** More changes than this are passed on in slices. */
@@ -22,7 +23,7 @@ export class Notifier {
   readonly roster = new Roster();
   readonly subscriptions = new Subscriptions();
   readonly #context: Context;
-  #lastTurn: Promise<void> = Promise.resolve();
+  readonly #turns = new InOrder();
   /** Whether long work is under way. */
   #holdsBack = false;
 
@@ -37,7 +38,7 @@ export class Notifier {
 
   /** Passes all changes on. Resolves when the subscriptions have them. */
   notifyAll(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.runAlone(async () => {
       const slices = new Slices(this.#context.clock);
       while (this.#notifySome()) if (slices.isOver) await slices.turn();
     });
@@ -45,7 +46,7 @@ export class Notifier {
 
   /** Does long work on the roster. Nothing is reported before it is complete. */
   doUnreported(steps: Steps): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.runAlone(async () => {
       this.#holdsBack = true;
       try {
         await new Slices(this.#context.clock).doAll(steps);
@@ -57,7 +58,7 @@ export class Notifier {
 
   /** Forgets keys that are no longer wanted. This affects no reported key, so it delays no report. */
   forget(steps: Steps): void {
-    void this.#inTurn(() => new Slices(this.#context.clock).doAll(steps));
+    void this.#turns.runAlone(() => new Slices(this.#context.clock).doAll(steps));
   }
 
   /** Passes the present state to a subscription, which gets each change from then on. */
@@ -91,12 +92,6 @@ export class Notifier {
   /** Discards pending changes if no subscription is ready for them, as in a first load. */
   discardChanges(): void {
     if (!this.subscriptions.areAnyReady) this.roster.discardChanges();
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#lastTurn.then(work);
-    this.#lastTurn = done.catch(() => {});
-    return done;
   }
 
   /** Returns whether there are more. */
