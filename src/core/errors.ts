@@ -80,3 +80,14 @@ export function isFinal(error: unknown): boolean {
     isRefusal(error) || isHeartbitError(error, "CONFIG_MISMATCH") || isHeartbitError(error, "PRESENCE_CLOSED")
   );
 }
+
+/** @internal The error of a call on a presence that was closed. */
+export function closed(name: string, cause?: unknown): HeartbitError {
+  const options = cause === undefined ? {} : { cause };
+  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
+}
+
+/** @internal The error of a presence whose namespace is gone. */
+export function dropped(name: string): HeartbitError {
+  return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
+}

@@ -1,3 +1,4 @@
+import { show } from "./checks.ts";
 import { Prefixes } from "./prefixes.ts";
 
 /** A set of keys: by name, by prefix, or all. */
@@ -22,6 +23,19 @@ export const EVERYTHING: Selection = { all: true, keys: new Set(), prefixes: new
 export function prefixOf(target: WatchTarget): string | undefined {
   if (typeof target === "string") return undefined;
   return "prefix" in target ? target.prefix : "";
+}
+
+/** @internal A text that is the same for targets that select the same keys. */
+export function nameOf(target: WatchTarget): string {
+  if (typeof target === "string") return `key ${target}`;
+  const prefix = prefixOf(target);
+  return prefix ? `prefix ${prefix}` : "all";
+}
+
+/** @internal The target as it appears in a message. */
+export function showTarget(target: WatchTarget): string {
+  if (typeof target === "string") return `the key ${show(target)}`;
+  return "prefix" in target ? `the prefix ${show(target.prefix)}` : "all keys";
 }
 
 /** @internal The smallest selection with all the targets. */

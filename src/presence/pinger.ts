@@ -19,14 +19,12 @@
  */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { closed, dropped, HeartbitError } from "../core/errors.ts";
 import { Registration, type Succession } from "../core/registration.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
-import { dropped } from "./context/config.ts";
 import type { Holding } from "./holding/holding.ts";
-import { closed } from "./holding/session.ts";
 import { checkHoldMs } from "./options.ts";
 
 /** Whether a pinger holds its key, and how it ended. */

@@ -3,6 +3,7 @@
  */
 import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
+import { closed } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
@@ -19,11 +20,10 @@ import { type Gauges, setInternals } from "./internals.ts";
 import { makeLog } from "../lib/log.ts";
 import { followAhead } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
-import { Requests } from "./context/requests.ts";
+import { Requests } from "../lib/requests.ts";
 import { StoreTime } from "../core/store-time.ts";
 import type { PresenceEvents } from "./events.ts";
 import { Holding } from "./holding/holding.ts";
-import { closed } from "./holding/session.ts";
 import { type Listing, readListing } from "./list.ts";
 import { type CheckedOptions, checkOptions, type PresenceOptions } from "./options.ts";
 import { Pinger } from "./pinger.ts";
@@ -266,7 +266,7 @@ export class Presence extends Subscribable<PresenceEvents> {
     heartbeat?.stop();
     await within(clock, patienceMs(this.#context), "write", registrations.queue.idle()).catch(() => {});
     try {
-      await attempt(this.#context, requests.sleeper, () => bulk(this.#context, "drop", namespace.drop()));
+      await attempt(this.#context, () => bulk(this.#context, "drop", namespace.drop()));
     } catch (error) {
       if (this.#closing !== undefined) throw closed(this.name);
       this.#holding.closedAs = undefined;

@@ -6,9 +6,9 @@
  *
  * Any other fault makes it `stale`, as its `health` says, and passes by itself.
  */
-import { checkKey, show } from "../core/checks.ts";
+import { checkKey } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
-import { prefixOf, type WatchTarget } from "../core/selection.ts";
+import { nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
 import { Subscription } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
@@ -98,7 +98,7 @@ export class Watcher extends Subscribable<WatcherEvents> {
     const name = nameOf(checked);
     const listeners = this.#subscriptions.get(name) ?? new Map<ChangeListener, Subscription>();
     if (listeners.has(listener)) {
-      throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${describeTarget(checked)} already.`);
+      throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${showTarget(checked)} already.`);
     }
     const subscription = new Subscription(checked, () => this.#delivery.add(changes, listener));
     const changes = changesOf(subscription);
@@ -218,15 +218,4 @@ export class Watcher extends Subscribable<WatcherEvents> {
       cause: this.#error,
     });
   }
-}
-
-function nameOf(target: WatchTarget): string {
-  if (typeof target === "string") return `key ${target}`;
-  const prefix = prefixOf(target);
-  return prefix ? `prefix ${prefix}` : "all";
-}
-
-function describeTarget(target: WatchTarget): string {
-  if (typeof target === "string") return `the key ${show(target)}`;
-  return "prefix" in target ? `the prefix ${show(target.prefix)}` : "all keys";
 }

@@ -6,13 +6,14 @@ import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
-import { eachOf, type Sleeper, within } from "../../lib/timers.ts";
+import { eachOf, within } from "../../lib/timers.ts";
 import type { PresenceEvents } from "../events.ts";
 import type { NamespaceConfig } from "./config.ts";
 import type { HealthMonitor } from "./health.ts";
 import type { Instrumentation } from "./instrumentation.ts";
 import { describe, type Logger } from "../../lib/log.ts";
-import type { Requests } from "./requests.ts";
+import type { Requests } from "../../lib/requests.ts";
+import type { Request } from "./requests.ts";
 import type { StoreTime } from "../../core/store-time.ts";
 
 export interface Context {
@@ -22,7 +23,7 @@ export interface Context {
   readonly clock: Clock;
   readonly time: StoreTime;
   readonly health: HealthMonitor;
-  readonly requests: Requests;
+  readonly requests: Requests<Request>;
   readonly events: Emitter<PresenceEvents>;
   readonly log: Logger;
   readonly instrumentation: Emitter<Instrumentation>;
@@ -126,14 +127,14 @@ export async function sampleTime(context: Context): Promise<void> {
 }
 
 /** Repeats an operation that was asked for once, such as a listing, for a while. */
-export function attempt<T>(context: Context, sleeper: Sleeper, act: () => Promise<T>): Promise<T> {
-  const { clock } = context;
+export function attempt<T>(context: Context, act: () => Promise<T>): Promise<T> {
+  const { clock, requests } = context;
   const end = clock.monotonic() + patienceMs(context);
   const policy = {
     pauseMs: (_: number, error: unknown) => Math.min(retryMs(context, error), end - clock.monotonic()),
     givesUp: (error: unknown) => isFinal(error) || clock.monotonic() >= end,
   };
-  return retry(sleeper, policy, act);
+  return retry(requests.sleeper, policy, act);
 }
 
 /** Repeats an operation until it succeeds, or never can. */

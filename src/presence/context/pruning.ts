@@ -27,8 +27,8 @@ export function pruningAfterLapse(context: Context): Slot {
 
 /** Prunes, if nobody has recently. */
 export async function pruneInTurn(context: Context): Promise<void> {
-  const { retentionSlots, time, requests } = context;
-  const config = await attempt(context, requests.sleeper, () => readConfig(context));
+  const { retentionSlots, time } = context;
+  const config = await attempt(context, () => readConfig(context));
   if (config === undefined) return;
   const { prunedBefore = -Infinity } = config;
   const latest = time.slot - retentionOf(context, config);
@@ -36,25 +36,22 @@ export async function pruneInTurn(context: Context): Promise<void> {
   const isDue = (beforeSlot: Slot): boolean =>
     prunedBefore > latest || beforeSlot - prunedBefore >= retentionSlots / ROUNDS;
   if (!isDue(latest - RETURN_SLOTS)) return; // without reading the pings
-  const beforeSlot = await attempt(context, requests.sleeper, () => readOldestKept(context, config));
+  const beforeSlot = await attempt(context, () => readOldestKept(context, config));
   if (isDue(beforeSlot)) await prune(context, beforeSlot);
 }
 
 /** Prunes everything that is due. Returns how many records were deleted. */
 export async function pruneAll(context: Context): Promise<Pruned> {
-  const { sleeper } = context.requests;
-  const config = await attempt(context, sleeper, () => readConfig(context));
-  return prune(context, await attempt(context, sleeper, () => readOldestKept(context, config)));
+  const config = await attempt(context, () => readConfig(context));
+  return prune(context, await attempt(context, () => readOldestKept(context, config)));
 }
 
 async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
-  const { time, namespace, instrumentation, requests } = context;
+  const { time, namespace, instrumentation } = context;
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
   const total = { sessions: 0, registrations: 0, slots: 0 };
   for (;;) {
-    const pruned = await attempt(context, requests.sleeper, () =>
-      bulk(context, "prune", namespace.prune(query)),
-    );
+    const pruned = await attempt(context, () => bulk(context, "prune", namespace.prune(query)));
     instrumentation.emit("pruned", pruned);
     total.sessions += pruned.sessions;
     total.registrations += pruned.registrations;

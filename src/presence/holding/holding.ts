@@ -1,13 +1,13 @@
 /** The holding side of a presence: its session, the registrations that it declares, and the reconciler. */
 import { KILLED } from "../../core/alive.ts";
-import type { HeartbitError } from "../../core/errors.ts";
+import { closed, type HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { attempt, bulk, type Context, leaveMail } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
-import { closed, Session } from "./session.ts";
+import { Session } from "./session.ts";
 
 /** A connection pool has ten connections by default: one pings, one reads, one follows changes, and four may write. */
 const CALLS_AT_A_TIME = 3;
@@ -50,8 +50,7 @@ export class Holding {
    * evaluations always have connections left.
    */
   attempt<T>(act: () => Promise<T>): Promise<T> {
-    const { requests } = this.context;
-    return this.#turnstile.run(() => attempt(this.context, requests.sleeper, () => this.whileOpen(act)));
+    return this.#turnstile.run(() => attempt(this.context, () => this.whileOpen(act)));
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */

@@ -73,7 +73,7 @@ export class Reconciler {
     const { slot } = this.#context.time;
     const slots = slot - Math.max(this.#checked, this.#counted);
     // After the ping of the slot, so that one connection will do; even if pings are acknowledged late.
-    const hasPinged = this.#session.current?.heartbeat.own?.slot === slot;
+    const hasPinged = this.#session.ownPing?.slot === slot;
     return slots >= COUNT_SLOTS && (hasPinged || slots >= 2 * COUNT_SLOTS);
   }
 

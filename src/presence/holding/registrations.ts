@@ -19,7 +19,7 @@ export class Registrations {
   readonly #context: Context;
   readonly #session: Session;
   /** By the pinger's number. Released registrations come after held ones, in the order of their release. */
-  readonly #declared = new Map<number, Registration>();
+  readonly declared = new Map<number, Registration>();
   #held = 0;
   #pingers = 0;
   /** How many times the namespace was lost, with everything that was held. */
@@ -47,7 +47,7 @@ export class Registrations {
     try {
       await this.queue.write(registration, "start");
     } catch (error) {
-      if (this.#declared.get(registration.pinger) === registration) this.#delete(registration);
+      if (this.declared.get(registration.pinger) === registration) this.#delete(registration);
       throw error;
     }
   }
@@ -62,13 +62,13 @@ export class Registrations {
   /** Releases it, at once or after `holdMs`. Resolves when that is written. */
   end(registration: Registration, how: "killed" | { readonly holdMs: number }): Promise<void> {
     const wasHeld =
-      this.#declared.get(registration.pinger) === registration && registration.last === undefined;
+      this.declared.get(registration.pinger) === registration && registration.last === undefined;
     const { clock, time } = this.#context;
     registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
     if (wasHeld) {
       this.#held--;
-      this.#declared.delete(registration.pinger); // so that it moves to the end of the order
-      this.#declared.set(registration.pinger, registration);
+      this.declared.delete(registration.pinger); // so that it moves to the end of the order
+      this.declared.set(registration.pinger, registration);
       this.#forgetOld();
     }
     return this.queue.write(registration, "end").finally(() => {
@@ -79,7 +79,7 @@ export class Registrations {
   /** Compares our own records among some that were read, for whatever reason, and writes the difference. */
   hear({ sessions, registrations }: Page): void {
     const seq = this.#session.current?.record.seq;
-    if (seq === undefined || this.#declared.size === 0) return;
+    if (seq === undefined || this.declared.size === 0) return;
     for (const session of sessions) if (session.seq === seq) this.hearSession(session);
     const ours = registrations.filter(({ session }) => session === seq);
     if (ours.length > 0) this.compareSome(ours);
@@ -87,7 +87,7 @@ export class Registrations {
 
   /** Compares some of our stored records, and writes the difference. Records that were not read are not missing. */
   compareSome(stored: readonly RegistrationRecord[]): void {
-    this.apply({ ...compare(this.#declared, stored, this.#context.time.slot), missing: [] });
+    this.apply({ ...compare(this.declared, stored, this.#context.time.slot), missing: [] });
   }
 
   /** Takes the record of our session: another process may have ended it. */
@@ -96,16 +96,11 @@ export class Registrations {
     this.moveTo("was ended by another process");
   }
 
-  /** What is declared, by pinger. */
-  get declared(): ReadonlyMap<number, Registration> {
-    return this.#declared;
-  }
-
   /** How many open records the session should have, at least and at most: some may be under way. */
   get openCount(): { readonly least: number; readonly most: number } {
     let least = 1; // the session itself
     let most = 1;
-    for (const { last, isWritten, isStarting } of this.#declared.values()) {
+    for (const { last, isWritten, isStarting } of this.declared.values()) {
       if (last === undefined) most++;
       if (last === undefined && !isStarting) least++;
       if (last !== undefined && !isWritten) most++;
@@ -134,10 +129,10 @@ export class Registrations {
   /** Gives the session up, and registers everything under a new one. */
   moveTo(why: string): void {
     this.#session.abandon(why);
-    for (const registration of this.#declared.values()) {
+    for (const registration of this.declared.values()) {
       // Released registrations ended with their session.
       if (registration.last === undefined) this.queue.add(registration, "start");
-      else this.#declared.delete(registration.pinger);
+      else this.declared.delete(registration.pinger);
     }
     this.#session
       .open()
@@ -155,35 +150,35 @@ export class Registrations {
   /** Declares nothing any more, and writes nothing. */
   forgetAll(error: Error): void {
     this.queue.giveUp(error);
-    this.#declared.clear();
+    this.declared.clear();
     this.#held = 0;
   }
 
   /** The registrations that are held. */
   *held(): IterableIterator<Registration> {
-    for (const registration of this.#declared.values())
+    for (const registration of this.declared.values())
       if (registration.last === undefined) yield registration;
   }
 
   #set(registration: Registration): void {
-    const before = this.#declared.get(registration.pinger);
+    const before = this.declared.get(registration.pinger);
     if (before === undefined || before.last !== undefined) this.#held++;
-    this.#declared.delete(registration.pinger);
-    this.#declared.set(registration.pinger, registration);
+    this.declared.delete(registration.pinger);
+    this.declared.set(registration.pinger, registration);
   }
 
   #delete(registration: Registration): void {
     if (registration.last === undefined) this.#held--;
-    this.#declared.delete(registration.pinger);
+    this.declared.delete(registration.pinger);
   }
 
   /** Registrations released more than a retention ago have been pruned, or will be soon. */
   #forgetOld(): void {
     const oldest = this.#context.time.slot - this.#context.retentionSlots;
-    for (const [pinger, { last, endedIn, isWritten }] of this.#declared) {
+    for (const [pinger, { last, endedIn, isWritten }] of this.declared) {
       if (last === undefined) continue;
       if (endedIn >= oldest) break;
-      if (isWritten) this.#declared.delete(pinger);
+      if (isWritten) this.declared.delete(pinger);
     }
   }
 }

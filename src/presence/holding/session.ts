@@ -9,7 +9,8 @@
  * The first ping comes before the record, so that the record has the slot of the store's own time.
  */
 import { KILLED } from "../../core/alive.ts";
-import { HeartbitError } from "../../core/errors.ts";
+import { closed, type HeartbitError } from "../../core/errors.ts";
+import type { OwnPing } from "../../core/freshness.ts";
 import type { SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -45,6 +46,16 @@ export class Session {
   /** The session, while it is open. */
   get current(): OpenSession | undefined {
     return this.#current;
+  }
+
+  /** Our own latest acknowledged ping; undefined in a presence that does not ping. */
+  get ownPing(): OwnPing | undefined {
+    return this.#current?.heartbeat.own;
+  }
+
+  /** Whether a ping of ours in this slot or a later one was acknowledged, if we ping. */
+  hasPingedIn(slot: Slot): boolean {
+    return this.#current === undefined || (this.ownPing?.slot ?? -Infinity) >= slot;
   }
 
   get isOpening(): boolean {
@@ -188,9 +199,4 @@ export class Session {
 
 function isSame(a: SessionRecord, b: SessionRecord): boolean {
   return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
-}
-
-export function closed(name: string, cause?: unknown): HeartbitError {
-  const options = cause === undefined ? {} : { cause };
-  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
 }

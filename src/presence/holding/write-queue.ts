@@ -4,13 +4,13 @@
  * be twice as large. So a store of any speed makes progress. (The idea is that of TCP's congestion window.)
  */
 import { Backlog } from "../../core/backlog.ts";
-import { isFinal, toError } from "../../core/errors.ts";
+import { closed, isFinal, toError } from "../../core/errors.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Registration, Unwritten } from "../../core/registration.ts";
 import { type Context, patienceMs, retryMs } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
-import { closed, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 const BATCH_FIRST = 500;
 const BATCH_MAX = 5000;

@@ -54,8 +54,8 @@ export class Evaluator {
 
   /** The first evaluation, of what is stored. Rejects if the read is not fresh: see `readState`. */
   async begin(): Promise<void> {
-    const own = this.#holding.session.current?.heartbeat.own;
-    this.#readUpTo = this.#evaluated = await readState(this.#context, this.#roster, own);
+    const { ownPing } = this.#holding.session;
+    this.#readUpTo = this.#evaluated = await readState(this.#context, this.#roster, ownPing);
   }
 
   /** In how many ms it is due: at half of the slot after the evaluated one. */
@@ -102,7 +102,7 @@ export class Evaluator {
   /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */
   async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
     const { namespace, health, requests } = this.#context;
-    const own = this.#holding.session.current?.heartbeat.own;
+    const own = this.#holding.session.ownPing;
     const from = Math.max(earliest, oldestRetained(this.#context));
     const records = await soon(this.#context, "read pings", namespace.pings(from));
     if (await followAhead(this.#context, records)) return false;
@@ -131,7 +131,7 @@ export class Evaluator {
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
     await this.#notifier.doUnreported(this.#roster.evaluateInSteps(slot, oldest));
-    if (this.#isFresh(slot)) health.markHealthy();
+    if (this.#holding.session.hasPingedIn(slot - 1)) health.markHealthy();
     await this.#forget(slot, oldest);
   }
 
@@ -141,12 +141,6 @@ export class Evaluator {
 
   #wouldEnd(slot: Slot, oldest: Slot): boolean {
     return this.#snapshot.canRemove || this.#roster.wouldEnd(slot, oldest);
-  }
-
-  /** Whether our own pings are acknowledged in time, if we ping. */
-  #isFresh(slot: Slot): boolean {
-    const { current } = this.#holding.session;
-    return current === undefined || (current.heartbeat.own?.slot ?? -Infinity) >= slot - 1;
   }
 
   /**

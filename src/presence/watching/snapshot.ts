@@ -174,9 +174,7 @@ export class Snapshot {
 
   /** Whether a recent ping of ours was acknowledged, so that everything written before it can be read. */
   get #isCurrent(): boolean {
-    const { current } = this.#holding.session;
-    if (current === undefined) return true; // may not write
-    return (current.heartbeat.own?.slot ?? -Infinity) >= this.#context.time.slot - 1;
+    return this.#holding.session.hasPingedIn(this.#context.time.slot - 1);
   }
 
   /**
