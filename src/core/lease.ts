@@ -2,8 +2,8 @@
  * The lease of a process: until when others certainly consider it alive. Each ping that counts extends it. If it runs
  * out, by our clock or by the stamp of an answer, that is a lapse. The next ping that counts ends the lapse.
  *
- * The server stamps a ping after we have sent it. So the time that is left from the stamp on is not over before the
- * same time from the sending on. The lease is kept by the monotonic clock and by the wall clock, and the earlier one
+ * We send a ping before the server stamps it. So a time counted from sending ends before the same time counted from the
+ * stamp, and the lease is never too long. It is kept by the monotonic clock and by the wall clock, and the earlier one
  * counts: the first stands still while the machine sleeps, and the second can be set.
  */
 import { deathPosition } from "./alive.ts";
