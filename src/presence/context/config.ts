@@ -7,8 +7,8 @@ import type { Slot } from "../../core/slots.ts";
 import { bulk, type Context, leaveMail, readConfig, sampleTime } from "./context.ts";
 
 /**
- * After a step back of the store's clock by at most this many slots presences wait; after a longer one the offset is
- * raised.
+ * If the store's clock steps back by at most this many slots, presences wait until it has caught up. After a longer
+ * step they raise the offset.
  */
 const SLOTS_BEHIND_MAX = 2;
 /** A process has not lapsed yet if it pinged in the present slot or in one of this many slots before. */
@@ -90,9 +90,9 @@ export class NamespaceConfig {
   }
 
   /**
-   * After raising the offset: a process that opened the namespace after the step does not know of it, and pings in slots
-   * that are behind by now. Mail in those slots makes it read the config. A process that does not ping in them has a
-   * lapse, and reads the config after it.
+   * After raising the offset: a process that opened the namespace after the step does not know of it, and pings in
+   * slots that are behind by now. Mail in those slots makes it read the config. A process that does not ping in them
+   * has a lapse, and reads the config after it.
    */
   async spread(): Promise<void> {
     const { namespace, time } = this.#context;

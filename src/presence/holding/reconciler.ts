@@ -99,7 +99,7 @@ export class Reconciler {
   async #readMail(session: OpenSession): Promise<void> {
     await this.#context.config.check(); // the slots may have been moved on
     const { record, stored } = await this.#readOwn(session, "ended");
-    if (record !== undefined) this.#registrations.hearSession(record);
+    if (record !== undefined) this.#registrations.takeSession(record);
     if (session !== this.#session.current) return;
     this.#registrations.compareSome(stored);
   }
@@ -133,7 +133,7 @@ export class Reconciler {
       if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
       return;
     }
-    this.#registrations.hearSession(record);
+    this.#registrations.takeSession(record);
     if (session !== this.#session.current) return;
     const difference = compareAll(this.#registrations.declared, stored, this.#context.time.slot);
     const missing = difference.missing.filter((registration) => written.has(registration));

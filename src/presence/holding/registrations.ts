@@ -77,10 +77,10 @@ export class Registrations {
   }
 
   /** Compares our own records among some that were read, for whatever reason, and writes the difference. */
-  hear({ sessions, registrations }: Page): void {
+  takePage({ sessions, registrations }: Page): void {
     const seq = this.#session.current?.record.seq;
     if (seq === undefined || this.declared.size === 0) return;
-    for (const session of sessions) if (session.seq === seq) this.hearSession(session);
+    for (const session of sessions) if (session.seq === seq) this.takeSession(session);
     const ours = registrations.filter(({ session }) => session === seq);
     if (ours.length > 0) this.compareSome(ours);
   }
@@ -91,7 +91,7 @@ export class Registrations {
   }
 
   /** Takes the record of our session: another process may have ended it. */
-  hearSession(record: Page["sessions"][number]): void {
+  takeSession(record: Page["sessions"][number]): void {
     if (record.last === undefined || !this.#session.isOurs(record)) return;
     this.moveTo("was ended by another process");
   }

@@ -151,7 +151,7 @@ export class ChangeFeed {
     const feed = namespace.feed?.(selected, {
       page: (page) => {
         if (this.#live?.feed === feed) this.#measure(page);
-        this.#snapshot.hear(page);
+        this.#snapshot.takeFed(page);
       },
       lost: (error) => {
         lost = toError(error);

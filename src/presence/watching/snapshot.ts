@@ -123,8 +123,8 @@ export class Snapshot {
   }
 
   /** Takes a page of the change feed, and notifies. */
-  hear(page: Page): void {
-    this.#holding.registrations.hear(page);
+  takeFed(page: Page): void {
+    this.#holding.registrations.takePage(page);
     for (const session of page.sessions) this.#roster.session(session);
     this.#take(page.registrations);
     this.#notifier.notify();
@@ -208,7 +208,7 @@ export class Snapshot {
         hasOwn = true;
         asOf = Math.max(asOf, record.slot);
       }
-      registrations.hear(page);
+      registrations.takePage(page);
       read.push(page);
       cursor = page.cursor ?? cursor;
     }

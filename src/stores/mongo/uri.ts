@@ -84,8 +84,8 @@ function whyInvalid(driver: typeof Driver, uri: string): string {
   const options = query?.split("&") ?? [];
   // The text after a secret may be the rest of it.
   const secret = options.findIndex((option) => SECRET_OPTION.test(option));
-  const told = secret < 0 ? options : options.slice(0, secret);
-  const open = `${scheme}${login === undefined ? "" : "user:password@"}${path}?${told.join("&")}`;
+  const shown = secret < 0 ? options : options.slice(0, secret);
+  const open = `${scheme}${login === undefined ? "" : "user:password@"}${path}?${shown.join("&")}`;
   try {
     const client = new driver.MongoClient(open);
     void client.close();
