@@ -52,6 +52,12 @@ export function select(targets: Iterable<WatchTarget>): Selection {
   return all ? EVERYTHING : { all, keys, prefixes };
 }
 
+/** @internal A copy that does not change. It selects everything if there are more than `most` keys and prefixes. */
+export function copyOf({ all, keys, prefixes }: Selection, most = Infinity): Selection {
+  if (all || keys.size + prefixes.size > most) return EVERYTHING;
+  return { all, keys: new Set(keys), prefixes: new Prefixes(prefixes) };
+}
+
 /** @internal */
 export function isEmptySelection(selection: Selection): boolean {
   return !selection.all && selection.keys.size === 0 && selection.prefixes.size === 0;

@@ -1,48 +1,31 @@
 /**
- * The heartbeat: one ping a slot, however many keys this process holds.
- *
- *   at the slot's moment (core/schedule.ts)            ping
- *   unanswered after a fifth of the period             ping once more, on another connection; the first still counts
- *   a ping failed, and none is under way               ping again a twentieth of the period later
- *   the ping was not permitted                         ping again a period later: the right may be restored
- *   the answer says that the present is another slot   ping at once
- *
- * Everything else follows from the answer: the store's time, the lease (core/lease.ts), and whether there is mail.
+ * The heartbeat: one ping a slot (core/schedule.ts says when), however many keys this process holds. Everything else
+ * follows from the answer: the store's time, the lease (core/lease.ts), and whether there is mail.
  */
 import { deathPosition } from "../../core/alive.ts";
 import { GivenUp, isRefusal } from "../../core/errors.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import { Lease } from "../../core/lease.ts";
-import { pingPosition } from "../../core/schedule.ts";
+import { PingSchedule, REPEAT_OF_PERIOD } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
 import { type Context, learnTime, noteFailure, retryMs } from "../context/context.ts";
 
-/** A ping that is unanswered after this part of a period is sent once more. */
-const REPEAT_OF_PERIOD = 1 / 5;
-
 export class Heartbeat {
   readonly #context: Context;
   readonly #seq: number;
   readonly lease: Lease;
+  readonly #schedule: PingSchedule;
   #own: OwnPing | undefined;
   #isStopped = false;
-  /** How many pings are under way. */
-  #underWay = 0;
-  /** The slot of the latest ping that was sent, and how many were sent in it. */
-  #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
-  /** When the latest acknowledged ping was sent: a monotonic time, in ms. */
-  #answeredSent = -Infinity;
-  /** When a period will have passed since a ping was sent, without any acknowledgement: a monotonic time, in ms. */
-  #lateAt = Infinity;
-  /** When to ping next: a monotonic time, in ms. */
-  #due = Infinity;
 
   constructor(context: Context, seq: number) {
     this.#context = context;
     this.#seq = seq;
-    this.lease = new Lease(context.clock, context.time, context.periodMs);
+    const { clock, time, periodMs } = context;
+    this.lease = new Lease(clock, time, periodMs);
+    this.#schedule = new PingSchedule(clock, time, periodMs, seq);
   }
 
   /** Our own latest acknowledged ping. */
@@ -53,7 +36,7 @@ export class Heartbeat {
   /** In how many ms `beat` is due. */
   get nextMs(): number {
     if (this.#isStopped) return Infinity;
-    const next = Math.min(this.#due, this.#lateAt, this.lease.lapsesAt);
+    const next = Math.min(this.#schedule.next, this.lease.lapsesAt);
     return Math.max(0, next - this.#context.clock.monotonic());
   }
 
@@ -64,17 +47,13 @@ export class Heartbeat {
 
   /** Does everything that is due. Never waits. */
   beat(): void {
-    const { clock, requests, health } = this.#context;
+    const { requests, health } = this.#context;
     if (this.#isStopped || this.#own === undefined) return;
     this.#checkLapse();
-    if (clock.monotonic() >= this.#lateAt) {
-      const waitedMs = clock.monotonic() - this.#lateAt + this.#context.periodMs;
-      this.#lateAt = Infinity;
-      health.suspect(`no ping was acknowledged for ${Math.round(waitedMs)} ms`);
-    }
-    if (requests.take("ping")) this.#due = -Infinity;
-    if (clock.monotonic() < this.#due) return;
-    this.#ping().catch(() => {}); // noted where it failed
+    const lateMs = this.#schedule.lateMs();
+    if (lateMs !== undefined) health.suspect(`no ping was acknowledged for ${Math.round(lateMs)} ms`);
+    if (requests.take("ping")) this.#schedule.pingIn(0);
+    if (this.#schedule.isDue) this.#ping().catch(() => {}); // noted where it failed
   }
 
   /**
@@ -98,41 +77,35 @@ export class Heartbeat {
 
   stop(): void {
     this.#isStopped = true;
-    this.#due = Infinity;
+    this.#schedule.pingIn(Infinity);
   }
 
   /** Continues after `stop`. */
   resume(): void {
     this.#isStopped = false;
-    this.#dueIn(0);
+    this.#schedule.pingIn(0);
   }
 
   /** Sends a ping of the present slot, and processes its answer. */
   async #ping(): Promise<void> {
     const { clock, time, namespace, instrumentation, periodMs } = this.#context;
     const { slot } = time;
-    if (this.#sent.slot !== slot) this.#sent = { slot, count: 0 };
-    // Once more at most: if neither is answered, the next slot's ping shows it.
-    if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);
-    else this.#dueAfter(slot);
     const sent = clock.monotonic();
     const sentWall = clock.now();
-    this.#underWay++;
-    if (this.#lateAt === Infinity) this.#lateAt = sent + periodMs;
+    this.#schedule.sent(slot);
     try {
       const limitMs = (deathPosition(slot) - slot) * periodMs; // later it no longer counts
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
-      this.#underWay--;
-      this.#lateAt = Infinity; // until the next ping is sent
-      this.#answeredSent = Math.max(this.#answeredSent, sent);
+      this.#schedule.acknowledged(sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, sentWall, pong);
     } catch (error) {
-      this.#underWay--;
-      if (this.#isStopped || sent < this.#answeredSent) throw error; // a later ping was acknowledged
+      const isOvertaken = this.#schedule.failed(sent);
+      if (this.#isStopped || isOvertaken) throw error;
       noteFailure(this.#context, "ping", error);
-      if (isRefusal(error) || this.#underWay === 0) this.#dueIn(retryMs(this.#context, error));
+      if (isRefusal(error) || !this.#schedule.areAnyUnderWay)
+        this.#schedule.pingIn(retryMs(this.#context, error));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }
@@ -144,10 +117,8 @@ export class Heartbeat {
     const stamped = time.positionOf(ms);
     this.#checkLapse(stamped);
     const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
-    // The ping came too late to count, or after its slot was over: ping the present slot at once.
-    if (!counts) return this.#dueIn(0);
-    if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
-    else if (slot === time.slot) this.#dueAfter(slot);
+    if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the present slot
+    this.#schedule.counted(slot, stamped);
     if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
     if (endsLapse) requests.add("return");
     if (hasMail) requests.add("mail");
@@ -160,15 +131,5 @@ export class Heartbeat {
     const lapse = this.lease.lapse(stamped);
     if (lapse === undefined) return;
     this.#context.events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
-  }
-
-  #dueIn(ms: number): void {
-    this.#due = this.#context.clock.monotonic() + ms;
-  }
-
-  /** At the session's moment of the slot after `slot`, which comes later if the store's time is behind our slots. */
-  #dueAfter(slot: Slot): void {
-    const { time, periodMs } = this.#context;
-    this.#dueIn(time.until(pingPosition(slot + 1, this.#seq, periodMs)));
   }
 }

@@ -9,7 +9,7 @@ import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
 import { Session } from "./session.ts";
 
-/** A connection pool has ten connections by default: one pings, one reads, one follows changes, and four may write. */
+/** A connection pool has ten connections by default. Pings, evaluations, the feed and writes need the others. */
 const CALLS_AT_A_TIME = 3;
 
 export class Holding {

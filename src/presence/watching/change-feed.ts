@@ -11,7 +11,7 @@
  * nothing: the stamps of its changes show how late it is.
  */
 import { isFinal, toError } from "../../core/errors.ts";
-import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
+import { copyOf, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
@@ -141,9 +141,7 @@ export class ChangeFeed {
   async #openOnce(): Promise<void> {
     if (this.#sleeper.ended) return;
     const { clock, namespace, requests } = this.#context;
-    const { keys, prefixes, all } = this.#wanted;
-    const isWide = all || keys.size + prefixes.size > NAMES_MAX;
-    const selected = isWide ? EVERYTHING : { all, keys: new Set(keys), prefixes: new Set(prefixes) };
+    const selected = copyOf(this.#wanted, NAMES_MAX);
     let lost: Error | undefined;
     const before = this.#live;
     this.#live = undefined;

@@ -18,7 +18,7 @@ import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import { notFresh } from "../../core/freshness.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
 import type { Roster, Steps } from "../../core/roster.ts";
-import { includesKey, type Selection, type WatchTarget } from "../../core/selection.ts";
+import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
 import type { Subscriptions } from "../../core/subscriptions.ts";
@@ -35,8 +35,6 @@ type Due = "changes" | "all" | "removal";
 export class Snapshot {
   /** The selection that has been loaded and is followed since. */
   readonly coverage = new Coverage();
-  /** The selection under load, except the part that left meanwhile: that is loaded again if it comes back. */
-  #loading = new Coverage();
   readonly #context: Context;
   readonly #holding: Holding;
   readonly #roster: Roster;
@@ -65,29 +63,13 @@ export class Snapshot {
     const isPolling = this.#polling.isRunning;
     const { slot } = this.#context.time;
     const isCurrent = this.#isCurrent;
-    this.#loading = new Coverage();
-    this.#loading.add(selected, this.#subscriptions.wanted);
+    this.coverage.beginLoad(selected, this.#subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, bulk);
-    this.coverage.add(this.#loading, this.#subscriptions.wanted);
+    this.coverage.endLoad(this.#subscriptions.wanted);
     if (isPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
     } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
-  }
-
-  /** A subscription of this target begins. */
-  join(target: WatchTarget): void {
-    this.coverage.join(target, this.#subscriptions.wanted);
-  }
-
-  /** A subscription of this target has ended. */
-  leave(target: WatchTarget): void {
-    for (const some of [this.coverage, this.#loading]) some.leave(target, this.#subscriptions.wanted);
-  }
-
-  /** Many subscriptions have ended. */
-  narrow(): void {
-    for (const some of [this.coverage, this.#loading]) some.narrow(this.#subscriptions.wanted);
   }
 
   /**
@@ -151,7 +133,7 @@ export class Snapshot {
   async #poll(): Promise<void> {
     const { time, health, retentionSlots } = this.#context;
     this.#polls++;
-    const selected = this.coverage.copy();
+    const selected = copyOf(this.coverage);
     const { slot } = time;
     const isCurrent = this.#isCurrent;
     // Records that ended in between may have been pruned since, and would be missed.

@@ -91,7 +91,7 @@ export class Watching {
     const { target } = subscription;
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.snapshot.leave(target);
+    this.snapshot.coverage.leave(target, wanted);
     if (typeof target === "string") {
       if (!includesKey(wanted, target)) this.#roster.drop(target);
       return;
@@ -105,7 +105,7 @@ export class Watching {
     for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.snapshot.narrow();
+    this.snapshot.coverage.narrow(wanted);
     this.#forget("");
   }
 
@@ -211,7 +211,7 @@ export class Watching {
         }
         for (const subscription of this.#subscriptions.unready()) {
           if (!this.snapshot.coverage.has(subscription.target)) continue;
-          this.snapshot.join(subscription.target);
+          this.snapshot.coverage.join(subscription.target, this.#subscriptions.wanted);
           await this.#notifier.begin(subscription);
         }
       }
