@@ -137,7 +137,7 @@ export class SlotLoop {
       if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
       if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }
-    if (requests.take("resync")) this.#watching?.snapshot.resync();
+    if (requests.take("resync")) this.#watching?.snapshot.plan.resync();
     if (requests.take("feed")) this.#watching?.feed.reopen();
     const now = clock.monotonic();
     for (const activity of this.#activities) {

@@ -91,7 +91,7 @@ export class Evaluator {
   #mustPoll(slot: Slot, isQuiet: boolean): boolean {
     if (isEmptySelection(this.#snapshot.coverage)) return false;
     const isFed = this.#feed.covers(this.#snapshot.coverage);
-    return !isQuiet || !isFed || this.#snapshot.isBehind || slot - this.#polled >= POLL_SLOTS;
+    return !isQuiet || !isFed || this.#snapshot.plan.isBehind || slot - this.#polled >= POLL_SLOTS;
   }
 
   async #poll(slot: Slot): Promise<void> {
@@ -124,7 +124,7 @@ export class Evaluator {
     const oldest = slot - retentionSlots;
     if (!this.#mayReportDeaths(slot)) return;
     if (this.#wouldEnd(slot, oldest)) {
-      if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
+      if (!this.#snapshot.plan.hasWhole) await this.#readPings(slot - 1, slot);
       if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
       if (this.#context.time.mayHaveSlept) return; // the read is out of date; the next ping shows it
     }
@@ -140,7 +140,7 @@ export class Evaluator {
   }
 
   #wouldEnd(slot: Slot, oldest: Slot): boolean {
-    return this.#snapshot.canRemove || this.#roster.wouldEnd(slot, oldest);
+    return this.#snapshot.plan.hasWhole || this.#roster.wouldEnd(slot, oldest);
   }
 
   /**

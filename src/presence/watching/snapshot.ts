@@ -1,21 +1,10 @@
 /**
- * Reads sessions and registrations into the roster: everything that is newly wanted, and from then on changes. It also
- * removes records from the roster that a whole read lacks.
- *
- * What a poll reads depends on what is due:
- *
- *   changes   what has changed since the cursor, or everything if there is no cursor yet
- *   all       everything, because changes may have been missed
- *   removal   everything once a death may be reported, so that missing records can be removed; until then, changes
- *
- *   any     --> all       `resync`, the cursor is too old, or a read of everything has failed
- *   all     --> removal   a poll begins
- *   removal --> changes   `removeMissing` has removed what a whole read lacks
- *
- * Polls and the first load advance the cursor, but only while our own pings are acknowledged.
+ * Reads sessions and registrations into the roster: everything that is newly wanted, and from then on changes
+ * (core/read-plan.ts). It also removes records from the roster that a whole read lacks.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import { notFresh } from "../../core/freshness.ts";
+import { ReadPlan } from "../../core/read-plan.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
 import type { Roster, Steps } from "../../core/roster.ts";
 import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
@@ -30,11 +19,10 @@ import type { Notifier } from "./notifier.ts";
 
 const STEP_REGISTRATIONS = 100;
 
-type Due = "changes" | "all" | "removal";
-
 export class Snapshot {
   /** The selection that has been loaded and is followed since. */
   readonly coverage = new Coverage();
+  readonly plan: ReadPlan;
   readonly #context: Context;
   readonly #holding: Holding;
   readonly #roster: Roster;
@@ -43,14 +31,10 @@ export class Snapshot {
   readonly #polling = new OneAtATime(() => this.#poll());
   /** How many polls have begun: a load that overlaps with one must catch up. */
   #polls = 0;
-  #due: Due = "changes";
-  /** The next poll reads changes since this cursor. */
-  #cursor: { readonly at: Cursor; readonly slot: Slot } | undefined;
-  /** The latest whole read when a death could be reported, until `removeMissing` has used it. */
-  #whole: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
 
   constructor(holding: Holding, notifier: Notifier) {
     this.#context = holding.context;
+    this.plan = new ReadPlan(holding.context.retentionSlots);
     this.#holding = holding;
     this.#roster = notifier.roster;
     this.#subscriptions = notifier.subscriptions;
@@ -69,7 +53,7 @@ export class Snapshot {
     if (isPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
-    } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
+    } else if (isCurrent && !this.plan.hasCursor) this.plan.advance(cursor, slot);
   }
 
   /**
@@ -80,27 +64,11 @@ export class Snapshot {
     return this.#polling.run();
   }
 
-  /** The next poll reads everything, because changes may have been missed. */
-  resync(): void {
-    this.#due = "all";
-  }
-
-  /** Whether more is due than what has changed. */
-  get isBehind(): boolean {
-    return this.#due !== "changes";
-  }
-
-  /** Whether a whole read waits for `removeMissing`. */
-  get canRemove(): boolean {
-    return this.#whole !== undefined;
-  }
-
   /** Removes records that the latest whole read lacks from the roster. Call only when a death may be reported. */
   *removeMissing(): Steps {
-    if (this.#whole === undefined) return;
-    const { load, selected, asOf } = this.#whole;
-    this.#whole = undefined;
-    if (this.#due === "removal") this.#due = "changes";
+    const whole = this.plan.takeWhole();
+    if (whole === undefined) return;
+    const { load, selected, asOf } = whole;
     yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
@@ -131,40 +99,31 @@ export class Snapshot {
   }
 
   async #poll(): Promise<void> {
-    const { time, health, retentionSlots } = this.#context;
+    const { time, health } = this.#context;
     this.#polls++;
     const selected = copyOf(this.coverage);
     const { slot } = time;
     const isCurrent = this.#isCurrent;
-    // Records that ended in between may have been pruned since, and would be missed.
-    if (this.#cursor !== undefined && slot - this.#cursor.slot > retentionSlots / 2) this.resync();
-    // A stale read lacks much, so remove only when a death may be reported.
-    const removes = this.isBehind && mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
-    const isWhole = removes || this.#due === "all";
+    const mayRemove = mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
+    const { isWhole, removes, since } = this.plan.begin(slot, mayRemove);
     const load = isWhole ? this.#roster.beginLoad() : 0;
-    if (isWhole) this.#due = "removal";
     try {
-      const { cursor, asOf } = await this.#read(selected, isWhole ? undefined : this.#cursor?.at);
-      this.#advance(cursor, slot, isCurrent);
-      if (removes) this.#whole = { load, selected, asOf };
+      const { cursor, asOf } = await this.#read(selected, since);
+      if (isCurrent) this.plan.advance(cursor, slot);
+      if (removes) this.plan.keepWhole({ load, selected, asOf });
     } catch (error) {
-      if (isWhole) this.#due = "all";
+      if (isWhole) this.plan.resync();
       throw error;
     }
     this.#notifier.notify();
   }
 
-  /** Whether a recent ping of ours was acknowledged, so that everything written before it can be read. */
+  /**
+   * Whether a recent ping of ours was acknowledged. Otherwise a read may lack writes, so the cursor must not advance
+   * after it. The overlap of the store's cursors makes up for two periods.
+   */
   get #isCurrent(): boolean {
     return this.#holding.session.hasPingedIn(this.#context.time.slot - 1);
-  }
-
-  /**
-   * Advances the cursor, but not after a read that may lack writes. The overlap of the store's cursors makes up for two
-   * periods; by then our own pings show that more is missing.
-   */
-  #advance(at: Cursor | undefined, slot: Slot, isCurrent: boolean): void {
-    if (at !== undefined && isCurrent) this.#cursor = { at, slot };
   }
 
   /**
