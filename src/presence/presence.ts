@@ -4,6 +4,7 @@
 import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { closed } from "../core/errors.ts";
+import { patienceMs } from "../core/limits.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
@@ -12,7 +13,7 @@ import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { within } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
-import { attempt, bulk, type Context, patienceMs, sampleTime } from "./context/context.ts";
+import { attempt, bulk, type Context, sampleTime } from "./context/context.ts";
 import { guarded } from "../stores/guard.ts";
 import { type Health, HealthMonitor } from "./context/health.ts";
 import type { Instrumentation } from "./context/instrumentation.ts";
@@ -264,7 +265,7 @@ export class Presence extends Subscribable<PresenceEvents> {
     this.#holding.closedAs = "killed";
     const heartbeat = session.current?.heartbeat;
     heartbeat?.stop();
-    await within(clock, patienceMs(this.#context), "write", registrations.queue.idle()).catch(() => {});
+    await within(clock, patienceMs(this.periodMs), "write", registrations.queue.idle()).catch(() => {});
     try {
       await attempt(this.#context, () => bulk(this.#context, "drop", namespace.drop()));
     } catch (error) {

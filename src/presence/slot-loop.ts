@@ -12,10 +12,11 @@
  * the activity is tried again. Only a namespace that is gone, or was set up by another, ends what is held and watched.
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
+import { retryMs } from "../core/limits.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
-import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
+import { type Context, noteFailure, noteLateness, sampleTime } from "./context/context.ts";
 import { RecurringFailure } from "../lib/log.ts";
 import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
@@ -42,7 +43,7 @@ export class SlotLoop {
   readonly #holding: Holding;
   readonly #activities: readonly Activity[];
   #watching: Watching | undefined;
-  #endNotices: () => void = () => {};
+  #endNotices: (() => void) | undefined;
   #isStoreLost = false;
   /** Monotonic times, in ms. */
   #polled = -Infinity;
@@ -85,8 +86,7 @@ export class SlotLoop {
   }
 
   start(): void {
-    this.#endNotices =
-      this.#context.namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
+    this.#endNotices = this.#context.namespace.notices?.((notice) => this.#notice(notice));
     void this.#run();
   }
 
@@ -111,7 +111,7 @@ export class SlotLoop {
   }
 
   stop(): void {
-    this.#endNotices();
+    this.#endNotices?.();
     this.#context.requests.sleeper.end();
   }
 
@@ -147,7 +147,7 @@ export class SlotLoop {
   }
 
   async #do(activity: Activity): Promise<void> {
-    const { clock, requests } = this.#context;
+    const { clock, requests, periodMs } = this.#context;
     activity.isRunning = true;
     try {
       await activity.act();
@@ -156,7 +156,7 @@ export class SlotLoop {
       if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        activity.notBefore = clock.monotonic() + retryMs(this.#context, error);
+        activity.notBefore = clock.monotonic() + retryMs(periodMs, error);
       }
     } finally {
       activity.isRunning = false;

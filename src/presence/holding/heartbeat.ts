@@ -6,11 +6,12 @@ import { deathPosition } from "../../core/alive.ts";
 import { GivenUp, isRefusal } from "../../core/errors.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import { Lease } from "../../core/lease.ts";
+import { retryMs } from "../../core/limits.ts";
 import { PingSchedule, REPEAT_OF_PERIOD } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
-import { type Context, learnTime, noteFailure, retryMs } from "../context/context.ts";
+import { type Context, learnTime, noteFailure } from "../context/context.ts";
 
 export class Heartbeat {
   readonly #context: Context;
@@ -104,8 +105,7 @@ export class Heartbeat {
       const isOvertaken = this.#schedule.failed(sent);
       if (this.#isStopped || isOvertaken) throw error;
       noteFailure(this.#context, "ping", error);
-      if (isRefusal(error) || !this.#schedule.areAnyUnderWay)
-        this.#schedule.pingIn(retryMs(this.#context, error));
+      if (isRefusal(error) || !this.#schedule.areAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs, error));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }

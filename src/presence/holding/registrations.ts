@@ -43,7 +43,9 @@ export class Registrations {
 
   /** Starts to hold. Resolves when others can see it. Rejects for faults that can never pass; then it is not held. */
   async start(registration: Registration): Promise<void> {
-    this.#set(registration);
+    const before = this.declared.get(registration.pinger);
+    if (before === undefined || before.last !== undefined) this.#held++;
+    this.#redeclare(registration);
     try {
       await this.queue.write(registration, "start");
     } catch (error) {
@@ -67,8 +69,7 @@ export class Registrations {
     registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
     if (wasHeld) {
       this.#held--;
-      this.declared.delete(registration.pinger); // so that it moves to the end of the order
-      this.declared.set(registration.pinger, registration);
+      this.#redeclare(registration);
       this.#forgetOld();
     }
     return this.queue.write(registration, "end").finally(() => {
@@ -160,9 +161,8 @@ export class Registrations {
       if (registration.last === undefined) yield registration;
   }
 
-  #set(registration: Registration): void {
-    const before = this.declared.get(registration.pinger);
-    if (before === undefined || before.last !== undefined) this.#held++;
+  /** Moves it to the end of the order, too. */
+  #redeclare(registration: Registration): void {
     this.declared.delete(registration.pinger);
     this.declared.set(registration.pinger, registration);
   }

@@ -10,13 +10,14 @@
  */
 import { KILLED } from "../../core/alive.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
+import { retryMs } from "../../core/limits.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import type { SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context, persistently, readPages, RETRY_OF_PERIOD } from "../context/context.ts";
+import { bulk, type Context, persistently, readPages } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -111,7 +112,7 @@ export class Session {
     const write = { kind: "endSession", session: session.record.seq, last } as const;
     const policy = persistently(this.#context, () => {});
     // Soon, even after a refusal: the presence closes, and there is only a period left.
-    await retry(this.sleeper, { ...policy, pauseMs: () => periodMs * RETRY_OF_PERIOD }, () =>
+    await retry(this.sleeper, { ...policy, pauseMs: () => retryMs(periodMs) }, () =>
       bulk(this.#context, "write", namespace.write([write])),
     );
   }

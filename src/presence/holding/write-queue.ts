@@ -5,9 +5,10 @@
  */
 import { Backlog } from "../../core/backlog.ts";
 import { closed, isFinal, toError } from "../../core/errors.ts";
+import { patienceMs, retryMs } from "../../core/limits.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Registration, Unwritten } from "../../core/registration.ts";
-import { type Context, patienceMs, retryMs } from "../context/context.ts";
+import type { Context } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
 import type { Session } from "./session.ts";
@@ -83,7 +84,7 @@ export class WriteQueue {
   }
 
   async #drain(): Promise<void> {
-    const { health, time } = this.#context;
+    const { health, time, periodMs } = this.#context;
     while (!this.#backlog.isEmpty && !this.#session.isStopped) {
       try {
         const { record, heartbeat } = await this.#session.open();
@@ -98,7 +99,7 @@ export class WriteQueue {
           break;
         }
         health.suspect(`a write failed: ${describe(error)}`);
-        await this.#session.sleeper.sleep(retryMs(this.#context, error));
+        await this.#session.sleeper.sleep(retryMs(periodMs, error));
       }
     }
     if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
@@ -106,10 +107,10 @@ export class WriteQueue {
 
   /** Sends the next batch. If it fails, what it has is queued again. */
   async #writeBatch(seq: number): Promise<void> {
-    const { clock, namespace, time } = this.#context;
+    const { clock, namespace, time, periodMs } = this.#context;
     const batch = this.#backlog.take(seq, this.#batchMax, time);
     const { writes } = batch;
-    const limitMs = patienceMs(this.#context);
+    const limitMs = patienceMs(periodMs);
     const began = clock.monotonic();
     const cancel = new AbortController();
     try {

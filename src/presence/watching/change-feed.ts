@@ -11,11 +11,12 @@
  * nothing: the stamps of its changes show how late it is.
  */
 import { isFinal, toError } from "../../core/errors.ts";
+import { feedRetryMs } from "../../core/limits.ts";
 import { copyOf, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context, RETRY_OF_PERIOD } from "../context/context.ts";
+import { bulk, type Context } from "../context/context.ts";
 import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -23,10 +24,6 @@ import type { Snapshot } from "./snapshot.ts";
  * Above this many keys and prefixes the feed covers everything: narrowing it would cost the server more than it saves.
  */
 const NAMES_MAX = 64;
-/** The next attempt waits no longer than this, */
-const PAUSE_MS_MAX = 30_000;
-/** or than this many periods: each loss is a suspicion, and an expiry needs two and a half periods without one. */
-const PAUSE_PERIODS_MAX = 6;
 
 export type FeedState = "off" | "opening" | "live" | "refused";
 
@@ -131,11 +128,8 @@ export class ChangeFeed {
     this.#start();
   }
 
-  /** Each pause is twice as long as the one before. */
   get #pauseMs(): number {
-    const { periodMs } = this.#context;
-    const mostMs = Math.max(PAUSE_MS_MAX, periodMs * PAUSE_PERIODS_MAX);
-    return Math.min(periodMs * RETRY_OF_PERIOD * 2 ** (this.#failures - 1), mostMs);
+    return feedRetryMs(this.#context.periodMs, this.#failures);
   }
 
   async #openOnce(): Promise<void> {

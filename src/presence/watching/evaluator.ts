@@ -80,7 +80,10 @@ export class Evaluator {
     const began = clock.monotonic();
     // One after the other: it needs one connection.
     const goesOn = await this.#readPings(isQuiet ? slot : Math.min(slot - 1, this.#readUpTo), slot);
-    if (this.#mustPoll(slot, isQuiet)) await this.#poll(slot);
+    if (this.#mustPoll(slot, isQuiet)) {
+      await this.#snapshot.poll();
+      this.#polled = slot;
+    }
     noteRead(this.#context, began);
     this.#notifier.notify();
     if (goesOn) await this.#reportDeaths(slot);
@@ -92,11 +95,6 @@ export class Evaluator {
     if (isEmptySelection(this.#snapshot.coverage)) return false;
     const isFed = this.#feed.covers(this.#snapshot.coverage);
     return !isQuiet || !isFed || this.#snapshot.plan.isBehind || slot - this.#polled >= POLL_SLOTS;
-  }
-
-  async #poll(slot: Slot): Promise<void> {
-    await this.#snapshot.poll();
-    this.#polled = slot;
   }
 
   /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */

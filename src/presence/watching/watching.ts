@@ -3,6 +3,7 @@
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
 import { GivenUp, isFinal, isHeartbitError } from "../../core/errors.ts";
+import { loadRetryMs, patienceMs, retryMs } from "../../core/limits.ts";
 import type { Roster } from "../../core/roster.ts";
 import {
   includesKey,
@@ -15,22 +16,13 @@ import {
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
-import {
-  type Context,
-  noteFailure,
-  patienceMs,
-  persistently,
-  RETRY_OF_PERIOD,
-  retryMs,
-} from "../context/context.ts";
+import { type Context, noteFailure, persistently } from "../context/context.ts";
 import type { Holding } from "../holding/holding.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
 import { Evaluator } from "./evaluator.ts";
 import { Notifier } from "./notifier.ts";
 import { Snapshot } from "./snapshot.ts";
 
-/** A failed load is tried again after this part of a period at most. */
-const HEAVY_RETRY_MAX = 1 / 4;
 /** How long a `sync` tries at least, in ms, if the period is shorter. */
 const SYNC_MS_MIN = 5000;
 
@@ -92,12 +84,10 @@ export class Watching {
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
     this.snapshot.coverage.leave(target, wanted);
-    if (typeof target === "string") {
-      if (!includesKey(wanted, target)) this.#roster.drop(target);
-      return;
-    }
     const prefix = prefixOf(target) ?? "";
-    if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
+    if (typeof target !== "string") {
+      if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
+    } else if (!includesKey(wanted, target)) this.#roster.drop(target);
   }
 
   /** Removes many subscriptions at once. */
@@ -138,12 +128,12 @@ export class Watching {
    */
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
-    const limitMs = patienceMs(this.#context, SYNC_MS_MIN);
+    const limitMs = patienceMs(periodMs, SYNC_MS_MIN);
     return new Promise((resolve, reject) => {
       const sync = { until: clock.monotonic() + limitMs, reject };
       this.#pendingSyncs.add(sync);
       const policy = {
-        pauseMs: () => periodMs * RETRY_OF_PERIOD,
+        pauseMs: () => retryMs(periodMs),
         givesUp: (error: unknown) => this.#isOver(sync, error),
       };
       within(clock, limitMs, "begin", this.started)
@@ -228,11 +218,7 @@ export class Watching {
         noteFailure(this.#context, "read", error, doing);
         for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
       }),
-      pauseMs: (failures, error) =>
-        Math.max(
-          periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
-          retryMs(this.#context, error),
-        ),
+      pauseMs: (failures, error) => loadRetryMs(periodMs, failures, error),
     };
   }
 
