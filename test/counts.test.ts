@@ -12,7 +12,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SEGMENT_WORDS } from "../src/core/bits.ts";
 import { EVERYTHING, NOTHING } from "../src/core/selection.ts";
-import { FORMAT_VERSION } from "../src/core/store.ts";
+import { FORMAT_VERSION } from "../src/core/records.ts";
 import type { Namespace, ReadQuery, Store, Write } from "../src/core/store.ts";
 import { Presence, type PresenceOptions } from "../src/index.ts";
 import { mongoStore } from "../src/stores/mongo/index.ts";

@@ -1,4 +1,4 @@
-/** What is looked at, in the URL: so that a link shows the same, and back goes back. */
+/** The state of the view, in the URL: a link shows the same view, and the back button works. */
 import type { Show, Sort } from "./model/keys.ts";
 
 export type View = "keys" | "pulse" | "changes";
@@ -28,7 +28,7 @@ export function readAddress(): Address {
   };
 }
 
-/** A new step in the history where another page is opened; else the step changes. */
+/** Adds a step to the history if another page is opened; otherwise replaces the step. */
 export function writeAddress(address: Address, step: boolean): void {
   const params = new URLSearchParams();
   if (address.query !== START.query) params.set("q", address.query);

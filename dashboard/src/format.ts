@@ -1,4 +1,4 @@
-/** Times and values as a person reads them. */
+/** Times and values for people to read. */
 
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
@@ -18,7 +18,7 @@ export function formatClock(ms: number): string {
   return clock.format(ms);
 }
 
-/** With its date, for who asks for it. */
+/** With its date, for tooltips. */
 export function formatMoment(ms: number): string {
   return whole.format(ms);
 }
@@ -46,12 +46,12 @@ export function formatSpan(ms: number): string {
   return `${Number((ms / 60_000).toFixed(1))} min`;
 }
 
-/** On one line; nothing for null. Control and invisible characters as escapes, so that none can hide or turn text. */
+/** On one line; empty for null. Control and invisible characters are escaped: they could hide or reverse text. */
 export function formatMeta(meta: unknown): string {
   return meta === null ? "" : printable(JSON.stringify(meta));
 }
 
-/** What is not seen, or turns text; but for what makes the sign before it a picture. As in src/cli/text.ts. */
+/** Characters that are invisible or reverse text, except those that make an emoji. As in src/cli/text.ts. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u2800]|(?!(?<=\p{ExtPict})\ufe0f)\p{DI}/gu;
 
 export function printable(text: string): string {

@@ -6,7 +6,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import { onAbort } from "../lib/abort.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
-import { openStore } from "../presence/target.ts";
+import { openStore } from "../stores/target.ts";
 import { within } from "../lib/timers.ts";
 import type { Settings } from "./settings.ts";
 

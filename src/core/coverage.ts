@@ -6,6 +6,8 @@ export class Coverage implements Selection {
   #all = false;
   #keys = new Set<string>();
   #prefixes = new Prefixes();
+  /** What is being loaded, except the part that left meanwhile: that is loaded again if it comes back. */
+  #loading: Coverage | undefined;
 
   get all(): boolean {
     return this.#all;
@@ -17,11 +19,6 @@ export class Coverage implements Selection {
 
   get prefixes(): ReadonlySet<string> {
     return this.#prefixes;
-  }
-
-  /** A copy that does not change. */
-  copy(): Selection {
-    return { all: this.#all, keys: new Set(this.#keys), prefixes: new Prefixes(this.#prefixes) };
   }
 
   has(target: WatchTarget): boolean {
@@ -39,8 +36,20 @@ export class Coverage implements Selection {
     if (prefix && wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
   }
 
-  /** Adds a loaded selection, except the part that is no longer wanted. */
-  add({ all, keys, prefixes }: Selection, wanted: Selection): void {
+  /** A load of the selection begins. */
+  beginLoad(selected: Selection, wanted: Selection): void {
+    this.#loading = new Coverage();
+    this.#loading.#add(selected, wanted);
+  }
+
+  /** The load is complete. */
+  endLoad(wanted: Selection): void {
+    if (this.#loading !== undefined) this.#add(this.#loading, wanted);
+    this.#loading = undefined;
+  }
+
+  /** Adds a selection, except the part that is no longer wanted. */
+  #add({ all, keys, prefixes }: Selection, wanted: Selection): void {
     if (all && wanted.all) this.#all = true;
     for (const key of keys) if (wanted.keys.has(key)) this.#keys.add(key);
     for (const prefix of prefixes) if (wanted.prefixes.has(prefix)) this.#prefixes.add(prefix);
@@ -49,6 +58,7 @@ export class Coverage implements Selection {
   /** A subscription of this target has ended. Like `narrow`, but does not go through everything wanted. */
   leave(target: WatchTarget, wanted: Selection): void {
     if (wanted.all) return;
+    this.#loading?.leave(target, wanted);
     const prefix = prefixOf(target);
     if (typeof target === "string") {
       if (!wanted.keys.has(target)) this.#keys.delete(target);
@@ -60,6 +70,7 @@ export class Coverage implements Selection {
   /** Keeps only what is wanted. A narrower target stays loaded if a wider one had loaded it. */
   narrow(wanted: Selection): void {
     if (wanted.all) return;
+    this.#loading?.narrow(wanted);
     const keys = [...wanted.keys].filter((key) => includesKey(this, key));
     const prefixes = [...wanted.prefixes].filter((prefix) => this.has({ prefix }));
     this.#all = false;

@@ -67,3 +67,27 @@ export function toError(thrown: unknown): Error {
 export function isHeartbitError(error: unknown, code?: ErrorCode): error is HeartbitError {
   return error instanceof HeartbitError && (code === undefined || error.code === code);
 }
+
+/** @internal Whether the store refuses: the fault passes only if somebody acts. */
+export function isRefusal(error: unknown): boolean {
+  return isHeartbitError(error, "NOT_PERMITTED") || isHeartbitError(error, "UNSUPPORTED_SERVER");
+}
+
+/** @internal Whether the fault cannot pass by waiting. A refusal is final unless the operation was permitted before. */
+export function isFinal(error: unknown): boolean {
+  if (error instanceof PassingRefusal) return false;
+  return (
+    isRefusal(error) || isHeartbitError(error, "CONFIG_MISMATCH") || isHeartbitError(error, "PRESENCE_CLOSED")
+  );
+}
+
+/** @internal The error of a call on a presence that was closed. */
+export function closed(name: string, cause?: unknown): HeartbitError {
+  const options = cause === undefined ? {} : { cause };
+  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
+}
+
+/** @internal The error of a presence whose namespace is gone. */
+export function dropped(name: string): HeartbitError {
+  return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
+}

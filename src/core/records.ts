@@ -2,7 +2,15 @@
  * What is stored, and how two versions of it merge. Sessions and registrations only move forward: the later `slot`, the
  * earlier `last` and the newer meta win. So records can be read in any order, twice or late, with the same result.
  */
+import { HeartbitError } from "./errors.ts";
 import type { Slot } from "./slots.ts";
+
+/** @internal The version of the stored format that this library reads and writes. */
+export const FORMAT_VERSION = 2;
+
+/** See `Config.base`. */
+const BASE_EPOCH_MS = 1_767_225_600_000; // 2026-01-01
+const BASES = 2 ** 30;
 
 /** Set by the first presence that opens a namespace; all others must agree. */
 export interface Config {
@@ -74,6 +82,25 @@ export interface RegistrationRecord extends RegistrationId {
   readonly last?: Slot | undefined;
   /** When it last changed, stamped by the store: its time in ms. Given by reads, ignored by writes. */
   readonly changed?: number;
+}
+
+/** @internal The `base` of a namespace that is set up at this time, in ms since 1970. */
+export function baseOf(ms: number): number {
+  return Math.max(0, Math.floor(ms - BASE_EPOCH_MS)) % BASES;
+}
+
+/** @internal Why a presence that was opened with this period cannot use the namespace; undefined if it can. */
+export function mismatch(
+  config: Config,
+  { name, periodMs }: { readonly name: string; readonly periodMs: number },
+): HeartbitError | undefined {
+  if (config.version !== FORMAT_VERSION) {
+    const message = `The namespace "${name}" has format version ${config.version}, but this heartbit knows version ${FORMAT_VERSION}.`;
+    return new HeartbitError("CONFIG_MISMATCH", message);
+  }
+  if (config.periodMs === periodMs) return undefined;
+  const message = `The namespace "${name}" has a period of ${config.periodMs} ms, but was opened with periodMs ${periodMs}.`;
+  return new HeartbitError("CONFIG_MISMATCH", message);
 }
 
 /**

@@ -45,7 +45,7 @@ interface Session {
   /** The latest start of each of its pingers: an earlier start is ended by a later one. */
   readonly registrations: Map<number, Registration>;
   /** The load in which it was last read. */
-  heard: number;
+  readIn: number;
   /** Of a previous owner of its number: the latest slot with a bit of its own. */
   lastBit?: Slot;
 }
@@ -55,7 +55,7 @@ interface Registration {
   readonly record: RegistrationRecord;
   readonly session: Session;
   /** The load in which it was last read. */
-  heard: number;
+  readIn: number;
   /** As it is reported, for a key with many: see `holdersOf`. */
   holder: HolderState | undefined;
 }
@@ -147,10 +147,10 @@ export class Roster {
       session = undefined;
     }
     if (session === undefined) {
-      this.#sessions.set(record.seq, { record, registrations: new Map(), heard: this.#load });
+      this.#sessions.set(record.seq, { record, registrations: new Map(), readIn: this.#load });
       return;
     }
-    session.heard = this.#load;
+    session.readIn = this.#load;
     const merged = mergeSessions(session.record, record);
     const ends = merged.last !== session.record.last;
     if (ends || this.#revives(session, merged.slot)) this.#touchSessionBacked(session);
@@ -162,7 +162,7 @@ export class Roster {
   registration(record: RegistrationRecord): void {
     const session = this.#sessions.get(record.session);
     if (session === undefined) return;
-    session.heard = this.#load;
+    session.readIn = this.#load;
     const known = session.registrations.get(record.pinger);
     if (known === undefined || record.start > known.record.start) {
       this.#touch(record.key);
@@ -170,9 +170,9 @@ export class Roster {
         this.#touch(known.record.key);
         this.#remove(known);
       }
-      this.#insert({ record, session, heard: this.#load, holder: undefined });
+      this.#insert({ record, session, readIn: this.#load, holder: undefined });
     } else if (record.start === known.record.start) {
-      known.heard = this.#load;
+      known.readIn = this.#load;
       const merged = mergeRegistrations(known.record, record);
       if (sameLife(merged, known.record) && merged.revision === known.record.revision) return;
       this.#touch(known.record.key);
@@ -233,7 +233,7 @@ export class Roster {
     for (const key of this.#keys.keys()) {
       if (++count % STEP_REGISTRATIONS === 0) yield;
       for (const registration of this.#registrationsOf(key)) {
-        if (registration.heard >= load || registration.record.slot >= asOf || !selected(key)) continue;
+        if (registration.readIn >= load || registration.record.slot >= asOf || !selected(key)) continue;
         this.#touch(key);
         this.#remove(registration);
       }
@@ -579,7 +579,7 @@ function bySeniority({ record: a }: Registration, { record: b }: Registration): 
   return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
 }
 
-/** A key with many keeps the objects: making thousands anew for each join would take too long. */
+/** A key with many holders keeps the objects: making thousands for each join would take too long. */
 function holdersOf(registrations: Registrations): HolderState[] {
   const list = listOf(registrations);
   if (list.length < MANY_HOLDERS) return list.map(holderOf);

@@ -1,11 +1,21 @@
 /**
- * When a session pings. The sessions of a segment ping together, because a server journals, replicates and acknowledges
- * writes in groups: a ping that arrives alone costs a replica set about nine times as much as one of fifty that arrive
- * together (MongoDB 4.4.6, see docs/measurements.md). Each segment pings at another moment, and at another one in each
- * slot, so that no moment is always the busy one.
+ * When a session pings:
+ *
+ *   at the slot's moment                               ping
+ *   unanswered after a fifth of the period             ping once more; the first ping still counts
+ *   a ping failed, and none is under way               ping again a twentieth of the period later
+ *   the ping was not permitted                         ping again a period later: the right may be restored
+ *   the answer says that the present is another slot   ping at once
+ *
+ * The sessions of a segment ping together, because a server journals, replicates and acknowledges writes in groups: a
+ * ping that arrives alone costs a replica set about nine times as much as one of fifty that arrive together (MongoDB
+ * 4.4.6, see docs/measurements.md). Each segment pings at another moment, and at another one in each slot, so that no
+ * moment is always the busy one.
  */
 import { SEGMENT_SESSIONS } from "./bits.ts";
+import type { Clock } from "./clock.ts";
 import type { Slot } from "./slots.ts";
+import type { StoreTime } from "./store-time.ts";
 
 /** The part of a slot in which sessions ping: late enough for a clock 10 % ahead, early enough for one 50 % behind. */
 const EARLIEST = 0.1;
@@ -16,7 +26,7 @@ const LATEST = 0.4;
 const SPACING_MS = 0.5;
 
 /** The position, in slots, at which session `seq` pings in `slot`. */
-export function pingPosition(slot: Slot, seq: number, periodMs: number): number {
+function pingPosition(slot: Slot, seq: number, periodMs: number): number {
   const width = Math.min((SEGMENT_SESSIONS * SPACING_MS) / periodMs, LATEST - EARLIEST);
   const start = EARLIEST + (LATEST - EARLIEST - width) * hash(slot, Math.floor(seq / SEGMENT_SESSIONS));
   return slot + start + (width * (seq % SEGMENT_SESSIONS)) / SEGMENT_SESSIONS;
@@ -28,4 +38,93 @@ function hash(slot: Slot, segment: number): number {
   bits = Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d);
   bits = Math.imul(bits ^ (bits >>> 12), 0x297a2d39);
   return ((bits ^ (bits >>> 15)) >>> 0) / 2 ** 32;
+}
+
+/** A ping that is unanswered after this part of a period is sent once more. */
+export const REPEAT_OF_PERIOD = 1 / 5;
+
+/** When one session pings next, given what became of its pings. Times are monotonic, in ms. */
+export class PingSchedule {
+  readonly #clock: Clock;
+  readonly #time: StoreTime;
+  readonly #periodMs: number;
+  readonly #seq: number;
+  /** How many pings are under way. */
+  #underWay = 0;
+  /** The slot of the latest ping that was sent, and how many were sent in it. */
+  #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
+  /** When the latest acknowledged ping was sent. */
+  #answeredSent = -Infinity;
+  /** When a period will have passed since a ping was sent, without any acknowledgement. */
+  #lateAt = Infinity;
+  /** When to ping next. */
+  #due = Infinity;
+
+  constructor(clock: Clock, time: StoreTime, periodMs: number, seq: number) {
+    this.#clock = clock;
+    this.#time = time;
+    this.#periodMs = periodMs;
+    this.#seq = seq;
+  }
+
+  /** When the next ping is due, or the acknowledgement of one is late. */
+  get next(): number {
+    return Math.min(this.#due, this.#lateAt);
+  }
+
+  get isDue(): boolean {
+    return this.#clock.monotonic() >= this.#due;
+  }
+
+  get areAnyUnderWay(): boolean {
+    return this.#underWay > 0;
+  }
+
+  /** Schedules the next ping in so many ms; Infinity: none. */
+  pingIn(ms: number): void {
+    this.#due = this.#clock.monotonic() + ms;
+  }
+
+  /** A ping of this slot is sent now. */
+  sent(slot: Slot): void {
+    if (this.#sent.slot !== slot) this.#sent = { slot, count: 0 };
+    // Once more at most: if neither is answered, the next slot's ping shows it.
+    if (++this.#sent.count === 1) this.pingIn(this.#periodMs * REPEAT_OF_PERIOD);
+    else this.#pingAfter(slot);
+    this.#underWay++;
+    if (this.#lateAt === Infinity) this.#lateAt = this.#clock.monotonic() + this.#periodMs;
+  }
+
+  /** The ping that was sent at this time was acknowledged. */
+  acknowledged(sent: number): void {
+    this.#underWay--;
+    this.#lateAt = Infinity; // until the next ping is sent
+    this.#answeredSent = Math.max(this.#answeredSent, sent);
+  }
+
+  /** The ping that was sent at this time failed. Returns whether a later one was acknowledged. */
+  failed(sent: number): boolean {
+    this.#underWay--;
+    return sent < this.#answeredSent;
+  }
+
+  /** The ping of this slot counts, and was stamped at this position. */
+  counted(slot: Slot, stamped: number): void {
+    if (this.#time.slot > slot && stamped >= slot + 1) this.pingIn(0);
+    else if (slot === this.#time.slot) this.#pingAfter(slot);
+  }
+
+  /** Once after a period without an acknowledgement: how many ms ago the first unacknowledged ping was sent. */
+  lateMs(): number | undefined {
+    const now = this.#clock.monotonic();
+    if (now < this.#lateAt) return undefined;
+    const waitedMs = now - this.#lateAt + this.#periodMs;
+    this.#lateAt = Infinity;
+    return waitedMs;
+  }
+
+  /** At the session's moment of the slot after `slot`, which comes later if the store's time is behind our slots. */
+  #pingAfter(slot: Slot): void {
+    this.pingIn(this.#time.until(pingPosition(slot + 1, this.#seq, this.#periodMs)));
+  }
 }

@@ -1,3 +1,4 @@
+import { show } from "./checks.ts";
 import { Prefixes } from "./prefixes.ts";
 
 /** A set of keys: by name, by prefix, or all. */
@@ -24,6 +25,19 @@ export function prefixOf(target: WatchTarget): string | undefined {
   return "prefix" in target ? target.prefix : "";
 }
 
+/** @internal A text that is the same for targets that select the same keys. */
+export function nameOf(target: WatchTarget): string {
+  if (typeof target === "string") return `key ${target}`;
+  const prefix = prefixOf(target);
+  return prefix ? `prefix ${prefix}` : "all";
+}
+
+/** @internal The target as it appears in a message. */
+export function showTarget(target: WatchTarget): string {
+  if (typeof target === "string") return `the key ${show(target)}`;
+  return "prefix" in target ? `the prefix ${show(target.prefix)}` : "all keys";
+}
+
 /** @internal The smallest selection with all the targets. */
 export function select(targets: Iterable<WatchTarget>): Selection {
   const keys = new Set<string>();
@@ -36,6 +50,12 @@ export function select(targets: Iterable<WatchTarget>): Selection {
     else all = true;
   }
   return all ? EVERYTHING : { all, keys, prefixes };
+}
+
+/** @internal A copy that does not change. It selects everything if there are more than `most` keys and prefixes. */
+export function copyOf({ all, keys, prefixes }: Selection, most = Infinity): Selection {
+  if (all || keys.size + prefixes.size > most) return EVERYTHING;
+  return { all, keys: new Set(keys), prefixes: new Prefixes(prefixes) };
 }
 
 /** @internal */

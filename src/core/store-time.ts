@@ -93,6 +93,11 @@ export class StoreTime {
     return Math.floor(this.position);
   }
 
+  /** The position at another monotonic time, in ms. */
+  positionWhen(monotonic: number): number {
+    return this.position + (monotonic - this.#clock.monotonic()) / this.#periodMs;
+  }
+
   /** How many slots the store's time is behind our latest slot: more than 0 only after its clock has stepped back. */
   get slotsBehind(): number {
     return this.slot - Math.floor(this.positionOf(this.now));

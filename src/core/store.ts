@@ -16,9 +16,6 @@ import type { Config, RegistrationId, RegistrationRecord, SessionRecord } from "
 import type { Selection } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 
-/** @internal The version of the stored format that this library reads and writes. */
-export const FORMAT_VERSION = 2;
-
 /** A store: passed to `Presence.open`, and written by authors of stores. */
 export interface Store {
   /** For messages and `doctor`: "memory", "sqlite", "mongodb". */

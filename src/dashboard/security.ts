@@ -32,10 +32,10 @@ export function checkHost(request: Request, hosts: ReadonlySet<string>): void {
 export function checkOrigin(request: Request): void {
   const site = request.headers.get("sec-fetch-site");
   const origin = request.headers.get("origin");
-  const isForeignSite = site !== null && site !== "same-origin" && site !== "none";
+  const isOtherSite = site !== null && site !== "same-origin" && site !== "none";
   // The scheme is not compared: TLS may end before us.
-  const isForeignOrigin = origin !== null && originHost(origin) !== hostOf(request);
-  if (!isForeignSite && !isForeignOrigin) return;
+  const isOtherOrigin = origin !== null && originHost(origin) !== hostOf(request);
+  if (!isOtherSite && !isOtherOrigin) return;
   throw new Refusal("FORBIDDEN_ORIGIN", "Pages of other sites may not ask this server anything.");
 }
 

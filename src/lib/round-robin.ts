@@ -3,7 +3,8 @@ import type { Clock } from "../core/clock.ts";
 import { callSafely } from "./call-safely.ts";
 import { Slices } from "./timers.ts";
 
-interface Source<Item> {
+/** Something to take items from. */
+export interface Source<Item> {
   /** The next item; undefined if there is none. */
   take(): Item | undefined;
 }

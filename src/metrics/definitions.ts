@@ -82,7 +82,7 @@ export const histograms = {
     help: "How long it took to read the pings and changes of a slot.",
     buckets: LATENCIES,
   },
-  toldAfter: {
+  reportedAfter: {
     name: "heartbit_told_after_periods",
     help: "For keys that expired: the time from the start of the slot of their last ping to the report, in periods. 2.5 if all is well.",
     buckets: [1, 2, 2.25, 2.5, 2.55, 2.6, 2.75, 3, 3.5, 4, 6, 10, 30, 100],

@@ -169,7 +169,7 @@ class Metrics {
 
   #count(presence: Presence, { instrumentation, periodMs }: Internals, labels: Labels): () => void {
     const { pings, reads, changes, feedRestarts, lapses, pruned } = this.#counters;
-    const { ping, read, toldAfter } = this.#histograms;
+    const { ping, read, reportedAfter } = this.#histograms;
     const asked = { ping: pings, read: reads };
     const took = { ping, read };
     const ends: (() => void)[] = [];
@@ -187,7 +187,7 @@ class Metrics {
     on("failed", (what) => asked[what].inc({ ...labels, result: "failed" }));
     on("reported", (cause, silentMs) => {
       changes.inc({ ...labels, cause });
-      if (silentMs !== undefined) toldAfter.observe(labels, silentMs / periodMs);
+      if (silentMs !== undefined) reportedAfter.observe(labels, silentMs / periodMs);
     });
     on("feedLost", () => feedRestarts.inc(labels));
     on("pruned", (counts) => {

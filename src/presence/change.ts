@@ -1,4 +1,6 @@
-import { type HolderState, sameHolders, type Transition } from "../core/roster.ts";
+import { type HolderState, MANY_HOLDERS, type Transition } from "../core/roster.ts";
+import type { Report } from "../core/subscriptions.ts";
+import type { Source } from "../lib/round-robin.ts";
 
 /** A holder of a key: one start of a pinger. */
 export interface Holder {
@@ -55,29 +57,27 @@ function decodeMeta(text: string): unknown {
   }
 }
 
-/** @internal A change on its way to one subscriber. */
-export interface Pending {
-  readonly key: string;
-  /** The holders that the subscriber knows of; undefined: it knows nothing yet. */
-  readonly known: readonly HolderState[] | undefined;
-  readonly now: readonly HolderState[];
-  readonly cause: "initial" | Transition;
-  readonly atMs: number;
-}
-
-/** @internal Merges two changes on their way: the later one, with what the subscriber knew before the earlier one. */
-export function collapse(earlier: Pending | undefined, later: Pending): Pending {
-  return earlier === undefined ? later : { ...later, known: earlier.known };
-}
-
-/** @internal The change as it is reported; undefined if nothing has changed for the subscriber. */
-export function toChange(
-  { key, known, now, cause, atMs }: Pending,
-  holdersOf: (now: readonly HolderState[]) => Holder[],
-): Change | undefined {
-  const alive = now.length > 0;
-  if (known !== undefined && sameHolders(known, now)) return undefined;
-  const wasAlive = known !== undefined && known.length > 0;
-  const reported = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
-  return { key, alive, at: new Date(atMs), cause: reported, holders: holdersOf(now) };
+/**
+ * @internal The changes of one subscriber. Of many holders the unchanged ones are passed as the same objects again: a
+ * join costs one holder and not all.
+ */
+export function changesOf(reports: Source<Report>): Source<Change> {
+  let known: WeakMap<HolderState, Holder> | undefined;
+  const toHolders = (now: readonly HolderState[]): Holder[] => {
+    if (now.length < MANY_HOLDERS) return now.map(toHolder);
+    const made = (known ??= new WeakMap<HolderState, Holder>());
+    return now.map((state) => {
+      let holder = made.get(state);
+      if (holder === undefined) made.set(state, (holder = toHolder(state)));
+      return holder;
+    });
+  };
+  return {
+    take() {
+      const report = reports.take();
+      if (report === undefined) return undefined;
+      const { key, cause, now, atMs } = report;
+      return { key, alive: now.length > 0, at: new Date(atMs), cause, holders: toHolders(now) };
+    },
+  };
 }

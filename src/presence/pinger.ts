@@ -19,14 +19,12 @@
  */
 import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { closed, dropped, HeartbitError } from "../core/errors.ts";
+import { Registration, type Succession } from "../core/registration.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
-import { dropped } from "./context/config.ts";
 import type { Holding } from "./holding/holding.ts";
-import { Registration, type Succession } from "./holding/registration.ts";
-import { closed } from "./holding/session.ts";
 import { checkHoldMs } from "./options.ts";
 
 /** Whether a pinger holds its key, and how it ended. */
@@ -119,7 +117,7 @@ export class Pinger extends Subscribable<PingerEvents> {
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
     if (this.#state === "started") return this.#end("killed", "killed");
-    if (this.#holding.isClosed) throw closed(this.#holding.context.name);
+    this.#holding.checkOpen();
     this.#state = "killed";
     this.#ending = this.#calls.runAlone(() => this.#killKey());
     return this.#ending;
@@ -135,7 +133,7 @@ export class Pinger extends Subscribable<PingerEvents> {
     this.#meta = text;
     await this.#calls.run(async () => {
       if (this.#latest === undefined || this.#state !== "started") return;
-      if (this.#holding.isClosed) throw closed(this.#holding.context.name);
+      this.#holding.checkOpen();
       await this.#holding.registrations.update(this.#latest, text);
     });
   }
@@ -160,8 +158,8 @@ export class Pinger extends Subscribable<PingerEvents> {
 
   /** `timesLost`: the count when `start` was called. */
   async #take(timesLost: number): Promise<void> {
-    const { context, registrations, isClosed } = this.#holding;
-    if (isClosed) throw closed(context.name);
+    const { context, registrations } = this.#holding;
+    this.#holding.checkOpen();
     if (timesLost !== registrations.timesLost) throw dropped(context.name);
     const registration = new Registration(this, this.key, this.#number, this.#meta, this.#succession());
     this.#latest = registration;

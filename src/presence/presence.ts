@@ -3,6 +3,8 @@
  */
 import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
+import { closed } from "../core/errors.ts";
+import { patienceMs } from "../core/limits.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
@@ -11,24 +13,23 @@ import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { within } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
-import { attempt, bulk, type Context, patienceMs, sampleTime } from "./context/context.ts";
-import { guarded } from "./context/guard.ts";
+import { attempt, bulk, type Context, sampleTime } from "./context/context.ts";
+import { guarded } from "../stores/guard.ts";
 import { type Health, HealthMonitor } from "./context/health.ts";
 import type { Instrumentation } from "./context/instrumentation.ts";
 import { type Gauges, setInternals } from "./internals.ts";
 import { makeLog } from "../lib/log.ts";
 import { followAhead } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
-import { Requests } from "./context/requests.ts";
+import { Requests } from "../lib/requests.ts";
 import { StoreTime } from "../core/store-time.ts";
 import type { PresenceEvents } from "./events.ts";
 import { Holding } from "./holding/holding.ts";
-import { closed } from "./holding/session.ts";
 import { type Listing, readListing } from "./list.ts";
 import { type CheckedOptions, checkOptions, type PresenceOptions } from "./options.ts";
 import { Pinger } from "./pinger.ts";
 import { SlotLoop } from "./slot-loop.ts";
-import { nameOf, openStore, type Target } from "./target.ts";
+import { nameOf, openStore, type Target } from "../stores/target.ts";
 import { Watcher } from "./watcher.ts";
 import type { Change } from "./change.ts";
 import { RoundRobin } from "../lib/round-robin.ts";
@@ -47,7 +48,6 @@ export class Presence extends Subscribable<PresenceEvents> {
   readonly #options: CheckedOptions;
   readonly #store: Store;
   readonly #ownsStore: boolean;
-  readonly #config: NamespaceConfig;
   readonly #holding: Holding;
   readonly #loop: SlotLoop;
   readonly #delivery: RoundRobin<Change>;
@@ -89,9 +89,19 @@ export class Presence extends Subscribable<PresenceEvents> {
       log.error(`a listener of ${event} threw`, error),
     );
     super(events);
-    this.#context = {
+    const namespace = guarded(
+      store.namespace(name, { periodMs, retentionSlots, warn }),
+      time,
+      periodMs,
+      warn,
+    );
+    if (options.feed === "poll") delete namespace.feed;
+    const context: Context = {
       name,
-      namespace: guarded(store.namespace(name, { periodMs, retentionSlots, warn }), time, periodMs, warn),
+      namespace,
+      get config() {
+        return config; // it is made of the context itself
+      },
       clock,
       time,
       health: new HealthMonitor({ time, clock, events, log }),
@@ -101,13 +111,15 @@ export class Presence extends Subscribable<PresenceEvents> {
       instrumentation: new Emitter<Instrumentation>((error) => log.error("counting failed", error)),
       periodMs,
       retentionSlots,
+      pollMs: options.pollMs,
     };
+    const config = new NamespaceConfig(context);
+    this.#context = context;
     this.#options = options;
     this.#store = store;
     this.#ownsStore = ownsStore;
-    this.#config = new NamespaceConfig(this.#context);
-    this.#holding = new Holding(this.#context, this.#config, { host: hostname(), pid: process.pid });
-    this.#loop = new SlotLoop(this.#context, this.#holding, options.feed === "auto", options.pollMs);
+    this.#holding = new Holding(this.#context, { host: hostname(), pid: process.pid });
+    this.#loop = new SlotLoop(this.#holding);
     this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
     const gauges = (): Gauges => {
       return { held: this.#holding.registrations.size, watching: this.#loop.watching?.gauges };
@@ -141,8 +153,8 @@ export class Presence extends Subscribable<PresenceEvents> {
    * after `close`.
    */
   get vouchedUntil(): Date | null {
-    if (this.#holding.isClosed) return null;
-    return this.#holding.session.current?.heartbeat.vouchedUntil ?? null;
+    const until = this.#holding.session.current?.heartbeat.lease.until;
+    return until === undefined || this.#holding.isClosed ? null : new Date(until);
   }
 
   /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
@@ -167,7 +179,7 @@ export class Presence extends Subscribable<PresenceEvents> {
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
     const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
     const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
-    return this.#holding.attempt(() => readListing(this.#context, this.#config, select([target])));
+    return this.#holding.attempt(() => readListing(this.#context, select([target])));
   }
 
   /**
@@ -185,11 +197,7 @@ export class Presence extends Subscribable<PresenceEvents> {
    * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
-    this.#holding.checkOpen();
-    return pruneAll(this.#context).catch((error: unknown) => {
-      this.#holding.checkOpen();
-      throw error;
-    });
+    return this.#holding.whileOpen(() => pruneAll(this.#context));
   }
 
   /**
@@ -221,12 +229,12 @@ export class Presence extends Subscribable<PresenceEvents> {
   }
 
   async #begin(): Promise<void> {
-    const { namespace, clock, time } = this.#context;
+    const { config, namespace, clock, time } = this.#context;
     const inTime = <T>(work: Promise<T>): Promise<T> => within(clock, OPEN_LIMIT_MS, "open", work);
-    await inTime(this.#config.configure());
+    await inTime(config.configure());
     await inTime(sampleTime(this.#context));
     // The store's clock may have stepped back while no presence was open.
-    await followAhead(this.#context, this.#config, await inTime(namespace.pings(time.slot + 1)));
+    await followAhead(this.#context, await inTime(namespace.pings(time.slot + 1)));
     this.#holding.checkOpen();
     this.#loop.start();
     this.#ignoreAbort = onAbort(this.#options.signal, () => void this.close());
@@ -257,9 +265,9 @@ export class Presence extends Subscribable<PresenceEvents> {
     this.#holding.closedAs = "killed";
     const heartbeat = session.current?.heartbeat;
     heartbeat?.stop();
-    await within(clock, patienceMs(this.#context), "write", registrations.queue.idle()).catch(() => {});
+    await within(clock, patienceMs(this.periodMs), "write", registrations.queue.idle()).catch(() => {});
     try {
-      await attempt(this.#context, requests.sleeper, () => bulk(this.#context, "drop", namespace.drop()));
+      await attempt(this.#context, () => bulk(this.#context, "drop", namespace.drop()));
     } catch (error) {
       if (this.#closing !== undefined) throw closed(this.name);
       this.#holding.closedAs = undefined;

@@ -12,10 +12,11 @@
  * the activity is tried again. Only a namespace that is gone, or was set up by another, ends what is held and watched.
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
+import { retryMs } from "../core/limits.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
-import { type Context, noteFailure, noteLateness, retryMs, sampleTime } from "./context/context.ts";
+import { type Context, noteFailure, noteLateness, sampleTime } from "./context/context.ts";
 import { RecurringFailure } from "../lib/log.ts";
 import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
@@ -28,9 +29,9 @@ interface Activity {
   /** In how many ms it is due; Infinity if nothing is known to be due. */
   readonly nextMs: () => number;
   readonly act: () => Promise<void>;
-  isRunning: boolean;
+  isRunning?: boolean;
   /** After a failure, when it may be tried again: a monotonic time, in ms. */
-  notBefore: number;
+  notBefore?: number;
 }
 
 /** How often in a period the offset is read while the store's time is behind our slots. */
@@ -40,52 +41,42 @@ export class SlotLoop {
   readonly watchers = new Set<Watcher>();
   readonly #context: Context;
   readonly #holding: Holding;
-  readonly #usesFeed: boolean;
-  readonly #pollMs: number;
   readonly #activities: readonly Activity[];
   #watching: Watching | undefined;
-  #endNotices: () => void = () => {};
+  #endNotices: (() => void) | undefined;
   #isStoreLost = false;
   /** Monotonic times, in ms. */
   #polled = -Infinity;
   #caughtUp = -Infinity;
   /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
-  #pruneAt: Slot | undefined;
+  /** Infinity until the first own ping. */
+  #pruneAt: Slot = Infinity;
   readonly #pruningFailure: RecurringFailure;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
-    this.#context = context;
+  constructor(holding: Holding) {
+    this.#context = holding.context;
     this.#holding = holding;
-    this.#usesFeed = usesFeed;
-    this.#pollMs = pollMs;
-    this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
+    this.#pruningFailure = new RecurringFailure(
+      holding.context.log,
+      "pruning failed, so what is stored grows",
+    );
+    const { reconciler } = holding;
+    const { time } = this.#context;
     this.#activities = [
-      newActivity(
-        "reading the config",
-        () => this.#configMs,
-        () => this.#followConfig(),
-      ),
-      newActivity(
-        "reconciling",
-        () => (holding.reconciler.isDue ? 0 : Infinity),
-        () => this.#reconcile(),
-      ),
-      newActivity(
-        "reading changes",
-        () => this.#pollInMs,
-        () => this.#poll(),
-      ),
-      newActivity(
-        "evaluating",
-        () => this.#evaluateMs,
-        async () => this.#watching?.evaluator.evaluate(),
-      ),
-      newActivity(
-        "pruning",
-        () => (this.#context.time.slot >= (this.#pruneAt ?? Infinity) ? 0 : Infinity),
-        () => this.#prune(),
-      ),
+      { doing: "reading the config", nextMs: () => this.#configMs, act: () => this.#followConfig() },
+      { doing: "reconciling", nextMs: () => (reconciler.isDue ? 0 : Infinity), act: () => reconciler.run() },
+      { doing: "reading changes", nextMs: () => this.#pollInMs, act: () => this.#poll() },
+      {
+        doing: "evaluating",
+        nextMs: () => this.#evaluateMs,
+        act: async () => this.#watching?.evaluator.evaluate(),
+      },
+      {
+        doing: "pruning",
+        nextMs: () => (time.slot >= this.#pruneAt ? 0 : Infinity),
+        act: () => this.#prune(),
+      },
     ];
   }
 
@@ -95,15 +86,14 @@ export class SlotLoop {
   }
 
   start(): void {
-    this.#endNotices =
-      this.#context.namespace.notices?.((notice) => this.#notice(notice)) ?? this.#endNotices;
+    this.#endNotices = this.#context.namespace.notices?.((notice) => this.#notice(notice));
     void this.#run();
   }
 
   /** Starts the watching side, if it does not run yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
-      const watching = new Watching(this.#context, this.#holding, this.#usesFeed, this.#pollMs);
+      const watching = new Watching(this.#holding);
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);
@@ -121,7 +111,7 @@ export class SlotLoop {
   }
 
   stop(): void {
-    this.#endNotices();
+    this.#endNotices?.();
     this.#context.requests.sleeper.end();
   }
 
@@ -144,19 +134,20 @@ export class SlotLoop {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
       // Perhaps in the first slot: all presences may be too short-lived for a second check.
-      this.#pruneAt ??= nextPruning(this.#context) - 1;
+      if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
       if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
     }
-    if (requests.take("resync")) this.#watching?.snapshot.resync();
-    if (requests.take("feed") && this.#usesFeed) this.#watching?.feed.reopen();
+    if (requests.take("resync")) this.#watching?.snapshot.plan.resync();
+    if (requests.take("feed")) this.#watching?.feed.reopen();
     const now = clock.monotonic();
     for (const activity of this.#activities) {
-      if (!activity.isRunning && activity.notBefore <= now && activity.nextMs() <= 0) void this.#do(activity);
+      const { isRunning, notBefore = now, nextMs } = activity;
+      if (isRunning !== true && notBefore <= now && nextMs() <= 0) void this.#do(activity);
     }
   }
 
   async #do(activity: Activity): Promise<void> {
-    const { clock, requests } = this.#context;
+    const { clock, requests, periodMs } = this.#context;
     activity.isRunning = true;
     try {
       await activity.act();
@@ -165,7 +156,7 @@ export class SlotLoop {
       if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        activity.notBefore = clock.monotonic() + retryMs(this.#context, error);
+        activity.notBefore = clock.monotonic() + retryMs(periodMs, error);
       }
     } finally {
       activity.isRunning = false;
@@ -181,8 +172,8 @@ export class SlotLoop {
   get #nextMs(): number {
     const now = this.#context.clock.monotonic();
     let nextMs = this.#holding.session.current?.heartbeat.nextMs ?? Infinity;
-    for (const { isRunning, notBefore, nextMs: due } of this.#activities) {
-      if (!isRunning) nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
+    for (const { isRunning, notBefore = now, nextMs: due } of this.#activities) {
+      if (isRunning !== true) nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
     }
     return nextMs;
   }
@@ -199,8 +190,7 @@ export class SlotLoop {
   }
 
   async #followConfig(): Promise<void> {
-    const { requests, time, clock, health } = this.#context;
-    const { config } = this.#holding;
+    const { config, requests, time, clock, health } = this.#context;
     if (await requests.serve("restore", () => config.configure())) {
       if (!this.#isActive) health.markHealthy(); // it does nothing that could be late
     } else await requests.serve("config", () => config.check());
@@ -210,19 +200,13 @@ export class SlotLoop {
     this.#caughtUp = clock.monotonic();
   }
 
-  async #reconcile(): Promise<void> {
-    const { requests } = this.#context;
-    await this.#holding.reconciler.run();
-    requests.sleeper.wake();
-  }
-
   get #pollInMs(): number {
-    const { clock, requests } = this.#context;
+    const { clock, requests, pollMs } = this.#context;
     const watching = this.#watching;
     if (watching?.hasBegun !== true || isEmptySelection(watching.snapshot.coverage)) return Infinity;
     if (requests.has("poll")) return 0;
     if (watching.feed.covers(watching.snapshot.coverage)) return Infinity;
-    return this.#polled + this.#pollMs - clock.monotonic();
+    return this.#polled + pollMs - clock.monotonic();
   }
 
   async #poll(): Promise<void> {
@@ -258,7 +242,7 @@ export class SlotLoop {
     if (!this.#isStoreLost) return;
     this.#isStoreLost = false;
     log.info("the store is found again");
-    for (const activity of this.#activities) activity.notBefore = -Infinity;
+    for (const activity of this.#activities) delete activity.notBefore;
     this.#holding.session.sleeper.wake();
     // Acknowledged writes may have been lost with the server, even the config.
     requests.add("restore", "ping", "reconcile", "feed", "poll");
@@ -275,8 +259,4 @@ export class SlotLoop {
     this.#context.log.error("watchers fail", error);
     for (const watcher of this.watchers) watcher.fail(error);
   }
-}
-
-function newActivity(doing: string, nextMs: () => number, act: () => Promise<void>): Activity {
-  return { doing, nextMs, act, isRunning: false, notBefore: -Infinity };
 }

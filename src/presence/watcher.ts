@@ -6,13 +6,14 @@
  *
  * Any other fault makes it `stale`, as its `health` says, and passes by itself.
  */
-import { checkKey, show } from "../core/checks.ts";
+import { checkKey } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
-import { prefixOf, type WatchTarget } from "../core/selection.ts";
+import { nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
+import { Subscription } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
-import type { Change } from "./change.ts";
-import { ChangeStream, Subscription } from "./watching/delivery.ts";
+import { PullStream } from "../lib/pull-stream.ts";
+import { type Change, changesOf } from "./change.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import { checkTarget } from "./options.ts";
@@ -43,7 +44,7 @@ export class Watcher extends Subscribable<WatcherEvents> {
   readonly #events: Emitter<WatcherEvents>;
   /** By target (as text) and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
-  readonly #streams = new Set<ChangeStream>();
+  readonly #streams = new Set<PullStream<Change>>();
   /** Calls that wait for the store; given up when this watcher stops. */
   readonly #waits = new Waits();
   #state: WatcherState = "running";
@@ -97,9 +98,10 @@ export class Watcher extends Subscribable<WatcherEvents> {
     const name = nameOf(checked);
     const listeners = this.#subscriptions.get(name) ?? new Map<ChangeListener, Subscription>();
     if (listeners.has(listener)) {
-      throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${describeTarget(checked)} already.`);
+      throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${showTarget(checked)} already.`);
     }
-    const subscription = new Subscription(checked, () => this.#delivery.add(subscription, listener));
+    const subscription = new Subscription(checked, () => this.#delivery.add(changes, listener));
+    const changes = changesOf(subscription);
     this.#subscriptions.set(name, listeners.set(listener, subscription));
     this.#loop.startWatching().subscribe(subscription);
   }
@@ -132,12 +134,14 @@ export class Watcher extends Subscribable<WatcherEvents> {
     const signal = checkSignal(checkOptionsObject(options).signal);
     this.#checkRunning();
     let ignore: (() => void) | undefined;
-    const stream = new ChangeStream(checked, () => {
+    const subscription = new Subscription(checked, () => stream.serve());
+    const stream = new PullStream(changesOf(subscription), () => {
       ignore?.();
-      if (this.#streams.delete(stream)) this.#loop.watching?.unsubscribe(stream.subscription);
+      subscription.cancel();
+      if (this.#streams.delete(stream)) this.#loop.watching?.unsubscribe(subscription);
     });
     this.#streams.add(stream);
-    this.#loop.startWatching().subscribe(stream.subscription);
+    this.#loop.startWatching().subscribe(subscription);
     ignore = onAbort(signal, () => stream.end());
     return stream;
   }
@@ -214,15 +218,4 @@ export class Watcher extends Subscribable<WatcherEvents> {
       cause: this.#error,
     });
   }
-}
-
-function nameOf(target: WatchTarget): string {
-  if (typeof target === "string") return `key ${target}`;
-  const prefix = prefixOf(target);
-  return prefix ? `prefix ${prefix}` : "all";
-}
-
-function describeTarget(target: WatchTarget): string {
-  if (typeof target === "string") return `the key ${show(target)}`;
-  return "prefix" in target ? `the prefix ${show(target.prefix)}` : "all keys";
 }

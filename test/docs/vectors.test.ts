@@ -19,7 +19,7 @@ import {
 import { Roster } from "../../src/core/roster.ts";
 import { prefixEnd } from "../../src/core/selection.ts";
 import { positionAt, slotAt } from "../../src/core/slots.ts";
-import { FORMAT_VERSION } from "../../src/core/store.ts";
+import { FORMAT_VERSION } from "../../src/core/records.ts";
 import {
   OPEN,
   PING_FIELDS,

@@ -1,6 +1,6 @@
 /**
- * The English of the code and the documentation: plain words, standard terms, and lines of 120 columns. What is checked is
- * what readers see: comments, messages and pages. Names in code are not, since some of them are public.
+ * The English of the code and the documentation: plain words, standard terms, and lines of 120 columns. Comments,
+ * messages, pages and names in the code are checked. Public names are exempt.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -49,9 +49,18 @@ const ABOUT_THE_JUDGE = new Set([
 /** The history may name what is gone. */
 const UNCHECKED = new Set(["CHANGELOG.md"]);
 
-const sources = readdirSync(join(process.cwd(), "src"), { recursive: true, encoding: "utf8" })
-  .filter((name) => name.endsWith(".ts"))
-  .map((name) => join("src", name));
+/** Names in code, which may be parts of longer ones. */
+const AVOIDED_NAMES =
+  /(?<![a-z])(told|telling|teller|judg(e|ing|ement)|trouble|doubt|audit|broom|happening|foreign|lookout|anew)|(Told|Telling|Teller|Judg(e|ing|ement)|Trouble|Doubt|Audit|Broom|Happening|Foreign|Lookout)/;
+/** Fields of the JSON that `demo` and `bench` print, and what computes them. */
+const PUBLIC_NAMES = /\b(told|toldMs|toldAfterMs|troubles?)\b/g;
+const PRINTS_PUBLIC_NAMES = join("src", "cli");
+
+const sources = ["src", join("dashboard", "src")].flatMap((folder) =>
+  readdirSync(join(process.cwd(), folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(tsx?|css)$/.test(name))
+    .map((name) => join(folder, name)),
+);
 
 interface Line {
   readonly where: string;
@@ -65,7 +74,7 @@ const linesOf = (file: string): Line[] =>
 
 /** The comments and the texts in quotes of a line of code. */
 function wordsOf(code: string): string {
-  const comment = /^\s*(\/\*\*|\*|\/\/)(.*)$/.exec(code)?.[2] ?? / \/\/ (.*)$/.exec(code)?.[1];
+  const comment = /^\s*(\{?\/\*\*?|\*|\/\/)(.*)$/.exec(code)?.[2] ?? / \/\/ (.*)$/.exec(code)?.[1];
   const texts = [...code.matchAll(/"([^"]*)"|`([^`]*)`/g)].map(
     ([, plain, template]) => plain ?? template ?? "",
   );
@@ -74,6 +83,12 @@ function wordsOf(code: string): string {
     comment ?? "",
     ...texts.filter((text) => / /.test(text)).map((text) => text.replace(/\$\{[^}]*\}/g, "")),
   ].join(" ");
+}
+
+/** The line without its comments and texts. */
+function namesOf(code: string): string {
+  if (/^\s*(\{?\/\*|\*|\/\/)/.test(code)) return "";
+  return code.replace(/"[^"]*"|`[^`]*`| \/\/ .*$/g, "");
 }
 
 function faultsOf(lines: readonly Line[], avoided = AVOIDED): string[] {
@@ -91,9 +106,18 @@ function tooLong(lines: readonly Line[]): string[] {
 }
 
 describe("readers need not decode the English", () => {
-  it("comments and messages in src use the standard terms", () => {
+  it("comments and messages in src and in the dashboard's page use the standard terms", () => {
     const lines = sources.flatMap(linesOf).map(({ where, text }) => ({ where, text: wordsOf(text) }));
     expect(faultsOf(lines)).toEqual([]);
+  });
+
+  it("names in src and in the dashboard's page do, too", () => {
+    const names = sources.flatMap(linesOf).map(({ where, text }) => ({ where, text: namesOf(text) }));
+    const faults = names.filter(({ where, text }) => {
+      const isPublic = where.startsWith(PRINTS_PUBLIC_NAMES);
+      return AVOIDED_NAMES.test(isPublic ? text.replace(PUBLIC_NAMES, "") : text);
+    });
+    expect(faults).toEqual([]);
   });
 
   it.each(pages.filter((page) => !UNCHECKED.has(page)))("%s uses the standard terms", (page) => {
@@ -106,6 +130,8 @@ describe("readers need not decode the English", () => {
     expect(faultsOf([{ where: "b", text: wordsOf('  say("it was told dead");') }])).toHaveLength(1);
     expect(faultsOf([{ where: "c", text: wordsOf("  const told = of(trouble);") }])).toEqual([]);
     expect(faultsOf([{ where: "d", text: "`vouchedUntil` is public" }])).toEqual([]);
+    expect(AVOIDED_NAMES.test(namesOf("  const told = of(isDoubtful);"))).toBe(true);
+    expect(AVOIDED_NAMES.test(namesOf('  say("told"); // told'))).toBe(false);
   });
 });
 

@@ -19,7 +19,8 @@ describe("what is loaded", () => {
         for (const step of steps) {
           if (step.comes) {
             wanted.push(step.target);
-            loaded.add(select([step.target]), select(wanted));
+            loaded.beginLoad(select([step.target]), select(wanted));
+            loaded.endLoad(select(wanted));
           } else {
             const at = wanted.findIndex((one) => JSON.stringify(one) === JSON.stringify(step.target));
             if (at < 0) continue;

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Listing, Presence } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
-import { Subscription } from "../../src/presence/watching/delivery.ts";
+import { Subscription } from "../../src/core/subscriptions.ts";
 import { rosterOf } from "../core/histories.ts";
 import { Bench, hear, PERIOD_MS, slicing, words } from "./support.ts";
 

@@ -10,19 +10,19 @@ export interface Holder {
   readonly meta: unknown;
 }
 
-/** The same object for as long as the key is known, so that the order need not be made again. */
+/** The same object as long as the key is known, so that keys need not be sorted again. */
 export interface Key {
   readonly key: string;
-  /** By it keys are in order as a person counts: worker-2 before worker-10. */
+  /** The sort key, in natural order: worker-2 comes before worker-10. */
   readonly order: string;
   alive: boolean;
   sinceMs: number;
-  /** What its latest change was; undefined where the page has not seen one. */
+  /** The cause of its latest change; undefined if the page has not seen one. */
   cause: Cause | undefined;
   holders: readonly Holder[];
-  /** Of a dead key: those who held it last, as far as the page has seen. */
+  /** The last holders of a dead key, as far as the page has seen. */
   last: readonly Holder[];
-  /** What a search looks through: made when it is needed. */
+  /** The text that is searched. Made when it is needed. */
   text: string | undefined;
 }
 
@@ -38,7 +38,7 @@ export interface Change {
   readonly holders: readonly Holder[];
 }
 
-/** As the server tells it: see docs/dashboard.md. */
+/** As the server sends it: see docs/dashboard.md. */
 export interface KeysPage {
   readonly sessions: readonly (readonly [session: number, host: string, pid: number])[];
   readonly keys: readonly (readonly [
@@ -61,7 +61,7 @@ export type Sort = "key" | "since";
 export class Keys {
   readonly #keys = new Map<string, Key>();
   readonly #processes = new Map<number, Process>();
-  /** In order, but for those that came since. */
+  /** In order, except the new ones. */
   #sorted: Key[] = [];
   #fresh: Key[] = [];
   #alive = 0;
@@ -76,7 +76,7 @@ export class Keys {
     return this.#keys.size - this.#alive;
   }
 
-  /** Those that hold a key. */
+  /** The processes that hold a key. */
   get processes(): ReadonlyMap<number, Process> {
     return this.#processes;
   }
@@ -110,7 +110,7 @@ export class Keys {
     this.#put({ key, alive, sinceMs: holders[0]?.sinceMs ?? atMs, cause, holders });
   }
 
-  /** A change that is in what was loaded already, the oldest first: says how what is dead has died, and who held it. */
+  /** Takes a change that the loaded state already includes, oldest first: it says how a key died, and who held it. */
   explain({ key, alive, cause, atMs, holders }: Change): void {
     const known = this.#keys.get(key);
     if (known === undefined || known.alive || atMs > known.sinceMs) return;
@@ -119,7 +119,7 @@ export class Keys {
     this.#version++;
   }
 
-  /** Forgets those that died before. */
+  /** Forgets the keys that died before. */
   forgetBefore(ms: number): void {
     const gone = new Set<Key>();
     for (const key of this.#keys.values()) if (!key.alive && key.sinceMs < ms) gone.add(key);
@@ -129,7 +129,7 @@ export class Keys {
     this.#version++;
   }
 
-  /** The keys that are shown, in their order: the same array until something changes. */
+  /** The keys to show, in order: the same array until something changes. */
   list({ show, query, sort }: { show: Show; query: string; sort: Sort }): readonly Key[] {
     const of = `${this.#version} ${show} ${sort} ${query}`;
     if (this.#latest?.of === of) return this.#latest.list;
@@ -175,7 +175,7 @@ export class Keys {
   }
 }
 
-/** Two lists that are in order as one. Looks at few of the many: mostly few come at a time. */
+/** Merges two sorted lists. Compares with few of the many, because usually few new ones come at a time. */
 function merge(many: readonly Key[], few: readonly Key[]): Key[] {
   const parts: (readonly Key[])[] = [];
   let from = 0;
@@ -187,7 +187,7 @@ function merge(many: readonly Key[], few: readonly Key[]): Key[] {
   return [...parts, many.slice(from)].flat();
 }
 
-/** The index of the first, from the one at `from` on, that comes after the key. */
+/** The index of the first one, from index `from` on, that comes after the key. */
 function placeOf(key: Key, keys: readonly Key[], from: number): number {
   let [low, high] = [from, keys.length];
   while (low < high) {

@@ -1,4 +1,4 @@
-/** Everything that the page knows, fed by the connection. Views are notified at a pace that a person can follow. */
+/** Everything that the page knows, fed by the connection. Views are notified at a pace that people can follow. */
 import { Connection, type Link } from "../net/connection.ts";
 import { ask, setToken } from "../net/server.ts";
 import type { ServerEvent } from "../net/sse.ts";
@@ -19,11 +19,11 @@ export interface Health {
   readonly since?: string;
 }
 
-/** Changes that the page remembers, of all keys together. */
+/** How many changes the page keeps, of all keys together. */
 const CHANGES_MAX = 20_000;
-/** Slots of the pulse: as many as the server keeps. */
+/** How many slots the pulse has: as many as the server keeps. */
 export const PULSE_SLOTS = 120;
-const TELL_MS = 80;
+const NOTIFY_MS = 80;
 const FORGET_MS = 5000;
 
 export class Model {
@@ -31,21 +31,21 @@ export class Model {
   readonly pulse = new Pulse();
   hello: Hello | undefined;
   health: Health = { state: "healthy" };
-  /** The keys that are to come in a snapshot; undefined when all are here. */
+  /** How many keys of a snapshot are still to come; undefined if all have arrived. */
   loading: number | undefined = 0;
   /** Oldest first. */
   changes: Change[] = [];
   readonly #connection: Connection;
   readonly #listeners = new Set<() => void>();
   #seen = 0;
-  /** The store's time less this machine's, in ms. */
+  /** The store's time minus this machine's, in ms. */
   #ahead = 0;
-  #telling = 0;
+  #notifyTimer = 0;
   #pulseUsers = 0;
   #pulseTimer = 0;
 
   constructor() {
-    this.#connection = new Connection({ event: (event) => this.#hear(event), turned: () => this.#tell() });
+    this.#connection = new Connection({ event: (event) => this.#take(event), turned: () => this.#notify() });
     setInterval(() => this.#forget(), FORGET_MS);
     document.addEventListener("visibilitychange", () => this.#pollSoon(0));
   }
@@ -68,38 +68,38 @@ export class Model {
     this.#connection.connect();
   }
 
-  /** Gives how many holders it ended. */
+  /** Returns how many holders it ended. */
   async kill(key: string): Promise<number> {
     const response = await ask(`api/keys/kill?key=${encodeURIComponent(key)}`, { method: "POST" });
     return ((await response.json()) as { ended: number }).ended;
   }
 
-  /** Calls back when something has changed, until the result is called. */
+  /** Calls the listener after each change, until the returned function is called. */
   listen(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Keeps the pulse up to date, until the result is called. */
+  /** Keeps the pulse up to date, until the returned function is called. */
   usePulse(): () => void {
     this.#pulseUsers++;
     this.#pollSoon(0);
     return () => void this.#pulseUsers--;
   }
 
-  #hear({ event, data }: ServerEvent): void {
-    const told: unknown = JSON.parse(data);
-    if (event === "hello") this.#begin(told as Hello & { now: string; health: Health; resumed: boolean });
-    else if (event === "health") this.health = told as Health;
+  #take({ event, data }: ServerEvent): void {
+    const content: unknown = JSON.parse(data);
+    if (event === "hello") this.#begin(content as Hello & { now: string; health: Health; resumed: boolean });
+    else if (event === "health") this.health = content as Health;
     else if (event === "snapshot") {
-      const { alive, dead } = told as { alive: number; dead: number };
+      const { alive, dead } = content as { alive: number; dead: number };
       this.loading = alive + dead;
       this.keys.clear();
-    } else if (event === "keys") this.keys.load(told as KeysPage);
+    } else if (event === "keys") this.keys.load(content as KeysPage);
     else if (event === "ready") this.loading = undefined;
-    else if (event === "past") this.#past(told as ToldChange[]);
-    else if (event === "change") this.#change(told as ToldChange);
-    this.#tell();
+    else if (event === "past") this.#past(content as ReportedChange[]);
+    else if (event === "change") this.#change(content as ReportedChange);
+    this.#notify();
   }
 
   #begin({
@@ -117,17 +117,17 @@ export class Model {
     this.#pollSoon(0);
   }
 
-  /** What happened before this page came. Where it had been here before, it knows more. */
-  #past(told: readonly ToldChange[]): void {
+  /** Changes from before this page was opened. A page that was connected earlier has more of them already. */
+  #past(changes: readonly ReportedChange[]): void {
     if (this.changes.length > 0) return;
-    for (const change of told) this.keys.explain(this.#note(change));
+    for (const change of changes) this.keys.explain(this.#note(change));
   }
 
-  #change(told: ToldChange): void {
-    this.keys.change(this.#note(told));
+  #change(change: ReportedChange): void {
+    this.keys.change(this.#note(change));
   }
 
-  #note({ key, alive, at, cause, holders }: ToldChange): Change {
+  #note({ key, alive, at, cause, holders }: ReportedChange): Change {
     const change = {
       id: ++this.#seen,
       key,
@@ -144,7 +144,7 @@ export class Model {
   #forget(): void {
     if (this.hello === undefined || this.loading !== undefined) return;
     this.keys.forgetBefore(this.now - this.hello.retentionMs);
-    this.#tell();
+    this.#notify();
   }
 
   async #poll(): Promise<void> {
@@ -155,9 +155,9 @@ export class Model {
       const page = (await response.json()) as PulsePage;
       this.pulse.take(page, PULSE_SLOTS);
       nextMs = Math.max(page.nextMs, 250) + 20;
-      this.#tell();
+      this.#notify();
     } catch {
-      nextMs = Math.max(1000, this.hello?.periodMs ?? 0); // that the server is away is told by the connection
+      nextMs = Math.max(1000, this.hello?.periodMs ?? 0); // the connection shows that the server is away
     }
     this.#pollSoon(nextMs);
   }
@@ -167,18 +167,18 @@ export class Model {
     this.#pulseTimer = setTimeout(() => void this.#poll(), ms);
   }
 
-  #tell(): void {
-    if (this.#telling !== 0) return;
-    // With many keys it takes longer to put them in order.
-    const delayMs = TELL_MS + (this.keys.alive + this.keys.dead) / 200;
-    this.#telling = setTimeout(() => {
-      this.#telling = 0;
+  #notify(): void {
+    if (this.#notifyTimer !== 0) return;
+    // Sorting many keys takes longer.
+    const delayMs = NOTIFY_MS + (this.keys.alive + this.keys.dead) / 200;
+    this.#notifyTimer = setTimeout(() => {
+      this.#notifyTimer = 0;
       for (const listener of this.#listeners) listener();
     }, delayMs);
   }
 }
 
-interface ToldChange {
+interface ReportedChange {
   readonly key: string;
   readonly alive: boolean;
   readonly at: string;

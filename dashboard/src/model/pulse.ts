@@ -1,7 +1,7 @@
-/** Who pinged in which slot, as the page draws it. The bits are those that are stored: see src/core/bits.ts. */
+/** Which session pinged in which slot, as the page draws it. The bits are those stored: see src/core/bits.ts. */
 import { forEachSession, hasBit, type PingRecord } from "../../../src/core/bits.ts";
 
-/** As the server tells it: see docs/dashboard.md. */
+/** As the server sends it: see docs/dashboard.md. */
 export interface PulsePage {
   readonly read: number;
   readonly slot: number;
@@ -31,13 +31,13 @@ interface Ping extends Omit<PingRecord, "ms"> {
 }
 
 export class Pulse {
-  /** The latest that the server has sent; undefined before the first. */
+  /** The latest page from the server; undefined before the first. */
   latest: PulsePage | undefined;
   readonly #slots = new Map<number, Map<number, Ping>>();
   readonly #processes = new Map<number, PulseProcess>();
 
   take(page: PulsePage, slots: number): void {
-    if (this.latest !== undefined && page.read < this.latest.read) this.clear(); // the server is another
+    if (this.latest !== undefined && page.read < this.latest.read) this.clear(); // it is another server
     this.latest = page;
     for (const { slot, segment, bits, late } of page.pings) {
       const segments = this.#slots.get(slot) ?? new Map<number, Ping>();
@@ -60,7 +60,7 @@ export class Pulse {
     return this.#processes.get(session);
   }
 
-  /** All sessions that have pinged lately, in order. */
+  /** All sessions that pinged recently, in order. */
   sessions(): number[] {
     const sessions = new Set<number>();
     for (const segments of this.#slots.values()) {
@@ -69,12 +69,12 @@ export class Pulse {
     return [...sessions].toSorted((a, b) => a - b);
   }
 
-  /** Whether nobody at all has pinged in the slot, which then does not count. */
+  /** Whether nobody pinged in the slot, so that it does not count. */
   isEmpty(slot: number): boolean {
     return !this.#slots.has(slot);
   }
 
-  /** What the session did in the last `count` slots, oldest first. `ended`: what it has not done since is not missed. */
+  /** What the session did in the last `count` slots, oldest first. If it has `ended`, later pings are not missed. */
   cells(session: number, count: number, ended = false): Cell[] {
     const { slot: latest = 0 } = this.latest ?? {};
     const pinged: boolean[] = [];
@@ -85,14 +85,14 @@ export class Pulse {
     return pinged.map((has, at) => {
       const slot = latest - count + 1 + at;
       if (has) {
-        // Whoever joins in the second half of a slot is not late for it.
+        // A session that joins in the second half of a slot is not late for it.
         const isJoin = at === first && !this.#has(slot - 1, session);
         return !isJoin && this.#isLate(slot, session) ? "late" : "ping";
       }
       if (at < first || first < 0 || (at > last && ended)) return "none";
       const isOutage = this.isEmpty(slot);
       if (at > last && slot !== latest && !isOutage) silent++;
-      // Whoever has been silent for so long is dead: no more is expected.
+      // A session that has been silent for so long is dead: no more pings are expected.
       if (silent > SILENT_SLOTS) return "none";
       if (slot === latest) return silent === SILENT_SLOTS ? "none" : "due";
       return isOutage ? "outage" : "missed";

@@ -1,9 +1,9 @@
 /**
- * The stream of changes, kept open: after a loss it goes on where it was.
+ * Keeps the stream of changes open. After a loss it continues where it was.
  *
- *   connecting --events come--> live --lost, or silent for too long--> lost --after a while--> connecting
+ *   connecting --events arrive--> live --lost, or silent for too long--> lost --after a while--> connecting
  *   connecting --401--> locked --a token is given--> connecting
- *   any --the page is out of sight for a while--> asleep --in sight again--> connecting
+ *   any --the page is hidden for a while--> asleep --visible again--> connecting
  */
 import { ask, hasToken, RequestError } from "./server.ts";
 import { EventParser, type ServerEvent } from "./sse.ts";
@@ -15,11 +15,11 @@ export interface Link {
   readonly sinceMs: number;
 }
 
-/** The server says something at least every 15 s. */
+/** The server sends something at least every 15 s. */
 const SILENCE_MS = 40_000;
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 10_000;
-/** A browser opens few connections to a server: tabs that nobody sees leave theirs to others. */
+/** A browser opens few connections to a server, so hidden tabs leave theirs to others. */
 const ASLEEP_AFTER_MS = 60_000;
 
 export class Connection {
@@ -48,7 +48,7 @@ export class Connection {
   }
 
   async #run(abort: AbortController): Promise<void> {
-    // Who waits sees why until it is over.
+    // The reason stays visible while it waits.
     if (this.link.state === "asleep") this.#turn("connecting");
     try {
       const headers = this.#lastId === "" ? {} : { "last-event-id": this.#lastId };

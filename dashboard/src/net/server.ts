@@ -1,11 +1,11 @@
-/** The routes of the server that this page came from. The token is kept for as long as the tab is open. */
+/** The routes of the server that this page came from. The token is kept until the tab is closed. */
 
 const STORED = "heartbit-token";
 
-/** Where the routes are: beside the page, or below its path where that has no slash at its end. The server says which. */
+/** Where the routes are: beside the page, or below its path if that has no trailing slash. The server says which. */
 const ROOT = new URL(document.documentElement.dataset["root"] ?? "./", document.baseURI);
 
-/** What the server refused, or that it was not there (status 0). */
+/** The server refused the request, or could not be reached (status 0). */
 export class RequestError extends Error {
   readonly status: number;
 
@@ -23,7 +23,7 @@ export function hasToken(): boolean {
   return sessionStorage.getItem(STORED) !== null;
 }
 
-/** Asks for a path below the page. Rejects with a `RequestError`, or when it is aborted. */
+/** Requests a path below the page. Rejects with a `RequestError`, or when it is aborted. */
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   const token = sessionStorage.getItem(STORED);

@@ -1,4 +1,4 @@
-/** Reads server-sent events from a stream of text: by hand, because `EventSource` can send no token. */
+/** Parses server-sent events from a stream of text. `EventSource` cannot send a token. */
 
 export interface ServerEvent {
   readonly event: string;
@@ -7,12 +7,12 @@ export interface ServerEvent {
   readonly data: string;
 }
 
-/** Takes the text piece by piece, wherever it is cut, and gives the events that are whole. */
+/** Takes the text in pieces, wherever it is cut, and returns the complete events. */
 export class EventParser {
   #text = "";
   #id: string;
 
-  /** `id`: the last that was sent on an earlier connection. */
+  /** `id`: the last one sent on an earlier connection. */
   constructor(id = "") {
     this.#id = id;
   }

@@ -17,7 +17,7 @@ export function App({ model }: { readonly model: Model }) {
   const narrow = useNarrow();
   const search = useRef<HTMLInputElement>(null);
   const { hello, link } = model;
-  // With the drawing: an effect comes a frame later, and a key that is pressed in between would be lost.
+  // While rendering: an effect runs a frame later, and a key pressed in between would be lost.
   useLayoutEffect(() => {
     const listen = (event: KeyboardEvent): void => {
       const typing = event.target instanceof HTMLInputElement;

@@ -15,7 +15,7 @@ export function ChangesPanel({ model, go }: PartProps) {
         <h2 id="changes-title">Changes</h2>
         <span class="aside">{changes.length > 0 && `the latest ${formatNumber(changes.length)}`}</span>
       </div>
-      {/* The list is long and lives: it is read when one goes there, not as it comes. */}
+      {/* The list is long and changes all the time: a screen reader reads it on request, not as it changes. */}
       <div class="list" ref={list} role="list" aria-label="Changes, the latest first" tabIndex={0}>
         <Virtual
           count={changes.length}

@@ -13,7 +13,7 @@ const LINK = {
 export function Header({ model }: { readonly model: Model }) {
   const { hello, health, link } = model;
   const state = link.state === "live" ? health.state : LINK[link.state];
-  const tone = state === "healthy" ? "good" : state === "failed" || state === "offline" ? "bad" : "doubtful";
+  const tone = state === "healthy" ? "good" : state === "failed" || state === "offline" ? "bad" : "caution";
   return (
     <header class="header">
       <a class="brand" href="./" aria-label="heartbit, to the start">

@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useReducer, useState } from "preact/hooks";
 import { type Address, readAddress, writeAddress } from "../address.ts";
 import type { Model } from "../model/model.ts";
 
-/** Draws again when the model has something new, and once a second, for the ages. */
+/** Renders again when the model has changed, and once a second, because ages are shown. */
 export function useModel(model: Model): void {
   const [, draw] = useReducer<number, void>((count) => count + 1, 0);
   useLayoutEffect(() => model.listen(() => draw()), [model]);
@@ -12,7 +12,7 @@ export function useModel(model: Model): void {
   }, []);
 }
 
-/** Keeps the pulse up to date while the component is there. */
+/** Keeps the pulse up to date while the component is mounted. */
 export function usePulse(model: Model): void {
   useEffect(() => model.usePulse(), [model]);
 }

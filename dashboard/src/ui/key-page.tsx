@@ -8,7 +8,7 @@ import type { PartProps } from "./keys.tsx";
 import { Cross, Dot } from "./marks.tsx";
 import { fit, isClean, Strip } from "./pulse.tsx";
 
-/** Of a key's history the latest so many are in the document. */
+/** How many changes of a key's history are in the document: the latest ones. */
 const HISTORY_MAX = 200;
 
 export function KeyPage({ model, name, go }: PartProps & { readonly name: string }) {
@@ -60,7 +60,7 @@ export function KeyPage({ model, name, go }: PartProps & { readonly name: string
   );
 }
 
-/** Those who hold the key; of a dead one those who held it last, with how their pings ended. */
+/** The holders of the key. If it is dead, its last holders, with how their pings ended. */
 function Holders({
   model,
   of: { alive, cause, holders, last },
@@ -84,7 +84,7 @@ function Holders({
 interface HolderProps {
   readonly model: Model;
   readonly holder: Holder;
-  /** It has ended cleanly: it has missed nothing since. */
+  /** It has ended cleanly, so it has missed no ping since. */
   readonly ended: boolean;
 }
 

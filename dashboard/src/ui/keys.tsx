@@ -16,7 +16,7 @@ export interface PartProps {
 }
 
 const SHOWS: readonly Show[] = ["alive", "dead", "all"];
-/** As the style sheet has it. */
+/** As in the style sheet. */
 const ROW_HEIGHT = 28;
 const ROW_HEIGHT_NARROW = 52;
 
@@ -234,7 +234,7 @@ function Nothing({ model, address }: Pick<PartProps, "model" | "address">) {
   );
 }
 
-/** Of a dead key: how it died, where that is known. */
+/** How a dead key died, if that is known. */
 function wordFor(cause: Key["cause"]): string {
   return cause === "stopped" || cause === "killed" || cause === "expired" ? cause : "dead";
 }

@@ -1,4 +1,4 @@
-/** The few small drawings. None carries a meaning that no word beside it has. */
+/** Small drawings. The text beside each has the same meaning. */
 
 export function Mark() {
   return (
@@ -45,7 +45,7 @@ export function Lens() {
   );
 }
 
-/** Full for the living, a ring for the dead: the word stands beside it. */
+/** A disc for a live key, a ring for a dead one. The word is beside it. */
 export function Dot({ alive }: { readonly alive: boolean }) {
   return (
     <svg class={`dot ${alive ? "alive" : "dead"}`} viewBox="0 0 10 10" aria-hidden="true">

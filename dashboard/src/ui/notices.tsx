@@ -1,7 +1,7 @@
 import { formatClock } from "../format.ts";
 import type { Model } from "../model/model.ts";
 
-/** What one should know before one trusts what is shown. Read out as it comes. */
+/** What to know before trusting what is shown. A screen reader reads it as it appears. */
 export function Notices({ model }: { readonly model: Model }) {
   const { health, link } = model;
   return (
@@ -13,7 +13,7 @@ export function Notices({ model }: { readonly model: Model }) {
         </p>
       )}
       {link.state !== "lost" && health.state === "stale" && (
-        <p class="notice doubtful">
+        <p class="notice caution">
           <strong>Stale</strong> {sentence(health.reason)} Joins and kills are reported; deaths by absence are
           held back
           {health.since !== undefined && ` since ${formatClock(Date.parse(health.since))}`}.

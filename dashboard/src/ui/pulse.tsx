@@ -49,7 +49,7 @@ export function PulsePanel({ model, narrow = false }: PartProps) {
   );
 }
 
-/** As many slots as find room, the latest at the right. */
+/** As many slots as fit, with the latest at the right. */
 export function fit(width: number): { readonly count: number; readonly cell: number } {
   const cell = Math.max(CELL_MIN, Math.min(CELL_MAX, Math.floor(width / 60)));
   return { cell, count: Math.max(1, Math.min(PULSE_SLOTS, Math.floor(width / cell))) };
@@ -81,7 +81,7 @@ interface StripProps {
   readonly cell: number;
 }
 
-/** The time at which slots began. */
+/** The times at which slots began. */
 function Axis({ pulse, count, cell, label }: StripProps & { readonly pulse: Pulse; readonly label: number }) {
   const { latest } = pulse;
   const ticks: { readonly at: number; readonly text: string }[] = [];
@@ -153,7 +153,7 @@ export function Strip({ cells, cell }: { readonly cells: readonly Cell[]; readon
   );
 }
 
-/** A cell at `x`: what is there is full, what is missing is small. */
+/** A cell at `x`: full for a ping, small for a missing one. */
 function shape(kind: Cell, x: number, cell: number): string {
   const width = cell - 2;
   if (kind === "missed") return box(x + width / 2 - 2, 6, 4, 4, 1);
@@ -169,7 +169,7 @@ function box(x: number, y: number, width: number, height: number, round: number)
   return `M${x + r} ${y}h${h}${corner(r, r)}v${v}${corner(-r, r)}h-${h}${corner(-r, -r)}v-${v}${corner(r, -r)}z`;
 }
 
-/** Who has stopped or closed has missed nothing since. */
+/** A session that stopped or closed has missed no ping since. */
 export function isClean(ended: string | undefined): boolean {
   return ended === "stopped" || ended === "killed";
 }

@@ -7,7 +7,7 @@ const VIEWS: readonly (readonly [View, string])[] = [
   ["changes", "Changes"],
 ];
 
-/** Where the window is narrow: one part at a time. */
+/** In a narrow window, one part is shown at a time. */
 export function Tabs({ address, go }: { readonly address: Address; readonly go: Go }) {
   return (
     <nav class="tabs" aria-label="Parts">

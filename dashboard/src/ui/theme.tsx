@@ -5,7 +5,7 @@ type Theme = "light" | "dark";
 
 const STORED = "heartbit-theme";
 
-/** Turns from light to dark and back. Who turns to what the system wants follows the system again. */
+/** Switches between light and dark. If the choice is that of the system, the page follows the system again. */
 export function ThemeButton() {
   const [media] = useState(() => matchMedia("(prefers-color-scheme: dark)"));
   const system = (): Theme => (media.matches ? "dark" : "light");

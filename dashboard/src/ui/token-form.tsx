@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import type { Model } from "../model/model.ts";
 
-/** Where the server has a token. It is kept until the tab is closed. */
+/** Asks for the token, if the server has one. It is kept until the tab is closed. */
 export function TokenForm({ model }: { readonly model: Model }) {
   const [token, set] = useState("");
   return (

@@ -1,9 +1,9 @@
-/** A list of any length of which only the rows in sight are in the document. */
+/** A list of any length. Only its visible rows are in the document. */
 import type { ComponentChildren, RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useSize } from "./hooks.ts";
 
-/** Rows drawn beyond the edges, so that scrolling meets no blank. */
+/** How many rows beyond the edges are rendered, so that scrolling shows no blanks. */
 const BEYOND = 8;
 
 export interface VirtualProps {
@@ -12,11 +12,11 @@ export interface VirtualProps {
   readonly rowHeight: number;
   readonly row: (index: number) => ComponentChildren;
   readonly scroller: RefObject<HTMLDivElement | null>;
-  /** Rows that have come at the top since the last time: who reads further down keeps the place. */
+  /** How many rows were added at the top since the last time: a reader further down keeps the place. */
   readonly cameAtTop?: number;
 }
 
-/** To be put into the element that scrolls, which `scroller` names. */
+/** Belongs into the element that scrolls, which `scroller` names. */
 export function Virtual({ count, rowHeight, row, scroller, cameAtTop = 0 }: VirtualProps) {
   const [, height] = useSize(scroller);
   const [top, setTop] = useState(0);
@@ -48,7 +48,7 @@ export function Virtual({ count, rowHeight, row, scroller, cameAtTop = 0 }: Virt
   );
 }
 
-/** Scrolls so that the row is in sight, below what sticks to the top: `headHeight`, in CSS pixels. */
+/** Scrolls so that the row is visible, below the sticky head of `headHeight` CSS pixels. */
 export function reveal(
   scroller: HTMLElement | null,
   index: number,

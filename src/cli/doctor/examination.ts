@@ -1,7 +1,8 @@
 /** What `doctor` examines in every kind of store. What only one kind has, the store examines itself. */
 import { slotAt } from "../../core/slots.ts";
 import type { Config } from "../../core/records.ts";
-import { type Finding, FORMAT_VERSION, type Namespace } from "../../core/store.ts";
+import { FORMAT_VERSION } from "../../core/records.ts";
+import type { Finding, Namespace } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { formatDuration } from "../duration.ts";

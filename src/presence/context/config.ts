@@ -1,18 +1,14 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { PERIODS_TO_DEATH } from "../../core/alive.ts";
 import { forEachSession } from "../../core/bits.ts";
-import { HeartbitError } from "../../core/errors.ts";
-import type { Config } from "../../core/records.ts";
+import { dropped } from "../../core/errors.ts";
+import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
-import { FORMAT_VERSION } from "../../core/store.ts";
 import { bulk, type Context, leaveMail, readConfig, sampleTime } from "./context.ts";
 
-/** See `Config.base`. */
-const BASE_EPOCH_MS = Date.UTC(2026, 0, 1);
-const BASES = 2 ** 30;
 /**
- * After a step back of the store's clock by at most this many slots presences wait; after a longer one the offset is
- * raised.
+ * If the store's clock steps back by at most this many slots, presences wait until it has caught up. After a longer
+ * step they raise the offset.
  */
 const SLOTS_BEHIND_MAX = 2;
 /** A process has not lapsed yet if it pinged in the present slot or in one of this many slots before. */
@@ -44,7 +40,7 @@ export class NamespaceConfig {
 
   async #configure(): Promise<void> {
     const { namespace, periodMs, retentionSlots, clock } = this.#context;
-    const base = Math.max(0, Math.floor(clock.now() - BASE_EPOCH_MS)) % BASES;
+    const base = baseOf(clock.now());
     const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
     await this.#follow(await bulk(this.#context, "open", namespace.configure(wanted)));
   }
@@ -94,9 +90,9 @@ export class NamespaceConfig {
   }
 
   /**
-   * After raising the offset: a process that opened the namespace after the step does not know of it, and pings in slots
-   * that are behind by now. Mail in those slots makes it read the config. A process that does not ping in them has a
-   * lapse, and reads the config after it.
+   * After raising the offset: a process that opened the namespace after the step does not know of it, and pings in
+   * slots that are behind by now. Mail in those slots makes it read the config. A process that does not ping in them
+   * has a lapse, and reads the config after it.
    */
   async spread(): Promise<void> {
     const { namespace, time } = this.#context;
@@ -116,7 +112,7 @@ export class NamespaceConfig {
   }
 
   async #follow(config: Config): Promise<void> {
-    const error = mismatch(this.#context, config);
+    const error = mismatch(config, this.#context);
     if (error !== undefined) throw error;
     this.#base = config.base;
     this.#readAt = this.#context.clock.monotonic();
@@ -134,18 +130,4 @@ export class NamespaceConfig {
     health.suspect("the store's clock has stepped back, and the slots were moved on");
     requests.add("ping", "reconcile", "resync");
   }
-}
-
-export function dropped(name: string): HeartbitError {
-  return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
-}
-
-function mismatch({ name, periodMs }: Context, config: Config): HeartbitError | undefined {
-  if (config.version !== FORMAT_VERSION) {
-    const message = `The namespace "${name}" has format version ${config.version}, but this heartbit knows version ${FORMAT_VERSION}.`;
-    return new HeartbitError("CONFIG_MISMATCH", message);
-  }
-  if (config.periodMs === periodMs) return undefined;
-  const message = `The namespace "${name}" has a period of ${config.periodMs} ms, but was opened with periodMs ${periodMs}.`;
-  return new HeartbitError("CONFIG_MISMATCH", message);
 }

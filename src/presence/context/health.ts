@@ -6,11 +6,7 @@
  * A suspicion is any sign that this process's view of the store may be stale: a failed or late read or ping, a lost
  * primary or change feed, a timer that fired late, a step of the store's clock, a read that lacks our own latest ping.
  */
-import type { Clock } from "../../core/clock.ts";
-import type { Emitter } from "../../lib/emitter.ts";
-import type { PresenceEvents } from "../events.ts";
-import type { Logger } from "../../lib/log.ts";
-import type { StoreTime } from "../../core/store-time.ts";
+import type { Context } from "./context.ts";
 
 /** The value of `presence.health`. */
 export interface Health {
@@ -22,13 +18,7 @@ export interface Health {
   readonly since?: Date;
 }
 
-/** @internal */
-interface Parts {
-  readonly time: StoreTime;
-  readonly clock: Clock;
-  readonly events: Emitter<PresenceEvents>;
-  readonly log: Logger;
-}
+type Parts = Pick<Context, "time" | "clock" | "events" | "log">;
 
 /** @internal */
 export class HealthMonitor {

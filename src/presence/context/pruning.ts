@@ -1,18 +1,13 @@
 /** Deletes records that have been dead for longer than the retention. */
 import { evaluationSlot } from "../../core/alive.ts";
+import { oldestKept, READ_SLOTS, RETURN_SLOTS } from "../../core/pruning.ts";
 import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pruned } from "../../core/store.ts";
-import { attempt, between, bulk, type Context, readConfig } from "./context.ts";
+import { attempt, bulk, type Context, readConfig } from "./context.ts";
 import { readPings } from "./pings.ts";
 
-/** After an outage others have this many slots to come back, and to touch their sessions. */
-const RETURN_SLOTS = 4;
-/** How many slots back pings are read: a shorter outage does not make records look old. */
-const READ_SLOTS = 4 * RETURN_SLOTS;
-/** If there are no recent pings to count from, only records this many retentions old are deleted. */
-const VERY_OLD = 3;
 /** About how often a namespace is pruned in a retention, however many presences it has. */
 const ROUNDS = 8;
 /** How many records of each kind one call deletes. */
@@ -22,7 +17,7 @@ const LIMIT = 1000;
  * The slot in which to check whether to prune: on average once in a retention, at random so that presences take turns.
  */
 export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
-  return time.slot + between(clock, 0, 2 * retentionSlots);
+  return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
 }
 
 /** The same after a lapse: others may still be coming back. */
@@ -32,34 +27,31 @@ export function pruningAfterLapse(context: Context): Slot {
 
 /** Prunes, if nobody has recently. */
 export async function pruneInTurn(context: Context): Promise<void> {
-  const { retentionSlots, time, requests } = context;
-  const config = await attempt(context, requests.sleeper, () => readConfig(context));
+  const { retentionSlots, time } = context;
+  const config = await attempt(context, () => readConfig(context));
   if (config === undefined) return;
   const { prunedBefore = -Infinity } = config;
-  const late = retentionSlots / ROUNDS;
   const latest = time.slot - retentionOf(context, config);
   // The stored slot is ahead of the present after a step of the clock, or if somebody changed it.
-  const isAhead = prunedBefore > latest;
-  if (!isAhead && latest - prunedBefore < late + RETURN_SLOTS) return;
-  const beforeSlot = await attempt(context, requests.sleeper, () => oldestKept(context, config));
-  if (isAhead || beforeSlot - prunedBefore >= late) await prune(context, beforeSlot);
+  const isDue = (beforeSlot: Slot): boolean =>
+    prunedBefore > latest || beforeSlot - prunedBefore >= retentionSlots / ROUNDS;
+  if (!isDue(latest - RETURN_SLOTS)) return; // without reading the pings
+  const beforeSlot = await attempt(context, () => readOldestKept(context, config));
+  if (isDue(beforeSlot)) await prune(context, beforeSlot);
 }
 
 /** Prunes everything that is due. Returns how many records were deleted. */
 export async function pruneAll(context: Context): Promise<Pruned> {
-  const { sleeper } = context.requests;
-  const config = await attempt(context, sleeper, () => readConfig(context));
-  return prune(context, await attempt(context, sleeper, () => oldestKept(context, config)));
+  const config = await attempt(context, () => readConfig(context));
+  return prune(context, await attempt(context, () => readOldestKept(context, config)));
 }
 
 async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
-  const { time, namespace, instrumentation, requests } = context;
+  const { time, namespace, instrumentation } = context;
   const query = { beforeSlot, beforeMs: time.at(beforeSlot), limit: LIMIT };
   const total = { sessions: 0, registrations: 0, slots: 0 };
   for (;;) {
-    const pruned = await attempt(context, requests.sleeper, () =>
-      bulk(context, "prune", namespace.prune(query)),
-    );
+    const pruned = await attempt(context, () => bulk(context, "prune", namespace.prune(query)));
     instrumentation.emit("pruned", pruned);
     total.sessions += pruned.sessions;
     total.registrations += pruned.registrations;
@@ -68,21 +60,11 @@ async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
   }
 }
 
-/**
- * The slot before which everything dead is deleted. Right after an outage the living look as old as the dead and need
- * some slots to come back, so the retention counts back from the fourth latest slot with pings. If there are no four
- * recent ones, an outage has just ended, or presences only open for a moment. Then only very old records are deleted.
- */
-async function oldestKept(context: Context, config: Config | undefined): Promise<Slot> {
-  const retention = retentionOf(context, config);
+async function readOldestKept(context: Context, config: Config | undefined): Promise<Slot> {
   const roster = new Roster();
   const latest = evaluationSlot(context.time.position);
   await readPings(context, roster, latest - READ_SLOTS);
-  let pinged = 0;
-  for (let slot = latest; slot >= latest - READ_SLOTS; slot--) {
-    if (!roster.pings.isEmpty(slot) && ++pinged === RETURN_SLOTS) return slot - retention;
-  }
-  return latest - VERY_OLD * retention;
+  return oldestKept(roster.pings, latest, retentionOf(context, config));
 }
 
 /** The longest retention of all presences that opened the namespace: each touches its session by its own. */

@@ -2,9 +2,6 @@
  * Requests to the slot loop, in addition to its schedule. Events - the store was lost and found, its clock stepped, a
  * lapse, mail - act only through a request, which brings the next turn of the loop forward.
  */
-import type { Clock } from "../../core/clock.ts";
-import { Sleeper } from "../../lib/timers.ts";
-
 export type Request =
   /** Ping at once: the store answers again, or the present is another slot. */
   | "ping"
@@ -28,39 +25,3 @@ export type Request =
   | "config"
   /** Leave mail for the processes that may not know of the offset that we raised. */
   | "spread";
-
-export class Requests {
-  /** The loop sleeps with it. It ends when the presence closes. */
-  readonly sleeper: Sleeper;
-  readonly #asked = new Set<Request>();
-
-  constructor(clock: Clock) {
-    this.sleeper = new Sleeper(clock);
-  }
-
-  add(...requests: Request[]): void {
-    for (const request of requests) this.#asked.add(request);
-    this.sleeper.wake();
-  }
-
-  has(request: Request): boolean {
-    return this.#asked.has(request);
-  }
-
-  /** Whether it was requested. Clears the request. */
-  take(request: Request): boolean {
-    return this.#asked.delete(request);
-  }
-
-  /** Serves a request. If that fails, it is requested again. Returns whether there was one. */
-  async serve(request: Request, act: () => Promise<unknown>): Promise<boolean> {
-    if (!this.take(request)) return false;
-    try {
-      await act();
-    } catch (error) {
-      this.add(request);
-      throw error;
-    }
-    return true;
-  }
-}

@@ -1,62 +1,32 @@
 /**
- * The heartbeat: one ping a slot, however many keys this process holds.
- *
- *   at the slot's moment (core/schedule.ts)            ping
- *   unanswered after a fifth of the period             ping once more, on another connection; the first still counts
- *   a ping failed, and none is under way               ping again a twentieth of the period later
- *   the ping was not permitted                         ping again a period later: the right may be restored
- *   the answer says that the present is another slot   ping at once
- *
- * Everything else follows from the answer: the store's time, the lease, and whether there is mail. Until the lease runs
- * out, others certainly consider this process alive. If it runs out, by our clock or by the stamp of an answer, that is
- * a lapse. The first ping that counts again ends the lapse.
+ * The heartbeat: one ping a slot (core/schedule.ts says when), however many keys this process holds. Everything else
+ * follows from the answer: the store's time, the lease (core/lease.ts), and whether there is mail.
  */
 import { deathPosition } from "../../core/alive.ts";
-import { GivenUp } from "../../core/errors.ts";
-import { pingPosition } from "../../core/schedule.ts";
+import { GivenUp, isRefusal } from "../../core/errors.ts";
+import type { OwnPing } from "../../core/freshness.ts";
+import { Lease } from "../../core/lease.ts";
+import { retryMs } from "../../core/limits.ts";
+import { PingSchedule, REPEAT_OF_PERIOD } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
-import { type Context, isRefusal, learnTime, noteFailure, retryMs } from "../context/context.ts";
-import type { OwnPing } from "../context/pings.ts";
-
-/** A ping that is unanswered after this part of a period is sent once more. */
-const REPEAT_OF_PERIOD = 1 / 5;
-
-interface Lease {
-  /** The slot of the latest ping that counts. */
-  readonly slot: Slot;
-  /** When it was acknowledged, by the wall clock, in ms; and its stamp, in slots. */
-  readonly acknowledged: number;
-  readonly stamped: number;
-  /** When the lease runs out, by the monotonic clock and by the wall clock, in ms. */
-  readonly until: number;
-  readonly wallUntil: number;
-}
+import { type Context, learnTime, noteFailure } from "../context/context.ts";
 
 export class Heartbeat {
   readonly #context: Context;
   readonly #seq: number;
+  readonly lease: Lease;
+  readonly #schedule: PingSchedule;
   #own: OwnPing | undefined;
-  #lease: Lease | undefined;
-  #isLapsed = false;
-  /** How many slots the latest lapse lasted, from the last ping before it to the first after it. */
-  lapsedSlots = 0;
   #isStopped = false;
-  /** How many pings are under way. */
-  #underWay = 0;
-  /** The slot of the latest ping that was sent, and how many were sent in it. */
-  #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
-  /** When the latest acknowledged ping was sent: a monotonic time, in ms. */
-  #answeredSent = -Infinity;
-  /** When a period will have passed since a ping was sent, without any acknowledgement: a monotonic time, in ms. */
-  #lateAt = Infinity;
-  /** When to ping next: a monotonic time, in ms. */
-  #due = Infinity;
 
   constructor(context: Context, seq: number) {
     this.#context = context;
     this.#seq = seq;
+    const { clock, time, periodMs } = context;
+    this.lease = new Lease(clock, time, periodMs);
+    this.#schedule = new PingSchedule(clock, time, periodMs, seq);
   }
 
   /** Our own latest acknowledged ping. */
@@ -64,22 +34,11 @@ export class Heartbeat {
     return this.#own;
   }
 
-  /**
-   * The earliest time at which a watcher could report this process dead, by this machine's wall clock: the earlier one
-   * by its two clocks, since either may have stood still or been set.
-   */
-  get vouchedUntil(): Date | undefined {
-    if (this.#lease === undefined) return undefined;
-    const { clock } = this.#context;
-    const { until, wallUntil } = this.#lease;
-    return new Date(Math.min(wallUntil, clock.now() + until - clock.monotonic()));
-  }
-
   /** In how many ms `beat` is due. */
   get nextMs(): number {
     if (this.#isStopped) return Infinity;
-    const until = this.#isLapsed ? Infinity : (this.#lease?.until ?? Infinity);
-    return Math.max(0, Math.min(this.#due, until, this.#lateAt) - this.#context.clock.monotonic());
+    const next = Math.min(this.#schedule.next, this.lease.lapsesAt);
+    return Math.max(0, next - this.#context.clock.monotonic());
   }
 
   /** Sends the first ping. Resolves when it is acknowledged, and the heartbeat begins; rejects if it fails. */
@@ -89,17 +48,13 @@ export class Heartbeat {
 
   /** Does everything that is due. Never waits. */
   beat(): void {
-    const { clock, requests, health } = this.#context;
+    const { requests, health } = this.#context;
     if (this.#isStopped || this.#own === undefined) return;
     this.#checkLapse();
-    if (clock.monotonic() >= this.#lateAt) {
-      const waitedMs = clock.monotonic() - this.#lateAt + this.#context.periodMs;
-      this.#lateAt = Infinity;
-      health.suspect(`no ping was acknowledged for ${Math.round(waitedMs)} ms`);
-    }
-    if (requests.take("ping")) this.#due = -Infinity;
-    if (clock.monotonic() < this.#due) return;
-    this.#ping().catch(() => {}); // noted where it failed
+    const lateMs = this.#schedule.lateMs();
+    if (lateMs !== undefined) health.suspect(`no ping was acknowledged for ${Math.round(lateMs)} ms`);
+    if (requests.take("ping")) this.#schedule.pingIn(0);
+    if (this.#schedule.isDue) this.#ping().catch(() => {}); // noted where it failed
   }
 
   /**
@@ -123,96 +78,58 @@ export class Heartbeat {
 
   stop(): void {
     this.#isStopped = true;
-    this.#due = Infinity;
+    this.#schedule.pingIn(Infinity);
   }
 
   /** Continues after `stop`. */
   resume(): void {
     this.#isStopped = false;
-    this.#dueIn(0);
+    this.#schedule.pingIn(0);
   }
 
   /** Sends a ping of the present slot, and processes its answer. */
   async #ping(): Promise<void> {
     const { clock, time, namespace, instrumentation, periodMs } = this.#context;
     const { slot } = time;
-    if (this.#sent.slot !== slot) this.#sent = { slot, count: 0 };
-    // Once more at most: if neither is answered, the next slot's ping shows it.
-    if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);
-    else this.#dueAfter(slot);
     const sent = clock.monotonic();
     const sentWall = clock.now();
-    this.#underWay++;
-    if (this.#lateAt === Infinity) this.#lateAt = sent + periodMs;
+    this.#schedule.sent(slot);
     try {
       const limitMs = (deathPosition(slot) - slot) * periodMs; // later it no longer counts
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
-      this.#underWay--;
-      this.#lateAt = Infinity; // until the next ping is sent
-      this.#answeredSent = Math.max(this.#answeredSent, sent);
+      this.#schedule.acknowledged(sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, sentWall, pong);
     } catch (error) {
-      this.#underWay--;
-      if (this.#isStopped || sent < this.#answeredSent) throw error; // a later ping was acknowledged
+      const isOvertaken = this.#schedule.failed(sent);
+      if (this.#isStopped || isOvertaken) throw error;
       noteFailure(this.#context, "ping", error);
-      if (isRefusal(error) || this.#underWay === 0) this.#dueIn(retryMs(this.#context, error));
+      if (isRefusal(error) || !this.#schedule.areAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs, error));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }
   }
 
   #take(slot: Slot, sent: number, sentWall: number, { ms, hasMail }: Pong): void {
-    const { clock, time, requests } = this.#context;
+    const { time, requests } = this.#context;
     learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
-    if (this.#lease !== undefined && stamped >= deathPosition(this.#lease.slot)) this.#lapse(this.#lease);
-    this.#checkLapse();
-    // The ping came too late to count, or after its slot was over: ping the present slot at once.
-    const leftMs = time.at(deathPosition(slot)) - ms;
-    if (sent + leftMs <= clock.monotonic()) return this.#dueIn(0);
-    if (time.slot > slot && stamped >= slot + 1) this.#dueIn(0);
-    else if (slot === time.slot) this.#dueAfter(slot);
+    this.#checkLapse(stamped);
+    const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
+    if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the present slot
+    this.#schedule.counted(slot, stamped);
     if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
-    if (this.#isLapsed) this.lapsedSlots = slot - (this.#lease?.slot ?? slot);
-    this.#extend(slot, { until: sent + leftMs, wallUntil: sentWall + leftMs, stamped });
-    if (this.#isLapsed) {
-      this.#isLapsed = false;
-      requests.add("return");
-    }
+    if (endsLapse) requests.add("return");
     if (hasMail) requests.add("mail");
     requests.sleeper.wake();
   }
 
-  /** The stamp was made after sending, so counting the remaining time from sending is safe. */
-  #extend(slot: Slot, lasts: Pick<Lease, "until" | "wallUntil" | "stamped">): void {
-    if (this.#lease !== undefined && slot < this.#lease.slot) return;
-    this.#lease = { slot, acknowledged: this.#context.clock.now(), ...lasts };
-  }
-
-  #checkLapse(): void {
-    const lease = this.#lease;
-    if (lease !== undefined && this.#context.clock.monotonic() >= lease.until) this.#lapse(lease);
-  }
-
-  #lapse({ acknowledged, stamped }: Lease): void {
-    if (this.#isLapsed || this.#isStopped) return;
-    this.#isLapsed = true;
-    const { clock, time, periodMs, events } = this.#context;
-    const to = clock.now();
-    // Our own clocks may not show the whole lapse, if the machine slept or they were set.
-    const from = Math.min(acknowledged, to - (time.position - stamped) * periodMs);
-    events.emit("lapse", { from: new Date(from), to: new Date(to) });
-  }
-
-  #dueIn(ms: number): void {
-    this.#due = this.#context.clock.monotonic() + ms;
-  }
-
-  /** At the session's moment of the slot after `slot`, which comes later if the store's time is behind our slots. */
-  #dueAfter(slot: Slot): void {
-    const { time, periodMs } = this.#context;
-    this.#dueIn(time.until(pingPosition(slot + 1, this.#seq, periodMs)));
+  /** `stamped`: the stamp of an answer, in slots. */
+  #checkLapse(stamped?: number): void {
+    if (this.#isStopped) return;
+    const lapse = this.lease.lapse(stamped);
+    if (lapse === undefined) return;
+    this.#context.events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
   }
 }

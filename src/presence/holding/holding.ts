@@ -1,21 +1,19 @@
 /** The holding side of a presence: its session, the registrations that it declares, and the reconciler. */
 import { KILLED } from "../../core/alive.ts";
-import type { HeartbitError } from "../../core/errors.ts";
+import { closed, type HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
-import type { NamespaceConfig } from "../context/config.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { attempt, bulk, type Context, leaveMail } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
-import { closed, Session } from "./session.ts";
+import { Session } from "./session.ts";
 
-/** A connection pool has ten connections by default: one pings, one reads, one follows changes, and four may write. */
+/** A connection pool has ten connections by default. Pings, evaluations, the feed and writes need the others. */
 const CALLS_AT_A_TIME = 3;
 
 export class Holding {
   readonly context: Context;
-  readonly config: NamespaceConfig;
   readonly session: Session;
   readonly registrations: Registrations;
   readonly reconciler: Reconciler;
@@ -23,12 +21,11 @@ export class Holding {
   /** How the presence's keys ended when it closed; undefined while it is open. */
   closedAs: "stopped" | "killed" | undefined;
 
-  constructor(context: Context, config: NamespaceConfig, identity: { host: string; pid: number }) {
+  constructor(context: Context, identity: { host: string; pid: number }) {
     this.context = context;
-    this.config = config;
-    this.session = new Session(context, config, identity);
+    this.session = new Session(context, identity);
     this.registrations = new Registrations(context, this.session);
-    this.reconciler = new Reconciler(context, config, this.session, this.registrations);
+    this.reconciler = new Reconciler(context, this.session, this.registrations);
   }
 
   get isClosed(): boolean {
@@ -39,19 +36,21 @@ export class Holding {
     if (this.isClosed) throw closed(this.context.name);
   }
 
+  /** Does an operation of the program. Rejects with `PRESENCE_CLOSED` if the presence is closed before or meanwhile. */
+  async whileOpen<T>(act: () => Promise<T>): Promise<T> {
+    this.checkOpen();
+    return act().catch((error: unknown) => {
+      this.checkOpen();
+      throw error;
+    });
+  }
+
   /**
-   * Tries an operation of the program for a while, once its turn has come. Rejects with `PRESENCE_CLOSED` once the
-   * presence is closed. Only a few run at a time, so that pings and evaluations always have connections left.
+   * Tries an operation of the program for a while, once its turn has come. Only a few run at a time, so that pings and
+   * evaluations always have connections left.
    */
   attempt<T>(act: () => Promise<T>): Promise<T> {
-    const checkedAct = async (): Promise<T> => {
-      this.checkOpen();
-      return act().catch((error: unknown) => {
-        this.checkOpen();
-        throw error;
-      });
-    };
-    return this.#turnstile.run(() => attempt(this.context, this.context.requests.sleeper, checkedAct));
+    return this.#turnstile.run(() => attempt(this.context, () => this.whileOpen(act)));
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */
@@ -62,7 +61,7 @@ export class Holding {
     let ended = 0;
     await this.attempt(async () => {
       await bulk(this.context, "write", this.registrations.queue.settled(key));
-      const { keys } = await readListing(this.context, this.config, select([key]));
+      const { keys } = await readListing(this.context, select([key]));
       const holders = keys[0]?.holders ?? [];
       ended = Math.max(ended, holders.length);
       for (const { session } of holders) sessions.add(session);

@@ -17,7 +17,6 @@ import { compareAll } from "../../core/reconcile.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
-import type { NamespaceConfig } from "../context/config.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
 import type { Registrations } from "./registrations.ts";
 import type { OpenSession, Session } from "./session.ts";
@@ -31,7 +30,6 @@ const YOUNG_SLOTS = 2;
 
 export class Reconciler {
   readonly #context: Context;
-  readonly #config: NamespaceConfig;
   readonly #session: Session;
   readonly #registrations: Registrations;
   /** The slot of the latest count or comparison that succeeded. */
@@ -40,9 +38,8 @@ export class Reconciler {
   /** The slot of the latest count that found nothing wrong, though some writes were under way. */
   #counted: Slot = -Infinity;
 
-  constructor(context: Context, config: NamespaceConfig, session: Session, registrations: Registrations) {
+  constructor(context: Context, session: Session, registrations: Registrations) {
     this.#context = context;
-    this.#config = config;
     this.#session = session;
     this.#registrations = registrations;
   }
@@ -76,7 +73,7 @@ export class Reconciler {
     const { slot } = this.#context.time;
     const slots = slot - Math.max(this.#checked, this.#counted);
     // After the ping of the slot, so that one connection will do; even if pings are acknowledged late.
-    const hasPinged = this.#session.current?.heartbeat.own?.slot === slot;
+    const hasPinged = this.#session.ownPing?.slot === slot;
     return slots >= COUNT_SLOTS && (hasPinged || slots >= 2 * COUNT_SLOTS);
   }
 
@@ -88,19 +85,21 @@ export class Reconciler {
   }
 
   async #return(session: OpenSession): Promise<void> {
-    const { lapsedSlots } = session.heartbeat;
-    await this.#config.check(); // mail about a raised offset reaches only a process that pings
+    const { lapsedSlots } = session.heartbeat.lease;
+    await this.#context.config.check(); // mail about a raised offset reaches only a process that pings
     await this.#session.touch();
     await this.#compareAll(session);
     if (session !== this.#session.current) return;
     // Watchers may have forgotten keys that looked long dead.
-    if (lapsedSlots > this.#context.retentionSlots / 2) this.#registrations.rewrite();
+    if (lapsedSlots <= this.#context.retentionSlots / 2) return;
+    for (const registration of this.#registrations.held())
+      this.#registrations.queue.add(registration, "start");
   }
 
   async #readMail(session: OpenSession): Promise<void> {
-    await this.#config.check(); // the slots may have been moved on
+    await this.#context.config.check(); // the slots may have been moved on
     const { record, stored } = await this.#readOwn(session, "ended");
-    if (record !== undefined) this.#registrations.hearSession(record);
+    if (record !== undefined) this.#registrations.takeSession(record);
     if (session !== this.#session.current) return;
     this.#registrations.compareSome(stored);
   }
@@ -108,7 +107,7 @@ export class Reconciler {
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time } = this.#context;
     const { slot } = time;
-    if (++this.#counts % CONFIG_COUNTS === 0) await this.#config.check();
+    if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
     const { least } = this.#registrations.openCount;
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));
@@ -128,13 +127,13 @@ export class Reconciler {
     const { record, stored } = await this.#readOwn(session, "all");
     if (session !== this.#session.current) return;
     if (record === undefined || !this.#session.isOurs(record)) {
-      await this.#config.check(); // the namespace may be gone with it
+      await this.#context.config.check(); // the namespace may be gone with it
       const isYoung = slot - session.record.slot <= YOUNG_SLOTS;
       if (record === undefined && isYoung) throw new Error("the record of a new session is not there yet");
       if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
       return;
     }
-    this.#registrations.hearSession(record);
+    this.#registrations.takeSession(record);
     if (session !== this.#session.current) return;
     const difference = compareAll(this.#registrations.declared, stored, this.#context.time.slot);
     const missing = difference.missing.filter((registration) => written.has(registration));

@@ -6,9 +6,9 @@
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
+import type { Owner, Registration } from "../../core/registration.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
-import type { Owner, Registration } from "./registration.ts";
 import type { Session } from "./session.ts";
 import { WriteQueue } from "./write-queue.ts";
 
@@ -19,7 +19,7 @@ export class Registrations {
   readonly #context: Context;
   readonly #session: Session;
   /** By the pinger's number. Released registrations come after held ones, in the order of their release. */
-  readonly #declared = new Map<number, Registration>();
+  readonly declared = new Map<number, Registration>();
   #held = 0;
   #pingers = 0;
   /** How many times the namespace was lost, with everything that was held. */
@@ -43,11 +43,13 @@ export class Registrations {
 
   /** Starts to hold. Resolves when others can see it. Rejects for faults that can never pass; then it is not held. */
   async start(registration: Registration): Promise<void> {
-    this.#set(registration);
+    const before = this.declared.get(registration.pinger);
+    if (before === undefined || before.last !== undefined) this.#held++;
+    this.#redeclare(registration);
     try {
       await this.queue.write(registration, "start");
     } catch (error) {
-      if (this.#declared.get(registration.pinger) === registration) this.#delete(registration);
+      if (this.declared.get(registration.pinger) === registration) this.#delete(registration);
       throw error;
     }
   }
@@ -62,12 +64,12 @@ export class Registrations {
   /** Releases it, at once or after `holdMs`. Resolves when that is written. */
   end(registration: Registration, how: "killed" | { readonly holdMs: number }): Promise<void> {
     const wasHeld =
-      this.#declared.get(registration.pinger) === registration && registration.last === undefined;
-    registration.end(this.#context, how);
+      this.declared.get(registration.pinger) === registration && registration.last === undefined;
+    const { clock, time } = this.#context;
+    registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
     if (wasHeld) {
       this.#held--;
-      this.#declared.delete(registration.pinger); // so that it moves to the end of the order
-      this.#declared.set(registration.pinger, registration);
+      this.#redeclare(registration);
       this.#forgetOld();
     }
     return this.queue.write(registration, "end").finally(() => {
@@ -76,35 +78,30 @@ export class Registrations {
   }
 
   /** Compares our own records among some that were read, for whatever reason, and writes the difference. */
-  hear({ sessions, registrations }: Page): void {
+  takePage({ sessions, registrations }: Page): void {
     const seq = this.#session.current?.record.seq;
-    if (seq === undefined || this.#declared.size === 0) return;
-    for (const session of sessions) if (session.seq === seq) this.hearSession(session);
+    if (seq === undefined || this.declared.size === 0) return;
+    for (const session of sessions) if (session.seq === seq) this.takeSession(session);
     const ours = registrations.filter(({ session }) => session === seq);
     if (ours.length > 0) this.compareSome(ours);
   }
 
   /** Compares some of our stored records, and writes the difference. Records that were not read are not missing. */
   compareSome(stored: readonly RegistrationRecord[]): void {
-    this.apply({ ...compare(this.#declared, stored, this.#context.time.slot), missing: [] });
+    this.apply({ ...compare(this.declared, stored, this.#context.time.slot), missing: [] });
   }
 
   /** Takes the record of our session: another process may have ended it. */
-  hearSession(record: Page["sessions"][number]): void {
+  takeSession(record: Page["sessions"][number]): void {
     if (record.last === undefined || !this.#session.isOurs(record)) return;
     this.moveTo("was ended by another process");
-  }
-
-  /** What is declared, by pinger. */
-  get declared(): ReadonlyMap<number, Registration> {
-    return this.#declared;
   }
 
   /** How many open records the session should have, at least and at most: some may be under way. */
   get openCount(): { readonly least: number; readonly most: number } {
     let least = 1; // the session itself
     let most = 1;
-    for (const { last, isWritten, isStarting } of this.#declared.values()) {
+    for (const { last, isWritten, isStarting } of this.declared.values()) {
       if (last === undefined) most++;
       if (last === undefined && !isStarting) least++;
       if (last !== undefined && !isWritten) most++;
@@ -130,18 +127,13 @@ export class Registrations {
     }
   }
 
-  /** Writes everything that is held again, unchanged. */
-  rewrite(): void {
-    for (const registration of this.held()) this.queue.add(registration, "start");
-  }
-
   /** Gives the session up, and registers everything under a new one. */
   moveTo(why: string): void {
     this.#session.abandon(why);
-    for (const registration of this.#declared.values()) {
+    for (const registration of this.declared.values()) {
       // Released registrations ended with their session.
       if (registration.last === undefined) this.queue.add(registration, "start");
-      else this.#declared.delete(registration.pinger);
+      else this.declared.delete(registration.pinger);
     }
     this.#session
       .open()
@@ -159,35 +151,34 @@ export class Registrations {
   /** Declares nothing any more, and writes nothing. */
   forgetAll(error: Error): void {
     this.queue.giveUp(error);
-    this.#declared.clear();
+    this.declared.clear();
     this.#held = 0;
   }
 
   /** The registrations that are held. */
   *held(): IterableIterator<Registration> {
-    for (const registration of this.#declared.values())
+    for (const registration of this.declared.values())
       if (registration.last === undefined) yield registration;
   }
 
-  #set(registration: Registration): void {
-    const before = this.#declared.get(registration.pinger);
-    if (before === undefined || before.last !== undefined) this.#held++;
-    this.#declared.delete(registration.pinger);
-    this.#declared.set(registration.pinger, registration);
+  /** Moves it to the end of the order, too. */
+  #redeclare(registration: Registration): void {
+    this.declared.delete(registration.pinger);
+    this.declared.set(registration.pinger, registration);
   }
 
   #delete(registration: Registration): void {
     if (registration.last === undefined) this.#held--;
-    this.#declared.delete(registration.pinger);
+    this.declared.delete(registration.pinger);
   }
 
   /** Registrations released more than a retention ago have been pruned, or will be soon. */
   #forgetOld(): void {
     const oldest = this.#context.time.slot - this.#context.retentionSlots;
-    for (const [pinger, { last, endedIn, isWritten }] of this.#declared) {
+    for (const [pinger, { last, endedIn, isWritten }] of this.declared) {
       if (last === undefined) continue;
       if (endedIn >= oldest) break;
-      if (isWritten) this.#declared.delete(pinger);
+      if (isWritten) this.declared.delete(pinger);
     }
   }
 }

@@ -9,14 +9,15 @@
  * The first ping comes before the record, so that the record has the slot of the store's own time.
  */
 import { KILLED } from "../../core/alive.ts";
-import { HeartbitError } from "../../core/errors.ts";
+import { closed, type HeartbitError } from "../../core/errors.ts";
+import { retryMs } from "../../core/limits.ts";
+import type { OwnPing } from "../../core/freshness.ts";
 import type { SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import type { NamespaceConfig } from "../context/config.ts";
-import { bulk, type Context, persistently, readPages, RETRY_OF_PERIOD } from "../context/context.ts";
+import { bulk, type Context, persistently, readPages } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -31,16 +32,14 @@ export class Session {
   /** Ends when the presence closes. */
   readonly sleeper: Sleeper;
   readonly #context: Context;
-  readonly #config: NamespaceConfig;
   readonly #identity: { readonly host: string; readonly pid: number };
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
   /** Why the namespace was last lost: operations begun before must not continue after it. */
   #lost: { readonly error: HeartbitError } | undefined;
 
-  constructor(context: Context, config: NamespaceConfig, identity: { host: string; pid: number }) {
+  constructor(context: Context, identity: { host: string; pid: number }) {
     this.#context = context;
-    this.#config = config;
     this.#identity = identity;
     this.sleeper = new Sleeper(context.clock);
   }
@@ -48,6 +47,16 @@ export class Session {
   /** The session, while it is open. */
   get current(): OpenSession | undefined {
     return this.#current;
+  }
+
+  /** Our own latest acknowledged ping; undefined in a presence that does not ping. */
+  get ownPing(): OwnPing | undefined {
+    return this.#current?.heartbeat.own;
+  }
+
+  /** Whether a ping of ours in this slot or a later one was acknowledged, if we ping. */
+  hasPingedIn(slot: Slot): boolean {
+    return this.#current === undefined || (this.ownPing?.slot ?? -Infinity) >= slot;
   }
 
   get isOpening(): boolean {
@@ -103,7 +112,7 @@ export class Session {
     const write = { kind: "endSession", session: session.record.seq, last } as const;
     const policy = persistently(this.#context, () => {});
     // Soon, even after a refusal: the presence closes, and there is only a period left.
-    await retry(this.sleeper, { ...policy, pauseMs: () => periodMs * RETRY_OF_PERIOD }, () =>
+    await retry(this.sleeper, { ...policy, pauseMs: () => retryMs(periodMs) }, () =>
       bulk(this.#context, "write", namespace.write([write])),
     );
   }
@@ -125,7 +134,7 @@ export class Session {
   }
 
   async #open(): Promise<OpenSession> {
-    const { time, health, requests } = this.#context;
+    const { config, time, health, requests } = this.#context;
     const lost = this.#lost;
     const checkGoesOn = (): void => {
       if (this.#lost !== lost && this.#lost !== undefined) throw this.#lost.error;
@@ -139,8 +148,8 @@ export class Session {
       checkGoesOn();
       for (;;) {
         if (numbered === undefined) {
-          await this.#config.ensure();
-          const seq = await this.#config.nextSeq();
+          await config.ensure();
+          const seq = await config.nextSeq();
           numbered = { seq, heartbeat: new Heartbeat(this.#context, seq) };
         }
         const { seq, heartbeat } = numbered;
@@ -191,9 +200,4 @@ export class Session {
 
 function isSame(a: SessionRecord, b: SessionRecord): boolean {
   return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
-}
-
-export function closed(name: string, cause?: unknown): HeartbitError {
-  const options = cause === undefined ? {} : { cause };
-  return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
 }

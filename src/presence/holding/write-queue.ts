@@ -1,20 +1,18 @@
 /**
- * The writes of this presence: registrations whose latest state is not stored yet. Only the latest state of each waits,
- * however often it changed meanwhile. Ends go before starts, starts before metas.
- *
- * Writes go in batches. A batch that is not acknowledged in time is given up, cancelled, and sent again with a quarter
- * of the writes. One that is acknowledged quickly lets the next one be twice as large. After a pause batches are small
- * again, because the store may be slower by now. So a store of any speed makes progress. (The idea is that of TCP's slow
- * start: RFC 5681, sections 3.1 and 4.1.)
+ * Writes what is declared and not stored yet (core/backlog.ts), in batches. A batch that is not acknowledged in time is
+ * given up, cancelled, and sent again with a quarter of the writes. One that is acknowledged quickly lets the next one
+ * be twice as large. After a pause batches are small again, because the store may be slower by now. So a store of any
+ * speed makes progress. (The idea is that of TCP's slow start: RFC 5681, sections 3.1 and 4.1.)
  */
-import { toError } from "../../core/errors.ts";
+import { Backlog } from "../../core/backlog.ts";
+import { closed, isFinal, toError } from "../../core/errors.ts";
+import { patienceMs, retryMs } from "../../core/limits.ts";
 import type { End } from "../../core/reconcile.ts";
-import type { Write } from "../../core/store.ts";
-import { type Context, isFinal, patienceMs, retryMs } from "../context/context.ts";
+import type { Registration, Unwritten } from "../../core/registration.ts";
+import type { Context } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
-import type { Registration, Unwritten, Waiter } from "./registration.ts";
-import { closed, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** A store that takes 50 writes a second, the slowest considered, takes it within the shortest limit of two seconds. */
 const BATCH_FIRST = 50;
@@ -24,22 +22,10 @@ const GROW = 2;
 /** A batch that took less than this part of its time limit lets the next one be twice as large, and still in time. */
 const QUICK = 1 / GROW;
 
-interface Batched {
-  readonly registration: Registration;
-  readonly unwritten: Unwritten;
-  readonly waiters: Waiter[];
-}
-
 export class WriteQueue {
   readonly #context: Context;
   readonly #session: Session;
-  readonly #unwritten = {
-    end: new Set<Registration>(),
-    start: new Set<Registration>(),
-    meta: new Set<Registration>(),
-  };
-  /** Ends of starts that are not declared any more. */
-  #ends: End[] = [];
+  readonly #backlog = new Backlog();
   #batchMax = BATCH_FIRST;
   /** When the latest batch ended: a monotonic time, in ms. */
   #wrote = -Infinity;
@@ -56,31 +42,22 @@ export class WriteQueue {
    * Writes the latest state of a registration. Resolves when this or a later state is acknowledged. Rejects for faults
    * that can never pass, or with `PRESENCE_CLOSED`.
    */
-  write(registration: Registration, unwritten: "end" | "start" | "meta"): Promise<void> {
+  write(registration: Registration, unwritten: Unwritten): Promise<void> {
     if (this.#session.isStopped) return Promise.reject(closed(this.#context.name));
-    return new Promise((resolve, reject) => {
-      (registration.waiters ??= []).push({ resolve, reject });
-      this.add(registration, unwritten);
-    });
+    const written = registration.written();
+    this.add(registration, unwritten);
+    return written;
   }
 
   /** Like `write`, without waiting for it. */
-  add(registration: Registration, unwritten: "end" | "start" | "meta"): void {
-    const before = registration.unwritten;
-    // An end includes everything, a start includes the meta.
-    const isMore =
-      before === "nothing" || unwritten === "end" || (unwritten === "start" && before === "meta");
-    if (isMore) {
-      if (before !== "nothing") this.#unwritten[before].delete(registration);
-      registration.unwritten = unwritten;
-      this.#unwritten[unwritten].add(registration);
-    }
+  add(registration: Registration, unwritten: Unwritten): void {
+    this.#backlog.add(registration, unwritten);
     this.#start();
   }
 
   /** Ends starts of this session that are not declared any more. */
   end(ends: readonly End[]): void {
-    this.#ends.push(...ends);
+    this.#backlog.addEnds(ends);
     if (ends.length > 0) this.#start();
   }
 
@@ -92,33 +69,13 @@ export class WriteQueue {
   /** Resolves when what is queued now of a key has been acknowledged or refused. */
   async settled(key: string): Promise<void> {
     await this.#sending?.catch(() => {});
-    const pending = Object.values(this.#unwritten).flatMap((some) =>
-      [...some].filter((one) => one.key === key),
-    );
-    await Promise.all(
-      pending.map((registration) => {
-        return new Promise<void>((resolve) => {
-          (registration.waiters ??= []).push({ resolve, reject: () => resolve() });
-        });
-      }),
-    );
+    const ofKey = [...this.#backlog.waiting()].filter((registration) => registration.key === key);
+    await Promise.allSettled(ofKey.map((registration) => registration.written()));
   }
 
   /** Gives up everything that is queued. */
   giveUp(error: Error): void {
-    for (const some of Object.values(this.#unwritten)) {
-      for (const registration of some) {
-        registration.unwritten = "nothing";
-        for (const { reject } of takeWaiters(registration)) reject(error);
-      }
-      some.clear();
-    }
-    this.#ends = [];
-  }
-
-  get #isEmpty(): boolean {
-    const { end, start, meta } = this.#unwritten;
-    return end.size + start.size + meta.size + this.#ends.length === 0;
+    this.#backlog.giveUp(error);
   }
 
   #start(): void {
@@ -126,17 +83,17 @@ export class WriteQueue {
       .then(() => this.#drain())
       .finally(() => {
         this.#draining = undefined;
-        if (!this.#isEmpty && !this.#session.isStopped) this.#start();
+        if (!this.#backlog.isEmpty && !this.#session.isStopped) this.#start();
       });
   }
 
   async #drain(): Promise<void> {
-    const { health } = this.#context;
-    while (!this.#isEmpty && !this.#session.isStopped) {
+    const { health, time, periodMs } = this.#context;
+    while (!this.#backlog.isEmpty && !this.#session.isStopped) {
       try {
         const { record, heartbeat } = await this.#session.open();
         // A record with a slot from before a sleep does not prove life.
-        if (this.#context.time.mayHaveSlept) await heartbeat.confirm();
+        if (time.mayHaveSlept) await heartbeat.confirm();
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {
@@ -146,30 +103,27 @@ export class WriteQueue {
           break;
         }
         health.suspect(`a write failed: ${describe(error)}`);
-        await this.#session.sleeper.sleep(retryMs(this.#context, error));
+        await this.#session.sleeper.sleep(retryMs(periodMs, error));
       }
     }
     if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
   }
 
-  /** Sends the next batch. If it fails, its registrations are queued again. */
+  /** Sends the next batch. If it fails, what it has is queued again. */
   async #writeBatch(seq: number): Promise<void> {
-    const { clock, namespace } = this.#context;
-    const limitMs = patienceMs(this.#context);
+    const { clock, namespace, time, periodMs } = this.#context;
+    const limitMs = patienceMs(periodMs);
     const began = clock.monotonic();
     if (began - this.#wrote > limitMs) this.#batchMax = Math.min(this.#batchMax, BATCH_FIRST);
-    const ends = this.#ends.splice(0, this.#batchMax);
-    const ours = ends.filter(({ id }) => id.session === seq);
-    const writes: Write[] = ours.map(({ id, last }) => ({ kind: "end", registration: idOf(id), last }));
-    const batch = this.#takeNext(seq, writes);
+    const batch = this.#backlog.take(seq, this.#batchMax, time);
+    const { writes } = batch;
     const cancel = new AbortController();
     try {
       await within(clock, limitMs, "write", namespace.write(writes, cancel.signal));
     } catch (error) {
       cancel.abort();
       this.#batchMax = Math.max(1, Math.floor(Math.min(this.#batchMax, writes.length) / SHRINK));
-      this.#ends.unshift(...ends);
-      for (const one of batch) this.#putBack(one);
+      this.#backlog.putBack(batch);
       throw error;
     } finally {
       this.#wrote = clock.monotonic();
@@ -177,45 +131,6 @@ export class WriteQueue {
     const isQuick = this.#wrote - began < limitMs * QUICK;
     if (isQuick && writes.length >= this.#batchMax)
       this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * GROW);
-    for (const { registration, unwritten, waiters } of batch) {
-      registration.writing--;
-      if (unwritten === "start") registration.startsUnderWay--;
-      if (unwritten !== "meta") registration.endsEarlier = false;
-      for (const { resolve } of waiters) resolve();
-    }
+    this.#backlog.acknowledge(batch);
   }
-
-  /** Takes registrations out of the queue, up to a batch, and adds their writes. */
-  #takeNext(seq: number, writes: Write[]): Batched[] {
-    const batch: Batched[] = [];
-    for (const unwritten of ["end", "start", "meta"] as const) {
-      for (const registration of this.#unwritten[unwritten]) {
-        if (writes.length >= this.#batchMax) return batch;
-        this.#unwritten[unwritten].delete(registration);
-        registration.unwritten = "nothing";
-        registration.writing++;
-        if (unwritten === "start") registration.startsUnderWay++;
-        writes.push(...registration.writes(seq, this.#context, unwritten));
-        batch.push({ registration, unwritten, waiters: takeWaiters(registration) });
-      }
-    }
-    return batch;
-  }
-
-  #putBack({ registration, unwritten, waiters }: Batched): void {
-    registration.writing--;
-    if (unwritten === "start") registration.startsUnderWay--;
-    if (waiters.length > 0) registration.waiters = [...waiters, ...(registration.waiters ?? [])];
-    if (unwritten !== "nothing") this.add(registration, unwritten);
-  }
-}
-
-function idOf({ session, pinger, start }: End["id"]): End["id"] {
-  return { session, pinger, start };
-}
-
-function takeWaiters(registration: Registration): Waiter[] {
-  const waiters = registration.waiters ?? [];
-  registration.waiters = undefined;
-  return waiters;
 }

@@ -10,12 +10,13 @@
  * A feed is only a hint: changes are read anyway, but less often while the feed covers them. A late feed covers
  * nothing: the stamps of its changes show how late it is.
  */
-import { toError } from "../../core/errors.ts";
-import { EVERYTHING, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
+import { isFinal, toError } from "../../core/errors.ts";
+import { feedRetryMs } from "../../core/limits.ts";
+import { copyOf, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context, isFinal, RETRY_OF_PERIOD } from "../context/context.ts";
+import { bulk, type Context } from "../context/context.ts";
 import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -23,10 +24,6 @@ import type { Snapshot } from "./snapshot.ts";
  * Above this many keys and prefixes the feed covers everything: narrowing it would cost the server more than it saves.
  */
 const NAMES_MAX = 64;
-/** The next attempt waits no longer than this, */
-const PAUSE_MS_MAX = 30_000;
-/** or than this many periods: each loss is a suspicion, and an expiry needs two and a half periods without one. */
-const PAUSE_PERIODS_MAX = 6;
 
 export type FeedState = "off" | "opening" | "live" | "refused";
 
@@ -40,8 +37,6 @@ interface Live {
 export class ChangeFeed {
   readonly #context: Context;
   readonly #snapshot: Snapshot;
-  /** A feed that is later than this, in ms, is no faster than polling. */
-  readonly #pollMs: number;
   readonly #sleeper: Sleeper;
   #wanted: Selection = NOTHING;
   #live: Live | undefined;
@@ -53,10 +48,9 @@ export class ChangeFeed {
   /** Whether the latest report was later than polling would have been. */
   #isLate = false;
 
-  constructor(context: Context, snapshot: Snapshot, pollMs: number) {
+  constructor(context: Context, snapshot: Snapshot) {
     this.#context = context;
     this.#snapshot = snapshot;
-    this.#pollMs = pollMs;
     this.#sleeper = new Sleeper(context.clock);
     this.#failure = new RecurringFailure(
       context.log,
@@ -134,19 +128,14 @@ export class ChangeFeed {
     this.#start();
   }
 
-  /** Each pause is twice as long as the one before. */
   get #pauseMs(): number {
-    const { periodMs } = this.#context;
-    const mostMs = Math.max(PAUSE_MS_MAX, periodMs * PAUSE_PERIODS_MAX);
-    return Math.min(periodMs * RETRY_OF_PERIOD * 2 ** (this.#failures - 1), mostMs);
+    return feedRetryMs(this.#context.periodMs, this.#failures);
   }
 
   async #openOnce(): Promise<void> {
     if (this.#sleeper.ended) return;
     const { clock, namespace, requests } = this.#context;
-    const { keys, prefixes, all } = this.#wanted;
-    const isWide = all || keys.size + prefixes.size > NAMES_MAX;
-    const selected = isWide ? EVERYTHING : { all, keys: new Set(keys), prefixes: new Set(prefixes) };
+    const selected = copyOf(this.#wanted, NAMES_MAX);
     let lost: Error | undefined;
     const before = this.#live;
     this.#live = undefined;
@@ -154,7 +143,7 @@ export class ChangeFeed {
     const feed = namespace.feed?.(selected, {
       page: (page) => {
         if (this.#live?.feed === feed) this.#measure(page);
-        this.#snapshot.hear(page);
+        this.#snapshot.takeFed(page);
       },
       lost: (error) => {
         lost = toError(error);
@@ -178,13 +167,13 @@ export class ChangeFeed {
 
   /** Notes how late the feed is: the store stamps each change when it is written. */
   #measure({ sessions, registrations }: Page): void {
-    const { time, log, requests } = this.#context;
+    const { time, log, requests, pollMs } = this.#context;
     let latest = -Infinity; // the page also has sessions that changed long ago, with their registrations
     for (const { changed } of [...sessions, ...registrations])
       latest = Math.max(latest, changed ?? -Infinity);
     if (latest === -Infinity) return;
     const lateMs = time.now - latest;
-    const isLate = lateMs - time.errorMs > this.#pollMs;
+    const isLate = lateMs - time.errorMs > pollMs; // no faster than polling
     if (isLate && !this.#isLate) {
       log.warn(`the change feed is ${Math.round(lateMs)} ms late, so changes are also polled for`);
       requests.add("poll");

@@ -11,12 +11,13 @@
  * by which pings.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
+import { distrust } from "../../core/freshness.ts";
 import type { Roster } from "../../core/roster.ts";
 import { isEmptySelection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { type Context, noteRead, sampleTime, soon } from "../context/context.ts";
-import { distrust, followAhead, oldestRetained, readState } from "../context/pings.ts";
+import { followAhead, oldestRetained, readState } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { Notifier } from "./notifier.ts";
@@ -42,31 +43,19 @@ export class Evaluator {
   /** The evaluation slot in which the roster last forgot the long dead. */
   #forgotten: Slot = -Infinity;
 
-  constructor(
-    context: Context,
-    holding: Holding,
-    roster: Roster,
-    snapshot: Snapshot,
-    feed: ChangeFeed,
-    notifier: Notifier,
-  ) {
-    this.#context = context;
+  constructor(holding: Holding, notifier: Notifier, snapshot: Snapshot, feed: ChangeFeed) {
+    this.#context = holding.context;
     this.#holding = holding;
-    this.#roster = roster;
+    this.#notifier = notifier;
+    this.#roster = notifier.roster;
     this.#snapshot = snapshot;
     this.#feed = feed;
-    this.#notifier = notifier;
   }
 
   /** The first evaluation, of what is stored. Rejects if the read is not fresh: see `readState`. */
   async begin(): Promise<void> {
-    const own = this.#holding.session.current?.heartbeat.own;
-    this.#readUpTo = this.#evaluated = await readState(
-      this.#context,
-      this.#holding.config,
-      this.#roster,
-      own,
-    );
+    const { ownPing } = this.#holding.session;
+    this.#readUpTo = this.#evaluated = await readState(this.#context, this.#roster, ownPing);
   }
 
   /** In how many ms it is due: at half of the slot after the evaluated one. */
@@ -91,7 +80,10 @@ export class Evaluator {
     const began = clock.monotonic();
     // One after the other: it needs one connection.
     const goesOn = await this.#readPings(isQuiet ? slot : Math.min(slot - 1, this.#readUpTo), slot);
-    if (this.#mustPoll(slot, isQuiet)) await this.#poll(slot);
+    if (this.#mustPoll(slot, isQuiet)) {
+      await this.#snapshot.poll();
+      this.#polled = slot;
+    }
     noteRead(this.#context, began);
     this.#notifier.notify();
     if (goesOn) await this.#reportDeaths(slot);
@@ -102,21 +94,16 @@ export class Evaluator {
   #mustPoll(slot: Slot, isQuiet: boolean): boolean {
     if (isEmptySelection(this.#snapshot.coverage)) return false;
     const isFed = this.#feed.covers(this.#snapshot.coverage);
-    return !isQuiet || !isFed || this.#snapshot.isBehind || slot - this.#polled >= POLL_SLOTS;
-  }
-
-  async #poll(slot: Slot): Promise<void> {
-    await this.#snapshot.poll();
-    this.#polled = slot;
+    return !isQuiet || !isFed || this.#snapshot.plan.isBehind || slot - this.#polled >= POLL_SLOTS;
   }
 
   /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */
   async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
     const { namespace, health, requests } = this.#context;
-    const own = this.#holding.session.current?.heartbeat.own;
+    const own = this.#holding.session.ownPing;
     const from = Math.max(earliest, oldestRetained(this.#context));
     const records = await soon(this.#context, "read pings", namespace.pings(from));
-    if (await followAhead(this.#context, this.#holding.config, records)) return false;
+    if (await followAhead(this.#context, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);
     // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot
@@ -135,14 +122,14 @@ export class Evaluator {
     const oldest = slot - retentionSlots;
     if (!this.#mayReportDeaths(slot)) return;
     if (this.#wouldEnd(slot, oldest)) {
-      if (!this.#snapshot.canRemove) await this.#readPings(slot - 1, slot);
+      if (!this.#snapshot.plan.hasWhole) await this.#readPings(slot - 1, slot);
       if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
       if (this.#context.time.mayHaveSlept) return; // the read is out of date; the next ping shows it
     }
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
     await this.#notifier.doUnreported(this.#roster.evaluateInSteps(slot, oldest));
-    if (this.#isFresh(slot)) health.markHealthy();
+    if (this.#holding.session.hasPingedIn(slot - 1)) health.markHealthy();
     await this.#forget(slot, oldest);
   }
 
@@ -151,13 +138,7 @@ export class Evaluator {
   }
 
   #wouldEnd(slot: Slot, oldest: Slot): boolean {
-    return this.#snapshot.canRemove || this.#roster.wouldEnd(slot, oldest);
-  }
-
-  /** Whether our own pings are acknowledged in time, if we ping. */
-  #isFresh(slot: Slot): boolean {
-    const { current } = this.#holding.session;
-    return current === undefined || (current.heartbeat.own?.slot ?? -Infinity) >= slot - 1;
+    return this.#snapshot.plan.hasWhole || this.#roster.wouldEnd(slot, oldest);
   }
 
   /**

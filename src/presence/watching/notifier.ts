@@ -9,28 +9,26 @@
  *
  * One turn ends before the next begins. The event loop runs between two slices.
  */
-import type { Roster, RosterChange, Steps } from "../../core/roster.ts";
+import { Roster, type RosterChange, type Steps } from "../../core/roster.ts";
 import { prefixOf, type WatchTarget } from "../../core/selection.ts";
-import type { Subscription } from "./delivery.ts";
+import { type Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import type { Context } from "../context/context.ts";
-import type { Subscriptions } from "./subscriptions.ts";
+import { InOrder } from "../../lib/queue.ts";
 import { Slices } from "../../lib/timers.ts";
 
 /** More changes than this are passed on in slices. */
 const NOTIFY_AT_ONCE = 200;
 
 export class Notifier {
+  readonly roster = new Roster();
+  readonly subscriptions = new Subscriptions();
   readonly #context: Context;
-  readonly #roster: Roster;
-  readonly #subscriptions: Subscriptions;
-  #lastTurn: Promise<void> = Promise.resolve();
+  readonly #turns = new InOrder();
   /** Whether long work is under way. */
   #holdsBack = false;
 
-  constructor(context: Context, roster: Roster, subscriptions: Subscriptions) {
+  constructor(context: Context) {
     this.#context = context;
-    this.#roster = roster;
-    this.#subscriptions = subscriptions;
   }
 
   /** Passes changes to the subscriptions: at once if they are few. */
@@ -40,7 +38,7 @@ export class Notifier {
 
   /** Passes all changes on. Resolves when the subscriptions have them. */
   notifyAll(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.runAlone(async () => {
       const slices = new Slices(this.#context.clock);
       while (this.#notifySome()) if (slices.isOver) await slices.turn();
     });
@@ -48,7 +46,7 @@ export class Notifier {
 
   /** Does long work on the roster. Nothing is reported before it is complete. */
   doUnreported(steps: Steps): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.runAlone(async () => {
       this.#holdsBack = true;
       try {
         await new Slices(this.#context.clock).doAll(steps);
@@ -60,7 +58,7 @@ export class Notifier {
 
   /** Forgets keys that are no longer wanted. This affects no reported key, so it delays no report. */
   forget(steps: Steps): void {
-    void this.#inTurn(() => new Slices(this.#context.clock).doAll(steps));
+    void this.#turns.runAlone(() => new Slices(this.#context.clock).doAll(steps));
   }
 
   /** Passes the present state to a subscription, which gets each change from then on. */
@@ -76,53 +74,47 @@ export class Notifier {
     let count = 0;
     for (const key of yield* this.#keysOf(target)) {
       if (++count % NOTIFY_AT_ONCE === 0) yield;
-      const holders = this.#roster.reportedHolders(key);
+      const holders = this.roster.reportedHolders(key);
       if (holders.length > 0 || typeof target === "string") subscription.begin(key, holders, atMs);
     }
-    this.#subscriptions.begun(subscription);
+    this.subscriptions.begun(subscription);
   }
 
   /** The known keys of a target. Keys with a prefix are found without going through all keys. */
   *#keysOf(target: WatchTarget): Generator<void, readonly string[], void> {
     if (typeof target === "string") return [target];
     const prefix = prefixOf(target);
-    if (!prefix) return [...this.#roster.keys()];
-    yield* this.#roster.sortInSteps();
-    return this.#roster.keysWith(prefix);
+    if (!prefix) return [...this.roster.keys()];
+    yield* this.roster.sortInSteps();
+    return this.roster.keysWith(prefix);
   }
 
   /** Discards pending changes if no subscription is ready for them, as in a first load. */
   discardChanges(): void {
-    if (!this.#subscriptions.areAnyReady) this.#roster.discardChanges();
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#lastTurn.then(work);
-    this.#lastTurn = done.catch(() => {});
-    return done;
+    if (!this.subscriptions.areAnyReady) this.roster.discardChanges();
   }
 
   /** Returns whether there are more. */
   #notifySome(): boolean {
     this.discardChanges();
     const atMs = this.#context.time.now;
-    for (const change of this.#roster.changes(NOTIFY_AT_ONCE)) {
+    for (const change of this.roster.changes(NOTIFY_AT_ONCE)) {
       let isReported = false;
-      for (const subscription of this.#subscriptions.of(change.key)) {
+      for (const subscription of this.subscriptions.of(change.key)) {
         if (!subscription.ready) continue;
         subscription.push(change, atMs);
         isReported = true;
       }
       if (isReported) this.#note(change, atMs);
     }
-    return this.#roster.isTouched;
+    return this.roster.isTouched;
   }
 
   /** Notes the change for metrics. */
   #note({ key, cause }: RosterChange, atMs: number): void {
     let silentMs: number | undefined;
     if (cause === "expired") {
-      const slots = Array.from(this.#roster.registrations(key), ({ last }) => last);
+      const slots = Array.from(this.roster.registrations(key), ({ last }) => last);
       // A key that was removed because a whole read lacked it has no registrations left.
       if (slots.length > 0) silentMs = atMs - this.#context.time.at(Math.max(...slots));
     }

@@ -1,42 +1,28 @@
 /**
- * Reads sessions and registrations into the roster: everything that is newly wanted, and from then on changes. It also
- * removes records from the roster that a whole read lacks.
- *
- * What a poll reads depends on what is due:
- *
- *   changes   what has changed since the cursor, or everything if there is no cursor yet
- *   all       everything, because changes may have been missed
- *   removal   everything once a death may be reported, so that missing records can be removed; until then, changes
- *
- *   any     --> all       `resync`, the cursor is too old, or a read of everything has failed
- *   all     --> removal   a poll begins
- *   removal --> changes   `removeMissing` has removed what a whole read lacks
- *
- * Polls and the first load advance the cursor, but only while our own pings are acknowledged.
+ * Reads sessions and registrations into the roster: everything that is newly wanted, and from then on changes
+ * (core/read-plan.ts). It also removes records from the roster that a whole read lacks.
  */
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
+import { notFresh } from "../../core/freshness.ts";
+import { ReadPlan } from "../../core/read-plan.ts";
 import type { RegistrationRecord } from "../../core/records.ts";
 import type { Roster, Steps } from "../../core/roster.ts";
-import { includesKey, type Selection, type WatchTarget } from "../../core/selection.ts";
+import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
+import type { Subscriptions } from "../../core/subscriptions.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
-import { notFresh } from "../context/pings.ts";
 import type { Holding } from "../holding/holding.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
-import type { Subscriptions } from "./subscriptions.ts";
 
 const STEP_REGISTRATIONS = 100;
-
-type Due = "changes" | "all" | "removal";
 
 export class Snapshot {
   /** The selection that has been loaded and is followed since. */
   readonly coverage = new Coverage();
-  /** The selection under load, except the part that left meanwhile: that is loaded again if it comes back. */
-  #loading = new Coverage();
+  readonly plan: ReadPlan;
   readonly #context: Context;
   readonly #holding: Holding;
   readonly #roster: Roster;
@@ -45,23 +31,13 @@ export class Snapshot {
   readonly #polling = new OneAtATime(() => this.#poll());
   /** How many polls have begun: a load that overlaps with one must catch up. */
   #polls = 0;
-  #due: Due = "changes";
-  /** The next poll reads changes since this cursor. */
-  #cursor: { readonly at: Cursor; readonly slot: Slot } | undefined;
-  /** The latest whole read when a death could be reported, until `removeMissing` has used it. */
-  #whole: { readonly load: number; readonly selected: Selection; readonly asOf: Slot } | undefined;
 
-  constructor(
-    context: Context,
-    holding: Holding,
-    roster: Roster,
-    subscriptions: Subscriptions,
-    notifier: Notifier,
-  ) {
-    this.#context = context;
+  constructor(holding: Holding, notifier: Notifier) {
+    this.#context = holding.context;
+    this.plan = new ReadPlan(holding.context.retentionSlots);
     this.#holding = holding;
-    this.#roster = roster;
-    this.#subscriptions = subscriptions;
+    this.#roster = notifier.roster;
+    this.#subscriptions = notifier.subscriptions;
     this.#notifier = notifier;
   }
 
@@ -71,29 +47,13 @@ export class Snapshot {
     const isPolling = this.#polling.isRunning;
     const { slot } = this.#context.time;
     const isCurrent = this.#isCurrent;
-    this.#loading = new Coverage();
-    this.#loading.add(selected, this.#subscriptions.wanted);
+    this.coverage.beginLoad(selected, this.#subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, bulk);
-    this.coverage.add(this.#loading, this.#subscriptions.wanted);
+    this.coverage.endLoad(this.#subscriptions.wanted);
     if (isPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
-    } else if (this.#cursor === undefined) this.#advance(cursor, slot, isCurrent);
-  }
-
-  /** A subscription of this target begins. */
-  join(target: WatchTarget): void {
-    this.coverage.join(target, this.#subscriptions.wanted);
-  }
-
-  /** A subscription of this target has ended. */
-  leave(target: WatchTarget): void {
-    for (const some of [this.coverage, this.#loading]) some.leave(target, this.#subscriptions.wanted);
-  }
-
-  /** Many subscriptions have ended. */
-  narrow(): void {
-    for (const some of [this.coverage, this.#loading]) some.narrow(this.#subscriptions.wanted);
+    } else if (isCurrent && !this.plan.hasCursor) this.plan.advance(cursor, slot);
   }
 
   /**
@@ -104,33 +64,17 @@ export class Snapshot {
     return this.#polling.run();
   }
 
-  /** The next poll reads everything, because changes may have been missed. */
-  resync(): void {
-    this.#due = "all";
-  }
-
-  /** Whether more is due than what has changed. */
-  get isBehind(): boolean {
-    return this.#due !== "changes";
-  }
-
-  /** Whether a whole read waits for `removeMissing`. */
-  get canRemove(): boolean {
-    return this.#whole !== undefined;
-  }
-
   /** Removes records that the latest whole read lacks from the roster. Call only when a death may be reported. */
   *removeMissing(): Steps {
-    if (this.#whole === undefined) return;
-    const { load, selected, asOf } = this.#whole;
-    this.#whole = undefined;
-    if (this.#due === "removal") this.#due = "changes";
+    const whole = this.plan.takeWhole();
+    if (whole === undefined) return;
+    const { load, selected, asOf } = whole;
     yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
   /** Takes a page of the change feed, and notifies. */
-  hear(page: Page): void {
-    this.#holding.registrations.hear(page);
+  takeFed(page: Page): void {
+    this.#holding.registrations.takePage(page);
     for (const session of page.sessions) this.#roster.session(session);
     this.#take(page.registrations);
     this.#notifier.notify();
@@ -155,42 +99,31 @@ export class Snapshot {
   }
 
   async #poll(): Promise<void> {
-    const { time, health, retentionSlots } = this.#context;
+    const { time, health } = this.#context;
     this.#polls++;
-    const selected = this.coverage.copy();
+    const selected = copyOf(this.coverage);
     const { slot } = time;
     const isCurrent = this.#isCurrent;
-    // Records that ended in between may have been pruned since, and would be missed.
-    if (this.#cursor !== undefined && slot - this.#cursor.slot > retentionSlots / 2) this.resync();
-    // A stale read lacks much, so remove only when a death may be reported.
-    const removes = this.isBehind && mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
-    const isWhole = removes || this.#due === "all";
+    const mayRemove = mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
+    const { isWhole, removes, since } = this.plan.begin(slot, mayRemove);
     const load = isWhole ? this.#roster.beginLoad() : 0;
-    if (isWhole) this.#due = "removal";
     try {
-      const { cursor, asOf } = await this.#read(selected, isWhole ? undefined : this.#cursor?.at);
-      this.#advance(cursor, slot, isCurrent);
-      if (removes) this.#whole = { load, selected, asOf };
+      const { cursor, asOf } = await this.#read(selected, since);
+      if (isCurrent) this.plan.advance(cursor, slot);
+      if (removes) this.plan.keepWhole({ load, selected, asOf });
     } catch (error) {
-      if (isWhole) this.#due = "all";
+      if (isWhole) this.plan.resync();
       throw error;
     }
     this.#notifier.notify();
   }
 
-  /** Whether a recent ping of ours was acknowledged, so that everything written before it can be read. */
-  get #isCurrent(): boolean {
-    const { current } = this.#holding.session;
-    if (current === undefined) return true; // may not write
-    return (current.heartbeat.own?.slot ?? -Infinity) >= this.#context.time.slot - 1;
-  }
-
   /**
-   * Advances the cursor, but not after a read that may lack writes. The overlap of the store's cursors makes up for two
-   * periods; by then our own pings show that more is missing.
+   * Whether a recent ping of ours was acknowledged. Otherwise a read may lack writes, so the cursor must not advance
+   * after it. The overlap of the store's cursors makes up for two periods.
    */
-  #advance(at: Cursor | undefined, slot: Slot, isCurrent: boolean): void {
-    if (at !== undefined && isCurrent) this.#cursor = { at, slot };
+  get #isCurrent(): boolean {
+    return this.#holding.session.hasPingedIn(this.#context.time.slot - 1);
   }
 
   /**
@@ -216,7 +149,7 @@ export class Snapshot {
         hasOwn = true;
         asOf = Math.max(asOf, record.slot);
       }
-      registrations.hear(page);
+      registrations.takePage(page);
       read.push(page);
       cursor = page.cursor ?? cursor;
     }

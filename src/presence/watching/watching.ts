@@ -2,8 +2,9 @@
  * The watching side of a presence, shared by all its watchers: the roster, what is read into it, and the subscriptions.
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
-import { GivenUp, isHeartbitError } from "../../core/errors.ts";
-import { Roster } from "../../core/roster.ts";
+import { GivenUp, isFinal, isHeartbitError } from "../../core/errors.ts";
+import { loadRetryMs, patienceMs, retryMs } from "../../core/limits.ts";
+import type { Roster } from "../../core/roster.ts";
 import {
   includesKey,
   includesPrefix,
@@ -12,27 +13,16 @@ import {
   prefixOf,
   select,
 } from "../../core/selection.ts";
+import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
-import {
-  type Context,
-  isFinal,
-  noteFailure,
-  patienceMs,
-  persistently,
-  RETRY_OF_PERIOD,
-  retryMs,
-} from "../context/context.ts";
+import { type Context, noteFailure, persistently } from "../context/context.ts";
 import type { Holding } from "../holding/holding.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
-import { Subscription } from "./delivery.ts";
 import { Evaluator } from "./evaluator.ts";
 import { Notifier } from "./notifier.ts";
 import { Snapshot } from "./snapshot.ts";
-import { Subscriptions } from "./subscriptions.ts";
 
-/** A failed load is tried again after this part of a period at most. */
-const HEAVY_RETRY_MAX = 1 / 4;
 /** How long a `sync` tries at least, in ms, if the period is shorter. */
 const SYNC_MS_MIN = 5000;
 
@@ -56,11 +46,10 @@ export class Watching {
   readonly evaluator: Evaluator;
   readonly #context: Context;
   readonly #holding: Holding;
-  readonly #usesFeed: boolean;
   readonly #sleeper: Sleeper;
-  readonly #roster = new Roster();
-  readonly #subscriptions = new Subscriptions();
   readonly #notifier: Notifier;
+  readonly #roster: Roster;
+  readonly #subscriptions: Subscriptions;
   readonly #pendingSyncs = new Set<Sync>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
@@ -68,15 +57,17 @@ export class Watching {
   #loading: Promise<void> | undefined;
   #isOpeningLater = false;
 
-  constructor(context: Context, holding: Holding, usesFeed: boolean, pollMs: number) {
+  constructor(holding: Holding) {
+    const { context } = holding;
     this.#context = context;
     this.#holding = holding;
-    this.#usesFeed = usesFeed;
     this.#sleeper = new Sleeper(context.clock);
-    this.#notifier = new Notifier(context, this.#roster, this.#subscriptions);
-    this.snapshot = new Snapshot(context, holding, this.#roster, this.#subscriptions, this.#notifier);
-    this.feed = new ChangeFeed(context, this.snapshot, pollMs);
-    this.evaluator = new Evaluator(context, holding, this.#roster, this.snapshot, this.feed, this.#notifier);
+    this.#notifier = new Notifier(context);
+    this.#roster = this.#notifier.roster;
+    this.#subscriptions = this.#notifier.subscriptions;
+    this.snapshot = new Snapshot(holding, this.#notifier);
+    this.feed = new ChangeFeed(context, this.snapshot);
+    this.evaluator = new Evaluator(holding, this.#notifier, this.snapshot, this.feed);
     this.started = this.#begin();
     this.started.catch(() => {}); // reported to everyone who awaits it
   }
@@ -93,13 +84,11 @@ export class Watching {
     const { target } = subscription;
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.snapshot.leave(target);
-    if (typeof target === "string") {
-      if (!includesKey(wanted, target)) this.#roster.drop(target);
-      return;
-    }
+    this.snapshot.coverage.leave(target, wanted);
     const prefix = prefixOf(target) ?? "";
-    if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
+    if (typeof target !== "string") {
+      if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
+    } else if (!includesKey(wanted, target)) this.#roster.drop(target);
   }
 
   /** Removes many subscriptions at once. */
@@ -107,7 +96,7 @@ export class Watching {
     for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
-    this.snapshot.narrow();
+    this.snapshot.coverage.narrow(wanted);
     this.#forget("");
   }
 
@@ -140,12 +129,12 @@ export class Watching {
    */
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
-    const limitMs = patienceMs(this.#context, SYNC_MS_MIN);
+    const limitMs = patienceMs(periodMs, SYNC_MS_MIN);
     return new Promise((resolve, reject) => {
       const sync = { until: clock.monotonic() + limitMs, reject };
       this.#pendingSyncs.add(sync);
       const policy = {
-        pauseMs: () => periodMs * RETRY_OF_PERIOD,
+        pauseMs: () => retryMs(periodMs),
         givesUp: (error: unknown) => this.#isOver(sync, error),
       };
       within(clock, limitMs, "begin", this.started)
@@ -190,7 +179,7 @@ export class Watching {
     });
     health.holdBack(); // for the keys that a new watcher finds alive
     this.hasBegun = true;
-    if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
+    this.feed.want(this.#subscriptions.wanted);
     requests.sleeper.wake(); // the loop evaluates from now on
   }
 
@@ -226,13 +215,13 @@ export class Watching {
         if (waiting.length === 0 || this.#sleeper.ended) return;
         const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
         if (!isEmptySelection(missing)) {
-          if (this.#usesFeed) this.feed.want(this.#subscriptions.wanted);
+          this.feed.want(this.#subscriptions.wanted);
           await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
           this.#context.requests.sleeper.wake(); // there is more to follow
         }
         for (const subscription of this.#subscriptions.unready()) {
           if (!this.snapshot.coverage.has(subscription.target)) continue;
-          this.snapshot.join(subscription.target);
+          this.snapshot.coverage.join(subscription.target, this.#subscriptions.wanted);
           await this.#notifier.begin(subscription);
         }
       }
@@ -249,11 +238,7 @@ export class Watching {
         noteFailure(this.#context, "read", error, doing);
         for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
       }),
-      pauseMs: (failures, error) =>
-        Math.max(
-          periodMs * Math.min(RETRY_OF_PERIOD * 2 ** Math.min(failures - 1, 10), HEAVY_RETRY_MAX),
-          retryMs(this.#context, error),
-        ),
+      pauseMs: (failures, error) => loadRetryMs(periodMs, failures, error),
     };
   }
 

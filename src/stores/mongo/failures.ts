@@ -85,8 +85,8 @@ function withCauses(error: unknown): Error[] {
 /** Wraps the error in a `HeartbitError`, as its `cause`. `doing` is the attempted operation: "read the config". */
 export function toHeartbitError(error: unknown, doing: string): HeartbitError {
   if (isHeartbitError(error)) return error;
-  const told = error instanceof Error ? error.message : String(error);
-  const said = told.replace(/\s+/g, " ").replace(/[. ]+$/, "");
+  const message = error instanceof Error ? error.message : String(error);
+  const said = message.replace(/\s+/g, " ").replace(/[. ]+$/, "");
   const advice = codeOf(error) === MAJORITY_READS_OFF ? `; ${TURN_MAJORITY_READS_ON}` : "";
   return new HeartbitError(meaningOf(error), `MongoDB could not ${doing}: ${said}${advice}.`, {
     cause: error,

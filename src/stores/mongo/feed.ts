@@ -29,7 +29,7 @@ const AWAIT_MS = 20_000;
 /** A selection with longer names than this is not sent to the server, which then reports all registrations. */
 const SELECTION_LENGTH_MAX = 100_000;
 /** How many reported sessions a feed remembers. Above this it forgets them, and reports some again. */
-const TOLD_MAX = 100_000;
+const REPORTED_MAX = 100_000;
 
 const BATCH_MAX = 1000;
 
@@ -57,7 +57,7 @@ class MongoFeed implements Feed {
   readonly #context: Context;
   readonly #select: Selection;
   readonly #sink: FeedSink;
-  readonly #told = new Set<number>();
+  readonly #reported = new Set<number>();
   #stream: Stream | undefined;
   #isOver = false;
 
@@ -106,7 +106,7 @@ class MongoFeed implements Feed {
         for await (const changes of batches(stream)) {
           resolve();
           if (this.#isOver) return;
-          if (changes.length > 0) await this.#tell(changes);
+          if (changes.length > 0) await this.#report(changes);
         }
       };
       run().catch((error: unknown) => {
@@ -128,12 +128,12 @@ class MongoFeed implements Feed {
     });
   }
 
-  async #tell(changes: readonly Document[]): Promise<void> {
+  async #report(changes: readonly Document[]): Promise<void> {
     const documents = await this.#documentsOf(changes);
     const { sessions, registrations } = recordsIn(this.#context, documents);
-    if (this.#told.size > TOLD_MAX) this.#told.clear();
-    for (const { seq } of sessions) this.#told.add(seq);
-    const page = await withSessions(this.#context, registrations, this.#told);
+    if (this.#reported.size > REPORTED_MAX) this.#reported.clear();
+    for (const { seq } of sessions) this.#reported.add(seq);
+    const page = await withSessions(this.#context, registrations, this.#reported);
     const all = [...sessions, ...page.sessions];
     if (this.#isOver || all.length + page.registrations.length === 0) return;
     this.#sink.page({ sessions: all, registrations: page.registrations });

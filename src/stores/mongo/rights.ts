@@ -31,9 +31,9 @@ export async function examineRights({ calls, limits, names }: Context): Promise<
     return { check, level: "warning", found: "Nobody is logged in: the server may let anyone in.", advice };
   }
   if (authenticatedUserPrivileges.length === 0) {
-    return { check, level: "ok", found: "The server does not tell what the user may do." };
+    return { check, level: "ok", found: "The server does not say what the user may do." };
   }
-  return judge(missingRights(authenticatedUserPrivileges, calls.db.databaseName, names));
+  return findingOf(missingRights(authenticatedUserPrivileges, calls.db.databaseName, names));
 }
 
 /** The collections on which each right is missing. */
@@ -63,7 +63,7 @@ function covers(
   return (db === "" || db === database) && (collection === "" || collection === name);
 }
 
-function judge(missing: ReadonlyMap<string, readonly string[]>): Finding {
+function findingOf(missing: ReadonlyMap<string, readonly string[]>): Finding {
   const check = "permissions";
   const lacking = Array.from(missing, ([action, on]) => `${action} on ${on.join(", ")}`).join("; ");
   const advice = `Grant ${lacking}.`;

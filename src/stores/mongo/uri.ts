@@ -95,10 +95,10 @@ function whyInvalid(driver: typeof Driver, { scheme, login, hosts, database, que
   const options = query.split("&");
   // The text after a secret may be the rest of it.
   const secret = options.findIndex((option) => isSecret(cut(option, "=")[0]));
-  const told = secret < 0 ? options : options.slice(0, secret);
+  const shown = secret < 0 ? options : options.slice(0, secret);
   const place = `${login === undefined ? "" : "user:password@"}${hosts}/${database}`;
   try {
-    const client = new driver.MongoClient(`${scheme}://${place}?${told.join("&")}`);
+    const client = new driver.MongoClient(`${scheme}://${place}?${shown.join("&")}`);
     void client.close();
     client.db(); // throws if the name is invalid
   } catch (error) {

@@ -22,7 +22,7 @@ interface Listener {
   /** Resolves once `seen` returns true for everything reported. */
   readonly until: (seen: () => boolean) => Promise<void>;
   /** Resolves once a registration of this session has been reported. */
-  readonly toldOf: (session: number) => Promise<void>;
+  readonly reportedOf: (session: number) => Promise<void>;
 }
 
 /** Opens a feed; undefined if the store has none. */
@@ -59,13 +59,13 @@ async function listen(ns: Namespace, select: Selection): Promise<Listener | unde
       waiting.add(check);
       check();
     });
-  const toldOf = (session: number): Promise<void> =>
+  const reportedOf = (session: number): Promise<void> =>
     until(() =>
       pages.some(({ registrations }) =>
         registrations.some((registration) => registration.session === session),
       ),
     );
-  return { pages, losses, feed, until, toldOf };
+  return { pages, losses, feed, until, reportedOf };
 }
 
 /** Runs the body with a feed. If the store has none, there is nothing to test. */
@@ -81,10 +81,10 @@ function withFeed(select: Selection, body: (world: World, listener: Listener) =>
 export const feedTests: Suite = (test) => {
   test(
     "a new session and a new registration are reported as they are",
-    withFeed(everything(), async ({ ns, slot }, { pages, toldOf }) => {
+    withFeed(everything(), async ({ ns, slot }, { pages, reportedOf }) => {
       const registration = aRegistration(1, "key", slot, { meta: '"meta"' });
       await ns.write([put.session(aSession(1, slot)), put.registration(registration)]);
-      await toldOf(1);
+      await reportedOf(1);
       const reported = pages.flatMap((page) => page.registrations)[0];
       assert.deepEqual(
         { ...reported, changed: 0, last: undefined },
@@ -129,12 +129,12 @@ export const feedTests: Suite = (test) => {
 
   test(
     "a raised slot of a session is not reported, a touched session is",
-    withFeed(everything(), async ({ ns, slot }, { pages, until, toldOf }) => {
+    withFeed(everything(), async ({ ns, slot }, { pages, until, reportedOf }) => {
       await ns.write([put.session(aSession(1, slot))]);
       await until(() => pages.some(({ sessions }) => sessions.some(({ seq }) => seq === 1)));
       await ns.write([put.session(aSession(1, slot + 1)), put.session(aSession(1, slot + 2))]);
       await ns.write([put.session(aSession(2, slot)), put.registration(aRegistration(2, "marker", slot))]);
-      await toldOf(2);
+      await reportedOf(2);
       const reported = pages.flatMap(({ sessions }) => sessions).filter(({ seq }) => seq === 1);
       assert.deepEqual(new Set(reported.map((session) => session.slot)), new Set([slot]));
       await ns.write([put.touch(1, slot + 3)]);
@@ -155,7 +155,7 @@ export const feedTests: Suite = (test) => {
       for (const seq of [1, 2, 3]) {
         if (seq === 3) await ns.write([put.session(aSession(3, slot))]);
         await ns.write([put.registration(aRegistration(seq, "key", slot))]);
-        await listener.toldOf(seq);
+        await listener.reportedOf(seq);
       }
       const known = new Set<number>();
       for (const { sessions, registrations } of listener.pages) {
@@ -174,13 +174,13 @@ export const feedTests: Suite = (test) => {
   ] as const) {
     test(
       `a feed of ${what} reports the registrations that it is asked for`,
-      withFeed(select, async ({ ns, slot }, { pages, toldOf }) => {
+      withFeed(select, async ({ ns, slot }, { pages, reportedOf }) => {
         await ns.write([1, 2].map((seq) => put.session(aSession(seq, slot))));
         await ns.write([
           put.registration(aRegistration(1, "other", slot)),
           put.registration(aRegistration(2, "agent/1", slot)),
         ]);
-        await toldOf(2);
+        await reportedOf(2);
         assert.ok(pages.flatMap(({ registrations }) => registrations).some(({ key }) => key === "agent/1"));
       }),
     );
@@ -210,7 +210,7 @@ export const feedTests: Suite = (test) => {
     withFeed(everything(), async ({ ns, slot }, listener) => {
       const second = await listen(ns, only("key"));
       await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
-      await Promise.all([listener.toldOf(1), second?.toldOf(1)]);
+      await Promise.all([listener.reportedOf(1), second?.reportedOf(1)]);
       await second?.feed.close();
     }),
   );
@@ -222,7 +222,7 @@ export const feedTests: Suite = (test) => {
       await closed?.feed.close();
       await closed?.feed.close();
       await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
-      await listener.toldOf(1);
+      await listener.reportedOf(1);
       assert.deepEqual([closed?.pages, closed?.losses], [[], []]);
     }),
   );
@@ -234,7 +234,7 @@ export const feedTests: Suite = (test) => {
       const closed = await listen(client, everything());
       await client.close();
       await ns.write([put.session(aSession(1, slot)), put.registration(aRegistration(1, "key", slot))]);
-      await listener.toldOf(1);
+      await listener.reportedOf(1);
       assert.deepEqual([closed?.pages, closed?.losses], [[], []]);
     }),
   );

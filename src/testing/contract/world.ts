@@ -2,17 +2,15 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { isHeartbitError } from "../../core/errors.ts";
-import type { RegistrationId, RegistrationRecord, Config, SessionRecord } from "../../core/records.ts";
-import { NOTHING, select, type Selection, type WatchTarget } from "../../core/selection.ts";
 import {
-  type Cursor,
+  type Config,
   FORMAT_VERSION,
-  type Namespace,
-  type Page,
-  type ReadQuery,
-  type Store,
-  type Write,
-} from "../../core/store.ts";
+  type RegistrationId,
+  type RegistrationRecord,
+  type SessionRecord,
+} from "../../core/records.ts";
+import { NOTHING, select, type Selection, type WatchTarget } from "../../core/selection.ts";
+import type { Cursor, Namespace, Page, ReadQuery, Store, Write } from "../../core/store.ts";
 import { randomWords } from "../random.ts";
 import type { MakeStore } from "./make-store.ts";
 

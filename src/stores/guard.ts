@@ -7,12 +7,11 @@
  * is a hundred years, because a clock without a battery starts in 1970, so steps of decades do happen. After hundreds
  * of such steps a position still has enough precision for fractions of a slot.
  */
-import { GivenUp, isHeartbitError, PassingRefusal } from "../../core/errors.ts";
-import type { Slot } from "../../core/slots.ts";
-import type { Namespace, Page } from "../../core/store.ts";
-import { eachOf, Waits } from "../../lib/timers.ts";
-import { isRefusal } from "./context.ts";
-import type { StoreTime } from "../../core/store-time.ts";
+import { GivenUp, isHeartbitError, isRefusal, PassingRefusal } from "../core/errors.ts";
+import type { Slot } from "../core/slots.ts";
+import type { StoreTime } from "../core/store-time.ts";
+import type { Namespace, Page } from "../core/store.ts";
+import { eachOf, Waits } from "../lib/timers.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
 

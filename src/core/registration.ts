@@ -1,10 +1,10 @@
 /** One start of one pinger of this presence: what is declared about it, and how it becomes records. */
-import { KILLED } from "../../core/alive.ts";
-import type { Declared } from "../../core/reconcile.ts";
-import type { RegistrationRecord } from "../../core/records.ts";
-import type { Slot } from "../../core/slots.ts";
-import type { Write } from "../../core/store.ts";
-import type { Context } from "../context/context.ts";
+import { KILLED } from "./alive.ts";
+import type { Declared } from "./reconcile.ts";
+import type { RegistrationRecord } from "./records.ts";
+import type { Slot } from "./slots.ts";
+import type { Write } from "./store.ts";
+import type { StoreTime } from "./store-time.ts";
 
 /** The owner of a registration, which is notified when another process ends it. */
 export interface Owner {
@@ -15,7 +15,7 @@ export interface Owner {
 }
 
 /** The part of a registration that is not written yet. */
-export type Unwritten = "nothing" | "meta" | "start" | "end";
+export type Unwritten = "meta" | "start" | "end";
 
 /** A class, so that all instances share one hidden class: a gateway holds 100,000. */
 export class Registration implements Declared {
@@ -35,7 +35,7 @@ export class Registration implements Declared {
   #heldUntil = 0;
   /** The slot in which it was released. */
   endedIn: Slot = 0;
-  unwritten: Unwritten = "nothing";
+  unwritten: Unwritten | "nothing" = "nothing";
   /** How many writes of it are under way, and how many of them write a start. */
   writing = 0;
   startsUnderWay = 0;
@@ -52,6 +52,13 @@ export class Registration implements Declared {
     this.endsEarlier = succession.endsEarlier;
   }
 
+  /** Resolves when its latest state is written. */
+  written(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      (this.waiters ??= []).push({ resolve, reject });
+    });
+  }
+
   get isWritten(): boolean {
     return this.unwritten === "nothing" && this.writing === 0;
   }
@@ -61,23 +68,23 @@ export class Registration implements Declared {
     return this.unwritten === "start" || this.startsUnderWay > 0;
   }
 
-  /** Releases it: at once, or so that it counts for `holdMs` from now on. */
-  end({ clock, time, periodMs }: Context, how: "killed" | { readonly holdMs: number }): void {
+  /** Releases it. It counts until `heldUntil`, a monotonic time in ms; -Infinity: it is killed. */
+  end(time: StoreTime, heldUntil: number): void {
     this.endedIn = time.slot;
-    this.#heldUntil = how === "killed" ? -Infinity : clock.monotonic() + how.holdMs;
-    this.#setLast(clock.monotonic(), time.position, periodMs);
+    this.#heldUntil = heldUntil;
+    this.#setLast(time);
   }
 
   /**
    * The writes that bring what is stored in line with what is declared. Each has the present slot, which proves life.
    */
-  writes(session: number, { clock, time, periodMs }: Context, unwritten: Unwritten): Write[] {
+  writes(session: number, unwritten: Unwritten, time: StoreTime): Write[] {
     const { pinger, start, meta, revision } = this;
     if (unwritten === "meta") {
       return [{ kind: "meta", registration: { session, pinger, start }, meta, revision }];
     }
     // Compute it again: slots may have moved on since the release.
-    if (unwritten === "end") this.#setLast(clock.monotonic(), time.position, periodMs);
+    if (unwritten === "end") this.#setLast(time);
     const put: Write = { kind: "registration", registration: this.#record(session, time.slot) };
     if (!this.endsEarlier) return [put];
     // Not 0: a watcher that reads only the earlier start must not report a death.
@@ -90,11 +97,9 @@ export class Registration implements Declared {
     return last === undefined ? record : { ...record, last };
   }
 
-  #setLast(monotonic: number, position: number, periodMs: number): void {
-    this.last =
-      this.#heldUntil === -Infinity
-        ? KILLED
-        : Math.max(1, Math.floor(position + (this.#heldUntil - monotonic) / periodMs));
+  #setLast(time: StoreTime): void {
+    const isKilled = this.#heldUntil === -Infinity;
+    this.last = isKilled ? KILLED : Math.max(1, Math.floor(time.positionWhen(this.#heldUntil)));
   }
 }
 

@@ -1,10 +1,9 @@
-/** The target of `Presence.open`, and its store. */
+/** Opens the store that a target of `Presence.open` names. */
 import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
-import { MemoryStore } from "../stores/memory.ts";
-import type { CheckedOptions } from "./options.ts";
+import { MemoryStore } from "./memory.ts";
 
 /** A `Db` of the MongoDB driver, 6 or 7: the caller's own, never closed by heartbit. */
 export interface MongoDb {
@@ -43,6 +42,12 @@ interface MongoDatabases {
  */
 export type Target = string | MongoDb | MongoCollection | Store;
 
+/** The options of a presence that concern the opening of its store. */
+interface OpenOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly clock: Clock | undefined;
+}
+
 /** @internal The namespace that the target names, if it names one. */
 export function nameOf(target: Target): string | undefined {
   return isCollection(target) ? target.collectionName : undefined;
@@ -53,25 +58,25 @@ export function nameOf(target: Target): string | undefined {
  */
 export async function openStore(
   target: Target,
-  options: CheckedOptions,
+  options: OpenOptions,
 ): Promise<{ store: Store; opened: boolean }> {
   if (typeof target === "string") return { store: await openUri(target, options), opened: true };
   if (isStore(target)) return { store: target, opened: false };
   if (isCollection(target) || isDb(target)) {
-    const { mongoStore } = await import("../stores/mongo/index.ts");
+    const { mongoStore } = await import("./mongo/index.ts");
     const db = isCollection(target) ? databaseOf(target) : target;
     return { store: mongoStore(db as Parameters<typeof mongoStore>[0]), opened: true };
   }
   throw badTarget(show(target));
 }
 
-async function openUri(uri: string, { signal, clock }: CheckedOptions): Promise<Store> {
+async function openUri(uri: string, { signal, clock }: OpenOptions): Promise<Store> {
   if (/^mongodb(\+srv)?:\/\//.test(uri)) {
-    const { openMongo } = await import("../stores/mongo/index.ts");
+    const { openMongo } = await import("./mongo/index.ts");
     return openMongo(uri, signal === undefined ? {} : { signal });
   }
   if (uri.startsWith("sqlite:") && uri.length > 7) {
-    const { openSqlite } = await import("../stores/sqlite/index.ts");
+    const { openSqlite } = await import("./sqlite/index.ts");
     return openSqlite(uri.slice(7), clock === undefined ? {} : { clock });
   }
   if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);

@@ -1,0 +1,83 @@
+/**
+ * The lease of a process: until when others certainly consider it alive. Each ping that counts extends it. If it runs
+ * out, by our clock or by the stamp of an answer, that is a lapse. The next ping that counts ends the lapse.
+ *
+ * We send a ping before the server stamps it. So a time counted from sending ends before the same time counted from the
+ * stamp, and the lease is never too long. It is kept by the monotonic clock and by the wall clock, and the earlier one
+ * counts: the first stands still while the machine sleeps, and the second can be set.
+ */
+import { deathPosition } from "./alive.ts";
+import type { Clock } from "./clock.ts";
+import type { Slot } from "./slots.ts";
+import type { StoreTime } from "./store-time.ts";
+
+/** The latest ping that counts. */
+interface Extension {
+  readonly slot: Slot;
+  /** When it was acknowledged, by the wall clock, in ms; and its stamp, in slots. */
+  readonly acknowledged: number;
+  readonly stamped: number;
+  /** When the lease runs out, by the monotonic clock and by the wall clock, in ms. */
+  readonly until: number;
+  readonly wallUntil: number;
+}
+
+export class Lease {
+  readonly #clock: Clock;
+  readonly #time: StoreTime;
+  readonly #periodMs: number;
+  #latest: Extension | undefined;
+  #isLapsed = false;
+  /** How many slots the latest lapse lasted, from the last ping before it to the first after it. */
+  lapsedSlots = 0;
+
+  constructor(clock: Clock, time: StoreTime, periodMs: number) {
+    this.#clock = clock;
+    this.#time = time;
+    this.#periodMs = periodMs;
+  }
+
+  /** The earliest time at which a watcher could report this process dead, by the wall clock, in ms. */
+  get until(): number | undefined {
+    if (this.#latest === undefined) return undefined;
+    const { until, wallUntil } = this.#latest;
+    return Math.min(wallUntil, this.#clock.now() + until - this.#clock.monotonic());
+  }
+
+  /** When `lapse` will find that it has run out: a monotonic time, in ms. Infinity if it has already. */
+  get lapsesAt(): number {
+    return this.#isLapsed ? Infinity : (this.#latest?.until ?? Infinity);
+  }
+
+  /**
+   * If the lease has run out since the last call, by our clock or by the stamp of an answer (in slots): from when to
+   * when, by the wall clock, in ms.
+   */
+  lapse(stamped = -Infinity): { readonly from: number; readonly to: number } | undefined {
+    const latest = this.#latest;
+    if (latest === undefined || this.#isLapsed) return undefined;
+    if (stamped < deathPosition(latest.slot) && this.#clock.monotonic() < latest.until) return undefined;
+    this.#isLapsed = true;
+    const to = this.#clock.now();
+    // Our own clocks may not show the whole lapse, if the machine slept or they were set.
+    const from = Math.min(latest.acknowledged, to - (this.#time.position - latest.stamped) * this.#periodMs);
+    return { from, to };
+  }
+
+  /**
+   * Takes the stamp `ms` of a ping of `slot`, which was sent at these monotonic and wall times. Returns whether the
+   * ping counts, or came too late; and whether it ends a lapse.
+   */
+  extend(slot: Slot, sent: number, sentWall: number, ms: number): { counts: boolean; endsLapse: boolean } {
+    const leftMs = this.#time.at(deathPosition(slot)) - ms;
+    if (sent + leftMs <= this.#clock.monotonic()) return { counts: false, endsLapse: false };
+    const endsLapse = this.#isLapsed;
+    const before = this.#latest?.slot ?? slot;
+    if (endsLapse) this.lapsedSlots = slot - before;
+    this.#isLapsed = false;
+    if (slot < before) return { counts: true, endsLapse };
+    const [acknowledged, stamped] = [this.#clock.now(), this.#time.positionOf(ms)];
+    this.#latest = { slot, acknowledged, stamped, until: sent + leftMs, wallUntil: sentWall + leftMs };
+    return { counts: true, endsLapse };
+  }
+}

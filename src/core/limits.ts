@@ -1,0 +1,61 @@
+/**
+ * How long a presence waits for the store, and how soon it tries again: functions of the period. ARCHITECTURE.md lists
+ * them with their reasons. All are in ms.
+ */
+import { isRefusal } from "./errors.ts";
+
+/** A read for the evaluation is given up and repeated after this part of a period. */
+const QUICK_OF_PERIOD = 1 / 5;
+/** A failed operation is tried again this part of a period later. */
+const RETRY_OF_PERIOD = 1 / 20;
+/** A failed load is tried again after this part of a period at most. */
+const LOAD_RETRY_OF_PERIOD_MAX = 1 / 4;
+/** If our view of the store's time changes by more than this part of a period, the present may be another slot. */
+const STEP_OF_PERIOD = 1 / 10;
+/** Operations on many records, and those that a caller waits for, may take a period, within these bounds. */
+const PATIENCE_MS_MIN = 2000;
+const PATIENCE_MS_MAX = 10_000;
+/** The next attempt to open a feed comes no later than this, */
+const FEED_PAUSE_MS_MAX = 30_000;
+/** or than this many periods: each loss is a suspicion, and an expiry needs two and a half periods without one. */
+const FEED_PAUSE_PERIODS_MAX = 6;
+
+/** The time limit of a small operation: a fifth of the period, at most ten seconds. */
+export function quickMs(periodMs: number): number {
+  return Math.min(periodMs * QUICK_OF_PERIOD, PATIENCE_MS_MAX);
+}
+
+/** The time limit of a large operation: a period, at least two seconds (or `leastMs`) and at most ten. */
+export function patienceMs(periodMs: number, leastMs = PATIENCE_MS_MIN): number {
+  return Math.min(Math.max(periodMs, leastMs), PATIENCE_MS_MAX);
+}
+
+/** A successful read that took longer, and a timer that fired later than this, is a suspicion. */
+export function suspiciousMs(periodMs: number): number {
+  return periodMs * QUICK_OF_PERIOD;
+}
+
+/** A larger change of our view of the store's time may have moved us into another slot. */
+export function stepMs(periodMs: number): number {
+  return periodMs * STEP_OF_PERIOD;
+}
+
+/**
+ * The pause before the next attempt: a twentieth of a period, or a whole one after a refusal, because servers log each
+ * of those.
+ */
+export function retryMs(periodMs: number, error?: unknown): number {
+  return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
+}
+
+/** The pause before the next attempt to load, after this many failures: each is twice the one before. */
+export function loadRetryMs(periodMs: number, failures: number, error: unknown): number {
+  const pauseMs = retryMs(periodMs) * 2 ** Math.min(failures - 1, 10);
+  return Math.max(Math.min(pauseMs, periodMs * LOAD_RETRY_OF_PERIOD_MAX), retryMs(periodMs, error));
+}
+
+/** The pause before the next attempt to open a feed, after this many failures: each is twice the one before. */
+export function feedRetryMs(periodMs: number, failures: number): number {
+  const mostMs = Math.max(FEED_PAUSE_MS_MAX, periodMs * FEED_PAUSE_PERIODS_MAX);
+  return Math.min(retryMs(periodMs) * 2 ** (failures - 1), mostMs);
+}

@@ -1,0 +1,81 @@
+/** The state of keys as one read finds it, by the rule alone, without the history that a watcher has. */
+import { deathPosition, KILLED } from "./alive.ts";
+import type { HolderState, Roster, Steps } from "./roster.ts";
+import { compareCodePoints } from "./selection.ts";
+import type { Slot } from "./slots.ts";
+import { sortInSteps } from "./sort-in-steps.ts";
+import type { Page } from "./store.ts";
+import type { StoreTime } from "./store-time.ts";
+
+/** A step goes through about this many keys. */
+const STEP_KEYS = 100;
+
+/** A key that was found. */
+export interface FoundKey {
+  readonly key: string;
+  /** The live holders, oldest first; empty if dead. */
+  readonly holders: readonly HolderState[];
+  /** If alive, since when its oldest holder holds it; if dead, since when: the store's time in ms. */
+  readonly sinceMs: number;
+}
+
+/** Takes a page into a roster that nobody follows. */
+export function* takeInSteps(roster: Roster, { sessions, registrations }: Page): Steps {
+  for (const session of sessions) roster.session(session);
+  for (const [index, registration] of registrations.entries()) {
+    roster.registration(registration);
+    if (index % STEP_KEYS === 0) {
+      roster.discardChanges();
+      yield;
+    }
+  }
+}
+
+/** Whether one of the keys has expired. */
+export function* hasExpiredInSteps(roster: Roster): Generator<void, boolean, void> {
+  let count = 0;
+  for (const key of roster.keys()) {
+    if (++count % STEP_KEYS === 0) yield;
+    if (roster.isAlive(key)) continue;
+    for (const { registration, session } of roster.registrations(key)) {
+      if (registration.last === undefined && session.last === undefined) return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * Whether the dead can be distinguished from the living in slot `j`: the latest complete slot is recent, or the pings
+ * began so recently that there can be none yet. If nobody pinged within the retention: whether no key was found that
+ * may still be alive.
+ */
+export function isConfirmed(roster: Roster, j: Slot): boolean {
+  const { earliest } = roster.pings.range();
+  if (earliest === Infinity) return roster.size.keys === 0;
+  return roster.g >= j - 1 || earliest >= j - 2;
+}
+
+/** What `toItem` makes of each key, in the order of their code points. */
+export function* listInSteps<Item extends { readonly key: string }>(
+  roster: Roster,
+  time: StoreTime,
+  toItem: (found: FoundKey) => Item,
+): Generator<void, Item[], void> {
+  const items: Item[] = [];
+  for (const key of roster.keys()) {
+    if (items.push(toItem(find(roster, time, key))) % STEP_KEYS === 0) yield;
+  }
+  return yield* sortInSteps(items, (a, b) => compareCodePoints(a.key, b.key));
+}
+
+function find(roster: Roster, time: StoreTime, key: string): FoundKey {
+  const holders = roster.holders(key);
+  const [oldest] = holders;
+  if (oldest !== undefined) return { key, holders, sinceMs: oldest.since };
+  let sinceMs = -Infinity;
+  for (const { registration, session, last } of roster.registrations(key)) {
+    const killedMs = registration.last === KILLED ? registration.changed : session.changed;
+    sinceMs = Math.max(sinceMs, last === KILLED ? (killedMs ?? 0) : time.at(deathPosition(last)));
+  }
+  return { key, holders, sinceMs };
+}

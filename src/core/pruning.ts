@@ -1,0 +1,23 @@
+/**
+ * What is old enough to prune. Right after an outage the living look as old as the dead and need some slots to come
+ * back, so the retention counts back from the fourth latest slot with pings. If there are no four recent ones, an
+ * outage has just ended, or presences only open for a moment. Then only very old records are deleted.
+ */
+import type { LatestBits } from "./bits.ts";
+import type { Slot } from "./slots.ts";
+
+/** After an outage others have this many slots to come back, and to touch their sessions. */
+export const RETURN_SLOTS = 4;
+/** How many slots back pings are read: a shorter outage does not make records look old. */
+export const READ_SLOTS = 4 * RETURN_SLOTS;
+/** If there are no recent pings to count from, only records this many retentions old are deleted. */
+const VERY_OLD = 3;
+
+/** The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`. */
+export function oldestKept(pings: LatestBits, j: Slot, retention: number): Slot {
+  let pinged = 0;
+  for (let slot = j; slot >= j - READ_SLOTS; slot--) {
+    if (!pings.isEmpty(slot) && ++pinged === RETURN_SLOTS) return slot - retention;
+  }
+  return j - VERY_OLD * retention;
+}
