@@ -65,11 +65,10 @@ describe("a refusal that passes ends nothing", () => {
     proxy = await startProxy({
       uri: target,
       onCommand: (command) => {
+        // By then the client has used the answer that opened the stream, so a refusal of it counts as passing.
+        isFed ||= command.isFeed && command.name === "getMore";
         const code = matches(command) ? codes.shift() : undefined;
         return code === undefined ? undefined : refusal(code);
-      },
-      onReply: ({ isFeed }) => {
-        isFed ||= isFeed;
       },
     });
     matches = () => false;
