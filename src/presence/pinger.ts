@@ -67,7 +67,7 @@ export class Pinger extends Subscribable<PingerEvents> {
   constructor(holding: Holding, key: string, meta: unknown) {
     const { context, registrations } = holding;
     const events = new Emitter<PingerEvents>((error, event) =>
-      context.log.error(`a listener of ${event} threw`, error),
+      context.log.error(`a listener of ${event} of the key ${JSON.stringify(key)} threw`, error),
     );
     super(events);
     this.#events = events;
@@ -105,7 +105,7 @@ export class Pinger extends Subscribable<PingerEvents> {
    * `PRESENCE_CLOSED` if it can never be written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
-    const { holdMs: wanted } = checkOptionsObject(options);
+    const { holdMs: wanted } = checkOptionsObject(options, ["holdMs"]);
     const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
     if (this.#state !== "started") return this.#ending;
     return this.#end("stopped", { holdMs });
@@ -208,7 +208,7 @@ export class Pinger extends Subscribable<PingerEvents> {
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
     this.#take(this.#timesLost).catch((error: unknown) =>
-      log.warn("a key could not be taken up again", error),
+      log.warn(`the key ${JSON.stringify(this.key)} could not be taken up again`, error),
     );
   }
 

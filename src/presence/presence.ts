@@ -3,11 +3,14 @@
  */
 import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
+import type { Clock } from "../core/clock.ts";
+import { GivenUp } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
+import { outsideOfRequests } from "../lib/outside.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { within } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
@@ -15,7 +18,7 @@ import { attempt, bulk, type Context, patienceMs, sampleTime } from "./context/c
 import { guarded } from "./context/guard.ts";
 import { type Health, HealthMonitor } from "./context/health.ts";
 import type { Instrumentation } from "./context/instrumentation.ts";
-import { type Gauges, setInternals } from "./internals.ts";
+import { type Gauges, isPresence, setInternals } from "./internals.ts";
 import { makeLog } from "../lib/log.ts";
 import { followAhead } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
@@ -60,7 +63,11 @@ export class Presence extends Subscribable<PresenceEvents> {
    * with another period, or by another version), `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `UNSUPPORTED_SERVER`, or
    * `PRESENCE_CLOSED` if `signal` was aborted.
    */
-  static async open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
+  static open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
+    return outsideOfRequests(() => Presence.#open(target, options));
+  }
+
+  static async #open(target: Target, options: PresenceOptions): Promise<Presence> {
     const checked = checkOptions(options, nameOf(target));
     checkNotAborted(checked);
     let presence: Presence | undefined;
@@ -148,7 +155,7 @@ export class Presence extends Subscribable<PresenceEvents> {
   /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
   pinger(key: string, options: { readonly meta?: unknown } = {}): Pinger {
     this.#holding.checkOpen();
-    const { meta } = checkOptionsObject(options);
+    const { meta } = checkOptionsObject(options, ["meta"]);
     return new Pinger(this.#holding, checkKey(key), meta);
   }
 
@@ -165,7 +172,8 @@ export class Presence extends Subscribable<PresenceEvents> {
    * not answered for a period, at least 2 s and at most 10 s.
    */
   async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
-    const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
+    // null is not absent: it must not mean all keys
+    const { key, prefix = "" } = checkOptionsObject(options, ["prefix", "key"]);
     const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
     return this.#holding.attempt(() => readListing(this.#context, this.#config, select([target])));
   }
@@ -210,9 +218,14 @@ export class Presence extends Subscribable<PresenceEvents> {
    * ten seconds, for a store that is away. It does not reject then; the keys time out.
    */
   close(options: { readonly linger?: boolean } = {}): Promise<void> {
-    const { linger } = checkOptionsObject(options);
+    const { linger } = checkOptionsObject(options, ["linger"]);
     this.#closing ??= this.#close(linger === true ? "stopped" : "killed");
     return this.#closing;
+  }
+
+  /** @internal Whether it is one, of whichever copy of the module. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isPresence(value);
   }
 
   /** Closes. */
@@ -239,7 +252,7 @@ export class Presence extends Subscribable<PresenceEvents> {
     for (const watcher of this.#loop.watchers) await watcher.stop();
     const end = clock.monotonic() + Math.min(periodMs, CLOSE_LIMIT_MS);
     const inTime = (work: Promise<void>): Promise<void> =>
-      within(clock, Math.max(0, end - clock.monotonic()), "close", work);
+      within(clock, Math.max(0, end - clock.monotonic()), "close", unlessStill(clock, work));
     await inTime(this.#holding.close(how)).catch((error: unknown) =>
       log.warn("the keys could not be ended, they will time out", error),
     );
@@ -270,6 +283,14 @@ export class Presence extends Subscribable<PresenceEvents> {
     this.#holding.stop(); // there is nothing left to end
     await this.close();
   }
+}
+
+/** On a clock that stands still, a rejection as soon as nothing more happens. */
+function unlessStill(clock: Clock, work: Promise<void>): Promise<void> {
+  const still = clock.settled?.().then(() => {
+    throw new GivenUp("The clock stands still (close).");
+  });
+  return still === undefined ? work : Promise.race([work, still]);
 }
 
 function checkNotAborted({ name, signal }: CheckedOptions): void {

@@ -129,7 +129,7 @@ export class Watcher extends Subscribable<WatcherEvents> {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterableIterator<Change> {
     const checked = checkTarget(target);
-    const signal = checkSignal(checkOptionsObject(options).signal);
+    const signal = checkSignal(checkOptionsObject(options, ["signal"]).signal);
     this.#checkRunning();
     let ignore: (() => void) | undefined;
     const stream = new ChangeStream(checked, () => {
