@@ -11,7 +11,7 @@ const PACKED_MAX = 175_000;
 /** The values of each entry point. Its types are in api/. */
 const VALUES = {
   ".": ["HeartbitError", "Presence"],
-  "./dashboard": ["dashboard"],
+  "./dashboard": ["dashboard", "toNodeListener"],
   "./metrics": ["registerMetrics"],
   "./testing": ["FaultyStore", "ManualClock", "MemoryStore", "storeContract"],
 };
