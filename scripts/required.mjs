@@ -58,9 +58,12 @@ function typesOf(from, values) {
     const names = generics.replace(/ = \w+/g, "");
     return `${value}\nexport type ${name}${generics} = esm.${name}${names};`;
   });
-  return [`import type * as esm from "${from}" ${mode};`, `export type * from "${from}" ${mode};`, ...lines, ""].join(
-    "\n",
-  );
+  return [
+    `import type * as esm from "${from}" ${mode};`,
+    `export type * from "${from}" ${mode};`,
+    ...lines,
+    "",
+  ].join("\n");
 }
 
 /** The page is the greater part of the package: both copies have the same one. */

@@ -44,7 +44,7 @@ export interface PingerEvents {
 }
 
 /** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
-export class Pinger extends Subscribable<PingerEvents> {
+export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
   readonly #holding: Holding;
@@ -130,7 +130,7 @@ export class Pinger extends Subscribable<PingerEvents> {
    * next start uses the meta. Rejects with `INVALID_META`, or with `NOT_PERMITTED` or `PRESENCE_CLOSED` if it can never
    * be written.
    */
-  async update(meta: unknown): Promise<void> {
+  async update(meta: Meta): Promise<void> {
     const text = encodeMeta(meta);
     this.#meta = text;
     await this.#calls.run(async () => {

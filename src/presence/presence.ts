@@ -45,7 +45,7 @@ const CLOSE_LIMIT_MS = 10_000;
  * One opened namespace. It makes pingers, which hold keys, and watchers, which report which keys are alive. Once a
  * pinger or a watcher has started, it has a session and pings.
  */
-export class Presence extends Subscribable<PresenceEvents> {
+export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   readonly #context: Context;
   readonly #options: CheckedOptions;
   readonly #store: Store;
@@ -59,12 +59,13 @@ export class Presence extends Subscribable<PresenceEvents> {
   #dropping: Promise<void> | undefined;
 
   /**
-   * Opens a namespace, and sets it up if nobody has. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set up
+   * Opens a namespace, and sets it up if nobody has. `Meta` is the type of the metas of its keys, which is not checked:
+   * other programs may hold keys with others. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set up
    * with another period, or by another version), `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `UNSUPPORTED_SERVER`, or
    * `PRESENCE_CLOSED` if `signal` was aborted.
    */
-  static open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
-    return outsideOfRequests(() => Presence.#open(target, options));
+  static open<Meta = unknown>(target: Target, options: PresenceOptions = {}): Promise<Presence<Meta>> {
+    return outsideOfRequests(() => Presence.#open(target, options)) as Promise<Presence<Meta>>;
   }
 
   static async #open(target: Target, options: PresenceOptions): Promise<Presence> {
@@ -153,14 +154,14 @@ export class Presence extends Subscribable<PresenceEvents> {
   }
 
   /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
-  pinger(key: string, options: { readonly meta?: unknown } = {}): Pinger {
+  pinger(key: string, options: { readonly meta?: Meta } = {}): Pinger<Meta> {
     this.#holding.checkOpen();
     const { meta } = checkOptionsObject(options, ["meta"]);
     return new Pinger(this.#holding, checkKey(key), meta);
   }
 
   /** Makes a watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
-  watcher(): Watcher {
+  watcher(): Watcher<Meta> {
     this.#holding.checkOpen();
     return new Watcher(this.#context, this.#loop, this.#delivery);
   }
@@ -171,11 +172,12 @@ export class Presence extends Subscribable<PresenceEvents> {
    * `INVALID_KEY`, `INVALID_OPTION`, `NOT_PERMITTED`, `PRESENCE_CLOSED`, and with `STORE_UNAVAILABLE` if the store has
    * not answered for a period, at least 2 s and at most 10 s.
    */
-  async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
+  async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing<Meta>> {
     // null is not absent: it must not mean all keys
     const { key, prefix = "" } = checkOptionsObject(options, ["prefix", "key"]);
     const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
-    return this.#holding.attempt(() => readListing(this.#context, this.#config, select([target])));
+    const read = (): Promise<Listing> => readListing(this.#context, this.#config, select([target]));
+    return (await this.#holding.attempt(read)) as Listing<Meta>;
   }
 
   /**
