@@ -26,16 +26,16 @@ interface Mounted {
  */
 export function toNodeListener(
   handler: Dashboard["handler"],
-): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
+): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const listener = getRequestListener(
     (request, { incoming }) => handler(noteAddress(request, incoming.socket.remoteAddress)),
     { overrideGlobalObjects: false },
   );
-  return async (incoming, outgoing) => {
+  return (incoming, outgoing) => {
     const mounted: IncomingMessage & Mounted = incoming;
     if (typeof mounted.originalUrl === "string") incoming.url = mounted.originalUrl;
     if (incoming.readableDidRead) mounted.rawBody ??= toRawBody(mounted.body);
-    await listener(incoming, outgoing);
+    void listener(incoming, outgoing);
   };
 }
 

@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { toNodeListener } from "../../src/dashboard/index.ts";
 import { newStage, TOKEN } from "./support.ts";
 
-type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
+type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => void | Promise<void>;
 
 async function serve(listener: Listener): Promise<string> {
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));

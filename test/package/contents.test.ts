@@ -1,5 +1,6 @@
 /** What is published: all that is needed, nothing else, and not much of it. */
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, inject, it } from "vitest";
@@ -51,6 +52,17 @@ describe("the package", () => {
     const module = (await import(pathToFileURL(file).href)) as object;
     expect(Object.keys(module).toSorted()).toEqual(values);
   });
+
+  it.each(Object.entries(VALUES))(
+    "%s has the same values and types for `require` in Jest",
+    (entry, values) => {
+      const file = join(inject("built"), "cjs", entry === "." ? "index.cjs" : `${entry.slice(2)}.cjs`);
+      expect(Object.keys(createRequire(file)(file) as object).toSorted()).toEqual(values);
+      const types = readFileSync(file.replace(/cjs$/, "d.cts"), "utf8");
+      const declared = [...types.matchAll(/export declare const (\w+)/g)].map(([, name = ""]) => name);
+      expect(declared.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(values);
+    },
+  );
 
   it("names no entry point without a list of its values", () => {
     expect(Object.keys(exports).filter((entry) => entry !== "./package.json")).toEqual(Object.keys(VALUES));

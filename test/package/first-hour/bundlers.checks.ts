@@ -31,6 +31,22 @@ export default {
 };
 `;
 
+const esbuild = (format: string, file: string): string[] => [
+  "esbuild",
+  "dashboard.mjs",
+  "--bundle",
+  "--platform=node",
+  `--format=${format}`,
+  `--outfile=${file}`,
+  ...EXTERNAL.map((name) => `--external:${name}`),
+  // As esbuild's own documentation advises for packages that require Node's modules.
+  ...(format === "esm"
+    ? [
+        "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      ]
+    : []),
+];
+
 export async function bundlers({ report, tarball, newDatabase }: Tools): Promise<void> {
   const tools = ["esbuild@0.28", "webpack@5", "webpack-cli@6"];
   await using consumer = await Consumer.install({
@@ -42,21 +58,6 @@ export async function bundlers({ report, tarball, newDatabase }: Tools): Promise
     "webpack-cjs.config.mjs": webpackConfig("cjs"),
     "vite.config.mjs": viteConfig,
   });
-  const esbuild = (format: string, file: string): string[] => [
-    "esbuild",
-    "dashboard.mjs",
-    "--bundle",
-    "--platform=node",
-    `--format=${format}`,
-    `--outfile=${file}`,
-    ...EXTERNAL.map((name) => `--external:${name}`),
-    // As esbuild's own documentation advises for packages that require Node's modules.
-    ...(format === "esm"
-      ? [
-          "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-        ]
-      : []),
-  ];
   const ways: [name: string, version: string, file: string, command: string[]][] = [
     ["esbuild, ESM", "esbuild", "esbuild.mjs", esbuild("esm", "esbuild.mjs")],
     ["esbuild, CommonJS", "esbuild", "esbuild.cjs", esbuild("cjs", "esbuild.cjs")],

@@ -18,6 +18,10 @@ export async function command({ report, tarball }: Tools): Promise<void> {
   const heartbit = (args: string[], env: NodeJS.ProcessEnv = clean): Promise<Ended> =>
     consumer.run(process.execPath, [MAIN, ...args], env);
 
+  /** Runs while `worker-7` is held. */
+  const inner = (...args: string[]): Promise<Ended> =>
+    heartbit(["run", "worker-7", "--", process.execPath, MAIN, ...args]);
+
   await report.try("heartbit ls without a store says where it looked", async () => {
     const { status, stdout, output } = await heartbit(["ls"]);
     expectSame([status, stdout], [0, ""]);
@@ -30,8 +34,6 @@ export async function command({ report, tarball }: Tools): Promise<void> {
   await report.try(
     "heartbit ls of a wrong --name says where it looked, and wait names what may be meant",
     async () => {
-      const inner = (...args: string[]): Promise<Ended> =>
-        heartbit(["run", "worker-7", "--", process.execPath, MAIN, ...args]);
       expectMatch(
         (await inner("ls", "--name", "wrong")).output,
         /^No keys are alive in the namespace "wrong"/,

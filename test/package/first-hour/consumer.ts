@@ -92,7 +92,8 @@ export class Consumer implements AsyncDisposable {
   ): Promise<Ended> {
     const inherited = { ...process.env };
     // The runner's own, which would be taken for the program's.
-    for (const name of Object.keys(inherited)) if (/^(npm_|NODE_|VITEST)/.test(name)) delete inherited[name];
+    for (const name of Object.keys(inherited))
+      if (/^(npm_|NODE_(?!EXTRA_CA_CERTS)|VITEST)/.test(name)) delete inherited[name];
     if (node !== undefined) inherited["PATH"] = `${dirname(node)}${delimiter}${inherited["PATH"]}`;
     const options = { cwd: this.folder, env: { ...inherited, ...env }, ...user };
     return promisify(execFile)(command, args, options).then(

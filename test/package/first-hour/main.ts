@@ -15,7 +15,7 @@ import { loggers } from "./loggers.checks.ts";
 import { managers } from "./managers.checks.ts";
 import { mongoose } from "./mongoose.checks.ts";
 import { nest } from "./nest.checks.ts";
-import { next } from "./next.checks.ts";
+import { nextJs } from "./next.checks.ts";
 import { nodes } from "./nodes.checks.ts";
 import { Report } from "./report.ts";
 import { runtimes } from "./runtimes.checks.ts";
@@ -25,7 +25,7 @@ import { types } from "./types.checks.ts";
 
 /** The longest first, so that the end is not one that runs alone. */
 const GROUPS: Readonly<Record<string, Group>> = {
-  next,
+  nextJs,
   nodes,
   managers,
   testing,
@@ -66,7 +66,7 @@ await Promise.all(
       const [name, group] = next;
       // What a group cannot do without fails as a whole.
       const start = performance.now();
-      await group(tools).catch((error: unknown) => report.try(name, () => Promise.reject(error as Error)));
+      await group(tools).catch((error: unknown) => report.try(name, () => Promise.reject(error)));
       console.error(`${name} took ${Math.round((performance.now() - start) / 1000)} s`);
     }
   }),

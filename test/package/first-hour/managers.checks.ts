@@ -26,7 +26,10 @@ export async function managers({ report, tarball, newDatabase }: Tools): Promise
 function withoutOwn(said: string): string {
   return said
     .split("\n")
-    .filter((line) => !/No license field|No repository field|No description|newcomer/.test(line))
+    .filter(
+      (line) =>
+        !/No license field|No repository field|No description|newcomer|YN0092|Done with warnings/.test(line),
+    )
     .join("\n");
 }
 

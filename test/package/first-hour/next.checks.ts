@@ -40,15 +40,15 @@ export { answer as GET, answer as PUT, answer as POST, answer as DELETE };
 `,
 };
 
-export async function next({ report, tarball, newDatabase }: Tools): Promise<void> {
+export async function nextJs({ report, tarball, newDatabase }: Tools): Promise<void> {
   await report.try("Next.js: built and run, with the page at /presence", async () => {
     const packages = ["next@16", "react@19", "react-dom@19", ...pinned("mongodb")];
     await using consumer = await Consumer.install({ tarball, packages });
     await consumer.write(FILES);
     const env = { NEXT_TELEMETRY_DISABLED: "1", HEARTBIT_STORE: newDatabase(), NODE_ENV: "production" };
-    const next = "node_modules/next/dist/bin/next";
-    await consumer.must(process.execPath, [next, "build"], env);
-    await using server = new Serving(consumer, [next, "start", "--port", "0"], env);
+    const program = "node_modules/next/dist/bin/next";
+    await consumer.must(process.execPath, [program, "build"], env);
+    await using server = new Serving(consumer, [program, "start", "--port", "0"], env);
     const url = await server.says(/http:\/\/localhost:\d+/);
     await server.says(/Ready/);
     expectMatch(await (await fetch(url)).text(), /web\/1/);

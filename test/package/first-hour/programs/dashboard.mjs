@@ -11,7 +11,7 @@ async function main() {
   const named = [...html.matchAll(/(?:src|href)="\.\/heartbit(\/[^"]+)"/g)].map(([, path]) => path);
   const statuses = [];
   for (const path of [...named, "", "/", "/api/keys"]) statuses.push((await ask(path)).status);
-  const [keys, slash, page] = statuses.splice(-3).reverse();
+  const [keys, slash, page] = statuses.splice(-3).toReversed();
   console.log(`${named.length} files: ${statuses.join(" ")}; page ${page}, page/ ${slash}, keys ${keys}`);
   await close();
   await presence.close();
