@@ -35,6 +35,8 @@ export async function makeRequired(out) {
       minify: true,
       target: "node20",
       rolldownOptions: {
+        // Otherwise an entry point would also have what its own parts need of it.
+        preserveEntrySignatures: "strict",
         input: Object.fromEntries(
           Object.entries(ENTRIES).map(([name, { from }]) => [name, join(out, `${from}.js`)]),
         ),

@@ -2,8 +2,8 @@ import { debuglog } from "node:util";
 import { callSafely } from "./call-safely.ts";
 
 /**
- * Receives log messages: one line that ends with the text of the caught error if there is one, and the error itself, for
- * its stack. `console`, winston and bunyan take them as they are; pino, which would drop the error, gets it first.
+ * Receives log messages: one line that ends with the text of the caught error if there is one, and the error itself,
+ * for its stack. `console`, winston and bunyan take them as they are; pino, which would drop the error, gets it first.
  */
 export interface Logger {
   /** Details for debugging. */
