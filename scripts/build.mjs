@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeRequired } from "./required.mjs";
 import { dropMaps, keepPublicTypes, slimCode, slimTypes } from "./slim.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -21,6 +22,7 @@ slimCode(out);
 slimTypes(out);
 for (const folder of ["cli", "testing/contract"]) dropMaps(join(out, folder));
 buildPage();
+await makeRequired(out);
 
 /** The page becomes a module of the package: a file beside it would not be in what a bundler makes of a program. */
 function buildPage() {
@@ -33,10 +35,8 @@ function buildPage() {
     if (name !== LICENCES && statSync(join(built, name)).isFile())
       files[name.replaceAll("\\", "/")] = readFileSync(join(built, name), "utf8");
   }
-  writeFileSync(
-    join(page, "files.js"),
-    `export const pageFiles = ${JSON.stringify(files, undefined, "\t")};\n`,
-  );
+  writeFileSync(join(page, "files.cjs"), `exports.pageFiles = ${JSON.stringify(files, undefined, "\t")};\n`);
+  writeFileSync(join(page, "files.js"), 'export { pageFiles } from "./files.cjs";\n');
   rmSync(join(page, "files.js.map"));
   rmSync(built, { recursive: true });
 }

@@ -35,7 +35,7 @@ const LICENCES = new Set([
   "BlueOak-1.0.0",
 ]);
 /** What of the repository is published, besides the folders in `files`. */
-const PUBLISHED = /^dist\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+const PUBLISHED = /^(?:dist|docs|deploy|examples)\/|^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
 
 /** Each gives what is to be done; nothing where it is done. */
 const checks = {
@@ -63,6 +63,9 @@ const checks = {
 
   "the package says where it comes from, as its provenance must": () =>
     ["repository", "license", "description"].filter((field) => !pkg[field]).map((field) => `add "${field}"`),
+
+  "the page at npm says where to read more, where to report faults, and who made it": () =>
+    ["homepage", "bugs", "author"].filter((field) => !pkg[field]).map((field) => `add "${field}"`),
 
   "nothing is uncommitted": () => lines(run("git", "status", "--porcelain")),
 

@@ -13,7 +13,7 @@ export type { Logger } from "./lib/log.ts";
 export type { PresenceOptions } from "./presence/options.ts";
 export type { Pinger, PingerEvents, PingerState } from "./presence/pinger.ts";
 export { Presence } from "./presence/presence.ts";
-export type { MongoCollection, MongoDb, Target } from "./stores/target.ts";
+export type { MongoCollection, MongoConnection, MongoDb, Target } from "./stores/target.ts";
 export type { ChangeListener, Watcher, WatcherEvents, WatcherState } from "./presence/watcher.ts";
 
 // For authors of stores: the port, and what goes through it.

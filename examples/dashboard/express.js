@@ -1,19 +1,16 @@
 // The dashboard in an Express server: node dashboard/express.js [port]
-import { getRequestListener } from "@hono/node-server";
 import express from "express";
 import { Presence } from "heartbit";
-import { dashboard } from "heartbit/dashboard";
+import { dashboard, toNodeListener } from "heartbit/dashboard";
 import { store } from "../store.js";
 
 const presence = await Presence.open(store, { name: "workers" });
 await presence.pinger(`server/${process.pid}`).start();
 
 const { handler, close } = dashboard(presence, { basePath: "/presence" });
-const listener = getRequestListener(handler);
 
 const app = express();
-// `all`, not `use`: the handler is given the whole path. Before any parser of bodies: it reads them itself.
-app.all(["/presence", "/presence/{*path}"], (request, response) => listener(request, response));
+app.use("/presence", toNodeListener(handler));
 app.get("/", (_request, response) => response.send("yours"));
 
 const server = app.listen(Number(process.argv[2] ?? 7077), "127.0.0.1", () => {

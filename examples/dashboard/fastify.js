@@ -1,15 +1,14 @@
 // The dashboard in a Fastify server: node dashboard/fastify.js [port]
-import { getRequestListener } from "@hono/node-server";
 import Fastify from "fastify";
 import { Presence } from "heartbit";
-import { dashboard } from "heartbit/dashboard";
+import { dashboard, toNodeListener } from "heartbit/dashboard";
 import { store } from "../store.js";
 
 const presence = await Presence.open(store, { name: "workers" });
 await presence.pinger(`server/${process.pid}`).start();
 
 const { handler, close } = dashboard(presence, { basePath: "/presence" });
-const listener = getRequestListener(handler);
+const listener = toNodeListener(handler);
 
 const app = Fastify();
 await app.register(async (scope) => {

@@ -62,15 +62,18 @@ export function dataDirectory(
   return join(home(), ".local", "share", "heartbit");
 }
 
-/** A user without a name has none, such as in a container that runs under a number. */
+/** A user without a name has none, such as in a container that runs under a number, nor if HOME is empty. */
 function homeDirectory(): string {
+  let home = "";
   try {
-    return homedir();
+    home = homedir(); // what HOME says, which may be nothing
   } catch {
-    throw new UsageError(
-      "There is no home directory to keep a store in: set --store, HEARTBIT_STORE or XDG_DATA_HOME.",
-    );
+    // the user has no name
   }
+  if (isAbsolute(home)) return home;
+  throw new UsageError(
+    "There is no home directory to keep a store in: set --store, HEARTBIT_STORE or XDG_DATA_HOME.",
+  );
 }
 
 /** Where a command looked, for a message that it found nothing. */

@@ -50,7 +50,7 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
   if (within.has(value)) throw invalidMeta(`${path} contains itself`);
   if (within.size === META_DEPTH_MAX) throw invalidMeta(`it is nested deeper than ${META_DEPTH_MAX}`);
   // JSON would use its `toJSON`, whose result is not checked here, and may be undefined.
-  if ("toJSON" in value) throw invalidMeta(`${path} has a toJSON, so it is not plain data`);
+  if ("toJSON" in value) throw invalidMeta(`${path} ${describeToJson(value)}`);
   within.add(value);
   if (Array.isArray(value)) {
     // Not forEach, which skips holes: JSON would turn them into null.
@@ -64,6 +64,14 @@ function checkPlain(value: unknown, path: string, within: Set<object>): void {
     }
   }
   within.delete(value);
+}
+
+function describeToJson(value: object): string {
+  // By its tag: test environments have classes of their own.
+  const isDate = Object.prototype.toString.call(value) === "[object Date]";
+  return isDate
+    ? "is a Date, which would come back as a text: pass its toISOString() or its getTime()"
+    : "has a toJSON, so it is not plain data";
 }
 
 /** A value as it appears in a message: short, whatever it is. */

@@ -11,6 +11,11 @@ export interface Clock {
    * Calls `callback` once, no earlier than `delayMs` from now. Returns a function that cancels it, twice if need be.
    */
   setTimer(callback: () => void, delayMs: number): () => void;
+  /**
+   * Only for a clock that stands still until it is advanced: resolves when nothing more happens before that. Closing a
+   * presence then waits no longer, because its time-out would never come.
+   */
+  settled?(): Promise<void>;
   /** A random number from 0 up to, but not including, 1. Default `Math.random`. */
   random?(): number;
 }

@@ -23,6 +23,9 @@ export type ErrorCode =
   /** The server lacks something that heartbit needs, or the package that talks to it is not installed. */
   | "UNSUPPORTED_SERVER";
 
+/** Marks the errors of every copy of the module in this process. */
+const IS_ERROR = Symbol.for("heartbit.error");
+
 /** Every error that heartbit throws or rejects with. The message is one sentence. */
 export class HeartbitError extends Error {
   /** The name of the class. */
@@ -36,6 +39,13 @@ export class HeartbitError extends Error {
     super(message, options);
     this.code = code;
     this.retryable = code === "STORE_UNAVAILABLE";
+    Object.defineProperty(this, IS_ERROR, { value: true });
+  }
+
+  /** @internal Whether it is one, of whichever copy of the module. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== HeartbitError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === "object" && value !== null && IS_ERROR in value;
   }
 }
 

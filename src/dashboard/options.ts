@@ -36,13 +36,21 @@ export interface CheckedDashboardOptions {
   readonly metrics: (() => Promise<string>) | undefined;
 }
 
+const KNOWN = [
+  "basePath",
+  "hosts",
+  "token",
+  "allowWrites",
+  "staleAfterMs",
+  "metrics",
+] as const satisfies readonly (keyof DashboardOptions)[];
 const TOKEN = /^[A-Za-z0-9._~+/=-]{16,512}$/;
 const PATH = /^\/(?:[A-Za-z0-9._~-]+\/?)*$/;
 const STALE_AFTER_MS_MAX = 86_400_000;
 
 /** @internal The options with their defaults, or `INVALID_OPTION`. A token is never shown. */
 export function checkDashboardOptions(options: DashboardOptions): CheckedDashboardOptions {
-  checkOptionsObject(options);
+  checkOptionsObject(options, KNOWN);
   const { basePath = "/", hosts = [], token, allowWrites = false, staleAfterMs = 30_000, metrics } = options;
   if (typeof basePath !== "string" || !PATH.test(basePath)) {
     throw invalid("basePath", show(basePath), "a path such as /presence");

@@ -2,10 +2,17 @@
 import { show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 
-/** The options of a call. */
-export function checkOptionsObject<T extends object>(options: T): T {
-  if (typeof options === "object" && options !== null) return options;
-  throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
+/** The options of a call. One that is not `known` is refused, since a typing error would go unnoticed. */
+export function checkOptionsObject<T extends object>(options: T, known: readonly (keyof T & string)[]): T {
+  if (typeof options !== "object" || options === null) {
+    throw new HeartbitError("INVALID_OPTION", `The options are ${show(options)}, but must be an object.`);
+  }
+  const unknown = Object.keys(options).find((name) => !(known as readonly string[]).includes(name));
+  if (unknown === undefined) return options;
+  throw new HeartbitError(
+    "INVALID_OPTION",
+    `There is no option ${show(unknown)}: the options are ${known.join(", ")}.`,
+  );
 }
 
 /** A signal, recognized by its members, not by its class: test environments have classes of their own. */

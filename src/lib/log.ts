@@ -1,7 +1,10 @@
 import { debuglog } from "node:util";
 import { callSafely } from "./call-safely.ts";
 
-/** Receives log messages. Each message is one line, followed by the caught error if there is one. */
+/**
+ * Receives log messages: one line that ends with the text of the caught error if there is one, and the error itself,
+ * for its stack. `console`, winston and bunyan take them as they are; pino, which would drop the error, gets it first.
+ */
 export interface Logger {
   /** Details for debugging. */
   debug(message: string, error?: unknown): void;
@@ -23,15 +26,27 @@ export function makeLog(name: string, logger: Partial<Logger> | undefined): Logg
   const at =
     (level: keyof Logger) =>
     (message: string, error?: unknown): void => {
-      if (debug.enabled) debug("%s: %s%s", name, message, error === undefined ? "" : ` (${describe(error)})`);
-      const line = `heartbit ${name}: ${message}`;
+      const line = error === undefined ? message : `${message}: ${describe(error)}`;
+      if (debug.enabled) debug("%s: %s", name, line);
+      const args = argumentsFor(logger, `heartbit ${name}: ${line}`, error);
       callSafely(
-        () => logger?.[level]?.(line, error),
+        () => logger?.[level]?.(...args),
         [],
         () => {},
       ); // a failing logger does no harm
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** pino alone has `setBindings`. It writes its first argument as fields, and `err` with type, message and stack. */
+function argumentsFor(
+  logger: object | undefined,
+  line: string,
+  error: unknown,
+): [message: string, error?: unknown] {
+  if (error === undefined) return [line];
+  const isPino = logger !== undefined && "setBindings" in logger;
+  return isPino ? ([{ err: error }, line] as unknown as [string, unknown]) : [line, error];
 }
 
 /** @internal An error as it appears in a message: its code if it has one, and its sentence. */
@@ -56,7 +71,7 @@ export class RecurringFailure {
   note(error: unknown): void {
     const failure = describe(error);
     if (failure === this.#latest) this.#log.debug(this.#message, error);
-    else this.#log.warn(`${this.#message}: ${failure}`, error);
+    else this.#log.warn(this.#message, error);
     this.#latest = failure;
   }
 

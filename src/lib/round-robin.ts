@@ -1,6 +1,7 @@
 /** Delivers the items of several sources, one item of each in turn. */
 import type { Clock } from "../core/clock.ts";
 import { callSafely } from "./call-safely.ts";
+import { outsideOfRequests } from "./outside.ts";
 import { Slices } from "./timers.ts";
 
 /** Something to take items from. */
@@ -25,7 +26,8 @@ export class RoundRobin<Item> {
   /** The source has something for the listener. */
   add(source: Source<Item>, listener: (item: Item) => void): void {
     this.#waiting.set(source, listener);
-    this.#running ??= Promise.resolve().then(() => this.#run());
+    // A listener must not see the request in which something happened to be read.
+    this.#running ??= outsideOfRequests(() => Promise.resolve().then(() => this.#run()));
   }
 
   /** Resolves when everything pending now has been delivered. */

@@ -1,6 +1,7 @@
 /** Waiting by a given clock: bounded operations, and loops that can be woken and ended. */
 import type { Clock } from "../core/clock.ts";
 import { GivenUp } from "../core/errors.ts";
+import { turn } from "./turn.ts";
 
 /**
  * The result of the operation, or a rejection with `STORE_UNAVAILABLE` if it has not answered within `limitMs`. It is
@@ -108,7 +109,7 @@ export class Slices {
 
   /** Gives the event loop a turn. */
   async turn(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     this.#end = this.#clock.monotonic() + SLICE_MS;
   }
 

@@ -3,6 +3,7 @@ import type { Listener } from "../lib/emitter.ts";
 import type { Instrumentation } from "../presence/context/instrumentation.ts";
 import { type Internals, internalsOf } from "../presence/internals.ts";
 import { invalid } from "../lib/arguments.ts";
+import { shared } from "../lib/shared.ts";
 import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";
 
@@ -206,7 +207,8 @@ const DEFINITIONS: readonly Definition[] = [
   ...gauges,
 ];
 
-const metricsOf = new WeakMap<Registry, Metrics>();
+/** Shared by every copy of the package in this process. */
+const metricsOf = shared("metrics", () => new WeakMap<Registry, Metrics>());
 
 /** The labels of each series of a metric, in the order of the label's values. */
 function seriesOf({ label }: Definition, namespace: string): Labels[] {

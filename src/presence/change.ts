@@ -3,7 +3,7 @@ import type { Report } from "../core/subscriptions.ts";
 import type { Source } from "../lib/round-robin.ts";
 
 /** A holder of a key: one start of a pinger. */
-export interface Holder {
+export interface Holder<Meta = unknown> {
   /** The holder's session number, never reused in the namespace. */
   readonly session: number;
   /** The name of its machine. */
@@ -13,11 +13,11 @@ export interface Holder {
   /** Since when it holds the key, by the store's clock. */
   readonly since: Date;
   /** The meta that it was started or updated with; null if none was given. */
-  readonly meta: unknown;
+  readonly meta: Meta | null;
 }
 
 /** A change of liveness of one key. */
-export interface Change {
+export interface Change<Meta = unknown> {
   /** The key whose state changed. */
   readonly key: string;
   /** Whether the key is alive now. */
@@ -37,7 +37,7 @@ export interface Change {
    * The live holders, oldest first; empty if dead. Each receiver has its own array and objects. For keys with very many
    * holders, an unchanged holder is the same object as in the receiver's previous change.
    */
-  readonly holders: Holder[];
+  readonly holders: Holder<Meta>[];
 }
 
 /** @internal */

@@ -3,6 +3,7 @@
  * the public API does not have. Read-only by convention: only the presence writes or closes anything.
  */
 import { invalid } from "../lib/arguments.ts";
+import { shared } from "../lib/shared.ts";
 import type { WatchingGauges } from "./watching/watching.ts";
 import type { Context } from "./context/context.ts";
 
@@ -18,17 +19,21 @@ export interface Gauges {
   readonly watching: WatchingGauges | undefined;
 }
 
-const all = new WeakMap<object, Internals>();
+/** Of the presences of every copy of the package in this process. */
+const all = shared("internals", () => new WeakMap<object, Internals>());
 
 /** Called by the constructor of a presence. */
 export function setInternals(presence: object, internals: Internals): void {
   all.set(presence, internals);
 }
 
-/** Throws `INVALID_OPTION` if it is not a presence of this copy of the package. */
+export function isPresence(value: unknown): boolean {
+  return typeof value === "object" && value !== null && all.has(value);
+}
+
+/** Throws `INVALID_OPTION` if it is not a presence. */
 export function internalsOf(presence: object): Internals {
   const internals = all.get(presence);
-  if (internals === undefined)
-    throw invalid("presence", "something else", "a Presence of this copy of heartbit");
+  if (internals === undefined) throw invalid("presence", "something else", "a Presence");
   return internals;
 }

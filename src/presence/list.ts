@@ -8,7 +8,7 @@ import { bulk, type Context, readPages, sampleTime } from "./context/context.ts"
 import { oldestRetained, readPings, readState } from "./context/pings.ts";
 
 /** The state of one key. */
-export interface KeyState {
+export interface KeyState<Meta = unknown> {
   /** The key. */
   readonly key: string;
   /** Whether it was alive at the time of the read. */
@@ -16,11 +16,11 @@ export interface KeyState {
   /** If alive, since when its oldest holder holds it; if dead, since when. By the store's clock. */
   readonly since: Date;
   /** The live holders, oldest first; empty if dead. */
-  readonly holders: Holder[];
+  readonly holders: Holder<Meta>[];
 }
 
 /** What `presence.list` gives. */
-export interface Listing {
+export interface Listing<Meta = unknown> {
   /** The time of the read, by the store's clock. */
   readonly asOf: Date;
   /**
@@ -29,7 +29,7 @@ export interface Listing {
    */
   readonly confirmed: boolean;
   /** The live keys and those that died within the retention, in the order of their code points. */
-  readonly keys: KeyState[];
+  readonly keys: KeyState<Meta>[];
 }
 
 /** @internal */

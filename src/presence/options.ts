@@ -47,13 +47,23 @@ export interface CheckedOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+const KNOWN = [
+  "name",
+  "periodMs",
+  "retentionSlots",
+  "feed",
+  "pollMs",
+  "clock",
+  "logger",
+  "signal",
+] as const satisfies readonly (keyof PresenceOptions)[];
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
 /**
  * @internal The options with their defaults, or `INVALID_OPTION`. `name` defaults to the target's name if it has one.
  */
 export function checkOptions(options: PresenceOptions, targetName: string | undefined): CheckedOptions {
-  checkOptionsObject(options);
+  checkOptionsObject(options, KNOWN);
   const { name = targetName ?? "presence", feed = "auto", clock, logger, signal } = options;
   if (typeof name !== "string" || !NAME.test(name)) {
     throw invalid(
@@ -69,13 +79,18 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
   if (!Number.isInteger(retentionSlots))
     throw invalid("retentionSlots", show(retentionSlots), "a whole number");
   if (feed !== "auto" && feed !== "poll") throw invalid("feed", show(feed), '"auto" or "poll"');
-  if (clock !== undefined && typeof clock?.setTimer !== "function")
-    throw invalid("clock", show(clock), "a Clock");
+  if (clock !== undefined && !isClock(clock)) {
+    throw invalid("clock", show(clock), "a Clock, with now, monotonic and setTimer");
+  }
   checkSignal(signal);
   if (logger !== undefined && (typeof logger !== "object" || logger === null)) {
     throw invalid("logger", show(logger), "an object with some of debug, info, warn and error");
   }
   return { name, periodMs, retentionSlots, feed, pollMs, clock, logger, signal };
+}
+
+function isClock(clock: Partial<Clock> | null): boolean {
+  return [clock?.now, clock?.monotonic, clock?.setTimer].every((part) => typeof part === "function");
 }
 
 /** The longest planned absence: 30 days. */

@@ -42,7 +42,7 @@ export interface PingerEvents {
 }
 
 /** The handle with which a program holds one key. Made by `presence.pinger(key)`. */
-export class Pinger extends Subscribable<PingerEvents> {
+export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
   readonly #holding: Holding;
@@ -65,7 +65,7 @@ export class Pinger extends Subscribable<PingerEvents> {
   constructor(holding: Holding, key: string, meta: unknown) {
     const { context, registrations } = holding;
     const events = new Emitter<PingerEvents>((error, event) =>
-      context.log.error(`a listener of ${event} threw`, error),
+      context.log.error(`a listener of ${event} of the key ${JSON.stringify(key)} threw`, error),
     );
     super(events);
     this.#events = events;
@@ -103,7 +103,7 @@ export class Pinger extends Subscribable<PingerEvents> {
    * `PRESENCE_CLOSED` if it can never be written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
-    const { holdMs: wanted } = checkOptionsObject(options);
+    const { holdMs: wanted } = checkOptionsObject(options, ["holdMs"]);
     const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
     if (this.#state !== "started") return this.#ending;
     return this.#end("stopped", { holdMs });
@@ -128,7 +128,7 @@ export class Pinger extends Subscribable<PingerEvents> {
    * next start uses the meta. Rejects with `INVALID_META`, or with `NOT_PERMITTED` or `PRESENCE_CLOSED` if it can never
    * be written.
    */
-  async update(meta: unknown): Promise<void> {
+  async update(meta: Meta): Promise<void> {
     const text = encodeMeta(meta);
     this.#meta = text;
     await this.#calls.run(async () => {
@@ -206,7 +206,7 @@ export class Pinger extends Subscribable<PingerEvents> {
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
     this.#take(this.#timesLost).catch((error: unknown) =>
-      log.warn("a key could not be taken up again", error),
+      log.warn(`the key ${JSON.stringify(this.key)} could not be taken up again`, error),
     );
   }
 

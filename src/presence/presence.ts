@@ -3,13 +3,15 @@
  */
 import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
-import { closed } from "../core/errors.ts";
+import type { Clock } from "../core/clock.ts";
+import { closed, GivenUp } from "../core/errors.ts";
 import { patienceMs } from "../core/limits.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
+import { outsideOfRequests } from "../lib/outside.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { within } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
@@ -17,7 +19,7 @@ import { attempt, bulk, type Context, sampleTime } from "./context/context.ts";
 import { guarded } from "../stores/guard.ts";
 import { type Health, HealthMonitor } from "./context/health.ts";
 import type { Instrumentation } from "./context/instrumentation.ts";
-import { type Gauges, setInternals } from "./internals.ts";
+import { type Gauges, isPresence, setInternals } from "./internals.ts";
 import { makeLog } from "../lib/log.ts";
 import { followAhead } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
@@ -43,7 +45,7 @@ const CLOSE_LIMIT_MS = 10_000;
  * One opened namespace. It makes pingers, which hold keys, and watchers, which report which keys are alive. Once a
  * pinger or a watcher has started, it has a session and pings.
  */
-export class Presence extends Subscribable<PresenceEvents> {
+export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   readonly #context: Context;
   readonly #options: CheckedOptions;
   readonly #store: Store;
@@ -56,11 +58,16 @@ export class Presence extends Subscribable<PresenceEvents> {
   #dropping: Promise<void> | undefined;
 
   /**
-   * Opens a namespace, and sets it up if nobody has. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set up
+   * Opens a namespace, and sets it up if nobody has. `Meta` is the type of the metas of its keys, which is not checked:
+   * other programs may hold keys with others. Rejects with `INVALID_OPTION`, `CONFIG_MISMATCH` (it was set up
    * with another period, or by another version), `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `UNSUPPORTED_SERVER`, or
    * `PRESENCE_CLOSED` if `signal` was aborted.
    */
-  static async open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
+  static open<Meta = unknown>(target: Target, options: PresenceOptions = {}): Promise<Presence<Meta>> {
+    return outsideOfRequests(() => Presence.#open(target, options)) as Promise<Presence<Meta>>;
+  }
+
+  static async #open(target: Target, options: PresenceOptions): Promise<Presence> {
     const checked = checkOptions(options, nameOf(target));
     checkNotAborted(checked);
     let presence: Presence | undefined;
@@ -158,14 +165,14 @@ export class Presence extends Subscribable<PresenceEvents> {
   }
 
   /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
-  pinger(key: string, options: { readonly meta?: unknown } = {}): Pinger {
+  pinger(key: string, options: { readonly meta?: Meta } = {}): Pinger<Meta> {
     this.#holding.checkOpen();
-    const { meta } = checkOptionsObject(options);
+    const { meta } = checkOptionsObject(options, ["meta"]);
     return new Pinger(this.#holding, checkKey(key), meta);
   }
 
   /** Makes a watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
-  watcher(): Watcher {
+  watcher(): Watcher<Meta> {
     this.#holding.checkOpen();
     return new Watcher(this.#context, this.#loop, this.#delivery);
   }
@@ -176,10 +183,12 @@ export class Presence extends Subscribable<PresenceEvents> {
    * `INVALID_KEY`, `INVALID_OPTION`, `NOT_PERMITTED`, `PRESENCE_CLOSED`, and with `STORE_UNAVAILABLE` if the store has
    * not answered for a period, at least 2 s and at most 10 s.
    */
-  async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing> {
-    const { key, prefix = "" } = checkOptionsObject(options); // null is not absent: it must not mean all keys
+  async list(options: { readonly prefix?: string; readonly key?: string } = {}): Promise<Listing<Meta>> {
+    // null is not absent: it must not mean all keys
+    const { key, prefix = "" } = checkOptionsObject(options, ["prefix", "key"]);
     const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
-    return this.#holding.attempt(() => readListing(this.#context, select([target])));
+    const read = (): Promise<Listing> => readListing(this.#context, select([target]));
+    return (await this.#holding.attempt(read)) as Listing<Meta>;
   }
 
   /**
@@ -218,9 +227,14 @@ export class Presence extends Subscribable<PresenceEvents> {
    * ten seconds, for a store that is away. It does not reject then; the keys time out.
    */
   close(options: { readonly linger?: boolean } = {}): Promise<void> {
-    const { linger } = checkOptionsObject(options);
+    const { linger } = checkOptionsObject(options, ["linger"]);
     this.#closing ??= this.#close(linger === true ? "stopped" : "killed");
     return this.#closing;
+  }
+
+  /** @internal Whether it is one, of whichever copy of the module. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isPresence(value);
   }
 
   /** Closes. */
@@ -247,7 +261,7 @@ export class Presence extends Subscribable<PresenceEvents> {
     for (const watcher of this.#loop.watchers) await watcher.stop();
     const end = clock.monotonic() + Math.min(periodMs, CLOSE_LIMIT_MS);
     const inTime = (work: Promise<void>): Promise<void> =>
-      within(clock, Math.max(0, end - clock.monotonic()), "close", work);
+      within(clock, Math.max(0, end - clock.monotonic()), "close", unlessStill(clock, work));
     await inTime(this.#holding.close(how)).catch((error: unknown) =>
       log.warn("the keys could not be ended, they will time out", error),
     );
@@ -278,6 +292,14 @@ export class Presence extends Subscribable<PresenceEvents> {
     this.#holding.stop(); // there is nothing left to end
     await this.close();
   }
+}
+
+/** On a clock that stands still, a rejection as soon as nothing more happens. */
+function unlessStill(clock: Clock, work: Promise<void>): Promise<void> {
+  const still = clock.settled?.().then(() => {
+    throw new GivenUp("The clock stands still (close).");
+  });
+  return still === undefined ? work : Promise.race([work, still]);
 }
 
 function checkNotAborted({ name, signal }: CheckedOptions): void {

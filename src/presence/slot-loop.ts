@@ -17,6 +17,7 @@ import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
 import { type Context, noteFailure, noteLateness, sampleTime } from "./context/context.ts";
+import { outsideOfRequests } from "../lib/outside.ts";
 import { RecurringFailure } from "../lib/log.ts";
 import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
 import type { Holding } from "./holding/holding.ts";
@@ -93,7 +94,7 @@ export class SlotLoop {
   /** Starts the watching side, if it does not run yet. */
   startWatching(): Watching {
     if (this.#watching === undefined) {
-      const watching = new Watching(this.#holding);
+      const watching = outsideOfRequests(() => new Watching(this.#holding));
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);

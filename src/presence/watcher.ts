@@ -32,10 +32,10 @@ export interface WatcherEvents {
 }
 
 /** Receives each change. A promise that it returns is not awaited. */
-export type ChangeListener = (change: Change) => void;
+export type ChangeListener<Meta = unknown> = (change: Change<Meta>) => void;
 
 /** Reports changes of liveness of the keys that it watches. Made by `presence.watcher()`. */
-export class Watcher extends Subscribable<WatcherEvents> {
+export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
   /** Resolves when the watcher has stopped or failed. Never rejects. */
   readonly dead: Promise<void>;
   readonly #context: Context;
@@ -91,18 +91,18 @@ export class Watcher extends Subscribable<WatcherEvents> {
    * Errors that the listener throws or rejects with are logged. Throws `ALREADY_WATCHED` (the same target and
    * listener), `INVALID_KEY`, `INVALID_OPTION`, `WATCHER_STOPPED`.
    */
-  watch(target: WatchTarget, listener: ChangeListener): void {
+  watch(target: WatchTarget, listener: ChangeListener<Meta>): void {
     const checked = checkTarget(target);
-    checkListener(listener);
+    const checkedListener = checkListener(listener) as ChangeListener;
     this.#checkRunning();
     const name = nameOf(checked);
     const listeners = this.#subscriptions.get(name) ?? new Map<ChangeListener, Subscription>();
-    if (listeners.has(listener)) {
+    if (listeners.has(checkedListener)) {
       throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${showTarget(checked)} already.`);
     }
-    const subscription = new Subscription(checked, () => this.#delivery.add(changes, listener));
+    const subscription = new Subscription(checked, () => this.#delivery.add(changes, checkedListener));
     const changes = changesOf(subscription);
-    this.#subscriptions.set(name, listeners.set(listener, subscription));
+    this.#subscriptions.set(name, listeners.set(checkedListener, subscription));
     this.#loop.startWatching().subscribe(subscription);
   }
 
@@ -110,12 +110,12 @@ export class Watcher extends Subscribable<WatcherEvents> {
    * Stops calling the listener, even for pending changes. Does nothing if it does not watch the target. Throws
    * `INVALID_KEY`, `INVALID_OPTION`.
    */
-  unwatch(target: WatchTarget, listener: ChangeListener): void {
+  unwatch(target: WatchTarget, listener: ChangeListener<Meta>): void {
     const name = nameOf(checkTarget(target));
     const listeners = this.#subscriptions.get(name);
-    const subscription = listeners?.get(listener);
+    const subscription = listeners?.get(listener as ChangeListener);
     if (listeners === undefined || subscription === undefined) return;
-    listeners.delete(listener);
+    listeners.delete(listener as ChangeListener);
     if (listeners.size === 0) this.#subscriptions.delete(name);
     subscription.cancel();
     this.#loop.watching?.unsubscribe(subscription);
@@ -129,9 +129,9 @@ export class Watcher extends Subscribable<WatcherEvents> {
   changes(
     target: WatchTarget,
     options: { readonly signal?: AbortSignal } = {},
-  ): AsyncIterableIterator<Change> {
+  ): AsyncIterableIterator<Change<Meta>> {
     const checked = checkTarget(target);
-    const signal = checkSignal(checkOptionsObject(options).signal);
+    const signal = checkSignal(checkOptionsObject(options, ["signal"]).signal);
     this.#checkRunning();
     let ignore: (() => void) | undefined;
     const subscription = new Subscription(checked, () => stream.serve());
@@ -143,7 +143,7 @@ export class Watcher extends Subscribable<WatcherEvents> {
     this.#streams.add(stream);
     this.#loop.startWatching().subscribe(subscription);
     ignore = onAbort(signal, () => stream.end());
-    return stream;
+    return stream as AsyncIterableIterator<Change<Meta>>;
   }
 
   /**

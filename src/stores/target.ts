@@ -3,6 +3,7 @@ import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
+import { shared } from "../lib/shared.ts";
 import { MemoryStore } from "./memory.ts";
 
 /** A `Db` of the MongoDB driver, 6 or 7: the caller's own, never closed by heartbit. */
@@ -27,6 +28,12 @@ export interface MongoCollection {
   readonly db?: MongoDb;
 }
 
+/** Anything with a `db` that is a `Db`, such as a connection of mongoose. */
+export interface MongoConnection {
+  /** Its database; undefined before it is connected. */
+  readonly db?: MongoDb | undefined;
+}
+
 /** The driver's client. */
 interface MongoDatabases {
   db(name: string): MongoDb;
@@ -36,11 +43,12 @@ interface MongoDatabases {
  * What `Presence.open` opens:
  * - `mongodb://...` or `mongodb+srv://...`, with a database (default `heartbit`)
  * - a `Db` of the caller's own driver, or a `Collection`, whose name is the namespace
+ * - anything with a `db` that is one, such as a connection of mongoose
  * - `sqlite:<directory>`: embedded, for all processes of one machine
  * - `memory:<label>`: for the presences of one process
  * - a `Store`
  */
-export type Target = string | MongoDb | MongoCollection | Store;
+export type Target = string | MongoDb | MongoCollection | MongoConnection | Store;
 
 /** The options of a presence that concern the opening of its store. */
 interface OpenOptions {
@@ -66,6 +74,10 @@ export async function openStore(
     const { mongoStore } = await import("./mongo/index.ts");
     const db = isCollection(target) ? databaseOf(target) : target;
     return { store: mongoStore(db as Parameters<typeof mongoStore>[0]), opened: true };
+  }
+  if (isConnection(target)) {
+    if (isDb(target.db)) return openStore(target.db, options);
+    throw badTarget("a connection that has no db yet: await its connecting first");
   }
   throw badTarget(show(target));
 }
@@ -93,9 +105,8 @@ async function openUri(uri: string, { signal, clock }: OpenOptions): Promise<Sto
   );
 }
 
-const memories = new Map<string, MemoryStore>();
-
-function memory(label: string, clock: Clock | undefined): MemoryStore {
+function memory(label: string, clock: Clock | undefined): Store {
+  const memories = shared("memory", () => new Map<string, Store>());
   let store = memories.get(label);
   if (store === undefined)
     memories.set(label, (store = new MemoryStore(clock === undefined ? {} : { clock })));
@@ -123,9 +134,13 @@ function isDb(target: unknown): target is MongoDb {
   return typeof target === "object" && target !== null && "databaseName" in target && "collection" in target;
 }
 
+function isConnection(target: unknown): target is MongoConnection {
+  return typeof target === "object" && target !== null && "db" in target;
+}
+
 function badTarget(what: string): HeartbitError {
   return new HeartbitError(
     "INVALID_OPTION",
-    `The target is ${what}, but must be mongodb://…, mongodb+srv://…, sqlite:<directory>, memory:<label>, a Db, a Collection or a Store.`,
+    `The target is ${what}, but must be mongodb://…, mongodb+srv://…, sqlite:<directory>, memory:<label>, a Db, something with a db, a Collection or a Store.`,
   );
 }

@@ -2,6 +2,7 @@
 import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
+import { turn } from "../lib/turn.ts";
 import { Agenda } from "./agenda.ts";
 import { randomWords } from "./random.ts";
 
@@ -13,6 +14,9 @@ export interface ManualClockOptions {
   readonly random?: () => number;
 }
 
+/** So many turns of the event loop without an `advance` are enough for what promises alone can bring about. */
+const QUIET_TURNS = 100;
+
 /** A clock that stands still until it is advanced. */
 export class ManualClock implements Clock {
   /** A random number from 0 up to, but not including, 1. */
@@ -22,6 +26,8 @@ export class ManualClock implements Clock {
   #steppedBy = 0;
   readonly #timers = new Agenda();
   #advancing: Promise<void> = Promise.resolve();
+  /** How many calls of `advance` are under way. */
+  #advances = 0;
 
   constructor(options: ManualClockOptions = {}) {
     this.#start = options.start ?? Date.UTC(2026, 0, 1);
@@ -59,9 +65,18 @@ export class ManualClock implements Clock {
    */
   advance(ms: number): Promise<void> {
     if (!Number.isFinite(ms) || ms < 0) throw invalid("is advanced", ms, "a number of ms, 0 or more");
-    const run = this.#advancing.then(() => this.#run(ms));
+    this.#advances++;
+    const run = this.#advancing.then(() => this.#run(ms)).finally(() => this.#advances--);
     this.#advancing = run.catch(() => {});
     return run;
+  }
+
+  /** Resolves when it is not being advanced, and nothing more happens until it is. */
+  async settled(): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
+      await turn();
+      if (this.#advances > 0) quiet = -1;
+    }
   }
 
   async #run(ms: number): Promise<void> {
@@ -82,8 +97,8 @@ function invalid(does: string, ms: unknown, wanted: string): HeartbitError {
 
 /** One turn of the event loop settles all promises; a second one, for code that yields once. */
 async function settle(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
+  await turn();
 }
 
 /** Numbers from 0 up to, but not including, 1: the same in each run. */

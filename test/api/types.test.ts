@@ -17,3 +17,26 @@ it("changes have plain types: the receiver may keep them", async () => {
   }
   await presence.close();
 });
+
+interface Work {
+  readonly queue: string;
+  readonly step?: number;
+}
+
+it("metas have the type that the program gives them, and null where none was given", async () => {
+  const presence = await Presence.open<Work>(new MemoryStore());
+  const pinger = presence.pinger("k", { meta: { queue: "mail" } });
+  await pinger.start();
+  await pinger.update({ queue: "mail", step: 2 });
+  // @ts-expect-error -- a queue is a text
+  const wrong = { meta: { queue: 5 } } satisfies Parameters<typeof presence.pinger>[1];
+  const { keys } = await presence.list();
+  const queues: (string | undefined)[] = keys.flatMap(({ holders }) =>
+    holders.map(({ meta }) => meta?.queue),
+  );
+  presence.watcher().watch("k", ({ holders: [holder] }) => queues.push(holder?.meta?.queue));
+  expect(queues).toEqual(["mail"]);
+  expect(wrong.meta.queue).toBe(5);
+  const untyped: Presence = presence; // what takes any presence takes this one
+  await untyped.close();
+});

@@ -26,6 +26,13 @@ describe("every link within the documentation leads somewhere", () => {
     expect(linksOf(page).flatMap((link) => faultOf(page, link) ?? [])).toEqual([]);
   });
 
+  it.each(pages)("%s names only files of the repository that are there", (page) => {
+    const named = [...prose(page).matchAll(/`((?:src|test|bench|scripts)\/[\w./-]+\.\w+)`/g)].map(
+      ([, file = ""]) => file,
+    );
+    expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
+
   it("every page of docs can be reached from the README", () => {
     const reached = new Set(["README.md"]);
     for (const page of reached) {

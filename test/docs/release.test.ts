@@ -13,6 +13,9 @@ const PACKAGE = {
   description: "Made up.",
   license: "MIT",
   repository: "github:made/up",
+  homepage: "https://made.example/up",
+  bugs: "https://made.example/up/issues",
+  author: "Ann Maker",
   files: ["dist", "CHANGELOG.md"],
   exports: { ".": "./dist/index.js" },
   scripts: { check: "node --version" },
@@ -68,7 +71,12 @@ it("a package that is ready is called so", async () => {
 
 it("what is not ready is named", async () => {
   const root = make({
-    manifest: { repository: undefined, exports: { ".": "./dist/gone.js" }, files: ["dist", "secrets.txt"] },
+    manifest: {
+      repository: undefined,
+      author: undefined,
+      exports: { ".": "./dist/gone.js" },
+      files: ["dist", "secrets.txt"],
+    },
     lock: {
       version: "1.2.2",
       packages: {
@@ -88,6 +96,7 @@ it("what is not ready is named", async () => {
       "the lock file is of the same version",
       "the changelog has the version, with its date",
       "the package says where it comes from, as its provenance must",
+      "the page at npm says where to read more, where to report faults, and who made it",
       "nothing is uncommitted",
       "all that the package exports was built",
       "what is published is the library, and nothing else",

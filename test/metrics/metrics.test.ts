@@ -263,7 +263,7 @@ describe("a registry", () => {
   });
 
   it("refuses what is no presence", () => {
-    expect(() => registerMetrics({} as never, registry)).toThrow(/a Presence of this copy of heartbit/);
+    expect(() => registerMetrics({} as never, registry)).toThrow(/must be a Presence/);
   });
 });
 

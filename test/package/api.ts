@@ -26,7 +26,7 @@ const COMPILER = {
   module: "NodeNext",
   types: ["node"],
   strict: true,
-  skipLibCheck: true, // the compiler has read these already; test/package/install reads all
+  skipLibCheck: true, // the compiler has read these already; scripts/first-hour.mjs reads all
 };
 
 /** Reads one entry point of the built package. */

@@ -16,14 +16,18 @@ export interface Tarball extends AsyncDisposable {
   readonly unpackedSize: number;
 }
 
-/** Packs what is built in a folder, in a new one, which is removed with the tarball. `without`: a part that is left out. */
-export async function pack(dist: string, without?: string): Promise<Tarball> {
+const PACKED = ["package.json", "README.md", "CHANGELOG.md", "LICENSE", "docs", "deploy", "examples"];
+/** Not what somebody has installed to run the examples. */
+const isSource = (path: string): boolean => !path.includes("node_modules", process.cwd().length);
+
+/** Packs what is built in a folder, in a new one, which is removed with the tarball. `without`: parts that are left out. */
+export async function pack(dist: string, without: readonly string[] = []): Promise<Tarball> {
   const folder = await mkdtemp(join(tmpdir(), "heartbit-pack-"));
-  for (const file of ["package.json", "README.md", "CHANGELOG.md", "LICENSE"]) {
-    await cp(join(process.cwd(), file), join(folder, file));
+  for (const name of PACKED) {
+    await cp(join(process.cwd(), name), join(folder, name), { recursive: true, filter: isSource });
   }
   await cp(dist, join(folder, "dist"), { recursive: true });
-  if (without !== undefined) await rm(join(folder, without), { recursive: true });
+  for (const part of without) await rm(join(folder, part), { recursive: true });
   const options = { cwd: folder, shell: process.platform === "win32" };
   const { stdout } = await promisify(execFile)("npm", ["pack", "--json", "--ignore-scripts"], options);
   const [{ filename, size, unpackedSize }] = JSON.parse(stdout) as [Tarball & { filename: string }];

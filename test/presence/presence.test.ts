@@ -430,7 +430,7 @@ describe("a presence", () => {
     link.heal();
     await bench.periods(4);
     expect(healths).toBe(1);
-    expect(lines).toEqual(Array(2).fill("heartbit presence: a listener of health threw"));
+    expect(lines).toEqual(Array(2).fill("heartbit presence: a listener of health threw: from the listener"));
   });
 
   it("a step of the store's clock, forward or back, reports no key dead and brings none back", async () => {

@@ -140,9 +140,21 @@ async function loadDriver(): Promise<typeof Driver> {
   try {
     return await import("mongodb");
   } catch (error) {
-    const message = "The package that speaks to MongoDB is missing: run `npm install mongodb`.";
-    throw new HeartbitError("UNSUPPORTED_SERVER", message, { cause: error });
+    throw notLoaded(error);
   }
+}
+
+/** Why the driver cannot be used: it is missing itself, or it is there and does not load. */
+export function notLoaded(cause: unknown): HeartbitError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const [first = ""] = message.split("\n");
+  // Plug'n'Play of Yarn words it in its own way.
+  const isMissing =
+    /MODULE_NOT_FOUND/.test(code ?? "") && /(["'])mongodb\1|tried to access mongodb\b(?!-)/.test(first);
+  const why = isMissing
+    ? "The package that speaks to MongoDB is missing: run `npm install mongodb`."
+    : `The package mongodb is installed but does not load: ${first.replace(/\.$/, "")}.`;
+  return new HeartbitError("UNSUPPORTED_SERVER", why, { cause });
 }
 
 function describe(id: unknown): string {

@@ -2,8 +2,6 @@
  * The package with SQLite: Node's own if it is new enough, otherwise `@photostructure/sqlite`, which has the same API
  * and includes its binaries.
  */
-// Not by its own name: bundles of ES modules often begin with a `createRequire` of theirs.
-import { createRequire as requireFrom } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeartbitError } from "../../core/errors.ts";
@@ -23,6 +21,12 @@ export interface Connection {
 }
 
 type Connect = new (path: string, options: { timeout: number }) => Connection;
+
+/**
+ * Makes a `require`. Not imported, because webpack would put a function of its own in its place, which finds nothing;
+ * and not by its own name, because bundles of ES modules often begin with a `createRequire` of theirs.
+ */
+const { createRequire: requireFrom } = process.getBuiltinModule("node:module");
 
 /** Loads a module by its name, as `require` does. */
 export type Load = (name: string) => unknown;

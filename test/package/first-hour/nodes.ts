@@ -9,9 +9,37 @@ import { cache } from "../../servers/install.ts";
 /** The least that `engines` allows, and the latest of each line since. */
 export const NODES = ["20.19.0", "22.23.3", "24.21.0", "26.10.0"] as const;
 
-/** npm is that of the Node which runs the tests. */
-export const MANAGERS = { npm: undefined, pnpm: "10.34.8", yarn: "1.22.22" } as const;
+interface Program {
+  readonly name: string;
+  readonly version: string;
+  /** Where its program is in its package. */
+  readonly file: string;
+  /** Whether Node runs it. */
+  readonly isScript: boolean;
+}
+
+const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+const BUN: Program = { name: `@oven/bun-${platform}`, version: "1.4.5", file: "bin/bun", isScript: false };
+const libc = process.platform === "linux" ? "-glibc" : "";
+const DENO: Program = {
+  name: `@deno/${process.platform}-${process.arch}${libc}`,
+  version: "2.9.6",
+  file: "deno",
+  isScript: false,
+};
+
+/** npm is that of the Node which runs this. */
+export const MANAGERS = {
+  npm: undefined,
+  pnpm: { name: "pnpm", version: "10.34.8", file: "bin/pnpm.cjs", isScript: true },
+  yarn: { name: "yarn", version: "1.22.22", file: "bin/yarn.js", isScript: true },
+  "yarn-pnp": { name: "@yarnpkg/cli-dist", version: "4.18.1", file: "bin/yarn.js", isScript: true },
+  bun: BUN,
+} as const satisfies Record<string, Program | undefined>;
 export type Manager = keyof typeof MANAGERS;
+
+/** What runs programs in Node's place. */
+export const RUNTIMES = { bun: BUN, deno: DENO } as const;
 
 const isWindows = process.platform === "win32";
 
@@ -21,17 +49,25 @@ export async function nodeOf(version: string): Promise<string> {
   return join(await installed(name, version), "bin", isWindows ? "node.exe" : "node");
 }
 
-/** What runs the manager: a program of Node, or npm itself. */
+/** What runs the manager: a program of Node or of its own, or npm itself. */
 export async function managerOf(manager: Manager): Promise<readonly [command: string, ...args: string[]]> {
-  const version = MANAGERS[manager];
-  if (version === undefined) return [manager];
-  const file = { pnpm: "pnpm.cjs", yarn: "yarn.js", npm: "" }[manager];
-  return [process.execPath, join(await installed(manager, version), "bin", file)];
+  const program = MANAGERS[manager];
+  return program === undefined ? [manager] : commandOf(program);
+}
+
+export async function commandOf({
+  name,
+  version,
+  file,
+  isScript,
+}: Program): Promise<readonly [string, ...string[]]> {
+  const path = join(await installed(name, version), file);
+  return isScript ? [process.execPath, path] : [path];
 }
 
 /** The folder of a package, installed where it is not there. */
 async function installed(name: string, version: string): Promise<string> {
-  const home = join(cache, `${name}-${version}`);
+  const home = join(cache, `${name.replace("/", "+")}-${version}`);
   const folder = join(home, "node_modules", name);
   if (existsSync(home)) return folder;
   await mkdir(cache, { recursive: true });

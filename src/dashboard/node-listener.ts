@@ -1,0 +1,46 @@
+/** The handler for servers that are not given a `Request`: Node's own, Express, Fastify, Connect. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { noteAddress } from "./clients.ts";
+import type { Dashboard } from "./dashboard.ts";
+
+/** What frameworks add to a request. */
+interface Mounted {
+  /** Express: the whole path, where `url` has only the part below the mount point. */
+  readonly originalUrl?: unknown;
+  /** The body, where a parser has consumed it. */
+  readonly body?: unknown;
+  /** The body as it came: read in place of the stream. */
+  rawBody?: unknown;
+}
+
+/**
+ * The handler as a listener of Node's requests, for `http.createServer`, and for `app.use(basePath, listener)` of
+ * Express and its like. It may be mounted at the dashboard's `basePath`, or get every request, before or after a parser
+ * of bodies.
+ *
+ * ```ts
+ * const { handler } = dashboard(presence, { basePath: "/presence" });
+ * app.use("/presence", toNodeListener(handler));
+ * ```
+ */
+export function toNodeListener(
+  handler: Dashboard["handler"],
+): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  const listener = getRequestListener(
+    (request, { incoming }) => handler(noteAddress(request, incoming.socket.remoteAddress)),
+    { overrideGlobalObjects: false },
+  );
+  return (incoming, outgoing) => {
+    const mounted: IncomingMessage & Mounted = incoming;
+    if (typeof mounted.originalUrl === "string") incoming.url = mounted.originalUrl;
+    if (incoming.readableDidRead) mounted.rawBody ??= toRawBody(mounted.body);
+    void listener(incoming, outgoing);
+  };
+}
+
+/** JSON is what the routes take, so this is what a parser of bodies has taken. */
+function toRawBody(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(typeof body === "string" ? body : (JSON.stringify(body) ?? ""));
+}

@@ -1,0 +1,116 @@
+/** What `Presence.open` takes, and what it refuses with one sentence. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, inject, it } from "vitest";
+import { HeartbitError, Presence } from "../../src/index.ts";
+import { internalsOf } from "../../src/presence/internals.ts";
+import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { until } from "../support/wait.ts";
+
+const refusal = (code: string, message: RegExp): object =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as string });
+
+it("an option that does not exist is refused, by every call that takes options", async () => {
+  const opened = Presence.open("memory:opening", { perriodMs: 1000 } as never);
+  await expect(opened).rejects.toEqual(
+    refusal("INVALID_OPTION", /^There is no option "perriodMs": the options are name, periodMs, /),
+  );
+  await using presence = await Presence.open(new MemoryStore());
+  const pinger = presence.pinger("k");
+  const wrong = { mta: 1 } as never;
+  for (const call of [
+    () => presence.pinger("k", wrong),
+    () => presence.list(wrong),
+    () => pinger.stop(wrong),
+    () => presence.watcher().changes({ all: true }, wrong),
+    () => presence.close(wrong),
+  ]) {
+    const asked = (async (): Promise<unknown> => call())();
+    await expect(asked).rejects.toEqual(refusal("INVALID_OPTION", /^There is no option "mta"/));
+  }
+});
+
+it.each(["now", "monotonic", "setTimer"])("a clock without %s is refused", async (missing) => {
+  const clock = { now: Date.now, monotonic: Date.now, setTimer: () => () => {}, [missing]: undefined };
+  const opened = Presence.open(new MemoryStore(), { clock });
+  await expect(opened).rejects.toEqual(
+    refusal("INVALID_OPTION", /a Clock, with now, monotonic and setTimer/),
+  );
+});
+
+it("a Date in a meta is refused, and the message says what to pass", async () => {
+  await using presence = await Presence.open(new MemoryStore());
+  expect(() => presence.pinger("k", { meta: { at: new Date(0) } })).toThrow(
+    refusal("INVALID_META", /meta\.at is a Date, .* toISOString\(\) or its getTime\(\)\.$/),
+  );
+});
+
+it("a connection whose db is not there yet is refused", async () => {
+  const connecting = Presence.open({ db: undefined });
+  await expect(connecting).rejects.toEqual(refusal("INVALID_OPTION", /a connection that has no db yet/));
+});
+
+it("nothing runs in the async context of the request that opened it", async () => {
+  const request = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const presence = await request.run("the request", async () => {
+    const opened = await Presence.open("memory:context", { periodMs: 100 });
+    opened.watcher().watch({ all: true }, () => seen.push(request.getStore()));
+    return opened;
+  });
+  const other = await Presence.open("memory:context", { periodMs: 100 });
+  await other.pinger("k").start();
+  await until(() => seen.length > 0);
+  expect(seen).toEqual([undefined]);
+  await other.close();
+  await presence.close();
+});
+
+it("two copies of the module share memory stores, errors and presences", async () => {
+  const copy = (await import(pathToFileURL(join(inject("built"), "index.js")).href)) as {
+    Presence: typeof Presence;
+    HeartbitError: typeof HeartbitError;
+  };
+  expect(copy.Presence).not.toBe(Presence);
+  const ours = await Presence.open("memory:copies", { periodMs: 100 });
+  const theirs = await copy.Presence.open("memory:copies", { periodMs: 100 });
+  await theirs.pinger("k").start();
+  expect((await ours.list()).keys.map(({ key }) => key)).toEqual(["k"]);
+  expect(theirs).toBeInstanceOf(Presence);
+  expect(ours).toBeInstanceOf(copy.Presence);
+  expect(internalsOf(theirs).name).toBe("presence");
+  await theirs.close();
+  await ours.close();
+  const error: unknown = await theirs.list().catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(HeartbitError);
+  expect(error).toBeInstanceOf(copy.HeartbitError);
+  expect({ code: "PRESENCE_CLOSED" }).not.toBeInstanceOf(HeartbitError);
+});
+
+it("closing on a manual clock does not wait for time to pass, although the store is away", async () => {
+  const { FaultyStore } = await import("../../src/testing/index.ts");
+  const clock = new ManualClock();
+  const store = new FaultyStore(new MemoryStore({ clock }));
+  const presence = await Presence.open(store);
+  await presence.pinger("k").start();
+  store.fail();
+  await presence.close();
+  expect(clock.monotonic()).toBe(0);
+});
+
+it("closing on a manual clock that is advanced waits for a store that comes back", async () => {
+  const { FaultyStore } = await import("../../src/testing/index.ts");
+  const clock = new ManualClock();
+  const memory = new MemoryStore({ clock });
+  const store = new FaultyStore(memory);
+  const [presence, other] = [await Presence.open(store), await Presence.open(memory)];
+  await presence.pinger("k").start();
+  store.fail();
+  const closing = presence.close();
+  await clock.advance(1000);
+  store.heal();
+  await clock.advance(1000);
+  await closing;
+  expect((await other.list({ key: "k" })).keys).toMatchObject([{ alive: false }]);
+});
