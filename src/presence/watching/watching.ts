@@ -171,7 +171,7 @@ export class Watching {
     await retry(this.#sleeper, this.#policy("begin"), async () => {
       await this.#holding.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
-        log.info("watching without the right to write", error);
+        log.info("this user may not write, so this presence watches without pinging", error);
       });
       await this.evaluator.begin();
     });
