@@ -100,7 +100,7 @@ export class Presence extends Subscribable<PresenceEvents> {
       name,
       namespace,
       get config() {
-        return config; // it is made of the context itself
+        return config; // made below, since it needs the context
       },
       clock,
       time,
