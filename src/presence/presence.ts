@@ -107,7 +107,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
       name,
       namespace,
       get config() {
-        return config; // it is made of the context itself
+        return config; // made below, since it needs the context
       },
       clock,
       time,

@@ -92,7 +92,7 @@ async function openUri(uri: string, { signal, clock }: OpenOptions): Promise<Sto
     return openSqlite(uri.slice(7), clock === undefined ? {} : { clock });
   }
   if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);
-  if (uri === "sqlite:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing behind it`);
+  if (uri === "sqlite:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing after the colon`);
   if (uri.startsWith("lmdb:"))
     throw new HeartbitError(
       "INVALID_OPTION",

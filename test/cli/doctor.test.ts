@@ -103,7 +103,7 @@ describe("doctor finds", () => {
 
   it.each([
     [["find"], "warning", "nothing", "remove"],
-    [["find", "insert", "update", "remove"], "warning", "changes are polled for", "changeStream"],
+    [["find", "insert", "update", "remove"], "warning", "changes are polled", "changeStream"],
     [["find", "insert", "update", "changeStream"], "warning", "what is stored grows", "remove"],
     [["insert", "update", "remove", "changeStream"], "error", "may not read", "find"],
   ])("what is missing with the rights %j alone", async (actions, level, says, grant) => {

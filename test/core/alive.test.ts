@@ -11,10 +11,10 @@ import {
   PERIODS_TO_DEATH,
 } from "../../src/core/alive.ts";
 
-/** The rule (3) as it stands: of the complete slots the latest, the judged slot itself counting as not empty. */
-function latestCompleteRead(judged: number, oldest: number, nonEmpty: ReadonlySet<number>): number {
-  const isEmpty = (slot: number): boolean => slot !== judged && (!nonEmpty.has(slot) || slot < oldest);
-  for (let slot = judged - 1; slot >= oldest; slot--) {
+/** The rule (3) as it stands: of the complete slots the latest, the evaluation slot itself counting as not empty. */
+function latestCompleteRead(j: number, oldest: number, nonEmpty: ReadonlySet<number>): number {
+  const isEmpty = (slot: number): boolean => slot !== j && (!nonEmpty.has(slot) || slot < oldest);
+  for (let slot = j - 1; slot >= oldest; slot--) {
     if (!isEmpty(slot) && !isEmpty(slot - 1) && !isEmpty(slot + 1)) return slot;
   }
   return oldest;
@@ -24,17 +24,17 @@ describe("latestComplete", () => {
   it("is the latest slot that is not empty and has no empty neighbour, or the oldest retained one", () => {
     const slots = fc.integer({ min: 1, max: 20 });
     fc.assert(
-      fc.property(fc.uniqueArray(slots), slots, slots, (pinged, judged, oldest) => {
+      fc.property(fc.uniqueArray(slots), slots, slots, (pinged, j, oldest) => {
         const nonEmpty = new Set(pinged);
         const asked: number[] = [];
-        const found = latestComplete(judged, oldest, (slot) => {
+        const found = latestComplete(j, oldest, (slot) => {
           asked.push(slot);
           return !nonEmpty.has(slot);
         });
-        expect(found).toBe(latestCompleteRead(judged, oldest, nonEmpty));
-        // Asked from the judged one down, each once, and none outside.
-        expect(asked).toEqual(Array.from(asked, (_, index) => judged - 1 - index));
-        expect(asked.every((slot) => slot >= oldest && slot < judged)).toBe(true);
+        expect(found).toBe(latestCompleteRead(j, oldest, nonEmpty));
+        // Asked from the slot before `j` down, each once, and none outside.
+        expect(asked).toEqual(Array.from(asked, (_, index) => j - 1 - index));
+        expect(asked.every((slot) => slot >= oldest && slot < j)).toBe(true);
       }),
       { numRuns: 3000 },
     );
@@ -50,10 +50,10 @@ describe("latestComplete", () => {
     ["with nobody at all, the oldest", "............", 0],
     ["with a gap in every other slot, the oldest", "#.#.#.#.#.#.", 0],
   ])("%s", (_, pinged, expected) => {
-    const judged = pinged.length;
+    const j = pinged.length;
     const isEmpty = (slot: number): boolean => pinged[slot] !== "#";
-    // `judged` counts as not empty whatever is known of it.
-    expect(latestComplete(judged, 0, isEmpty)).toBe(expected);
+    // `j` counts as not empty whatever is known of it.
+    expect(latestComplete(j, 0, isEmpty)).toBe(expected);
   });
 });
 
@@ -82,7 +82,7 @@ describe("isAliveAt", () => {
   });
 });
 
-describe("the time of judgement", () => {
+describe("the time of evaluation", () => {
   it("is the half of a slot", () => {
     expect([7.49, 7.5, 8, 8.49, 8.5].map(evaluationSlot)).toEqual([6, 7, 7, 7, 8]);
   });
@@ -91,11 +91,11 @@ describe("the time of judgement", () => {
     const last = 10;
     const diedAt = deathPosition(last);
     expect(diedAt).toBe(last + PERIODS_TO_DEATH);
-    const isTold = [diedAt - 0.001, diedAt].map((position) => {
+    const isReported = [diedAt - 0.001, diedAt].map((position) => {
       const g = latestComplete(evaluationSlot(position), 0, () => false);
       return !isAliveAt(last, g);
     });
-    expect(isTold).toEqual([false, true]);
+    expect(isReported).toEqual([false, true]);
   });
 
   it("is held back by a suspicion in the evaluation slot or the one before", () => {

@@ -1,4 +1,4 @@
-/** Random histories: what a roster may be told, in an order in which stores may tell it. */
+/** Random histories: what a roster may be fed, in an order in which stores may report it. */
 import * as fc from "fast-check";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../../src/core/bits.ts";
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
@@ -40,8 +40,8 @@ export type Step =
   | { readonly do: "session"; readonly session: SessionRecord }
   | { readonly do: "registration"; readonly registration: RegistrationRecord }
   | { readonly do: "bits"; readonly slot: number; readonly seqs: readonly number[] }
-  | { readonly do: "judge"; readonly judged: number; readonly oldest: number }
-  /** A load: of what was told before the n-th is told again where `keep[n % 5]`, and what is not is gone. */
+  | { readonly do: "evaluate"; readonly j: number; readonly oldest: number }
+  /** A load: the n-th earlier step is fed again if `keep[n % 5]`; what is not fed again is gone. */
   | { readonly do: "load"; readonly keep: readonly boolean[] }
   | { readonly do: "retain"; readonly keys: readonly string[] }
   | { readonly do: "changes" };
@@ -110,7 +110,7 @@ const aStep: fc.Arbitrary<Draft> = fc.oneof(
   { weight: 6, arbitrary: bitsStep },
   {
     weight: 4,
-    arbitrary: fc.constant<Draft>((now) => ({ do: "judge", judged: now, oldest: slotAt(now, -12) })),
+    arbitrary: fc.constant<Draft>((now) => ({ do: "evaluate", j: now, oldest: slotAt(now, -12) })),
   },
   {
     weight: 1,

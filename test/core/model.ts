@@ -5,7 +5,7 @@
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import type { HolderState, RosterChange } from "../../src/core/roster.ts";
 
-interface Told {
+interface Reported {
   /** The registrations that were alive, by session and pinger. */
   readonly pingers: readonly { session: number; pinger: number; record: RegistrationRecord }[];
   readonly holders: readonly HolderState[];
@@ -13,14 +13,14 @@ interface Told {
 
 export type ModelChange = Omit<RosterChange, "cause"> & { readonly cause: RosterChange["cause"] | "gone" };
 
-const NOBODY: Told = { pingers: [], holders: [] };
+const NOBODY: Reported = { pingers: [], holders: [] };
 
 export class Model {
   g = -Infinity;
   readonly #sessions: SessionRecord[] = [];
   #registrations: { record: RegistrationRecord; heard: number }[] = [];
   readonly #bits: { slot: number; seq: number }[] = [];
-  readonly #told = new Map<string, Told>();
+  readonly #reported = new Map<string, Reported>();
   /** The pingers whose registrations a load has taken away since the last `changes`. */
   readonly #gone = new Set<string>();
   #load = 0;
@@ -40,11 +40,10 @@ export class Model {
     for (const seq of seqs) this.#bits.push({ slot, seq });
   }
 
-  judge(judged: number, oldest: number): void {
-    const isEmpty = (slot: number): boolean =>
-      slot !== judged && !this.#bits.some((bit) => bit.slot === slot);
+  evaluate(j: number, oldest: number): void {
+    const isEmpty = (slot: number): boolean => slot !== j && !this.#bits.some((bit) => bit.slot === slot);
     const complete: number[] = [];
-    for (let slot = oldest; slot < judged; slot++) {
+    for (let slot = oldest; slot < j; slot++) {
       if (!isEmpty(slot - 1) && !isEmpty(slot) && !isEmpty(slot + 1) && slot > oldest) complete.push(slot);
     }
     this.g = Math.max(this.g, complete.at(-1) ?? oldest);
@@ -66,7 +65,7 @@ export class Model {
     for (const { record } of this.#pingers()) {
       if (!selected(record.key)) this.#remove(record);
     }
-    for (const key of this.#told.keys()) if (!selected(key)) this.#told.delete(key);
+    for (const key of this.#reported.keys()) if (!selected(key)) this.#reported.delete(key);
   }
 
   holders(key: string): HolderState[] {
@@ -76,9 +75,9 @@ export class Model {
   /** With `cause: "gone"` where a load took a holder away: why it died is then nobody's to say. */
   changes(keys: readonly string[]): ModelChange[] {
     const changes = keys.flatMap((key) => {
-      const before = this.#told.get(key) ?? NOBODY;
+      const before = this.#reported.get(key) ?? NOBODY;
       const now = this.#now(key);
-      this.#told.set(key, now);
+      this.#reported.set(key, now);
       const cause = this.#cause(before, now);
       return cause === undefined ? [] : [{ key, cause, before: before.holders, now: now.holders }];
     });
@@ -147,7 +146,7 @@ export class Model {
     );
   }
 
-  #now(key: string): Told {
+  #now(key: string): Reported {
     const alive = this.#pingers()
       .map(({ record }) => record)
       .filter((record) => record.key === key && this.#isAlive(record))
@@ -160,7 +159,7 @@ export class Model {
     return { pingers, holders };
   }
 
-  #cause(before: Told, now: Told): ModelChange["cause"] | undefined {
+  #cause(before: Reported, now: Reported): ModelChange["cause"] | undefined {
     if (before.holders.length === 0) return now.holders.length === 0 ? undefined : "joined";
     if (now.holders.length > 0)
       return JSON.stringify(before.holders) === JSON.stringify(now.holders) ? undefined : "updated";

@@ -5,33 +5,33 @@ import { doAll, Roster, type RosterChange } from "../../src/core/roster.ts";
 import { history, KEYS, pingsOf, type Step } from "./histories.ts";
 import { Model, type ModelChange } from "./model.ts";
 
-/** Tells both the same, step by step; `check` is called after each. */
-function tell(steps: readonly Step[], check: (pair: { roster: Roster; model: Model }) => void): Roster {
+/** Feeds both the same, step by step; `check` is called after each. */
+function feed(steps: readonly Step[], check: (pair: { roster: Roster; model: Model }) => void): Roster {
   const roster = new Roster();
   const model = new Model();
-  const told: Step[] = [];
+  const fed: Step[] = [];
   for (const step of steps) {
-    take(step, roster, model, told);
+    take(step, roster, model, fed);
     check({ roster, model });
   }
   return roster;
 }
 
-function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
+function take(step: Step, roster: Roster, model: Model, fed: Step[]): void {
   if (step.do === "session" || step.do === "registration" || step.do === "bits") {
-    hear(step, roster, model);
-    told.push(step);
-  } else if (step.do === "judge") {
-    roster.evaluate(step.judged, step.oldest);
-    model.judge(step.judged, step.oldest);
+    feedOne(step, roster, model);
+    fed.push(step);
+  } else if (step.do === "evaluate") {
+    roster.evaluate(step.j, step.oldest);
+    model.evaluate(step.j, step.oldest);
   } else if (step.do === "retain") {
     doAll(roster.retainInSteps("", (key) => step.keys.includes(key)));
     model.drop((key) => step.keys.includes(key));
   } else if (step.do === "load") {
     const load = roster.beginLoad();
     expect(model.beginLoad()).toBe(load);
-    told.forEach((one, index) => {
-      if (step.keep[index % step.keep.length] === true) hear(one, roster, model);
+    fed.forEach((one, index) => {
+      if (step.keep[index % step.keep.length] === true) feedOne(one, roster, model);
     });
     const isSelected = (key: string): boolean => step.keep[0] === true || key !== "a";
     doAll(roster.endLoadInSteps(load, isSelected));
@@ -41,7 +41,7 @@ function take(step: Step, roster: Roster, model: Model, told: Step[]): void {
   }
 }
 
-function hear(step: Step, roster: Roster, model: Model): void {
+function feedOne(step: Step, roster: Roster, model: Model): void {
   if (step.do === "session") {
     roster.session(step.session);
     model.session(step.session);
@@ -56,22 +56,22 @@ function hear(step: Step, roster: Roster, model: Model): void {
 
 const inOrder = (a: { key: string }, b: { key: string }): number => (a.key < b.key ? -1 : 1);
 
-/** Whether they tell the same of the same keys, one change a key. */
+/** Whether both report the same changes, one for each key. */
 function expectSame(changes: readonly RosterChange[], expected: readonly ModelChange[]): void {
-  const told = changes.toSorted(inOrder);
+  const actual = changes.toSorted(inOrder);
   const known = expected.toSorted(inOrder).map((change, index) => {
     if (change.cause !== "gone") return change;
-    expect(["killed", "stopped", "expired"]).toContain(told[index]?.cause);
-    return { ...change, cause: told[index]?.cause };
+    expect(["killed", "stopped", "expired"]).toContain(actual[index]?.cause);
+    return { ...change, cause: actual[index]?.cause };
   });
-  expect(told).toEqual(known);
+  expect(actual).toEqual(known);
 }
 
 describe("the roster and the model", () => {
   it("agree, after every step of any history, on live keys, their holders and the changes", () => {
     fc.assert(
       fc.property(history, (steps) => {
-        tell(steps, ({ roster, model }) => {
+        feed(steps, ({ roster, model }) => {
           expect(roster.g).toBe(model.g);
           for (const key of KEYS) {
             expect(roster.holders(key)).toEqual(model.holders(key));
@@ -88,18 +88,18 @@ describe("changes", () => {
   it("alternate for each key, and each begins where the last one ended", () => {
     fc.assert(
       fc.property(history, (steps) => {
-        // What is not retained is forgotten without a word, so the tale of its key begins anew.
-        const tale = new Map<string, RosterChange["now"]>();
+        // What is not retained is forgotten without a word, so the changes of its key begin again.
+        const latest = new Map<string, RosterChange["now"]>();
         const ignoring = steps.filter((step) => step.do !== "retain" && step.do !== "changes");
-        tell(ignoring, ({ roster }) => {
+        feed(ignoring, ({ roster }) => {
           for (const { key, cause, before, now } of roster.changes()) {
-            expect(before).toEqual(tale.get(key) ?? []);
+            expect(before).toEqual(latest.get(key) ?? []);
             expect(now).not.toEqual(before);
             expect(now).toEqual(roster.holders(key));
             if (cause === "joined") expect([before.length, now.length > 0]).toEqual([0, true]);
             else if (cause === "updated") expect([before.length > 0, now.length > 0]).toEqual([true, true]);
             else expect([before.length > 0, now.length]).toEqual([true, 0]);
-            tale.set(key, now);
+            latest.set(key, now);
           }
           expect(roster.changes()).toEqual([]);
         });
@@ -126,8 +126,8 @@ describe("the order in which the roster hears", () => {
         const twice = [...facts, ...facts].map((fact, index) => ({ fact, order: order[index] ?? 0 }));
         const mixed = twice.toSorted((a, b) => a.order - b.order).map(({ fact }) => fact);
         const sessions = facts.filter((step) => step.do === "session");
-        const tellAll = (steps: readonly Step[]): unknown => {
-          const roster = tell([...sessions, ...steps, { do: "judge", judged: 20, oldest: 8 }], () => {});
+        const feedAll = (steps: readonly Step[]): unknown => {
+          const roster = feed([...sessions, ...steps, { do: "evaluate", j: 20, oldest: 8 }], () => {});
           return KEYS.map((key) => {
             const registrations = [...roster.registrations(key)];
             const lives = registrations.map(({ registration, last, alive }) => [
@@ -140,7 +140,7 @@ describe("the order in which the roster hears", () => {
             return [roster.holders(key), new Set(lives.map((life) => life.join()))];
           });
         };
-        expect(tellAll(mixed)).toEqual(tellAll(facts));
+        expect(feedAll(mixed)).toEqual(feedAll(facts));
       }),
       { numRuns: 500 },
     );
@@ -150,12 +150,12 @@ describe("the order in which the roster hears", () => {
 describe("forget", () => {
   it("never changes which keys are alive, reports nothing, and leaves nothing that died long ago", () => {
     fc.assert(
-      fc.property(history, fc.integer({ min: 1, max: 30 }), (steps, judged) => {
-        const roster = tell(factsOf(steps), () => {});
-        roster.evaluate(judged, Math.max(1, judged - 12));
+      fc.property(history, fc.integer({ min: 1, max: 30 }), (steps, j) => {
+        const roster = feed(factsOf(steps), () => {});
+        roster.evaluate(j, Math.max(1, j - 12));
         roster.changes();
         const before = KEYS.map((key) => roster.holders(key));
-        doAll(roster.forgetInSteps(Math.min(roster.g, judged - 3), Infinity));
+        doAll(roster.forgetInSteps(Math.min(roster.g, j - 3), Infinity));
         expect(KEYS.map((key) => roster.holders(key))).toEqual(before);
         expect(roster.changes()).toEqual([]);
 

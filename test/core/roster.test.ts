@@ -38,7 +38,7 @@ function heard(registrations: readonly RegistrationRecord[], until = 10): Roster
   return roster;
 }
 
-const told = (roster: Roster): string[] => roster.changes().map(({ key, cause }) => `${key} ${cause}`);
+const reported = (roster: Roster): string[] => roster.changes().map(({ key, cause }) => `${key} ${cause}`);
 
 describe("Roster", () => {
   it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {
@@ -58,7 +58,7 @@ describe("Roster", () => {
     }
     expect(count).toBeGreaterThan(3);
     expect(roster.isAlive("a")).toBe(true);
-    expect(told(roster).toSorted()).toEqual(keys.map((key) => `${key} expired`).toSorted());
+    expect(reported(roster).toSorted()).toEqual(keys.map((key) => `${key} expired`).toSorted());
   });
 
   it("counts the keys that are alive, however often they are held, and the sessions that hold them", () => {
@@ -81,27 +81,27 @@ describe("Roster", () => {
     expect(roster.changes(2).map(({ key }) => key)).toEqual(["a", "b"]);
     expect(roster.reportedHolders("a")).toHaveLength(1);
     expect(roster.reportedHolders("c")).toEqual([]);
-    expect([roster.isTouched, told(roster), roster.isTouched]).toEqual([true, ["c joined"], false]);
+    expect([roster.isTouched, reported(roster), roster.isTouched]).toEqual([true, ["c joined"], false]);
   });
 
   it("has no change for what is passed over", () => {
     const roster = heard(["a", "b", "c"].map((key, index) => registration(index + 1, key, 10)));
     roster.changes(1);
     roster.discardChanges();
-    expect([roster.isTouched, told(roster), roster.isAlive("b")]).toEqual([false, [], true]);
+    expect([roster.isTouched, reported(roster), roster.isAlive("b")]).toEqual([false, [], true]);
     roster.registration(registration(2, "b", 10, { last: 10 }));
     roster.registration(registration(3, "c", 10, { last: 0 }));
-    expect(told(roster)).toEqual(["c killed"]);
+    expect(reported(roster)).toEqual(["c killed"]);
   });
 
   it("reports a crash when g has passed the last ping, and not before", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10)], 12);
-    expect(told(roster)).toEqual(["a joined", "b joined"]);
+    expect(reported(roster)).toEqual(["a joined", "b joined"]);
     for (let slot = 13; slot <= 16; slot++) for (const record of pingsOf(slot, [1])) roster.bits(record);
     roster.evaluate(13, 1);
-    expect([roster.g, told(roster)]).toEqual([12, []]);
+    expect([roster.g, reported(roster)]).toEqual([12, []]);
     roster.evaluate(14, 1);
-    expect([roster.g, told(roster)]).toEqual([13, ["b expired"]]);
+    expect([roster.g, reported(roster)]).toEqual([13, ["b expired"]]);
     expect([roster.isAlive("a"), roster.isAlive("b")]).toEqual([true, false]);
   });
 
@@ -109,7 +109,11 @@ describe("Roster", () => {
     const roster = new Roster();
     roster.registration(registration(1, "a", 10));
     roster.session(session(1, 10));
-    expect([roster.isAlive("a"), told(roster), roster.size]).toEqual([false, [], { keys: 0, sessions: 1 }]);
+    expect([roster.isAlive("a"), reported(roster), roster.size]).toEqual([
+      false,
+      [],
+      { keys: 0, sessions: 1 },
+    ]);
   });
 
   it("never moves g back", () => {
@@ -127,42 +131,42 @@ describe("Roster", () => {
       registration(3, "c", 10),
     ];
     const roster = heard([stopped, killed, closed], 10);
-    told(roster);
+    reported(roster);
     roster.registration({ ...stopped, last: 10 });
     roster.registration({ ...killed, last: 0 });
     roster.session(session(3, 10, { last: 0 }));
-    expect(told(roster)).toEqual(["b killed", "c killed"]);
+    expect(reported(roster)).toEqual(["b killed", "c killed"]);
     for (let slot = 10; slot <= 20; slot++) for (const record of pingsOf(slot, [9])) roster.bits(record);
     roster.evaluate(20, 1);
-    expect(told(roster)).toEqual(["a stopped"]);
+    expect(reported(roster)).toEqual(["a stopped"]);
   });
 
   it("reports nothing for a key that died and came back between two calls", () => {
     const roster = heard([registration(1, "a", 10)]);
-    told(roster);
+    reported(roster);
     roster.registration(registration(1, "a", 10, { last: 0 }));
     roster.registration(registration(1, "a", 10, { start: 2 }));
-    expect(told(roster)).toEqual([]);
+    expect(reported(roster)).toEqual([]);
   });
 
   it("reports an update of the meta, and of the holders, while the key stays alive", () => {
     const roster = heard([registration(1, "a", 10)]);
-    told(roster);
+    reported(roster);
     roster.registration(registration(1, "a", 10, { meta: "1", revision: 1 }));
-    expect(told(roster)).toEqual(["a updated"]);
+    expect(reported(roster)).toEqual(["a updated"]);
     roster.session(session(2, 10));
     roster.registration(registration(2, "a", 10));
-    expect(told(roster)).toEqual(["a updated"]);
+    expect(reported(roster)).toEqual(["a updated"]);
     roster.registration(registration(1, "a", 10, { last: 0 }));
-    expect(told(roster)).toEqual(["a updated"]);
+    expect(reported(roster)).toEqual(["a updated"]);
     expect(roster.holders("a").map((holder) => holder.session)).toEqual([2]);
   });
 
   it("does not let a late record of an earlier start touch the later one", () => {
     const roster = heard([registration(1, "a", 10, { start: 2 })]);
-    told(roster);
+    reported(roster);
     roster.registration(registration(1, "a", 12, { start: 1, last: 0, meta: "late" }));
-    expect(told(roster)).toEqual([]);
+    expect(reported(roster)).toEqual([]);
     expect(roster.holders("a")).toHaveLength(1);
   });
 });
@@ -170,11 +174,11 @@ describe("Roster", () => {
 describe("Roster.endLoad", () => {
   it("removes what was not read again, and reports it; what is not selected stays", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10), registration(3, "c", 10)]);
-    told(roster);
+    reported(roster);
     const load = roster.beginLoad();
     roster.registration(registration(1, "a", 10));
     doAll(roster.endLoadInSteps(load, (key) => key !== "c"));
-    expect(told(roster)).toEqual(["b expired"]);
+    expect(reported(roster)).toEqual(["b expired"]);
     expect(["a", "b", "c"].map((key) => roster.isAlive(key))).toEqual([true, false, true]);
   });
 
@@ -190,46 +194,46 @@ describe("Roster.endLoad", () => {
 describe("Roster.retain", () => {
   it("forgets the keys that are not selected without a word; heard of again, they join", () => {
     const roster = heard([registration(1, "a", 10), registration(2, "b", 10)]);
-    told(roster);
+    reported(roster);
     doAll(roster.retainInSteps("", (key) => key === "a"));
-    expect([told(roster), roster.isAlive("b")]).toEqual([[], false]);
+    expect([reported(roster), roster.isAlive("b")]).toEqual([[], false]);
     roster.registration(registration(2, "b", 10));
-    expect(told(roster)).toEqual(["b joined"]);
+    expect(reported(roster)).toEqual(["b joined"]);
   });
 
   it("also forgets pending changes", () => {
     const roster = heard([registration(1, "a", 10)]);
     doAll(roster.retainInSteps("", () => false));
-    expect(told(roster)).toEqual([]);
+    expect(reported(roster)).toEqual([]);
   });
 
   it("forgets pending changes of a key that a load has just removed", () => {
     const roster = heard([registration(1, "a", 10)]);
-    told(roster);
+    reported(roster);
     doAll(roster.endLoadInSteps(roster.beginLoad(), () => true));
     doAll(roster.retainInSteps("", () => false));
-    expect(told(roster)).toEqual([]);
+    expect(reported(roster)).toEqual([]);
   });
 });
 
 describe("Roster.forget", () => {
   it("keeps the dead until the retention is over, so that a late record does not bring them back", () => {
     const roster = heard([registration(1, "a", 10, { changed: 1000 })], 40);
-    told(roster);
+    reported(roster);
     roster.registration(registration(1, "a", 10, { last: 0, changed: 2000 }));
-    expect(told(roster)).toEqual(["a killed"]);
+    expect(reported(roster)).toEqual(["a killed"]);
     doAll(roster.forgetInSteps(30, 1500));
     roster.registration(registration(1, "a", 10, { changed: 1000 }));
-    expect([told(roster), roster.isAlive("a")]).toEqual([[], false]);
+    expect([reported(roster), roster.isAlive("a")]).toEqual([[], false]);
     doAll(roster.forgetInSteps(30, 2500));
     expect(roster.size.keys).toBe(0);
   });
 
   it("keeps those that ended with their session as long as those that ended by themselves", () => {
     const roster = heard([registration(1, "a", 10, { changed: 1000 })], 40);
-    told(roster);
+    reported(roster);
     roster.session(session(1, 10, { last: 0, changed: 2000 }));
-    expect(told(roster)).toEqual(["a killed"]);
+    expect(reported(roster)).toEqual(["a killed"]);
     doAll(roster.forgetInSteps(30, 1500));
     expect([...roster.keys()]).toEqual(["a"]);
     doAll(roster.forgetInSteps(30, 2500));
@@ -240,14 +244,14 @@ describe("Roster.forget", () => {
     const roster = heard([registration(1, "a", 10, { last: 0, changed: 1000 })]);
     doAll(roster.forgetInSteps(30, 5000));
     expect(roster.size.keys).toBe(1);
-    told(roster);
+    reported(roster);
     doAll(roster.forgetInSteps(30, 5000));
     expect(roster.size.keys).toBe(0);
   });
 
   it("keeps a planned absence until it is over", () => {
     const roster = heard([registration(1, "a", 10, { last: 35, changed: 1000 })]);
-    told(roster);
+    reported(roster);
     doAll(roster.forgetInSteps(30, 5000));
     expect(roster.isAlive("a")).toBe(true);
     doAll(roster.forgetInSteps(36, 5000));

@@ -145,7 +145,7 @@ it("a feed that is later than polling is polled too, and trusted again once it i
   await bench.periods(3);
   for (const key of ["a", "b", "c"]) expect(await delay(key)).toBeLessThanOrEqual(0.3);
   expect(warned.filter((line) => line.includes("late"))).toEqual([
-    expect.stringMatching(/change feed is 1000\d ms late, so changes are also polled for$/),
+    expect.stringMatching(/change feed is 1000\d ms late, so changes are polled, too$/),
   ]);
   lateMs = 0;
   await bench.periods(3);

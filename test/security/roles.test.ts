@@ -150,7 +150,7 @@ describe("the role of the guide", () => {
     const { uri } = await access(privileges);
     const said: string[] = [];
     await useAll(uri, { name, logger: { info: (message) => said.push(message) } });
-    expect(said.find((line) => line.includes("changes are polled for"))).toContain("NOT_PERMITTED");
+    expect(said.find((line) => line.includes("changes are polled"))).toContain("NOT_PERMITTED");
   });
 
   it("raises the retention without createIndex, once the namespace is there", async () => {

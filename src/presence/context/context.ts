@@ -1,4 +1,4 @@
-/** What the parts of one presence share, and how long they wait for the store. */
+/** What the parts of one presence share, and how they call the store: for how long, and how often. */
 import type { Clock } from "../../core/clock.ts";
 import { isFinal } from "../../core/errors.ts";
 import { patienceMs, quickMs, retryMs, stepMs, suspiciousMs } from "../../core/limits.ts";

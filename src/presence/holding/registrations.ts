@@ -119,7 +119,7 @@ export class Registrations {
     }
     if (missing.length > 0)
       this.#context.log.warn(
-        `${missing.length} registrations were missing from the store and are registered again`,
+        `${missing.length} registrations were missing from the store, and are registered again`,
       );
     for (const registration of killed) {
       this.#delete(registration);

@@ -54,7 +54,7 @@ export class ChangeFeed {
     this.#sleeper = new Sleeper(context.clock);
     this.#failure = new RecurringFailure(
       context.log,
-      "the change feed cannot be opened, so changes are polled for",
+      "the change feed cannot be opened, so changes are polled",
     );
   }
 
@@ -114,7 +114,7 @@ export class ChangeFeed {
     if (this.#failures > 0) await this.#sleeper.sleep(this.#pauseMs);
     await retry(this.#sleeper, policy, () => this.#openOnce()).catch((error: unknown) => {
       if (this.#sleeper.ended) return;
-      this.#context.log.info(`changes are polled for: ${describe(error)}`);
+      this.#context.log.info(`changes are polled: ${describe(error)}`);
       this.#isRefused = true;
       void this.#endRefusal();
     });
@@ -175,7 +175,7 @@ export class ChangeFeed {
     const lateMs = time.now - latest;
     const isLate = lateMs - time.errorMs > pollMs; // no faster than polling
     if (isLate && !this.#isLate) {
-      log.warn(`the change feed is ${Math.round(lateMs)} ms late, so changes are also polled for`);
+      log.warn(`the change feed is ${Math.round(lateMs)} ms late, so changes are polled, too`);
       requests.add("poll");
     }
     this.#isLate = isLate;
@@ -191,7 +191,7 @@ export class ChangeFeed {
     this.#live = undefined;
     // Do not hammer a server that accepts every feed and keeps none.
     this.#failures = clock.monotonic() - live.since >= periodMs ? 0 : this.#failures + 1;
-    requests.sleeper.wake(); // changes are polled for from now on
+    requests.sleeper.wake(); // changes are polled from now on
     this.#start();
   }
 }

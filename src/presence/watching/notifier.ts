@@ -1,6 +1,6 @@
 /**
- * Passes changes of the roster to the subscriptions, and does long work on the roster, which is reported only when it
- * is complete.
+ * The roster and the subscriptions of a presence. Passes changes of the first to the second, and does long work on the
+ * roster, which is reported only when it is complete.
  *
  *   few changes    passed on at once, unless long work is under way
  *   many changes   the rest is passed on in its turn, in slices

@@ -85,6 +85,6 @@ function findingOf(missing: ReadonlyMap<string, readonly string[]>): Finding {
   if (missing.has("insert") || missing.has("update")) {
     return { check, level: "error", found: "The user may not write all that holding a key writes.", advice };
   }
-  const worse = missing.has("remove") ? "what is stored grows" : "changes are polled for";
+  const worse = missing.has("remove") ? "what is stored grows" : "changes are polled";
   return { check, level: "warning", found: `A right is missing, so that ${worse}.`, advice };
 }

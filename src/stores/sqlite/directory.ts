@@ -207,7 +207,7 @@ async function makeHome(directory: string): Promise<string> {
   if (directory === "" || directory.includes("\0"))
     throw new HeartbitError(
       "INVALID_OPTION",
-      `The SQLite directory ${JSON.stringify(directory)} is no path.`,
+      `The SQLite directory ${JSON.stringify(directory)} is not a path.`,
     );
   const path = resolve(directory);
   try {
