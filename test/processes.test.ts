@@ -2,11 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Change, Presence, type PresenceOptions } from "../src/index.ts";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { describe, expect, it } from "vitest";
+import type { Change, Presence, PresenceOptions } from "../src/index.ts";
 import { newDatabase } from "./servers/database.ts";
-import { startServer, type TestServer } from "./servers/index.ts";
-import { until } from "./support/wait.ts";
+import { startServer } from "./servers/index.ts";
+import { opened, until } from "./support/wait.ts";
 import { Worker } from "./support/workers.ts";
 
 const PERIOD_MS = 1000;
@@ -51,20 +52,22 @@ const stores = [
   { name: "MongoDB by polling", feed: "poll" as const, target: async () => newDatabase() },
 ];
 
-describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
+describe.concurrent.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
   it("killed with -9 are reported dead after 1.1 to 2.5 periods without suspicion, and no others are", async () => {
     const target = await makeTarget();
     const options: PresenceOptions = { periodMs: PERIOD_MS, feed };
-    await using presence = await Presence.open(target, options);
+    await using presence = await opened(target, options);
     const log = new Log(presence);
+    const heldUp = monitorEventLoopDelay();
+    heldUp.enable();
     const workers = await Promise.all(
-      Array.from({ length: 6 }, (_, index) => Worker.start(target, options, `key-${index}`)),
+      Array.from({ length: 4 }, (_, index) => Worker.start(target, options, `key-${index}`)),
     );
     try {
       for (const index of workers.keys()) await log.of(`key-${index} alive joined`);
       // Long enough that the start is no trouble any more.
       await until(() => performance.now() > (log.told.at(-1)?.atMs ?? 0) + 3 * PERIOD_MS);
-      for (const index of [1, 3, 4]) {
+      for (const index of [1, 3]) {
         const untilMs = ((await workers[index]?.vouchedUntil()) ?? 0) - performance.timeOrigin;
         const crashedMs = performance.now();
         await workers[index]?.crash();
@@ -74,9 +77,10 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
         expect(toldMs).toBeGreaterThanOrEqual(untilMs - 0.02 * PERIOD_MS);
         if (untilMs - crashedMs >= 1.1 * PERIOD_MS) expect(periods).toBeGreaterThanOrEqual(1.1 - 0.02);
         const afterTrouble = (toldMs - log.countedFrom(crashedMs, toldMs)) / PERIOD_MS;
-        expect(afterTrouble).toBeLessThanOrEqual(2.5 + 0.3);
+        // A read may take a fifth of a period without being trouble, and this process may have been held up itself.
+        expect(afterTrouble).toBeLessThanOrEqual(2.5 + 0.3 + heldUp.max / 1e6 / PERIOD_MS);
       }
-      expect(log.deaths.toSorted()).toEqual([1, 3, 4].map((index) => `key-${index} dead expired`));
+      expect(log.deaths.toSorted()).toEqual([1, 3].map((index) => `key-${index} dead expired`));
     } finally {
       await Promise.all(workers.map((worker) => worker.crash()));
       if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
@@ -86,18 +90,17 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
   it("paused until it is reported dead knows it when it continues, and is reported alive again", async () => {
     const target = await makeTarget();
     const options: PresenceOptions = { periodMs: PERIOD_MS / 2, feed };
-    await using presence = await Presence.open(target, options);
+    await using presence = await opened(target, options);
     const log = new Log(presence);
     const worker = await Worker.start(target, options, "k");
     try {
       await log.of("k alive joined");
       worker.process.kill("SIGSTOP");
       await log.of("k dead expired");
+      const died = log.told.length - 1;
       worker.process.kill("SIGCONT");
       await worker.told("lapse");
-      await until(() => log.told.filter(({ words }) => words === "k alive joined").length === 2);
-      await worker.tell("close");
-      await log.of("k dead killed");
+      await until(() => log.told.findLastIndex(({ words }) => words === "k alive joined") > died);
     } finally {
       await worker.crash();
       if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
@@ -105,19 +108,15 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
   });
 });
 
-describe("a MongoDB server that goes away and comes back", () => {
-  let server: TestServer;
-  beforeAll(async () => {
-    server = await startServer();
-  });
-  afterAll(() => server.stop());
-
-  it.each(["kill9", "pause"] as const)(
+describe.concurrent("a MongoDB server that goes away and comes back", () => {
+  it.for(["kill9", "pause"] as const)(
     "by %s ends no pinger and no watcher, and tells no false death",
-    async (way) => {
+    async (way, { onTestFinished }) => {
+      const server = await startServer();
+      onTestFinished(() => server.stop());
       const target = newDatabase(server.uri);
       const options: PresenceOptions = { periodMs: PERIOD_MS };
-      await using presence = await Presence.open(target, options);
+      await using presence = await opened(target, options);
       const log = new Log(presence);
       const own = presence.pinger("own");
       await own.start();

@@ -1,40 +1,62 @@
 import { expect, inject, it } from "vitest";
-import { type Change, Presence, type PresenceOptions } from "../src/index.ts";
+import type { Change, Presence, PresenceOptions } from "../src/index.ts";
 import { newDatabase } from "./servers/database.ts";
 import { databaseOf, withDatabase } from "./servers/uri.ts";
 import { startWireProxy, type WireProxy } from "./servers/wire-proxy.ts";
-import { passes, until } from "./support/wait.ts";
+import { answered, opened, passes, until } from "./support/wait.ts";
 
+/** A busy machine answers within a fifth of it. */
+const PERIOD_MS = 3000;
 /** So many pings are a measurement. */
 const PINGS = 6;
 
-/** What one process sends to the server from here on, and how many connections it has, on average a ping. */
-async function measure(watches: boolean): Promise<{ perPing: number; connections: number; names: string[] }> {
+interface Measured {
+  readonly names: readonly string[];
+  readonly connections: number;
+}
+
+/**
+ * What one process sends to the server in so many periods, and how many connections it has then. What it sends because
+ * a busy machine was slow is no measurement: that one begins again.
+ */
+async function measure(watches: boolean): Promise<Measured> {
+  for (;;) {
+    const measured = await tryToMeasure(watches);
+    if (measured !== undefined) return measured;
+  }
+}
+
+async function tryToMeasure(watches: boolean): Promise<Measured | undefined> {
   const names: string[] = [];
-  let pings = 0;
+  const pinged = new Set<string | undefined>();
+  let isDisturbed = false;
   const proxy = await startWireProxy(inject("mongodbUri"), {
     sent: (message) => {
       const name = nameOf(message);
       names.push(name);
-      if (name === "findAndModify" && message.includes(".pings")) pings++;
+      if (name !== "findAndModify" || !message.includes(".pings")) return;
+      const { 0: slot } = /\d+\.\d+(?=\0)/.exec(message.toString("latin1")) ?? [];
+      isDisturbed ||= slot === undefined || pinged.has(slot); // sent once more, since it was not answered soon
+      pinged.add(slot);
     },
   });
-  const uri = withDatabase(proxy.uri, databaseOf(newDatabase()));
-  const presence = await Presence.open(uri, { periodMs: 5000 });
+  const presence = await opened(withDatabase(proxy.uri, databaseOf(newDatabase())), { periodMs: PERIOD_MS });
   await presence.pinger("key").start();
   if (watches) {
     const watcher = presence.watcher();
     watcher.watch({ all: true }, () => {});
-    await watcher.sync();
+    await answered(() => watcher.sync());
   }
-  pings = 0;
-  await until(() => pings === 1);
+  await until(() => presence.health.state === "healthy");
+  presence.on("health", () => (isDisturbed = true));
+  pinged.clear();
+  await until(() => pinged.size === 1);
   names.length = 0;
-  await until(() => pings === 1 + PINGS);
-  const measured = { perPing: names.length / PINGS, connections: proxy.connections, names: [...names] };
+  await until(() => pinged.size === 1 + PINGS || isDisturbed);
+  const measured = { connections: proxy.connections, names: [...names] };
   await presence.close();
   await proxy.stop();
-  return measured;
+  return isDisturbed ? undefined : measured;
 }
 
 /** The command's name is its first field. */
@@ -43,11 +65,11 @@ function nameOf(message: Buffer): string {
   return message.toString("latin1", begin, message.indexOf(0, begin));
 }
 
-it("a process that holds keys sends some one command a period, over two connections; one that watches, over three", async () => {
+it.concurrent("a process that holds keys sends some one command a period, over two connections; one that watches, over three", async () => {
   const [holds, watches] = await Promise.all([measure(false), measure(true)]);
   const commands = holds.names.filter((name) => !/^(hello|ismaster)$/i.test(name));
   expect(commands.length / PINGS, holds.names.join(" ")).toBeLessThanOrEqual(1.4); // and one count in four
-  expect(holds.perPing, holds.names.join(" ")).toBeLessThanOrEqual(2);
+  expect(holds.names.length / PINGS, holds.names.join(" ")).toBeLessThanOrEqual(2);
   expect(holds.connections).toBeLessThanOrEqual(2);
   // The stand-in answers a waiting stream after each write of anybody: MongoDB only after 20 s, or a change.
   const sent = watches.names.filter((name) => name !== "getMore");
@@ -70,13 +92,14 @@ function startRouter(aheadMs: number): Promise<WireProxy> {
   });
 }
 
-it("routers whose clocks differ by hours mislead nobody about the slot, and about live and crashed keys", async () => {
+it.concurrent("routers whose clocks differ by hours mislead nobody about the slot, and about live and crashed keys", async () => {
   const routers = await Promise.all([0, 7_200_000, -7_200_000].map(startRouter));
   const database = databaseOf(newDatabase());
-  const options: PresenceOptions = { periodMs: 500 };
+  // Long: a busy machine holds no ping up for so long that a lease ends.
+  const options: PresenceOptions = { periodMs: 2000 };
   const trouble: string[] = [];
   const open = async (router: WireProxy): Promise<Presence> => {
-    const presence = await Presence.open(withDatabase(router.uri, database), options);
+    const presence = await opened(withDatabase(router.uri, database), options);
     presence.on("lapse", () => trouble.push("lapse"));
     return presence;
   };
@@ -90,16 +113,18 @@ it("routers whose clocks differ by hours mislead nobody about the slot, and abou
     presence.watcher().watch({ all: true }, (change) => void changes.push(change));
   }
   const cut = await startRouter(7_200_000);
-  const crashing = await Presence.open(withDatabase(cut.uri, database), options);
+  const crashing = await opened(withDatabase(cut.uri, database), options);
   await crashing.pinger("crashing").start();
   await until(() => heard.every((changes) => changes.some(({ key }) => key === "crashing")));
-  await passes(3 * 500);
+  await passes(3 * 2000);
   await cut.stop();
   await until(() => heard.every((changes) => changes.some(({ key, alive }) => key === "crashing" && !alive)));
   const dead = heard.flat().filter(({ alive }) => !alive);
   expect(new Set(dead.map(({ key }) => key))).toEqual(new Set(["crashing"]));
   expect(trouble).toEqual([]);
-  const lists = await Promise.all(presences.map((presence) => presence.list({ prefix: "key/" })));
+  const lists = await Promise.all(
+    presences.map((presence) => answered(() => presence.list({ prefix: "key/" }))),
+  );
   for (const { keys, confirmed } of lists) {
     expect(confirmed).toBe(true);
     expect(keys.map(({ key, alive }) => [key, alive])).toEqual(
