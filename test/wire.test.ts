@@ -1,5 +1,5 @@
 import { expect, inject, it } from "vitest";
-import type { Change, Presence, PresenceOptions } from "../src/index.ts";
+import type { Change, Presence } from "../src/index.ts";
 import { newDatabase } from "./servers/database.ts";
 import { databaseOf, withDatabase } from "./servers/uri.ts";
 import { startWireProxy, type WireProxy } from "./servers/wire-proxy.ts";
@@ -8,7 +8,13 @@ import { answered, opened, passes, until } from "./support/wait.ts";
 /** So many pings are a measurement. */
 const PINGS = 6;
 
+/** What a busy machine disturbs counts with this period in any case; before, it begins again with a longer one. */
+const PERIOD_MS_MAX = 16_000;
+
+const HELLO = /^(hello|ismaster)$/i;
+
 interface Measured {
+  readonly periodMs: number;
   readonly names: readonly string[];
   readonly connections: number;
 }
@@ -17,14 +23,18 @@ interface Measured {
  * What one process sends to the server in so many periods, and how many connections it has then. What it sends because
  * a busy machine was slow for the period is no measurement: it begins again with a longer one.
  */
-async function measure(watches: boolean): Promise<Measured> {
+async function measure(watches: boolean, connectionsMax: number): Promise<Measured> {
   for (let periodMs = 2000; ; periodMs *= 2) {
-    const measured = await tryToMeasure(watches, periodMs);
-    if (measured !== undefined) return measured;
+    const { isDisturbed, ...measured } = await tryToMeasure(watches, periodMs);
+    const isUsual = !isDisturbed && measured.connections <= connectionsMax;
+    if (isUsual || periodMs >= PERIOD_MS_MAX) return measured;
   }
 }
 
-async function tryToMeasure(watches: boolean, periodMs: number): Promise<Measured | undefined> {
+async function tryToMeasure(
+  watches: boolean,
+  periodMs: number,
+): Promise<Measured & { isDisturbed: boolean }> {
   const names: string[] = [];
   const pinged = new Set<string | undefined>();
   let isDisturbed = false;
@@ -47,14 +57,14 @@ async function tryToMeasure(watches: boolean, periodMs: number): Promise<Measure
   }
   await until(() => presence.health.state === "healthy");
   presence.on("health", () => (isDisturbed = true));
-  pinged.clear();
-  await until(() => pinged.size === 1);
+  const before = pinged.size;
+  await until(() => pinged.size > before);
   names.length = 0;
-  await until(() => pinged.size === 1 + PINGS || isDisturbed);
-  const measured = { connections: proxy.connections, names: [...names] };
+  await until(() => pinged.size > before + PINGS || isDisturbed);
+  const measured = { periodMs, connections: proxy.connections, names: [...names] };
   await presence.close();
   await proxy.stop();
-  return isDisturbed ? undefined : measured;
+  return { ...measured, isDisturbed };
 }
 
 /** The command's name is its first field. */
@@ -64,14 +74,18 @@ function nameOf(message: Buffer): string {
 }
 
 it.concurrent("a process that holds keys sends some one command a period, over two connections; one that watches, over three", async () => {
-  const [holds, watches] = await Promise.all([measure(false), measure(true)]);
-  const commands = holds.names.filter((name) => !/^(hello|ismaster)$/i.test(name));
-  expect(commands.length / PINGS, holds.names.join(" ")).toBeLessThanOrEqual(1.4); // and one count in four
-  expect(holds.names.length / PINGS, holds.names.join(" ")).toBeLessThanOrEqual(2);
+  const [holds, watches] = await Promise.all([measure(false, 2), measure(true, 3)]);
+  for (const { names, periodMs } of [holds, watches]) {
+    // The driver looks after the server every 10 s, and greets it on each new connection.
+    const hellos = names.filter((name) => HELLO.test(name)).length;
+    expect(hellos, names.join(" ")).toBeLessThanOrEqual(3 + (2 * PINGS * periodMs) / 10_000);
+  }
+  const commands = holds.names.filter((name) => !HELLO.test(name));
+  expect(commands.length / PINGS, commands.join(" ")).toBeLessThanOrEqual(1.4); // and one count in four
   expect(holds.connections).toBeLessThanOrEqual(2);
   // The stand-in answers a waiting stream after each write of anybody: MongoDB only after 20 s, or a change.
-  const sent = watches.names.filter((name) => name !== "getMore");
-  expect(sent.length / PINGS, watches.names.join(" ")).toBeLessThanOrEqual(3.5);
+  const sent = watches.names.filter((name) => name !== "getMore" && !HELLO.test(name));
+  expect(sent.length / PINGS, sent.join(" ")).toBeLessThanOrEqual(3.2);
   expect(watches.connections).toBeLessThanOrEqual(3);
 });
 
@@ -90,15 +104,14 @@ function startRouter(aheadMs: number): Promise<WireProxy> {
   });
 }
 
-it.concurrent("routers whose clocks differ by hours mislead nobody about the slot, and about live and crashed keys", async () => {
+/** What presences behind three routers, and one behind a fourth that crashes, are told; and who of them lapsed. */
+async function watchThroughRouters(periodMs: number) {
   const routers = await Promise.all([0, 7_200_000, -7_200_000].map(startRouter));
   const database = databaseOf(newDatabase());
-  // Long: a busy machine holds no ping up for so long that a lease ends.
-  const options: PresenceOptions = { periodMs: 2000 };
-  const trouble: string[] = [];
+  let lapses = 0;
   const open = async (router: WireProxy): Promise<Presence> => {
-    const presence = await opened(withDatabase(router.uri, database), options);
-    presence.on("lapse", () => trouble.push("lapse"));
+    const presence = await opened(withDatabase(router.uri, database), { periodMs });
+    presence.on("lapse", () => lapses++);
     return presence;
   };
   const presences: Presence[] = [];
@@ -111,25 +124,33 @@ it.concurrent("routers whose clocks differ by hours mislead nobody about the slo
     presence.watcher().watch({ all: true }, (change) => void changes.push(change));
   }
   const cut = await startRouter(7_200_000);
-  const crashing = await opened(withDatabase(cut.uri, database), options);
+  const crashing = await opened(withDatabase(cut.uri, database), { periodMs });
   await crashing.pinger("crashing").start();
   await until(() => heard.every((changes) => changes.some(({ key }) => key === "crashing")));
-  await passes(3 * 2000);
+  await passes(3 * periodMs);
   await cut.stop();
   await until(() => heard.every((changes) => changes.some(({ key, alive }) => key === "crashing" && !alive)));
   const dead = heard.flat().filter(({ alive }) => !alive);
-  expect(new Set(dead.map(({ key }) => key))).toEqual(new Set(["crashing"]));
-  expect(trouble).toEqual([]);
   const lists = await Promise.all(
     presences.map((presence) => answered(() => presence.list({ prefix: "key/" }))),
   );
+  const hasLapsed = lapses > 0;
+  for (const presence of [...presences, crashing]) await presence.close();
+  for (const router of routers) await router.stop();
+  return { dead, lists, hasLapsed };
+}
+
+it.concurrent("routers whose clocks differ by hours mislead nobody about the slot, and about live and crashed keys", async () => {
+  let periodMs = 500;
+  let watched = await watchThroughRouters(periodMs);
+  while (watched.hasLapsed && periodMs < PERIOD_MS_MAX) watched = await watchThroughRouters((periodMs *= 2));
+  const { dead, lists, hasLapsed } = watched;
+  expect(hasLapsed).toBe(false);
+  expect(dead.map(({ key, cause }) => `${key} ${cause}`)).toEqual(Array(3).fill("crashing expired"));
   for (const { keys, confirmed } of lists) {
     expect(confirmed).toBe(true);
     expect(keys.map(({ key, alive }) => [key, alive])).toEqual(
       [0, 1, 2].map((index) => [`key/${index}`, true]),
     );
   }
-  expect(dead.map(({ cause }) => cause)).toEqual(["expired", "expired", "expired"]);
-  for (const presence of [...presences, crashing]) await presence.close();
-  for (const router of routers) await router.stop();
 });
