@@ -2,11 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Change, Presence, type PresenceOptions } from "../src/index.ts";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { describe, expect, it } from "vitest";
+import type { Change, Presence, PresenceOptions, Watcher } from "../src/index.ts";
 import { newDatabase } from "./servers/database.ts";
-import { startServer, type TestServer } from "./servers/index.ts";
-import { until } from "./support/wait.ts";
+import { startServer } from "./servers/index.ts";
+import { answered, opened, until } from "./support/wait.ts";
 import { Worker } from "./support/workers.ts";
 
 const PERIOD_MS = 1000;
@@ -17,16 +18,24 @@ class Log {
   /** When a trouble was over. */
   readonly #healthyAtMs: number[] = [];
 
-  constructor(presence: Presence) {
+  /** Resolves when it has begun: what is held from then on has joined. */
+  static async of(presence: Presence): Promise<Log> {
+    const watcher = presence.watcher();
+    const log = new Log(presence, watcher);
+    await answered(() => watcher.sync());
+    return log;
+  }
+
+  private constructor(presence: Presence, watcher: Watcher) {
     presence.on("health", ({ state }) => {
       if (state === "healthy") this.#healthyAtMs.push(performance.now());
     });
-    presence.watcher().watch({ all: true }, ({ key, alive, cause }: Change) => {
+    watcher.watch({ all: true }, ({ key, alive, cause }: Change) => {
       this.told.push({ words: `${key} ${alive ? "alive" : "dead"} ${cause}`, atMs: performance.now() });
     });
   }
 
-  async of(words: string): Promise<number> {
+  async hear(words: string): Promise<number> {
     await until(() => this.told.some((one) => one.words === words));
     return this.told.find((one) => one.words === words)?.atMs ?? 0;
   }
@@ -51,32 +60,35 @@ const stores = [
   { name: "MongoDB by polling", feed: "poll" as const, target: async () => newDatabase() },
 ];
 
-describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
+describe.concurrent.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
   it("killed with -9 are reported dead after 1.1 to 2.5 periods without suspicion, and no others are", async () => {
     const target = await makeTarget();
     const options: PresenceOptions = { periodMs: PERIOD_MS, feed };
-    await using presence = await Presence.open(target, options);
-    const log = new Log(presence);
+    await using presence = await opened(target, options);
+    const log = await Log.of(presence);
+    const heldUp = monitorEventLoopDelay();
+    heldUp.enable();
     const workers = await Promise.all(
-      Array.from({ length: 6 }, (_, index) => Worker.start(target, options, `key-${index}`)),
+      Array.from({ length: 4 }, (_, index) => Worker.start(target, options, `key-${index}`)),
     );
     try {
-      for (const index of workers.keys()) await log.of(`key-${index} alive joined`);
+      for (const index of workers.keys()) await log.hear(`key-${index} alive joined`);
       // Long enough that the start is no trouble any more.
       await until(() => performance.now() > (log.told.at(-1)?.atMs ?? 0) + 3 * PERIOD_MS);
-      for (const index of [1, 3, 4]) {
+      for (const index of [1, 3]) {
         const untilMs = ((await workers[index]?.vouchedUntil()) ?? 0) - performance.timeOrigin;
         const crashedMs = performance.now();
         await workers[index]?.crash();
-        const toldMs = await log.of(`key-${index} dead expired`);
+        const toldMs = await log.hear(`key-${index} dead expired`);
         const periods = (toldMs - crashedMs) / PERIOD_MS;
         // Never before it was vouched for; which is 1.1 periods after the crash, unless this machine held its ping up.
         expect(toldMs).toBeGreaterThanOrEqual(untilMs - 0.02 * PERIOD_MS);
         if (untilMs - crashedMs >= 1.1 * PERIOD_MS) expect(periods).toBeGreaterThanOrEqual(1.1 - 0.02);
         const afterTrouble = (toldMs - log.countedFrom(crashedMs, toldMs)) / PERIOD_MS;
-        expect(afterTrouble).toBeLessThanOrEqual(2.5 + 0.3);
+        // A read may take a fifth of a period without being trouble, and this process may have been held up itself.
+        expect(afterTrouble).toBeLessThanOrEqual(2.5 + 0.3 + heldUp.max / 1e6 / PERIOD_MS);
       }
-      expect(log.deaths.toSorted()).toEqual([1, 3, 4].map((index) => `key-${index} dead expired`));
+      expect(log.deaths.toSorted()).toEqual([1, 3].map((index) => `key-${index} dead expired`));
     } finally {
       await Promise.all(workers.map((worker) => worker.crash()));
       if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
@@ -86,18 +98,17 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
   it("paused until it is reported dead knows it when it continues, and is reported alive again", async () => {
     const target = await makeTarget();
     const options: PresenceOptions = { periodMs: PERIOD_MS / 2, feed };
-    await using presence = await Presence.open(target, options);
-    const log = new Log(presence);
+    await using presence = await opened(target, options);
+    const log = await Log.of(presence);
     const worker = await Worker.start(target, options, "k");
     try {
-      await log.of("k alive joined");
+      await log.hear("k alive joined");
       worker.process.kill("SIGSTOP");
-      await log.of("k dead expired");
+      await log.hear("k dead expired");
+      const died = log.told.length - 1;
       worker.process.kill("SIGCONT");
       await worker.told("lapse");
-      await until(() => log.told.filter(({ words }) => words === "k alive joined").length === 2);
-      await worker.tell("close");
-      await log.of("k dead killed");
+      await until(() => log.told.findLastIndex(({ words }) => words === "k alive joined") > died);
     } finally {
       await worker.crash();
       if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
@@ -105,27 +116,23 @@ describe.each(stores)("on $name, real processes", ({ target: makeTarget, feed })
   });
 });
 
-describe("a MongoDB server that goes away and comes back", () => {
-  let server: TestServer;
-  beforeAll(async () => {
-    server = await startServer();
-  });
-  afterAll(() => server.stop());
-
-  it.each(["kill9", "pause"] as const)(
+describe.concurrent("a MongoDB server that goes away and comes back", () => {
+  it.for(["kill9", "pause"] as const)(
     "by %s ends no pinger and no watcher, and tells no false death",
-    async (way) => {
+    async (way, { onTestFinished }) => {
+      const server = await startServer();
+      onTestFinished(() => server.stop());
       const target = newDatabase(server.uri);
       const options: PresenceOptions = { periodMs: PERIOD_MS };
-      await using presence = await Presence.open(target, options);
-      const log = new Log(presence);
+      await using presence = await opened(target, options);
+      const log = await Log.of(presence);
       const own = presence.pinger("own");
       await own.start();
       const workers = await Promise.all(
         Array.from({ length: 3 }, (_, index) => Worker.start(target, options, `key-${index}`)),
       );
       try {
-        for (const index of workers.keys()) await log.of(`key-${index} alive joined`);
+        for (const index of workers.keys()) await log.hear(`key-${index} alive joined`);
         const healthy = (): boolean => presence.health.state === "healthy";
         if (way === "kill9") await server.kill9();
         else server.pause();
@@ -143,9 +150,9 @@ describe("a MongoDB server that goes away and comes back", () => {
         // And it goes on: a join and a crash are told.
         const late = await Worker.start(target, options, "late");
         workers.push(late);
-        await log.of("late alive joined");
+        await log.hear("late alive joined");
         await late.crash();
-        await log.of("late dead expired");
+        await log.hear("late dead expired");
         expect(log.deaths).toEqual(["late dead expired"]);
       } finally {
         await Promise.all(workers.map((worker) => worker.crash()));

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Change, Watcher } from "../src/index.ts";
 import { backends, World } from "./support/backends.ts";
-import { passes, until } from "./support/wait.ts";
+import { answered, passes, until } from "./support/wait.ts";
 
 const PERIOD_MS = 400;
 
@@ -19,7 +19,8 @@ function hear(
   return { heard, listener };
 }
 
-describe.each(backends)("on $name", (backend) => {
+// Most of the time they wait for periods to pass.
+describe.concurrent.each(backends)("on $name", (backend) => {
   const world = (): Promise<World> => World.of(backend, { periodMs: PERIOD_MS });
 
   it("Debug: a logger gets messages, and one that throws does no harm", async () => {
@@ -36,7 +37,7 @@ describe.each(backends)("on $name", (backend) => {
     watcher.watch("k", () => {
       throw new Error("from the listener");
     });
-    await watcher.sync(); // who comes only after the drop sets the namespace up again
+    await answered(() => watcher.sync()); // who comes only after the drop sets the namespace up again
     await b.pinger("k").start();
     await b.drop();
     await until(() => a.health.state === "stale");
@@ -48,12 +49,12 @@ describe.each(backends)("on $name", (backend) => {
     const [a, b] = [await w.open(), await w.open()];
     const pinger = a.pinger("k");
     const watcher = b.watcher();
-    expect(await watcher.alive("k")).toBe(false);
+    expect(await answered(() => watcher.alive("k"))).toBe(false);
     expect(pinger.state).toBe("stopped");
     await pinger.start();
     expect(pinger.state).toBe("started");
-    await watcher.sync();
-    expect(await watcher.alive("k")).toBe(true);
+    await answered(() => watcher.sync());
+    expect(await answered(() => watcher.alive("k"))).toBe(true);
   });
 
   it("Start: an error when it is started already", async () => {
@@ -120,7 +121,7 @@ describe.each(backends)("on $name", (backend) => {
     const watcher = b.watcher();
     const all = hear(watcher, { all: true });
     const some = hear(watcher, { prefix: "web/" });
-    await watcher.sync();
+    await answered(() => watcher.sync());
     const pingers = ["web/1", "web/2", "db/1"].map((key) => a.pinger(key));
     await Promise.all(pingers.map((pinger) => pinger.start()));
     await until(() => all.heard.length === 3 && some.heard.length === 2);
@@ -134,8 +135,8 @@ describe.each(backends)("on $name", (backend) => {
     const [a, b] = [await w.open(), await w.open()];
     await a.pinger("k").start();
     const watcher = b.watcher();
-    expect(await watcher.alive("k")).toBe(true);
-    expect(await watcher.alive("other")).toBe(false);
+    expect(await answered(() => watcher.alive("k"))).toBe(true);
+    expect(await answered(() => watcher.alive("other"))).toBe(false);
     await watcher.stop();
     await expect(watcher.alive("k")).rejects.toMatchObject({ code: "WATCHER_STOPPED" });
   });
@@ -161,11 +162,11 @@ describe.each(backends)("on $name", (backend) => {
     const [a, b] = [await w.open(), await w.open({ feed: "poll", pollMs: PERIOD_MS })];
     const watcher = b.watcher();
     const { heard } = hear(watcher, "k");
-    await watcher.sync();
+    await answered(() => watcher.sync());
     expect(heard).toEqual(["k dead initial"]);
     const pinger = a.pinger("k");
     await pinger.start();
-    await watcher.sync();
+    await answered(() => watcher.sync());
     expect(heard).toEqual(["k dead initial", "k alive joined"]);
     await pinger.kill();
     watcher.startSync();
@@ -202,7 +203,7 @@ describe.each(backends)("on $name", (backend) => {
     watcher.unwatch("k", other.listener);
     const count = other.heard.length;
     await a.close();
-    await watcher.sync();
+    await answered(() => watcher.sync());
     expect(other.heard).toHaveLength(count);
   });
 
@@ -228,10 +229,10 @@ describe.each(backends)("on $name", (backend) => {
     const watcher = b.watcher();
     const { heard } = hear(watcher, "k");
     await until(() => heard.length === 1);
-    expect(await a.kill("k")).toBe(0);
+    expect(await answered(() => a.kill("k"))).toBe(0);
     await a.pinger("k").kill();
-    await watcher.sync();
-    await watcher.sync();
+    await answered(() => watcher.sync());
+    await answered(() => watcher.sync());
     expect(heard).toEqual(["k dead initial"]);
   });
 
@@ -255,9 +256,11 @@ describe.each(backends)("on $name", (backend) => {
     await using w = await world();
     const [a, b] = [await w.open({ name: "one" }), await w.open({ name: "two" })];
     await a.pinger("k").start();
-    expect(await b.watcher().alive("k")).toBe(false);
-    expect((await b.list()).keys).toEqual([]);
-    expect((await a.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([["k", true]]);
+    expect(await answered(() => b.watcher().alive("k"))).toBe(false);
+    expect((await answered(() => b.list())).keys).toEqual([]);
+    expect((await answered(() => a.list())).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["k", true],
+    ]);
   });
 
   it("drop: a namespace's data is removed whole, the presence closes, and the watchers of others fail", async () => {
@@ -269,13 +272,13 @@ describe.each(backends)("on $name", (backend) => {
     await until(() => heard.length === 1);
     await a.drop();
     await expect(a.list()).rejects.toMatchObject({ code: "PRESENCE_CLOSED" });
-    expect((await b.list()).keys).toEqual([]);
+    expect((await answered(() => b.list())).keys).toEqual([]);
     await watcher.dead;
     expect(watcher.state).toBe("failed");
     expect(watcher.error).toMatchObject({ code: "CONFIG_MISMATCH" });
     const fresh = await w.open({ periodMs: PERIOD_MS * 2 });
     await fresh.pinger("k").start();
-    expect((await fresh.list()).keys.map(({ key }) => key)).toEqual(["k"]);
+    expect((await answered(() => fresh.list())).keys.map(({ key }) => key)).toEqual(["k"]);
   });
 
   it("prune: what is dead for longer than the retention goes, and nothing else", async () => {
@@ -287,10 +290,12 @@ describe.each(backends)("on $name", (backend) => {
     await a.close();
     let sessions = 0;
     await until(async () => {
-      sessions += (await b.prune()).sessions;
-      return (await b.list()).keys.length === 1;
+      sessions += (await answered(() => b.prune())).sessions;
+      return (await answered(() => b.list())).keys.length === 1;
     });
-    expect((await b.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([["alive", true]]);
+    expect((await answered(() => b.list())).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["alive", true],
+    ]);
   });
 
   it("one last ping at stop, so that the timeout is late rather than early", async () => {

@@ -1,6 +1,7 @@
 /** For tests: what a MongoDB server answers to `doctor` where all is well, for a server that says what a test wants. */
 import { BSON, type Document } from "mongodb";
-import { onTestFinished } from "vitest";
+import { onTestFinished, vi } from "vitest";
+import { systemClock } from "../../src/lib/system-clock.ts";
 import { startFakeServer } from "../servers/fake-server.ts";
 
 export const DATABASE = "app";
@@ -47,7 +48,7 @@ export interface Differences {
   readonly isAlone?: boolean;
   /** What it says of itself besides. */
   readonly hello?: Document;
-  /** How long a majority takes to acknowledge a write, in ms. */
+  /** How long a majority takes to acknowledge a write, in ms: by this process's clock, which the answer sets forward. */
   readonly lagMs?: number;
   /** The answer to what names this command, or this stage of an aggregation. */
   readonly answers?: Readonly<Record<string, Document>>;
@@ -120,11 +121,15 @@ function answer(command: Document, address: string, differs: Differences): Docum
 
 /** A server on which all is well, but for what differs. Gives its connection string. */
 export async function startHealthyServer(differs: Differences = {}): Promise<string> {
+  let laggedMs = 0;
+  const clock = vi.spyOn(systemClock, "monotonic").mockImplementation(() => performance.now() + laggedMs);
   const server = await startFakeServer(async (command, address) => {
-    const isLate = command["writeConcern"]?.w === "majority" && differs.lagMs !== undefined;
-    if (isLate) await new Promise((resolve) => setTimeout(resolve, differs.lagMs));
+    if (command["writeConcern"]?.w === "majority") laggedMs += differs.lagMs ?? 0;
     return answer(command, address, differs);
   });
-  onTestFinished(() => server.stop());
+  onTestFinished(async () => {
+    clock.mockRestore();
+    await server.stop();
+  });
   return `${server.uri}${DATABASE}?directConnection=true`;
 }

@@ -79,7 +79,7 @@ describe("the roster and the model", () => {
           }
         });
       }),
-      { numRuns: 1000 },
+      { numRuns: 250 },
     );
   });
 });
@@ -104,7 +104,7 @@ describe("changes", () => {
           expect(roster.changes()).toEqual([]);
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });
@@ -142,7 +142,7 @@ describe("the order in which the roster hears", () => {
         };
         expect(feedAll(mixed)).toEqual(feedAll(facts));
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });
@@ -164,7 +164,7 @@ describe("forget", () => {
         doAll(roster.forgetInSteps(188, Infinity));
         expect(roster.size).toEqual({ keys: 0, sessions: 0 });
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });

@@ -21,10 +21,10 @@ describe("many", () => {
     const bench = new Bench();
     const { presence } = await bench.open();
     const watcher = presence.watcher();
-    for (let turn = 0; turn < 2; turn++) {
+    for (const isLast of [false, true]) {
       for (let index = 0; index < MANY; index++) watcher.watch(`key-${index}`, nothing);
       await watcher.sync();
-      if (turn > 0) await watcher.stop();
+      if (isLast) await watcher.stop();
       else for (let index = 0; index < MANY; index++) watcher.unwatch(`key-${index}`, nothing);
     }
   });
@@ -52,7 +52,7 @@ describe("many", () => {
       for (const holder of holders) seen.add(holder);
     });
     await b.watcher().sync();
-    const joins = 500;
+    const joins = 200;
     for (let index = 0; index < joins; index++) {
       await a.pinger("room", { meta: { index } }).start();
       await b.watcher().sync();
@@ -61,7 +61,7 @@ describe("many", () => {
     expect(latest).toEqual(
       Array.from({ length: joins }, (_, index) => expect.objectContaining({ meta: { index } }) as object),
     );
-    expect(seen.size).toBeLessThan(3 * joins);
+    expect(seen.size).toBeLessThan(4 * joins);
   });
 
   it("keys that came and went while nobody took leave nothing that waits", async () => {
@@ -116,18 +116,18 @@ describe("many", () => {
   });
 
   it("changes are taken, by a few and one by one", () => {
-    const roster = rosterOf(Array.from({ length: 20 * MANY }, (_, index) => `key-${index}`));
+    const roster = rosterOf(Array.from({ length: 5 * MANY }, (_, index) => `key-${index}`));
     const subscription = new Subscription({ all: true }, nothing);
     while (roster.isTouched) for (const change of roster.changes(50)) subscription.push(change, 0);
     let count = 0;
     while (subscription.take() !== undefined) count++;
-    expect(count).toBe(20 * MANY);
+    expect(count).toBe(5 * MANY);
   });
 
   it("keys are loaded, reported and ended in slices while others start and end keys: alive and dead alternate", async () => {
     const bench = new Bench();
     const { presence: a } = await bench.open();
-    const keys = Array.from({ length: 5000 }, (_, index) => `key-${index}`);
+    const keys = Array.from({ length: 1500 }, (_, index) => `key-${index}`);
     const pingers = keys.map((key) => a.pinger(key));
     await Promise.all(pingers.map((pinger) => pinger.start()));
     const clock = slicing(bench.clock);

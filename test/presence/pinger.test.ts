@@ -135,36 +135,6 @@ describe("a pinger", () => {
     expect((await b.list({ key: "k" })).keys).toMatchObject([{ alive: true, holders: [{ meta: 7 }] }]);
   });
 
-  it("with `holdMs` the key stays alive that long although nobody pings, and no longer than three periods more", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
-    const watcher = b.watcher();
-    const pinger = a.pinger("k");
-    await pinger.start();
-    const heard = await hear(watcher, "k");
-    await pinger.stop({ holdMs: 60_000 });
-    await a.close();
-    await bench.clock.advance(60_000);
-    expect(heard).toEqual(["k alive initial"]);
-    await bench.periods(3);
-    expect(heard).toEqual(["k alive initial", "k dead stopped"]);
-  });
-
-  it("started again in its planned absence, ends it: it dies like any other then", async () => {
-    const bench = new Bench();
-    const [{ presence: a, link }, { presence: b }] = [await bench.open(), await bench.open()];
-    const heard = await hear(b.watcher(), "k");
-    const pinger = a.pinger("k");
-    await pinger.start();
-    await pinger.stop({ holdMs: 3_600_000 });
-    await bench.periods(3);
-    await pinger.start();
-    await bench.periods(3);
-    link.pause();
-    await bench.periods(3);
-    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead expired"]);
-  });
-
   it("killed in its planned absence, is dead at once", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
@@ -251,27 +221,6 @@ describe("a pinger", () => {
     await b.kill("k");
     await bench.periods(2);
     expect([killed, pinger.state]).toEqual([1, "started"]);
-  });
-
-  it("of a key held twice: alive until the last holder goes, and killing one does not touch the other", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }, { presence: c }] = [
-      await bench.open(),
-      await bench.open(),
-      await bench.open(),
-    ];
-    const heard = await hear(c.watcher(), "k");
-    const [one, two, three] = [a.pinger("k"), a.pinger("k"), b.pinger("k")];
-    await Promise.all([one.start(), two.start(), three.start()]);
-    expect((await c.list()).keys[0]?.holders).toHaveLength(3);
-    await one.kill();
-    await three.kill();
-    await bench.periods(3);
-    expect((await c.list()).keys).toMatchObject([{ alive: true, holders: [{ session: a.session }] }]);
-    await two.kill();
-    await bench.periods(0.01);
-    expect(heard.at(-1)).toBe("k dead killed");
-    expect(heard.filter((line) => line.includes("dead"))).toHaveLength(2);
   });
 
   it("10,000 started in one tick are one session, few writes, and one ping a period", async () => {

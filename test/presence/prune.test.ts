@@ -28,11 +28,11 @@ async function timesPruned(presences: number, gaps = false): Promise<number> {
 }
 
 it("is pruned some eight times in a retention, however many presences there are, and by few as well", async () => {
-  const times = await timesPruned(150);
+  const times = await timesPruned(60);
   expect(times).toBeLessThanOrEqual(12 * RETENTIONS);
   expect(times).toBeGreaterThan(4 * RETENTIONS);
   expect(await timesPruned(1)).toBeGreaterThan(0);
-  expect(await timesPruned(50, true)).toBeLessThanOrEqual(12 * RETENTIONS);
+  expect(await timesPruned(20, true)).toBeLessThanOrEqual(12 * RETENTIONS);
 });
 
 it("after an outage longer than the retention no process is pruned that must write its record twice", async () => {

@@ -172,30 +172,6 @@ describe("a watcher", () => {
     expect(all.toSorted()).toEqual(["a alive initial", "b alive initial", "c alive initial"]);
   });
 
-  it("collapses what is not consumed to the latest state, per key", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
-    const pinger = a.pinger("k");
-    await pinger.start();
-    const watcher = b.watcher();
-    const changes = watcher.changes("k");
-    await watcher.sync();
-    const first = await changes.next();
-    expect(first.value).toMatchObject({ key: "k", alive: true, cause: "initial" });
-    for (let i = 0; i < 100; i++) {
-      await pinger.kill();
-      await pinger.start();
-    }
-    await pinger.kill();
-    await watcher.sync();
-    expect((await changes.next()).value).toMatchObject({ alive: false, cause: "killed" });
-    let more = false;
-    void changes.next().then(() => (more = true));
-    await bench.periods(3);
-    expect(more).toBe(false);
-    await watcher.stop();
-  });
-
   it("a death and a return that were not consumed in between are no change, or an update of the holders", async () => {
     const bench = new Bench();
     const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];

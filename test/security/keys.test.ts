@@ -120,7 +120,7 @@ const byKey = (a: { key: string }, b: { key: string }): number =>
 
 const text = (value: unknown): string => JSON.stringify(value);
 
-describe.each(backends)("on $name", (backend) => {
+describe.concurrent.each(backends)("on $name", (backend) => {
   it("keys and metas come out as they went in: by watching, by listing, by key, by prefix", async () => {
     await using world = await World.of(backend, { periodMs: 5000 });
     const [holder, observer] = [await world.open(), await world.open()];
@@ -159,7 +159,7 @@ describe.each(backends)("on $name", (backend) => {
     await check(ODD_KEYS.map((one, index) => [one, ODD_METAS[index % ODD_METAS.length]] as const));
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(key, meta), { minLength: 1, maxLength: 5 }), check),
-      { numRuns: 25, endOnFailure: true }, // what went before is part of the run
+      { numRuns: 10, endOnFailure: true }, // what went before is part of the run
     );
     expect(Reflect.get({}, "polluted")).toBeUndefined();
   });

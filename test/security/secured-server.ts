@@ -29,7 +29,7 @@ export async function startSecured(options: SecuredOptions): Promise<SecuredServ
   try {
     const uri = `mongodb://127.0.0.1:${server.port}/?directConnection=true&serverSelectionTimeoutMS=500`;
     await until(() => answers(uri, program.isMongod));
-    const client = new MongoClient(uri);
+    const client = new MongoClient(uri, { serverSelectionTimeoutMS: 30_000 });
     for (const user of options.users) {
       await client.db("pwd" in user ? "admin" : "$external").command(user);
     }

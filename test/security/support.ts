@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import { inspect } from "node:util";
 import type { Document, MongoClient } from "mongodb";
 import { onTestFinished } from "vitest";
-import { Presence, type PresenceOptions, type Target } from "../../src/index.ts";
+import type { Presence, PresenceOptions, Target } from "../../src/index.ts";
+import { opened } from "../support/wait.ts";
 import type { Privilege } from "./authorizer.ts";
 
 const GUIDE = new URL("../../docs/security.md", import.meta.url);
@@ -47,7 +48,7 @@ export async function newUser(
 
 /** Opens a presence that is closed at the end of the test. */
 export async function open(target: Target, options: PresenceOptions = {}): Promise<Presence> {
-  const presence = await Presence.open(target, options);
+  const presence = await opened(target, options);
   onTestFinished(() => presence.close());
   return presence;
 }

@@ -102,7 +102,7 @@ describe("over TLS, a presence opens, holds, gets reports of the feed, and close
     await pinger.kill();
     await until(() => heard.length === 3);
     expect(heard).toEqual(["initial undefined", 'joined {"port":1}', "killed undefined"]);
-    expect(said.filter((line) => line.includes("polled"))).toEqual([]);
+    expect(said.filter((line) => /cannot be opened|are polled for/.test(line))).toEqual([]);
   });
 });
 
@@ -123,11 +123,13 @@ const impostor = (name: string): string => uri(impostorPorts.get(name) ?? 0, tls
 /** Opens in a process of its own: it ends by itself only when nothing is left open. */
 async function openElsewhere(target: string): Promise<{ code: string; said: string; isInTime: boolean }> {
   const script = `
+    const began = performance.now();
     const { Presence } = await import(${JSON.stringify(join(inject("built"), "index.js"))});
     const { inspect } = await import("node:util");
     await import("mongodb"); // first: a busy machine needs seconds to load the driver
     let isInTime = true;
-    setTimeout(() => (isInTime = false), 6000).unref();
+    // The bound grows with what loading took, which is as slow as the machine.
+    setTimeout(() => (isInTime = false), 6000 + 2 * (performance.now() - began)).unref();
     const error = await Presence.open(process.env.TARGET).then(() => ({ code: "it opened" }), (reason) => reason);
     console.log(JSON.stringify({ code: error.code, isInTime,
       said: inspect(error, { depth: Infinity, showHidden: true }) + error.message }));

@@ -9,8 +9,9 @@ import { startFakeServer } from "../servers/fake-server.ts";
 import { startServer } from "../servers/index.ts";
 import { until } from "../support/wait.ts";
 
-const SCALE = { periodMs: 5000, retentionSlots: 120 };
-const CONFIG = { version: 2, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
+/** Long: the time limits of calls follow it, and are not what is tested here. */
+const SCALE = { periodMs: 60_000, retentionSlots: 120 };
+const CONFIG = { version: 2, periodMs: SCALE.periodMs, offset: 0, retentionSlots: 120, base: 0 };
 const SLOT = 360_000_000;
 
 let client: MongoClient;
@@ -132,11 +133,12 @@ describe("opening", () => {
     const meta = client.db().collection<Document & { _id: string }>("presence.meta");
     await meta.updateOne({ _id: "config" }, { $unset: { indexes: "" } });
     const admin = client.db("admin");
-    const data = { failCommands: ["createIndexes"], blockConnection: true, blockTimeMS: 3000 };
+    const data = { failCommands: ["createIndexes"], blockConnection: true, blockTimeMS: 1000 };
     await admin.command({ configureFailPoint: "failCommand", mode: { times: 2 }, data });
-    const began = performance.now();
+    const done: string[] = [];
+    client.on("commandSucceeded", ({ commandName }) => done.push(commandName));
     expect(await mongoStore(client.db()).namespace("presence", SCALE).configure(CONFIG)).toEqual(CONFIG);
-    expect(performance.now() - began).toBeLessThan(2000);
+    expect(done).not.toContain("createIndexes");
     await until(async () => (await meta.findOne({ _id: "config" }))?.["indexes"] === 1);
     await admin.command({ configureFailPoint: "failCommand", mode: "off" });
   });
@@ -183,7 +185,9 @@ it("an upsert that lost the race against another (E11000) is repeated, for pings
         : { ok: 0, ...refusal };
     if (isUpsert) return { ok: 1, n: 1, value: { now: new Date(), seq: 7 } };
     if (name === "find")
-      return reply([{ _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0 }]);
+      return reply([
+        { _id: "config", version: 2, period: SCALE.periodMs, offset: 0, retention: 120, base: 0 },
+      ]);
     const hello = { ismaster: true, isWritablePrimary: true, setName: "set", localTime: new Date() };
     return { ok: 1, ...hello, maxWireVersion: 21, minWireVersion: 0 };
   });
@@ -231,7 +235,9 @@ describe("behind a router whose clock is another than that of the shard", () => 
       if (name === "find" && command["find"] === "presence.pings")
         return reply([{ _id: `${SLOT}.0`, now: new Date(SHARD_MS), 0: 1 }]);
       if (name === "find" && command["find"] === "presence.meta")
-        return reply([{ _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0 }]);
+        return reply([
+          { _id: "config", version: 2, period: SCALE.periodMs, offset: 0, retention: 120, base: 0 },
+        ]);
       if (name === "find") return reply([]);
       if (name !== "findAndModify") return { ok: 1, ...hello, localTime: new Date(SHARD_MS + 3_600_000) };
       return mayWrite

@@ -1,10 +1,9 @@
 /** What kind of server it is, looked at again whenever it was lost and found. */
 import { expect, it, onTestFinished } from "vitest";
-import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { type Command, type Deployment, startProxy } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
-import { until } from "../support/wait.ts";
+import { opened, until } from "../support/wait.ts";
 
 needsFeed();
 
@@ -19,7 +18,7 @@ async function open(as: Deployment) {
     onCommand: (command) => void commands.push(command),
   });
   onTestFinished(() => proxy.stop());
-  const presence = await Presence.open(proxy.uri, {
+  const presence = await opened(proxy.uri, {
     periodMs: PERIOD_MS,
     pollMs: 100,
   });

@@ -1,10 +1,9 @@
 /** Many presences on one client with few connections. */
 import { MongoClient } from "mongodb";
 import { expect, it, onTestFinished } from "vitest";
-import { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { needsFeed } from "../support/needs.ts";
-import { until } from "../support/wait.ts";
+import { opened, until } from "../support/wait.ts";
 
 needsFeed();
 
@@ -17,12 +16,12 @@ it("25 presences that watch on one client with 5 connections are all told, by a 
   const logger = { info: (message: string) => said.push(message) };
   const told = Array.from({ length: 25 }, () => new Set<string>());
   for (const heard of told) {
-    const presence = await Presence.open(client.db(), { ...options, logger });
+    const presence = await opened(client.db(), { ...options, logger });
     onTestFinished(() => presence.close());
     presence.watcher().watch({ prefix: "key/" }, ({ key, alive }) => heard.add(`${key} ${alive}`));
   }
   const isTold = (what: string): Promise<void> => until(() => told.every((heard) => heard.has(what)));
-  await using holding = await Presence.open(target, options);
+  await using holding = await opened(target, options);
   const pinger = holding.pinger("key/1");
   await pinger.start();
   await isTold("key/1 true");

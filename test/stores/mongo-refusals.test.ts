@@ -1,11 +1,11 @@
 /** What a server refuses for a while only, after it has done it before: no matter which command, and with which code. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { Presence } from "../../src/index.ts";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 import { type Command, type Proxy, refusal, startProxy } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
-import { until } from "../support/wait.ts";
+import { answered, opened, until } from "../support/wait.ts";
 
 needsFeed();
 
@@ -16,90 +16,111 @@ const PERIOD_MS = 400;
  */
 const CODES = [13, 18, 59, 115, 148, 323, 8000];
 
-let matches: (command: Command) => boolean;
-let codes: number[];
-let proxy: Proxy;
-let presence: Presence;
-let other: Presence;
-let told: string[];
-let isFed: boolean;
 const on = (name: string, collection: string) => (command: Command) =>
   command.name === name && command.collection === `presence.${collection}` && !command.isFeed;
 
-/** Refuses what matches, once with each code, and does meanwhile what needs it. */
-async function refuse(what: (command: Command) => boolean, act: () => Promise<unknown>): Promise<void> {
-  matches = what;
-  codes = [...CODES];
-  while (codes.length > 0) {
-    await act().catch(() => {});
-    await new Promise((resolve) => setImmediate(resolve));
+/** A presence behind a proxy, and another one that is not, each with a key; what the first is told of. */
+class Scene implements AsyncDisposable {
+  readonly #proxy: Proxy;
+  readonly #refusing: { matches: (command: Command) => boolean; codes: number[] };
+  readonly #told: readonly string[];
+  readonly presence: Presence;
+  readonly other: Presence;
+
+  private constructor(
+    proxy: Proxy,
+    refusing: { matches: (command: Command) => boolean; codes: number[] },
+    presences: readonly [Presence, Presence],
+    told: readonly string[],
+  ) {
+    this.#proxy = proxy;
+    this.#refusing = refusing;
+    [this.presence, this.other] = presences;
+    this.#told = told;
   }
-}
 
-const wait = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 5));
-
-/** All is well: changes of others are reported, own calls succeed. */
-async function isWell(): Promise<void> {
-  const pinger = other.pinger("later");
-  await pinger.start();
-  await until(() => told.includes("later true"));
-  const own = presence.pinger("own");
-  await own.start();
-  await until(() => told.includes("own true"));
-  await presence.kill("later");
-  await until(() => told.includes("later false"));
-  await own.kill();
-  await until(() => told.includes("own false"));
-  await until(() => presence.health.state === "healthy");
-  expect((await other.list({ key: "own" })).keys[0]?.alive).toBe(false);
-  expect(told).not.toContain("mine false");
-  expect(told).not.toContain("theirs false");
-}
-
-describe("a refusal that passes ends nothing", () => {
-  beforeEach(async () => {
-    codes = [];
-    told = [];
-    isFed = false;
+  static async open(): Promise<Scene> {
+    const refusing: { matches: (command: Command) => boolean; codes: number[] } = {
+      matches: () => false,
+      codes: [],
+    };
+    const told: string[] = [];
+    let isFed = false;
     const target = newDatabase();
-    proxy = await startProxy({
+    const proxy = await startProxy({
       uri: target,
       onCommand: (command) => {
         // By then the client has used the answer that opened the stream, so a refusal of it counts as passing.
         isFed ||= command.isFeed && command.name === "getMore";
-        const code = matches(command) ? codes.shift() : undefined;
+        const code = refusing.matches(command) ? refusing.codes.shift() : undefined;
         return code === undefined ? undefined : refusal(code);
       },
     });
-    matches = () => false;
-    presence = await Presence.open(proxy.uri, { periodMs: PERIOD_MS, pollMs: PERIOD_MS / 4 });
-    other = await Presence.open(target, { periodMs: PERIOD_MS });
+    const presence = await opened(proxy.uri, { periodMs: PERIOD_MS, pollMs: PERIOD_MS / 4 });
+    const other = await opened(target, { periodMs: PERIOD_MS });
     presence.watcher().watch({ all: true }, ({ key, alive }) => told.push(`${key} ${alive}`));
     await presence.pinger("mine").start();
     await other.pinger("theirs").start();
     await until(() => isFed && told.includes("mine true") && told.includes("theirs true"));
-    await presence.kill("nobody's");
-  });
-  afterEach(async () => {
-    await Promise.all([presence.close(), other.close()]);
-    await proxy.stop();
-  });
+    await answered(() => presence.kill("nobody's"));
+    return new Scene(proxy, refusing, [presence, other], told);
+  }
 
-  let count = 0;
-  it.each<[string, (command: Command) => boolean, () => Promise<unknown>]>([
+  /** Refuses what matches, once with each code, and does meanwhile what needs it. */
+  async refuse(matches: (command: Command) => boolean, act: () => Promise<unknown>): Promise<void> {
+    this.#refusing.matches = matches;
+    this.#refusing.codes = [...CODES];
+    while (this.#refusing.codes.length > 0) {
+      await act().catch(() => {});
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** All is well: changes of others are reported, own calls succeed. */
+  async isWell(): Promise<void> {
+    const { presence, other } = this;
+    const told = this.#told;
+    await other.pinger("later").start();
+    await until(() => told.includes("later true"));
+    const own = presence.pinger("own");
+    await own.start();
+    await until(() => told.includes("own true"));
+    await answered(() => presence.kill("later"));
+    await until(() => told.includes("later false"));
+    await own.kill();
+    await until(() => told.includes("own false"));
+    await until(() => presence.health.state === "healthy");
+    expect((await answered(() => other.list({ key: "own" }))).keys[0]?.alive).toBe(false);
+    expect(told).not.toContain("mine false");
+    expect(told).not.toContain("theirs false");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.presence.close(), this.other.close()]);
+    await this.#proxy.stop();
+  }
+}
+
+const wait = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 5));
+let count = 0;
+
+// Most of the time they wait for the next ping or read.
+describe.concurrent("a refusal that passes ends nothing", () => {
+  it.each<[string, (command: Command) => boolean, (scene: Scene) => Promise<unknown>]>([
     ["the reads of pings", on("find", "pings"), wait],
     ["the reads of records", on("find", "records"), wait],
-    ["the reads of the config", on("find", "meta"), () => presence.prune()],
+    ["the reads of the config", on("find", "meta"), ({ presence }) => presence.prune()],
     ["pings", on("findAndModify", "pings"), wait],
-    ["the time", on("findAndModify", "meta"), () => presence.list()],
-    ["starts", on("update", "records"), () => presence.pinger(`start ${count++}`).start()],
-    ["kills", on("update", "records"), () => presence.kill("theirs not")],
+    ["the time", on("findAndModify", "meta"), ({ presence }) => presence.list()],
+    ["starts", on("update", "records"), ({ presence }) => presence.pinger(`start ${count++}`).start()],
+    ["kills", on("update", "records"), ({ presence }) => presence.kill("theirs not")],
     ["the count of what is open", on("aggregate", "records"), wait],
-    ["the change stream", ({ isFeed }) => isFeed, () => other.pinger(`start ${count++}`).start()],
+    ["the change stream", ({ isFeed }) => isFeed, ({ other }) => other.pinger(`start ${count++}`).start()],
     ["everything but the greeting", ({ name }) => !/^(?:hello|ismaster)$/i.test(name), wait],
   ])("of %s", async (_, what, act) => {
-    await refuse(what, act);
-    await isWell();
+    await using scene = await Scene.open();
+    await scene.refuse(what, () => act(scene));
+    await scene.isWell();
   });
 });
 
@@ -125,8 +146,8 @@ describe("a user that is dropped, and created again", () => {
       },
     });
     onTestFinished(() => between.stop());
-    await using watching = await Presence.open(between.uri, { periodMs: PERIOD_MS });
-    await using holding = await Presence.open(uri, { periodMs: PERIOD_MS });
+    await using watching = await opened(between.uri, { periodMs: PERIOD_MS });
+    await using holding = await opened(uri, { periodMs: PERIOD_MS });
     const heard: string[] = [];
     const watcher = watching.watcher();
     watcher.watch({ all: true }, ({ key, alive }) => heard.push(`${key} ${alive}`));

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { Presence } from "../../src/index.ts";
+import type { Presence } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { answered, opened } from "../support/wait.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "heartbit-numbers-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -15,7 +16,7 @@ it.each([
   "a drop gives no number a second time: who has not noticed it ends nobody else's keys, %s",
   async (_name, target) => {
     const uri = target();
-    const open = async (): Promise<Presence> => Presence.open(uri, { periodMs: 2000 });
+    const open = async (): Promise<Presence> => opened(uri, { periodMs: 2000 });
     const [late, a] = [await open(), await open()];
     await late.pinger("x").start();
     await a.drop();
@@ -25,9 +26,9 @@ it.each([
     const watching = await open();
     const watcher = watching.watcher();
     watcher.watch("y", ({ alive, cause }) => told.push(`${alive ? "alive" : "dead"} ${cause}`));
-    await watcher.sync();
+    await answered(() => watcher.sync());
     await late.close();
-    await watcher.sync();
+    await answered(() => watcher.sync());
     await Promise.all([b.close(), watching.close()]);
     expect(told).toEqual(["alive initial"]);
   },
@@ -35,18 +36,18 @@ it.each([
 
 it("nor does it where more sessions were opened than seconds have passed", async () => {
   const uri = newDatabase();
-  const open = async (): Promise<Presence> => Presence.open(uri, { periodMs: 2000 });
+  const open = async (): Promise<Presence> => opened(uri, { periodMs: 2000 });
   const numbers: number[] = [];
-  const opened: Presence[] = [];
+  const presences: Presence[] = [];
   for (let life = 0; life < 2; life++) {
     for (let one = 0; one < 20; one++) {
       const presence = await open();
-      opened.push(presence);
+      presences.push(presence);
       await presence.pinger("k").start();
       numbers.push(presence.session!);
     }
-    if (life === 0) await opened.at(-1)!.drop();
+    if (life === 0) await presences.at(-1)!.drop();
   }
-  await Promise.all(opened.map((presence) => presence.close()));
+  await Promise.all(presences.map((presence) => presence.close()));
   expect(new Set(numbers).size).toBe(numbers.length);
 });

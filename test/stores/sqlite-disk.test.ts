@@ -4,9 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Presence } from "../../src/index.ts";
 import { openSqlite } from "../../src/stores/sqlite/index.ts";
-import { passes, until } from "../support/wait.ts";
+import { answered, opened, passes, until } from "../support/wait.ts";
 
 const PERIOD_MS = 400;
 
@@ -35,8 +34,8 @@ function empty(): void {
 describe.skipIf(!isMounted)("a full disk", () => {
   it("is an outage: everybody is stale, nobody is reported dead, and all goes on when there is space again", async () => {
     const target = `sqlite:${join(disk, "a")}`;
-    await using first = await Presence.open(target, { periodMs: PERIOD_MS });
-    await using second = await Presence.open(target, { periodMs: PERIOD_MS });
+    await using first = await opened(target, { periodMs: PERIOD_MS });
+    await using second = await opened(target, { periodMs: PERIOD_MS });
     const changes: string[] = [];
     first.watcher().watch({ all: true }, ({ key, alive }) => void changes.push(`${key} ${alive}`));
     const pad = "x".repeat(10_000);
@@ -54,7 +53,7 @@ describe.skipIf(!isMounted)("a full disk", () => {
     await until(() => first.health.state === "healthy" && second.health.state === "healthy");
     await passes(4 * PERIOD_MS);
     expect(changes.filter((change) => change.endsWith("false"))).toEqual([]);
-    const { keys } = await first.list();
+    const { keys } = await answered(() => first.list());
     expect(keys.filter(({ alive }) => alive)).toHaveLength(pingers.length);
   });
 

@@ -15,35 +15,47 @@ await tasks[task]();
 await store.close();
 process.disconnect?.(); // and nothing else keeps this process alive
 
+/** The answer of a call, asked again while the file is too busy. */
+async function answered(call) {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (error.code !== "STORE_UNAVAILABLE") throw error;
+    }
+  }
+}
+
 /** Starts and ends registrations as fast as it can; tells each once it has been acknowledged. */
 async function write() {
-  const seq = await ns.nextSeq();
+  const seq = await answered(() => ns.nextSeq());
   tell({ seq });
-  await ns.write([{ kind: "session", session: { seq, host: "h", pid: process.pid, opened: 1, slot: 10 } }]);
+  const session = { seq, host: "h", pid: process.pid, opened: 1, slot: 10 };
+  await answered(() => ns.write([{ kind: "session", session }]));
   for (let pinger = 1; !stop.signal.aborted; pinger++) {
     const id = { session: seq, pinger, start: 1 };
     const key = `key-${seq % 7}-${pinger}`;
     // Metas of many sizes make the file grow, and put records on pages of their own.
     const meta = JSON.stringify("m".repeat((pinger * 37) % 5000));
-    await ns.write([
-      { kind: "registration", registration: { ...id, key, since: 1, slot: 10, meta, revision: 0 } },
-    ]);
-    await ns.ping(10 + pinger, seq);
-    if (pinger % 2 === 0) await ns.write([{ kind: "end", registration: id, last: 10 + pinger }]);
+    const registration = { ...id, key, since: 1, slot: 10, meta, revision: 0 };
+    await answered(() => ns.write([{ kind: "registration", registration }]));
+    await answered(() => ns.ping(10 + pinger, seq));
+    const end = { kind: "end", registration: id, last: 10 + pinger };
+    if (pinger % 2 === 0) await answered(() => ns.write([end]));
     tell({ seq, pinger, key, length: meta.length, ended: pinger % 2 === 0 });
   }
 }
 
 /** Once told, pings 60 times, now and then; tells how long each took. */
 async function ping() {
-  const seq = await ns.nextSeq();
+  const seq = await answered(() => ns.nextSeq());
   tell({ seq });
   await told;
   const times = [];
   for (let slot = 1; slot <= 60; slot++) {
     await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 60));
     const begun = performance.now();
-    await ns.ping(slot, seq);
+    await answered(() => ns.ping(slot, seq));
     times.push(performance.now() - begun);
   }
   tell({ times });

@@ -2,8 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Presence, type PresenceOptions, type Target } from "../../src/index.ts";
+import type { Presence, PresenceOptions, Target } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
+import { opened } from "./wait.ts";
 
 export interface Backend {
   readonly name: string;
@@ -37,7 +38,7 @@ export class World implements AsyncDisposable {
   }
 
   async open(options: PresenceOptions = {}): Promise<Presence> {
-    const presence = await Presence.open(this.target, { ...this.#options, ...options });
+    const presence = await opened(this.target, { ...this.#options, ...options });
     this.#opened.push(presence);
     return presence;
   }

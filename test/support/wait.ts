@@ -1,3 +1,6 @@
+import { isHeartbitError } from "../../src/core/errors.ts";
+import { Presence, type PresenceOptions, type Target } from "../../src/index.ts";
+
 /** Resolves when the condition holds. The runner's time-out is the bound. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -25,4 +28,21 @@ export async function settlesWithin(ms: number, promise: Promise<unknown>): Prom
   const isInTime = await Promise.race([settled, late]);
   clearTimeout(timer);
   return isInTime;
+}
+
+/** The answer of a call, asked again while the store is too busy to give it in time, as a program does. */
+export async function answered<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isHeartbitError(error, "STORE_UNAVAILABLE")) throw error;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** A presence. A busy machine may take longer to connect than an opening waits. */
+export function opened(target: Target, options: PresenceOptions = {}): Promise<Presence> {
+  return answered(() => Presence.open(target, options));
 }

@@ -4,7 +4,7 @@
 const [built, target, options, ...keys] = process.argv.slice(2);
 const { Presence } = await import(`${built}/index.js`);
 
-const presence = await Presence.open(target, JSON.parse(options));
+const presence = await open();
 presence.on("lapse", () => process.send({ event: "lapse" }));
 const pingers = keys.map((key) => presence.pinger(key, { meta: { pid: process.pid } }));
 for (const pinger of pingers) pinger.on("killed", () => process.send({ event: "killed" }));
@@ -21,3 +21,14 @@ process.on("message", async (what) => {
 });
 process.on("disconnect", () => process.exit());
 process.send({ event: "started", session: presence.session });
+
+/** A busy machine may take longer to connect than an opening waits. */
+async function open() {
+  for (;;) {
+    try {
+      return await Presence.open(target, JSON.parse(options));
+    } catch (error) {
+      if (error.code !== "STORE_UNAVAILABLE") throw error;
+    }
+  }
+}

@@ -172,8 +172,8 @@ export class Watching {
     await retry(this.#sleeper, this.#policy("begin"), async () => {
       await this.#holding.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
-          log.info("this user may not write, so this presence watches without pinging", error);
-          if (!this.#isOpeningLater) void this.#openLater();
+        log.info("this user may not write, so this presence watches without pinging", error);
+        if (!this.#isOpeningLater) void this.#openLater();
       });
       await this.evaluator.begin();
     });
