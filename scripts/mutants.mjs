@@ -40,6 +40,13 @@ const MUTANTS = [
     file: "core/alive.ts",
     search: "if (nonEmptyInRow === 3) return slot + 1;",
     replace: "if (nonEmptyInRow === 2) return slot;",
+    by: [CORE],
+  },
+  {
+    what: "the rule: empty slots count",
+    file: "core/alive.ts",
+    search: "let nonEmptyInRow = 1; // `j` counts as not empty",
+    replace: "let nonEmptyInRow = 1;\n  if (j > oldest) return j - 1;",
     by: { kinds: "comer,outage" },
   },
   {

@@ -98,7 +98,7 @@ export function matches(target: Target, key: string): boolean {
   return "prefix" in target ? key.startsWith(target.prefix) : true;
 }
 
-export function timesOf(lines: readonly Line[], e: Line["e"]): number[] {
+function timesOf(lines: readonly Line[], e: Line["e"]): number[] {
   return lines.filter((line) => line.e === e).map(({ t }) => t);
 }
 
