@@ -68,7 +68,7 @@ const MUTANTS = [
     file: "core/alive.ts",
     search: "return suspicion < j - 1;",
     replace: "return suspicion < j;",
-    by: { kinds: "outage,link,comer" },
+    by: [CORE],
   },
   {
     what: "suspicion: a failed read or ping is none",
@@ -82,7 +82,7 @@ const MUTANTS = [
     file: "presence/context/context.ts",
     search: "if (tookMs > periodMs * LIMIT_OF_PERIOD) health",
     replace: "if (tookMs > periodMs * 1e9) health",
-    by: presence("lag", "watcher", "presence"),
+    by: presence("slow-read"),
   },
   {
     what: "suspicion: a late timer is none",
