@@ -140,7 +140,7 @@ const MUTANTS = [
     search: "this.#extend(slot, { until: sent + leftMs, wallUntil: sentWall + leftMs, stamped });",
     replace:
       "this.#extend(slot, { until: clock.monotonic() + leftMs, wallUntil: clock.now() + leftMs, stamped });",
-    by: [...presence("sleep", "lag"), SCENARIOS],
+    by: { kinds: "majority,crash" },
   },
   {
     what: "the lease: kept by the monotonic clock alone, which stands still in a sleep",

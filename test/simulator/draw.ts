@@ -158,6 +158,32 @@ export function drawPlan(seed: number, from: readonly Kind[] = ALL): Plan {
   return from === ALL ? { ...plan, events: [...plan.events, ...drawAdded(seed, periods, actors)] } : plan;
 }
 
+const CROWD = { processes: 20, keysEach: 50 };
+
+/** Twenty processes with 1,000 keys, three of which watch; a storm of faults of all kinds that programs meet often. */
+export function drawCrowd(seed: number): Plan {
+  const random = new Random(seed);
+  const actors = Array.from({ length: CROWD.processes }, (_, i): ActorPlan => {
+    const all: Target[] = [{ all: true }];
+    return {
+      keys: Array.from({ length: CROWD.keysEach }, (__, key) => `web/${i}/${key}`),
+      watches: i < 2 ? all : i === 2 ? [{ prefix: "web/1" }] : [],
+      joinsAt: random.between(0, 1.5),
+      drift: random.between(-1e-4, 1e-4),
+      wallAheadPeriods: random.between(-1, 1),
+      feed: i === 1 ? "poll" : "auto",
+    };
+  });
+  const kinds: readonly Kind[] = ["outage", "link", "queue", "pause", "crash", "pinger", "update", "kill"];
+  const periods = 24;
+  const events = kinds.flatMap((kind) => [
+    ...drawEvents(random, kind, 4 + random.between(0, periods), actors),
+    ...drawEvents(random, kind, 4 + random.between(0, periods), actors),
+  ]);
+  const settings = { periodMs: 5000, retentionSlots: 20, notices: true, storeDrift: 0 };
+  return { seed, ...settings, periods: periods + 4, actors, events };
+}
+
 function drawAdded(seed: number, periods: number, actors: readonly ActorPlan[]): SimEvent[] {
   const random = new Random(seed ^ 0x5bd1e995);
   if (!random.chance(ADDED_CHANCE)) return [];
