@@ -158,9 +158,9 @@ const MUTANTS = [
     by: presence("sleep"),
   },
   {
-    what: "the lapse: not found by our own clock",
+    what: "the lapse: its program does not learn of it",
     file: "presence/holding/heartbeat.ts",
-    search: "if (lease !== undefined && this.#context.clock.monotonic() >= lease.until) this.#lapse(lease);",
+    search: 'events.emit("lapse", { from: new Date(from), to: new Date(to) });',
     replace: "",
     by: [SCENARIOS],
   },
@@ -183,7 +183,7 @@ const MUTANTS = [
     file: "presence/holding/heartbeat.ts",
     search: "if (++this.#sent.count === 1) this.#dueIn(periodMs * REPEAT_OF_PERIOD);",
     replace: "if (++this.#sent.count === 0) this.#dueIn(periodMs * REPEAT_OF_PERIOD);",
-    by: presence("lag", "presence", "pinger"),
+    by: presence("repeated-ping"),
   },
   {
     what: "the heartbeat: pings spread over the whole slot",
