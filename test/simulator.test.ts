@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { drawPlan } from "./simulator/draw.ts";
+import { drawCrowd, drawPlan } from "./simulator/draw.ts";
 import { readKept } from "./simulator/kept.ts";
 import { report, shrink } from "./simulator/shrink.ts";
 import { simulate } from "./simulator/simulation.ts";
@@ -23,6 +23,15 @@ describe("the simulator finds nothing wrong", () => {
       changes += outcome.changes;
     }
     expect(changes).toBeGreaterThan(runs);
+  });
+});
+
+describe("the simulator finds nothing wrong with 1,000 keys", () => {
+  it(`of 20 processes, seed ${first}`, { timeout: 600_000 }, async () => {
+    const plan = drawCrowd(first);
+    const outcome = await simulate(plan);
+    expect(outcome.wrong, `HEARTBIT_SEED=${first}\n${report({ plan, outcome })}`).toEqual([]);
+    expect(outcome.verdict.checked.holdings).toBeGreaterThan(10_000);
   });
 });
 

@@ -86,10 +86,17 @@ export function toRun(
   }
   const { seed, periodMs, retentionSlots, server } = first;
   return {
-    ...{ seed, periodMs, retentionSlots, server },
+    seed,
+    periodMs,
+    retentionSlots,
+    server,
     notApplied: nemesis.filter((line) => line.e === "not applied"),
     log: {
-      ...{ periodMs, retentionSlots, faults, lives, to },
+      periodMs,
+      retentionSlots,
+      faults,
+      lives,
+      to,
       roundTripMs: ROUND_TRIP * periodMs,
       reconnectMs: RECONNECT * periodMs,
       counts: nemesis.filter((line) => line.e === "counts"),
@@ -99,12 +106,12 @@ export function toRun(
 }
 
 /** The lines of a log. What was being written when its process was killed is passed over, where it is the last. */
-export function parseLines<Line>(text: string): Line[] {
+export function parseLines<Parsed>(text: string): Parsed[] {
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
   return whole
     .split("\n")
     .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Line);
+    .map((line) => JSON.parse(line) as Parsed);
 }
 
 /** The clock of all logs. */

@@ -52,21 +52,21 @@ export class Nemesis {
   }
 
   async run(campaign: Campaign, say: (line: string) => void): Promise<void> {
-    const watch = this.#watchMachine();
+    const over = new AbortController();
+    const watched = this.#watchMachine(over.signal);
     try {
       await this.#runAll(campaign, say);
     } finally {
-      watch.end();
-      await watch.ended;
+      over.abort();
+      await watched;
     }
   }
 
   /** Notes when the store, or this machine, is slow by itself: that is a reason for a suspicion like any other. */
-  #watchMachine(): { readonly end: () => void; readonly ended: Promise<void> } {
+  async #watchMachine(over: AbortSignal): Promise<void> {
     const { periodMs } = this.#scene;
-    let isOver = false;
     const watch = async (what: string, takes: number, act: () => Promise<unknown>): Promise<void> => {
-      while (!isOver) {
+      while (!over.aborted) {
         const from = now();
         await act().catch(() => {}); // it is away, which is a fault that is noted
         if (now() - from > takes + periodMs * SLOW) this.#note({ e: "busy", from, what });
@@ -74,14 +74,13 @@ export class Nemesis {
     };
     const pauseMs = periodMs / 10;
     const pause = (): Promise<void> => until(now() + pauseMs);
-    const ended = Promise.all([
+    await Promise.all([
       watch("this machine is slow", pauseMs, pause),
       watch("the store is slow", pauseMs, async () => {
         await this.#scene.probe();
         await pause();
       }),
     ]);
-    return { end: () => (isOver = true), ended: ended.then(() => undefined) };
   }
 
   async #runAll({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {

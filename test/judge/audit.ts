@@ -129,10 +129,7 @@ class Auditor {
     t: number,
   ): void {
     const of = this.#case;
-    const updates = process.lines.filter(
-      (line) => (line.e === "updating" || line.e === "updated") && line.key === key && line.t <= t,
-    );
-    const latest = updates.at(-1);
+    const latest = process.updates.get(key)?.findLast((line) => line.t <= t);
     if (latest?.e !== "updated" || latest.t < calledAt) return;
     if (latest.t > t - this.#heardMs(watcher, latest.t)) return;
     const metas =

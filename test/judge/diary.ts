@@ -1,7 +1,7 @@
 /** Writes the log that the judge reads, as things happen. */
 import type { Counts, Fault, Life, Line, Log } from "./log.ts";
 
-type Unstamped<Line> = Line extends { readonly t: number } ? Omit<Line, "t"> : never;
+type Unstamped<Stamped> = Stamped extends { readonly t: number } ? Omit<Stamped, "t"> : never;
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 /** The log of one life of one process. */

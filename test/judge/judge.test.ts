@@ -762,8 +762,11 @@ describe("the demonstration, whose check is shipped, expects what the judge does
   });
 });
 
+function read(path: string): string {
+  return readFileSync(path, "utf8").replace(/\s+/g, " ");
+}
+
 describe("the promises and the limits are those of the documentation, word for word", () => {
-  const read = (path: string): string => readFileSync(path, "utf8").replace(/\s+/g, " ");
   const guarantees = read("docs/guarantees.md");
   const rows = readFileSync("docs/guarantees.md", "utf8")
     .split("\n")

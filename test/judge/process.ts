@@ -2,6 +2,8 @@
 import type { Life, Line, Reported, Target } from "./log.ts";
 import type { Span } from "./spans.ts";
 
+export type Update = Extract<Line, { readonly e: "updating" | "updated" }>;
+
 /** From a start of a pinger to its end. */
 export interface Holding {
   readonly key: string;
@@ -45,6 +47,8 @@ export class Process {
   /** When it pinged first. */
   readonly pingsFrom: number;
   readonly lapses: readonly number[];
+  /** Calls of `update`, and their ends, by key. */
+  readonly updates: ReadonlyMap<string, readonly Update[]>;
   readonly #leases: readonly { readonly t: number; readonly until: number }[];
 
   constructor(life: Life) {
@@ -62,6 +66,14 @@ export class Process {
     this.sessions = new Set(sessions.flatMap(({ session }) => session ?? []));
     this.pingsFrom = timeOf(sessions.find(({ session }) => session !== null));
     this.lapses = timesOf(lines, "lapse");
+    const updates = new Map<string, Update[]>();
+    for (const line of lines) {
+      if (line.e !== "updating" && line.e !== "updated") continue;
+      const own = updates.get(line.key);
+      if (own === undefined) updates.set(line.key, [line]);
+      else own.push(line);
+    }
+    this.updates = updates;
     this.#leases = lines.filter((line) => line.e === "lease");
   }
 
@@ -98,7 +110,7 @@ export function matches(target: Target, key: string): boolean {
   return "prefix" in target ? key.startsWith(target.prefix) : true;
 }
 
-export function timesOf(lines: readonly Line[], e: Line["e"]): number[] {
+function timesOf(lines: readonly Line[], e: Line["e"]): number[] {
   return lines.filter((line) => line.e === e).map(({ t }) => t);
 }
 

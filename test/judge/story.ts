@@ -24,7 +24,7 @@ const DONE_MS = 10;
 const PING_AT = 0.25;
 const PERIODS_TO_DEATH = 2.5;
 
-type Unstamped<Line> = Line extends { readonly t: number } ? Omit<Line, "t"> : never;
+type Unstamped<Stamped> = Stamped extends { readonly t: number } ? Omit<Stamped, "t"> : never;
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 interface Teller {

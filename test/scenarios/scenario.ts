@@ -126,11 +126,7 @@ class Story {
       return undefined;
     }
     if (what === "close") {
-      diary.note({ e: "closing", linger: key === "linger" });
-      return presence.close({ linger: key === "linger" }).then(() => {
-        diary.note({ e: "closed" });
-        diary.end("closed");
-      });
+      return this.#close(program, key === "linger");
     }
     if (what === "feed" && key === "silent") {
       feed.isSilent = true;
@@ -159,11 +155,7 @@ class Story {
     if (what === "start") {
       const n = (starts.get(key) ?? 0) + 1;
       starts.set(key, n);
-      diary.note({ e: "starting", key, n });
-      return pinger.start().then(() => {
-        sample(program, this.#manual);
-        diary.note({ e: "started", key, n });
-      });
+      return this.#start(program, pinger, n);
     }
     if (what === "update") {
       const meta = JSON.stringify(JSON.parse(argument ?? "null"));
@@ -218,6 +210,21 @@ class Story {
       who,
       () => void changes.next().then(({ value }) => (value === undefined ? undefined : tell(value))),
     );
+  }
+
+  async #start(program: Program, pinger: Pinger, n: number): Promise<void> {
+    const { key } = pinger;
+    program.diary.note({ e: "starting", key, n });
+    await pinger.start();
+    sample(program, this.#manual);
+    program.diary.note({ e: "started", key, n });
+  }
+
+  async #close({ presence, diary }: Program, linger: boolean): Promise<void> {
+    diary.note({ e: "closing", linger });
+    await presence.close({ linger });
+    diary.note({ e: "closed" });
+    diary.end("closed");
   }
 
   #pause(program: Program, ms: number): void {

@@ -241,7 +241,8 @@ export class Actor {
         };
         return await Presence.open(this.#store, options);
       } catch (caught) {
-        if (!isHeartbitError(caught, "STORE_UNAVAILABLE")) throw caught;
+        if (!isHeartbitError(caught, "STORE_UNAVAILABLE") && !isHeartbitError(caught, "NOT_PERMITTED"))
+          throw caught;
         await new Promise<void>((resolve) => void this.machine.setTimer(resolve, periodMs / 10));
       }
     }
@@ -277,6 +278,7 @@ export class Actor {
     act().catch((error: unknown) => {
       const isExpected =
         isHeartbitError(error, "STORE_UNAVAILABLE") ||
+        isHeartbitError(error, "NOT_PERMITTED") ||
         (this.#isClosing || this.#isOver || this.presence === undefined
           ? isHeartbitError(error, "PRESENCE_CLOSED")
           : false) ||

@@ -24,6 +24,8 @@ export class Cluster {
   readonly #stores = new Map<Namespace, MemoryStore>();
   readonly #log: Done[] = [];
   #steppedBy = 0;
+  /** When the latest of the calls that wait in line is done. */
+  #servedAt = 0;
 
   constructor(world: World, drift: number) {
     this.world = world;
@@ -39,6 +41,12 @@ export class Cluster {
 
   step(ms: number): void {
     this.#steppedBy += ms;
+  }
+
+  /** In how many ms a call is done that the store takes so long for, one after the other. */
+  serveAfter(ms: number): number {
+    this.#servedAt = Math.max(this.#servedAt, this.world.now) + ms;
+    return this.#servedAt - this.world.now;
   }
 
   /** Deletes records, as somebody may do by hand; from the copies too, when they come to it. */

@@ -99,6 +99,26 @@ const KINDS = {
     const share = random.chance(0.5) ? 1 : random.next();
     return [{ at, do: "destroy", what, share, losesFeeds: share === 1 && random.chance(0.5) }];
   },
+  /** A store at the end of its capacity, or with a slow majority; the heartbeat waits with all else. */
+  queue: ({ random, at, actors, lasts }: Draw): SimEvent[] => {
+    const periods = random.between(0.01, 0.3) / actors.length;
+    return [befall(at, "all", { kind: "queue", periods }, lasts * 2)];
+  },
+  majority: ({ random, at, actors, lasts }: Draw): SimEvent[] => {
+    const setUp = Math.min(...actors.map(({ joinsAt }) => joinsAt)) + 2;
+    const periods = random.chance(0.6) ? random.between(0.02, 0.5) : random.between(0.5, 2);
+    return at - periods < setUp ? [] : [befall(at, "all", { kind: "majority lags", periods }, lasts * 2)];
+  },
+  refuse: ({ random, at, some, lasts }: Draw): SimEvent[] => [
+    befall(at, random.chance(0.5) ? "all" : some, { kind: "refuse" }, lasts),
+  ],
+  /** Steps of the store's clock at any frequency. */
+  steps: ({ random, at }: Draw): SimEvent[] =>
+    Array.from({ length: random.whole(2, 5) }, (_, i) => ({
+      at: at + i * random.between(0.1, 5),
+      do: "step store",
+      periods: random.between(-6, 6),
+    })),
 } satisfies Record<string, (draw: Draw) => SimEvent[]>;
 
 export type Kind = keyof typeof KINDS;
@@ -108,7 +128,10 @@ export function isKind(name: string): name is Kind {
 }
 
 const OFTEN: readonly Kind[] = ["outage", "outages", "link", "pause", "crash", "pinger"];
-const ALL = [...(Object.keys(KINDS) as Kind[]), ...OFTEN];
+/** Kinds that are drawn in addition, in some runs: so the others stay as their seeds have drawn them before. */
+const ADDED: readonly Kind[] = ["queue", "majority", "refuse", "steps"];
+const ADDED_CHANCE = 0.3;
+const ALL = [...(Object.keys(KINDS) as Kind[]).filter((kind) => !ADDED.includes(kind)), ...OFTEN];
 
 /** `from`: the kinds of events that may happen; all by default. */
 export function drawPlan(seed: number, from: readonly Kind[] = ALL): Plan {
@@ -122,7 +145,7 @@ export function drawPlan(seed: number, from: readonly Kind[] = ALL): Plan {
     events.push(...drawEvents(random, random.pick(kinds), 4 + random.between(0, periods), actors));
   }
   events.sort((a, b) => a.at - b.at);
-  return {
+  const plan = {
     seed,
     periodMs: random.pick([1000, 5000, 5000]),
     retentionSlots: random.pick([12, 20, 120]),
@@ -132,9 +155,45 @@ export function drawPlan(seed: number, from: readonly Kind[] = ALL): Plan {
     actors,
     events: spaceSteps(events),
   };
+  return from === ALL ? { ...plan, events: [...plan.events, ...drawAdded(seed, periods, actors)] } : plan;
 }
 
-/** The rule allows for a step of the store's clock each six periods. */
+const CROWD = { processes: 20, keysEach: 50 };
+
+/** Twenty processes with 1,000 keys, three of which watch; a storm of faults of all kinds that programs meet often. */
+export function drawCrowd(seed: number): Plan {
+  const random = new Random(seed);
+  const actors = Array.from({ length: CROWD.processes }, (_, i): ActorPlan => {
+    const all: Target[] = [{ all: true }];
+    return {
+      keys: Array.from({ length: CROWD.keysEach }, (__, key) => `web/${i}/${key}`),
+      watches: i < 2 ? all : i === 2 ? [{ prefix: "web/1" }] : [],
+      joinsAt: random.between(0, 1.5),
+      drift: random.between(-1e-4, 1e-4),
+      wallAheadPeriods: random.between(-1, 1),
+      feed: i === 1 ? "poll" : "auto",
+    };
+  });
+  const kinds: readonly Kind[] = ["outage", "link", "queue", "pause", "crash", "pinger", "update", "kill"];
+  const periods = 24;
+  const events = kinds.flatMap((kind) => [
+    ...drawEvents(random, kind, 4 + random.between(0, periods), actors),
+    ...drawEvents(random, kind, 4 + random.between(0, periods), actors),
+  ]);
+  const settings = { periodMs: 5000, retentionSlots: 20, notices: true, storeDrift: 0 };
+  return { seed, ...settings, periods: periods + 4, actors, events };
+}
+
+function drawAdded(seed: number, periods: number, actors: readonly ActorPlan[]): SimEvent[] {
+  const random = new Random(seed ^ 0x5bd1e995);
+  if (!random.chance(ADDED_CHANCE)) return [];
+  const kind = random.pick(ADDED);
+  return Array.from({ length: random.whole(1, 3) }, () =>
+    drawEvents(random, kind, 4 + random.between(0, periods), actors),
+  ).flat();
+}
+
+/** So that some crashes are reported: a step of the store's clock is a suspicion for six periods. */
 const STEPS_APART = 6;
 
 function spaceSteps(events: readonly SimEvent[]): SimEvent[] {

@@ -20,6 +20,12 @@ export type Condition =
   | { readonly kind: "cut"; readonly copy: () => Namespace }
   /** Some reads show what was. */
   | { readonly kind: "stale"; readonly chance: number; readonly copy: () => Namespace }
+  /** Calls wait in line for a store that takes so long for each. */
+  | { readonly kind: "queue"; readonly ms: number }
+  /** Writes are acknowledged so much later, and reads show what was acknowledged. */
+  | { readonly kind: "majority lags"; readonly ms: number; readonly copy: () => Namespace }
+  /** Everything is refused. */
+  | { readonly kind: "refuse" }
   /** The feed falls silent, without an error. */
   | { readonly kind: "silent" }
   /** The feed tells late, twice and out of order. */
@@ -86,9 +92,12 @@ export class Link {
   read<T>(act: Act<T>): Promise<T> {
     return this.#deliver(async () => {
       await this.#travel();
+      await this.#waitInLine();
       const stale = this.find("stale");
       const copy =
-        this.find("cut")?.copy ?? (this.random.chance(stale?.chance ?? 0) ? stale?.copy : undefined);
+        this.find("cut")?.copy ??
+        (this.random.chance(stale?.chance ?? 0) ? stale?.copy : undefined) ??
+        this.find("majority lags")?.copy;
       const result = await act(copy?.() ?? this.cluster.primary);
       await this.#travel();
       return result;
@@ -99,6 +108,7 @@ export class Link {
   write<T>(act: Act<T>): Promise<T> {
     return this.#deliver(async () => {
       await this.#travel();
+      await this.#waitInLine();
       if (this.find("cut") !== undefined) return this.#failBesideTheDeposed();
       const fate = this.#fate();
       const again = (): void => {
@@ -110,6 +120,7 @@ export class Link {
       if (fate === "late" || fate === "twice") again();
       if (fate === "refused" || fate === "late") throw unavailable(`a write was ${fate}`);
       const result = await this.cluster.change(act);
+      await this.sleep(this.find("majority lags")?.ms ?? 0);
       await this.#travel();
       if (fate === "unanswered") throw unavailable("a write was done, but not answered");
       return result;
@@ -137,6 +148,13 @@ export class Link {
     while (this.find("hold") !== undefined) await new Promise<void>((resolve) => this.#wakers.add(resolve));
     if (this.find("lose") !== undefined) await forever();
     if (this.find("fail") !== undefined) throw unavailable("the connection failed");
+    if (this.find("refuse") !== undefined)
+      throw new HeartbitError("NOT_PERMITTED", "The simulated store refuses.");
+  }
+
+  async #waitInLine(): Promise<void> {
+    const queue = this.find("queue");
+    if (queue !== undefined) await this.sleep(this.cluster.serveAfter(queue.ms));
   }
 
   sleep(ms: number): Promise<void> {

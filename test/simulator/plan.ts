@@ -18,6 +18,12 @@ export type Trouble =
   | { readonly kind: "mess"; readonly periods: number }
   | { readonly kind: "flaky"; readonly chance: number }
   | { readonly kind: "cut" }
+  /** The store does one call after the other, each for so long: calls wait in line, those of a ping too. */
+  | { readonly kind: "queue"; readonly periods: number }
+  /** A majority has each write so much later: it is acknowledged then, and reads show it then. */
+  | { readonly kind: "majority lags"; readonly periods: number }
+  /** The store refuses everything, as one does whose users are being changed. */
+  | { readonly kind: "refuse" }
   | { readonly kind: "stale"; readonly chance: number; readonly lag: number; readonly follows: boolean };
 
 /** All times are in periods. */

@@ -257,9 +257,11 @@ class Simulation {
     this.#note(
       `${JSON.stringify(trouble)} of ${actors === "all" ? "all" : those.join(" ")} for ${lasts.toFixed(2)}`,
     );
-    const lagMs = trouble.kind === "stale" ? this.#ms(trouble.lag) : 0;
-    const copies = trouble.kind === "cut" || trouble.kind === "stale";
-    const follows = trouble.kind === "stale" && trouble.follows;
+    const lag =
+      trouble.kind === "stale" ? trouble.lag : trouble.kind === "majority lags" ? trouble.periods : 0;
+    const lagMs = this.#ms(lag);
+    const copies = trouble.kind === "cut" || trouble.kind === "stale" || trouble.kind === "majority lags";
+    const follows = trouble.kind === "majority lags" || (trouble.kind === "stale" && trouble.follows);
     const copy = copies ? this.#cluster.copy(lagMs, follows) : () => this.#cluster.primary;
     const random = new Random(this.#plan.seed + Math.floor(at * 1e6));
     for (const i of those) {
@@ -272,7 +274,8 @@ class Simulation {
         this.#active.delete(active);
         this.#note(`${trouble.kind} is over for p${i}`);
         active.heal?.();
-        fault.to = this.#world.now + (trouble.kind === "slow" ? this.#ms(trouble.periods) : 0);
+        // What is under way then is late as well.
+        fault.to = this.#world.now + this.#ms("periods" in trouble ? trouble.periods : 0);
       });
     }
   }
@@ -290,6 +293,10 @@ class Simulation {
     if (kind === "lose" || kind === "cut")
       return { effect: "cut off", isQuiet: true, mayLag: kind === "cut" };
     if (kind === "hold") return { effect: "held" };
+    if (kind === "refuse") return { effect: "cut off", isQuiet: true };
+    if (kind === "queue") return { effect: "hampered", isQuiet: true };
+    if (kind === "majority lags")
+      return { effect: "hampered", isQuiet: true, mayLag: true, lagMs: this.#ms(trouble.periods) };
     if (kind === "slow") return { effect: trouble.periods > SLOW ? "hampered" : "disturbed" };
     if (kind === "flaky") return { effect: "disturbed", isQuiet: true };
     if (kind !== "stale") return { effect: "disturbed", isHint: true };
@@ -299,7 +306,9 @@ class Simulation {
 
   #conditionOf({ trouble, copy }: Active): Condition {
     if (trouble.kind === "slow") return { kind: "slow", ms: this.#ms(trouble.periods) };
-    if (trouble.kind === "mess") return { kind: "mess", ms: this.#ms(trouble.periods) };
+    if (trouble.kind === "mess" || trouble.kind === "queue")
+      return { kind: trouble.kind, ms: this.#ms(trouble.periods) };
+    if (trouble.kind === "majority lags") return { kind: trouble.kind, ms: this.#ms(trouble.periods), copy };
     if (trouble.kind === "stale") return { kind: "stale", chance: trouble.chance, copy };
     if (trouble.kind === "cut") return { kind: "cut", copy };
     return { ...trouble }; // each its own: of two that overlap, one ends first
