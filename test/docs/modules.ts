@@ -9,18 +9,19 @@ const SOURCES = join(process.cwd(), "src");
 const PLACES: Readonly<Record<string, readonly [number, number]>> = {
   cli: [325, 20],
   dashboard: [175, 120],
-  metrics: [475, 120],
-  presence: [325, 220],
+  metrics: [515, 120],
+  presence: [290, 220],
   testing: [625, 220],
-  "stores/mongo": [135, 320],
-  "stores/sqlite": [325, 320],
-  "stores/memory": [515, 320],
+  stores: [450, 320],
+  "stores/mongo": [160, 420],
+  "stores/sqlite": [370, 420],
+  "stores/memory": [600, 420],
 };
 const [WIDTH, HEIGHT] = [170, 50];
 /** The parts under everything, drawn as bars without arrows: each imports only the bars below it. */
 const BARS = [
-  { part: "lib", top: 410, rule: "tools without knowledge of heartbit, imports the core only" },
-  { part: "core", top: 480, rule: "imported by all, imports nothing" },
+  { part: "lib", top: 510, rule: "tools without knowledge of heartbit, imports the core only" },
+  { part: "core", top: 580, rule: "imported by all, imports nothing" },
 ] as const;
 const BAR = { left: 50, width: 660 };
 
@@ -78,7 +79,7 @@ export function drawModules({ edges, packages }: Modules): string {
   ]);
   const head =
     '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>';
-  return svg("The modules: which part imports which", 760, 550, [
+  return svg("The modules: which part imports which", 760, 650, [
     head,
     ...parts,
     ...bars,
@@ -98,10 +99,13 @@ function box(left: number, top: number, width: number): string {
   return `<rect class="box" x="${left}" y="${top}" width="${width}" height="${HEIGHT}"/>`;
 }
 
+/** The files that all stores share are the part `stores`. */
+const OF_ALL_STORES = new Set(["target.ts", "guard.ts"]);
+
 /** `presence`, `stores/mongo`, `index.ts`. */
 function partOf(file: string): string {
   const [first = "", second = ""] = relative(SOURCES, file).split(/[\\/]/);
-  if (first !== "stores") return first;
+  if (first !== "stores" || OF_ALL_STORES.has(second)) return first;
   return second === "storage.ts" ? "stores/storage.ts" : `stores/${second.replace(/\.ts$/, "")}`;
 }
 
