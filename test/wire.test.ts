@@ -81,7 +81,7 @@ it.concurrent("a process that holds keys sends some one command a period, over t
     expect(hellos, names.join(" ")).toBeLessThanOrEqual(3 + (2 * PINGS * periodMs) / 10_000);
   }
   const commands = holds.names.filter((name) => !HELLO.test(name));
-  expect(commands.length / PINGS, commands.join(" ")).toBeLessThanOrEqual(1.4); // and one count in four
+  expect(commands.length / PINGS, commands.join(" ")).toBeLessThanOrEqual(1.4); // 1.29 on average: see counts.test.ts
   expect(holds.connections).toBeLessThanOrEqual(2);
   // The stand-in answers a waiting stream after each write of anybody: MongoDB only after 20 s, or a change.
   const sent = watches.names.filter((name) => name !== "getMore" && !HELLO.test(name));

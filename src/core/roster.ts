@@ -56,6 +56,8 @@ interface Registration {
   readonly session: Session;
   /** The load in which it was last read. */
   heard: number;
+  /** As it is reported, for a key with many: see `holdersOf`. */
+  holder: HolderState | undefined;
 }
 
 /** Oldest first. Nearly every key has one registration: a list for each would take a sixth of all memory. */
@@ -63,14 +65,8 @@ type Registrations = Registration | Registration[];
 
 const NOBODY: Registrations = [];
 
-/** @internal The reported holders of keys with this many are remembered, so that a join makes one holder, not all. */
+/** @internal With this many, unchanged holders are reported as the same objects, so that a join makes one, not all. */
 export const MANY_HOLDERS = 32;
-
-/** The live holders of a key, oldest first. */
-interface Reported {
-  readonly registrations: Registrations;
-  readonly holders: readonly HolderState[];
-}
 
 /** A step goes through about this many registrations. */
 const STEP_REGISTRATIONS = 200;
@@ -102,8 +98,8 @@ export class Roster {
   readonly #individuallyLeased = new Set<Registration>();
   /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
   readonly #touched = new Map<string, Registrations>();
-  /** For keys with many holders: their holders at the last `changes()`. */
-  readonly #reported = new Map<string, Reported>();
+  /** Of keys with many holders: those at the last `changes()`. */
+  readonly #reported = new Map<string, Registrations>();
   /** Where `changes` is in them: a new iteration would skip over all entries deleted before. */
   #next: Iterator<[string, Registrations]> | undefined;
   #g: Slot = -Infinity;
@@ -174,13 +170,14 @@ export class Roster {
         this.#touch(known.record.key);
         this.#remove(known);
       }
-      this.#insert({ record, session, heard: this.#load });
+      this.#insert({ record, session, heard: this.#load, holder: undefined });
     } else if (record.start === known.record.start) {
       known.heard = this.#load;
       const merged = mergeRegistrations(known.record, record);
       if (sameLife(merged, known.record) && merged.revision === known.record.revision) return;
       this.#touch(known.record.key);
-      this.#replace(known, { ...known, record: merged });
+      const holder = merged.meta === known.record.meta ? known.holder : undefined;
+      this.#replace(known, { ...known, record: merged, holder });
     }
   }
 
@@ -297,12 +294,12 @@ export class Roster {
 
   /** The live holders of the key, oldest first. */
   holders(key: string): readonly HolderState[] {
-    return listOf(this.#living(key)).map(holderOf);
+    return holdersOf(this.#living(key));
   }
 
   /** The live holders as of the last `changes()`: the initial state for a subscriber that gets all later changes. */
   reportedHolders(key: string): readonly HolderState[] {
-    return listOf(this.#touched.get(key) ?? this.#living(key)).map(holderOf);
+    return holdersOf(this.#touched.get(key) ?? this.#living(key));
   }
 
   isAlive(key: string): boolean {
@@ -366,10 +363,13 @@ export class Roster {
       }
       const [key, touched] = value;
       this.#touched.delete(key);
-      const before = this.#stateOf(key, touched);
-      const now = this.#report(key, before);
-      if (!sameHolders(before.holders, now))
-        changes.push({ key, cause: this.#cause(listOf(touched), now), before: before.holders, now });
+      const before = holdersOf(touched);
+      const living = this.#living(key);
+      const now = holdersOf(living);
+      if (now.length >= MANY_HOLDERS) this.#reported.set(key, living);
+      else this.#reported.delete(key);
+      if (!sameHolders(before, now))
+        changes.push({ key, cause: this.#cause(listOf(touched), now), before, now });
     }
     return changes;
   }
@@ -446,33 +446,7 @@ export class Roster {
   }
 
   #touch(key: string): void {
-    if (!this.#touched.has(key))
-      this.#touched.set(key, this.#reported.get(key)?.registrations ?? this.#living(key));
-  }
-
-  /** The holders of the key when it was touched. */
-  #stateOf(key: string, registrations: Registrations): Reported {
-    const reported = this.#reported.get(key);
-    if (reported?.registrations === registrations) return reported;
-    return { registrations, holders: listOf(registrations).map(holderOf) };
-  }
-
-  /** The holders of the key now. Unchanged holders are the same objects as before; many holders are remembered. */
-  #report(key: string, before: Reported): readonly HolderState[] {
-    const registrations = this.#living(key);
-    const living = listOf(registrations);
-    const earlier = listOf(before.registrations);
-    let at = 0;
-    const holders: HolderState[] = [];
-    for (const registration of living) {
-      for (let other = earlier[at]; other !== undefined && other !== registration; other = earlier[++at])
-        if (bySeniority(other, registration) >= 0) break;
-      const known = earlier[at] === registration ? before.holders[at++] : undefined;
-      holders.push(known ?? holderOf(registration));
-    }
-    if (living.length >= MANY_HOLDERS) this.#reported.set(key, { registrations, holders });
-    else this.#reported.delete(key);
-    return holders;
+    if (!this.#touched.has(key)) this.#touched.set(key, this.#reported.get(key) ?? this.#living(key));
   }
 
   /** Some of the keys with the prefix, from this text on. The keys must be in order. */
@@ -603,6 +577,13 @@ function insertBySeniority(registrations: Registration[], registration: Registra
 
 function bySeniority({ record: a }: Registration, { record: b }: Registration): number {
   return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
+}
+
+/** A key with many keeps the objects: making thousands anew for each join would take too long. */
+function holdersOf(registrations: Registrations): HolderState[] {
+  const list = listOf(registrations);
+  if (list.length < MANY_HOLDERS) return list.map(holderOf);
+  return list.map((registration) => (registration.holder ??= holderOf(registration)));
 }
 
 function holderOf({ record, session }: Registration): HolderState {

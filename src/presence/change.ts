@@ -73,11 +73,11 @@ export function collapse(earlier: Pending | undefined, later: Pending): Pending 
 /** @internal The change as it is reported; undefined if nothing has changed for the subscriber. */
 export function toChange(
   { key, known, now, cause, atMs }: Pending,
-  holdersOf: (key: string, now: readonly HolderState[]) => Holder[],
+  holdersOf: (now: readonly HolderState[]) => Holder[],
 ): Change | undefined {
   const alive = now.length > 0;
   if (known !== undefined && sameHolders(known, now)) return undefined;
   const wasAlive = known !== undefined && known.length > 0;
   const reported = known === undefined ? "initial" : alive ? (wasAlive ? "updated" : "joined") : cause;
-  return { key, alive, at: new Date(atMs), cause: reported, holders: holdersOf(key, now) };
+  return { key, alive, at: new Date(atMs), cause: reported, holders: holdersOf(now) };
 }

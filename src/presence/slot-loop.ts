@@ -191,7 +191,7 @@ export class SlotLoop {
 
   get #configMs(): number {
     const { requests, time, clock, periodMs } = this.#context;
-    if (requests.has("restore") || requests.has("config")) return 0;
+    if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
     const isOften = clock.monotonic() < this.#caughtUp + periodMs / CATCH_UPS;
     if (requests.has("time") && !isOften) return 0;
     if (!this.#isActive || time.slotsBehind <= 0) return Infinity;
@@ -201,15 +201,12 @@ export class SlotLoop {
   async #followConfig(): Promise<void> {
     const { requests, time, clock, health } = this.#context;
     const { config } = this.#holding;
-    if (requests.take("restore")) {
-      await config.configure().catch((error: unknown) => {
-        requests.add("restore");
-        throw error;
-      });
+    if (await requests.serve("restore", () => config.configure())) {
       if (!this.#isActive) health.markHealthy(); // it does nothing that could be late
-    } else if (requests.take("config")) await config.check();
-    if (requests.take("time")) await sampleTime(this.#context);
+    } else await requests.serve("config", () => config.check());
+    await requests.serve("time", () => sampleTime(this.#context));
     if (time.slotsBehind > 0) await config.catchUp();
+    await requests.serve("spread", () => config.spread());
     this.#caughtUp = clock.monotonic();
   }
 

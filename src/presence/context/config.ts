@@ -1,4 +1,5 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
+import { PERIODS_TO_DEATH } from "../../core/alive.ts";
 import { forEachSession } from "../../core/bits.ts";
 import { HeartbitError } from "../../core/errors.ts";
 import type { Config } from "../../core/records.ts";
@@ -14,6 +15,8 @@ const BASES = 2 ** 30;
  * raised.
  */
 const SLOTS_BEHIND_MAX = 2;
+/** A process has not lapsed yet if it pinged in the present slot or in one of this many slots before. */
+const LEASE_SLOTS = Math.floor(PERIODS_TO_DEATH);
 
 export class NamespaceConfig {
   readonly #context: Context;
@@ -21,6 +24,8 @@ export class NamespaceConfig {
   /** When the config was last read: a monotonic time, in ms. */
   #readAt = -Infinity;
   #configuring: Promise<void> | undefined;
+  /** By how many slots we last raised the offset. */
+  #raisedBy = 0;
 
   constructor(context: Context) {
     this.#context = context;
@@ -73,7 +78,7 @@ export class NamespaceConfig {
    * `stored`, the latest slot in use.
    */
   async catchUp(stored: Slot = this.#context.time.slot): Promise<void> {
-    const { namespace, time } = this.#context;
+    const { namespace, time, requests } = this.#context;
     await this.#read();
     const raw = Math.floor(time.positionOf(time.now));
     const behind = stored - raw;
@@ -83,18 +88,21 @@ export class NamespaceConfig {
       "offset",
       namespace.raiseOffset(time.offset, time.offset + behind),
     );
+    this.#raisedBy = behind;
     this.#raise(offset);
-    await this.#leaveMail(raw);
+    requests.add("spread");
   }
 
   /**
-   * A process that opened the namespace after the step does not know of it, and pings in slots that are behind by now.
-   * Mail in those slots makes it read the config.
+   * After raising the offset: a process that opened the namespace after the step does not know of it, and pings in slots
+   * that are behind by now. Mail in those slots makes it read the config. A process that does not ping in them has a
+   * lapse, and reads the config after it.
    */
-  async #leaveMail(slot: Slot): Promise<void> {
-    const { namespace } = this.#context;
+  async spread(): Promise<void> {
+    const { namespace, time } = this.#context;
+    const slot = time.slot - this.#raisedBy;
     const seqs = new Set<number>();
-    for (const record of await bulk(this.#context, "read pings", namespace.pings(slot - 1))) {
+    for (const record of await bulk(this.#context, "read pings", namespace.pings(slot - LEASE_SLOTS))) {
       if (record.slot <= slot + 1) forEachSession(record, (seq) => seqs.add(seq));
     }
     if (seqs.size > 0) await leaveMail(this.#context, slot, [...seqs]);

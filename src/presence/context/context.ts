@@ -99,7 +99,7 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("ping");
   if (!isStep) return;
   health.suspect(`the store's clock stepped by ${Math.round(byMs)} ms`);
-  requests.add("reconcile", "resync");
+  requests.add("config", "reconcile", "resync"); // after a step back another process may have raised the offset
 }
 
 /** The stored config; undefined if the namespace is not set up. */

@@ -44,8 +44,8 @@ export function guarded(
     registrations: page.registrations.filter(({ slot, last }) => isPossible(slot, last)),
   });
   const waits = new Waits();
-  const permitted = new Permitted();
-  const call = <T>(right: Right, work: Promise<T>): Promise<T> => waits.until(permitted.heed(right, work));
+  const permitted = new Set<Right>();
+  const call = <T>(right: Right, work: Promise<T>): Promise<T> => waits.until(heed(permitted, right, work));
   return {
     config: () => call("read the config", namespace.config()),
     configure: (wanted) => call("read the config", namespace.configure(wanted)),
@@ -78,14 +78,14 @@ export function guarded(
 
 type OpenFeed = NonNullable<Namespace["feed"]>;
 
-function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: Permitted): OpenFeed {
+function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: Set<Right>): OpenFeed {
   const open = namespace.feed?.bind(namespace) as OpenFeed;
   return (select, sink) => {
     const feed = open(select, {
       page: (page) => sink.page(ofPage(page)),
       lost: (error) => sink.lost(error),
     });
-    const ready = permitted.heed("follow changes", feed.ready);
+    const ready = heed(permitted, "follow changes", feed.ready);
     ready.catch(() => {}); // a caller that closes the feed early need not await it
     return { ready, close: () => feed.close() };
   };
@@ -105,19 +105,14 @@ type Right =
   | "drop"
   | "follow changes";
 
-/** What has been permitted before, so that a refusal of it is passing. */
-class Permitted {
-  readonly #rights = new Set<Right>();
-
-  /** The result of the work. A refusal of something permitted before becomes a `PassingRefusal`. */
-  async heed<T>(right: Right, work: Promise<T>): Promise<T> {
-    try {
-      const result = await work;
-      this.#rights.add(right);
-      return result;
-    } catch (error) {
-      const isRefused = isHeartbitError(error) && isRefusal(error) && this.#rights.has(right);
-      throw isRefused ? new PassingRefusal(error) : error;
-    }
+/** The result of the work. A refusal of something permitted before becomes a `PassingRefusal`. */
+async function heed<T>(permitted: Set<Right>, right: Right, work: Promise<T>): Promise<T> {
+  try {
+    const result = await work;
+    permitted.add(right);
+    return result;
+  } catch (error) {
+    const isRefused = isHeartbitError(error) && isRefusal(error) && permitted.has(right);
+    throw isRefused ? new PassingRefusal(error) : error;
   }
 }

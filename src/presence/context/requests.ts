@@ -25,7 +25,9 @@ export type Request =
   /** Set the namespace up again if the store has lost it: the store was found again. */
   | "restore"
   /** Read the config: the namespace may have been dropped, or its offset raised. */
-  | "config";
+  | "config"
+  /** Leave mail for the processes that may not know of the offset that we raised. */
+  | "spread";
 
 export class Requests {
   /** The loop sleeps with it. It ends when the presence closes. */
@@ -48,5 +50,17 @@ export class Requests {
   /** Whether it was requested. Clears the request. */
   take(request: Request): boolean {
     return this.#asked.delete(request);
+  }
+
+  /** Serves a request. If that fails, it is requested again. Returns whether there was one. */
+  async serve(request: Request, act: () => Promise<unknown>): Promise<boolean> {
+    if (!this.take(request)) return false;
+    try {
+      await act();
+    } catch (error) {
+      this.add(request);
+      throw error;
+    }
+    return true;
   }
 }

@@ -2,9 +2,9 @@
  * Brings the stored records of this presence in line with what it declares: reads, compares, writes the difference.
  *
  *   there is mail                              read the config, and which of our records were ended
- *   a lapse is over                            touch the session's record, which brings every key back that shares its
- *                                              bit; then compare everything. After more than half of the retention
- *                                              also write everything again
+ *   a lapse is over                            read the config; touch the session's record, which brings every key
+ *                                              back that shares its bit; compare everything. After more than half of
+ *                                              the retention also write everything again
  *   records may be missing: the store was      compare everything
  *   lost and found, its clock stepped, or a
  *   count was wrong
@@ -24,8 +24,8 @@ import type { OpenSession, Session } from "./session.ts";
 
 /** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
-/** After how many counts the config is read: mail reports its changes sooner. */
-const CONFIG_COUNTS = 4;
+/** After how many counts the config is read, too. Mail, a step of the clock and a lapse make it be read at once. */
+const CONFIG_COUNTS = 8;
 /** A stale read may lack a session that is at most this many slots old. */
 const YOUNG_SLOTS = 2;
 
@@ -64,11 +64,12 @@ export class Reconciler {
     if (this.#checked < session.record.slot) this.#checked = session.record.slot;
     if (this.#looksOld) await this.#session.touch();
     const isLong = time.slot - this.#checked > retentionSlots / 2; // records may have been pruned meanwhile
-    if (requests.take("return")) await this.#orAgain("return", () => this.#return(session));
-    else if (requests.take("reconcile") || isLong)
-      await this.#orAgain("reconcile", () => this.#compareAll(session));
-    else if (requests.take("mail")) await this.#orAgain("mail", () => this.#readMail(session));
-    else if (this.#isCountDue) await this.#count(session);
+    // One of them: the next turn of the loop continues.
+    if (await requests.serve("return", () => this.#return(session))) return;
+    if (isLong) requests.add("reconcile");
+    if (await requests.serve("reconcile", () => this.#compareAll(session))) return;
+    if (await requests.serve("mail", () => this.#readMail(session))) return;
+    if (this.#isCountDue) await this.#count(session);
   }
 
   get #isCountDue(): boolean {
@@ -86,17 +87,9 @@ export class Reconciler {
     return time.slot - touched > retentionSlots / 2;
   }
 
-  async #orAgain(request: "return" | "reconcile" | "mail", act: () => Promise<void>): Promise<void> {
-    try {
-      await act();
-    } catch (error) {
-      this.#context.requests.add(request);
-      throw error;
-    }
-  }
-
   async #return(session: OpenSession): Promise<void> {
     const { lapsedSlots } = session.heartbeat;
+    await this.#config.check(); // mail about a raised offset reaches only a process that pings
     await this.#session.touch();
     await this.#compareAll(session);
     if (session !== this.#session.current) return;

@@ -6,30 +6,6 @@ import { type HolderState, MANY_HOLDERS, type RosterChange } from "../../core/ro
 import type { WatchTarget } from "../../core/selection.ts";
 import { type Change, collapse, type Holder, type Pending, toChange, toHolder } from "../change.ts";
 
-/**
- * The holders that one receiver has got, for keys with many: an unchanged holder is passed as the same object again, so
- * that a join costs one holder and not all of them.
- */
-class HandedOver {
-  readonly #byKey = new Map<string, Map<HolderState, Holder>>();
-
-  of(key: string, now: readonly HolderState[]): Holder[] {
-    if (now.length < MANY_HOLDERS) {
-      this.#byKey.delete(key);
-      return now.map(toHolder);
-    }
-    const earlier = this.#byKey.get(key) ?? new Map<HolderState, Holder>();
-    // Remove holders that have left once they are as many as the present ones.
-    const known = earlier.size > 2 * now.length ? new Map<HolderState, Holder>() : earlier;
-    this.#byKey.set(key, known);
-    return now.map((state) => {
-      let holder = known.get(state);
-      if (holder === undefined) known.set(state, (holder = earlier.get(state) ?? toHolder(state)));
-      return holder;
-    });
-  }
-}
-
 /** One subscriber to a target, with the changes that it has not consumed yet. */
 export class Subscription {
   readonly target: WatchTarget;
@@ -37,8 +13,8 @@ export class Subscription {
   ready = false;
   #cancelled = false;
   readonly #pending = new Map<string, Pending>();
-  /** Undefined until there is a key with many holders. */
-  #handedOver: HandedOver | undefined;
+  /** What it has got of keys with many holders. */
+  #holders: WeakMap<HolderState, Holder> | undefined;
   /** Where `take` is: a new iteration would skip over all entries deleted before. */
   #next: Iterator<[string, Pending]> | undefined;
   readonly #arrived: (subscription: Subscription) => void;
@@ -68,7 +44,7 @@ export class Subscription {
     for (let { done, value } = next.next(); done !== true; { done, value } = next.next()) {
       const [key, pending] = value;
       this.#pending.delete(key);
-      const change = toChange(pending, (of, now) => this.#holdersOf(of, now));
+      const change = toChange(pending, (now) => this.#holdersOf(now));
       if (change !== undefined) return change;
     }
     this.#next = undefined;
@@ -78,13 +54,17 @@ export class Subscription {
   cancel(): void {
     this.#cancelled = true;
     this.#pending.clear();
-    this.#handedOver = undefined;
   }
 
-  #holdersOf(key: string, now: readonly HolderState[]): Holder[] {
-    if (now.length < MANY_HOLDERS && this.#handedOver === undefined) return now.map(toHolder);
-    this.#handedOver ??= new HandedOver();
-    return this.#handedOver.of(key, now);
+  /** Of many holders the unchanged ones are passed as the same objects again: a join costs one holder and not all. */
+  #holdersOf(now: readonly HolderState[]): Holder[] {
+    if (now.length < MANY_HOLDERS) return now.map(toHolder);
+    const known = (this.#holders ??= new WeakMap<HolderState, Holder>());
+    return now.map((state) => {
+      let holder = known.get(state);
+      if (holder === undefined) known.set(state, (holder = toHolder(state)));
+      return holder;
+    });
   }
 
   #put(pending: Pending): void {
