@@ -7,6 +7,7 @@ export type { Pruned, Store } from "./core/store.ts";
 export type { Change, Holder } from "./presence/change.ts";
 export type { Listener, Subscribable } from "./lib/emitter.ts";
 export type { Health } from "./presence/context/health.ts";
+export type { HeldKey, Holding } from "./presence/hold.ts";
 export type { Lapse, PresenceEvents } from "./presence/events.ts";
 export type { KeyState, Listing } from "./presence/list.ts";
 export type { Logger } from "./lib/log.ts";

@@ -12,7 +12,8 @@ interface Added {
 
 /** @internal */
 export class Emitter<Events extends { [name in keyof Events]: readonly unknown[] }> {
-  readonly #listeners = new Map<keyof Events, readonly Added[]>();
+  /** Undefined until there is one: a gateway has 100,000 pingers. */
+  #listeners: Map<keyof Events, readonly Added[]> | undefined;
   readonly #report: (error: unknown, event: string) => void;
 
   constructor(report: (error: unknown, event: string) => void) {
@@ -21,20 +22,23 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   /** Throws `INVALID_OPTION` if the listener is not a function. */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>, once = false): void {
-    const others = this.#listeners.get(name) ?? [];
-    this.#listeners.set(name, [...others, { listener: checkListener(listener), once }]);
+    const others = this.#listeners?.get(name) ?? [];
+    (this.#listeners ??= new Map<keyof Events, readonly Added[]>()).set(name, [
+      ...others,
+      { listener: checkListener(listener), once },
+    ]);
   }
 
   /** Removes the listener once, where it was added last. */
   off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
     this.#remove(
       name,
-      this.#listeners.get(name)?.findLast((added) => added.listener === listener),
+      this.#listeners?.get(name)?.findLast((added) => added.listener === listener),
     );
   }
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
-    for (const added of this.#listeners.get(name) ?? []) {
+    for (const added of this.#listeners?.get(name) ?? []) {
       if (added.once && !this.#remove(name, added)) continue; // another listener emitted the same event
       const listener = added.listener as Listener<Events[Name]>;
       callSafely(listener, args, (error) => this.#report(error, String(name)));
@@ -43,9 +47,9 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   /** Removes this entry only: the same listener may be there several times. Returns whether it was there. */
   #remove(name: keyof Events, gone: Added | undefined): boolean {
-    const listeners = this.#listeners.get(name) ?? [];
+    const listeners = this.#listeners?.get(name) ?? [];
     const others = listeners.filter((added) => added !== gone);
-    this.#listeners.set(name, others);
+    this.#listeners?.set(name, others);
     return others.length < listeners.length;
   }
 }

@@ -24,8 +24,11 @@ import { Registration, type Succession } from "../core/registration.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
-import type { Holding } from "./holding/holding.ts";
+import type { HoldingSide } from "./holding/holding-side.ts";
 import { checkHoldMs } from "./options.ts";
+
+/** Shared by all pingers: a gateway has 100,000. */
+const NOTHING_TO_END: Promise<void> = Promise.resolve();
 
 /** Whether a pinger holds its key, and how it ended. */
 export type PingerState = "stopped" | "started" | "killed";
@@ -45,7 +48,7 @@ export interface PingerEvents {
 export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
-  readonly #holding: Holding;
+  readonly #holding: HoldingSide;
   readonly #number: number;
   readonly #events: Emitter<PingerEvents>;
   /** A kill by key must finish before the next call takes effect. */
@@ -59,10 +62,10 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** How many times the namespace had been lost before the latest start. */
   #timesLost = 0;
   /** The write of the end; a repeated `stop` or `kill` waits for it too. */
-  #ending: Promise<void> = Promise.resolve();
+  #ending = NOTHING_TO_END;
 
   /** @internal Use `presence.pinger(key)`. */
-  constructor(holding: Holding, key: string, meta: unknown) {
+  constructor(holding: HoldingSide, key: string, meta: unknown) {
     const { context, registrations } = holding;
     const events = new Emitter<PingerEvents>((error, event) =>
       context.log.error(`a listener of ${event} of the key ${JSON.stringify(key)} threw`, error),
@@ -150,7 +153,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     } catch (error) {
       if (this.#state === "killed") {
         this.#state = "stopped";
-        this.#ending = Promise.resolve();
+        this.#ending = NOTHING_TO_END;
       }
       throw error;
     }

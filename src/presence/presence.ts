@@ -26,7 +26,8 @@ import { pruneAll } from "./context/pruning.ts";
 import { Requests } from "../lib/requests.ts";
 import { StoreTime } from "../core/store-time.ts";
 import type { PresenceEvents } from "./events.ts";
-import { Holding } from "./holding/holding.ts";
+import { type HeldKey, Holding } from "./hold.ts";
+import { HoldingSide } from "./holding/holding-side.ts";
 import { type Listing, readListing } from "./list.ts";
 import { type CheckedOptions, checkOptions, type PresenceOptions } from "./options.ts";
 import { Pinger } from "./pinger.ts";
@@ -50,7 +51,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   readonly #options: CheckedOptions;
   readonly #store: Store;
   readonly #ownsStore: boolean;
-  readonly #holding: Holding;
+  readonly #holding: HoldingSide;
   readonly #loop: SlotLoop;
   readonly #delivery: RoundRobin<Change>;
   #ignoreAbort: () => void = () => {};
@@ -125,7 +126,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#options = options;
     this.#store = store;
     this.#ownsStore = ownsStore;
-    this.#holding = new Holding(this.#context, { host: hostname(), pid: process.pid });
+    this.#holding = new HoldingSide(this.#context, { host: hostname(), pid: process.pid });
     this.#loop = new SlotLoop(this.#holding);
     this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
     const gauges = (): Gauges => {
@@ -169,6 +170,18 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#holding.checkOpen();
     const { meta } = checkOptionsObject(options, ["meta"]);
     return new Pinger(this.#holding, checkKey(key), meta);
+  }
+
+  /**
+   * Holds many keys at once, without a pinger for each. Resolves when others can see them; waits for a store that is
+   * away. If a key is given twice, its last meta counts. Rejects with `INVALID_KEY`, `INVALID_META` or `INVALID_OPTION`,
+   * and then holds none of them, and with `PRESENCE_CLOSED`, `NOT_PERMITTED` or `CONFIG_MISMATCH`.
+   */
+  async hold(keys: Iterable<HeldKey<Meta>>): Promise<Holding<Meta>> {
+    this.#holding.checkOpen();
+    const holding = new Holding<Meta>(this.#holding);
+    await holding.add(keys);
+    return holding;
   }
 
   /** Makes a watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */

@@ -20,7 +20,7 @@ import { type Context, noteFailure, noteLateness, sampleTime } from "./context/c
 import { outsideOfRequests } from "../lib/outside.ts";
 import { RecurringFailure } from "../lib/log.ts";
 import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
-import type { Holding } from "./holding/holding.ts";
+import type { HoldingSide } from "./holding/holding-side.ts";
 import type { Watcher } from "./watcher.ts";
 import { Watching } from "./watching/watching.ts";
 
@@ -41,7 +41,7 @@ const CATCH_UPS = 4;
 export class SlotLoop {
   readonly watchers = new Set<Watcher>();
   readonly #context: Context;
-  readonly #holding: Holding;
+  readonly #holding: HoldingSide;
   readonly #activities: readonly Activity[];
   #watching: Watching | undefined;
   #endNotices: (() => void) | undefined;
@@ -55,7 +55,7 @@ export class SlotLoop {
   #pruneAt: Slot = Infinity;
   readonly #pruningFailure: RecurringFailure;
 
-  constructor(holding: Holding) {
+  constructor(holding: HoldingSide) {
     this.#context = holding.context;
     this.#holding = holding;
     this.#pruningFailure = new RecurringFailure(

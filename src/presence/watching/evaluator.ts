@@ -18,7 +18,7 @@ import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { type Context, noteRead, sampleTime, soon } from "../context/context.ts";
 import { followAhead, oldestRetained, readState } from "../context/pings.ts";
-import type { Holding } from "../holding/holding.ts";
+import type { HoldingSide } from "../holding/holding-side.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -28,7 +28,7 @@ const POLL_SLOTS = 2;
 
 export class Evaluator {
   readonly #context: Context;
-  readonly #holding: Holding;
+  readonly #holding: HoldingSide;
   readonly #roster: Roster;
   readonly #snapshot: Snapshot;
   readonly #feed: ChangeFeed;
@@ -43,7 +43,7 @@ export class Evaluator {
   /** The evaluation slot in which the roster last forgot the long dead. */
   #forgotten: Slot = -Infinity;
 
-  constructor(holding: Holding, notifier: Notifier, snapshot: Snapshot, feed: ChangeFeed) {
+  constructor(holding: HoldingSide, notifier: Notifier, snapshot: Snapshot, feed: ChangeFeed) {
     this.#context = holding.context;
     this.#holding = holding;
     this.#notifier = notifier;

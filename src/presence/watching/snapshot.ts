@@ -13,7 +13,7 @@ import type { Cursor, Page } from "../../core/store.ts";
 import type { Subscriptions } from "../../core/subscriptions.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
-import type { Holding } from "../holding/holding.ts";
+import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
 
@@ -24,7 +24,7 @@ export class Snapshot {
   readonly coverage = new Coverage();
   readonly plan: ReadPlan;
   readonly #context: Context;
-  readonly #holding: Holding;
+  readonly #holding: HoldingSide;
   readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: Notifier;
@@ -32,7 +32,7 @@ export class Snapshot {
   /** How many polls have begun: a load that overlaps with one must catch up. */
   #polls = 0;
 
-  constructor(holding: Holding, notifier: Notifier) {
+  constructor(holding: HoldingSide, notifier: Notifier) {
     this.#context = holding.context;
     this.plan = new ReadPlan(holding.context.retentionSlots);
     this.#holding = holding;

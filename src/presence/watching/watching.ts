@@ -17,7 +17,7 @@ import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
 import { type Context, noteFailure, persistently } from "../context/context.ts";
-import type { Holding } from "../holding/holding.ts";
+import type { HoldingSide } from "../holding/holding-side.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
 import { Evaluator } from "./evaluator.ts";
 import { Notifier } from "./notifier.ts";
@@ -45,7 +45,7 @@ export class Watching {
   readonly snapshot: Snapshot;
   readonly evaluator: Evaluator;
   readonly #context: Context;
-  readonly #holding: Holding;
+  readonly #holding: HoldingSide;
   readonly #sleeper: Sleeper;
   readonly #notifier: Notifier;
   readonly #roster: Roster;
@@ -57,7 +57,7 @@ export class Watching {
   #loading: Promise<void> | undefined;
   #isOpeningLater = false;
 
-  constructor(holding: Holding) {
+  constructor(holding: HoldingSide) {
     const { context } = holding;
     this.#context = context;
     this.#holding = holding;

@@ -12,7 +12,7 @@ import { Session } from "./session.ts";
 /** A connection pool has ten connections by default. Pings, evaluations, the feed and writes need the others. */
 const CALLS_AT_A_TIME = 3;
 
-export class Holding {
+export class HoldingSide {
   readonly context: Context;
   readonly session: Session;
   readonly registrations: Registrations;

@@ -1,0 +1,151 @@
+/** Many keys that are held together, without a handle for each: a gateway holds 100,000. */
+import { checkKey, encodeMeta, show } from "../core/checks.ts";
+import { dropped } from "../core/errors.ts";
+import { type Owner, Registration } from "../core/registration.ts";
+import { checkOptionsObject, invalid } from "../lib/arguments.ts";
+import { InOrder } from "../lib/queue.ts";
+import { Slices } from "../lib/timers.ts";
+import type { HoldingSide } from "./holding/holding-side.ts";
+
+/** A key to hold, with its meta if it has one. */
+export type HeldKey<Meta = unknown> = string | { readonly key: string; readonly meta?: Meta };
+
+/**
+ * Keys that are held together. Made by `presence.hold(keys)`. If another process kills one of them, it is taken up
+ * again. Long lists are worked through in slices, so that nothing else waits. Calls take effect in their order.
+ */
+export class Holding<Meta = unknown> {
+  readonly #side: HoldingSide;
+  readonly #held = new Map<string, Registration>();
+  readonly #owner: Owner;
+  readonly #calls = new InOrder();
+  /** How many times the namespace had been lost when this began. */
+  readonly #timesLost: number;
+
+  /** @internal Use `presence.hold(keys)`. */
+  constructor(side: HoldingSide) {
+    this.#side = side;
+    this.#timesLost = side.registrations.timesLost;
+    this.#owner = {
+      endedByOther: (registration) => this.#takeUpAgain(registration),
+      lost: () => this.#held.clear(),
+    };
+  }
+
+  /** How many keys are held. */
+  get size(): number {
+    return this.#side.isClosed ? 0 : this.#held.size;
+  }
+
+  /**
+   * Holds these keys too. A key that is held already gets the new meta. Resolves when others can see them; waits for a
+   * store that is away. Rejects with `INVALID_KEY`, `INVALID_META`, `INVALID_OPTION` before it holds any of them, and
+   * with `PRESENCE_CLOSED`, `NOT_PERMITTED` or `CONFIG_MISMATCH` (the namespace was dropped meanwhile).
+   */
+  async add(keys: Iterable<HeldKey<Meta>>): Promise<void> {
+    const written: Promise<void>[] = [];
+    await this.#calls.runAlone(async () => {
+      const slices = new Slices(this.#side.context.clock);
+      const checked = new Map<string, string>();
+      for (const held of checkIterable(keys)) {
+        const { key, meta } =
+          typeof held === "string"
+            ? { key: held, meta: undefined }
+            : checkOptionsObject(held, ["key", "meta"]);
+        checked.set(checkKey(key), encodeMeta(meta));
+        if (slices.isOver) await slices.turn();
+      }
+      for (const [key, meta] of checked) {
+        written.push(handled(this.#take(key, meta)));
+        if (slices.isOver) await slices.turn();
+      }
+    });
+    await Promise.all(written);
+  }
+
+  /**
+   * Stops holding these keys, or all, and reports them dead at once unless they have another holder. Keys that are not
+   * held are ignored. Resolves when that is written; waits for a store that is away. Rejects with `PRESENCE_CLOSED`,
+   * `NOT_PERMITTED`.
+   */
+  async leave(keys?: Iterable<string>): Promise<void> {
+    const written: Promise<void>[] = [];
+    await this.#calls.runAlone(async () => {
+      const slices = new Slices(this.#side.context.clock);
+      for (const key of keys === undefined ? [...this.#held.keys()] : checkIterable(keys)) {
+        const registration = this.#held.get(key);
+        this.#held.delete(key);
+        if (registration !== undefined)
+          written.push(handled(this.#side.registrations.end(registration, "killed")));
+        if (slices.isOver) await slices.turn();
+      }
+    });
+    await Promise.all(written);
+  }
+
+  /**
+   * Replaces the meta of a held key. Resolves when others can see it, at once if the key is not held. Rejects with
+   * `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`, `NOT_PERMITTED`.
+   */
+  async update(key: string, meta: Meta): Promise<void> {
+    const text = encodeMeta(meta);
+    checkKey(key);
+    await this.#calls.run(async () => {
+      const registration = this.#held.get(key);
+      if (registration === undefined) return;
+      this.#side.checkOpen();
+      await this.#side.registrations.update(registration, text);
+    });
+  }
+
+  /** Leaves. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#side.isClosed) await this.leave();
+  }
+
+  async #take(key: string, meta: string): Promise<void> {
+    const { context, registrations } = this.#side;
+    this.#side.checkOpen();
+    if (this.#timesLost !== registrations.timesLost) throw dropped(context.name);
+    const earlier = this.#held.get(key);
+    if (earlier !== undefined) return registrations.update(earlier, meta);
+    await this.#start(key, registrations.nextPinger(), meta, 1);
+  }
+
+  async #start(key: string, pinger: number, meta: string, start: number): Promise<void> {
+    const { context, registrations } = this.#side;
+    const since = Math.floor(context.time.now);
+    const registration = new Registration(this.#owner, key, pinger, meta, {
+      start,
+      since,
+      endsEarlier: false,
+    });
+    this.#held.set(key, registration);
+    try {
+      await registrations.start(registration);
+    } catch (error) {
+      if (this.#held.get(key) === registration) this.#held.delete(key);
+      throw error;
+    }
+  }
+
+  #takeUpAgain({ key, pinger, meta, start }: Registration): void {
+    if (this.#held.get(key)?.pinger !== pinger || this.#side.isClosed) return;
+    const { log } = this.#side.context;
+    log.info(`another process reported the key ${show(key)} dead; it is taken up again`);
+    this.#start(key, pinger, meta, start + 1).catch((error: unknown) =>
+      log.warn("a key could not be taken up again", error),
+    );
+  }
+}
+
+function checkIterable<T>(keys: Iterable<T>): Iterable<T> {
+  if (typeof keys === "object" && keys !== null && Symbol.iterator in keys) return keys;
+  throw invalid("keys", show(keys), "an iterable of keys, such as an array");
+}
+
+/** A rejection is reported to the caller once all of the keys were begun. */
+function handled(work: Promise<void>): Promise<void> {
+  work.catch(() => {});
+  return work;
+}
