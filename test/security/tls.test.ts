@@ -2,9 +2,8 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createServer as createTlsServer, type Server } from "node:tls";
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { startServer, type TestServer } from "../servers/index.ts";
-import { startProxy } from "../servers/proxy.ts";
 import { addressOf } from "../servers/uri.ts";
 import { until } from "../support/wait.ts";
 import { type Certificate, Certificates } from "./certificates.ts";
@@ -106,31 +105,30 @@ describe("over TLS, a presence opens, holds, gets reports of the feed, and close
   });
 });
 
-it("the proxy of the tests stands before a server with TLS, too", async () => {
-  const seen = new Set<string>();
-  const proxy = await startProxy({
-    uri: uri(mutual.port, withCertificate(client), LOGIN),
-    onCommand: ({ name }) => void seen.add(name),
-  });
-  onTestFinished(() => proxy.stop());
-  const presence = await open(proxy.uri, { name: "proxied" });
-  await presence.pinger("key").start();
-  expect([...seen]).toEqual(expect.arrayContaining(["saslStart", "findAndModify", "update"]));
-});
-
 const impostor = (name: string): string => uri(impostorPorts.get(name) ?? 0, tls(), LOGIN);
 
-/** Opens in a process of its own: it ends by itself only when nothing is left open. */
-async function openElsewhere(target: string): Promise<{ code: string; said: string; isInTime: boolean }> {
+/**
+ * Opens in a process of its own: it ends by itself only when nothing is left open. Once more where a server on a busy
+ * machine is too slow to refuse the login.
+ */
+async function openElsewhere(
+  target: string,
+  isLogin: boolean,
+): Promise<{ code: string; said: string; isInTime: boolean }> {
   const script = `
     const began = performance.now();
     const { Presence } = await import(${JSON.stringify(join(inject("built"), "index.js"))});
     const { inspect } = await import("node:util");
     await import("mongodb"); // first: a busy machine needs seconds to load the driver
-    let isInTime = true;
     // The bound grows with what loading took, which is as slow as the machine.
-    setTimeout(() => (isInTime = false), 6000 + 2 * (performance.now() - began)).unref();
-    const error = await Presence.open(process.env.TARGET).then(() => ({ code: "it opened" }), (reason) => reason);
+    const limitMs = 6000 + 2 * (performance.now() - began);
+    let isInTime, error;
+    do {
+      isInTime = true;
+      const limit = setTimeout(() => (isInTime = false), limitMs).unref();
+      error = await Presence.open(process.env.TARGET).then(() => ({ code: "it opened" }), (reason) => reason);
+      clearTimeout(limit);
+    } while (${isLogin} && error.code === "STORE_UNAVAILABLE");
     console.log(JSON.stringify({ code: error.code, isInTime,
       said: inspect(error, { depth: Infinity, showHidden: true }) + error.message }));
   `;
@@ -207,10 +205,7 @@ describe("is refused within 6 s, reveals no password, and leaves nothing open:",
       () => uri(secured.port, `${tls()}&tlsInsecure=true&tlsAllowInvalidCertificates=false`, LOGIN),
     ],
   ] as const)("%s is %s", async (_, code, target) => {
-    let opening = await openElsewhere(target());
-    // A server on a busy machine may be too slow to refuse.
-    if (code === "NOT_PERMITTED")
-      while (opening.code === "STORE_UNAVAILABLE") opening = await openElsewhere(target());
+    const opening = await openElsewhere(target(), code === "NOT_PERMITTED");
     expect(opening.code, opening.said).toBe(code);
     expect(opening.isInTime).toBe(true);
     expect(opening.said).not.toContain("sesame");
