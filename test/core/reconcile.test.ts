@@ -6,8 +6,14 @@ import type { RegistrationRecord } from "../../src/core/records.ts";
 const SLOT = 100;
 const DECLARED: Declared = { pinger: 1, start: 3, firstStart: 3, revision: 5, isWritten: true };
 const STORED: RegistrationRecord = {
-  ...{ session: 7, pinger: 1, start: 3, key: "k" },
-  ...{ since: 0, slot: 90, meta: "null", revision: 5 },
+  session: 7,
+  pinger: 1,
+  start: 3,
+  key: "k",
+  since: 0,
+  slot: 90,
+  meta: "null",
+  revision: 5,
 };
 
 function difference(own: Partial<Declared>, stored: readonly Partial<RegistrationRecord>[]): object {
@@ -17,11 +23,12 @@ function difference(own: Partial<Declared>, stored: readonly Partial<Registratio
   return Object.fromEntries(Object.entries(found).filter(([, some]) => some.length > 0));
 }
 
+function end(start: number, last: number): object {
+  return { ends: [{ id: expect.objectContaining({ start }), last }] };
+}
+
 describe("what is declared, compared with what is stored", () => {
   const one = [expect.objectContaining({ pinger: 1 })];
-  const end = (start: number, last: number): object => ({
-    ends: [{ id: expect.objectContaining({ start }), last }],
-  });
   it.each([
     ["held, and stored as it is", {}, [{}], {}],
     ["held, and ended by another", {}, [{ last: 95 }], { killed: one }],
