@@ -255,7 +255,7 @@ const MUTANTS = [
     file: "core/reconcile.ts",
     search: "        difference.outdated.push(own);",
     replace: "        continue;",
-    by: presence("lost-records", "presence"),
+    by: [CORE],
   },
   {
     what: "the reconciler: an end that is missing is not written again",
@@ -290,21 +290,21 @@ const MUTANTS = [
     file: "presence/holding/write-queue.ts",
     search: "const SHRINK = 4;",
     replace: "const SHRINK = 1;",
-    by: presence("writer", "many", "presence"),
+    by: presence("write-queue"),
   },
   {
     what: "the write queue: starts go before ends",
     file: "presence/holding/write-queue.ts",
     search: 'for (const unwritten of ["end", "start", "meta"] as const) {',
     replace: 'for (const unwritten of ["meta", "start", "end"] as const) {',
-    by: presence("writer", "many", "pinger", "presence"),
+    by: presence("write-queue"),
   },
   {
     what: "the write queue: a batch that failed is forgotten",
     file: "presence/holding/write-queue.ts",
     search: "for (const one of batch) this.#putBack(one);",
     replace: "for (const one of batch) one.registration.writing--;",
-    by: presence("pinger"),
+    by: presence("write-queue"),
   },
   // watching
   {
@@ -340,7 +340,7 @@ const MUTANTS = [
     file: "presence/watching/snapshot.ts",
     search: "yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);",
     replace: "yield* this.#roster.endLoadInSteps(load, (key) => key === selected.keys && load < 0, asOf);",
-    by: [...presence("watcher", "presence", "lost-records"), SCENARIOS],
+    by: presence("whole-read"),
   },
   {
     what: "the records: of two ends the later one holds",
@@ -403,8 +403,8 @@ const MUTANTS = [
   {
     what: "pruning: each presence prunes, though others did",
     file: "presence/context/pruning.ts",
-    search: "if (!isAhead && latest - prunedBefore < late + RETURN_SLOTS) return;",
-    replace: "",
+    search: "const ROUNDS = 8;",
+    replace: "const ROUNDS = 1e9;",
     by: presence("prune"),
   },
   // the memory store, which the simulator and the contract use

@@ -141,15 +141,14 @@ class ReportsJudge {
   }
 
   #judgeDeath(watch: Watch, key: string, view: View, process: Process, explained: Explained): void {
-    const of = this.#case;
     const { t } = view;
     const said = `${this.#said(watch, view)} by ${process.name}, which`;
-    const since = t - of.ms(PERIODS.readAge) - of.log.roundTripMs;
+    const since = this.#readAt(t);
     const starts = process.holdings.filter((one) => one.key === key && one.calledAt <= t);
     const holding = starts.findLast(({ from, endingAt }) => from <= since || endingAt <= t);
     if (holding === undefined) return;
     if (this.#wasKilled(watch, process, view, explained)) return;
-    if (holding.endingAt <= t) this.#judgeEnded(view, process, holding, said);
+    if (holding.endingAt <= t) this.#judgeEnded(watch.process, view, process, holding, said);
     else this.#judgeAbsence(watch, view, process, holding, said);
   }
 
@@ -212,25 +211,33 @@ class ReportsJudge {
   }
 
   /** Too early: a stop is reported when its last ping has run out, a crash when its `vouchedUntil` has passed. */
-  #judgeEnded(view: View, process: Process, holding: Holding, said: string): void {
+  #judgeEnded(watcher: Process, view: View, process: Process, holding: Holding, said: string): void {
     const of = this.#case;
     const { t } = view;
     const { endingAt, heldUntil, how } = holding;
     if (how === "killed" || (view.cause === "initial" && how !== "stopped")) return;
     const from = endingAt - of.ms(DECIDED_BY);
-    const isQuiet = !of.around.wasDown(process, from, t) && !of.around.hasStep(from - of.ms(STEP_MATTERS), t);
+    const hasStep = of.around.hasStep(from - of.ms(STEP_MATTERS), t);
     if (how === "stopped") {
+      const isQuiet = !of.around.wasDown(process, from, t) && !hasStep;
       const leastAt = Math.max(endingAt, heldUntil) + of.ms(PERIODS.stopLeast - PERIODS.clock);
       if (!isQuiet || t >= leastAt) return;
       if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
       of.find("false death", t, `${said} stopped, ${of.periods(leastAt - t)} early`);
       return;
     }
-    const vouched = process.vouchedAt(endingAt);
-    if (!isQuiet || t >= vouched - of.ms(PERIODS.clock)) return;
+    const lag = of.around.lagOf(watcher, t);
+    const vouched = process.vouchedAt(Math.min(endingAt, this.#readAt(t) - lag));
+    if (t >= vouched - of.ms(PERIODS.clock)) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
-    if (of.hasLostWrites(process, t) && of.excuse("lost writes")) return;
+    if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
+    if (this.#excusesLease(process, t, lag, hasStep)) return;
     of.find("false death", t, `${said} crashed, ${of.periods(vouched - t)} before its vouchedUntil`);
+  }
+
+  /** As of when a watcher has read what it reports then. */
+  #readAt(t: number): number {
+    return t - this.#case.ms(PERIODS.readAge) - this.#case.log.roundTripMs;
   }
 
   /** It lives: it must have been cut off alone. */
@@ -241,7 +248,7 @@ class ReportsJudge {
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
     if (cause === "initial" && this.#excusesFirstState(watch, view, process)) return;
     const lag = of.around.lagOf(watch.process, t);
-    const readAt = t - of.ms(PERIODS.readAge) - of.log.roundTripMs;
+    const readAt = this.#readAt(t);
     const isNearStep = of.around.hasStep(t - of.ms(STEP_MATTERS) - lag, t);
     const vouched = process.vouchedAt(readAt);
     const alone = of.around.downAlone(process, t - of.ms(DECIDED_BY) - lag, t) / of.log.periodMs;

@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { KILLED } from "../../src/core/alive.ts";
+import { compareAll, type Declared } from "../../src/core/reconcile.ts";
+import type { RegistrationRecord } from "../../src/core/records.ts";
+
+const SLOT = 100;
+const DECLARED: Declared = { pinger: 1, start: 3, firstStart: 3, revision: 5, isWritten: true };
+const STORED: RegistrationRecord = {
+  session: 7,
+  pinger: 1,
+  start: 3,
+  key: "k",
+  since: 0,
+  slot: 90,
+  meta: "null",
+  revision: 5,
+};
+
+function difference(own: Partial<Declared>, stored: readonly Partial<RegistrationRecord>[]): object {
+  const declared = new Map([[1, { ...DECLARED, ...own }]]);
+  const records = stored.map((record) => ({ ...STORED, ...record }));
+  const found = compareAll(declared, records, SLOT);
+  return Object.fromEntries(Object.entries(found).filter(([, some]) => some.length > 0));
+}
+
+function end(start: number, last: number): object {
+  return { ends: [{ id: expect.objectContaining({ start }), last }] };
+}
+
+describe("what is declared, compared with what is stored", () => {
+  const one = [expect.objectContaining({ pinger: 1 })];
+  it.each([
+    ["held, and stored as it is", {}, [{}], {}],
+    ["held, and ended by another", {}, [{ last: 95 }], { killed: one }],
+    ["held, with an older meta", {}, [{ revision: 4 }], { outdated: one }],
+    ["held, with an older meta, while it is being written", { isWritten: false }, [{ revision: 4 }], {}],
+    ["held, and not stored", {}, [], { missing: one }],
+    ["held, with an earlier start that is open", {}, [{}, { start: 2 }], end(2, SLOT)],
+    ["released, and stored as open", { last: 98 }, [{}], end(3, 98)],
+    ["released, and stored as ended later", { last: 98 }, [{ last: 120 }], end(3, 98)],
+    ["released, and stored as ended before", { last: 98 }, [{ last: KILLED }], {}],
+  ])("%s", (_, own, stored, expected) => {
+    expect(difference(own, stored)).toEqual(expected);
+  });
+});
