@@ -15,7 +15,7 @@ export interface Clock {
    * Only for a clock that stands still until it is advanced: resolves when nothing more happens before that. Closing a
    * presence then waits no longer, because its time-out would never come.
    */
-  settled?(): Promise<void>;
+  settled?(signal: AbortSignal): Promise<void>;
   /** A random number from 0 up to, but not including, 1. Default `Math.random`. */
   random?(): number;
 }

@@ -132,7 +132,10 @@ export interface Pruned {
 
 /** The data of one namespace, and the operations on it. */
 export interface Namespace {
-  /** Returns the config, or undefined if nobody has opened the namespace yet. Writes nothing. */
+  /**
+   * Returns the config, or undefined if nobody has opened the namespace yet. Writes nothing. Never stale, unlike other
+   * reads: a stale one would look like a namespace that was dropped, or lack a raised offset.
+   */
   config(): Promise<Config | undefined>;
   /**
    * Sets up what the store needs (collections, indexes), and the config if there is none. If there is one, raises its

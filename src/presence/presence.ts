@@ -273,8 +273,12 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#loop.stop();
     for (const watcher of this.#loop.watchers) await watcher.stop();
     const end = clock.monotonic() + Math.min(periodMs, CLOSE_LIMIT_MS);
-    const inTime = (work: Promise<void>): Promise<void> =>
-      within(clock, Math.max(0, end - clock.monotonic()), "close", unlessStill(clock, work));
+    const inTime = (work: Promise<void>): Promise<void> => {
+      const over = new AbortController();
+      const limited = unlessStill(clock, work, over.signal);
+      const limitMs = Math.max(0, end - clock.monotonic());
+      return within(clock, limitMs, "close", limited).finally(() => over.abort());
+    };
     await inTime(this.#holding.close(how)).catch((error: unknown) =>
       log.warn("the keys could not be ended, they will time out", error),
     );
@@ -308,8 +312,8 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
 }
 
 /** On a clock that stands still, a rejection as soon as nothing more happens. */
-function unlessStill(clock: Clock, work: Promise<void>): Promise<void> {
-  const still = clock.settled?.().then(() => {
+function unlessStill(clock: Clock, work: Promise<void>, over: AbortSignal): Promise<void> {
+  const still = clock.settled?.(over).then(() => {
     throw new GivenUp("The clock stands still (close).");
   });
   return still === undefined ? work : Promise.race([work, still]);

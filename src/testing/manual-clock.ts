@@ -71,9 +71,9 @@ export class ManualClock implements Clock {
     return run;
   }
 
-  /** Resolves when it is not being advanced, and nothing more happens until it is. */
-  async settled(): Promise<void> {
-    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
+  /** Resolves when it is not being advanced, and nothing more happens until it is; or when `signal` is aborted. */
+  async settled(signal?: AbortSignal): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_TURNS && signal?.aborted !== true; quiet++) {
       await turn();
       if (this.#advances > 0) quiet = -1;
     }

@@ -33,7 +33,8 @@ class LinkedNamespace implements Namespace {
     if (link.hasNotices) this.notices = (listener) => link.listen(listener);
   }
 
-  readonly config: Namespace["config"] = () => this.#link.read((store) => store.config());
+  /** Never stale: as sure as a write. */
+  readonly config: Namespace["config"] = () => this.#link.write((store) => store.config());
   readonly time: Namespace["time"] = () => this.#link.read(() => Promise.resolve(this.#link.cluster.now()));
   readonly pings: Namespace["pings"] = (from) => this.#link.read((store) => store.pings(from));
   readonly configure: Namespace["configure"] = (wanted) =>

@@ -175,7 +175,8 @@ export class Session {
       checkGoesOn();
     }
     this.#current = session;
-    requests.sleeper.wake(); // the loop beats from now on
+    // The offset may have been raised since it was read. Whoever raised it since our first ping leaves mail for us.
+    requests.add("config"); // also wakes the loop, which beats from now on
     return session;
   }
 

@@ -14,10 +14,10 @@ export async function* find(
   context: Context,
   collection: string,
   filter: Document,
-  options: Pick<FindOptions, "limit" | "projection" | "sort"> = {},
+  options: Pick<FindOptions, "limit" | "projection" | "readConcern" | "sort"> = {},
 ): AsyncGenerator<Doc[]> {
   const { calls, limits } = context;
-  const { readConcern } = await context.server();
+  const { readConcern = (await context.server()).readConcern } = options;
   const abort = new AbortController();
   const documents: Collection<Doc> = calls.db.collection<Doc>(collection, { readConcern, ...PLAIN });
   const cursor = documents.find(filter as Filter<Doc>, {

@@ -32,16 +32,31 @@ import { askTime } from "./time.ts";
 import { upsert } from "./upsert.ts";
 import { kill, mail, ping, write } from "./writing.ts";
 
+/** BadValue, FailedToParse, InvalidOptions, CommandNotSupported, ReadConcernMajorityNotEnabled, NotImplemented. */
+const READ_CONCERN_REFUSALS = new Set([2, 9, 72, 115, 148, 238]);
+
 export class MongoNamespace implements Namespace {
   readonly #context: Context;
+  #hasLinearizable = true;
   readonly #closers = new Set<() => unknown>();
 
   constructor(context: Context) {
     this.#context = context;
   }
 
+  /**
+   * A linearizable read waits until a majority has confirmed that the primary is still the primary: one that is cut off
+   * cannot answer it. Not every maker's server has it.
+   */
   async config(): Promise<Config | undefined> {
-    const stored = await this.#stored();
+    const { topology } = await this.#context.server();
+    const isLinearizable = this.#hasLinearizable && topology !== "standalone";
+    const read = isLinearizable ? this.#stored({ level: "linearizable" }) : this.#stored();
+    const stored = await read.catch((error: unknown) => {
+      if (!isLinearizable || !READ_CONCERN_REFUSALS.has(codeOf(error) ?? 0)) throw error;
+      this.#hasLinearizable = false;
+      return this.#stored();
+    });
     return stored && this.#understood(stored);
   }
 
@@ -64,9 +79,10 @@ export class MongoNamespace implements Namespace {
   }
 
   /** The stored document of the config. */
-  async #stored(): Promise<Document | undefined> {
+  async #stored(readConcern?: { readonly level: "linearizable" }): Promise<Document | undefined> {
     const { meta } = this.#context.names;
-    for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID })) {
+    const options = readConcern === undefined ? {} : { readConcern };
+    for await (const [document] of find(this.#context, meta, { _id: CONFIG_ID }, options)) {
       if (document === undefined) continue;
       this.#context.clock.isSetUp = true;
       return document;
