@@ -20,7 +20,7 @@ function hear(
 }
 
 // Most of the time they wait for periods to pass.
-describe.concurrent.each(backends)("on $name", (backend) => {
+describe.each(backends)("on $name", (backend) => {
   const world = (): Promise<World> => World.of(backend, { periodMs: PERIOD_MS });
 
   it("Debug: a logger gets messages, and one that throws does no harm", async () => {
@@ -117,7 +117,8 @@ describe.concurrent.each(backends)("on $name", (backend) => {
 
   it("NewWatcher: any number of keys, and each change of each", async () => {
     await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    // Closing waits a period for the store, which may be busy.
+    const [a, b] = [await w.open({ periodMs: 10_000 }), await w.open({ periodMs: 10_000 })];
     const watcher = b.watcher();
     const all = hear(watcher, { all: true });
     const some = hear(watcher, { prefix: "web/" });

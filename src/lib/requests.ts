@@ -25,6 +25,11 @@ export class Requests<Request extends string> {
     return this.#asked.delete(request);
   }
 
+  /** Forgets all requests. */
+  clear(): void {
+    this.#asked.clear();
+  }
+
   /** Serves a request. If that fails, it is requested again. Returns whether there was one. */
   async serve(request: Request, act: () => Promise<unknown>): Promise<boolean> {
     if (!this.take(request)) return false;

@@ -251,6 +251,7 @@ export class SlotLoop {
 
   /** The namespace is gone, or was set up by another: everything that was held or watched ends. */
   lose(error: HeartbitError): void {
+    this.#context.requests.clear();
     this.#context.health.suspect(error.message);
     this.#holding.lose(error);
     this.#failWatchers(error);

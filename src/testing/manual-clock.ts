@@ -73,8 +73,9 @@ export class ManualClock implements Clock {
 
   /** Resolves when it is not being advanced, and nothing more happens until it is; or when `signal` is aborted. */
   async settled(signal?: AbortSignal): Promise<void> {
-    for (let quiet = 0; quiet < QUIET_TURNS && signal?.aborted !== true; quiet++) {
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
       await turn();
+      if (signal?.aborted === true) return;
       if (this.#advances > 0) quiet = -1;
     }
   }

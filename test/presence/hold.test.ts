@@ -1,6 +1,6 @@
 /** Many keys held together, by `presence.hold`. */
 import { expect, it } from "vitest";
-import { Presence } from "../../src/index.ts";
+import type { Presence } from "../../src/index.ts";
 import { Bench, hear, PERIOD_MS, slicing } from "./support.ts";
 
 async function alive(presence: Presence): Promise<unknown[]> {

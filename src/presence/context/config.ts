@@ -48,7 +48,11 @@ export class NamespaceConfig {
   /** Before a session is opened: sets the namespace up again if it was dropped since. */
   async ensure(): Promise<void> {
     const { clock, periodMs } = this.#context;
-    if (clock.monotonic() - this.#readAt < periodMs) return; // just now
+    if (clock.monotonic() - this.#readAt >= periodMs) await this.restore();
+  }
+
+  /** Follows the config, and sets the namespace up again if it was dropped. */
+  async restore(): Promise<void> {
     if ((await this.#read()) === undefined) await this.configure();
   }
 

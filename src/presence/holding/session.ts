@@ -154,6 +154,8 @@ export class Session {
         }
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
+        // The offset may have been raised since it was read. Whoever raises it after our first ping leaves mail for us.
+        await this.#context.config.restore();
         checkGoesOn();
         opened ??= Math.floor(time.now);
         const record = { ...this.#identity, seq, opened, slot: time.slot };
@@ -175,8 +177,7 @@ export class Session {
       checkGoesOn();
     }
     this.#current = session;
-    // The offset may have been raised since it was read. Whoever raised it since our first ping leaves mail for us.
-    requests.add("config"); // also wakes the loop, which beats from now on
+    requests.sleeper.wake(); // the loop beats from now on
     return session;
   }
 

@@ -51,8 +51,8 @@ export class MongoNamespace implements Namespace {
   async config(): Promise<Config | undefined> {
     const { topology } = await this.#context.server();
     const isLinearizable = this.#hasLinearizable && topology !== "standalone";
-    const read = isLinearizable ? this.#stored({ level: "linearizable" }) : this.#stored();
-    const stored = await read.catch((error: unknown) => {
+    const reading = isLinearizable ? this.#stored({ level: "linearizable" }) : this.#stored();
+    const stored = await reading.catch((error: unknown) => {
       if (!isLinearizable || !READ_CONCERN_REFUSALS.has(codeOf(error) ?? 0)) throw error;
       this.#hasLinearizable = false;
       return this.#stored();
