@@ -188,7 +188,7 @@ describe("commands of a call, with their bytes and those of the documents found"
     },
     {
       what: "reading the config",
-      expected: { find: 1, sent: 126, documents: 1, bytes: 96 },
+      expected: { find: 1, sent: 130, documents: 1, bytes: 96 },
       call: () => namespace.config(),
     },
     {
