@@ -110,7 +110,7 @@ const MUTANTS = [
     file: "core/freshness.ts",
     search: "if (own.slot < from || hasOwn(records, own)) return undefined;",
     replace: "if (own.slot <= Infinity) return undefined;",
-    by: { kinds: "stale,cut" },
+    by: { kinds: "stale" },
   },
   {
     what: "a death is not confirmed by a ping and a second read",
@@ -218,6 +218,20 @@ const MUTANTS = [
     search: "if (behind <= SLOTS_BEHIND_MAX) return;",
     replace: "if (behind <= Infinity) return;",
     by: [SCENARIOS],
+  },
+  {
+    what: "the store's time: the config is not read after a step",
+    file: "presence/context/context.ts",
+    search: 'requests.add("config", "reconcile", "resync");',
+    replace: 'requests.add("reconcile", "resync");',
+    by: presence("presence"),
+  },
+  {
+    what: "the store's time: a raised offset is not spread by mail",
+    file: "presence/context/config.ts",
+    search: 'requests.add("spread");',
+    replace: "",
+    by: ["test/simulator.test.ts"],
   },
   // holding
   {
