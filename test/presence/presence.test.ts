@@ -433,6 +433,23 @@ describe("a presence", () => {
     await bench.periods(8);
     expect(heard.toSorted()).toEqual(["new alive initial", "old alive initial", "old dead expired"]);
   });
+
+  it("one that cannot read the config during a step back follows the raised offset afterwards", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b, link }] = [await bench.open(), await bench.open()];
+    await a.pinger("a").start();
+    await b.pinger("b").start();
+    await bench.periods(5);
+    link.intercept((operation) => (operation === "config" ? "fail" : "pass"));
+    bench.clock.step(-4 * PERIOD_MS);
+    await bench.periods(6);
+    link.intercept();
+    await bench.periods(4);
+    expect((await a.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
+      ["a", true],
+      ["b", true],
+    ]);
+  });
 });
 
 describe("`list`", () => {
