@@ -8,11 +8,9 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     // Most of the time is spent waiting for real processes and servers, not computing.
-    maxWorkers: 4,
+    maxWorkers: 3,
     // What concurrent tests of a file wait for is mostly time, too.
     maxConcurrency: 8,
-    // A process for each file would need a third of a second of work to begin.
-    isolate: false,
     globalSetup: ["test/servers/setup.ts", "test/support/build.ts", "test/support/passed-over.ts"],
     // Only for what hangs: no test is judged by these, so a busy machine cannot reach them with one that goes on.
     testTimeout: 300_000,

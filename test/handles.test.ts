@@ -29,19 +29,17 @@ const stores = [
   { name: "MongoDB", make: async () => newDatabase() },
 ];
 
-describe.concurrent.each(stores)(
-  "on $name, a program ends by itself, and prints nothing of heartbit's",
-  ({ make }) => {
-    it.each([
-      ["that held and watched, and closed", "await presence.close();"],
-      ["whose close was not awaited", "void presence.close();"],
-      ["that dropped the namespace, and closed", "await presence.drop(); await presence.close();"],
-      ["that aborted its signal", "abort.abort();"],
-    ])("%s", async (_, end) => {
-      const target = await make();
-      const { code, output } = await run(
-        target,
-        `const abort = new AbortController();
+describe.each(stores)("on $name, a program ends by itself, and prints nothing of heartbit's", ({ make }) => {
+  it.each([
+    ["that held and watched, and closed", "await presence.close();"],
+    ["whose close was not awaited", "void presence.close();"],
+    ["that dropped the namespace, and closed", "await presence.drop(); await presence.close();"],
+    ["that aborted its signal", "abort.abort();"],
+  ])("%s", async (_, end) => {
+    const target = await make();
+    const { code, output } = await run(
+      target,
+      `const abort = new AbortController();
       const presence = await Presence.open(target, { periodMs: 1000, signal: abort.signal });
       const watcher = presence.watcher();
       watcher.watch({ all: true }, () => {});
@@ -49,12 +47,11 @@ describe.concurrent.each(stores)(
       await presence.pinger("k").start();
       await watcher.sync();
       ${end}`,
-      );
-      if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
-      expect({ code, output }).toEqual({ code: 0, output: "" });
-    });
-  },
-);
+    );
+    if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
+    expect({ code, output }).toEqual({ code: 0, output: "" });
+  });
+});
 
 it("a program that closes while its store does not answer ends with the closing", async () => {
   const { code, output } = await run(
@@ -76,7 +73,7 @@ it("a program that closes while its store does not answer ends with the closing"
   expect(code).toBe(0);
 });
 
-describe.concurrent("a program that could not open ends by itself, with the error that says why", () => {
+describe("a program that could not open ends by itself, with the error that says why", () => {
   it.each([
     ["mongodb://127.0.0.1:1/db", "STORE_UNAVAILABLE"],
     ["mongodb://user:secret@127.0.0.1:1/db?authSource=admin", "STORE_UNAVAILABLE"],

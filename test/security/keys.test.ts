@@ -120,7 +120,7 @@ const byKey = (a: { key: string }, b: { key: string }): number =>
 
 const text = (value: unknown): string => JSON.stringify(value);
 
-describe.concurrent.each(backends)("on $name", (backend) => {
+describe.each(backends)("on $name", (backend) => {
   it("keys and metas come out as they went in: by watching, by listing, by key, by prefix", async () => {
     await using world = await World.of(backend, { periodMs: 5000 });
     const [holder, observer] = [await world.open(), await world.open()];

@@ -12,5 +12,5 @@ describe("MongoStore on a standalone server, without a feed, keeps the contract"
     uri = newDatabase(server.uri);
   });
   afterAll(() => server.stop());
-  storeContract(() => openMongo(uri), { describe: describe.concurrent, it });
+  storeContract(() => openMongo(uri), { describe, it });
 });

@@ -5,5 +5,5 @@ import { newDatabase } from "../servers/database.ts";
 
 describe("MongoStore on a replica set keeps the contract", () => {
   const uri = newDatabase();
-  storeContract(() => openMongo(uri), { describe: describe.concurrent, it });
+  storeContract(() => openMongo(uri), { describe, it });
 });
