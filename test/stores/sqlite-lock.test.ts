@@ -150,7 +150,7 @@ describe("a process that is stopped while it has the lock", () => {
   });
 
   it("makes everybody stale, with the reason, and nobody is reported dead", async () => {
-    const periodMs = 400;
+    const periodMs = 1000;
     const target = `sqlite:${directory}`;
     await using first = await opened(target, { periodMs });
     await using second = await opened(target, { periodMs });
