@@ -91,6 +91,7 @@ describe.concurrent.each(stores)("on $name, real processes", ({ target: makeTarg
       expect(log.deaths.toSorted()).toEqual([1, 3].map((index) => `key-${index} dead expired`));
     } finally {
       await Promise.all(workers.map((worker) => worker.crash()));
+      await presence.close(); // it would write into the directory while that is removed
       if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
     }
   });
@@ -111,6 +112,7 @@ describe.concurrent.each(stores)("on $name, real processes", ({ target: makeTarg
       await until(() => log.told.findLastIndex(({ words }) => words === "k alive joined") > died);
     } finally {
       await worker.crash();
+      await presence.close(); // it would write into the directory while that is removed
       if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
     }
   });

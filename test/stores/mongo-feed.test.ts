@@ -127,7 +127,8 @@ describe("a feed", () => {
 
     await target.write([...pingers.map((pinger) => end(pinger, SLOT + 1)), registration(1, 200, "last")]);
     await until(() => keysIn(pages).includes("last"));
-    expect(keysIn(pages)).toEqual(["mine 7", "mine 7", "last"]);
+    // Records of one page are in no order.
+    expect(keysIn(pages).toSorted()).toEqual(["last", "mine 7", "mine 7"]);
     const ids = readByFeed().flatMap(({ body }) => (body["filter"] as Document)["_id"].$in as string[]);
     expect(ids.toSorted()).toEqual(pingers.map((pinger) => `1.${pinger}.1`).toSorted());
     expect(readByFeed().length).toBeLessThan(pingers.length);
