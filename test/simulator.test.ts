@@ -4,8 +4,11 @@ import { readKept } from "./simulator/kept.ts";
 import { report, shrink } from "./simulator/shrink.ts";
 import { simulate } from "./simulator/simulation.ts";
 
-/** Fresh seeds each time, for so long; `HEARTBIT_SEED` and `HEARTBIT_RUNS` choose others. */
-const first = Number(process.env["HEARTBIT_SEED"] ?? Math.floor(Math.random() * 1e9));
+/**
+ * The same seeds each time, so that a failure is that of a change. `HEARTBIT_SEED` and `HEARTBIT_RUNS` choose others, and
+ * `npm run simulate` draws fresh ones.
+ */
+const first = Number(process.env["HEARTBIT_SEED"] ?? 897_401_732);
 const runs = Number(process.env["HEARTBIT_RUNS"] ?? 400);
 
 describe("the simulator finds nothing wrong", () => {
