@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Health } from "../presence/context/health.ts";
 import type { Change } from "../presence/change.ts";
+import { turn } from "../lib/turn.ts";
 import { internalsOf } from "../presence/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT, sentenceOf } from "./errors.ts";
@@ -51,7 +52,7 @@ async function follow({ out, settings, interruption, own }: Cli, command: Comman
   let isNothing = true;
   const tellNothing = async (): Promise<void> => {
     await watcher.sync();
-    await new Promise((resolve) => setImmediate(resolve)); // what is there is shown first
+    await turn(); // what is there is shown first
     const meant = prefix === "" ? "No keys" : `No keys that begin with ${printable(JSON.stringify(prefix))}`;
     if (isNothing)
       view.nothing(`${meant} are alive yet ${describePlace(settings)}.${adviseOnPlace(settings)}`);

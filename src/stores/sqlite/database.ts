@@ -8,6 +8,7 @@ import { writeSync } from "node:fs";
 import { HeartbitError } from "../../core/errors.ts";
 import type { StoreNotice } from "../../core/store.ts";
 import { systemClock } from "../../lib/system-clock.ts";
+import { turn } from "../../lib/turn.ts";
 import {
   checkInner,
   closeBell,
@@ -387,11 +388,6 @@ function versionOf(sql: Sql): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Gives the event loop a turn. */
-export function turn(): Promise<void> {
-  return new Promise((done) => setImmediate(done));
 }
 
 function pause(ms: number): Promise<void> {

@@ -20,7 +20,8 @@ import type {
   Write,
 } from "../../core/store.ts";
 import { OLD_MAX, storageFinding } from "../storage.ts";
-import { type Database, turn } from "./database.ts";
+import { turn } from "../../lib/turn.ts";
+import type { Database } from "./database.ts";
 import { openFeed } from "./feed.ts";
 import { configOf, makeHead, readHead, setConfig } from "./head.ts";
 import { prune } from "./pruning.ts";

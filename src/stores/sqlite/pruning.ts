@@ -3,7 +3,8 @@
  */
 import { pruned } from "../../core/records.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
-import { type Database, turn } from "./database.ts";
+import { turn } from "../../lib/turn.ts";
+import type { Database } from "./database.ts";
 import { configOf, readHead, setConfig } from "./head.ts";
 import { SESSION_PINGER, SESSION_START } from "./schema.ts";
 import type { Sql } from "./sql.ts";

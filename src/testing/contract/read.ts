@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { turn } from "../../lib/turn.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Cursor, Namespace, Page, Write } from "../../core/store.ts";
 import {
@@ -329,7 +330,7 @@ export const readTests: Suite = (test) => {
         const reader = async (): Promise<void> => {
           while (progress.isWriting) {
             await follow();
-            await new Promise((resolve) => setImmediate(resolve));
+            await turn();
           }
         };
         // Together, so that a failure of either fails the test while the other still waits.

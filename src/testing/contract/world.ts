@@ -11,6 +11,7 @@ import {
 } from "../../core/records.ts";
 import { NOTHING, select, type Selection, type WatchTarget } from "../../core/selection.ts";
 import type { Cursor, Namespace, Page, ReadQuery, Store, Write } from "../../core/store.ts";
+import { turn } from "../../lib/turn.ts";
 import { randomWords } from "../random.ts";
 import type { MakeStore } from "./make-store.ts";
 
@@ -197,7 +198,7 @@ export async function timeAfter(ns: Namespace, ms: number): Promise<number> {
   for (;;) {
     const now = await ns.time();
     if (now > ms) return now;
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
   }
 }
 
