@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Feed, FeedSink, Namespace, NamespaceScale, Page, ReadQuery, Store } from "../core/store.ts";
-import { onAbort } from "../lib/abort.ts";
+import { unlessAborted } from "../lib/abort.ts";
 import { checkNumber } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
@@ -179,11 +179,17 @@ class Gate {
   }
 }
 
+/** An operation under way: how many records are left to write, and what to call when there are none. */
+interface Task {
+  left: number;
+  end?: () => void;
+}
+
 /** What a store does in a second, shared by the operations under way. */
 class Work {
   readonly #clock: Clock;
   readonly #perMs: number;
-  readonly #underWay: { left: number; readonly end: () => void }[] = [];
+  readonly #underWay = new Set<Task>();
   #isTurning = false;
 
   constructor(clock: Clock, perSecond: number) {
@@ -194,38 +200,39 @@ class Work {
   /** Resolves when so many records are written. Rejects when that is cancelled. */
   async done(records: number, cancel?: AbortSignal): Promise<void> {
     if (records === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#underWay.push({ left: records, end: resolve });
-      if (!this.#isTurning) this.#turn(this.#clock.monotonic(), 0);
-      onAbort(cancel, () => {
-        const at = this.#underWay.findIndex(({ end }) => end === resolve);
-        if (at >= 0) this.#underWay.splice(at, 1);
-        resolve();
-      });
-    });
-    if (cancel?.aborted === true)
-      throw new HeartbitError("STORE_UNAVAILABLE", "The operation was cancelled.");
+    const operation: Task = { left: records };
+    const work = new Promise<void>((resolve) => (operation.end = resolve));
+    this.#underWay.add(operation);
+    if (!this.#isTurning) this.#turn(this.#clock.monotonic(), 0);
+    await unlessAborted(work, cancel, cancelled).finally(() => this.#underWay.delete(operation));
   }
 
   /** Everything under way is done at once. */
   end(): void {
-    for (const { end } of this.#underWay.splice(0)) end();
+    for (const { end } of this.#underWay) end?.();
+    this.#underWay.clear();
   }
 
   /** Writes what there was time for since the last turn, one record of each operation after the other. */
   #turn(since: number, rest: number): void {
-    this.#isTurning = this.#underWay.length > 0;
+    this.#isTurning = this.#underWay.size > 0;
     if (!this.#isTurning) return;
     const now = this.#clock.monotonic();
     let records = rest + (now - since) * this.#perMs;
-    for (; records >= 1 && this.#underWay.length > 0; records--) {
-      const operation = this.#underWay.shift();
-      if (operation === undefined) break;
-      if (--operation.left === 0) operation.end();
-      else this.#underWay.push(operation);
+    // An operation that is added again is visited again, after the others.
+    for (const operation of this.#underWay) {
+      if (records < 1) break;
+      records--;
+      this.#underWay.delete(operation);
+      if (--operation.left === 0) operation.end?.();
+      else this.#underWay.add(operation);
     }
     this.#clock.setTimer(() => this.#turn(now, records), Math.max(1, (1 - records) / this.#perMs));
   }
+}
+
+function cancelled(): HeartbitError {
+  return new HeartbitError("STORE_UNAVAILABLE", "The operation was cancelled.");
 }
 
 function intercepted(operation: Operation): HeartbitError {
