@@ -2,6 +2,7 @@
 import { checkKey, encodeMeta, show } from "../core/checks.ts";
 import { dropped } from "../core/errors.ts";
 import { type Owner, Registration } from "../core/registration.ts";
+import type { Steps } from "../core/roster.ts";
 import { checkOptionsObject, invalid } from "../lib/arguments.ts";
 import { InOrder } from "../lib/queue.ts";
 import { Slices } from "../lib/timers.ts";
@@ -42,25 +43,8 @@ export class Holding<Meta = unknown> {
    * store that is away. Rejects with `INVALID_KEY`, `INVALID_META`, `INVALID_OPTION` before it holds any of them, and
    * with `PRESENCE_CLOSED`, `NOT_PERMITTED` or `CONFIG_MISMATCH` (the namespace was dropped meanwhile).
    */
-  async add(keys: Iterable<HeldKey<Meta>>): Promise<void> {
-    const written: Promise<void>[] = [];
-    await this.#calls.runAlone(async () => {
-      const slices = new Slices(this.#side.context.clock);
-      const checked = new Map<string, string>();
-      for (const held of checkIterable(keys)) {
-        const { key, meta } =
-          typeof held === "string"
-            ? { key: held, meta: undefined }
-            : checkOptionsObject(held, ["key", "meta"]);
-        checked.set(checkKey(key), encodeMeta(meta));
-        if (slices.isOver) await slices.turn();
-      }
-      for (const [key, meta] of checked) {
-        written.push(handled(this.#take(key, meta)));
-        if (slices.isOver) await slices.turn();
-      }
-    });
-    await Promise.all(written);
+  add(keys: Iterable<HeldKey<Meta>>): Promise<void> {
+    return this.#write((written) => this.#addInSteps(keys, written));
   }
 
   /**
@@ -68,19 +52,8 @@ export class Holding<Meta = unknown> {
    * held are ignored. Resolves when that is written; waits for a store that is away. Rejects with `PRESENCE_CLOSED`,
    * `NOT_PERMITTED`.
    */
-  async leave(keys?: Iterable<string>): Promise<void> {
-    const written: Promise<void>[] = [];
-    await this.#calls.runAlone(async () => {
-      const slices = new Slices(this.#side.context.clock);
-      for (const key of keys === undefined ? [...this.#held.keys()] : checkIterable(keys)) {
-        const registration = this.#held.get(key);
-        this.#held.delete(key);
-        if (registration !== undefined)
-          written.push(handled(this.#side.registrations.end(registration, "killed")));
-        if (slices.isOver) await slices.turn();
-      }
-    });
-    await Promise.all(written);
+  leave(keys?: Iterable<string>): Promise<void> {
+    return this.#write((written) => this.#leaveInSteps(keys, written));
   }
 
   /**
@@ -101,6 +74,37 @@ export class Holding<Meta = unknown> {
   /** Leaves. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#side.isClosed) await this.leave();
+  }
+
+  /** Does the steps in slices, before the next call takes effect. Resolves when all their writes are acknowledged. */
+  async #write(steps: (written: Promise<void>[]) => Steps): Promise<void> {
+    const written: Promise<void>[] = [];
+    await this.#calls.runAlone(() => new Slices(this.#side.context.clock).doAll(steps(written)));
+    await Promise.all(written);
+  }
+
+  *#addInSteps(keys: Iterable<HeldKey<Meta>>, written: Promise<void>[]): Steps {
+    const metas = new Map<string, string>();
+    for (const held of checkIterable(keys)) {
+      const { key, meta } =
+        typeof held === "string" ? { key: held, meta: undefined } : checkOptionsObject(held, ["key", "meta"]);
+      metas.set(checkKey(key), encodeMeta(meta));
+      yield;
+    }
+    for (const [key, meta] of metas) {
+      written.push(handled(this.#take(key, meta)));
+      yield;
+    }
+  }
+
+  *#leaveInSteps(keys: Iterable<string> | undefined, written: Promise<void>[]): Steps {
+    for (const key of keys === undefined ? [...this.#held.keys()] : checkIterable(keys)) {
+      const registration = this.#held.get(key);
+      this.#held.delete(key);
+      if (registration !== undefined)
+        written.push(handled(this.#side.registrations.end(registration, "killed")));
+      yield;
+    }
   }
 
   async #take(key: string, meta: string): Promise<void> {
@@ -134,7 +138,7 @@ export class Holding<Meta = unknown> {
     const { log } = this.#side.context;
     log.info(`another process reported the key ${show(key)} dead; it is taken up again`);
     this.#start(key, pinger, meta, start + 1).catch((error: unknown) =>
-      log.warn("a key could not be taken up again", error),
+      log.warn(`the key ${show(key)} could not be taken up again`, error),
     );
   }
 }
@@ -144,7 +148,7 @@ function checkIterable<T>(keys: Iterable<T>): Iterable<T> {
   throw invalid("keys", show(keys), "an iterable of keys, such as an array");
 }
 
-/** A rejection is reported to the caller once all of the keys were begun. */
+/** A rejection is reported to the caller only when every key was begun: until then nobody awaits it. */
 function handled(work: Promise<void>): Promise<void> {
   work.catch(() => {});
   return work;

@@ -154,8 +154,8 @@ export class Session {
         }
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
-        // The offset may have been raised since it was read. Whoever raises it after our first ping leaves mail for us.
-        await this.#context.config.restore();
+        // The offset may have been raised since it was read. A process that raises it from now on leaves mail for us.
+        await config.restore();
         checkGoesOn();
         opened ??= Math.floor(time.now);
         const record = { ...this.#identity, seq, opened, slot: time.slot };
