@@ -14,12 +14,12 @@ import { describe } from "../../lib/log.ts";
 import { within } from "../../lib/timers.ts";
 import type { Session } from "./session.ts";
 
-/** A store that takes 50 writes a second, the slowest considered, takes it within the shortest limit of two seconds. */
+/** The shortest limit is two seconds. Even a store of 50 writes a second acknowledges a first batch in half of it. */
 const BATCH_FIRST = 50;
 const BATCH_MAX = 5000;
 const SHRINK = 4;
 const GROW = 2;
-/** A batch that took less than this part of its time limit lets the next one be twice as large, and still in time. */
+/** After a batch that took less than this part of its limit, one that is twice as large still keeps the limit. */
 const QUICK = 1 / GROW;
 
 export class WriteQueue {
@@ -109,7 +109,7 @@ export class WriteQueue {
     if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
   }
 
-  /** Sends the next batch. If it fails, what it has is queued again. */
+  /** Sends the next batch. If it fails, its writes are queued again. */
   async #writeBatch(seq: number): Promise<void> {
     const { clock, namespace, time, periodMs } = this.#context;
     const limitMs = patienceMs(periodMs);
