@@ -46,6 +46,8 @@ export class SlotLoop {
   #watching: Watching | undefined;
   #endNotices: (() => void) | undefined;
   #isStoreLost = false;
+  /** Whether the namespace is gone, and nothing was held or watched since. */
+  #isLost = false;
   /** Monotonic times, in ms. */
   #polled = -Infinity;
   #caughtUp = -Infinity;
@@ -109,6 +111,7 @@ export class SlotLoop {
     if (this.watchers.size > 0) return;
     void this.#watching?.stop();
     this.#watching = undefined;
+    this.#context.requests.sleeper.wake();
   }
 
   stop(): void {
@@ -129,6 +132,7 @@ export class SlotLoop {
   #turn(): void {
     const { clock, requests, health } = this.#context;
     const { current } = this.#holding.session;
+    if (this.#isActive) this.#isLost = false;
     current?.heartbeat.beat();
     const own = current?.heartbeat.own;
     if (own !== undefined && own.ms !== this.#pingSeen) {
@@ -166,7 +170,13 @@ export class SlotLoop {
   }
 
   get #isActive(): boolean {
-    return this.#watching !== undefined || this.#holding.session.current !== undefined;
+    const { current, isOpening } = this.#holding.session;
+    return this.#watching !== undefined || current !== undefined || isOpening;
+  }
+
+  /** No ping and no evaluation can show that the store answers again, so the config is read for that. */
+  get #isIdleAndStale(): boolean {
+    return !this.#isActive && !this.#isLost && this.#context.health.health.state === "stale";
   }
 
   /** In how many ms the next turn is due. Infinity if only a request can bring one. */
@@ -184,6 +194,7 @@ export class SlotLoop {
   get #configMs(): number {
     const { requests, time, clock, periodMs } = this.#context;
     if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
+    if (this.#isIdleAndStale) return 0;
     const isOften = clock.monotonic() < this.#caughtUp + periodMs / CATCH_UPS;
     if (requests.has("time") && !isOften) return 0;
     if (!this.#isActive || time.slotsBehind <= 0) return Infinity;
@@ -192,9 +203,10 @@ export class SlotLoop {
 
   async #followConfig(): Promise<void> {
     const { config, requests, time, clock, health } = this.#context;
-    if (await requests.serve("restore", () => config.configure())) {
-      if (!this.#isActive) health.markHealthy(); // it does nothing that could be late
-    } else await requests.serve("config", () => config.check());
+    if (this.#isIdleAndStale) requests.add("config");
+    if (!(await requests.serve("restore", () => config.configure())))
+      await requests.serve("config", () => config.check());
+    if (this.#isIdleAndStale) health.markHealthy();
     await requests.serve("time", () => sampleTime(this.#context));
     if (time.slotsBehind > 0) await config.catchUp();
     await requests.serve("spread", () => config.spread());
@@ -255,6 +267,7 @@ export class SlotLoop {
     this.#context.health.suspect(error.message);
     this.#holding.lose(error);
     this.#failWatchers(error);
+    this.#isLost = true;
   }
 
   #failWatchers(error: Error): void {

@@ -174,9 +174,20 @@ export class Circumstances {
       downs: faults
         .filter(({ effect }) => effect !== "disturbed")
         .map((fault) => ({ from: fault.from, to: fault.to + this.#log.reconnectMs, effect: fault.effect })),
-      troubles: this.#troubles(faults),
+      troubles: merge([...this.#troubles(faults), ...this.#inherited(from)]),
       pauses: merge(faults.filter(({ isPause }) => isPause === true)),
     };
+  }
+
+  /** Who starts while the store's clock is behind what it has shown waits with the others. */
+  #inherited(from: number): Span[] {
+    let [shown, shiftMs] = [-Infinity, 0];
+    for (const { at, ms } of this.steps.toSorted((a, b) => a.at - b.at)) {
+      if (at >= from) break;
+      shown = Math.max(shown, at + shiftMs);
+      shiftMs += ms;
+    }
+    return from + shiftMs < shown ? [{ from, to: from + this.ms(PERIODS.stepBack) }] : [];
   }
 
   #troubles(faults: readonly Fault[]): Span[] {

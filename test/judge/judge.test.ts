@@ -272,6 +272,29 @@ const FALSE_DEATHS: readonly Told[] = [
     breaks: "false death",
   },
   {
+    name: "a watcher that starts while the slots stand still reports a crash once they go on",
+    story: `
+      19.5  p crashes
+      20.0  clock steps -3
+      21.0  v watches *
+      21.0  v hears k initial p
+      26.4  w hears k expired
+      27.4  v hears k expired
+      40.0  end`,
+  },
+  {
+    name: "a watcher that starts when the store's clock has caught up reports a crash later than in 2.5 periods",
+    story: `
+      20.0  clock steps -3
+      26.0  v watches *
+      26.0  v hears k initial p
+      26.1  p crashes
+      28.4  w hears k expired
+      29.4  v hears k expired
+      40.0  end`,
+    breaks: "late",
+  },
+  {
     name: "a process that was cut off while the store's clock stepped is reported dead early",
     story: `
       20.0  p cut off for 1

@@ -2,6 +2,7 @@
 import type { Case } from "./case.ts";
 import type { Process } from "./process.ts";
 import { RETENTIONS_STORED } from "./promises.ts";
+import type { Span } from "./spans.ts";
 
 /** The sessions that share a document of pings. */
 const SEGMENT = 1024;
@@ -17,15 +18,15 @@ interface Bounds {
 export function judgeStorage(of: Case): void {
   for (const { t, ...counts } of of.log.counts) {
     const since = keptSince(of, t);
-    const lostBy = (process: Process): readonly number[] => [
-      ...of.around.losses(["the latest", "some", "all"]).map(({ from }) => from),
-      ...of.around.longAbsences(process),
+    const lostBy = (process: Process): readonly Span[] => [
+      ...of.around.losses(["the latest", "some", "all"]).map(({ from }) => ({ from, to: from })),
+      ...of.around.longAbsences(process).map((at) => ({ from: at, to: at })),
     ];
     const bounds = boundsOf(of, since, t, lostBy);
     // A process whose reads lag may take its session for lost.
     const lagging = boundsOf(of, since, t, (process) => [
       ...lostBy(process),
-      ...of.around.faultsOf(process).flatMap(({ from, mayLag }) => (mayLag === true ? [from] : [])),
+      ...of.around.faultsOf(process).filter(({ mayLag }) => mayLag === true),
     ]);
     for (const kind of ["sessions", "registrations"] as const) {
       const [count, most] = [counts[kind], bounds[kind]];
@@ -47,15 +48,10 @@ export function judgeStorage(of: Case): void {
  * How many records those have that lived lately. What was lost, or pruned while its process was away, is written again as
  * another record, once each time; so is what another process has killed.
  */
-function boundsOf(
-  of: Case,
-  since: number,
-  t: number,
-  lostBy: (process: Process) => readonly number[],
-): Bounds {
+function boundsOf(of: Case, since: number, t: number, lostBy: (process: Process) => readonly Span[]): Bounds {
   let [sessions, registrations] = [0, 0];
-  const count = (times: readonly number[], from: number, to: number): number =>
-    times.filter((at) => at >= Math.max(since, from) && at <= Math.min(t, to)).length;
+  const count = (spans: readonly Span[], from: number, to: number): number =>
+    spans.filter((span) => span.to >= Math.max(since, from) && span.from <= Math.min(t, to)).length;
   for (const process of of.processes) {
     if (process.from > t || process.to < since) continue;
     const lost = lostBy(process);
@@ -63,7 +59,9 @@ function boundsOf(
     for (const { key, calledAt, overAt, heldUntil } of process.holdings) {
       const over = Math.max(overAt, heldUntil);
       if (calledAt > t || over < since) continue;
-      const kills = of.kills.filter((kill) => kill.key === key).map(({ doneAt }) => doneAt);
+      const kills = of.kills
+        .filter((kill) => kill.key === key)
+        .map(({ doneAt }) => ({ from: doneAt, to: doneAt }));
       registrations += 1 + count([...lost, ...kills], calledAt, over);
     }
   }

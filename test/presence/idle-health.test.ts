@@ -1,11 +1,44 @@
+/** The health of a presence that neither holds nor watches: no ping and no evaluation shows that the store answers. */
 import { expect, it } from "vitest";
+import { HeartbitError } from "../../src/core/errors.ts";
 import { Bench, restartable } from "./support.ts";
 
-it("a presence that neither holds nor watches is healthy again once the store is found", async () => {
+it("is healthy again once the store is found", async () => {
   const bench = new Bench();
   const { presence, restart } = await restartable(bench.store);
   restart();
   await bench.periods(20);
   await presence.list();
+  expect(presence.health).toEqual({ state: "healthy" });
+});
+
+it("is healthy again after a start that was refused, when the store permits again", async () => {
+  const bench = new Bench();
+  const { presence, link } = await bench.open();
+  link.fail();
+  const starting = expect(presence.pinger("k").start()).rejects.toMatchObject({ code: "NOT_PERMITTED" });
+  await bench.periods(1);
+  link.fail(new HeartbitError("NOT_PERMITTED", "It refuses."));
+  await bench.periods(3);
+  await starting;
+  expect(presence.health).toMatchObject({ state: "stale" });
+  link.heal();
+  await bench.periods(1);
+  expect(presence.health).toEqual({ state: "healthy" });
+});
+
+it("stays stale after another has dropped the namespace, and does not set it up again", async () => {
+  const bench = new Bench();
+  const [{ presence }, { presence: other }] = [await bench.open(), await bench.open()];
+  const pinger = presence.pinger("k");
+  await pinger.start();
+  await bench.periods(2);
+  await other.drop();
+  await bench.periods(20);
+  expect(pinger.state).toBe("killed");
+  expect(presence.health).toMatchObject({ state: "stale", reason: 'The namespace "presence" was dropped.' });
+  expect(await bench.store.namespace("presence").config()).toBeUndefined();
+  await pinger.start();
+  await bench.periods(1);
   expect(presence.health).toEqual({ state: "healthy" });
 });

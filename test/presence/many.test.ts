@@ -83,6 +83,14 @@ describe("many", () => {
     expect(words((await changes.next()).value)).toBe("last alive joined");
   });
 
+  it("keys are killed one by one", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open();
+    const pingers = Array.from({ length: 5 * MANY }, (_, index) => presence.pinger(`key-${index}`));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    await Promise.all(pingers.map((pinger) => pinger.kill()));
+  });
+
   it("keys are listed in slices", async () => {
     const bench = new Bench();
     const { presence: a } = await bench.open();

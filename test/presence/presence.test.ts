@@ -303,6 +303,32 @@ describe("a presence", () => {
     await presence.close();
   });
 
+  it("keeps nothing of a key that it released more than a retention ago", async () => {
+    const bench = new Bench();
+    const { presence } = await bench.open({ retentionSlots: 10 });
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc") as () => void;
+    const length = 1000;
+    const comeAndGo = async (count: number): Promise<void> => {
+      const keys = Array.from({ length: count }, (_, index) => `${count}-${index}-`.padEnd(length, "x"));
+      const pingers = keys.map((key) => presence.pinger(key));
+      await Promise.all(pingers.map((pinger) => pinger.start()));
+      await Promise.all(pingers.map((pinger) => pinger.kill()));
+    };
+    const heapAfter = async (count: number): Promise<number> => {
+      await comeAndGo(count);
+      await bench.periods(60);
+      await presence.prune();
+      gc();
+      return process.memoryUsage().heapUsed;
+    };
+    const [few, many] = [100, 10_000];
+    await heapAfter(few); // what is made once
+    const before = await heapAfter(few);
+    expect((await heapAfter(many)) - before).toBeLessThan((many * length) / 4);
+    await presence.close();
+  });
+
   it("nothing of what was held before a drop goes on after it", async () => {
     const bench = new Bench();
     const { presence } = await bench.open();

@@ -5,7 +5,7 @@ import { newDatabase } from "../servers/database.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 import { type Command, type Proxy, refusal, startProxy } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
-import { answered, opened, until } from "../support/wait.ts";
+import { answered, opened, passes, until } from "../support/wait.ts";
 
 needsFeed();
 
@@ -66,13 +66,13 @@ class Scene implements AsyncDisposable {
     return new Scene(proxy, refusing, [presence, other], told);
   }
 
-  /** Refuses what matches, once with each code, and does meanwhile what needs it. */
+  /** Refuses what matches, once with each code, and does meanwhile what needs it, some times in a period. */
   async refuse(matches: (command: Command) => boolean, act: () => Promise<unknown>): Promise<void> {
     this.#refusing.matches = matches;
     this.#refusing.codes = [...CODES];
     while (this.#refusing.codes.length > 0) {
       await act().catch(() => {});
-      await new Promise((resolve) => setImmediate(resolve));
+      await passes(PERIOD_MS / 8);
     }
   }
 
@@ -101,22 +101,23 @@ class Scene implements AsyncDisposable {
   }
 }
 
-const wait = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 5));
+/** What the presence does anyway. */
+const nothing = (): Promise<unknown> => Promise.resolve();
 let count = 0;
 
 // Most of the time they wait for the next ping or read.
 describe.concurrent("a refusal that passes ends nothing", () => {
   it.each<[string, (command: Command) => boolean, (scene: Scene) => Promise<unknown>]>([
-    ["the reads of pings", on("find", "pings"), wait],
-    ["the reads of records", on("find", "records"), wait],
+    ["the reads of pings", on("find", "pings"), nothing],
+    ["the reads of records", on("find", "records"), nothing],
     ["the reads of the config", on("find", "meta"), ({ presence }) => presence.prune()],
-    ["pings", on("findAndModify", "pings"), wait],
+    ["pings", on("findAndModify", "pings"), nothing],
     ["the time", on("findAndModify", "meta"), ({ presence }) => presence.list()],
     ["starts", on("update", "records"), ({ presence }) => presence.pinger(`start ${count++}`).start()],
     ["kills", on("update", "records"), ({ presence }) => presence.kill("theirs not")],
-    ["the count of what is open", on("aggregate", "records"), wait],
+    ["the count of what is open", on("aggregate", "records"), nothing],
     ["the change stream", ({ isFeed }) => isFeed, ({ other }) => other.pinger(`start ${count++}`).start()],
-    ["everything but the greeting", ({ name }) => !/^(?:hello|ismaster)$/i.test(name), wait],
+    ["everything but the greeting", ({ name }) => !/^(?:hello|ismaster)$/i.test(name), nothing],
   ])("of %s", async (_, what, act) => {
     await using scene = await Scene.open();
     await scene.refuse(what, () => act(scene));

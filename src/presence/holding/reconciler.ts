@@ -107,6 +107,7 @@ export class Reconciler {
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time } = this.#context;
     const { slot } = time;
+    this.#registrations.forgetOld();
     if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
     const { least } = this.#registrations.openCount;
     const { seq, opened } = session.record;

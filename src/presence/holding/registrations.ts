@@ -18,9 +18,10 @@ export class Registrations {
   readonly queue: WriteQueue;
   readonly #context: Context;
   readonly #session: Session;
-  /** By the pinger's number. Released registrations come after held ones, in the order of their release. */
+  /** By the pinger's number. */
   readonly declared = new Map<number, Registration>();
-  #held = 0;
+  /** Those of them that are released, in the order of their release. */
+  readonly #released = new Set<Registration>();
   #pingers = 0;
   /** How many times the namespace was lost, with everything that was held. */
   timesLost = 0;
@@ -33,7 +34,7 @@ export class Registrations {
 
   /** How many keys are held. */
   get size(): number {
-    return this.#held;
+    return this.declared.size - this.#released.size;
   }
 
   /** A number for a new pinger of this presence. */
@@ -44,8 +45,8 @@ export class Registrations {
   /** Starts to hold. Resolves when others can see it. Rejects for faults that can never pass; then it is not held. */
   async start(registration: Registration): Promise<void> {
     const before = this.declared.get(registration.pinger);
-    if (before === undefined || before.last !== undefined) this.#held++;
-    this.#redeclare(registration);
+    if (before !== undefined) this.#released.delete(before);
+    this.declared.set(registration.pinger, registration);
     try {
       await this.queue.write(registration, "start");
     } catch (error) {
@@ -63,14 +64,11 @@ export class Registrations {
 
   /** Releases it, at once or after `holdMs`. Resolves when that is written. */
   end(registration: Registration, how: "killed" | { readonly holdMs: number }): Promise<void> {
-    const wasHeld =
-      this.declared.get(registration.pinger) === registration && registration.last === undefined;
     const { clock, time } = this.#context;
     registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
-    if (wasHeld) {
-      this.#held--;
-      this.#redeclare(registration);
-      this.#forgetOld();
+    if (this.declared.get(registration.pinger) === registration) {
+      this.#released.delete(registration);
+      this.#released.add(registration);
     }
     return this.queue.write(registration, "end").finally(() => {
       registration.owner = NOBODY; // so that the pinger can be garbage-collected
@@ -133,7 +131,7 @@ export class Registrations {
     for (const registration of this.declared.values()) {
       // Released registrations ended with their session.
       if (registration.last === undefined) this.queue.add(registration, "start");
-      else this.declared.delete(registration.pinger);
+      else this.#delete(registration);
     }
     this.#session
       .open()
@@ -152,7 +150,7 @@ export class Registrations {
   forgetAll(error: Error): void {
     this.queue.giveUp(error);
     this.declared.clear();
-    this.#held = 0;
+    this.#released.clear();
   }
 
   /** The registrations that are held. */
@@ -161,24 +159,17 @@ export class Registrations {
       if (registration.last === undefined) yield registration;
   }
 
-  /** Moves it to the end of the order, too. */
-  #redeclare(registration: Registration): void {
-    this.declared.delete(registration.pinger);
-    this.declared.set(registration.pinger, registration);
+  /** Registrations released more than a retention ago have been pruned, or will be soon. */
+  forgetOld(): void {
+    const oldest = this.#context.time.slot - this.#context.retentionSlots;
+    for (const registration of this.#released) {
+      if (registration.endedIn >= oldest) break;
+      if (registration.isWritten) this.#delete(registration);
+    }
   }
 
   #delete(registration: Registration): void {
-    if (registration.last === undefined) this.#held--;
     this.declared.delete(registration.pinger);
-  }
-
-  /** Registrations released more than a retention ago have been pruned, or will be soon. */
-  #forgetOld(): void {
-    const oldest = this.#context.time.slot - this.#context.retentionSlots;
-    for (const [pinger, { last, endedIn, isWritten }] of this.declared) {
-      if (last === undefined) continue;
-      if (endedIn >= oldest) break;
-      if (isWritten) this.declared.delete(pinger);
-    }
+    this.#released.delete(registration);
   }
 }

@@ -77,6 +77,7 @@ export class Session {
     if (this.#opening !== undefined) return this.#opening;
     const opening = this.#open().finally(() => {
       if (this.#opening === opening) this.#opening = undefined;
+      this.#context.requests.sleeper.wake();
     });
     this.#opening = opening;
     return opening;
@@ -134,7 +135,7 @@ export class Session {
   }
 
   async #open(): Promise<OpenSession> {
-    const { config, time, health, requests } = this.#context;
+    const { config, time, health } = this.#context;
     const lost = this.#lost;
     const checkGoesOn = (): void => {
       if (this.#lost !== lost && this.#lost !== undefined) throw this.#lost.error;
@@ -177,7 +178,6 @@ export class Session {
       checkGoesOn();
     }
     this.#current = session;
-    requests.sleeper.wake(); // the loop beats from now on
     return session;
   }
 
