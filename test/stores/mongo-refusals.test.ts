@@ -19,23 +19,27 @@ const CODES = [13, 18, 59, 115, 148, 323, 8000];
 const on = (name: string, collection: string) => (command: Command) =>
   command.name === name && command.collection === `presence.${collection}` && !command.isFeed;
 
-/** A presence behind a proxy, and another one that is not, each with a key; what the first is told of. */
+/**
+ * A presence behind a proxy, and another one that is not, each with a key; what the first is told of. A third one behind
+ * the proxy only lists.
+ */
 class Scene implements AsyncDisposable {
   readonly #proxy: Proxy;
   readonly #refusing: { matches: (command: Command) => boolean; codes: number[] };
   readonly #told: readonly string[];
   readonly presence: Presence;
   readonly other: Presence;
+  readonly listing: Presence;
 
   private constructor(
     proxy: Proxy,
     refusing: { matches: (command: Command) => boolean; codes: number[] },
-    presences: readonly [Presence, Presence],
+    presences: readonly [Presence, Presence, Presence],
     told: readonly string[],
   ) {
     this.#proxy = proxy;
     this.#refusing = refusing;
-    [this.presence, this.other] = presences;
+    [this.presence, this.other, this.listing] = presences;
     this.#told = told;
   }
 
@@ -59,11 +63,13 @@ class Scene implements AsyncDisposable {
     const presence = await opened(proxy.uri, { periodMs: PERIOD_MS, pollMs: PERIOD_MS / 4 });
     const other = await opened(target, { periodMs: PERIOD_MS });
     presence.watcher().watch({ all: true }, ({ key, alive }) => told.push(`${key} ${alive}`));
+    const listing = await opened(proxy.uri, { periodMs: PERIOD_MS });
+    await answered(() => listing.list());
     await presence.pinger("mine").start();
     await other.pinger("theirs").start();
     await until(() => isFed && told.includes("mine true") && told.includes("theirs true"));
     await answered(() => presence.kill("nobody's"));
-    return new Scene(proxy, refusing, [presence, other], told);
+    return new Scene(proxy, refusing, [presence, other, listing], told);
   }
 
   /** Refuses what matches, once with each code, and does meanwhile what needs it, some times in a period. */
@@ -90,13 +96,14 @@ class Scene implements AsyncDisposable {
     await own.kill();
     await until(() => told.includes("own false"));
     await until(() => presence.health.state === "healthy");
-    expect((await answered(() => other.list({ key: "own" }))).keys[0]?.alive).toBe(false);
+    for (const one of [other, this.listing])
+      expect((await answered(() => one.list({ key: "own" }))).keys[0]?.alive).toBe(false);
     expect(told).not.toContain("mine false");
     expect(told).not.toContain("theirs false");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.presence.close(), this.other.close()]);
+    await Promise.all([this.presence.close(), this.other.close(), this.listing.close()]);
     await this.#proxy.stop();
   }
 }
@@ -112,7 +119,7 @@ describe.concurrent("a refusal that passes ends nothing", () => {
     ["the reads of records", on("find", "records"), nothing],
     ["the reads of the config", on("find", "meta"), ({ presence }) => presence.prune()],
     ["pings", on("findAndModify", "pings"), nothing],
-    ["the time", on("findAndModify", "meta"), ({ presence }) => presence.list()],
+    ["the time", on("findAndModify", "meta"), ({ listing }) => listing.list()],
     ["starts", on("update", "records"), ({ presence }) => presence.pinger(`start ${count++}`).start()],
     ["kills", on("update", "records"), ({ presence }) => presence.kill("theirs not")],
     ["the count of what is open", on("aggregate", "records"), nothing],
