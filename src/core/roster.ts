@@ -219,6 +219,15 @@ export class Roster {
     return false;
   }
 
+  /** Whether a session that has not ended is no longer heard from. It may come back until it is forgotten. */
+  get isAnyoneSilent(): boolean {
+    for (const session of this.#sessions.values()) {
+      const hasEnded = session.record.last !== undefined || session.registrations.size === 0;
+      if (!hasEnded && !isAliveAt(this.#leasedUntil(session), this.#g)) return true;
+    }
+    return false;
+  }
+
   /** Begins a read of everything selected. Returns what `endLoadInSteps` needs. */
   beginLoad(): number {
     return ++this.#load;

@@ -17,6 +17,29 @@ export function within<T>(clock: Clock, limitMs: number, what: string, operation
 }
 
 /**
+ * The result of an operation that is begun once more if it has not answered within `againMs`, since its connection may
+ * be dead: the first success counts (a hedged request: Dean and Barroso, "The Tail at Scale", 2013). Rejects with
+ * `STORE_UNAVAILABLE` if neither has answered within `limitMs`.
+ */
+export async function hedged<T>(
+  clock: Clock,
+  { againMs, limitMs }: { readonly againMs: number; readonly limitMs: number },
+  what: string,
+  begin: () => Promise<T>,
+): Promise<T> {
+  const first = begin();
+  try {
+    return await within(clock, againMs, what, first);
+  } catch (error) {
+    if (!(error instanceof GivenUp)) throw error;
+    const either = Promise.any([first, begin()]).catch(({ errors }: AggregateError) => {
+      throw errors[0];
+    });
+    return within(clock, limitMs - againMs, what, either);
+  }
+}
+
+/**
  * The items of an iteration, each awaited by `wait`. However it ends, the iteration frees its resources, without
  * waiting for that: the store may be away.
  */

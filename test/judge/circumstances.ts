@@ -94,6 +94,18 @@ export class Circumstances {
     return sum;
   }
 
+  /** When so many periods before a time began, without the time in which nobody could write: that decides nothing. */
+  decidedSince(time: number, periods: number): number {
+    let left = this.ms(periods);
+    const first = time - this.ms(this.#log.retentionSlots);
+    for (const { begin, end, middle } of [...this.#spans(first, time)].toReversed()) {
+      if (!this.#all.some((one) => this.#couldWrite(one, middle))) continue;
+      if (left <= end - begin) return end - left;
+      left -= end - begin;
+    }
+    return first;
+  }
+
   /** When the latest time was over in which nobody could write for so many periods, and nothing was held up. */
   latestOutage(from: number, to: number, periods: number): number | undefined {
     let outage: number | undefined;

@@ -251,8 +251,9 @@ class ReportsJudge {
     const readAt = this.#readAt(t);
     const isNearStep = of.around.hasStep(t - of.ms(STEP_MATTERS) - lag, t);
     const vouched = process.vouchedAt(readAt);
-    const alone = of.around.downAlone(process, t - of.ms(DECIDED_BY) - lag, t) / of.log.periodMs;
-    const limit = this.#whyAbsent(process, t, lag, alone, isNearStep);
+    const from = of.around.decidedSince(t, DECIDED_BY) - lag;
+    const alone = of.around.downAlone(process, from, t) / of.log.periodMs;
+    const limit = this.#whyAbsent(process, from, t, alone, isNearStep);
     if (limit === undefined) {
       const ran = of.periods(t - vouched);
       of.find(
@@ -274,8 +275,8 @@ class ReportsJudge {
   /** The limit by which it was reported dead rightly. */
   #whyAbsent(
     process: Process,
+    from: number,
     t: number,
-    lag: number,
     alone: number,
     isNearStep: boolean,
   ): Limit | undefined {
@@ -283,7 +284,6 @@ class ReportsJudge {
     if (alone > PERIODS.cutOff) return "cut off alone";
     if (isNearStep && alone > 0) return "step while cut off";
     if (alone <= CUT_LEAST) return undefined;
-    const from = t - of.ms(DECIDED_BY) - lag;
     if (of.around.downFor(process, from, t) <= of.ms(PERIODS.cutOff)) return undefined;
     const outage = of.around.latestOutage(from, t, PERIODS.emptySlot);
     const comesBack = outage !== undefined && t - outage < of.ms(PERIODS.comeBack);

@@ -306,6 +306,30 @@ const FALSE_DEATHS: readonly Told[] = [
     by: "step while cut off",
   },
   {
+    name: "a process that was cut off alone just before an outage of all is dead for a watcher that starts after it",
+    story: `
+      20.0  p cut off for 1.5
+      21.5  all cut off for 4
+      21.6  p lapses
+      25.6  v watches k
+      25.7  v hears k initial
+      25.8  v hears k joined p
+      40.0  end`,
+    by: "cut off alone",
+  },
+  {
+    name: "a process that was cut off alone long before an outage of all is dead for a watcher that starts after it",
+    story: `
+      15.0  p cut off for 1.5
+      21.5  all cut off for 4
+      23.6  p lapses
+      25.6  v watches k
+      25.7  v hears k initial
+      25.8  v hears k joined p
+      40.0  end`,
+    breaks: "false death",
+  },
+  {
     name: "a process whose ping a lagging read lacks is reported dead",
     story: `
       20.0  p cut off for 2.1

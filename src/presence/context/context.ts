@@ -7,7 +7,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
-import { eachOf, within } from "../../lib/timers.ts";
+import { eachOf, hedged, within } from "../../lib/timers.ts";
 import type { PresenceEvents } from "../events.ts";
 import type { NamespaceConfig } from "./config.ts";
 import type { HealthMonitor } from "./health.ts";
@@ -93,9 +93,14 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("config", "reconcile", "resync"); // after a step back another process may have raised the offset
 }
 
+/** Asks for something small that cannot wait: others go on meanwhile in slots that we do not know of. */
+function ask<T>({ clock, periodMs }: Context, what: string, begin: () => Promise<T>): Promise<T> {
+  return hedged(clock, { againMs: quickMs(periodMs), limitMs: patienceMs(periodMs) }, what, begin);
+}
+
 /** The stored config; undefined if the namespace is not set up. */
 export function readConfig(context: Context): Promise<Config | undefined> {
-  return bulk(context, "config", context.namespace.config());
+  return ask(context, "config", () => context.namespace.config());
 }
 
 /** Leaves mail for these sessions. They ping once a slot: later in this slot, or in the next one. */
@@ -106,10 +111,12 @@ export async function leaveMail(context: Context, slot: Slot, seqs: readonly num
 /** Asks the store for its time: before the first ping, and in a presence that does not ping. */
 export async function sampleTime(context: Context): Promise<void> {
   const { clock, namespace } = context;
-  const sent = clock.monotonic();
-  const sentWall = clock.now();
-  const ms = await bulk(context, "time", namespace.time());
-  learnTime(context, sent, sentWall, ms);
+  const sample = await ask(context, "time", async () => {
+    const sent = clock.monotonic();
+    const sentWall = clock.now();
+    return { sent, sentWall, ms: await namespace.time() };
+  });
+  learnTime(context, sample.sent, sample.sentWall, sample.ms);
 }
 
 /** Repeats an operation that was asked for once, such as a listing, for a while. */

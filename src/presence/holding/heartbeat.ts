@@ -3,14 +3,14 @@
  * follows from the answer: the store's time, the lease (core/lease.ts), and whether there is mail.
  */
 import { deathPosition } from "../../core/alive.ts";
-import { GivenUp, isRefusal } from "../../core/errors.ts";
+import { isRefusal } from "../../core/errors.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import { Lease } from "../../core/lease.ts";
 import { retryMs } from "../../core/limits.ts";
 import { PingSchedule, REPEAT_OF_PERIOD } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
-import { within } from "../../lib/timers.ts";
+import { hedged, within } from "../../lib/timers.ts";
 import { type Context, learnTime, noteFailure } from "../context/context.ts";
 
 export class Heartbeat {
@@ -64,12 +64,8 @@ export class Heartbeat {
   async confirm(): Promise<boolean> {
     const { clock, periodMs } = this.#context;
     try {
-      const first = this.#ping();
-      await within(clock, periodMs * REPEAT_OF_PERIOD, "ping", first).catch((error: unknown) => {
-        if (!(error instanceof GivenUp)) throw error;
-        // Its connection may not have survived a sleep of this machine.
-        return within(clock, periodMs * (1 - REPEAT_OF_PERIOD), "ping", Promise.any([first, this.#ping()]));
-      });
+      const limits = { againMs: periodMs * REPEAT_OF_PERIOD, limitMs: periodMs };
+      await hedged(clock, limits, "ping", () => this.#ping());
       return !this.#isStopped;
     } catch {
       return false; // noted

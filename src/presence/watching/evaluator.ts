@@ -75,11 +75,12 @@ export class Evaluator {
       await sampleTime(this.#context);
     const slot = evaluationSlot(time.position);
     const isRepeated = slot <= this.#evaluated;
-    // In quiet times the evaluation slot is enough: a session that pinged in it is alive.
     const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
+    // The evaluation slot is enough if everyone is known to be alive; else a late ping in the one before matters, too.
+    const isEnough = isQuiet && !this.#roster.isAnyoneSilent;
     const began = clock.monotonic();
     // One after the other: it needs one connection.
-    const goesOn = await this.#readPings(isQuiet ? slot : Math.min(slot - 1, this.#readUpTo), slot);
+    const goesOn = await this.#readPings(isEnough ? slot : Math.min(slot - 1, this.#readUpTo), slot);
     if (this.#mustPoll(slot, isQuiet)) {
       await this.#snapshot.poll();
       this.#polled = slot;
