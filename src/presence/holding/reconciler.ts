@@ -13,7 +13,9 @@
  * It repeats this until it succeeds. If the session's record is gone or has another owner, every key is registered
  * again under a new session. If the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
  */
-import { compareAll } from "../../core/reconcile.ts";
+import { hasOwn, notFresh } from "../../core/freshness.ts";
+import { compareAll, type Difference } from "../../core/reconcile.ts";
+import type { Registration } from "../../core/registration.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -85,15 +87,17 @@ export class Reconciler {
   }
 
   async #return(session: OpenSession): Promise<void> {
-    const { lapsedSlots } = session.heartbeat.lease;
+    const { lease } = session.heartbeat;
     await this.#context.config.check(); // mail about a raised offset reaches only a process that pings
     await this.#session.touch();
     await this.#compareAll(session);
     if (session !== this.#session.current) return;
     // Watchers may have forgotten keys that looked long dead.
-    if (lapsedSlots <= this.#context.retentionSlots / 2) return;
-    for (const registration of this.#registrations.held())
-      this.#registrations.queue.add(registration, "start");
+    if (lease.lapsedSlots > this.#context.retentionSlots / 2) {
+      for (const registration of this.#registrations.held())
+        this.#registrations.queue.add(registration, "start");
+    }
+    lease.returned();
   }
 
   async #readMail(session: OpenSession): Promise<void> {
@@ -130,16 +134,27 @@ export class Reconciler {
     if (record === undefined || !this.#session.isOurs(record)) {
       await this.#context.config.check(); // the namespace may be gone with it
       const isYoung = slot - session.record.slot <= YOUNG_SLOTS;
-      if (record === undefined && isYoung) throw new Error("the record of a new session is not there yet");
+      if (record === undefined && isYoung) throw notFresh("session");
+      if (record === undefined) await this.#checkFresh(session);
       if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
       return;
     }
     this.#registrations.takeSession(record);
+    const compare = (): Difference<Registration> =>
+      compareAll(this.#registrations.declared, stored, this.#context.time.slot);
+    if (compare().missing.length > 0) await this.#checkFresh(session);
     if (session !== this.#session.current) return;
-    const difference = compareAll(this.#registrations.declared, stored, this.#context.time.slot);
+    const difference = compare();
     const missing = difference.missing.filter((registration) => written.has(registration));
     this.#registrations.apply({ ...difference, missing });
     this.#checked = slot;
+  }
+
+  /** Rejects if a read of the pings lacks our own latest: what was read before may lack our records for that reason. */
+  async #checkFresh({ heartbeat: { own } }: OpenSession): Promise<void> {
+    if (own === undefined) return;
+    const records = await bulk(this.#context, "read pings", this.#context.namespace.pings(own.slot));
+    if (!hasOwn(records, own)) throw notFresh("ping");
   }
 
   async #readOwn(

@@ -127,6 +127,7 @@ export class Registrations {
 
   /** Gives the session up, and registers everything under a new one. */
   moveTo(why: string): void {
+    if (this.#session.isEnding) return;
     this.#session.abandon(why);
     for (const registration of this.declared.values()) {
       // Released registrations ended with their session.

@@ -35,6 +35,7 @@ export class Session {
   readonly #identity: { readonly host: string; readonly pid: number };
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
+  #isEnding = false;
   /** Why the namespace was last lost: operations begun before must not continue after it. */
   #lost: { readonly error: HeartbitError } | undefined;
 
@@ -61,6 +62,11 @@ export class Session {
 
   get isOpening(): boolean {
     return this.#opening !== undefined;
+  }
+
+  /** Whether we have ended it, or are about to. */
+  get isEnding(): boolean {
+    return this.#isEnding;
   }
 
   get isStopped(): boolean {
@@ -107,6 +113,7 @@ export class Session {
 
   /** Ends the session: its keys count as alive until slot `last`, or are dead now. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
+    this.#isEnding = true;
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
     if (session === undefined || this.isStopped) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
