@@ -29,6 +29,8 @@ export class Lease {
   #latest: Extension | undefined;
   #isLapsed = false;
   #lapsedSlots = 0;
+  /** How many moves to a new session are under way. */
+  #moves = 0;
 
   constructor(clock: Clock, time: StoreTime, periodMs: number) {
     this.#clock = clock;
@@ -51,6 +53,16 @@ export class Lease {
   /** All that the lapses may have changed is as it should be again. */
   returned(): void {
     this.#lapsedSlots = 0;
+  }
+
+  /**
+   * The keys are registered under a new session, until `work` settles. Until then others know them by the previous
+   * one, which no ping extends any more.
+   */
+  async move(work: Promise<unknown>): Promise<void> {
+    this.#moves++;
+    await work.catch(() => {});
+    this.#moves--;
   }
 
   /** When `lapse` will find that it has run out: a monotonic time, in ms. Infinity if it has already. */
@@ -80,6 +92,7 @@ export class Lease {
   extend(slot: Slot, sent: number, sentWall: number, ms: number): { counts: boolean; endsLapse: boolean } {
     const leftMs = this.#time.at(deathPosition(slot)) - ms;
     if (sent + leftMs <= this.#clock.monotonic()) return { counts: false, endsLapse: false };
+    if (this.#moves > 0) return { counts: true, endsLapse: false };
     const endsLapse = this.#isLapsed;
     const before = this.#latest?.slot ?? slot;
     if (endsLapse) this.#lapsedSlots = Math.max(this.#lapsedSlots, slot - before);

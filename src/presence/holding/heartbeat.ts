@@ -5,7 +5,7 @@
 import { deathPosition } from "../../core/alive.ts";
 import { isRefusal } from "../../core/errors.ts";
 import type { OwnPing } from "../../core/freshness.ts";
-import { Lease } from "../../core/lease.ts";
+import type { Lease } from "../../core/lease.ts";
 import { refusedPingMs, retryMs } from "../../core/limits.ts";
 import { PingSchedule, REPEAT_OF_PERIOD } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -23,11 +23,11 @@ export class Heartbeat {
   /** How many pings in a row were refused. */
   #refusals = 0;
 
-  constructor(context: Context, seq: number) {
+  constructor(context: Context, seq: number, lease: Lease) {
     this.#context = context;
     this.#seq = seq;
+    this.lease = lease;
     const { clock, time, periodMs } = context;
-    this.lease = new Lease(clock, time, periodMs);
     this.#schedule = new PingSchedule(clock, time, periodMs, seq);
   }
 

@@ -11,6 +11,7 @@
 import { KILLED } from "../../core/alive.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
 import { retryMs } from "../../core/limits.ts";
+import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import type { SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
@@ -36,6 +37,8 @@ export class Session {
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
   #isEnding = false;
+  /** Of this session and of those before it: their keys are moved to this one. */
+  #lease: Lease | undefined;
   /** Why the namespace was last lost: operations begun before must not continue after it. */
   #lost: { readonly error: HeartbitError } | undefined;
 
@@ -48,6 +51,11 @@ export class Session {
   /** The session, while it is open. */
   get current(): OpenSession | undefined {
     return this.#current;
+  }
+
+  /** Until when others certainly consider us alive; undefined before the first session. */
+  get lease(): Lease | undefined {
+    return this.#lease;
   }
 
   /** Our own latest acknowledged ping; undefined in a presence that does not ping. */
@@ -130,7 +138,7 @@ export class Session {
     this.#lost = { error };
     if (this.#current !== undefined) this.#disown(this.#current);
     this.#current?.heartbeat.stop();
-    this.#current = undefined;
+    this.#current = this.#lease = undefined;
     this.#opening = undefined;
     this.sleeper.wake();
   }
@@ -142,7 +150,8 @@ export class Session {
   }
 
   async #open(): Promise<OpenSession> {
-    const { config, time, health } = this.#context;
+    const { config, time, health, clock, periodMs } = this.#context;
+    const lease = this.#lease ?? new Lease(clock, time, periodMs);
     const lost = this.#lost;
     const checkGoesOn = (): void => {
       if (this.#lost !== lost && this.#lost !== undefined) throw this.#lost.error;
@@ -158,7 +167,7 @@ export class Session {
         if (numbered === undefined) {
           await config.ensure();
           const seq = await config.nextSeq();
-          numbered = { seq, heartbeat: new Heartbeat(this.#context, seq) };
+          numbered = { seq, heartbeat: new Heartbeat(this.#context, seq, lease) };
         }
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
@@ -185,6 +194,7 @@ export class Session {
       checkGoesOn();
     }
     this.#current = session;
+    this.#lease = lease;
     return session;
   }
 
