@@ -3,7 +3,7 @@
  *
  *   at the slot's moment                               ping
  *   unanswered after a fifth of the period             ping once more; the first ping still counts
- *   a ping failed, and none is under way               ping again a twentieth of the period later
+ *   a ping failed, and none of its slot is under way   ping again a twentieth of the period later
  *   the ping was not permitted                         ping again soon, and then in longer and longer intervals, up to
  *                                                      a period: the right may be restored
  *   the answer says that the present is another slot   ping at once
@@ -50,10 +50,13 @@ export class PingSchedule {
   readonly #time: StoreTime;
   readonly #periodMs: number;
   readonly #seq: number;
-  /** How many pings are under way. */
-  #underWay = 0;
-  /** The slot of the latest ping that was sent, and how many were sent in it. */
-  #sent: { readonly slot: Slot; count: number } = { slot: -Infinity, count: 0 };
+  /** The slot of the latest ping that was sent, since when, how many were sent in it, and how many are under way. */
+  #sent: { readonly slot: Slot; readonly since: number; count: number; underWay: number } = {
+    slot: -Infinity,
+    since: -Infinity,
+    count: 0,
+    underWay: 0,
+  };
   /** When the latest acknowledged ping was sent. */
   #answeredSent = -Infinity;
   /** When a period will have passed since a ping was sent, without any acknowledgement. */
@@ -77,8 +80,9 @@ export class PingSchedule {
     return this.#clock.monotonic() >= this.#due;
   }
 
-  get areAnyUnderWay(): boolean {
-    return this.#underWay > 0;
+  /** Whether a ping of the latest slot is under way. One of an earlier slot may never be answered. */
+  get isAnyUnderWay(): boolean {
+    return this.#sent.underWay > 0;
   }
 
   /** Schedules the next ping in so many ms; Infinity: none. */
@@ -88,24 +92,25 @@ export class PingSchedule {
 
   /** A ping of this slot is sent now. */
   sent(slot: Slot): void {
-    if (this.#sent.slot !== slot) this.#sent = { slot, count: 0 };
+    const since = this.#clock.monotonic();
+    if (this.#sent.slot !== slot) this.#sent = { slot, since, count: 0, underWay: 0 };
     // Once more at most: if neither is answered, the next slot's ping shows it.
     if (++this.#sent.count === 1) this.pingIn(this.#periodMs * REPEAT_OF_PERIOD);
     else this.#pingAfter(slot);
-    this.#underWay++;
+    this.#sent.underWay++;
     if (this.#lateAt === Infinity) this.#lateAt = this.#clock.monotonic() + this.#periodMs;
   }
 
   /** The ping that was sent at this time was acknowledged. */
   acknowledged(sent: number): void {
-    this.#underWay--;
+    this.#over(sent);
     this.#lateAt = Infinity; // until the next ping is sent
     this.#answeredSent = Math.max(this.#answeredSent, sent);
   }
 
   /** The ping that was sent at this time failed. Returns whether a later one was acknowledged. */
   failed(sent: number): boolean {
-    this.#underWay--;
+    this.#over(sent);
     return sent < this.#answeredSent;
   }
 
@@ -122,6 +127,10 @@ export class PingSchedule {
     const waitedMs = now - this.#lateAt + this.#periodMs;
     this.#lateAt = Infinity;
     return waitedMs;
+  }
+
+  #over(sent: number): void {
+    if (sent >= this.#sent.since) this.#sent.underWay--;
   }
 
   /** At the session's moment of the slot after `slot`, which comes later if the store's time is behind our slots. */

@@ -105,7 +105,7 @@ export class Heartbeat {
       if (this.#isStopped || isOvertaken) throw error;
       noteFailure(this.#context, "ping", error);
       if (isRefusal(error)) this.#schedule.pingIn(refusedPingMs(periodMs, ++this.#refusals));
-      else if (!this.#schedule.areAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs));
+      else if (!this.#schedule.isAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }
