@@ -22,6 +22,8 @@ export type Condition =
   | { readonly kind: "stale"; readonly chance: number; readonly copy: () => Namespace }
   /** Calls wait in line for a store that takes so long for each. */
   | { readonly kind: "queue"; readonly ms: number }
+  /** Calls wait for one of so many connections, behind queries of the program that take up to so long. */
+  | { readonly kind: "pool"; readonly connections: number; readonly ms: number }
   /** Writes are acknowledged so much later, and reads show what was acknowledged. */
   | { readonly kind: "majority lags"; readonly ms: number; readonly copy: () => Namespace }
   /** Everything is refused. */
@@ -52,6 +54,8 @@ export class Link {
   readonly #feeds = new Set<(reason: string) => void>();
   readonly #listeners = new Set<(notice: StoreNotice) => void>();
   readonly hasNotices: boolean;
+  /** When each connection of a full pool is free. */
+  #freeAt: number[] = [];
 
   constructor({ cluster, machine, random, periodMs, notices }: LinkOptions) {
     this.cluster = cluster;
@@ -155,6 +159,17 @@ export class Link {
   async #waitInLine(): Promise<void> {
     const queue = this.find("queue");
     if (queue !== undefined) await this.sleep(this.cluster.serveAfter(queue.ms));
+    const pool = this.find("pool");
+    if (pool !== undefined) await this.#waitForConnection(pool);
+  }
+
+  async #waitForConnection({ connections, ms }: Extract<Condition, { kind: "pool" }>): Promise<void> {
+    if (this.#freeAt.length !== connections) this.#freeAt = Array.from({ length: connections }, () => 0);
+    const { now } = this.cluster.world;
+    const first = this.#freeAt.indexOf(Math.min(...this.#freeAt));
+    const at = Math.max(now, this.#freeAt[first] ?? 0) + this.random.between(0, ms);
+    this.#freeAt[first] = at + this.latency();
+    await this.sleep(at - now);
   }
 
   sleep(ms: number): Promise<void> {

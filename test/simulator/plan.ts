@@ -20,6 +20,11 @@ export type Trouble =
   | { readonly kind: "cut" }
   /** The store does one call after the other, each for so long: calls wait in line, those of a ping too. */
   | { readonly kind: "queue"; readonly periods: number }
+  /**
+   * The program has queries of its own in the pool of its client, each for up to so long: a call waits for one of so
+   * many connections.
+   */
+  | { readonly kind: "pool"; readonly connections: number; readonly periods: number }
   /** A majority has each write so much later: it is acknowledged then, and reads show it then. */
   | { readonly kind: "majority lags"; readonly periods: number }
   /** The store refuses everything, as one does whose users are being changed. */

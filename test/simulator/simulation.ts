@@ -299,7 +299,7 @@ class Simulation {
       return { effect: "cut off", isQuiet: true, mayLag: kind === "cut" };
     if (kind === "hold") return { effect: "held" };
     if (kind === "refuse") return { effect: "cut off", isQuiet: true };
-    if (kind === "queue") return { effect: "hampered", isQuiet: true };
+    if (kind === "queue" || kind === "pool") return { effect: "hampered", isQuiet: true };
     if (kind === "majority lags")
       return { effect: "hampered", isQuiet: true, mayLag: true, lagMs: this.#ms(trouble.periods) };
     if (kind === "slow") return { effect: trouble.periods > SLOW ? "hampered" : "disturbed" };
@@ -313,6 +313,7 @@ class Simulation {
     if (trouble.kind === "slow") return { kind: "slow", ms: this.#ms(trouble.periods) };
     if (trouble.kind === "mess" || trouble.kind === "queue")
       return { kind: trouble.kind, ms: this.#ms(trouble.periods) };
+    if (trouble.kind === "pool") return { ...trouble, ms: this.#ms(trouble.periods) };
     if (trouble.kind === "majority lags") return { kind: trouble.kind, ms: this.#ms(trouble.periods), copy };
     if (trouble.kind === "stale") return { kind: "stale", chance: trouble.chance, copy };
     if (trouble.kind === "cut") return { kind: "cut", copy };
