@@ -91,14 +91,13 @@ export class PingSchedule {
   }
 
   /** A ping of this slot is sent now. */
-  sent(slot: Slot): void {
-    const since = this.#clock.monotonic();
-    if (this.#sent.slot !== slot) this.#sent = { slot, since, count: 0, underWay: 0 };
+  sent(slot: Slot, now: number): void {
+    if (this.#sent.slot !== slot) this.#sent = { slot, since: now, count: 0, underWay: 0 };
     // Once more at most: if neither is answered, the next slot's ping shows it.
     if (++this.#sent.count === 1) this.pingIn(this.#periodMs * REPEAT_OF_PERIOD);
     else this.#pingAfter(slot);
     this.#sent.underWay++;
-    if (this.#lateAt === Infinity) this.#lateAt = this.#clock.monotonic() + this.#periodMs;
+    if (this.#lateAt === Infinity) this.#lateAt = now + this.#periodMs;
   }
 
   /** The ping that was sent at this time was acknowledged. */

@@ -91,7 +91,7 @@ export class Heartbeat {
     const { slot } = time;
     const sent = clock.monotonic();
     const sentWall = clock.now();
-    this.#schedule.sent(slot);
+    this.#schedule.sent(slot, sent);
     try {
       const limitMs = (deathPosition(slot) - slot) * periodMs; // later it no longer counts
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
