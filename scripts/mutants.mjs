@@ -299,7 +299,7 @@ const MUTANTS = [
   },
   {
     what: "the write queue: a batch that is not acknowledged in time does not shrink",
-    file: "presence/holding/write-queue.ts",
+    file: "core/batch-size.ts",
     search: "const SHRINK = 4;",
     replace: "const SHRINK = 1;",
     by: presence("write-queue"),
@@ -320,8 +320,8 @@ const MUTANTS = [
   },
   {
     what: "the write queue: the batch after a pause is as large as the one before it",
-    file: "presence/holding/write-queue.ts",
-    search: "if (began - this.#wrote > limitMs) this.#batchMax = Math.min(this.#batchMax, BATCH_FIRST);",
+    file: "core/batch-size.ts",
+    search: "if (now - this.#ended > this.#limitMs) this.#most = Math.min(this.#most, BATCH_FIRST);",
     replace: "",
     by: presence("slow-store"),
   },
