@@ -1,3 +1,4 @@
+import { decodeMeta } from "../core/checks.ts";
 import { type HolderState, MANY_HOLDERS, type Transition } from "../core/roster.ts";
 import type { Report } from "../core/subscriptions.ts";
 import type { Source } from "../lib/round-robin.ts";
@@ -43,18 +44,6 @@ export interface Change<Meta = unknown> {
 /** @internal */
 export function toHolder({ session, host, pid, since, meta }: HolderState): Holder {
   return { session, host, pid, since: new Date(since), meta: decodeMeta(meta) };
-}
-
-/**
- * The value of a stored meta; null if it is not JSON. Any program may have written it, and listeners and lists must not
- * fail because of one holder.
- */
-function decodeMeta(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
 }
 
 /**

@@ -6,27 +6,18 @@
  *
  * If another process kills the key, the pinger stays `started`, emits `killed`, and takes the key up again.
  *
- * Each start is a registration of its own. How it treats the start before it:
- *
- *   the start before                             `since`                   ends it
- *   none                                         now                       -
- *   killed, or lost with its namespace           now                       no, it is over
- *   stopped, and its time has run out            now                       yes
- *   refused                                      now                       yes: it may have been written after all
- *   stopped, and it still counts                 that of the earlier one   yes
- *
- * So watchers do not notice a restart in time: the key was held all along.
+ * Each start is a registration of its own. `succeed` (core/registration.ts) says how it treats the start before it.
  */
-import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
 import { closed, dropped, HeartbitError } from "../core/errors.ts";
-import { Registration, type Succession } from "../core/registration.ts";
-import { checkOptionsObject } from "../lib/arguments.ts";
+import { Registration, succeed } from "../core/registration.ts";
+import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
-import { checkHoldMs } from "./options.ts";
 
+/** The longest planned absence: 30 days. */
+const HOLD_MS_MAX = 30 * 24 * 3_600_000;
 /** Shared by all pingers: a gateway has 100,000. */
 const NOTHING_TO_END: Promise<void> = Promise.resolve();
 
@@ -106,8 +97,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
    * `PRESENCE_CLOSED` if it can never be written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
-    const { holdMs: wanted } = checkOptionsObject(options, ["holdMs"]);
-    const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
+    const { holdMs = 0 } = checkOptionsObject(options, ["holdMs"]);
+    checkNumber("holdMs", holdMs, 0, HOLD_MS_MAX);
     if (this.#state !== "started") return this.#ending;
     return this.#end("stopped", { holdMs });
   }
@@ -164,7 +155,9 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     const { context, registrations } = this.#holding;
     this.#holding.checkOpen();
     if (timesLost !== registrations.timesLost) throw dropped(context.name);
-    const registration = new Registration(this, this.key, this.#number, this.#meta, this.#succession());
+    const isOver = this.#isOver || timesLost !== this.#timesLost;
+    const succession = succeed(this.#latest, isOver, context.time);
+    const registration = new Registration(this, this.key, this.#number, this.#meta, succession);
     this.#latest = registration;
     this.#isOver = false;
     this.#timesLost = timesLost;
@@ -174,20 +167,6 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
       if (this.#latest === registration && this.#state === "started") this.#state = "stopped";
       throw error;
     }
-  }
-
-  /** How a new start treats the one before it: see the table above. */
-  #succession(): Succession {
-    const { time } = this.#holding.context;
-    const isLost = this.#timesLost !== this.#holding.registrations.timesLost;
-    const now = Math.floor(time.now);
-    const earlier = this.#latest;
-    if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
-    const start = earlier.start + 1;
-    if (isLost || this.#isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
-    // One slot less than the rule allows: another process's view of the time may be a little ahead of ours.
-    const counts = earlier.last !== undefined && time.position < deathPosition(earlier.last) - 1;
-    return { start, since: counts ? earlier.since : now, endsEarlier: true };
   }
 
   #end(state: "stopped" | "killed", how: "killed" | { readonly holdMs: number }): Promise<void> {

@@ -130,7 +130,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#loop = new SlotLoop(this.#holding);
     this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
     const gauges = (): Gauges => {
-      return { held: this.#holding.registrations.size, watching: this.#loop.watching?.gauges };
+      return { held: this.#holding.registrations.declared.heldCount, watching: this.#loop.watching?.gauges };
     };
     setInternals(this, { ...this.#context, gauges });
   }

@@ -8,7 +8,7 @@
  */
 import { checkKey } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
-import { nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
+import { checkTarget, nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
 import { Subscription } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
@@ -16,7 +16,6 @@ import { PullStream } from "../lib/pull-stream.ts";
 import { type Change, changesOf } from "./change.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
-import { checkTarget } from "./options.ts";
 import type { Context } from "./context/context.ts";
 import type { Health } from "./context/health.ts";
 import type { SlotLoop } from "./slot-loop.ts";

@@ -18,6 +18,7 @@ import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
+import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
 import type { OpenSession, Session } from "./session.ts";
 
@@ -92,7 +93,7 @@ export class Reconciler {
     if (session !== this.#session.current) return;
     // Watchers may have forgotten keys that looked long dead.
     if (lapsedSlots <= this.#context.retentionSlots / 2) return;
-    for (const registration of this.#registrations.held())
+    for (const registration of this.#registrations.declared.held())
       this.#registrations.queue.add(registration, "start");
   }
 
@@ -107,14 +108,14 @@ export class Reconciler {
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time } = this.#context;
     const { slot } = time;
-    this.#registrations.forgetOld();
+    this.#registrations.declared.forgetBefore(oldestRetained(this.#context));
     if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
-    const { least } = this.#registrations.openCount;
+    const { least } = this.#registrations.declared.openCount;
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));
     if (session !== this.#session.current) return;
     // Writes that happened meanwhile may or may not be counted.
-    const { most } = this.#registrations.openCount;
+    const { most } = this.#registrations.declared.openCount;
     if (open.opened === opened && open.count >= least && open.count <= most) {
       if (least === most) this.#checked = slot;
       else this.#counted = slot; // writes under way may hide a loss, rarely for long
@@ -124,7 +125,7 @@ export class Reconciler {
   async #compareAll(session: OpenSession): Promise<void> {
     const { slot } = this.#context.time;
     // Only registrations written before this read begins can be missing from it.
-    const written = new Set([...this.#registrations.held()].filter(({ isWritten }) => isWritten));
+    const written = new Set([...this.#registrations.declared.held()].filter(({ isWritten }) => isWritten));
     const { record, stored } = await this.#readOwn(session, "all");
     if (session !== this.#session.current) return;
     if (record === undefined || !this.#session.isOurs(record)) {
@@ -136,7 +137,7 @@ export class Reconciler {
     }
     this.#registrations.takeSession(record);
     if (session !== this.#session.current) return;
-    const difference = compareAll(this.#registrations.declared, stored, this.#context.time.slot);
+    const difference = compareAll(this.#registrations.declared.byPinger, stored, this.#context.time.slot);
     const missing = difference.missing.filter((registration) => written.has(registration));
     this.#registrations.apply({ ...difference, missing });
     this.#checked = slot;
