@@ -2,7 +2,7 @@
  * The watching side of a presence, shared by all its watchers: the roster, what is read into it, and the subscriptions.
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
-import { GivenUp, isFinal, isHeartbitError } from "../../core/errors.ts";
+import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { loadRetryMs, patienceMs, retryMs } from "../../core/limits.ts";
 import type { Roster } from "../../core/roster.ts";
 import {
@@ -34,12 +34,6 @@ export interface WatchingGauges {
   readonly alive: () => Promise<{ readonly keys: number; readonly sessions: number }>;
 }
 
-interface Sync {
-  /** A monotonic time, in ms. */
-  readonly until: number;
-  readonly reject: (error: unknown) => void;
-}
-
 export class Watching {
   readonly feed: ChangeFeed;
   readonly snapshot: Snapshot;
@@ -50,7 +44,8 @@ export class Watching {
   readonly #notifier: Notifier;
   readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
-  readonly #pendingSyncs = new Set<Sync>();
+  /** Each pending sync is notified when an attempt to begin or to load fails. */
+  readonly #pendingSyncs = new Set<(error: unknown) => void>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
   hasBegun = false;
@@ -130,13 +125,15 @@ export class Watching {
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
     const limitMs = patienceMs(periodMs, SYNC_MS_MIN);
+    const end = clock.monotonic() + limitMs;
+    // A store that has not answered may still do so, as long as this waits.
+    const givesUp = (error: unknown): boolean => !(error instanceof GivenUp) || clock.monotonic() >= end;
+    const policy = { pauseMs: () => retryMs(periodMs), givesUp };
     return new Promise((resolve, reject) => {
-      const sync = { until: clock.monotonic() + limitMs, reject };
-      this.#pendingSyncs.add(sync);
-      const policy = {
-        pauseMs: () => retryMs(periodMs),
-        givesUp: (error: unknown) => this.#isOver(sync, error),
+      const failed = (error: unknown): void => {
+        if (givesUp(error)) reject(error);
       };
+      this.#pendingSyncs.add(failed);
       within(clock, limitMs, "begin", this.started)
         .then(() => this.#load())
         .then(() =>
@@ -145,7 +142,7 @@ export class Watching {
             await this.evaluator.evaluate();
           }),
         )
-        .finally(() => this.#pendingSyncs.delete(sync))
+        .finally(() => this.#pendingSyncs.delete(failed))
         .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
     });
   }
@@ -236,14 +233,9 @@ export class Watching {
     return {
       ...persistently(this.#context, (error) => {
         noteFailure(this.#context, "read", error, doing);
-        for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
+        for (const syncFailed of this.#pendingSyncs) syncFailed(error);
       }),
       pauseMs: (failures, error) => loadRetryMs(periodMs, failures, error),
     };
-  }
-
-  /** A store that has not answered may still do so, as long as the sync waits. */
-  #isOver({ until }: Sync, error: unknown): boolean {
-    return isFinal(error) || !(error instanceof GivenUp) || this.#context.clock.monotonic() >= until;
   }
 }
