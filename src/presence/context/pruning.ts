@@ -20,11 +20,6 @@ export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
   return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
 }
 
-/** The same after a lapse: others may still be coming back. */
-export function pruningAfterLapse(context: Context): Slot {
-  return nextPruning(context) + RETURN_SLOTS;
-}
-
 /** Prunes, if nobody has recently. */
 export async function pruneInTurn(context: Context): Promise<void> {
   const { retentionSlots, time } = context;
