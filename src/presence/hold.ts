@@ -1,7 +1,7 @@
 /** Many keys that are held together, without a handle for each: a gateway holds 100,000. */
 import { checkKey, encodeMeta, show } from "../core/checks.ts";
 import { dropped } from "../core/errors.ts";
-import { type Owner, Registration, succeed } from "../core/registration.ts";
+import { Registration, succeed } from "../core/registration.ts";
 import type { Steps } from "../core/roster.ts";
 import { checkIterable, checkOptionsObject } from "../lib/arguments.ts";
 import { InOrder } from "../lib/queue.ts";
@@ -18,7 +18,6 @@ export type HeldKey<Meta = unknown> = string | { readonly key: string; readonly 
 export class Holding<Meta = unknown> {
   readonly #side: HoldingSide;
   readonly #held = new Map<string, Registration>();
-  readonly #owner: Owner;
   readonly #calls = new InOrder();
   /** How many times the namespace had been lost when this began. */
   readonly #timesLost: number;
@@ -27,10 +26,6 @@ export class Holding<Meta = unknown> {
   constructor(side: HoldingSide) {
     this.#side = side;
     this.#timesLost = side.registrations.timesLost;
-    this.#owner = {
-      endedByOther: (registration) => this.#takeUpAgain(registration),
-      lost: () => this.#held.clear(),
-    };
   }
 
   /** How many keys are held. */
@@ -120,7 +115,7 @@ export class Holding<Meta = unknown> {
   async #start(key: string, pinger: number, meta: string, ended?: Registration): Promise<void> {
     const { context, registrations } = this.#side;
     const succession = succeed(ended, true, context.time);
-    const registration = new Registration(this.#owner, key, pinger, meta, succession);
+    const registration = new Registration(this, key, pinger, meta, succession);
     this.#held.set(key, registration);
     try {
       await registrations.start(registration);
@@ -130,7 +125,8 @@ export class Holding<Meta = unknown> {
     }
   }
 
-  #takeUpAgain(registration: Registration): void {
+  /** @internal Another process has ended this registration: the key is taken up again. */
+  endedByOther(registration: Registration): void {
     const { key, pinger, meta } = registration;
     if (this.#held.get(key)?.pinger !== pinger || this.#side.isClosed) return;
     const { log } = this.#side.context;
@@ -138,6 +134,11 @@ export class Holding<Meta = unknown> {
     this.#start(key, pinger, meta, registration).catch((error: unknown) =>
       log.warn(`the key ${show(key)} could not be taken up again`, error),
     );
+  }
+
+  /** @internal The namespace is gone, and the keys with it. */
+  lost(): void {
+    this.#held.clear();
   }
 }
 
