@@ -16,6 +16,21 @@ export function within<T>(clock: Clock, limitMs: number, what: string, operation
   });
 }
 
+/** Like `within`. On a clock that stands still it also gives up as soon as nothing more happens. */
+export function withinOrStill<T>(
+  clock: Clock,
+  limitMs: number,
+  what: string,
+  operation: Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  const still = clock.settled?.(over.signal).then(() => {
+    throw new GivenUp(`The clock stands still (${what}).`);
+  });
+  const limited = still === undefined ? operation : Promise.race([operation, still]);
+  return within(clock, limitMs, what, limited).finally(() => over.abort());
+}
+
 /**
  * The result of an operation that is begun once more if it has not answered within `againMs`, since its connection may
  * be dead: the first success counts (a hedged request: Dean and Barroso, "The Tail at Scale", 2013). Rejects with

@@ -14,13 +14,11 @@
  * again under a new session. If the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
  */
 import { compareAll } from "../../core/reconcile.ts";
-import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
-import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
-import { bulk, type Context, readPages, soon } from "../context/context.ts";
+import { type Context, soon } from "../context/context.ts";
 import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
-import type { OpenSession, Session } from "./session.ts";
+import { type OpenSession, readSession, type Session } from "./session.ts";
 
 /** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
@@ -99,10 +97,10 @@ export class Reconciler {
 
   async #readMail(session: OpenSession): Promise<void> {
     await this.#context.config.check(); // the slots may have been moved on
-    const { record, stored } = await this.#readOwn(session, "ended");
-    if (record !== undefined) this.#registrations.takeSession(record);
+    const stored = await readSession(this.#context, session.record.seq, "ended");
+    if (stored.session !== undefined) this.#registrations.takeSession(stored.session);
     if (session !== this.#session.current) return;
-    this.#registrations.compareSome(stored);
+    this.#registrations.compareSome(stored.registrations);
   }
 
   async #count(session: OpenSession): Promise<void> {
@@ -124,40 +122,24 @@ export class Reconciler {
 
   async #compareAll(session: OpenSession): Promise<void> {
     const { slot } = this.#context.time;
+    const { declared } = this.#registrations;
     // Only registrations written before this read begins can be missing from it.
-    const written = new Set([...this.#registrations.declared.held()].filter(({ isWritten }) => isWritten));
-    const { record, stored } = await this.#readOwn(session, "all");
+    const written = new Set([...declared.held()].filter(({ isWritten }) => isWritten));
+    const stored = await readSession(this.#context, session.record.seq, "all");
     if (session !== this.#session.current) return;
-    if (record === undefined || !this.#session.isOurs(record)) {
+    if (stored.session === undefined || !this.#session.isOurs(stored.session)) {
       await this.#context.config.check(); // the namespace may be gone with it
       const isYoung = slot - session.record.slot <= YOUNG_SLOTS;
-      if (record === undefined && isYoung) throw new Error("the record of a new session is not there yet");
+      if (stored.session === undefined && isYoung)
+        throw new Error("the record of a new session is not there yet");
       if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
       return;
     }
-    this.#registrations.takeSession(record);
+    this.#registrations.takeSession(stored.session);
     if (session !== this.#session.current) return;
-    const difference = compareAll(this.#registrations.declared.byPinger, stored, this.#context.time.slot);
+    const difference = compareAll(declared.byPinger, stored.registrations, this.#context.time.slot);
     const missing = difference.missing.filter((registration) => written.has(registration));
     this.#registrations.apply({ ...difference, missing });
     this.#checked = slot;
-  }
-
-  async #readOwn(
-    session: OpenSession,
-    registrations: "all" | "ended",
-  ): Promise<{ record: SessionRecord | undefined; stored: RegistrationRecord[] }> {
-    const { seq } = session.record;
-    const stored: RegistrationRecord[] = [];
-    let record: SessionRecord | undefined;
-    for await (const page of readPages(
-      this.#context,
-      { select: NOTHING, session: seq, registrations },
-      bulk,
-    )) {
-      record ??= page.sessions.find((found) => found.seq === seq);
-      stored.push(...page.registrations.filter((found) => found.session === seq));
-    }
-    return { record, stored };
   }
 }
