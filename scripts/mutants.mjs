@@ -357,8 +357,9 @@ const MUTANTS = [
   {
     what: "the snapshot: what a whole read lacks stays",
     file: "presence/watching/snapshot.ts",
-    search: "yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);",
-    replace: "yield* this.#roster.endLoadInSteps(load, (key) => key === selected.keys && load < 0, asOf);",
+    search: "yield* this.#notifier.roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);",
+    replace:
+      "yield* this.#notifier.roster.endLoadInSteps(load, (key) => key === selected.keys && load < 0, asOf);",
     by: presence("whole-read"),
   },
   {
@@ -421,7 +422,7 @@ const MUTANTS = [
   },
   {
     what: "pruning: each presence prunes, though others did",
-    file: "presence/context/pruning.ts",
+    file: "core/pruning.ts",
     search: "const ROUNDS = 8;",
     replace: "const ROUNDS = 1e9;",
     by: presence("prune"),

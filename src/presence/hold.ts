@@ -4,6 +4,7 @@ import { dropped } from "../core/errors.ts";
 import { Registration, succeed } from "../core/registration.ts";
 import type { Steps } from "../core/roster.ts";
 import { checkIterable, checkOptionsObject } from "../lib/arguments.ts";
+import { handled } from "../lib/handled.ts";
 import { InOrder } from "../lib/queue.ts";
 import { Slices } from "../lib/timers.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
@@ -71,7 +72,10 @@ export class Holding<Meta = unknown> {
     if (!this.#side.isClosed) await this.leave();
   }
 
-  /** Does the steps in slices, before the next call takes effect. Resolves when all their writes are acknowledged. */
+  /**
+   * Does the steps in slices, before the next call takes effect. Resolves when all their writes are acknowledged, and
+   * reports a rejection only when every key was begun.
+   */
   async #write(steps: (written: Promise<void>[]) => Steps): Promise<void> {
     const written: Promise<void>[] = [];
     await this.#calls.runAlone(() => new Slices(this.#side.context.clock).doAll(steps(written)));
@@ -140,10 +144,4 @@ export class Holding<Meta = unknown> {
   lost(): void {
     this.#held.clear();
   }
-}
-
-/** A rejection is reported to the caller only when every key was begun: until then nobody awaits it. */
-function handled(work: Promise<void>): Promise<void> {
-  work.catch(() => {});
-  return work;
 }

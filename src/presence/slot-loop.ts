@@ -58,21 +58,18 @@ export class SlotLoop {
   readonly #pruningFailure: RecurringFailure;
 
   constructor(holding: HoldingSide) {
-    this.#context = holding.context;
+    const { context, reconciler } = holding;
+    const { time } = context;
+    this.#context = context;
     this.#holding = holding;
-    this.#pruningFailure = new RecurringFailure(
-      holding.context.log,
-      "pruning failed, so what is stored grows",
-    );
-    const { reconciler } = holding;
-    const { time } = this.#context;
+    this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
     this.#activities = [
       { doing: "reading the config", nextMs: () => this.#configMs, act: () => this.#followConfig() },
       { doing: "reconciling", nextMs: () => (reconciler.isDue ? 0 : Infinity), act: () => reconciler.run() },
       { doing: "reading changes", nextMs: () => this.#pollInMs, act: () => this.#poll() },
       {
         doing: "evaluating",
-        nextMs: () => this.#evaluateMs,
+        nextMs: () => this.#watching?.evaluator.nextMs ?? Infinity,
         act: async () => this.#watching?.evaluator.evaluate(),
       },
       {
@@ -215,7 +212,7 @@ export class SlotLoop {
   get #pollInMs(): number {
     const { clock, requests, pollMs } = this.#context;
     const watching = this.#watching;
-    if (watching?.hasBegun !== true || isEmptySelection(watching.snapshot.coverage)) return Infinity;
+    if (watching === undefined || isEmptySelection(watching.snapshot.coverage)) return Infinity;
     if (requests.has("poll")) return 0;
     if (watching.feed.covers(watching.snapshot.coverage)) return Infinity;
     return this.#polled + pollMs - clock.monotonic();
@@ -228,18 +225,9 @@ export class SlotLoop {
     await this.#watching?.snapshot.poll();
   }
 
-  get #evaluateMs(): number {
-    return this.#watching?.hasBegun === true ? this.#watching.evaluator.nextMs : Infinity;
-  }
-
   async #prune(): Promise<void> {
     this.#pruneAt = nextPruning(this.#context);
-    try {
-      await pruneInTurn(this.#context);
-      this.#pruningFailure.end();
-    } catch (error) {
-      this.#pruningFailure.note(error);
-    }
+    await this.#pruningFailure.noteIn(() => pruneInTurn(this.#context));
   }
 
   // ---- events
