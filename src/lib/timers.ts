@@ -93,11 +93,10 @@ export class Waits {
   }
 }
 
-/** Runs one at a time. Calls made during a run share the next run, which begins after them. */
-export class OneAtATime {
+/** Runs one at a time. Calls made during a run share that run. */
+export class JoinedRun {
   readonly #run: () => Promise<void>;
   #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
 
   constructor(run: () => Promise<void>) {
     this.#run = run;
@@ -108,13 +107,30 @@ export class OneAtATime {
   }
 
   run(): Promise<void> {
-    if (this.#running === undefined) {
-      this.#running = this.#run().finally(() => {
-        this.#running = undefined;
-      });
-      return this.#running;
-    }
-    this.#next ??= this.#running
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+}
+
+/** Runs one at a time. Calls made during a run share the next run, which begins after them. */
+export class OneAtATime {
+  readonly #runs: JoinedRun;
+  #next: Promise<void> | undefined;
+
+  constructor(run: () => Promise<void>) {
+    this.#runs = new JoinedRun(run);
+  }
+
+  get isRunning(): boolean {
+    return this.#runs.isRunning;
+  }
+
+  run(): Promise<void> {
+    if (!this.isRunning) return this.#runs.run();
+    this.#next ??= this.#runs
+      .run()
       .catch(() => {})
       .then(() => {
         this.#next = undefined;

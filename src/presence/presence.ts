@@ -7,10 +7,10 @@ import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, Subscribable } from "../lib/emitter.ts";
+import { Emitter, loggedEvents, Subscribable } from "../lib/emitter.ts";
 import { outsideOfRequests } from "../lib/outside.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { within, withinOrStill } from "../lib/timers.ts";
+import { JoinedRun, within, withinOrStill } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
 import { attempt, bulk, type Context, sampleTime } from "./context/context.ts";
 import { guarded } from "../stores/guard.ts";
@@ -52,7 +52,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   readonly #delivery: RoundRobin<Change>;
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
-  #dropping: Promise<void> | undefined;
+  readonly #dropping = new JoinedRun(() => this.#drop());
 
   /**
    * Opens a namespace, and sets it up if nobody has. `Meta` is the type of the metas of its keys, which is not checked:
@@ -89,16 +89,10 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const log = makeLog(name, options.logger);
     const warn = (message: string): void => log.warn(message);
     const time = new StoreTime(clock, periodMs);
-    const events = new Emitter<PresenceEvents>((error, event) =>
-      log.error(`a listener of ${event} threw`, error),
-    );
+    const events = loggedEvents<PresenceEvents>(log);
     super(events);
-    const namespace = guarded(
-      store.namespace(name, { periodMs, retentionSlots, warn }),
-      time,
-      periodMs,
-      warn,
-    );
+    const unguarded = store.namespace(name, { periodMs, retentionSlots, warn });
+    const namespace = guarded(unguarded, time, periodMs, warn);
     if (options.feed === "poll") delete namespace.feed;
     const context: Context = {
       name,
@@ -223,10 +217,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * presence continues, or with `PRESENCE_CLOSED`.
    */
   drop(): Promise<void> {
-    this.#dropping ??= this.#drop().finally(() => {
-      this.#dropping = undefined;
-    });
-    return this.#dropping;
+    return this.#dropping.run();
   }
 
   /**
