@@ -18,8 +18,6 @@ import type { HoldingSide } from "./holding/holding-side.ts";
 
 /** The longest planned absence: 30 days. */
 const HOLD_MS_MAX = 30 * 24 * 3_600_000;
-/** Shared by all pingers: a gateway has 100,000. */
-const NOTHING_TO_END: Promise<void> = Promise.resolve();
 
 /** Whether a pinger holds its key, and how it ended. */
 export type PingerState = "stopped" | "started" | "killed";
@@ -53,7 +51,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** How many times the namespace had been lost before the latest start. */
   #timesLost = 0;
   /** The write of the end; a repeated `stop` or `kill` waits for it too. */
-  #ending = NOTHING_TO_END;
+  #ending: Promise<void> | undefined;
 
   /** @internal Use `presence.pinger(key)`. */
   constructor(holding: HoldingSide, key: string, meta: unknown) {
@@ -100,7 +98,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     const { holdMs = 0 } = checkOptionsObject(options, ["holdMs"]);
     checkNumber("holdMs", holdMs, 0, HOLD_MS_MAX);
     if (this.#state !== "started") return this.#ending;
-    return this.#end("stopped", { holdMs });
+    return this.#end({ holdMs });
   }
 
   /**
@@ -110,7 +108,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
    */
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
-    if (this.#state === "started") return this.#end("killed", "killed");
+    if (this.#state === "started") return this.#end("killed");
     this.#holding.checkOpen();
     this.#state = "killed";
     this.#ending = this.#calls.runAlone(() => this.#killKey());
@@ -144,7 +142,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     } catch (error) {
       if (this.#state === "killed") {
         this.#state = "stopped";
-        this.#ending = NOTHING_TO_END;
+        this.#ending = undefined;
       }
       throw error;
     }
@@ -169,8 +167,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     }
   }
 
-  #end(state: "stopped" | "killed", how: "killed" | { readonly holdMs: number }): Promise<void> {
-    this.#state = state;
+  #end(how: "killed" | { readonly holdMs: number }): Promise<void> {
+    this.#state = how === "killed" ? "killed" : "stopped";
     this.#ending = this.#calls.run(async () => {
       // The namespace was lost meanwhile: ending the key would set it up again.
       if (this.#latest === undefined || this.#timesLost !== this.#holding.registrations.timesLost) return;

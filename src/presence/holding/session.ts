@@ -122,7 +122,6 @@ export class Session {
     this.#life.abort(error);
     this.#life = new AbortController();
     if (this.#current !== undefined) this.#disown(this.#current);
-    this.#current?.heartbeat.stop();
     this.#current = undefined;
     this.#opening = undefined;
     this.sleeper.wake();
@@ -170,7 +169,6 @@ export class Session {
       throw error;
     });
     if (signal.aborted) {
-      session.heartbeat.stop();
       this.#disown(session);
       signal.throwIfAborted();
     }
@@ -185,7 +183,8 @@ export class Session {
   }
 
   /** A record that was written while the namespace was lost must not look alive. */
-  #disown({ record }: OpenSession): void {
+  #disown({ record, heartbeat }: OpenSession): void {
+    heartbeat.stop();
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
     bulk(this.#context, "write", this.#context.namespace.write([end])).catch((error: unknown) =>
       this.#context.log.debug("ending a lost session failed", error),
