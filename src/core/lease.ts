@@ -28,8 +28,9 @@ export class Lease {
   readonly #periodMs: number;
   #latest: Extension | undefined;
   #isLapsed = false;
-  /** How many slots the latest lapse lasted, from the last ping before it to the first after it. */
-  lapsedSlots = 0;
+  #lapsedSlots = 0;
+  /** How many moves to a new session are under way. */
+  #moves = 0;
 
   constructor(clock: Clock, time: StoreTime, periodMs: number) {
     this.#clock = clock;
@@ -42,6 +43,26 @@ export class Lease {
     if (this.#latest === undefined) return undefined;
     const { until, wallUntil } = this.#latest;
     return Math.min(wallUntil, this.#clock.now() + until - this.#clock.monotonic());
+  }
+
+  /** How many slots the longest lapse since `returned` lasted, from the last ping before it to the first after it. */
+  get lapsedSlots(): number {
+    return this.#lapsedSlots;
+  }
+
+  /** All that the lapses may have changed is as it should be again. */
+  returned(): void {
+    this.#lapsedSlots = 0;
+  }
+
+  /**
+   * The keys are registered under a new session, until `work` settles. Until then others know them by the previous
+   * one, which no ping extends any more.
+   */
+  async move(work: Promise<unknown>): Promise<void> {
+    this.#moves++;
+    await work.catch(() => {});
+    this.#moves--;
   }
 
   /** When `lapse` will find that it has run out: a monotonic time, in ms. Infinity if it has already. */
@@ -71,9 +92,10 @@ export class Lease {
   extend(slot: Slot, sent: number, sentWall: number, ms: number): { counts: boolean; endsLapse: boolean } {
     const leftMs = this.#time.at(deathPosition(slot)) - ms;
     if (sent + leftMs <= this.#clock.monotonic()) return { counts: false, endsLapse: false };
+    if (this.#moves > 0) return { counts: true, endsLapse: false };
     const endsLapse = this.#isLapsed;
     const before = this.#latest?.slot ?? slot;
-    if (endsLapse) this.lapsedSlots = slot - before;
+    if (endsLapse) this.#lapsedSlots = Math.max(this.#lapsedSlots, slot - before);
     this.#isLapsed = false;
     if (slot < before) return { counts: true, endsLapse };
     const [acknowledged, stamped] = [this.#clock.now(), this.#time.positionOf(ms)];

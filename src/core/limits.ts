@@ -48,6 +48,14 @@ export function retryMs(periodMs: number, error?: unknown): number {
   return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
 }
 
+/**
+ * The pause before a ping that was refused so many times in a row is sent again: at first short, so that a refusal that
+ * passes costs no slot, and twice as long each time, up to a period.
+ */
+export function refusedPingMs(periodMs: number, refusals: number): number {
+  return Math.min(retryMs(periodMs) * 2 ** (refusals - 1), periodMs);
+}
+
 /** The pause before the next attempt to load, after this many failures: each is twice the one before. */
 export function loadRetryMs(periodMs: number, failures: number, error: unknown): number {
   const pauseMs = retryMs(periodMs) * 2 ** Math.min(failures - 1, 10);

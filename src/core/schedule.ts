@@ -4,7 +4,8 @@
  *   at the slot's moment                               ping
  *   unanswered after a fifth of the period             ping once more; the first ping still counts
  *   a ping failed, and none is under way               ping again a twentieth of the period later
- *   the ping was not permitted                         ping again a period later: the right may be restored
+ *   the ping was not permitted                         ping again soon, and then in longer and longer intervals, up to
+ *                                                      a period: the right may be restored
  *   the answer says that the present is another slot   ping at once
  *
  * The sessions of a segment ping together, because a server journals, replicates and acknowledges writes in groups: a

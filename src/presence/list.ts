@@ -37,7 +37,7 @@ export interface Listing<Meta = unknown> {
 export async function readListing(context: Context, selected: Selection): Promise<Listing> {
   const roster = new Roster();
   // A presence that does not ping learns the store's time by asking for it.
-  if (context.time.ageMs > context.periodMs) await sampleTime(context);
+  if (context.time.ageMs > context.periodMs || context.time.mayHaveSlept) await sampleTime(context);
   const slot = await readState(context, roster);
   const slices = new Slices(context.clock);
   for await (const page of readPages(context, { select: selected }, bulk)) {

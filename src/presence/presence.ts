@@ -150,7 +150,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * after `close`.
    */
   get vouchedUntil(): Date | null {
-    const until = this.#holding.session.current?.heartbeat.lease.until;
+    const until = this.#holding.session.lease?.until;
     return until === undefined || this.#holding.isClosed ? null : new Date(until);
   }
 

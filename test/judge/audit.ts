@@ -70,7 +70,9 @@ class Auditor {
     const of = this.#case;
     const begun = Math.max(
       -Infinity,
-      ...process.subscriptions.filter(({ from }) => from <= t).map(({ from }) => from),
+      ...process.subscriptions
+        .filter(({ from }) => from <= t)
+        .map((subscription) => Math.max(subscription.from, firstStateAt(subscription, t))),
     );
     if (begun > t - this.#healedMs) return;
     this.checked.health++;
@@ -99,6 +101,7 @@ class Auditor {
         continue;
       }
       if (this.#mayBeKilled(process, key, watch.process, t)) continue;
+      if (from < watch.subscription.from && this.#isLate(watch)) continue;
       if (of.isRestoring(process, t) && of.excuse("destroyed records")) continue;
       if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) continue;
       const told = view === undefined ? "nothing" : `${view.alive ? "alive" : "dead"} (${view.cause})`;
@@ -110,6 +113,17 @@ class Auditor {
         `${id}: ${process.name} holds it since ${of.periods(t - from)}, but the watcher was told ${told}`,
       );
     }
+  }
+
+  /** Whether its first state may be that of a read that lagged. */
+  #mayBeLate({ process, subscription: { from } }: Watch): boolean {
+    const of = this.#case;
+    const lagging = of.around.faultsOf(process).filter(({ lagMs }) => lagMs !== undefined);
+    return touches(lagging, from - of.ms(1), from + of.ms(1));
+  }
+
+  #isLate(watch: Watch): boolean {
+    return this.#mayBeLate(watch) && this.#case.excuse("first state of a stale read");
   }
 
   /** Its holder hears of a kill, and takes the key up again; then the watcher hears of that. */
@@ -135,12 +149,7 @@ class Auditor {
     const metas =
       viewAt(subscription, key, t)?.holders.filter(({ session }) => process.sessions.has(session)) ?? [];
     if (metas.some(({ meta }) => meta === latest.meta)) return;
-    const isLate = touches(
-      of.around.faultsOf(watcher).filter(({ lagMs }) => lagMs !== undefined),
-      subscription.from - of.ms(1),
-      subscription.from + of.ms(1),
-    );
-    if (isLate && of.excuse("first state of a stale read")) return;
+    if (this.#isLate({ process: watcher, subscription })) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     const id = `${watcher.name}/${subscription.id} ${key} ${process.name} meta ${latest.meta}`;
     this.#find(
@@ -154,7 +163,9 @@ class Auditor {
   #auditAgreement(key: string, watches: readonly Watch[], t: number): void {
     const of = this.#case;
     let first: { readonly name: string; readonly holders: string } | undefined;
-    for (const { process, subscription } of watches) {
+    const surest = watches.toSorted((a, b) => Number(this.#mayBeLate(a)) - Number(this.#mayBeLate(b)));
+    for (const watch of surest) {
+      const { process, subscription } = watch;
       const view = viewAt(subscription, key, t);
       // Two report a death up to a slot apart.
       const isNew = (view?.t ?? -Infinity) > t - of.ms(1) || viewAt(subscription, key, t + of.ms(1)) !== view;
@@ -164,7 +175,7 @@ class Auditor {
       const name = `${process.name}/${subscription.id}`;
       first ??= { name, holders };
       this.checked.agreements++;
-      if (holders !== first.holders) {
+      if (holders !== first.holders && !this.#isLate(watch)) {
         this.#find(
           "disagree",
           t,
@@ -174,4 +185,10 @@ class Auditor {
       }
     }
   }
+}
+
+/** When the first state arrived, if it has by then; that it does not arrive at all is found elsewhere. */
+function firstStateAt({ views }: Watch["subscription"], t: number): number {
+  const first = Math.min(...Array.from(views.values(), ([view]) => view?.t ?? Infinity));
+  return first <= t ? first : -Infinity;
 }

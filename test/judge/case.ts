@@ -113,14 +113,14 @@ export class Case {
    * since to write them again.
    */
   mayHaveBeenPruned(process: Process, time: number): boolean {
-    const { retentionSlots, from } = this.log;
-    const away = this.around.latestDown(process, from - 1, time);
-    if (away === undefined) return false;
-    const alone = this.around.downAlone(process, away.from, away.to);
-    const isLong =
-      alone > this.ms(retentionSlots / 2) ||
-      away.to - away.from > this.ms(retentionSlots * PERIODS.allPruned);
-    return isLong && time <= this.around.dueOf(process, away.to, PERIODS.restored, 0);
+    const { retentionSlots } = this.log;
+    return this.around.downsOf(process, time).some((away) => {
+      const end = Math.min(away.to, time);
+      const isLong =
+        this.around.downAlone(process, away.from, end) > this.ms(retentionSlots / 2) ||
+        end - away.from > this.ms(retentionSlots * PERIODS.allPruned);
+      return isLong && time <= this.around.dueOf(process, end, PERIODS.restored, 0);
+    });
   }
 
   #killsBy(process: Process): Kill[] {

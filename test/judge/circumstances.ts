@@ -119,11 +119,15 @@ export class Circumstances {
 
   /** The end of the latest time in which it could not write without a gap, if it was over after `since`. */
   latestDown(process: Process, since: number, now: number): Span | undefined {
-    const downs = merge((this.#own.get(process)?.downs ?? []).filter(({ from }) => from <= now));
-    const last = downs.at(-1);
+    const last = this.downsOf(process, now).at(-1);
     return last === undefined || last.to <= since
       ? undefined
       : { from: last.from, to: Math.min(last.to, now) };
+  }
+
+  /** The times in which it could not write, up to now. */
+  downsOf(process: Process, now: number): Span[] {
+    return merge((this.#own.get(process)?.downs ?? []).filter(({ from }) => from <= now));
   }
 
   /** When each of its absences was over that were longer than half of the retention. */

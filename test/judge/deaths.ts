@@ -214,8 +214,9 @@ class ReportsJudge {
   #judgeEnded(watcher: Process, view: View, process: Process, holding: Holding, said: string): void {
     const of = this.#case;
     const { t } = view;
-    const { endingAt, heldUntil, how } = holding;
-    if (how === "killed" || (view.cause === "initial" && how !== "stopped")) return;
+    const { endingAt, heldUntil, how, mayBeKilled } = holding;
+    if (how === "killed" || (mayBeKilled && view.cause === "killed")) return;
+    if (view.cause === "initial" && how !== "stopped") return;
     const from = endingAt - of.ms(DECIDED_BY);
     const hasStep = of.around.hasStep(from - of.ms(STEP_MATTERS), t);
     if (how === "stopped") {

@@ -17,6 +17,8 @@ export interface Holding {
   readonly how: "killed" | "stopped" | "crashed" | "lives";
   /** Until when a planned absence lasts. */
   readonly heldUntil: number;
+  /** Whether its process killed it, or crashed while it did. */
+  readonly mayBeKilled: boolean;
 }
 
 /** What a subscription was told. */
@@ -174,17 +176,19 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
         overAt: Math.min(endedAt, to),
         how: isCutShort ? "crashed" : ending.how,
         heldUntil,
+        mayBeKilled: ending.how === "killed",
       });
     } else if (closingAt !== Infinity) {
       const isCutShort = closedAt === Infinity && to !== Infinity;
       const ended = lingers ? "stopped" : "killed";
       const overAt = Math.min(closedAt, to);
       const end = { endingAt: closingAt, overAt, heldUntil: -Infinity };
-      holdings.push({ ...start, ...end, how: isCutShort ? "crashed" : ended });
+      const how = isCutShort ? "crashed" : ended;
+      holdings.push({ ...start, ...end, how, mayBeKilled: ended === "killed" });
     } else {
       const isAlive = how === "lives" || to === Infinity;
       const end = { endingAt: to, overAt: to, heldUntil: -Infinity };
-      holdings.push({ ...start, ...end, how: isAlive ? "lives" : "crashed" });
+      holdings.push({ ...start, ...end, how: isAlive ? "lives" : "crashed", mayBeKilled: false });
     }
   }
   return holdings;

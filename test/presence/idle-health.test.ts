@@ -1,7 +1,8 @@
 /** The health of a presence that neither holds nor watches: no ping and no evaluation shows that the store answers. */
 import { expect, it } from "vitest";
 import { HeartbitError } from "../../src/core/errors.ts";
-import { Bench, restartable } from "./support.ts";
+import { Presence } from "../../src/index.ts";
+import { Bench, PERIOD_MS, restartable, wrap } from "./support.ts";
 
 it("is healthy again once the store is found", async () => {
   const bench = new Bench();
@@ -12,18 +13,19 @@ it("is healthy again once the store is found", async () => {
   expect(presence.health).toEqual({ state: "healthy" });
 });
 
-it("is healthy again after a start that was refused, when the store permits again", async () => {
+it("is healthy again after a start that was refused for good", async () => {
   const bench = new Bench();
-  const { presence, link } = await bench.open();
-  link.fail();
+  let error = new HeartbitError("STORE_UNAVAILABLE", "It is away.");
+  const store = wrap(bench.store, () => ({
+    ping: () => Promise.reject(error),
+  }));
+  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
   const starting = expect(presence.pinger("k").start()).rejects.toMatchObject({ code: "NOT_PERMITTED" });
   await bench.periods(1);
-  link.fail(new HeartbitError("NOT_PERMITTED", "It refuses."));
-  await bench.periods(3);
-  await starting;
-  expect(presence.health).toMatchObject({ state: "stale" });
-  link.heal();
+  expect(presence.health.state).toBe("stale");
+  error = new HeartbitError("NOT_PERMITTED", "It refuses.");
   await bench.periods(1);
+  await starting;
   expect(presence.health).toEqual({ state: "healthy" });
 });
 

@@ -528,3 +528,34 @@ describe("a released key whose record was destroyed stays dead when a late write
     ]);
   });
 });
+
+it("is not vouched for by the pings of a new session before its keys are registered under it", async () => {
+  const bench = new Bench();
+  let refuses = false;
+  const { presence, restart } = await restartable(
+    wrap(bench.store, (namespace) => ({
+      write: (writes) =>
+        refuses && writes.some(({ kind }) => kind === "registration")
+          ? Promise.reject(refusal)
+          : namespace.write(writes),
+    })),
+  );
+  await presence.pinger("a").start();
+  await bench.periods(5);
+  const before = presence.session;
+  bench.store.destroy("presence", { session: () => true, registration: () => true });
+  refuses = true;
+  restart();
+  await bench.periods(1);
+  expect(presence.session).not.toBe(before);
+  const vouched = presence.vouchedUntil;
+  await bench.periods(1);
+  expect(presence.vouchedUntil).toEqual(vouched);
+  let lapses = 0;
+  presence.on("lapse", () => lapses++);
+  await bench.periods(2);
+  expect(lapses).toBe(1);
+  refuses = false;
+  await bench.periods(2);
+  expect(presence.vouchedUntil?.getTime()).toBeGreaterThan(bench.clock.now() + PERIOD_MS);
+});

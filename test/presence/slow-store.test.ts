@@ -85,7 +85,7 @@ it("a fleet whose records were all lost comes back in the time that the store ne
   // The loss is noticed by a count in the fourth slot at the latest.
   expect(store.clock.monotonic() - began).toBeLessThan(1.5 * (10_020 / 1_200) * 1000 + 5 * PERIOD_MS);
   expect(store.sent / 10_020).toBeLessThan(1.2);
-  expect(store.lapses).toBe(0);
+  expect(store.lapses).toBeLessThanOrEqual(fleet.length); // for longer than the lease their keys were not stored
 });
 
 it("of many updates of a key only the latest waits, and others start beside them", async () => {

@@ -7,6 +7,7 @@ import type { Doomed } from "../../src/stores/memory.ts";
 import { Actor } from "./actor.ts";
 import { judge, type Verdict } from "../judge/judge.ts";
 import type { Fault, Log } from "../judge/log.ts";
+import { PERIODS } from "../judge/promises.ts";
 import { Cluster } from "./cluster.ts";
 import { Diary, type LifeDiary } from "../judge/diary.ts";
 import { type Condition, Link } from "./link.ts";
@@ -57,6 +58,8 @@ class Simulation {
   readonly #births: number[] = [];
   readonly #active = new Set<Active>();
   readonly #asleep = new Set<ReturnType<Diary["fault"]>>();
+  /** When the wall clock of each process was last set back. */
+  readonly #setBack = new Map<string, number>();
   readonly #trace: { readonly at: number; readonly what: string }[] = [];
   #changes = 0;
 
@@ -204,6 +207,7 @@ class Simulation {
     } else if (event.do === "step wall") {
       actor.machine.step(this.#ms(event.periods));
       const sleep = [...this.#asleep].find(({ who }) => who.includes(lifeName(actor)));
+      if (event.periods < 0) this.#setBack.set(lifeName(actor), this.#world.now);
       if (sleep !== undefined && event.periods < 0) sleep.setsBack = true;
     } else {
       this.#diary.event({ kind: "the feed is lost", who: [actor.diary.life.name], effect: "disturbed" });
@@ -241,6 +245,7 @@ class Simulation {
       isPause: true,
       isSleep: sleeps,
       isQuiet: sleeps,
+      setsBack: (this.#setBack.get(lifeName(actor)) ?? -Infinity) > this.#world.now - this.#ms(PERIODS.death),
     });
     if (sleeps) this.#asleep.add(pause);
     actor.machine.pause(sleeps);

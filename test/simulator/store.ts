@@ -118,8 +118,10 @@ class LinkedFeed implements Feed {
     const open: Act<void> = async (store) => {
       if (this.#ended) return;
       const lost = (error: unknown): void => this.#lose(String(error));
-      // A feed beside a deposed primary is silent, so it matters little whose it is.
-      this.#inner = store.feed?.(select, { page: (page) => this.#hear(page), lost });
+      // A feed beside a deposed primary is silent, so it matters little whose it is. Another one only lags.
+      const { cluster } = this.#link;
+      const followed = this.#link.find("cut") === undefined ? cluster.primary : store;
+      this.#inner = followed.feed?.(select, { page: (page) => this.#hear(page), lost });
     };
     this.ready = link.read(open);
   }
@@ -146,7 +148,7 @@ class LinkedFeed implements Feed {
     }
     const mess = this.#link.find("mess");
     if (mess === undefined) {
-      this.#tellAfter(this.#link.latency(), page, true);
+      this.#tellAfter(this.#link.latency() + (this.#link.find("majority lags")?.ms ?? 0), page, true);
       return;
     }
     this.#tellAfter(random.between(0, mess.ms), page, false);

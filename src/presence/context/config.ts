@@ -21,7 +21,9 @@ export class NamespaceConfig {
   /** When the config was last read: a monotonic time, in ms. */
   #readAt = -Infinity;
   readonly #configuring = new JoinedRun(() => this.#configure());
-  /** By how many slots we last raised the offset. */
+  /** Whether we have raised the offset. */
+  #hasRaised = false;
+  /** By how many slots it was raised, by anyone, since we opened the namespace. */
   #raisedBy = 0;
 
   constructor(context: Context) {
@@ -86,24 +88,29 @@ export class NamespaceConfig {
       "offset",
       namespace.raiseOffset(time.offset, time.offset + behind),
     );
-    this.#raisedBy = behind;
+    this.#hasRaised = true;
     this.#raise(offset);
     requests.add("spread");
   }
 
   /**
-   * After raising the offset: a process that opened the namespace after the step does not know of it, and pings in
-   * slots that are behind by now. Mail in those slots makes it read the config. A process that does not ping in them
-   * has a lapse, and reads the config after it.
+   * After raising the offset, and after each step of the clock since: a process that noticed no step does not know of
+   * the raised offset, and pings in slots that are behind by now. Mail in those slots makes it read the config. A
+   * process that does not ping in them has a lapse, and reads the config after it.
    */
   async spread(): Promise<void> {
+    if (!this.#hasRaised) return;
     const { namespace, time } = this.#context;
-    const slot = time.slot - this.#raisedBy;
+    const present = time.slot;
+    const slots = new Set([present - this.#raisedBy]);
     const seqs = new Set<number>();
-    for (const record of await bulk(this.#context, "read pings", namespace.pings(slot - LEASE_SLOTS))) {
-      if (record.slot <= slot + 1) forEachSession(record, (seq) => seqs.add(seq));
+    const from = present - this.#raisedBy - LEASE_SLOTS;
+    for (const record of await bulk(this.#context, "read pings", namespace.pings(from))) {
+      forEachSession(record, (seq) => seqs.add(seq));
+      // As many slots after this ping as have passed since its stamp.
+      slots.add(Math.min(present, record.slot + present - Math.floor(time.positionOf(record.ms))));
     }
-    if (seqs.size > 0) await leaveMail(this.#context, slot, [...seqs]);
+    for (const slot of slots) if (seqs.size > 0) await leaveMail(this.#context, slot, [...seqs]);
   }
 
   async #read(): Promise<Config | undefined> {
@@ -128,7 +135,9 @@ export class NamespaceConfig {
   #raise(offset: number): void {
     const { time, health, requests } = this.#context;
     const isNews = time.isKnown;
+    const before = time.offset;
     if (!time.raise(offset) || !isNews) return;
+    this.#raisedBy += offset - before;
     health.suspect("the store's clock has stepped back, and the slots were moved on");
     requests.add("ping", "reconcile", "resync");
   }

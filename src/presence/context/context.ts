@@ -85,7 +85,8 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("ping");
   if (!isStep) return;
   health.suspect(`the store's clock stepped by ${Math.round(byMs)} ms`);
-  requests.add("config", "reconcile", "resync"); // after a step back another process may have raised the offset
+  // After a step back another process may have raised the offset, and after any step some may not know of it.
+  requests.add("config", "spread", "reconcile", "resync");
 }
 
 /** Asks for something small that cannot wait: others go on meanwhile in slots that we do not know of. */

@@ -23,5 +23,5 @@ export type Request =
   | "restore"
   /** Read the config: the namespace may have been dropped, or its offset raised. */
   | "config"
-  /** Leave mail for the processes that may not know of the offset that we raised. */
+  /** Leave mail for the processes that may not know of the offset, if we have raised it. */
   | "spread";

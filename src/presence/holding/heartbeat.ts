@@ -5,8 +5,8 @@
 import { deathPosition } from "../../core/alive.ts";
 import { isRefusal } from "../../core/errors.ts";
 import type { OwnPing } from "../../core/freshness.ts";
-import { Lease } from "../../core/lease.ts";
-import { retryMs } from "../../core/limits.ts";
+import type { Lease } from "../../core/lease.ts";
+import { refusedPingMs, retryMs } from "../../core/limits.ts";
 import { PingSchedule, REPEAT_OF_PERIOD } from "../../core/schedule.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong } from "../../core/store.ts";
@@ -20,12 +20,14 @@ export class Heartbeat {
   readonly #schedule: PingSchedule;
   #own: OwnPing | undefined;
   #isStopped = false;
+  /** How many pings in a row were refused. */
+  #refusals = 0;
 
-  constructor(context: Context, seq: number) {
+  constructor(context: Context, seq: number, lease: Lease) {
     this.#context = context;
     this.#seq = seq;
+    this.lease = lease;
     const { clock, time, periodMs } = context;
-    this.lease = new Lease(clock, time, periodMs);
     this.#schedule = new PingSchedule(clock, time, periodMs, seq);
   }
 
@@ -94,6 +96,7 @@ export class Heartbeat {
       const limitMs = (deathPosition(slot) - slot) * periodMs; // later it no longer counts
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
       this.#schedule.acknowledged(sent);
+      this.#refusals = 0;
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, sentWall, pong);
@@ -101,7 +104,8 @@ export class Heartbeat {
       const isOvertaken = this.#schedule.failed(sent);
       if (this.#isStopped || isOvertaken) throw error;
       noteFailure(this.#context, "ping", error);
-      if (isRefusal(error) || !this.#schedule.areAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs, error));
+      if (isRefusal(error)) this.#schedule.pingIn(refusedPingMs(periodMs, ++this.#refusals));
+      else if (!this.#schedule.areAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time
       throw error;
     }

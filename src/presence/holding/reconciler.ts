@@ -13,9 +13,11 @@
  * It repeats this until it succeeds. If the session's record is gone or has another owner, every key is registered
  * again under a new session. If the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
  */
-import { compareAll } from "../../core/reconcile.ts";
+import { hasOwn, notFresh } from "../../core/freshness.ts";
+import { compareAll, type Difference } from "../../core/reconcile.ts";
+import type { Registration } from "../../core/registration.ts";
 import type { Slot } from "../../core/slots.ts";
-import { type Context, soon } from "../context/context.ts";
+import { bulk, type Context, soon } from "../context/context.ts";
 import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
 import { type OpenSession, readSession, type Session } from "./session.ts";
@@ -84,15 +86,17 @@ export class Reconciler {
   }
 
   async #return(session: OpenSession): Promise<void> {
-    const { lapsedSlots } = session.heartbeat.lease;
+    const { lease } = session.heartbeat;
     await this.#context.config.check(); // mail about a raised offset reaches only a process that pings
     await this.#session.touch();
     await this.#compareAll(session);
     if (session !== this.#session.current) return;
     // Watchers may have forgotten keys that looked long dead.
-    if (lapsedSlots <= this.#context.retentionSlots / 2) return;
-    for (const registration of this.#registrations.declared.held())
-      this.#registrations.queue.add(registration, "start");
+    if (lease.lapsedSlots > this.#context.retentionSlots / 2) {
+      for (const registration of this.#registrations.declared.held())
+        this.#registrations.queue.add(registration, "start");
+    }
+    lease.returned();
   }
 
   async #readMail(session: OpenSession): Promise<void> {
@@ -130,16 +134,26 @@ export class Reconciler {
     if (stored.session === undefined || !this.#session.isOurs(stored.session)) {
       await this.#context.config.check(); // the namespace may be gone with it
       const isYoung = slot - session.record.slot <= YOUNG_SLOTS;
-      if (stored.session === undefined && isYoung)
-        throw new Error("the record of a new session is not there yet");
+      if (stored.session === undefined && isYoung) throw notFresh("session");
+      if (stored.session === undefined) await this.#checkFresh(session);
       if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
       return;
     }
     this.#registrations.takeSession(stored.session);
+    const compare = (): Difference<Registration> =>
+      compareAll(declared.byPinger, stored.registrations, this.#context.time.slot);
+    if (compare().missing.length > 0) await this.#checkFresh(session);
     if (session !== this.#session.current) return;
-    const difference = compareAll(declared.byPinger, stored.registrations, this.#context.time.slot);
+    const difference = compare();
     const missing = difference.missing.filter((registration) => written.has(registration));
     this.#registrations.apply({ ...difference, missing });
     this.#checked = slot;
+  }
+
+  /** Rejects if a read of the pings lacks our own latest: what was read before may lack our records for that reason. */
+  async #checkFresh({ heartbeat: { own } }: OpenSession): Promise<void> {
+    if (own === undefined) return;
+    const records = await bulk(this.#context, "read pings", this.#context.namespace.pings(own.slot));
+    if (!hasOwn(records, own)) throw notFresh("ping");
   }
 }

@@ -103,12 +103,15 @@ export class Registrations {
 
   /** Gives the session up, and registers everything under a new one. */
   moveTo(why: string): void {
+    if (this.#session.isEnding) return;
     this.#session.abandon(why);
+    const moved: Promise<void>[] = [];
     for (const registration of this.declared.byPinger.values()) {
       // Released registrations ended with their session.
-      if (registration.last === undefined) this.queue.add(registration, "start");
+      if (registration.last === undefined) moved.push(this.queue.write(registration, "start"));
       else this.declared.delete(registration);
     }
+    void this.#session.lease?.move(Promise.all(moved));
     this.#session
       .open()
       .catch((error: unknown) => this.#context.log.warn("no new session could be opened", error));

@@ -12,6 +12,7 @@ import { hostname } from "node:os";
 import { KILLED } from "../../core/alive.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
 import { retryMs } from "../../core/limits.ts";
+import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
@@ -35,6 +36,9 @@ export class Session {
   readonly #context: Context;
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
+  #isEnding = false;
+  /** Of this session and of those before it: their keys are moved to this one. */
+  #lease: Lease | undefined;
   /** Aborted when the namespace is lost, and when the presence closes: an opening begun before must not continue. */
   #life = new AbortController();
 
@@ -46,6 +50,11 @@ export class Session {
   /** The session, while it is open. */
   get current(): OpenSession | undefined {
     return this.#current;
+  }
+
+  /** Until when others certainly consider us alive; undefined before the first session. */
+  get lease(): Lease | undefined {
+    return this.#lease;
   }
 
   /** Our own latest acknowledged ping; undefined in a presence that does not ping. */
@@ -60,6 +69,11 @@ export class Session {
 
   get isOpening(): boolean {
     return this.#opening !== undefined;
+  }
+
+  /** Whether we have ended it, or are about to. */
+  get isEnding(): boolean {
+    return this.#isEnding;
   }
 
   get isStopped(): boolean {
@@ -106,6 +120,7 @@ export class Session {
 
   /** Ends the session: its keys count as alive until slot `last`, or are dead now. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
+    this.#isEnding = true;
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
     if (session === undefined || this.isStopped) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
@@ -122,7 +137,7 @@ export class Session {
     this.#life.abort(error);
     this.#life = new AbortController();
     if (this.#current !== undefined) this.#disown(this.#current);
-    this.#current = undefined;
+    this.#current = this.#lease = undefined;
     this.#opening = undefined;
     this.sleeper.wake();
   }
@@ -135,7 +150,8 @@ export class Session {
   }
 
   async #open(): Promise<OpenSession> {
-    const { config, time, health } = this.#context;
+    const { config, time, health, clock, periodMs } = this.#context;
+    const lease = this.#lease ?? new Lease(clock, time, periodMs);
     const { signal } = this.#life;
     // A failed attempt may have happened. Using the same number again leaves one record, not one for each attempt.
     let numbered: { readonly seq: number; readonly heartbeat: Heartbeat } | undefined;
@@ -147,7 +163,7 @@ export class Session {
         if (numbered === undefined) {
           await config.ensure();
           const seq = await config.nextSeq();
-          numbered = { seq, heartbeat: new Heartbeat(this.#context, seq) };
+          numbered = { seq, heartbeat: new Heartbeat(this.#context, seq, lease) };
         }
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
@@ -173,6 +189,7 @@ export class Session {
       signal.throwIfAborted();
     }
     this.#current = session;
+    this.#lease = lease;
     return session;
   }
 
