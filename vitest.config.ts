@@ -21,12 +21,15 @@ const LONGEST = [
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification): number => {
-      const index = LONGEST.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
-      return index === -1 ? LONGEST.length : index;
-    };
-    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+    // oxlint-disable-next-line unicorn/no-array-sort -- the sequencer's, of the files
+    const sequence = await super.sort(files);
+    return sequence.toSorted((a, b) => rankOf(a) - rankOf(b));
   }
+}
+
+function rankOf({ moduleId }: TestSpecification): number {
+  const index = LONGEST.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+  return index === -1 ? LONGEST.length : index;
 }
 
 export default defineConfig({

@@ -299,7 +299,7 @@ const MUTANTS = [
   },
   {
     what: "the write queue: a batch that is not acknowledged in time does not shrink",
-    file: "presence/holding/write-queue.ts",
+    file: "core/batch-size.ts",
     search: "const SHRINK = 4;",
     replace: "const SHRINK = 1;",
     by: presence("write-queue"),
@@ -320,8 +320,8 @@ const MUTANTS = [
   },
   {
     what: "the write queue: the batch after a pause is as large as the one before it",
-    file: "presence/holding/write-queue.ts",
-    search: "if (began - this.#wrote > limitMs) this.#batchMax = Math.min(this.#batchMax, BATCH_FIRST);",
+    file: "core/batch-size.ts",
+    search: "if (now - this.#ended > this.#limitMs) this.#most = Math.min(this.#most, BATCH_FIRST);",
     replace: "",
     by: presence("slow-store"),
   },
@@ -357,8 +357,9 @@ const MUTANTS = [
   {
     what: "the snapshot: what a whole read lacks stays",
     file: "presence/watching/snapshot.ts",
-    search: "yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);",
-    replace: "yield* this.#roster.endLoadInSteps(load, (key) => key === selected.keys && load < 0, asOf);",
+    search: "yield* this.#notifier.roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);",
+    replace:
+      "yield* this.#notifier.roster.endLoadInSteps(load, (key) => key === selected.keys && load < 0, asOf);",
     by: presence("whole-read"),
   },
   {
@@ -421,7 +422,7 @@ const MUTANTS = [
   },
   {
     what: "pruning: each presence prunes, though others did",
-    file: "presence/context/pruning.ts",
+    file: "core/pruning.ts",
     search: "const ROUNDS = 8;",
     replace: "const ROUNDS = 1e9;",
     by: presence("prune"),

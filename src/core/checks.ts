@@ -1,4 +1,4 @@
-/** Checks of the keys and metas that a caller passes in. */
+/** The keys and metas that a caller passes in, and that others have stored. */
 import { HeartbitError } from "./errors.ts";
 
 /** The longest key, in bytes of UTF-8. Every store's index has room for it. */
@@ -43,6 +43,18 @@ export function encodeMeta(meta: unknown): string {
   return text;
 }
 
+/**
+ * The value of a stored meta; null if it is not JSON. Any program may have written it, and listeners and lists must not
+ * fail because of one holder.
+ */
+export function decodeMeta(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
 function checkPlain(value: unknown, path: string, within: Set<object>): void {
   if (value === null || typeof value === "boolean" || typeof value === "string") return;
   if (typeof value === "number" && Number.isFinite(value)) return;
@@ -81,6 +93,11 @@ export function show(value: unknown): string {
     return String(value);
   }
   return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+}
+
+/** The error for an option `name` whose value (as shown) is `value`, but must be `wanted`. */
+export function invalid(name: string, value: string, wanted: string): HeartbitError {
+  return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
 }
 
 function isWellFormed(text: string): boolean {

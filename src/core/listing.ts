@@ -1,10 +1,9 @@
 /** The state of keys as one read finds it, by the rule alone, without the history that a watcher has. */
 import { deathPosition, KILLED } from "./alive.ts";
-import type { HolderState, Roster, Steps } from "./roster.ts";
+import type { HolderState, Roster } from "./roster.ts";
 import { compareCodePoints } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 import { sortInSteps } from "./sort-in-steps.ts";
-import type { Page } from "./store.ts";
 import type { StoreTime } from "./store-time.ts";
 
 /** A step goes through about this many keys. */
@@ -17,18 +16,6 @@ export interface FoundKey {
   readonly holders: readonly HolderState[];
   /** If alive, since when its oldest holder holds it; if dead, since when: the store's time in ms. */
   readonly sinceMs: number;
-}
-
-/** Takes a page into a roster that nobody follows. */
-export function* takeInSteps(roster: Roster, { sessions, registrations }: Page): Steps {
-  for (const session of sessions) roster.session(session);
-  for (const [index, registration] of registrations.entries()) {
-    roster.registration(registration);
-    if (index % STEP_KEYS === 0) {
-      roster.discardChanges();
-      yield;
-    }
-  }
 }
 
 /** Whether one of the keys has expired. */

@@ -13,6 +13,22 @@ export const READ_SLOTS = 4 * RETURN_SLOTS;
 /** If there are no recent pings to count from, only records this many retentions old are deleted. */
 const VERY_OLD = 3;
 
+/** About how often a namespace is pruned in a retention, however many presences it has. */
+const ROUNDS = 8;
+
+/**
+ * Whether to prune the slots before `beforeSlot`, when those before `prunedBefore` have been pruned. If that is later
+ * than `latest`, which no pruning can have reached, the clock has stepped, or somebody has changed it.
+ */
+export function isPruningDue(
+  beforeSlot: Slot,
+  latest: Slot,
+  retention: number,
+  prunedBefore: Slot = -Infinity,
+): boolean {
+  return prunedBefore > latest || beforeSlot - prunedBefore >= retention / ROUNDS;
+}
+
 /** The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`. */
 export function oldestKept(pings: LatestBits, j: Slot, retention: number): Slot {
   let pinged = 0;

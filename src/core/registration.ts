@@ -1,5 +1,5 @@
 /** One start of one pinger of this presence: what is declared about it, and how it becomes records. */
-import { KILLED } from "./alive.ts";
+import { deathPosition, KILLED } from "./alive.ts";
 import type { Declared } from "./reconcile.ts";
 import type { RegistrationRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
@@ -104,10 +104,34 @@ export class Registration implements Declared {
 }
 
 /** What a start inherits from the start before it. */
-export interface Succession {
+interface Succession {
   readonly start: number;
   readonly since: number;
   readonly endsEarlier: boolean;
+}
+
+/**
+ * How a new start of a pinger treats the start before it:
+ *
+ *   the start before                             `since`                   ends it
+ *   none                                         now                       -
+ *   killed, or lost with its namespace           now                       no, it is over
+ *   stopped, and its time has run out            now                       yes
+ *   refused                                      now                       yes: it may have been written after all
+ *   stopped, and it still counts                 that of the earlier one   yes
+ *
+ * So watchers do not notice a restart in time: the key was held all along.
+ *
+ * `isOver`: whether another process has killed the earlier one, or it was lost with its namespace.
+ */
+export function succeed(earlier: Registration | undefined, isOver: boolean, time: StoreTime): Succession {
+  const now = Math.floor(time.now);
+  if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
+  const start = earlier.start + 1;
+  if (isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
+  // One slot less than the rule allows: another process's view of the time may be a little ahead of ours.
+  const counts = earlier.last !== undefined && time.position < deathPosition(earlier.last) - 1;
+  return { start, since: counts ? earlier.since : now, endsEarlier: true };
 }
 
 export interface Waiter {

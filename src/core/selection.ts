@@ -1,4 +1,4 @@
-import { show } from "./checks.ts";
+import { checkKey, checkPrefix, invalid, show } from "./checks.ts";
 import { Prefixes } from "./prefixes.ts";
 
 /** A set of keys: by name, by prefix, or all. */
@@ -13,6 +13,16 @@ export interface Selection {
 
 /** What a caller watches: a key, all keys with a prefix, or all. */
 export type WatchTarget = string | { readonly prefix: string } | { readonly all: true };
+
+/** @internal Returns the target, or throws `INVALID_KEY`, `INVALID_OPTION`. */
+export function checkTarget(target: unknown): WatchTarget {
+  if (typeof target === "string") return checkKey(target);
+  if (typeof target === "object" && target !== null) {
+    if ("prefix" in target) return { prefix: checkPrefix(target.prefix) };
+    if ("all" in target && target.all === true) return { all: true };
+  }
+  throw invalid("target", show(target), "a key, { prefix } or { all: true }");
+}
 
 /** @internal */
 export const NOTHING: Selection = { all: false, keys: new Set(), prefixes: new Set() };

@@ -5,7 +5,7 @@
  */
 import { Prefixes } from "./prefixes.ts";
 import { type HolderState, type RosterChange, sameHolders, type Transition } from "./roster.ts";
-import { EVERYTHING, prefixOf, type Selection, type WatchTarget } from "./selection.ts";
+import { EVERYTHING, includesKey, prefixOf, type Selection, type WatchTarget } from "./selection.ts";
 
 /** The state of a key, as it is reported to one subscriber. */
 export interface Report {
@@ -113,6 +113,11 @@ export class Subscriptions {
   get wanted(): Selection {
     if (this.#ofAll.size > 0) return EVERYTHING;
     return { all: false, keys: this.#keys, prefixes: this.#prefixes };
+  }
+
+  /** Whether one of them includes the key. */
+  wants(key: string): boolean {
+    return includesKey(this.wanted, key);
   }
 
   /** How many changes they have not taken yet. */

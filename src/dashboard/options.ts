@@ -1,5 +1,5 @@
-import { show } from "../core/checks.ts";
-import { checkOptionsObject, invalid } from "../lib/arguments.ts";
+import { invalid, show } from "../core/checks.ts";
+import { checkOptionsObject } from "../lib/arguments.ts";
 
 /** Options of the dashboard. All are optional. */
 export interface DashboardOptions {

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import { isIPv6 } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { systemClock } from "../lib/system-clock.ts";
-import { invalid } from "../lib/arguments.ts";
+import { invalid } from "../core/checks.ts";
 import { noteAddress } from "./clients.ts";
 import { boundConnections } from "./connections.ts";
 import type { Dashboard } from "./dashboard.ts";

@@ -1,5 +1,5 @@
 /** Checks of a caller's arguments. Each returns the value, or throws `INVALID_OPTION` with one sentence. */
-import { show } from "../core/checks.ts";
+import { invalid, show } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
 
 /** The options of a call. One that is not `known` is refused, since a typing error would go unnoticed. */
@@ -28,13 +28,14 @@ export function checkListener<T>(listener: T): T {
   return listener;
 }
 
+/** Items called `name` that can be iterated over. A text is none. */
+export function checkIterable<T>(name: string, items: Iterable<T>): Iterable<T> {
+  if (typeof items === "object" && items !== null && Symbol.iterator in items) return items;
+  throw invalid(name, show(items), `an iterable of ${name}, such as an array`);
+}
+
 /** A number from `least` to `most`. */
 export function checkNumber(name: string, value: unknown, least: number, most: number): number {
   if (typeof value === "number" && value >= least && value <= most) return value;
   throw invalid(name, show(value), `a number from ${least} to ${most}`);
-}
-
-/** The error for an option `name` whose value (as shown) is `value`, but must be `wanted`. */
-export function invalid(name: string, value: string, wanted: string): HeartbitError {
-  return new HeartbitError("INVALID_OPTION", `The option ${name} is ${value}, but must be ${wanted}.`);
 }

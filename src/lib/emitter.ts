@@ -1,6 +1,7 @@
 /** Typed events. An error thrown by a listener is reported, and does not affect other listeners or end the process. */
 import { callSafely } from "./call-safely.ts";
 import { checkListener } from "./arguments.ts";
+import type { Logger } from "./log.ts";
 
 /** A listener of an event. A promise that it returns is not awaited; its rejection is handled like a throw. */
 export type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
@@ -52,6 +53,13 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     this.#listeners?.set(name, others);
     return others.length < listeners.length;
   }
+}
+
+/** @internal Events of which the log gets the errors that listeners throw. */
+export function loggedEvents<Events extends { [name in keyof Events]: readonly unknown[] }>(
+  log: Logger,
+): Emitter<Events> {
+  return new Emitter((error, event) => log.error(`a listener of ${event} threw`, error));
 }
 
 /** What a presence, a pinger and a watcher have in common: events. */

@@ -79,4 +79,14 @@ export class RecurringFailure {
   end(): void {
     this.#latest = undefined;
   }
+
+  /** Acts, and notes whether that failed. Never rejects. */
+  async noteIn(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+      this.end();
+    } catch (error) {
+      this.note(error);
+    }
+  }
 }

@@ -16,6 +16,21 @@ export function within<T>(clock: Clock, limitMs: number, what: string, operation
   });
 }
 
+/** Like `within`. On a clock that stands still it also gives up as soon as nothing more happens. */
+export function withinOrStill<T>(
+  clock: Clock,
+  limitMs: number,
+  what: string,
+  operation: Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  const still = clock.settled?.(over.signal).then(() => {
+    throw new GivenUp(`The clock stands still (${what}).`);
+  });
+  const limited = still === undefined ? operation : Promise.race([operation, still]);
+  return within(clock, limitMs, what, limited).finally(() => over.abort());
+}
+
 /**
  * The result of an operation that is begun once more if it has not answered within `againMs`, since its connection may
  * be dead: the first success counts (a hedged request: Dean and Barroso, "The Tail at Scale", 2013). Rejects with
@@ -78,11 +93,10 @@ export class Waits {
   }
 }
 
-/** Runs one at a time. Calls made during a run share the next run, which begins after them. */
-export class OneAtATime {
+/** Runs one at a time. Calls made during a run share that run. */
+export class JoinedRun {
   readonly #run: () => Promise<void>;
   #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
 
   constructor(run: () => Promise<void>) {
     this.#run = run;
@@ -93,13 +107,30 @@ export class OneAtATime {
   }
 
   run(): Promise<void> {
-    if (this.#running === undefined) {
-      this.#running = this.#run().finally(() => {
-        this.#running = undefined;
-      });
-      return this.#running;
-    }
-    this.#next ??= this.#running
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+}
+
+/** Runs one at a time. Calls made during a run share the next run, which begins after them. */
+export class OneAtATime {
+  readonly #runs: JoinedRun;
+  #next: Promise<void> | undefined;
+
+  constructor(run: () => Promise<void>) {
+    this.#runs = new JoinedRun(run);
+  }
+
+  get isRunning(): boolean {
+    return this.#runs.isRunning;
+  }
+
+  run(): Promise<void> {
+    if (!this.isRunning) return this.#runs.run();
+    this.#next ??= this.#runs
+      .run()
       .catch(() => {})
       .then(() => {
         this.#next = undefined;

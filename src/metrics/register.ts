@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Listener } from "../lib/emitter.ts";
 import type { Instrumentation } from "../presence/context/instrumentation.ts";
 import { type Internals, internalsOf } from "../presence/internals.ts";
-import { invalid } from "../lib/arguments.ts";
+import { invalid } from "../core/checks.ts";
 import { shared } from "../lib/shared.ts";
 import type { Presence } from "../presence/presence.ts";
 import { counters, type Definition, type GaugeDefinition, gauges, histograms } from "./definitions.ts";

@@ -1,5 +1,7 @@
+import { decodeMeta } from "../core/checks.ts";
 import { type HolderState, MANY_HOLDERS, type Transition } from "../core/roster.ts";
 import type { Report } from "../core/subscriptions.ts";
+import { madeOnce } from "../lib/made-once.ts";
 import type { Source } from "../lib/round-robin.ts";
 
 /** A holder of a key: one start of a pinger. */
@@ -46,38 +48,18 @@ export function toHolder({ session, host, pid, since, meta }: HolderState): Hold
 }
 
 /**
- * The value of a stored meta; null if it is not JSON. Any program may have written it, and listeners and lists must not
- * fail because of one holder.
- */
-function decodeMeta(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
-}
-
-/**
  * @internal The changes of one subscriber. Of many holders the unchanged ones are passed as the same objects again: a
  * join costs one holder and not all.
  */
 export function changesOf(reports: Source<Report>): Source<Change> {
-  let known: WeakMap<HolderState, Holder> | undefined;
-  const toHolders = (now: readonly HolderState[]): Holder[] => {
-    if (now.length < MANY_HOLDERS) return now.map(toHolder);
-    const made = (known ??= new WeakMap<HolderState, Holder>());
-    return now.map((state) => {
-      let holder = made.get(state);
-      if (holder === undefined) made.set(state, (holder = toHolder(state)));
-      return holder;
-    });
-  };
+  const toSameHolder = madeOnce(toHolder);
   return {
     take() {
       const report = reports.take();
       if (report === undefined) return undefined;
       const { key, cause, now, atMs } = report;
-      return { key, alive: now.length > 0, at: new Date(atMs), cause, holders: toHolders(now) };
+      const holders = now.map(now.length < MANY_HOLDERS ? toHolder : toSameHolder);
+      return { key, alive: now.length > 0, at: new Date(atMs), cause, holders };
     },
   };
 }

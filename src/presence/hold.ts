@@ -1,9 +1,10 @@
 /** Many keys that are held together, without a handle for each: a gateway holds 100,000. */
 import { checkKey, encodeMeta, show } from "../core/checks.ts";
 import { dropped } from "../core/errors.ts";
-import { type Owner, Registration } from "../core/registration.ts";
+import { Registration, succeed } from "../core/registration.ts";
 import type { Steps } from "../core/roster.ts";
-import { checkOptionsObject, invalid } from "../lib/arguments.ts";
+import { checkIterable, checkOptionsObject } from "../lib/arguments.ts";
+import { handled } from "../lib/handled.ts";
 import { InOrder } from "../lib/queue.ts";
 import { Slices } from "../lib/timers.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
@@ -18,7 +19,6 @@ export type HeldKey<Meta = unknown> = string | { readonly key: string; readonly 
 export class Holding<Meta = unknown> {
   readonly #side: HoldingSide;
   readonly #held = new Map<string, Registration>();
-  readonly #owner: Owner;
   readonly #calls = new InOrder();
   /** How many times the namespace had been lost when this began. */
   readonly #timesLost: number;
@@ -27,10 +27,6 @@ export class Holding<Meta = unknown> {
   constructor(side: HoldingSide) {
     this.#side = side;
     this.#timesLost = side.registrations.timesLost;
-    this.#owner = {
-      endedByOther: (registration) => this.#takeUpAgain(registration),
-      lost: () => this.#held.clear(),
-    };
   }
 
   /** How many keys are held. */
@@ -76,7 +72,10 @@ export class Holding<Meta = unknown> {
     if (!this.#side.isClosed) await this.leave();
   }
 
-  /** Does the steps in slices, before the next call takes effect. Resolves when all their writes are acknowledged. */
+  /**
+   * Does the steps in slices, before the next call takes effect. Resolves when all their writes are acknowledged, and
+   * reports a rejection only when every key was begun.
+   */
   async #write(steps: (written: Promise<void>[]) => Steps): Promise<void> {
     const written: Promise<void>[] = [];
     await this.#calls.runAlone(() => new Slices(this.#side.context.clock).doAll(steps(written)));
@@ -85,7 +84,7 @@ export class Holding<Meta = unknown> {
 
   *#addInSteps(keys: Iterable<HeldKey<Meta>>, written: Promise<void>[]): Steps {
     const metas = new Map<string, string>();
-    for (const held of checkIterable(keys)) {
+    for (const held of checkIterable("keys", keys)) {
       const { key, meta } =
         typeof held === "string" ? { key: held, meta: undefined } : checkOptionsObject(held, ["key", "meta"]);
       metas.set(checkKey(key), encodeMeta(meta));
@@ -98,7 +97,7 @@ export class Holding<Meta = unknown> {
   }
 
   *#leaveInSteps(keys: Iterable<string> | undefined, written: Promise<void>[]): Steps {
-    for (const key of keys === undefined ? [...this.#held.keys()] : checkIterable(keys)) {
+    for (const key of keys === undefined ? [...this.#held.keys()] : checkIterable("keys", keys)) {
       const registration = this.#held.get(key);
       this.#held.delete(key);
       if (registration !== undefined)
@@ -113,17 +112,14 @@ export class Holding<Meta = unknown> {
     if (this.#timesLost !== registrations.timesLost) throw dropped(context.name);
     const earlier = this.#held.get(key);
     if (earlier !== undefined) return registrations.update(earlier, meta);
-    await this.#start(key, registrations.nextPinger(), meta, 1);
+    await this.#start(key, registrations.nextPinger(), meta);
   }
 
-  async #start(key: string, pinger: number, meta: string, start: number): Promise<void> {
+  /** `ended`: the start that another process has ended, if there is one. */
+  async #start(key: string, pinger: number, meta: string, ended?: Registration): Promise<void> {
     const { context, registrations } = this.#side;
-    const since = Math.floor(context.time.now);
-    const registration = new Registration(this.#owner, key, pinger, meta, {
-      start,
-      since,
-      endsEarlier: false,
-    });
+    const succession = succeed(ended, true, context.time);
+    const registration = new Registration(this, key, pinger, meta, succession);
     this.#held.set(key, registration);
     try {
       await registrations.start(registration);
@@ -133,23 +129,19 @@ export class Holding<Meta = unknown> {
     }
   }
 
-  #takeUpAgain({ key, pinger, meta, start }: Registration): void {
+  /** @internal Another process has ended this registration: the key is taken up again. */
+  endedByOther(registration: Registration): void {
+    const { key, pinger, meta } = registration;
     if (this.#held.get(key)?.pinger !== pinger || this.#side.isClosed) return;
     const { log } = this.#side.context;
     log.info(`another process reported the key ${show(key)} dead; it is taken up again`);
-    this.#start(key, pinger, meta, start + 1).catch((error: unknown) =>
+    this.#start(key, pinger, meta, registration).catch((error: unknown) =>
       log.warn(`the key ${show(key)} could not be taken up again`, error),
     );
   }
-}
 
-function checkIterable<T>(keys: Iterable<T>): Iterable<T> {
-  if (typeof keys === "object" && keys !== null && Symbol.iterator in keys) return keys;
-  throw invalid("keys", show(keys), "an iterable of keys, such as an array");
-}
-
-/** A rejection is reported to the caller only when every key was begun: until then nobody awaits it. */
-function handled(work: Promise<void>): Promise<void> {
-  work.catch(() => {});
-  return work;
+  /** @internal The namespace is gone, and the keys with it. */
+  lost(): void {
+    this.#held.clear();
+  }
 }

@@ -2,7 +2,7 @@
  * The internals of a presence, for the other entry points of this package only: the dashboard draws the pings, which
  * the public API does not have. Read-only by convention: only the presence writes or closes anything.
  */
-import { invalid } from "../lib/arguments.ts";
+import { invalid } from "../core/checks.ts";
 import { shared } from "../lib/shared.ts";
 import type { WatchingGauges } from "./watching/watching.ts";
 import type { Context } from "./context/context.ts";

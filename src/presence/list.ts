@@ -1,7 +1,8 @@
 /** Reads the state of keys, once: see core/listing.ts. */
-import { type FoundKey, hasExpiredInSteps, isConfirmed, listInSteps, takeInSteps } from "../core/listing.ts";
+import { type FoundKey, hasExpiredInSteps, isConfirmed, listInSteps } from "../core/listing.ts";
 import { Roster } from "../core/roster.ts";
 import type { Selection } from "../core/selection.ts";
+import { takeInSteps } from "../core/take-in-steps.ts";
 import { Slices } from "../lib/timers.ts";
 import { type Holder, toHolder } from "./change.ts";
 import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
@@ -40,7 +41,8 @@ export async function readListing(context: Context, selected: Selection): Promis
   const slot = await readState(context, roster);
   const slices = new Slices(context.clock);
   for await (const page of readPages(context, { select: selected }, bulk)) {
-    await slices.doAll(takeInSteps(roster, page));
+    await slices.doAll(takeInSteps(roster, page, () => true));
+    roster.discardChanges();
   }
   // Older pings say when an expired key was last heard from.
   if (await slices.doAll(hasExpiredInSteps(roster))) {

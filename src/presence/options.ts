@@ -1,6 +1,6 @@
-import { checkKey, show } from "../core/checks.ts";
+import { invalid, show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
-import { checkNumber, checkOptionsObject, checkSignal, invalid } from "../lib/arguments.ts";
+import { checkNumber, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import type { Logger } from "../lib/log.ts";
 
 /** Options of `Presence.open`. All are optional. */
@@ -35,17 +35,12 @@ export interface PresenceOptions {
   readonly signal?: AbortSignal;
 }
 
+type WithoutDefault = "clock" | "logger" | "signal";
+
 /** @internal */
-export interface CheckedOptions {
-  readonly name: string;
-  readonly periodMs: number;
-  readonly retentionSlots: number;
-  readonly feed: "auto" | "poll";
-  readonly pollMs: number;
-  readonly clock: Clock | undefined;
-  readonly logger: Partial<Logger> | undefined;
-  readonly signal: AbortSignal | undefined;
-}
+export type CheckedOptions = Required<Omit<PresenceOptions, WithoutDefault>> & {
+  readonly [Name in WithoutDefault]: PresenceOptions[Name] | undefined;
+};
 
 const KNOWN = [
   "name",
@@ -91,22 +86,4 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
 
 function isClock(clock: Partial<Clock> | null): boolean {
   return [clock?.now, clock?.monotonic, clock?.setTimer].every((part) => typeof part === "function");
-}
-
-/** The longest planned absence: 30 days. */
-const HOLD_MS_MAX = 30 * 24 * 3_600_000;
-
-/** @internal A planned absence in ms, or `INVALID_OPTION`. */
-export function checkHoldMs(holdMs: unknown): number {
-  return checkNumber("holdMs", holdMs, 0, HOLD_MS_MAX);
-}
-
-/** @internal A target of `watch`, or `INVALID_KEY`, `INVALID_OPTION`. */
-export function checkTarget(target: unknown): string | { prefix: string } | { all: true } {
-  if (typeof target === "string") return checkKey(target);
-  if (typeof target === "object" && target !== null) {
-    if ("prefix" in target) return { prefix: target.prefix === "" ? "" : checkKey(target.prefix) };
-    if ("all" in target && target.all === true) return { all: true };
-  }
-  throw invalid("target", show(target), "a key, { prefix } or { all: true }");
 }

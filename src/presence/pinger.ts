@@ -6,29 +6,18 @@
  *
  * If another process kills the key, the pinger stays `started`, emits `killed`, and takes the key up again.
  *
- * Each start is a registration of its own. How it treats the start before it:
- *
- *   the start before                             `since`                   ends it
- *   none                                         now                       -
- *   killed, or lost with its namespace           now                       no, it is over
- *   stopped, and its time has run out            now                       yes
- *   refused                                      now                       yes: it may have been written after all
- *   stopped, and it still counts                 that of the earlier one   yes
- *
- * So watchers do not notice a restart in time: the key was held all along.
+ * Each start is a registration of its own. `succeed` (core/registration.ts) says how it treats the start before it.
  */
-import { deathPosition, KILLED } from "../core/alive.ts";
 import { encodeMeta } from "../core/checks.ts";
 import { closed, dropped, HeartbitError } from "../core/errors.ts";
-import { Registration, type Succession } from "../core/registration.ts";
-import { checkOptionsObject } from "../lib/arguments.ts";
+import { Registration, succeed } from "../core/registration.ts";
+import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
-import { checkHoldMs } from "./options.ts";
 
-/** Shared by all pingers: a gateway has 100,000. */
-const NOTHING_TO_END: Promise<void> = Promise.resolve();
+/** The longest planned absence: 30 days. */
+const HOLD_MS_MAX = 30 * 24 * 3_600_000;
 
 /** Whether a pinger holds its key, and how it ended. */
 export type PingerState = "stopped" | "started" | "killed";
@@ -62,7 +51,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** How many times the namespace had been lost before the latest start. */
   #timesLost = 0;
   /** The write of the end; a repeated `stop` or `kill` waits for it too. */
-  #ending = NOTHING_TO_END;
+  #ending: Promise<void> | undefined;
 
   /** @internal Use `presence.pinger(key)`. */
   constructor(holding: HoldingSide, key: string, meta: unknown) {
@@ -106,10 +95,10 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
    * `PRESENCE_CLOSED` if it can never be written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
-    const { holdMs: wanted } = checkOptionsObject(options, ["holdMs"]);
-    const holdMs = wanted === undefined ? 0 : checkHoldMs(wanted);
+    const { holdMs = 0 } = checkOptionsObject(options, ["holdMs"]);
+    checkNumber("holdMs", holdMs, 0, HOLD_MS_MAX);
     if (this.#state !== "started") return this.#ending;
-    return this.#end("stopped", { holdMs });
+    return this.#end({ holdMs });
   }
 
   /**
@@ -119,7 +108,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
    */
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
-    if (this.#state === "started") return this.#end("killed", "killed");
+    if (this.#state === "started") return this.#end("killed");
     this.#holding.checkOpen();
     this.#state = "killed";
     this.#ending = this.#calls.runAlone(() => this.#killKey());
@@ -153,7 +142,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     } catch (error) {
       if (this.#state === "killed") {
         this.#state = "stopped";
-        this.#ending = NOTHING_TO_END;
+        this.#ending = undefined;
       }
       throw error;
     }
@@ -164,7 +153,9 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     const { context, registrations } = this.#holding;
     this.#holding.checkOpen();
     if (timesLost !== registrations.timesLost) throw dropped(context.name);
-    const registration = new Registration(this, this.key, this.#number, this.#meta, this.#succession());
+    const isOver = this.#isOver || timesLost !== this.#timesLost;
+    const succession = succeed(this.#latest, isOver, context.time);
+    const registration = new Registration(this, this.key, this.#number, this.#meta, succession);
     this.#latest = registration;
     this.#isOver = false;
     this.#timesLost = timesLost;
@@ -176,22 +167,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     }
   }
 
-  /** How a new start treats the one before it: see the table above. */
-  #succession(): Succession {
-    const { time } = this.#holding.context;
-    const isLost = this.#timesLost !== this.#holding.registrations.timesLost;
-    const now = Math.floor(time.now);
-    const earlier = this.#latest;
-    if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
-    const start = earlier.start + 1;
-    if (isLost || this.#isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
-    // One slot less than the rule allows: another process's view of the time may be a little ahead of ours.
-    const counts = earlier.last !== undefined && time.position < deathPosition(earlier.last) - 1;
-    return { start, since: counts ? earlier.since : now, endsEarlier: true };
-  }
-
-  #end(state: "stopped" | "killed", how: "killed" | { readonly holdMs: number }): Promise<void> {
-    this.#state = state;
+  #end(how: "killed" | { readonly holdMs: number }): Promise<void> {
+    this.#state = how === "killed" ? "killed" : "stopped";
     this.#ending = this.#calls.run(async () => {
       // The namespace was lost meanwhile: ending the key would set it up again.
       if (this.#latest === undefined || this.#timesLost !== this.#holding.registrations.timesLost) return;

@@ -1,19 +1,16 @@
 /**
  * The entry point of the library: one opened namespace. This file puts the parts together and has no rules of its own.
  */
-import { hostname } from "node:os";
 import { checkKey, checkPrefix } from "../core/checks.ts";
-import type { Clock } from "../core/clock.ts";
-import { closed, GivenUp } from "../core/errors.ts";
-import { patienceMs } from "../core/limits.ts";
+import { closed } from "../core/errors.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
-import { Emitter, Subscribable } from "../lib/emitter.ts";
+import { Emitter, loggedEvents, Subscribable } from "../lib/emitter.ts";
 import { outsideOfRequests } from "../lib/outside.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { within } from "../lib/timers.ts";
+import { JoinedRun, within, withinOrStill } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
 import { attempt, bulk, type Context, sampleTime } from "./context/context.ts";
 import { guarded } from "../stores/guard.ts";
@@ -48,15 +45,14 @@ const CLOSE_LIMIT_MS = 10_000;
  */
 export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   readonly #context: Context;
-  readonly #options: CheckedOptions;
-  readonly #store: Store;
-  readonly #ownsStore: boolean;
+  /** The store, if it was opened here. */
+  readonly #ownStore: Store | undefined;
   readonly #holding: HoldingSide;
   readonly #loop: SlotLoop;
   readonly #delivery: RoundRobin<Change>;
   #ignoreAbort: () => void = () => {};
   #closing: Promise<void> | undefined;
-  #dropping: Promise<void> | undefined;
+  readonly #dropping = new JoinedRun(() => this.#drop());
 
   /**
    * Opens a namespace, and sets it up if nobody has. `Meta` is the type of the metas of its keys, which is not checked:
@@ -75,7 +71,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     try {
       const { store, opened } = await openStore(target, checked);
       presence = new Presence(store, opened, checked);
-      await unlessAborted(presence.#begin(), checked.signal, () =>
+      await unlessAborted(presence.#begin(checked.signal), checked.signal, () =>
         closed(checked.name, checked.signal?.reason),
       );
       checkNotAborted(checked);
@@ -93,16 +89,10 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const log = makeLog(name, options.logger);
     const warn = (message: string): void => log.warn(message);
     const time = new StoreTime(clock, periodMs);
-    const events = new Emitter<PresenceEvents>((error, event) =>
-      log.error(`a listener of ${event} threw`, error),
-    );
+    const events = loggedEvents<PresenceEvents>(log);
     super(events);
-    const namespace = guarded(
-      store.namespace(name, { periodMs, retentionSlots, warn }),
-      time,
-      periodMs,
-      warn,
-    );
+    const unguarded = store.namespace(name, { periodMs, retentionSlots, warn });
+    const namespace = guarded(unguarded, time, periodMs, warn);
     if (options.feed === "poll") delete namespace.feed;
     const context: Context = {
       name,
@@ -123,16 +113,15 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     };
     const config = new NamespaceConfig(context);
     this.#context = context;
-    this.#options = options;
-    this.#store = store;
-    this.#ownsStore = ownsStore;
-    this.#holding = new HoldingSide(this.#context, { host: hostname(), pid: process.pid });
+    this.#ownStore = ownsStore ? store : undefined;
+    this.#holding = new HoldingSide(context);
     this.#loop = new SlotLoop(this.#holding);
     this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
-    const gauges = (): Gauges => {
-      return { held: this.#holding.registrations.size, watching: this.#loop.watching?.gauges };
-    };
-    setInternals(this, { ...this.#context, gauges });
+    const gauges = (): Gauges => ({
+      held: this.#holding.registrations.declared.heldCount,
+      watching: this.#loop.watching?.gauges,
+    });
+    setInternals(this, { ...context, gauges });
   }
 
   /** The namespace. */
@@ -228,10 +217,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * presence continues, or with `PRESENCE_CLOSED`.
    */
   drop(): Promise<void> {
-    this.#dropping ??= this.#drop().finally(() => {
-      this.#dropping = undefined;
-    });
-    return this.#dropping;
+    return this.#dropping.run();
   }
 
   /**
@@ -255,7 +241,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     await this.close();
   }
 
-  async #begin(): Promise<void> {
+  async #begin(signal: AbortSignal | undefined): Promise<void> {
     const { config, namespace, clock, time } = this.#context;
     const inTime = <T>(work: Promise<T>): Promise<T> => within(clock, OPEN_LIMIT_MS, "open", work);
     await inTime(config.configure());
@@ -264,7 +250,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     await followAhead(this.#context, await inTime(namespace.pings(time.slot + 1)));
     this.#holding.checkOpen();
     this.#loop.start();
-    this.#ignoreAbort = onAbort(this.#options.signal, () => void this.close());
+    this.#ignoreAbort = onAbort(signal, () => void this.close());
   }
 
   async #close(how: "stopped" | "killed"): Promise<void> {
@@ -273,17 +259,13 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#loop.stop();
     for (const watcher of this.#loop.watchers) await watcher.stop();
     const end = clock.monotonic() + Math.min(periodMs, CLOSE_LIMIT_MS);
-    const inTime = (work: Promise<void>): Promise<void> => {
-      const over = new AbortController();
-      const limited = unlessStill(clock, work, over.signal);
-      const limitMs = Math.max(0, end - clock.monotonic());
-      return within(clock, limitMs, "close", limited).finally(() => over.abort());
-    };
+    const inTime = <T>(work: Promise<T>): Promise<T> =>
+      withinOrStill(clock, Math.max(0, end - clock.monotonic()), "close", work);
     await inTime(this.#holding.close(how)).catch((error: unknown) =>
       log.warn("the keys could not be ended, they will time out", error),
     );
     this.#holding.stop();
-    const closing = namespace.close().then(() => (this.#ownsStore ? this.#store.close() : undefined));
+    const closing = namespace.close().then(() => this.#ownStore?.close());
     await inTime(closing).catch((error: unknown) => log.debug("closing failed", error));
     events.emit("close");
   }
@@ -291,12 +273,12 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   /** Writes queued before the drop come before it; nothing is written during it or after it. */
   async #drop(): Promise<void> {
     this.#holding.checkOpen();
-    const { namespace, clock, requests } = this.#context;
+    const { namespace, requests } = this.#context;
     const { session, registrations } = this.#holding;
     this.#holding.closedAs = "killed";
     const heartbeat = session.current?.heartbeat;
     heartbeat?.stop();
-    await within(clock, patienceMs(this.periodMs), "write", registrations.queue.idle()).catch(() => {});
+    await bulk(this.#context, "write", registrations.queue.idle()).catch(() => {});
     try {
       await attempt(this.#context, () => bulk(this.#context, "drop", namespace.drop()));
     } catch (error) {
@@ -309,14 +291,6 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#holding.stop(); // there is nothing left to end
     await this.close();
   }
-}
-
-/** On a clock that stands still, a rejection as soon as nothing more happens. */
-function unlessStill(clock: Clock, work: Promise<void>, over: AbortSignal): Promise<void> {
-  const still = clock.settled?.(over).then(() => {
-    throw new GivenUp("The clock stands still (close).");
-  });
-  return still === undefined ? work : Promise.race([work, still]);
 }
 
 function checkNotAborted({ name, signal }: CheckedOptions): void {

@@ -13,13 +13,14 @@
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { retryMs } from "../core/limits.ts";
+import { RETURN_SLOTS } from "../core/pruning.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
 import { type Context, noteFailure, noteLateness, sampleTime } from "./context/context.ts";
 import { outsideOfRequests } from "../lib/outside.ts";
 import { RecurringFailure } from "../lib/log.ts";
-import { nextPruning, pruneInTurn, pruningAfterLapse } from "./context/pruning.ts";
+import { nextPruning, pruneInTurn } from "./context/pruning.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
 import type { Watcher } from "./watcher.ts";
 import { Watching } from "./watching/watching.ts";
@@ -30,8 +31,7 @@ interface Activity {
   /** In how many ms it is due; Infinity if nothing is known to be due. */
   readonly nextMs: () => number;
   readonly act: () => Promise<void>;
-  isRunning?: boolean;
-  /** After a failure, when it may be tried again: a monotonic time, in ms. */
+  /** When it may run again: a monotonic time, in ms. Infinity while it runs. */
   notBefore?: number;
 }
 
@@ -58,21 +58,18 @@ export class SlotLoop {
   readonly #pruningFailure: RecurringFailure;
 
   constructor(holding: HoldingSide) {
-    this.#context = holding.context;
+    const { context, reconciler } = holding;
+    const { time } = context;
+    this.#context = context;
     this.#holding = holding;
-    this.#pruningFailure = new RecurringFailure(
-      holding.context.log,
-      "pruning failed, so what is stored grows",
-    );
-    const { reconciler } = holding;
-    const { time } = this.#context;
+    this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
     this.#activities = [
       { doing: "reading the config", nextMs: () => this.#configMs, act: () => this.#followConfig() },
       { doing: "reconciling", nextMs: () => (reconciler.isDue ? 0 : Infinity), act: () => reconciler.run() },
       { doing: "reading changes", nextMs: () => this.#pollInMs, act: () => this.#poll() },
       {
         doing: "evaluating",
-        nextMs: () => this.#evaluateMs,
+        nextMs: () => this.#watching?.evaluator.nextMs ?? Infinity,
         act: async () => this.#watching?.evaluator.evaluate(),
       },
       {
@@ -140,33 +137,34 @@ export class SlotLoop {
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
       // Perhaps in the first slot: all presences may be too short-lived for a second check.
       if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
-      if (requests.has("return")) this.#pruneAt = pruningAfterLapse(this.#context);
+      // After a lapse others may still be coming back.
+      if (requests.has("return")) this.#pruneAt = nextPruning(this.#context) + RETURN_SLOTS;
     }
     if (requests.take("resync")) this.#watching?.snapshot.plan.resync();
     if (requests.take("feed")) this.#watching?.feed.reopen();
     const now = clock.monotonic();
     for (const activity of this.#activities) {
-      const { isRunning, notBefore = now, nextMs } = activity;
-      if (isRunning !== true && notBefore <= now && nextMs() <= 0) void this.#do(activity);
+      const { notBefore = now, nextMs } = activity;
+      if (notBefore <= now && nextMs() <= 0) void this.#do(activity);
     }
   }
 
   async #do(activity: Activity): Promise<void> {
     const { clock, requests, periodMs } = this.#context;
-    activity.isRunning = true;
+    activity.notBefore = Infinity;
+    let pauseMs = 0;
     try {
       await activity.act();
     } catch (error) {
       if (requests.sleeper.ended) return;
-      if (isHeartbitError(error, "CONFIG_MISMATCH")) this.lose(error);
+      if (isHeartbitError(error, "CONFIG_MISMATCH")) this.#lose(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
-        activity.notBefore = clock.monotonic() + retryMs(periodMs, error);
+        pauseMs = retryMs(periodMs, error);
       }
-    } finally {
-      activity.isRunning = false;
-      requests.sleeper.wake();
     }
+    activity.notBefore = clock.monotonic() + pauseMs;
+    requests.sleeper.wake();
   }
 
   get #isActive(): boolean {
@@ -183,9 +181,8 @@ export class SlotLoop {
   get #nextMs(): number {
     const now = this.#context.clock.monotonic();
     let nextMs = this.#holding.session.current?.heartbeat.nextMs ?? Infinity;
-    for (const { isRunning, notBefore = now, nextMs: due } of this.#activities) {
-      if (isRunning !== true) nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
-    }
+    for (const { notBefore = now, nextMs: due } of this.#activities)
+      nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
     return nextMs;
   }
 
@@ -195,10 +192,9 @@ export class SlotLoop {
     const { requests, time, clock, periodMs } = this.#context;
     if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
     if (this.#isIdleAndStale) return 0;
-    const isOften = clock.monotonic() < this.#caughtUp + periodMs / CATCH_UPS;
-    if (requests.has("time") && !isOften) return 0;
-    if (!this.#isActive || time.slotsBehind <= 0) return Infinity;
-    return Math.max(0, this.#caughtUp + periodMs / CATCH_UPS - clock.monotonic());
+    const catchUpMs = Math.max(0, this.#caughtUp + periodMs / CATCH_UPS - clock.monotonic());
+    if (requests.has("time") && catchUpMs === 0) return 0;
+    return this.#isActive && time.slotsBehind > 0 ? catchUpMs : Infinity;
   }
 
   async #followConfig(): Promise<void> {
@@ -216,7 +212,7 @@ export class SlotLoop {
   get #pollInMs(): number {
     const { clock, requests, pollMs } = this.#context;
     const watching = this.#watching;
-    if (watching?.hasBegun !== true || isEmptySelection(watching.snapshot.coverage)) return Infinity;
+    if (watching === undefined || isEmptySelection(watching.snapshot.coverage)) return Infinity;
     if (requests.has("poll")) return 0;
     if (watching.feed.covers(watching.snapshot.coverage)) return Infinity;
     return this.#polled + pollMs - clock.monotonic();
@@ -229,40 +225,28 @@ export class SlotLoop {
     await this.#watching?.snapshot.poll();
   }
 
-  get #evaluateMs(): number {
-    return this.#watching?.hasBegun === true ? this.#watching.evaluator.nextMs : Infinity;
-  }
-
   async #prune(): Promise<void> {
     this.#pruneAt = nextPruning(this.#context);
-    try {
-      await pruneInTurn(this.#context);
-      this.#pruningFailure.end();
-    } catch (error) {
-      this.#pruningFailure.note(error);
-    }
+    await this.#pruningFailure.noteIn(() => pruneInTurn(this.#context));
   }
 
   // ---- events
 
   #notice(notice: StoreNotice): void {
     const { health, requests, log } = this.#context;
-    if (notice.kind === "lost") {
-      this.#isStoreLost = true;
-      health.suspect(notice.reason);
-      return;
-    }
-    if (!this.#isStoreLost) return;
-    this.#isStoreLost = false;
+    const wasLost = this.#isStoreLost;
+    this.#isStoreLost = notice.kind === "lost";
+    if (notice.kind === "lost") return health.suspect(notice.reason);
+    if (!wasLost) return;
     log.info("the store is found again");
-    for (const activity of this.#activities) delete activity.notBefore;
+    for (const activity of this.#activities) if (activity.notBefore !== Infinity) delete activity.notBefore;
     this.#holding.session.sleeper.wake();
     // Acknowledged writes may have been lost with the server, even the config.
     requests.add("restore", "ping", "reconcile", "feed", "poll");
   }
 
   /** The namespace is gone, or was set up by another: everything that was held or watched ends. */
-  lose(error: HeartbitError): void {
+  #lose(error: HeartbitError): void {
     this.#context.requests.clear();
     this.#context.health.suspect(error.message);
     this.#holding.lose(error);

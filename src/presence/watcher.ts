@@ -8,15 +8,14 @@
  */
 import { checkKey } from "../core/checks.ts";
 import { HeartbitError } from "../core/errors.ts";
-import { nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
+import { checkTarget, nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
 import { Subscription } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
 import { PullStream } from "../lib/pull-stream.ts";
 import { type Change, changesOf } from "./change.ts";
-import { Emitter, Subscribable } from "../lib/emitter.ts";
+import { type Emitter, loggedEvents, Subscribable } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
-import { checkTarget } from "./options.ts";
 import type { Context } from "./context/context.ts";
 import type { Health } from "./context/health.ts";
 import type { SlotLoop } from "./slot-loop.ts";
@@ -53,9 +52,7 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
 
   /** @internal Use `presence.watcher()`. */
   constructor(context: Context, loop: SlotLoop, delivery: RoundRobin<Change>) {
-    const events = new Emitter<WatcherEvents>((error, event) =>
-      context.log.error(`a listener of ${event} threw`, error),
-    );
+    const events = loggedEvents<WatcherEvents>(context.log);
     super(events);
     this.#events = events;
     this.#context = context;

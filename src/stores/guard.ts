@@ -11,6 +11,7 @@ import { GivenUp, isHeartbitError, isRefusal, PassingRefusal } from "../core/err
 import type { Slot } from "../core/slots.ts";
 import type { StoreTime } from "../core/store-time.ts";
 import type { Namespace, Page } from "../core/store.ts";
+import { handled } from "../lib/handled.ts";
 import { eachOf, Waits } from "../lib/timers.ts";
 
 const AHEAD_MS_MAX = 100 * 365.25 * 24 * 3_600_000;
@@ -84,8 +85,8 @@ function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: S
       page: (page) => sink.page(ofPage(page)),
       lost: (error) => sink.lost(error),
     });
-    const ready = heed(permitted, "follow changes", feed.ready);
-    ready.catch(() => {}); // a caller that closes the feed early need not await it
+    // A caller that closes the feed early need not await it.
+    const ready = handled(heed(permitted, "follow changes", feed.ready));
     return { ready, close: () => feed.close() };
   };
 }

@@ -183,8 +183,8 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
       const ended = lingers ? "stopped" : "killed";
       const overAt = Math.min(closedAt, to);
       const end = { endingAt: closingAt, overAt, heldUntil: -Infinity };
-      const how = isCutShort ? "crashed" : ended;
-      holdings.push({ ...start, ...end, how, mayBeKilled: ended === "killed" });
+      const asEnded = isCutShort ? "crashed" : ended;
+      holdings.push({ ...start, ...end, how: asEnded, mayBeKilled: ended === "killed" });
     } else {
       const isAlive = how === "lives" || to === Infinity;
       const end = { endingAt: to, overAt: to, heldUntil: -Infinity };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
+import { internalsOf } from "../../src/presence/internals.ts";
 import { Bench, hear, PERIOD_MS, readThrough } from "./support.ts";
 
 describe("a pinger", () => {
@@ -200,6 +201,22 @@ describe("a pinger", () => {
     await bench.periods(5);
     expect(pinger.state).toBe("stopped");
     expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
+  });
+
+  it("restarted by the `killed` listener of another key that was killed with it is still watched over", async () => {
+    const bench = new Bench();
+    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
+    const [first, second] = [a.pinger("k1"), a.pinger("k2")];
+    await Promise.all([first.start(), second.start()]);
+    let killed = 0;
+    first.once("killed", () => void Promise.all([second.stop(), second.start()]));
+    second.on("killed", () => killed++);
+    await Promise.all([b.kill("k1"), b.kill("k2")]);
+    await bench.periods(3);
+    expect([second.state, internalsOf(a).gauges().held]).toEqual(["started", 2]);
+    await b.kill("k2");
+    await bench.periods(1);
+    expect([killed, second.state]).toEqual([1, "started"]);
   });
 
   it("its own stop and kill emit nothing; a listener that throws hurts nobody", async () => {

@@ -4,6 +4,7 @@ import { forEachSession } from "../../core/bits.ts";
 import { dropped } from "../../core/errors.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
+import { JoinedRun } from "../../lib/timers.ts";
 import { bulk, type Context, leaveMail, readConfig, sampleTime } from "./context.ts";
 
 /**
@@ -19,7 +20,7 @@ export class NamespaceConfig {
   #base = 0;
   /** When the config was last read: a monotonic time, in ms. */
   #readAt = -Infinity;
-  #configuring: Promise<void> | undefined;
+  readonly #configuring = new JoinedRun(() => this.#configure());
   /** Whether we have raised the offset. */
   #hasRaised = false;
   /** By how many slots it was raised, by anyone, since we opened the namespace. */
@@ -34,10 +35,7 @@ export class NamespaceConfig {
    * another period, or by another version.
    */
   configure(): Promise<void> {
-    this.#configuring ??= this.#configure().finally(() => {
-      this.#configuring = undefined;
-    });
-    return this.#configuring;
+    return this.#configuring.run();
   }
 
   async #configure(): Promise<void> {
@@ -64,7 +62,7 @@ export class NamespaceConfig {
    */
   async check(): Promise<void> {
     if ((await this.#read()) !== undefined) return;
-    if (!this.#context.requests.has("restore") && this.#configuring === undefined)
+    if (!this.#context.requests.has("restore") && !this.#configuring.isRunning)
       throw dropped(this.#context.name);
     await this.configure();
   }

@@ -45,13 +45,8 @@ export function bulk<T>(context: Context, what: string, operation: Promise<T>): 
 }
 
 /** The pages of a read, each bounded by `bound`. */
-export function readPages(
-  context: Context,
-  query: ReadQuery,
-  bound = soon,
-  what = "read",
-): AsyncGenerator<Page> {
-  return eachOf(context.namespace.read(query), (next) => bound(context, what, next));
+export function readPages(context: Context, query: ReadQuery, bound = soon): AsyncGenerator<Page> {
+  return eachOf(context.namespace.read(query), (next) => bound(context, "read", next));
 }
 
 /** Notes how long a read took: over a fifth of the period is a suspicion. `began`: a monotonic time, in ms. */

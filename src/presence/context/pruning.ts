@@ -1,6 +1,6 @@
 /** Deletes records that have been dead for longer than the retention. */
 import { evaluationSlot } from "../../core/alive.ts";
-import { oldestKept, READ_SLOTS, RETURN_SLOTS } from "../../core/pruning.ts";
+import { isPruningDue, oldestKept, READ_SLOTS, RETURN_SLOTS } from "../../core/pruning.ts";
 import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -8,8 +8,6 @@ import type { Pruned } from "../../core/store.ts";
 import { attempt, bulk, type Context, readConfig } from "./context.ts";
 import { readPings } from "./pings.ts";
 
-/** About how often a namespace is pruned in a retention, however many presences it has. */
-const ROUNDS = 8;
 /** How many records of each kind one call deletes. */
 const LIMIT = 1000;
 
@@ -20,21 +18,13 @@ export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
   return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
 }
 
-/** The same after a lapse: others may still be coming back. */
-export function pruningAfterLapse(context: Context): Slot {
-  return nextPruning(context) + RETURN_SLOTS;
-}
-
 /** Prunes, if nobody has recently. */
 export async function pruneInTurn(context: Context): Promise<void> {
   const { retentionSlots, time } = context;
   const config = await attempt(context, () => readConfig(context));
   if (config === undefined) return;
-  const { prunedBefore = -Infinity } = config;
   const latest = time.slot - retentionOf(context, config);
-  // The stored slot is ahead of the present after a step of the clock, or if somebody changed it.
-  const isDue = (beforeSlot: Slot): boolean =>
-    prunedBefore > latest || beforeSlot - prunedBefore >= retentionSlots / ROUNDS;
+  const isDue = (before: Slot): boolean => isPruningDue(before, latest, retentionSlots, config.prunedBefore);
   if (!isDue(latest - RETURN_SLOTS)) return; // without reading the pings
   const beforeSlot = await attempt(context, () => readOldestKept(context, config));
   if (isDue(beforeSlot)) await prune(context, beforeSlot);

@@ -21,9 +21,9 @@ export class HoldingSide {
   /** How the presence's keys ended when it closed; undefined while it is open. */
   closedAs: "stopped" | "killed" | undefined;
 
-  constructor(context: Context, identity: { host: string; pid: number }) {
+  constructor(context: Context) {
     this.context = context;
-    this.session = new Session(context, identity);
+    this.session = new Session(context);
     this.registrations = new Registrations(context, this.session);
     this.reconciler = new Reconciler(context, this.session, this.registrations);
   }

@@ -16,12 +16,11 @@
 import { hasOwn, notFresh } from "../../core/freshness.ts";
 import { compareAll, type Difference } from "../../core/reconcile.ts";
 import type { Registration } from "../../core/registration.ts";
-import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
-import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
-import { bulk, type Context, readPages, soon } from "../context/context.ts";
+import { bulk, type Context, soon } from "../context/context.ts";
+import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
-import type { OpenSession, Session } from "./session.ts";
+import { type OpenSession, readSession, type Session } from "./session.ts";
 
 /** How often our open records are counted, in slots. This is the safety net: mail and suspicions are faster. */
 const COUNT_SLOTS = 4;
@@ -94,7 +93,7 @@ export class Reconciler {
     if (session !== this.#session.current) return;
     // Watchers may have forgotten keys that looked long dead.
     if (lease.lapsedSlots > this.#context.retentionSlots / 2) {
-      for (const registration of this.#registrations.held())
+      for (const registration of this.#registrations.declared.held())
         this.#registrations.queue.add(registration, "start");
     }
     lease.returned();
@@ -102,23 +101,23 @@ export class Reconciler {
 
   async #readMail(session: OpenSession): Promise<void> {
     await this.#context.config.check(); // the slots may have been moved on
-    const { record, stored } = await this.#readOwn(session, "ended");
-    if (record !== undefined) this.#registrations.takeSession(record);
+    const stored = await readSession(this.#context, session.record.seq, "ended");
+    if (stored.session !== undefined) this.#registrations.takeSession(stored.session);
     if (session !== this.#session.current) return;
-    this.#registrations.compareSome(stored);
+    this.#registrations.compareSome(stored.registrations);
   }
 
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time } = this.#context;
     const { slot } = time;
-    this.#registrations.forgetOld();
+    this.#registrations.declared.forgetBefore(oldestRetained(this.#context));
     if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
-    const { least } = this.#registrations.openCount;
+    const { least } = this.#registrations.declared.openCount;
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));
     if (session !== this.#session.current) return;
     // Writes that happened meanwhile may or may not be counted.
-    const { most } = this.#registrations.openCount;
+    const { most } = this.#registrations.declared.openCount;
     if (open.opened === opened && open.count >= least && open.count <= most) {
       if (least === most) this.#checked = slot;
       else this.#counted = slot; // writes under way may hide a loss, rarely for long
@@ -127,21 +126,22 @@ export class Reconciler {
 
   async #compareAll(session: OpenSession): Promise<void> {
     const { slot } = this.#context.time;
+    const { declared } = this.#registrations;
     // Only registrations written before this read begins can be missing from it.
-    const written = new Set([...this.#registrations.held()].filter(({ isWritten }) => isWritten));
-    const { record, stored } = await this.#readOwn(session, "all");
+    const written = new Set([...declared.held()].filter(({ isWritten }) => isWritten));
+    const stored = await readSession(this.#context, session.record.seq, "all");
     if (session !== this.#session.current) return;
-    if (record === undefined || !this.#session.isOurs(record)) {
+    if (stored.session === undefined || !this.#session.isOurs(stored.session)) {
       await this.#context.config.check(); // the namespace may be gone with it
       const isYoung = slot - session.record.slot <= YOUNG_SLOTS;
-      if (record === undefined && isYoung) throw notFresh("session");
-      if (record === undefined) await this.#checkFresh(session);
+      if (stored.session === undefined && isYoung) throw notFresh("session");
+      if (stored.session === undefined) await this.#checkFresh(session);
       if (session === this.#session.current) this.#registrations.moveTo("is gone from the store");
       return;
     }
-    this.#registrations.takeSession(record);
+    this.#registrations.takeSession(stored.session);
     const compare = (): Difference<Registration> =>
-      compareAll(this.#registrations.declared, stored, this.#context.time.slot);
+      compareAll(declared.byPinger, stored.registrations, this.#context.time.slot);
     if (compare().missing.length > 0) await this.#checkFresh(session);
     if (session !== this.#session.current) return;
     const difference = compare();
@@ -155,23 +155,5 @@ export class Reconciler {
     if (own === undefined) return;
     const records = await bulk(this.#context, "read pings", this.#context.namespace.pings(own.slot));
     if (!hasOwn(records, own)) throw notFresh("ping");
-  }
-
-  async #readOwn(
-    session: OpenSession,
-    registrations: "all" | "ended",
-  ): Promise<{ record: SessionRecord | undefined; stored: RegistrationRecord[] }> {
-    const { seq } = session.record;
-    const stored: RegistrationRecord[] = [];
-    let record: SessionRecord | undefined;
-    for await (const page of readPages(
-      this.#context,
-      { select: NOTHING, session: seq, registrations },
-      bulk,
-    )) {
-      record ??= page.sessions.find((found) => found.seq === seq);
-      stored.push(...page.registrations.filter((found) => found.session === seq));
-    }
-    return { record, stored };
   }
 }

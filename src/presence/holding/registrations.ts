@@ -1,11 +1,12 @@
 /**
- * What this process declares: the latest start of each of its pingers, and those released within the last retention.
- * The queue writes it. Whenever our own records are read, they are compared with it, and the difference is written
- * (core/reconcile.ts has the table).
+ * The registrations of this process: what it declares about them (core/declarations.ts), and the queue that writes it.
+ * Whenever our own records are read, they are compared with it, and the difference is written (core/reconcile.ts has
+ * the table).
  */
+import { Declarations } from "../../core/declarations.ts";
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
-import type { RegistrationRecord } from "../../core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import type { Owner, Registration } from "../../core/registration.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
@@ -15,13 +16,10 @@ import { WriteQueue } from "./write-queue.ts";
 const NOBODY: Owner = { endedByOther: () => {}, lost: () => {} };
 
 export class Registrations {
+  readonly declared = new Declarations();
   readonly queue: WriteQueue;
   readonly #context: Context;
   readonly #session: Session;
-  /** By the pinger's number. */
-  readonly declared = new Map<number, Registration>();
-  /** Those of them that are released, in the order of their release. */
-  readonly #released = new Set<Registration>();
   #pingers = 0;
   /** How many times the namespace was lost, with everything that was held. */
   timesLost = 0;
@@ -32,11 +30,6 @@ export class Registrations {
     this.queue = new WriteQueue(context, session);
   }
 
-  /** How many keys are held. */
-  get size(): number {
-    return this.declared.size - this.#released.size;
-  }
-
   /** A number for a new pinger of this presence. */
   nextPinger(): number {
     return this.#pingers++;
@@ -44,13 +37,11 @@ export class Registrations {
 
   /** Starts to hold. Resolves when others can see it. Rejects for faults that can never pass; then it is not held. */
   async start(registration: Registration): Promise<void> {
-    const before = this.declared.get(registration.pinger);
-    if (before !== undefined) this.#released.delete(before);
-    this.declared.set(registration.pinger, registration);
+    this.declared.add(registration);
     try {
       await this.queue.write(registration, "start");
     } catch (error) {
-      if (this.declared.get(registration.pinger) === registration) this.#delete(registration);
+      this.declared.delete(registration);
       throw error;
     }
   }
@@ -66,10 +57,7 @@ export class Registrations {
   end(registration: Registration, how: "killed" | { readonly holdMs: number }): Promise<void> {
     const { clock, time } = this.#context;
     registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
-    if (this.declared.get(registration.pinger) === registration) {
-      this.#released.delete(registration);
-      this.#released.add(registration);
-    }
+    this.declared.release(registration);
     return this.queue.write(registration, "end").finally(() => {
       registration.owner = NOBODY; // so that the pinger can be garbage-collected
     });
@@ -78,7 +66,7 @@ export class Registrations {
   /** Compares our own records among some that were read, for whatever reason, and writes the difference. */
   takePage({ sessions, registrations }: Page): void {
     const seq = this.#session.current?.record.seq;
-    if (seq === undefined || this.declared.size === 0) return;
+    if (seq === undefined || this.declared.byPinger.size === 0) return;
     for (const session of sessions) if (session.seq === seq) this.takeSession(session);
     const ours = registrations.filter(({ session }) => session === seq);
     if (ours.length > 0) this.compareSome(ours);
@@ -86,25 +74,13 @@ export class Registrations {
 
   /** Compares some of our stored records, and writes the difference. Records that were not read are not missing. */
   compareSome(stored: readonly RegistrationRecord[]): void {
-    this.apply({ ...compare(this.declared, stored, this.#context.time.slot), missing: [] });
+    this.apply({ ...compare(this.declared.byPinger, stored, this.#context.time.slot), missing: [] });
   }
 
   /** Takes the record of our session: another process may have ended it. */
-  takeSession(record: Page["sessions"][number]): void {
+  takeSession(record: SessionRecord): void {
     if (record.last === undefined || !this.#session.isOurs(record)) return;
     this.moveTo("was ended by another process");
-  }
-
-  /** How many open records the session should have, at least and at most: some may be under way. */
-  get openCount(): { readonly least: number; readonly most: number } {
-    let least = 1; // the session itself
-    let most = 1;
-    for (const { last, isWritten, isStarting } of this.declared.values()) {
-      if (last === undefined) most++;
-      if (last === undefined && !isStarting) least++;
-      if (last !== undefined && !isWritten) most++;
-    }
-    return { least, most };
   }
 
   /** Writes the difference between what is declared and what is stored. */
@@ -120,7 +96,7 @@ export class Registrations {
         `${missing.length} registrations were missing from the store, and are registered again`,
       );
     for (const registration of killed) {
-      this.#delete(registration);
+      this.declared.delete(registration);
       registration.owner.endedByOther(registration);
     }
   }
@@ -130,10 +106,10 @@ export class Registrations {
     if (this.#session.isEnding) return;
     this.#session.abandon(why);
     const moved: Promise<void>[] = [];
-    for (const registration of this.declared.values()) {
+    for (const registration of this.declared.byPinger.values()) {
       // Released registrations ended with their session.
       if (registration.last === undefined) moved.push(this.queue.write(registration, "start"));
-      else this.#delete(registration);
+      else this.declared.delete(registration);
     }
     void this.#session.lease?.move(Promise.all(moved));
     this.#session
@@ -143,7 +119,7 @@ export class Registrations {
 
   /** The namespace is gone: nothing is held any more. */
   lose(error: HeartbitError): void {
-    const owners = Array.from(this.held(), ({ owner }) => owner);
+    const owners = Array.from(this.declared.held(), ({ owner }) => owner);
     this.forgetAll(error);
     this.timesLost++;
     for (const owner of owners) owner.lost();
@@ -153,26 +129,5 @@ export class Registrations {
   forgetAll(error: Error): void {
     this.queue.giveUp(error);
     this.declared.clear();
-    this.#released.clear();
-  }
-
-  /** The registrations that are held. */
-  *held(): IterableIterator<Registration> {
-    for (const registration of this.declared.values())
-      if (registration.last === undefined) yield registration;
-  }
-
-  /** Registrations released more than a retention ago have been pruned, or will be soon. */
-  forgetOld(): void {
-    const oldest = this.#context.time.slot - this.#context.retentionSlots;
-    for (const registration of this.#released) {
-      if (registration.endedIn >= oldest) break;
-      if (registration.isWritten) this.#delete(registration);
-    }
-  }
-
-  #delete(registration: Registration): void {
-    this.declared.delete(registration.pinger);
-    this.#released.delete(registration);
   }
 }

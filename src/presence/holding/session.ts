@@ -8,12 +8,13 @@
  *
  * The first ping comes before the record, so that the record has the slot of the store's own time.
  */
+import { hostname } from "node:os";
 import { KILLED } from "../../core/alive.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
 import { retryMs } from "../../core/limits.ts";
 import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
-import type { SessionRecord } from "../../core/records.ts";
+import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
@@ -33,18 +34,16 @@ export class Session {
   /** Ends when the presence closes. */
   readonly sleeper: Sleeper;
   readonly #context: Context;
-  readonly #identity: { readonly host: string; readonly pid: number };
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
   #isEnding = false;
   /** Of this session and of those before it: their keys are moved to this one. */
   #lease: Lease | undefined;
-  /** Why the namespace was last lost: operations begun before must not continue after it. */
-  #lost: { readonly error: HeartbitError } | undefined;
+  /** Aborted when the namespace is lost, and when the presence closes: an opening begun before must not continue. */
+  #life = new AbortController();
 
-  constructor(context: Context, identity: { host: string; pid: number }) {
+  constructor(context: Context) {
     this.#context = context;
-    this.#identity = identity;
     this.sleeper = new Sleeper(context.clock);
   }
 
@@ -135,9 +134,9 @@ export class Session {
 
   /** The namespace is gone, and the session with it. */
   forget(error: HeartbitError): void {
-    this.#lost = { error };
+    this.#life.abort(error);
+    this.#life = new AbortController();
     if (this.#current !== undefined) this.#disown(this.#current);
-    this.#current?.heartbeat.stop();
     this.#current = this.#lease = undefined;
     this.#opening = undefined;
     this.sleeper.wake();
@@ -146,23 +145,20 @@ export class Session {
   /** Stops the heartbeat, and gives up operations under way. */
   stop(): void {
     this.#current?.heartbeat.stop();
+    this.#life.abort(closed(this.#context.name));
     this.sleeper.end();
   }
 
   async #open(): Promise<OpenSession> {
     const { config, time, health, clock, periodMs } = this.#context;
     const lease = this.#lease ?? new Lease(clock, time, periodMs);
-    const lost = this.#lost;
-    const checkGoesOn = (): void => {
-      if (this.#lost !== lost && this.#lost !== undefined) throw this.#lost.error;
-      if (this.isStopped) throw closed(this.#context.name);
-    };
+    const { signal } = this.#life;
     // A failed attempt may have happened. Using the same number again leaves one record, not one for each attempt.
     let numbered: { readonly seq: number; readonly heartbeat: Heartbeat } | undefined;
     let opened: number | undefined;
     const failed = (error: unknown): void => health.suspect(`opening a session failed: ${describe(error)}`);
     const session = await retry(this.sleeper, persistently(this.#context, failed), async () => {
-      checkGoesOn();
+      signal.throwIfAborted();
       for (;;) {
         if (numbered === undefined) {
           await config.ensure();
@@ -173,9 +169,9 @@ export class Session {
         await heartbeat.begin();
         // The offset may have been raised since it was read. A process that raises it from now on leaves mail for us.
         await config.restore();
-        checkGoesOn();
+        signal.throwIfAborted();
         opened ??= Math.floor(time.now);
-        const record = { ...this.#identity, seq, opened, slot: time.slot };
+        const record = { host: hostname(), pid: process.pid, seq, opened, slot: time.slot };
         const write = { kind: "session", session: record } as const;
         await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
         if (!(await this.#isAnothers(record))) return { record, heartbeat, touched: record.slot };
@@ -185,13 +181,12 @@ export class Session {
       }
     }).catch((error: unknown) => {
       numbered?.heartbeat.stop();
-      checkGoesOn();
+      signal.throwIfAborted();
       throw error;
     });
-    if ((this.#lost !== lost && this.#lost !== undefined) || this.isStopped) {
-      session.heartbeat.stop();
+    if (signal.aborted) {
       this.#disown(session);
-      checkGoesOn();
+      signal.throwIfAborted();
     }
     this.#current = session;
     this.#lease = lease;
@@ -200,21 +195,34 @@ export class Session {
 
   /** Whether the stored record is not the one that we wrote. If a stale read does not show it yet, it is ours. */
   async #isAnothers(record: SessionRecord): Promise<boolean> {
-    let found = false;
-    const query = { select: NOTHING, session: record.seq };
-    for await (const { sessions } of readPages(this.#context, query, bulk, "open a session")) {
-      found ||= sessions.some((stored) => stored.seq === record.seq && !isSame(stored, record));
-    }
-    return found;
+    const { session } = await readSession(this.#context, record.seq);
+    return session !== undefined && !isSame(session, record);
   }
 
   /** A record that was written while the namespace was lost must not look alive. */
-  #disown({ record }: OpenSession): void {
+  #disown({ record, heartbeat }: OpenSession): void {
+    heartbeat.stop();
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
     bulk(this.#context, "write", this.#context.namespace.write([end])).catch((error: unknown) =>
       this.#context.log.debug("ending a lost session failed", error),
     );
   }
+}
+
+/** Reads the record of a session and, if wanted, its registrations: all of them, or those that were ended. */
+export async function readSession(
+  context: Context,
+  seq: number,
+  registrations?: "all" | "ended",
+): Promise<{ session: SessionRecord | undefined; registrations: RegistrationRecord[] }> {
+  const found: RegistrationRecord[] = [];
+  let session: SessionRecord | undefined;
+  const query = { select: NOTHING, session: seq, registrations };
+  for await (const page of readPages(context, query, bulk)) {
+    session ??= page.sessions.find((record) => record.seq === seq);
+    found.push(...page.registrations.filter((record) => record.session === seq));
+  }
+  return { session, registrations: found };
 }
 
 function isSame(a: SessionRecord, b: SessionRecord): boolean {

@@ -1,34 +1,22 @@
 /**
- * Writes what is declared and not stored yet (core/backlog.ts), in batches. A batch that is not acknowledged in time is
- * given up, cancelled, and sent again with a quarter of the writes. One that is acknowledged quickly lets the next one
- * be twice as large. After a pause batches are small again, because the store may be slower by now. So a store of any
- * speed makes progress. (The idea is that of TCP's slow start: RFC 5681, sections 3.1 and 4.1.)
+ * Writes what is declared and not stored yet (core/backlog.ts), in batches that adapt to the speed of the store
+ * (core/batch-size.ts). A batch that is not acknowledged in time is given up, cancelled, and sent again.
  */
 import { Backlog } from "../../core/backlog.ts";
+import { BatchSize } from "../../core/batch-size.ts";
 import { closed, isFinal, toError } from "../../core/errors.ts";
 import { patienceMs, retryMs } from "../../core/limits.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Registration, Unwritten } from "../../core/registration.ts";
-import type { Context } from "../context/context.ts";
+import { bulk, type Context } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
-import { within } from "../../lib/timers.ts";
 import type { Session } from "./session.ts";
-
-/** The shortest limit is two seconds. Even a store of 50 writes a second acknowledges a first batch in half of it. */
-const BATCH_FIRST = 50;
-const BATCH_MAX = 5000;
-const SHRINK = 4;
-const GROW = 2;
-/** After a batch that took less than this part of its limit, one that is twice as large still keeps the limit. */
-const QUICK = 1 / GROW;
 
 export class WriteQueue {
   readonly #context: Context;
   readonly #session: Session;
   readonly #backlog = new Backlog();
-  #batchMax = BATCH_FIRST;
-  /** When the latest batch ended: a monotonic time, in ms. */
-  #wrote = -Infinity;
+  readonly #size: BatchSize;
   #draining: Promise<void> | undefined;
   /** The batch that is under way. */
   #sending: Promise<void> | undefined;
@@ -36,6 +24,7 @@ export class WriteQueue {
   constructor(context: Context, session: Session) {
     this.#context = context;
     this.#session = session;
+    this.#size = new BatchSize(patienceMs(context.periodMs));
   }
 
   /**
@@ -111,26 +100,19 @@ export class WriteQueue {
 
   /** Sends the next batch. If it fails, its writes are queued again. */
   async #writeBatch(seq: number): Promise<void> {
-    const { clock, namespace, time, periodMs } = this.#context;
-    const limitMs = patienceMs(periodMs);
-    const began = clock.monotonic();
-    if (began - this.#wrote > limitMs) this.#batchMax = Math.min(this.#batchMax, BATCH_FIRST);
-    const batch = this.#backlog.take(seq, this.#batchMax, time);
+    const { clock, namespace, time } = this.#context;
+    const batch = this.#backlog.take(seq, this.#size.begin(clock.monotonic()), time);
     const { writes } = batch;
     const cancel = new AbortController();
     try {
-      await within(clock, limitMs, "write", namespace.write(writes, cancel.signal));
+      await bulk(this.#context, "write", namespace.write(writes, cancel.signal));
     } catch (error) {
       cancel.abort();
-      this.#batchMax = Math.max(1, Math.floor(Math.min(this.#batchMax, writes.length) / SHRINK));
+      this.#size.failed(writes.length, clock.monotonic());
       this.#backlog.putBack(batch);
       throw error;
-    } finally {
-      this.#wrote = clock.monotonic();
     }
-    const isQuick = this.#wrote - began < limitMs * QUICK;
-    if (isQuick && writes.length >= this.#batchMax)
-      this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * GROW);
+    this.#size.acknowledged(writes.length, clock.monotonic());
     this.#backlog.acknowledge(batch);
   }
 }

@@ -103,15 +103,16 @@ export class ChangeFeed {
 
   /** Opens a feed of everything wanted, in place of the previous one. Tries until it succeeds or is refused. */
   async #open(): Promise<void> {
+    const pauseMs = (): number => feedRetryMs(this.#context.periodMs, this.#failures);
     const policy = {
-      pauseMs: () => this.#pauseMs,
+      pauseMs,
       givesUp: isFinal,
       failed: (error: unknown) => {
         this.#failures++;
         this.#failure.note(error);
       },
     };
-    if (this.#failures > 0) await this.#sleeper.sleep(this.#pauseMs);
+    if (this.#failures > 0) await this.#sleeper.sleep(pauseMs());
     await retry(this.#sleeper, policy, () => this.#openOnce()).catch((error: unknown) => {
       if (this.#sleeper.ended) return;
       this.#context.log.info(`changes are polled: ${describe(error)}`);
@@ -126,10 +127,6 @@ export class ChangeFeed {
     await this.#sleeper.sleep(periodMs * retentionSlots);
     this.#isRefused = false;
     this.#start();
-  }
-
-  get #pauseMs(): number {
-    return feedRetryMs(this.#context.periodMs, this.#failures);
   }
 
   async #openOnce(): Promise<void> {

@@ -34,8 +34,8 @@ export class Evaluator {
   readonly #feed: ChangeFeed;
   readonly #notifier: Notifier;
   readonly #evaluations = new OneAtATime(() => this.#evaluate());
-  /** The evaluation slot of the latest evaluation. */
-  #evaluated: Slot = -Infinity;
+  /** The evaluation slot of the latest evaluation; Infinity before the first. */
+  #evaluated: Slot = Infinity;
   /** Up to this slot pings were read after our own ping in it was acknowledged. The next read begins here or before. */
   #readUpTo: Slot = -Infinity;
   /** The slot of the latest evaluation that read changes. */
@@ -58,7 +58,7 @@ export class Evaluator {
     this.#readUpTo = this.#evaluated = await readState(this.#context, this.#roster, ownPing);
   }
 
-  /** In how many ms it is due: at half of the slot after the evaluated one. */
+  /** In how many ms it is due: at half of the slot after the evaluated one. Infinity before `begin`. */
   get nextMs(): number {
     return this.#context.time.until(this.#evaluated + 1.5);
   }
@@ -147,10 +147,9 @@ export class Evaluator {
    * slot before, or a planned absence. Returns whether that succeeded.
    */
   async #confirm(slot: Slot): Promise<boolean> {
-    const { clock } = this.#context;
     const heartbeat = this.#holding.session.current?.heartbeat;
     if (heartbeat !== undefined && !(await heartbeat.confirm())) return false;
-    const began = clock.monotonic();
+    const began = this.#context.clock.monotonic();
     const goesOn = await this.#readPings(slot - 1, slot);
     await this.#snapshot.poll();
     if (goesOn) noteRead(this.#context, began);

@@ -5,19 +5,16 @@
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import { notFresh } from "../../core/freshness.ts";
 import { ReadPlan } from "../../core/read-plan.ts";
-import type { RegistrationRecord } from "../../core/records.ts";
-import type { Roster, Steps } from "../../core/roster.ts";
+import { doAll, type Steps } from "../../core/roster.ts";
 import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
-import type { Subscriptions } from "../../core/subscriptions.ts";
+import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon } from "../context/context.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
-
-const STEP_REGISTRATIONS = 100;
 
 export class Snapshot {
   /** The selection that has been loaded and is followed since. */
@@ -25,8 +22,6 @@ export class Snapshot {
   readonly plan: ReadPlan;
   readonly #context: Context;
   readonly #holding: HoldingSide;
-  readonly #roster: Roster;
-  readonly #subscriptions: Subscriptions;
   readonly #notifier: Notifier;
   readonly #polling = new OneAtATime(() => this.#poll());
   /** How many polls have begun: a load that overlaps with one must catch up. */
@@ -36,8 +31,6 @@ export class Snapshot {
     this.#context = holding.context;
     this.plan = new ReadPlan(holding.context.retentionSlots);
     this.#holding = holding;
-    this.#roster = notifier.roster;
-    this.#subscriptions = notifier.subscriptions;
     this.#notifier = notifier;
   }
 
@@ -47,9 +40,9 @@ export class Snapshot {
     const isPolling = this.#polling.isRunning;
     const { slot } = this.#context.time;
     const isCurrent = this.#isCurrent;
-    this.coverage.beginLoad(selected, this.#subscriptions.wanted);
+    this.coverage.beginLoad(selected, this.#notifier.subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, bulk);
-    this.coverage.endLoad(this.#subscriptions.wanted);
+    this.coverage.endLoad(this.#notifier.subscriptions.wanted);
     if (isPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
@@ -69,32 +62,25 @@ export class Snapshot {
     const whole = this.plan.takeWhole();
     if (whole === undefined) return;
     const { load, selected, asOf } = whole;
-    yield* this.#roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
+    yield* this.#notifier.roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
   /** Takes a page of the change feed, and notifies. */
   takeFed(page: Page): void {
     this.#holding.registrations.takePage(page);
-    for (const session of page.sessions) this.#roster.session(session);
-    this.#take(page.registrations);
+    doAll(this.#takeInSteps(page));
     this.#notifier.notify();
   }
 
-  #take(registrations: readonly RegistrationRecord[]): void {
-    const { wanted } = this.#subscriptions;
-    for (const registration of registrations)
-      if (includesKey(wanted, registration.key)) this.#roster.registration(registration);
+  #takeInSteps(page: Page): Steps {
+    return takeInSteps(this.#notifier.roster, page, (key) => this.#notifier.subscriptions.wants(key));
   }
 
   /** Run unreported, as one: changes of the feed between two pages must not be reported with only half of the pages. */
-  *#takeAll(pages: readonly Page[]): Steps {
-    for (const { sessions, registrations } of pages) {
-      for (const session of sessions) this.#roster.session(session);
-      for (let first = 0; first < registrations.length; first += STEP_REGISTRATIONS) {
-        this.#take(registrations.slice(first, first + STEP_REGISTRATIONS));
-        this.#notifier.discardChanges();
-        yield;
-      }
+  *#takeAllInSteps(pages: readonly Page[]): Steps {
+    for (const page of pages) {
+      yield* this.#takeInSteps(page);
+      this.#notifier.discardChanges();
     }
   }
 
@@ -106,7 +92,7 @@ export class Snapshot {
     const isCurrent = this.#isCurrent;
     const mayRemove = mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
     const { isWhole, removes, since } = this.plan.begin(slot, mayRemove);
-    const load = isWhole ? this.#roster.beginLoad() : 0;
+    const load = isWhole ? this.#notifier.roster.beginLoad() : 0;
     try {
       const { cursor, asOf } = await this.#read(selected, since);
       if (isCurrent) this.plan.advance(cursor, slot);
@@ -157,7 +143,7 @@ export class Snapshot {
       this.#context.requests.add("reconcile");
       throw notFresh("session");
     }
-    await this.#notifier.doUnreported(this.#takeAll(read));
+    await this.#notifier.doUnreported(this.#takeAllInSteps(read));
     return { cursor, asOf };
   }
 }

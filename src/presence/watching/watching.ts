@@ -2,18 +2,11 @@
  * The watching side of a presence, shared by all its watchers: the roster, what is read into it, and the subscriptions.
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
-import { GivenUp, isFinal, isHeartbitError } from "../../core/errors.ts";
+import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { loadRetryMs, patienceMs, retryMs } from "../../core/limits.ts";
-import type { Roster } from "../../core/roster.ts";
-import {
-  includesKey,
-  includesPrefix,
-  isEmptySelection,
-  missingFrom,
-  prefixOf,
-  select,
-} from "../../core/selection.ts";
+import { includesPrefix, isEmptySelection, missingFrom, prefixOf, select } from "../../core/selection.ts";
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
+import { handled } from "../../lib/handled.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
 import { type Context, noteFailure, persistently } from "../context/context.ts";
@@ -34,12 +27,6 @@ export interface WatchingGauges {
   readonly alive: () => Promise<{ readonly keys: number; readonly sessions: number }>;
 }
 
-interface Sync {
-  /** A monotonic time, in ms. */
-  readonly until: number;
-  readonly reject: (error: unknown) => void;
-}
-
 export class Watching {
   readonly feed: ChangeFeed;
   readonly snapshot: Snapshot;
@@ -48,14 +35,12 @@ export class Watching {
   readonly #holding: HoldingSide;
   readonly #sleeper: Sleeper;
   readonly #notifier: Notifier;
-  readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
-  readonly #pendingSyncs = new Set<Sync>();
+  /** Each pending sync is notified when an attempt to begin or to load fails. */
+  readonly #pendingSyncs = new Set<(error: unknown) => void>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
-  hasBegun = false;
   #loading: Promise<void> | undefined;
-  #isOpeningLater = false;
 
   constructor(holding: HoldingSide) {
     const { context } = holding;
@@ -63,13 +48,11 @@ export class Watching {
     this.#holding = holding;
     this.#sleeper = new Sleeper(context.clock);
     this.#notifier = new Notifier(context);
-    this.#roster = this.#notifier.roster;
     this.#subscriptions = this.#notifier.subscriptions;
     this.snapshot = new Snapshot(holding, this.#notifier);
     this.feed = new ChangeFeed(context, this.snapshot);
     this.evaluator = new Evaluator(holding, this.#notifier, this.snapshot, this.feed);
-    this.started = this.#begin();
-    this.started.catch(() => {}); // reported to everyone who awaits it
+    this.started = handled(this.#begin());
   }
 
   /** Adds a subscription: it gets the present state once that is loaded, then each change. */
@@ -88,7 +71,7 @@ export class Watching {
     const prefix = prefixOf(target) ?? "";
     if (typeof target !== "string") {
       if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
-    } else if (!includesKey(wanted, target)) this.#roster.drop(target);
+    } else if (!this.#subscriptions.wants(target)) this.#notifier.roster.drop(target);
   }
 
   /** Removes many subscriptions at once. */
@@ -105,19 +88,19 @@ export class Watching {
    * is loaded again anyway, and after this, since work on the roster is done in turn.
    */
   #forget(prefix: string): void {
-    const isWanted = (key: string): boolean => includesKey(this.#subscriptions.wanted, key);
-    this.#notifier.forget(this.#roster.retainInSteps(prefix, isWanted));
+    const steps = this.#notifier.roster.retainInSteps(prefix, (key) => this.#subscriptions.wants(key));
+    this.#notifier.forget(steps);
   }
 
   /** Whether the key is alive as far as is known here. Loads it first if needed. Rejects if it can never be loaded. */
   async alive(key: string): Promise<boolean> {
     await this.started;
-    if (this.snapshot.coverage.has(key)) return this.#roster.isAlive(key);
+    if (this.snapshot.coverage.has(key)) return this.#notifier.roster.isAlive(key);
     const subscription = new Subscription(key, () => {});
     this.#subscriptions.add(subscription);
     try {
       while (!subscription.ready && !this.#sleeper.ended) await this.#load();
-      return this.#roster.isAlive(key);
+      return this.#notifier.roster.isAlive(key);
     } finally {
       this.unsubscribe(subscription);
     }
@@ -130,13 +113,15 @@ export class Watching {
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
     const limitMs = patienceMs(periodMs, SYNC_MS_MIN);
+    const end = clock.monotonic() + limitMs;
+    // A store that has not answered may still do so, as long as this waits.
+    const givesUp = (error: unknown): boolean => !(error instanceof GivenUp) || clock.monotonic() >= end;
+    const policy = { pauseMs: () => retryMs(periodMs), givesUp };
     return new Promise((resolve, reject) => {
-      const sync = { until: clock.monotonic() + limitMs, reject };
-      this.#pendingSyncs.add(sync);
-      const policy = {
-        pauseMs: () => retryMs(periodMs),
-        givesUp: (error: unknown) => this.#isOver(sync, error),
+      const failed = (error: unknown): void => {
+        if (givesUp(error)) reject(error);
       };
+      this.#pendingSyncs.add(failed);
       within(clock, limitMs, "begin", this.started)
         .then(() => this.#load())
         .then(() =>
@@ -145,7 +130,7 @@ export class Watching {
             await this.evaluator.evaluate();
           }),
         )
-        .finally(() => this.#pendingSyncs.delete(sync))
+        .finally(() => this.#pendingSyncs.delete(failed))
         .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
     });
   }
@@ -155,7 +140,7 @@ export class Watching {
     return {
       feed: this.feed.state,
       undelivered: this.#subscriptions.pending,
-      alive: () => new Slices(this.#context.clock).doAll(this.#roster.censusInSteps()),
+      alive: () => new Slices(this.#context.clock).doAll(this.#notifier.roster.censusInSteps()),
     };
   }
 
@@ -169,16 +154,17 @@ export class Watching {
    */
   async #begin(): Promise<void> {
     const { health, requests, log } = this.#context;
+    let isOpeningLater = false;
     await retry(this.#sleeper, this.#policy("begin"), async () => {
       await this.#holding.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
         log.info("this user may not write, so this presence watches without pinging", error);
-        if (!this.#isOpeningLater) void this.#openLater();
+        if (!isOpeningLater) void this.#openLater();
+        isOpeningLater = true;
       });
       await this.evaluator.begin();
     });
     health.holdBack(); // for the keys that a new watcher finds alive
-    this.hasBegun = true;
     this.feed.want(this.#subscriptions.wanted);
     requests.sleeper.wake(); // the loop evaluates from now on
   }
@@ -189,7 +175,6 @@ export class Watching {
    */
   async #openLater(): Promise<void> {
     const { periodMs, retentionSlots, log } = this.#context;
-    this.#isOpeningLater = true;
     const policy = {
       pauseMs: (failures: number) => periodMs * Math.min(2 ** failures, retentionSlots),
       givesUp: (error: unknown) => !isHeartbitError(error, "NOT_PERMITTED"),
@@ -236,14 +221,9 @@ export class Watching {
     return {
       ...persistently(this.#context, (error) => {
         noteFailure(this.#context, "read", error, doing);
-        for (const sync of this.#pendingSyncs) if (this.#isOver(sync, error)) sync.reject(error);
+        for (const syncFailed of this.#pendingSyncs) syncFailed(error);
       }),
       pauseMs: (failures, error) => loadRetryMs(periodMs, failures, error),
     };
-  }
-
-  /** A store that has not answered may still do so, as long as the sync waits. */
-  #isOver({ until }: Sync, error: unknown): boolean {
-    return isFinal(error) || !(error instanceof GivenUp) || this.#context.clock.monotonic() >= until;
   }
 }
