@@ -160,6 +160,13 @@ class Auditor {
     );
   }
 
+  /** Whether a holder has come back from so long an absence that some have forgotten its earlier records, and some not. */
+  #isReturning(key: string, t: number): boolean {
+    const of = this.#case;
+    const holders = of.holders.get(key) ?? [];
+    return holders.some(({ process }) => of.mayHaveBeenPruned(process, t)) && of.excuse("long absence");
+  }
+
   #auditAgreement(key: string, watches: readonly Watch[], t: number): void {
     const of = this.#case;
     let first: { readonly name: string; readonly holders: string } | undefined;
@@ -175,7 +182,7 @@ class Auditor {
       const name = `${process.name}/${subscription.id}`;
       first ??= { name, holders };
       this.checked.agreements++;
-      if (holders !== first.holders && !this.#isLate(watch)) {
+      if (holders !== first.holders && !this.#isLate(watch) && !this.#isReturning(key, t)) {
         this.#find(
           "disagree",
           t,

@@ -1,7 +1,7 @@
 /** What is stored is bounded by what lives and what died within some retentions. */
 import type { Case } from "./case.ts";
 import type { Process } from "./process.ts";
-import { RETENTIONS_STORED } from "./promises.ts";
+import { PERIODS, RETENTIONS_STORED } from "./promises.ts";
 import type { Span } from "./spans.ts";
 
 /** The sessions that share a document of pings. */
@@ -19,7 +19,12 @@ export function judgeStorage(of: Case): void {
   for (const { t, ...counts } of of.log.counts) {
     const since = keptSince(of, t);
     const lostBy = (process: Process): readonly Span[] => [
-      ...of.around.losses(["the latest", "some", "all"]).map(({ from }) => ({ from, to: from })),
+      ...of.around
+        .losses(["the latest", "some", "all"])
+        .map(({ from, loses }) => ({
+          from,
+          to: from + of.ms(PERIODS.restored * (loses === "some" ? 2 : 1)),
+        })),
       ...of.around.longAbsences(process).map((at) => ({ from: at, to: at })),
     ];
     const bounds = boundsOf(of, since, t, lostBy);
@@ -46,7 +51,7 @@ export function judgeStorage(of: Case): void {
 
 /**
  * How many records those have that lived lately. What was lost, or pruned while its process was away, is written again as
- * another record, once each time; so is what another process has killed.
+ * another record, once each time, as soon as that is noticed; so is what another process has killed.
  */
 function boundsOf(of: Case, since: number, t: number, lostBy: (process: Process) => readonly Span[]): Bounds {
   let [sessions, registrations] = [0, 0];
