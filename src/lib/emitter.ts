@@ -11,14 +11,20 @@ interface Added {
   readonly once: boolean;
 }
 
+/** @internal Receives what a listener has thrown. */
+export type ReportOfListener = (error: unknown, event: string, of: string) => void;
+
 /** @internal */
 export class Emitter<Events extends { [name in keyof Events]: readonly unknown[] }> {
   /** Undefined until there is one: a gateway has 100,000 pingers. */
   #listeners: Map<keyof Events, readonly Added[]> | undefined;
-  readonly #report: (error: unknown, event: string) => void;
+  readonly #report: ReportOfListener;
+  readonly #of: string;
 
-  constructor(report: (error: unknown, event: string) => void) {
+  /** Passes what a listener throws to `report`, with the event's name and `of`. Many emitters may share it. */
+  constructor(report: ReportOfListener, of = "") {
     this.#report = report;
+    this.#of = of;
   }
 
   /** Throws `INVALID_OPTION` if the listener is not a function. */
@@ -42,7 +48,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     for (const added of this.#listeners?.get(name) ?? []) {
       if (added.once && !this.#remove(name, added)) continue; // another listener emitted the same event
       const listener = added.listener as Listener<Events[Name]>;
-      callSafely(listener, args, (error) => this.#report(error, String(name)));
+      callSafely(listener, args, (error) => this.#report(error, String(name), this.#of));
     }
   }
 

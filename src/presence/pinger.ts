@@ -40,8 +40,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   readonly #holding: HoldingSide;
   readonly #number: number;
   readonly #events: Emitter<PingerEvents>;
-  /** A kill by key must finish before the next call takes effect. */
-  readonly #calls = new InOrder();
+  /** A kill by key must finish before the next call takes effect. Undefined until there is one. */
+  #calls: InOrder | undefined;
   #state: PingerState = "stopped";
   #meta: string;
   /** The latest start. */
@@ -55,15 +55,12 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
 
   /** @internal Use `presence.pinger(key)`. */
   constructor(holding: HoldingSide, key: string, meta: unknown) {
-    const { context, registrations } = holding;
-    const events = new Emitter<PingerEvents>((error, event) =>
-      context.log.error(`a listener of ${event} of the key ${JSON.stringify(key)} threw`, error),
-    );
+    const events = new Emitter<PingerEvents>(holding.listenerThrew, key);
     super(events);
     this.#events = events;
     this.key = key;
     this.#holding = holding;
-    this.#number = registrations.nextPinger();
+    this.#number = holding.registrations.nextPinger();
     this.#meta = encodeMeta(meta);
   }
 
@@ -85,7 +82,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     }
     this.#state = "started";
     const { timesLost } = this.#holding.registrations;
-    return this.#calls.run(() => this.#take(timesLost));
+    return this.#inOrder(() => this.#take(timesLost));
   }
 
   /**
@@ -111,7 +108,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     if (this.#state === "started") return this.#end("killed");
     this.#holding.checkOpen();
     this.#state = "killed";
-    this.#ending = this.#calls.runAlone(() => this.#killKey());
+    this.#ending = (this.#calls ??= new InOrder()).runAlone(() => this.#killKey());
     return this.#ending;
   }
 
@@ -123,7 +120,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   async update(meta: Meta): Promise<void> {
     const text = encodeMeta(meta);
     this.#meta = text;
-    await this.#calls.run(async () => {
+    await this.#inOrder(async () => {
       if (this.#latest === undefined || this.#state !== "started") return;
       this.#holding.checkOpen();
       await this.#holding.registrations.update(this.#latest, text);
@@ -133,6 +130,10 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** Kills, if the pinger is started. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "started") await this.kill();
+  }
+
+  #inOrder(act: () => Promise<void>): Promise<void> {
+    return this.#calls === undefined ? act() : this.#calls.run(act);
   }
 
   async #killKey(): Promise<void> {
@@ -169,7 +170,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
 
   #end(how: "killed" | { readonly holdMs: number }): Promise<void> {
     this.#state = how === "killed" ? "killed" : "stopped";
-    this.#ending = this.#calls.run(async () => {
+    this.#ending = this.#inOrder(async () => {
       // The namespace was lost meanwhile: ending the key would set it up again.
       if (this.#latest === undefined || this.#timesLost !== this.#holding.registrations.timesLost) return;
       await this.#holding.registrations.end(this.#latest, how);

@@ -19,12 +19,10 @@ export function judgeStorage(of: Case): void {
   for (const { t, ...counts } of of.log.counts) {
     const since = keptSince(of, t);
     const lostBy = (process: Process): readonly Span[] => [
-      ...of.around
-        .losses(["the latest", "some", "all"])
-        .map(({ from, loses }) => ({
-          from,
-          to: from + of.ms(PERIODS.restored * (loses === "some" ? 2 : 1)),
-        })),
+      ...of.around.losses(["the latest", "some", "all"]).map(({ from, loses }) => ({
+        from,
+        to: from + of.ms(PERIODS.restored * (loses === "some" ? 2 : 1)),
+      })),
       ...of.around.longAbsences(process).map((at) => ({ from: at, to: at })),
     ];
     const bounds = boundsOf(of, since, t, lostBy);

@@ -21,6 +21,10 @@ export class HoldingSide {
   /** How the presence's keys ended when it closed; undefined while it is open. */
   closedAs: "stopped" | "killed" | undefined;
 
+  /** Logs what a listener of a pinger has thrown. All share it: a gateway has 100,000. */
+  readonly listenerThrew = (error: unknown, event: string, key: string): void =>
+    this.context.log.error(`a listener of ${event} of the key ${JSON.stringify(key)} threw`, error);
+
   constructor(context: Context) {
     this.context = context;
     this.session = new Session(context);
