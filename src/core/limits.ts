@@ -48,12 +48,16 @@ export function retryMs(periodMs: number, error?: unknown): number {
   return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
 }
 
+/** So many refused pings take longer than the lease, at the pauses below. */
+const REFUSALS_OF_LEASE = 12;
 /**
  * The pause before a ping that was refused so many times in a row is sent again: at first short, so that a refusal that
- * passes costs no slot, and twice as long each time, up to a period.
+ * passes costs no slot, and twice as long each time, up to a quarter of a period. Once the lease has run out it is a
+ * period, because servers log each refusal.
  */
 export function refusedPingMs(periodMs: number, refusals: number): number {
-  return Math.min(retryMs(periodMs) * 2 ** (refusals - 1), periodMs);
+  if (refusals > REFUSALS_OF_LEASE) return periodMs;
+  return Math.min(retryMs(periodMs) * 2 ** (refusals - 1), periodMs / 4);
 }
 
 /** The pause before the next attempt to load, after this many failures: each is twice the one before. */

@@ -32,25 +32,28 @@ export function withinOrStill<T>(
 }
 
 /**
- * The result of an operation that is begun once more if it has not answered within `againMs`, since its connection may
- * be dead: the first success counts (a hedged request: Dean and Barroso, "The Tail at Scale", 2013). Rejects with
- * `STORE_UNAVAILABLE` if neither has answered within `limitMs`.
+ * The result of an operation that is begun again after each `againMs` without an answer, up to so many `times`, since
+ * its connection may be dead: the first success counts (a hedged request: Dean and Barroso, "The Tail at Scale", 2013).
+ * Rejects with `STORE_UNAVAILABLE` if none has answered within `limitMs`.
  */
 export async function hedged<T>(
   clock: Clock,
-  { againMs, limitMs }: { readonly againMs: number; readonly limitMs: number },
+  { againMs, times, limitMs }: { readonly againMs: number; readonly times: number; readonly limitMs: number },
   what: string,
   begin: () => Promise<T>,
 ): Promise<T> {
-  const first = begin();
-  try {
-    return await within(clock, againMs, what, first);
-  } catch (error) {
-    if (!(error instanceof GivenUp)) throw error;
-    const either = Promise.any([first, begin()]).catch(({ errors }: AggregateError) => {
+  const attempts = [begin()];
+  for (let leftMs = limitMs; ; leftMs -= againMs) {
+    const isLast = attempts.length >= times || leftMs <= againMs;
+    const first = Promise.any(attempts).catch(({ errors }: AggregateError) => {
       throw errors[0];
     });
-    return within(clock, limitMs - againMs, what, either);
+    try {
+      return await within(clock, isLast ? leftMs : againMs, what, first);
+    } catch (error) {
+      if (isLast || !(error instanceof GivenUp)) throw error;
+      attempts.push(begin());
+    }
   }
 }
 

@@ -22,6 +22,8 @@ export interface Kill {
   readonly by: Process;
   readonly begunAt: number;
   readonly doneAt: number;
+  /** Whether it was done by a write that arrived after its call was over: nobody leaves mail then. */
+  readonly isLate: boolean;
 }
 
 export interface Watch {
@@ -116,8 +118,9 @@ export class Case {
     const { retentionSlots } = this.log;
     return this.around.downsOf(process, time).some((away) => {
       const end = Math.min(away.to, time);
+      const alone = this.around.downAlone(process, away.from, end);
       const isLong =
-        this.around.downAlone(process, away.from, end) > this.ms(retentionSlots / 2) ||
+        (end - away.from > this.ms(retentionSlots / 2) && alone > this.ms(PERIODS.prunedAlone)) ||
         end - away.from > this.ms(retentionSlots * PERIODS.allPruned);
       return isLong && time <= this.around.dueOf(process, end, PERIODS.restored, 0);
     });
@@ -131,13 +134,13 @@ export class Case {
       else if (line.e === "has killed") {
         const index = open.findIndex(({ key }) => key === line.key);
         const begunAt = index === -1 ? line.t : (open.splice(index, 1)[0]?.begunAt ?? line.t);
-        kills.push({ key: line.key, by: process, begunAt, doneAt: line.t });
+        kills.push({ key: line.key, by: process, begunAt, doneAt: line.t, isLate: index === -1 });
       }
     }
     // One that was not acknowledged may be done later.
     for (const { key, begunAt } of open) {
       const doneAt = this.around.dueOf(process, begunAt, PERIODS.noticedQuiet);
-      kills.push({ key, by: process, begunAt, doneAt });
+      kills.push({ key, by: process, begunAt, doneAt, isLate: false });
     }
     return kills;
   }

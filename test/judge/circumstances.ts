@@ -32,6 +32,10 @@ export class Circumstances {
       stepMs === undefined ? [] : [{ at: from, ms: stepMs }],
     );
     for (const process of processes) this.#own.set(process, this.#ownOf(process));
+    for (const [process, own] of this.#own) {
+      const troubles = merge([...own.troubles, ...this.#movedOnBy(process)]);
+      this.#own.set(process, { ...own, troubles });
+    }
   }
 
   ms(periods: number): number {
@@ -84,14 +88,20 @@ export class Circumstances {
     return covered(merge(this.#own.get(process)?.downs ?? []), from, to);
   }
 
-  /** For how long it could not write although another process could. */
-  downAlone(process: Process, from: number, to: number): number {
-    let sum = 0;
+  /** When it could not write although another process could. */
+  cutsAlone(process: Process, from: number, to: number): Span[] {
+    const cuts: Span[] = [];
     for (const { begin, end, middle } of this.#spans(from, to)) {
       if (!this.wasDown(process, middle, middle)) continue;
-      if (this.#all.some((other) => other !== process && this.#couldWrite(other, middle))) sum += end - begin;
+      if (this.#all.some((other) => other !== process && this.#couldWrite(other, middle)))
+        cuts.push({ from: begin, to: end });
     }
-    return sum;
+    return merge(cuts);
+  }
+
+  /** For how long. */
+  downAlone(process: Process, from: number, to: number): number {
+    return this.cutsAlone(process, from, to).reduce((sum, cut) => sum + cut.to - cut.from, 0);
   }
 
   /** When so many periods before a time began, without the time in which nobody could write: that decides nothing. */
@@ -195,15 +205,29 @@ export class Circumstances {
     };
   }
 
-  /** Who starts while the store's clock is behind what it has shown waits with the others. */
+  /** Who starts right after a step back, or while the clock is behind what it has shown, waits with the others. */
   #inherited(from: number): Span[] {
-    let [shown, shiftMs] = [-Infinity, 0];
+    let [shown, shiftMs, to] = [-Infinity, 0, from];
     for (const { at, ms } of this.steps.toSorted((a, b) => a.at - b.at)) {
       if (at >= from) break;
       shown = Math.max(shown, at + shiftMs);
       shiftMs += ms;
+      if (ms < 0) to = Math.max(to, at + this.ms(PERIODS.stepBack));
     }
-    return from + shiftMs < shown ? [{ from, to: from + this.ms(PERIODS.stepBack) }] : [];
+    if (from + shiftMs < shown) to = Math.max(to, from + this.ms(PERIODS.stepBack));
+    return to > from ? [{ from, to }] : [];
+  }
+
+  /** A process that was away while the store's clock stepped back moves everyone's slots on when it is back. */
+  #movedOnBy(process: Process): Span[] {
+    const back = this.steps.filter(({ ms }) => ms < 0);
+    return this.#all.flatMap((other) => {
+      if (other === process) return [];
+      const downs = merge(this.#own.get(other)?.downs ?? []);
+      return downs
+        .filter(({ from, to }) => back.some(({ at }) => at >= from && at <= to))
+        .map(({ to }) => ({ from: to, to: to + this.ms(PERIODS.stepBack) }));
+    });
   }
 
   #troubles(faults: readonly Fault[]): Span[] {
@@ -218,9 +242,9 @@ export class Circumstances {
     const noticed: Span[] = [];
     for (const { from, stepMs } of faults) {
       if (stepMs === undefined) continue;
-      const away = merge(troubles).find((span) => span.from - this.ms(2) <= from && span.to > from);
+      const away = merge(troubles).filter((span) => span.from - this.ms(2) <= from && span.to > from);
       const takes = stepMs < 0 ? PERIODS.stepBack : PERIODS.noticedQuiet;
-      noticed.push({ from, to: Math.max(from, away?.to ?? from) + this.ms(takes) });
+      noticed.push({ from, to: Math.max(from, ...away.map(({ to }) => to)) + this.ms(takes) });
     }
     return merge([...troubles, ...noticed]);
   }

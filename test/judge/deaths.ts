@@ -282,7 +282,10 @@ class ReportsJudge {
     isNearStep: boolean,
   ): Limit | undefined {
     const of = this.#case;
-    if (alone > PERIODS.cutOff) return "cut off alone";
+    const cuts = of.around
+      .cutsAlone(process, from, t)
+      .filter((cut) => cut.to - cut.from > of.ms(PERIODS.cutTwice));
+    if (alone > PERIODS.cutOff || cuts.length > 1) return "cut off alone";
     if (isNearStep && alone > 0) return "step while cut off";
     if (alone <= CUT_LEAST) return undefined;
     if (of.around.downFor(process, from, t) <= of.ms(PERIODS.cutOff)) return undefined;
@@ -299,20 +302,22 @@ class ReportsJudge {
     if (of.hasLostWrites(process, t)) return of.excuse("lost writes");
     const slept = of.around
       .faultsOf(process)
-      .find((fault) => fault.isSleep === true && fault.from <= t && fault.to >= t - of.ms(DECIDED_BY));
-    if (slept?.setsBack === true) return of.excuse("sleep that no clock shows");
-    return false;
+      .filter((fault) => fault.isSleep === true && fault.from <= t && fault.to >= t - of.ms(DECIDED_BY));
+    return slept.some(({ setsBack }) => setsBack === true) && of.excuse("sleep that no clock shows");
+  }
+
+  /** When its latest cut began, unless it had not pinged before. */
+  #pingedUntil(process: Process, t: number): number {
+    const of = this.#case;
+    const from = of.around.latestDown(process, t - of.ms(of.log.retentionSlots), t)?.from ?? -Infinity;
+    return from > process.pingsFrom ? from : -Infinity;
   }
 
   #excusesFirstState({ process: watcher }: Watch, { t }: View, process: Process): boolean {
     const of = this.#case;
     if (of.around.wasDown(watcher, t, t)) return of.excuse("first state of a stale read");
     const pinged = Math.max(
-      ...of.processes.map((one) =>
-        one.isThere(t)
-          ? (of.around.latestDown(one, t - of.ms(of.log.retentionSlots), t)?.from ?? -Infinity)
-          : -Infinity,
-      ),
+      ...of.processes.map((one) => (one.isThere(t) ? this.#pingedUntil(one, t) : -Infinity)),
     );
     if (Number.isFinite(pinged) && t - pinged > of.ms(of.log.retentionSlots - 4))
       return of.excuse("nobody pinged");

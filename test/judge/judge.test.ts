@@ -306,6 +306,17 @@ const FALSE_DEATHS: readonly Told[] = [
     by: "step while cut off",
   },
   {
+    name: "a process that was cut off alone twice, once for nothing, is reported dead",
+    story: `
+      19.0  p cut off for 0.1
+      20.1  p cut off for 0.4
+      20.5  p lapses
+      20.5  w hears k expired
+      20.7  w hears k joined p
+      40.0  end`,
+    breaks: "false death",
+  },
+  {
     name: "a process that was cut off alone just before an outage of all is dead for a watcher that starts after it",
     story: `
       20.0  p cut off for 1.5

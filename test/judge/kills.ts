@@ -16,7 +16,7 @@ export function judgeKills(of: Case): number {
 
 function judgeKill(
   of: Case,
-  { key, by, begunAt, doneAt }: Kill,
+  { key, by, begunAt, doneAt, isLate }: Kill,
   process: Case["processes"][number],
   endingAt: number,
 ): boolean {
@@ -29,7 +29,8 @@ function judgeKill(
   });
   if (isKilled) return false;
   const soon = doneAt + of.ms(PERIODS.killNoticed) + of.log.roundTripMs;
-  const isQuiet = [process, by].every((one) => !touches(of.around.troubles(one), begunAt - of.ms(1), soon));
+  const isQuiet =
+    !isLate && [process, by].every((one) => !touches(of.around.troubles(one), begunAt - of.ms(1), soon));
   const due = isQuiet ? soon : of.around.dueOf(process, doneAt, PERIODS.killNoticedLate);
   if (Math.min(process.to, process.closingAt, endingAt, of.log.to) <= due) return false;
   const isTold = process.lines.some(

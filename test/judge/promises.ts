@@ -56,6 +56,8 @@ export const PERIODS = {
   killNoticedLate: 4,
   /** A process that alone is cut off for longer may be reported dead. */
   cutOff: 0.8,
+  /** So may one that is cut off alone twice, each time for longer than so many. */
+  cutTwice: 0.2,
   /** An outage that lasts so long leaves a slot empty, wherever it begins. */
   emptySlot: 2,
   /** After an outage that left a slot empty, everyone has so many at least to come back. */
@@ -70,6 +72,8 @@ export const PERIODS = {
   readAge: 0.4,
   /** Reads that lag are so old at most. */
   lag: 0.5,
+  /** Records may be pruned whose process was cut off for half of the retention, and for so many periods alone. */
+  prunedAlone: 3,
   /** Everyone's records may be pruned after an outage of so many retentions. */
   allPruned: 2.5,
   /** Destroyed records are there again in so many without a fault; if some of them were left, in twice as many. */

@@ -90,8 +90,9 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
 }
 
 /** Asks for something small that cannot wait: others go on meanwhile in slots that we do not know of. */
-function ask<T>({ clock, periodMs }: Context, what: string, begin: () => Promise<T>): Promise<T> {
-  return hedged(clock, { againMs: quickMs(periodMs), limitMs: patienceMs(periodMs) }, what, begin);
+export function ask<T>({ clock, periodMs }: Context, what: string, begin: () => Promise<T>): Promise<T> {
+  const limits = { againMs: quickMs(periodMs), times: 5, limitMs: patienceMs(periodMs) };
+  return hedged(clock, limits, what, begin);
 }
 
 /** The stored config; undefined if the namespace is not set up. */

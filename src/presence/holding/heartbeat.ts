@@ -66,7 +66,7 @@ export class Heartbeat {
   async confirm(): Promise<boolean> {
     const { clock, periodMs } = this.#context;
     try {
-      const limits = { againMs: periodMs * REPEAT_OF_PERIOD, limitMs: periodMs };
+      const limits = { againMs: periodMs * REPEAT_OF_PERIOD, times: 2, limitMs: periodMs };
       await hedged(clock, limits, "ping", () => this.#ping());
       return !this.#isStopped;
     } catch {

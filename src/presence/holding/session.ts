@@ -19,7 +19,7 @@ import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context, persistently, readPages } from "../context/context.ts";
+import { ask, bulk, type Context, persistently, readPages } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -128,7 +128,7 @@ export class Session {
     const policy = persistently(this.#context, () => {});
     // Soon, even after a refusal: the presence closes, and there is only a period left.
     await retry(this.sleeper, { ...policy, pauseMs: () => retryMs(periodMs) }, () =>
-      bulk(this.#context, "write", namespace.write([write])),
+      ask(this.#context, "write", () => namespace.write([write])),
     );
   }
 
