@@ -97,7 +97,9 @@ class ReportsJudge {
         continue;
       }
       const latest = holders.reduce((a, b) => (b.holding.calledAt > a.holding.calledAt ? b : a));
-      const over = Math.max(latest.holding.overAt, latest.holding.heldUntil);
+      // An absence that was planned before goes on if the latest start was not written.
+      const counting = latest.holding.from === Infinity ? holders : [latest];
+      const over = Math.max(...counting.map(({ holding }) => Math.max(holding.overAt, holding.heldUntil)));
       const due = this.#case.around.dueOf(watch.process, over, PERIODS.death + 1);
       if (view.t <= due || watch.subscription.from > view.t - this.#case.ms(PERIODS.death)) continue;
       if (this.#isEndLost(latest.holding, view.t)) continue;

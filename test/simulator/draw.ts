@@ -117,6 +117,7 @@ const KINDS = {
     const periods = random.chance(0.7) ? random.between(0.01, 0.2) : random.between(0.2, 2);
     return [befall(at, some, { kind: "pool", connections: random.whole(1, 5), periods }, lasts * 2)];
   },
+  standalone: ({ at, lasts }: Draw): SimEvent[] => [befall(at, "all", { kind: "standalone" }, lasts)],
   /** Steps of the store's clock at any frequency. */
   steps: ({ random, at }: Draw): SimEvent[] =>
     Array.from({ length: random.whole(2, 5) }, (_, i) => ({
@@ -134,7 +135,7 @@ export function isKind(name: string): name is Kind {
 
 const OFTEN: readonly Kind[] = ["outage", "outages", "link", "pause", "crash", "pinger"];
 /** Kinds that are drawn in addition, in some runs: so the others stay as their seeds have drawn them before. */
-const ADDED: readonly Kind[] = ["queue", "majority", "refuse", "pool", "steps"];
+const ADDED: readonly Kind[] = ["queue", "majority", "refuse", "pool", "standalone", "steps"];
 const ADDED_CHANCE = 0.3;
 const ALL = [...(Object.keys(KINDS) as Kind[]).filter((kind) => !ADDED.includes(kind)), ...OFTEN];
 

@@ -24,6 +24,8 @@ export type Condition =
   | { readonly kind: "queue"; readonly ms: number }
   /** Calls wait for one of so many connections, behind queries of the program that take up to so long. */
   | { readonly kind: "pool"; readonly connections: number; readonly ms: number }
+  /** The server has no feeds. */
+  | { readonly kind: "standalone" }
   /** Writes are acknowledged so much later, and reads show what was acknowledged. */
   | { readonly kind: "majority lags"; readonly ms: number; readonly copy: () => Namespace }
   /** Everything is refused. */
@@ -69,14 +71,17 @@ export class Link {
   suffer(condition: Condition): () => void {
     this.#conditions.add(condition);
     if (condition.kind === "fail") this.loseFeeds("the connection failed");
-    const cutsOff = condition.kind === "fail" || condition.kind === "lose" || condition.kind === "cut";
+    const cutsOff = ["fail", "lose", "cut"].includes(condition.kind);
+    if (condition.kind === "standalone") this.loseFeeds("the server is standalone");
     if (cutsOff) this.#notice({ kind: "lost", reason: "the store was lost" });
     return () => {
       if (!this.#conditions.delete(condition)) return;
       if (condition.kind === "cut") this.loseFeeds("the primary has changed");
       if (condition.kind === "lose" && this.random.chance(0.7)) this.loseFeeds("the connection was reset");
       for (const wake of this.#wakers) wake();
-      if (cutsOff) this.#notice({ kind: "found" });
+      // It was restarted.
+      if (condition.kind === "standalone") this.#notice({ kind: "lost", reason: "the server was restarted" });
+      if (cutsOff || condition.kind === "standalone") this.#notice({ kind: "found" });
     };
   }
 

@@ -25,6 +25,8 @@ export type Trouble =
    * many connections.
    */
   | { readonly kind: "pool"; readonly connections: number; readonly periods: number }
+  /** The server is standalone, and has no feeds; afterwards it is a replica set. */
+  | { readonly kind: "standalone" }
   /** A majority has each write so much later: it is acknowledged then, and reads show it then. */
   | { readonly kind: "majority lags"; readonly periods: number }
   /** The store refuses everything, as one does whose users are being changed. */

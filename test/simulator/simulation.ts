@@ -269,7 +269,12 @@ class Simulation {
     const follows = trouble.kind === "majority lags" || (trouble.kind === "stale" && trouble.follows);
     const copy = copies ? this.#cluster.copy(lagMs, follows) : () => this.#cluster.primary;
     const random = new Random(this.#plan.seed + Math.floor(at * 1e6));
+    const restart = (i: number): void => {
+      if (trouble.kind !== "standalone") return;
+      this.#diary.event({ kind: "the server is restarted", who: [`p${i}`], effect: "disturbed" });
+    };
     for (const i of those) {
+      restart(i);
       const fault = this.#diary.fault({ kind: trouble.kind, who: [`p${i}`], ...this.#effectOf(trouble) });
       const active: Active = { actor: i, trouble, copy, heal: undefined };
       this.#active.add(active);
@@ -278,6 +283,7 @@ class Simulation {
       this.#world.after(this.#ms(lasts + random.between(0, stagger)), () => {
         this.#active.delete(active);
         this.#note(`${trouble.kind} is over for p${i}`);
+        restart(i);
         active.heal?.();
         // What is under way then is late as well.
         fault.to = this.#world.now + this.#ms("periods" in trouble ? trouble.periods : 0);

@@ -1,4 +1,5 @@
 /** The port of a store, through a link. */
+import { HeartbitError } from "../../src/index.ts";
 import type { Feed, FeedSink, Namespace, Page, ReadQuery, Store } from "../../src/core/store.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Act } from "./cluster.ts";
@@ -117,6 +118,8 @@ class LinkedFeed implements Feed {
     this.#forget = link.addFeed((reason) => this.#lose(reason));
     const open: Act<void> = async (store) => {
       if (this.#ended) return;
+      if (this.#link.find("standalone") !== undefined)
+        throw new HeartbitError("UNSUPPORTED_SERVER", "The simulated server is standalone.");
       const lost = (error: unknown): void => this.#lose(String(error));
       // A feed beside a deposed primary is silent, so it matters little whose it is. Another one only lags.
       const { cluster } = this.#link;
