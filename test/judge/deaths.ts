@@ -252,7 +252,7 @@ class ReportsJudge {
     if (cause === "initial" && this.#excusesFirstState(watch, view, process)) return;
     const lag = of.around.lagOf(watch.process, t);
     const readAt = this.#readAt(t);
-    const isNearStep = of.around.hasStep(t - of.ms(STEP_MATTERS) - lag, t);
+    const isNearStep = of.around.hasStep(of.around.decidedSince(t, STEP_MATTERS) - lag, t);
     const vouched = process.vouchedAt(readAt);
     const from = of.around.decidedSince(t, DECIDED_BY) - lag;
     const alone = of.around.downAlone(process, from, t) / of.log.periodMs;
