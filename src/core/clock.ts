@@ -19,3 +19,8 @@ export interface Clock {
   /** A random number from 0 up to, but not including, 1. Default `Math.random`. */
   random?(): number;
 }
+
+/** @internal Whether it has the functions of a clock. */
+export function isClock(value: Partial<Clock> | null): value is Clock {
+  return [value?.now, value?.monotonic, value?.setTimer].every((part) => typeof part === "function");
+}

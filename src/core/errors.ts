@@ -97,6 +97,17 @@ export function closed(name: string, cause?: unknown): HeartbitError {
   return new HeartbitError("PRESENCE_CLOSED", `The presence "${name}" is closed.`, options);
 }
 
+/** @internal The error of a pinger that holds its key already. */
+export function alreadyStarted(key: string): HeartbitError {
+  return new HeartbitError("ALREADY_STARTED", `The pinger of key ${JSON.stringify(key)} is started already.`);
+}
+
+/** @internal The error of a watcher that has stopped, or failed because of `cause`. */
+export function watcherStopped(cause: Error | null): HeartbitError {
+  const why = cause === null ? "." : ` because it failed: ${cause.message}`;
+  return new HeartbitError("WATCHER_STOPPED", `The watcher has stopped${why}`, { cause });
+}
+
 /** @internal The error of a presence whose namespace is gone. */
 export function dropped(name: string): HeartbitError {
   return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);

@@ -15,6 +15,8 @@ const STEP_OF_PERIOD = 1 / 10;
 /** Operations on many records, and those that a caller waits for, may take a period, within these bounds. */
 const PATIENCE_MS_MIN = 2000;
 const PATIENCE_MS_MAX = 10_000;
+const SYNC_MS_MIN = 5000;
+const CATCH_UP_OF_PERIOD = 1 / 4;
 /** The next attempt to open a feed comes no later than this, */
 const FEED_PAUSE_MS_MAX = 30_000;
 /** or than this many periods: each loss is a suspicion, and an expiry needs two and a half periods without one. */
@@ -28,6 +30,24 @@ export function quickMs(periodMs: number): number {
 /** The time limit of a large operation: a period, at least two seconds (or `leastMs`) and at most ten. */
 export function patienceMs(periodMs: number, leastMs = PATIENCE_MS_MIN): number {
   return Math.min(Math.max(periodMs, leastMs), PATIENCE_MS_MAX);
+}
+
+/** How long opening a presence waits for each answer of the store. */
+export const OPEN_LIMIT_MS = 5000;
+
+/** How long closing a presence waits for the store: a period, at most ten seconds. */
+export function closeLimitMs(periodMs: number): number {
+  return Math.min(periodMs, PATIENCE_MS_MAX);
+}
+
+/** How long a `sync` tries: a period, at least five seconds and at most ten. */
+export function syncLimitMs(periodMs: number): number {
+  return patienceMs(periodMs, SYNC_MS_MIN);
+}
+
+/** How often the offset is read while the store's time is behind our slots: four times a period. */
+export function catchUpMs(periodMs: number): number {
+  return periodMs * CATCH_UP_OF_PERIOD;
 }
 
 /** A successful read that took longer, and a timer that fired later than this, is a suspicion. */

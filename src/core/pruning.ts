@@ -4,6 +4,7 @@
  * outage has just ended, or presences only open for a moment. Then only very old records are deleted.
  */
 import type { LatestBits } from "./bits.ts";
+import type { Config } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
 /** After an outage others have this many slots to come back, and to touch their sessions. */
@@ -27,6 +28,11 @@ export function isPruningDue(
   prunedBefore: Slot = -Infinity,
 ): boolean {
   return prunedBefore > latest || beforeSlot - prunedBefore >= retention / ROUNDS;
+}
+
+/** The longest retention of all presences that opened the namespace: each touches its session by its own. */
+export function longestRetention(own: number, config: Config | undefined): number {
+  return Math.max(own, config?.retentionSlots ?? 0);
 }
 
 /** The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`. */

@@ -53,6 +53,16 @@ export interface SessionRecord {
   readonly changed?: number;
 }
 
+/** @internal Whether both are of one opened presence: a server that lost writes may give a number twice. */
+export function isSameSession(a: SessionRecord, b: SessionRecord): boolean {
+  return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
+}
+
+/** @internal The latest stamp of the records; -Infinity if they have none. */
+export function latestChange(records: readonly { readonly changed?: number }[]): number {
+  return records.reduce((latest, { changed = -Infinity }) => Math.max(latest, changed), -Infinity);
+}
+
 /**
  * Identifies one start of one pinger. The later one of two starts wins and ends the earlier one, so a late write of the
  * earlier start has no effect.

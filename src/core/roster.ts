@@ -355,6 +355,12 @@ export class Roster {
     }
   }
 
+  /** The latest slot in which one of the key's registrations pinged; undefined if none is known. */
+  lastPingOf(key: string): Slot | undefined {
+    const slots = this.#registrationsOf(key).map((registration) => this.#lastPing(registration));
+    return slots.length === 0 ? undefined : Math.max(...slots);
+  }
+
   /** Whether `changes()` has keys to go through. */
   get isTouched(): boolean {
     return this.#touched.size > 0;

@@ -1,5 +1,5 @@
 import { invalid, show } from "../core/checks.ts";
-import type { Clock } from "../core/clock.ts";
+import { type Clock, isClock } from "../core/clock.ts";
 import { checkNumber, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import type { Logger } from "../lib/log.ts";
 
@@ -82,8 +82,4 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
     throw invalid("logger", show(logger), "an object with some of debug, info, warn and error");
   }
   return { name, periodMs, retentionSlots, feed, pollMs, clock, logger, signal };
-}
-
-function isClock(clock: Partial<Clock> | null): boolean {
-  return [clock?.now, clock?.monotonic, clock?.setTimer].every((part) => typeof part === "function");
 }

@@ -9,7 +9,7 @@
  * Each start is a registration of its own. `succeed` (core/registration.ts) says how it treats the start before it.
  */
 import { encodeMeta } from "../core/checks.ts";
-import { closed, dropped, HeartbitError } from "../core/errors.ts";
+import { alreadyStarted, closed, dropped } from "../core/errors.ts";
 import { Registration, succeed } from "../core/registration.ts";
 import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
@@ -76,10 +76,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
    */
   start(): Promise<void> {
     if (this.#holding.isClosed) return Promise.reject(closed(this.#holding.context.name));
-    if (this.#state === "started") {
-      const message = `The pinger of key ${JSON.stringify(this.key)} is started already.`;
-      return Promise.reject(new HeartbitError("ALREADY_STARTED", message));
-    }
+    if (this.#state === "started") return Promise.reject(alreadyStarted(this.key));
     this.#state = "started";
     const { timesLost } = this.#holding.registrations;
     return this.#inOrder(() => this.#take(timesLost));

@@ -3,6 +3,7 @@
  */
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { closed } from "../core/errors.ts";
+import { closeLimitMs, OPEN_LIMIT_MS } from "../core/limits.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
@@ -33,11 +34,6 @@ import { nameOf, openStore, type Target } from "../stores/target.ts";
 import { Watcher } from "./watcher.ts";
 import type { Change } from "./change.ts";
 import { RoundRobin } from "../lib/round-robin.ts";
-
-/** How long opening waits for each answer of the store, in ms. */
-const OPEN_LIMIT_MS = 5000;
-/** How long closing waits for the store at most, in ms, if the period is longer. */
-const CLOSE_LIMIT_MS = 10_000;
 
 /**
  * One opened namespace. It makes pingers, which hold keys, and watchers, which report which keys are alive. Once a
@@ -258,7 +254,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#ignoreAbort();
     this.#loop.stop();
     for (const watcher of this.#loop.watchers) await watcher.stop();
-    const end = clock.monotonic() + Math.min(periodMs, CLOSE_LIMIT_MS);
+    const end = clock.monotonic() + closeLimitMs(periodMs);
     const inTime = <T>(work: Promise<T>): Promise<T> =>
       withinOrStill(clock, Math.max(0, end - clock.monotonic()), "close", work);
     await inTime(this.#holding.close(how)).catch((error: unknown) =>

@@ -12,7 +12,7 @@
  * the activity is tried again. Only a namespace that is gone, or was set up by another, ends what is held and watched.
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
-import { retryMs } from "../core/limits.ts";
+import { catchUpMs, retryMs } from "../core/limits.ts";
 import { RETURN_SLOTS } from "../core/pruning.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
@@ -34,9 +34,6 @@ interface Activity {
   /** When it may run again: a monotonic time, in ms. Infinity while it runs. */
   notBefore?: number;
 }
-
-/** How often in a period the offset is read while the store's time is behind our slots. */
-const CATCH_UPS = 4;
 
 export class SlotLoop {
   readonly watchers = new Set<Watcher>();
@@ -192,9 +189,9 @@ export class SlotLoop {
     const { requests, time, clock, periodMs } = this.#context;
     if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
     if (this.#isIdleAndStale) return 0;
-    const catchUpMs = Math.max(0, this.#caughtUp + periodMs / CATCH_UPS - clock.monotonic());
-    if (requests.has("time") && catchUpMs === 0) return 0;
-    return this.#isActive && time.slotsBehind > 0 ? catchUpMs : Infinity;
+    const againMs = Math.max(0, this.#caughtUp + catchUpMs(periodMs) - clock.monotonic());
+    if (requests.has("time") && againMs === 0) return 0;
+    return this.#isActive && time.slotsBehind > 0 ? againMs : Infinity;
   }
 
   async #followConfig(): Promise<void> {

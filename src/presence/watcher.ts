@@ -7,7 +7,7 @@
  * Any other fault makes it `stale`, as its `health` says, and passes by itself.
  */
 import { checkKey } from "../core/checks.ts";
-import { HeartbitError } from "../core/errors.ts";
+import { HeartbitError, watcherStopped } from "../core/errors.ts";
 import { checkTarget, nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
 import { Subscription } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
@@ -199,20 +199,13 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     this.#error = error;
     this.#context.events.off("health", this.#onHealth);
     this.#loop.leave(this);
-    this.#waits.giveUp(this.#stoppedError());
+    this.#waits.giveUp(watcherStopped(error));
     this.#died();
   }
 
   readonly #onHealth = (health: Health): void => this.#events.emit("health", health);
 
   #checkRunning(): void {
-    if (this.#state !== "running") throw this.#stoppedError();
-  }
-
-  #stoppedError(): HeartbitError {
-    const why = this.#error === null ? "" : ` because it failed: ${this.#error.message}`;
-    return new HeartbitError("WATCHER_STOPPED", `The watcher has stopped${why || "."}`, {
-      cause: this.#error,
-    });
+    if (this.#state !== "running") throw watcherStopped(this.#error);
   }
 }

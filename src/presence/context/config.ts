@@ -1,7 +1,7 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { PERIODS_TO_DEATH } from "../../core/alive.ts";
-import { forEachSession } from "../../core/bits.ts";
 import { dropped } from "../../core/errors.ts";
+import { planMail } from "../../core/mail.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import { JoinedRun } from "../../lib/timers.ts";
@@ -94,23 +94,15 @@ export class NamespaceConfig {
   }
 
   /**
-   * After raising the offset, and after each step of the clock since: a process that noticed no step does not know of
-   * the raised offset, and pings in slots that are behind by now. Mail in those slots makes it read the config. A
-   * process that does not ping in them has a lapse, and reads the config after it.
+   * After raising the offset, and after each step of the clock since: mail makes a process that noticed no step read
+   * the config. A process that does not ping in the slots of that mail has a lapse, and reads the config after it.
    */
   async spread(): Promise<void> {
     if (!this.#hasRaised) return;
     const { namespace, time } = this.#context;
-    const present = time.slot;
-    const slots = new Set([present - this.#raisedBy]);
-    const seqs = new Set<number>();
-    const from = present - this.#raisedBy - LEASE_SLOTS;
-    for (const record of await bulk(this.#context, "read pings", namespace.pings(from))) {
-      forEachSession(record, (seq) => seqs.add(seq));
-      // As many slots after this ping as have passed since its stamp.
-      slots.add(Math.min(present, record.slot + present - Math.floor(time.positionOf(record.ms))));
-    }
-    for (const slot of slots) if (seqs.size > 0) await leaveMail(this.#context, slot, [...seqs]);
+    const pings = namespace.pings(time.slot - this.#raisedBy - LEASE_SLOTS);
+    const { slots, seqs } = planMail(await bulk(this.#context, "read pings", pings), time, this.#raisedBy);
+    for (const slot of slots) await leaveMail(this.#context, slot, seqs);
   }
 
   async #read(): Promise<Config | undefined> {

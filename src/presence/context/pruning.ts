@@ -1,6 +1,6 @@
 /** Deletes records that have been dead for longer than the retention. */
 import { evaluationSlot } from "../../core/alive.ts";
-import { isPruningDue, oldestKept, READ_SLOTS, RETURN_SLOTS } from "../../core/pruning.ts";
+import { isPruningDue, longestRetention, oldestKept, READ_SLOTS, RETURN_SLOTS } from "../../core/pruning.ts";
 import type { Config } from "../../core/records.ts";
 import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -23,7 +23,7 @@ export async function pruneInTurn(context: Context): Promise<void> {
   const { retentionSlots, time } = context;
   const config = await attempt(context, () => readConfig(context));
   if (config === undefined) return;
-  const latest = time.slot - retentionOf(context, config);
+  const latest = time.slot - longestRetention(context.retentionSlots, config);
   const isDue = (before: Slot): boolean => isPruningDue(before, latest, retentionSlots, config.prunedBefore);
   if (!isDue(latest - RETURN_SLOTS)) return; // without reading the pings
   const beforeSlot = await attempt(context, () => readOldestKept(context, config));
@@ -54,10 +54,5 @@ async function readOldestKept(context: Context, config: Config | undefined): Pro
   const roster = new Roster();
   const latest = evaluationSlot(context.time.position);
   await readPings(context, roster, latest - READ_SLOTS);
-  return oldestKept(roster.pings, latest, retentionOf(context, config));
-}
-
-/** The longest retention of all presences that opened the namespace: each touches its session by its own. */
-function retentionOf({ retentionSlots }: Context, config: Config | undefined): number {
-  return Math.max(retentionSlots, config?.retentionSlots ?? 0);
+  return oldestKept(roster.pings, latest, longestRetention(context.retentionSlots, config));
 }

@@ -14,7 +14,7 @@ import { closed, type HeartbitError } from "../../core/errors.ts";
 import { retryMs } from "../../core/limits.ts";
 import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
-import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
+import { isSameSession, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
@@ -36,7 +36,8 @@ export class Session {
   readonly #context: Context;
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
-  #isEnding = false;
+  /** Whether we have ended it, or are about to. */
+  isEnding = false;
   /** Of this session and of those before it: their keys are moved to this one. */
   #lease: Lease | undefined;
   /** Aborted when the namespace is lost, and when the presence closes: an opening begun before must not continue. */
@@ -71,11 +72,6 @@ export class Session {
     return this.#opening !== undefined;
   }
 
-  /** Whether we have ended it, or are about to. */
-  get isEnding(): boolean {
-    return this.#isEnding;
-  }
-
   get isStopped(): boolean {
     return this.sleeper.ended;
   }
@@ -96,9 +92,9 @@ export class Session {
     return opening;
   }
 
-  /** Whether the stored record is of this very session: a server that lost writes may give a number twice. */
+  /** Whether the stored record is of this very session. */
   isOurs(record: SessionRecord): boolean {
-    return this.#current !== undefined && isSame(record, this.#current.record);
+    return this.#current !== undefined && isSameSession(record, this.#current.record);
   }
 
   /** The record is gone, has another owner, or was ended: nothing may be written under its number again. */
@@ -120,7 +116,7 @@ export class Session {
 
   /** Ends the session: its keys count as alive until slot `last`, or are dead now. Resolves when that is written. */
   async end(last: Slot): Promise<void> {
-    this.#isEnding = true;
+    this.isEnding = true;
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
     if (session === undefined || this.isStopped) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
@@ -196,7 +192,7 @@ export class Session {
   /** Whether the stored record is not the one that we wrote. If a stale read does not show it yet, it is ours. */
   async #isAnothers(record: SessionRecord): Promise<boolean> {
     const { session } = await readSession(this.#context, record.seq);
-    return session !== undefined && !isSame(session, record);
+    return session !== undefined && !isSameSession(session, record);
   }
 
   /** A record that was written while the namespace was lost must not look alive. */
@@ -223,8 +219,4 @@ export async function readSession(
     found.push(...page.registrations.filter((record) => record.session === seq));
   }
   return { session, registrations: found };
-}
-
-function isSame(a: SessionRecord, b: SessionRecord): boolean {
-  return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
 }

@@ -13,6 +13,7 @@
 import { isFinal, toError } from "../../core/errors.ts";
 import { feedRetryMs } from "../../core/limits.ts";
 import { copyOf, includesAll, isEmptySelection, NOTHING, type Selection } from "../../core/selection.ts";
+import { latestChange } from "../../core/records.ts";
 import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
@@ -52,10 +53,7 @@ export class ChangeFeed {
     this.#context = context;
     this.#snapshot = snapshot;
     this.#sleeper = new Sleeper(context.clock);
-    this.#failure = new RecurringFailure(
-      context.log,
-      "the change feed cannot be opened, so changes are polled",
-    );
+    this.#failure = new RecurringFailure(context.log, "no change feed can be opened, so changes are polled");
   }
 
   get state(): FeedState {
@@ -165,9 +163,8 @@ export class ChangeFeed {
   /** Notes how late the feed is: the store stamps each change when it is written. */
   #measure({ sessions, registrations }: Page): void {
     const { time, log, requests, pollMs } = this.#context;
-    let latest = -Infinity; // the page also has sessions that changed long ago, with their registrations
-    for (const { changed } of [...sessions, ...registrations])
-      latest = Math.max(latest, changed ?? -Infinity);
+    // The page also has sessions that changed long ago, with their registrations.
+    const latest = latestChange([...sessions, ...registrations]);
     if (latest === -Infinity) return;
     const lateMs = time.now - latest;
     const isLate = lateMs - time.errorMs > pollMs; // no faster than polling

@@ -112,12 +112,9 @@ export class Notifier {
 
   /** Notes the change for metrics. */
   #note({ key, cause }: RosterChange, atMs: number): void {
-    let silentMs: number | undefined;
-    if (cause === "expired") {
-      const slots = Array.from(this.roster.registrations(key), ({ last }) => last);
-      // A key that was removed because a whole read lacked it has no registrations left.
-      if (slots.length > 0) silentMs = atMs - this.#context.time.at(Math.max(...slots));
-    }
+    // A key that was removed because a whole read lacked it has no registrations left.
+    const last = cause === "expired" ? this.roster.lastPingOf(key) : undefined;
+    const silentMs = last === undefined ? undefined : atMs - this.#context.time.at(last);
     this.#context.instrumentation.emit("reported", cause, silentMs);
   }
 }

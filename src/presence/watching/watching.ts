@@ -3,7 +3,7 @@
  * When a subscription needs more than is loaded, it loads that, and passes the present state on.
  */
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
-import { loadRetryMs, patienceMs, retryMs } from "../../core/limits.ts";
+import { loadRetryMs, retryMs, syncLimitMs } from "../../core/limits.ts";
 import { includesPrefix, isEmptySelection, missingFrom, prefixOf, select } from "../../core/selection.ts";
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { handled } from "../../lib/handled.ts";
@@ -15,9 +15,6 @@ import { ChangeFeed, type FeedState } from "./change-feed.ts";
 import { Evaluator } from "./evaluator.ts";
 import { Notifier } from "./notifier.ts";
 import { Snapshot } from "./snapshot.ts";
-
-/** How long a `sync` tries at least, in ms, if the period is shorter. */
-const SYNC_MS_MIN = 5000;
 
 export interface WatchingGauges {
   readonly feed: FeedState;
@@ -112,7 +109,7 @@ export class Watching {
    */
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
-    const limitMs = patienceMs(periodMs, SYNC_MS_MIN);
+    const limitMs = syncLimitMs(periodMs);
     const end = clock.monotonic() + limitMs;
     // A store that has not answered may still do so, as long as this waits.
     const givesUp = (error: unknown): boolean => !(error instanceof GivenUp) || clock.monotonic() >= end;
