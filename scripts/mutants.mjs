@@ -13,6 +13,7 @@ const RUNS = 200;
 
 const CORE = "test/core";
 const SCENARIOS = "test/scenarios.test.ts";
+const SIMULATOR = "test/simulator.test.ts"; // with the plans that failed once
 const presence = (...names) => names.map((name) => `test/presence/${name}.test.ts`);
 
 /**
@@ -172,8 +173,8 @@ const MUTANTS = [
   {
     what: "the lapse: nothing is written again after a long one",
     file: "presence/holding/reconciler.ts",
-    search: "if (lapsedSlots <= this.#context.retentionSlots / 2) return;",
-    replace: "if (lapsedSlots <= Infinity) return;",
+    search: "lease.lapsedSlots > this.#context.retentionSlots / 2",
+    replace: "Number(lease.lapsedSlots) < 0",
     by: presence("prune", "lost-records", "presence"),
   },
   {
@@ -218,13 +219,6 @@ const MUTANTS = [
     search: "if (behind <= SLOTS_BEHIND_MAX) return;",
     replace: "if (behind <= Infinity) return;",
     by: [SCENARIOS],
-  },
-  {
-    what: "the store's time: the config is not read after a step",
-    file: "presence/context/context.ts",
-    search: 'requests.add("config", "reconcile", "resync");',
-    replace: 'requests.add("reconcile", "resync");',
-    by: presence("presence"),
   },
   {
     what: "the store's time: a raised offset is not spread by mail",
@@ -448,6 +442,62 @@ const MUTANTS = [
     search: "if (record.key === key && record.last !== KILLED) killed",
     replace: "if (record.key === key && record.last === undefined) killed",
     by: ["test/stores/memory.test.ts", ...presence("pinger")],
+  },
+  {
+    what: "idle health: a presence that neither holds nor watches stays stale",
+    file: "presence/slot-loop.ts",
+    search: "if (this.#isIdleAndStale) return 0;",
+    replace: "",
+    by: presence("idle-health"),
+  },
+  {
+    what: "the lease: pings of a new session extend it before its keys are registered",
+    file: "core/lease.ts",
+    search: "if (this.#moves > 0) return { counts: true, endsLapse: false };",
+    replace: "",
+    by: presence("lost-records"),
+  },
+  {
+    what: "declarations: released keys are never forgotten",
+    file: "presence/holding/reconciler.ts",
+    search: "this.#registrations.declared.forgetBefore(oldestRetained(this.#context));",
+    replace: "oldestRetained(this.#context);",
+    by: presence("presence"),
+  },
+  {
+    what: "mail: not where those ping who noticed no step of the clock",
+    file: "core/mail.ts",
+    search: "slots.add(Math.min(present, record.slot + present - Math.floor(time.positionOf(record.ms))));",
+    replace: "",
+    by: [CORE],
+  },
+  {
+    what: "questions: asked once, however long the answer takes",
+    file: "presence/context/context.ts",
+    search: "times: 5",
+    replace: "times: 1",
+    by: [SIMULATOR],
+  },
+  {
+    what: "pings: a refused one is sent again a whole period later",
+    file: "core/limits.ts",
+    search: "if (refusals > REFUSALS_OF_LEASE) return periodMs;",
+    replace: "if (refusals > 0) return periodMs;",
+    by: [SIMULATOR],
+  },
+  {
+    what: "closing: its own end is taken for one by another",
+    file: "presence/holding/registrations.ts",
+    search: "if (this.#session.isEnding) return;",
+    replace: "",
+    by: [SIMULATOR],
+  },
+  {
+    what: "evaluation: late pings count only for those who are known to be alive",
+    file: "presence/watching/evaluator.ts",
+    search: "isQuiet && !this.#roster.isAnyoneSilent",
+    replace: "isQuiet",
+    by: [SIMULATOR],
   },
 ];
 

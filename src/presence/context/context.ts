@@ -85,8 +85,7 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("ping");
   if (!isStep) return;
   health.suspect(`the store's clock stepped by ${Math.round(byMs)} ms`);
-  // After a step back another process may have raised the offset, and after any step some may not know of it.
-  requests.add("config", "spread", "reconcile", "resync");
+  requests.add("spread", "reconcile", "resync"); // the loop reads the config while our slots are ahead of the time
 }
 
 /** Asks for something small that cannot wait: others go on meanwhile in slots that we do not know of. */
