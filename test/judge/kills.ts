@@ -20,13 +20,14 @@ function judgeKill(
   process: Case["processes"][number],
   endingAt: number,
 ): boolean {
-  // A kill of what is killed already ends nothing.
-  const isKilled = of.kills.some((other) => {
-    const agoMs = begunAt - other.doneAt;
-    return (
-      other.key === key && agoMs >= 0 && agoMs < of.ms(PERIODS.killNoticedLate) && other.doneAt !== doneAt
-    );
-  });
+  // A kill of what is killed already ends nothing: its holder takes it up again when it hears of that, and can write.
+  const isKilled = of.kills.some(
+    (other) =>
+      other.key === key &&
+      other.doneAt <= begunAt &&
+      other.doneAt !== doneAt &&
+      begunAt < of.around.dueOf(process, other.doneAt, PERIODS.killNoticedLate),
+  );
   if (isKilled) return false;
   const soon = doneAt + of.ms(PERIODS.killNoticed) + of.log.roundTripMs;
   const isQuiet =
