@@ -39,6 +39,8 @@ function judgeKill(
   );
   if (isTold) return true;
   if (of.isRestoring(process, begunAt) && of.excuse("destroyed records")) return true;
+  const lagging = of.around.faultsOf(process).filter(({ mayLag }) => mayLag === true);
+  if (touches(lagging, begunAt - of.ms(1), due) && of.excuse("lagging reads")) return true;
   const lost = of.around.losses(["some", "all", "the latest"]);
   if (lost.some(({ from, to }) => from <= due && to >= begunAt - of.ms(1)) && of.excuse("destroyed end"))
     return true;
