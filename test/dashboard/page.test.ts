@@ -80,7 +80,7 @@ describe("the page", () => {
     await shows(page, () => keysOf(page), ["worker/2", "worker/10"]); // as a person counts
     await shows(page, () => page.title(), "agents · heartbit");
     await shows(page, () => total(page, "died in"), "1");
-    expect([await total(page, "alive"), await total(page, "processes")]).toEqual(["2", "1"]);
+    expect([await total(page, "alive"), await total(page, "process")]).toEqual(["2", "1"]);
     const row = page.getByRole("row", { name: "worker/10" });
     expect(await row.locator(".meta").textContent()).toBe('{"queue":"mail"}');
     expect(await row.locator(".holders").textContent()).toMatch(new RegExp(`.+:${process.pid}$`));

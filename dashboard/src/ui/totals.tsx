@@ -17,7 +17,7 @@ export function Totals({ model }: { readonly model: Model }) {
         <dd>{value(keys.dead)}</dd>
       </div>
       <div class="total">
-        <dt>processes</dt>
+        <dt>{keys.processes.size === 1 ? "process" : "processes"}</dt>
         <dd>{value(keys.processes.size)}</dd>
       </div>
       <div class="total">
