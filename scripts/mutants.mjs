@@ -223,8 +223,8 @@ const MUTANTS = [
   {
     what: "the store's time: a raised offset is not spread by mail",
     file: "presence/context/config.ts",
-    search: 'requests.add("spread");',
-    replace: "",
+    search: "if (!this.#hasRaised) return;",
+    replace: "if (this.#raisedBy >= 0) return;",
     by: ["test/simulator.test.ts"],
   },
   // holding
