@@ -1,6 +1,7 @@
 /** heartbit by the port of its store: what presences write, for more processes than fit into this one as presences. */
 import type { Db } from "mongodb";
-import { FORMAT_VERSION, type Namespace, type Store } from "../../src/core/store.ts";
+import { FORMAT_VERSION } from "../../src/core/records.ts";
+import type { Namespace, Store } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { wait } from "../measure/time.ts";
 import { fill, fillSessions } from "./fill.ts";

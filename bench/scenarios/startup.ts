@@ -45,7 +45,7 @@ export const startup: Scenario = {
     await server.stop();
     say("packing");
     await using whole = await pack(join(ROOT, "dist"));
-    await using lean = await pack(join(ROOT, "dist"), "dist/dashboard");
+    await using lean = await pack(join(ROOT, "dist"), ["dist/dashboard"]);
     return report(imports, opens, whole, lean);
   },
 };
