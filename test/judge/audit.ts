@@ -75,6 +75,9 @@ class Auditor {
         .map((subscription) => Math.max(subscription.from, firstStateAt(subscription, t))),
     );
     if (begun > t - this.#healedMs) return;
+    // Without a watcher its next ping says that it is healthy.
+    const left = process.subscriptions.some(({ to }) => to <= t && to > t - of.ms(1) - of.log.roundTripMs);
+    if (left) return;
     this.checked.health++;
     const stale = process.stale.find(({ from, to }) => from <= t && to > t);
     if (stale === undefined) return;

@@ -78,6 +78,7 @@ export function noteLateness({ periodMs, health }: Context, lateMs: number): voi
  */
 export function learnTime(context: Context, sent: number, sentWall: number, ms: number): void {
   const { clock, time, health, requests, periodMs } = context;
+  if (time.mayHaveSlept) requests.add("config"); // the offset may have been raised meanwhile
   const { byMs, isStep } = time.learn(sent, clock.monotonic(), ms, sentWall - sent);
   // The answer was slow, for example because of a slow majority: ask for the time alone.
   if (time.errorMs > stepMs(periodMs)) requests.add("time");
