@@ -5,6 +5,7 @@
 import { type Collection, type Db, type Document, Int32, MongoClient } from "mongodb";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type KeyState, Presence } from "../../src/index.ts";
+import { isHeartbitError } from "../../src/core/errors.ts";
 import { newDatabase } from "../servers/database.ts";
 import { until } from "../support/wait.ts";
 
@@ -220,11 +221,16 @@ it("the other lists what heartbit holds, stops and kills", async () => {
 });
 
 it("the other has mail when heartbit kills a key of its, and finds it among its records", async () => {
-  const id = await foreign.hold(2, "theirs/3", null);
-  await foreign.ping();
   foreign.hasMail = false;
-  await presence.kill("theirs/3");
+  let id = "";
+  let pinger = 2;
+  // A busy machine may answer a kill too late: then there may be no mail, and the key is held and killed once more.
   await until(async () => {
+    id = await foreign.hold(pinger++, "theirs/3", null);
+    await foreign.ping();
+    await presence.kill("theirs/3").catch((error: unknown) => {
+      if (!isHeartbitError(error, "STORE_UNAVAILABLE")) throw error;
+    });
     await foreign.ping();
     return foreign.hasMail;
   });
