@@ -474,7 +474,7 @@ const MUTANTS = [
   {
     what: "questions: asked once, however long the answer takes",
     file: "presence/context/context.ts",
-    search: "times: 5",
+    search: "times: 4",
     replace: "times: 1",
     by: [SIMULATOR],
   },

@@ -16,6 +16,7 @@ const STEP_OF_PERIOD = 1 / 10;
 const PATIENCE_MS_MIN = 2000;
 const PATIENCE_MS_MAX = 10_000;
 const SYNC_MS_MIN = 5000;
+const HEDGE_MS_MIN = 200;
 const CATCH_UP_OF_PERIOD = 1 / 4;
 /** The next attempt to open a feed comes no later than this, */
 const FEED_PAUSE_MS_MAX = 30_000;
@@ -48,6 +49,11 @@ export function syncLimitMs(periodMs: number): number {
 /** How often the offset is read while the store's time is behind our slots: four times a period. */
 export function catchUpMs(periodMs: number): number {
   return periodMs * CATCH_UP_OF_PERIOD;
+}
+
+/** A small question is asked again after this: a fifth of a period, at least 200 ms. A slow store answers meanwhile. */
+export function hedgeMs(periodMs: number): number {
+  return Math.max(quickMs(periodMs), HEDGE_MS_MIN);
 }
 
 /** A successful read that took longer, and a timer that fired later than this, is a suspicion. */

@@ -59,7 +59,12 @@ export class StoreTime {
    * which stands still during a sleep.
    */
   get mayHaveSlept(): boolean {
-    return this.#clock.now() - this.#clock.monotonic() - this.#wallDistance > WALL_STEP_MS;
+    return this.sleptMs > WALL_STEP_MS;
+  }
+
+  /** For how long. A busy machine may show some ms. */
+  get sleptMs(): number {
+    return this.#clock.now() - this.#clock.monotonic() - this.#wallDistance;
   }
 
   /** How far `now` may be off, in ms. */

@@ -32,9 +32,9 @@ export function withinOrStill<T>(
 }
 
 /**
- * The result of an operation that is begun again after each `againMs` without an answer, up to so many `times`, since
- * its connection may be dead: the first success counts (a hedged request: Dean and Barroso, "The Tail at Scale", 2013).
- * Rejects with `STORE_UNAVAILABLE` if none has answered within `limitMs`.
+ * The result of an operation that is begun again after `againMs` without an answer, since its connection may be dead,
+ * and again after twice as long each time, up to so many `times`: the first success counts (a hedged request: Dean and
+ * Barroso, "The Tail at Scale", 2013). Rejects with `STORE_UNAVAILABLE` if none has answered within `limitMs`.
  */
 export async function hedged<T>(
   clock: Clock,
@@ -43,13 +43,13 @@ export async function hedged<T>(
   begin: () => Promise<T>,
 ): Promise<T> {
   const attempts = [begin()];
-  for (let leftMs = limitMs; ; leftMs -= againMs) {
-    const isLast = attempts.length >= times || leftMs <= againMs;
+  for (let [leftMs, pauseMs] = [limitMs, againMs]; ; leftMs -= pauseMs, pauseMs *= 2) {
+    const isLast = attempts.length >= times || leftMs <= pauseMs;
     const first = Promise.any(attempts).catch(({ errors }: AggregateError) => {
       throw errors[0];
     });
     try {
-      return await within(clock, isLast ? leftMs : againMs, what, first);
+      return await within(clock, isLast ? leftMs : pauseMs, what, first);
     } catch (error) {
       if (isLast || !(error instanceof GivenUp)) throw error;
       attempts.push(begin());

@@ -1,7 +1,7 @@
 /** What the parts of one presence share, and how they call the store: for how long, and how often. */
 import type { Clock } from "../../core/clock.ts";
 import { isFinal } from "../../core/errors.ts";
-import { patienceMs, quickMs, retryMs, stepMs, suspiciousMs } from "../../core/limits.ts";
+import { hedgeMs, patienceMs, quickMs, retryMs, stepMs, suspiciousMs } from "../../core/limits.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
@@ -78,7 +78,7 @@ export function noteLateness({ periodMs, health }: Context, lateMs: number): voi
  */
 export function learnTime(context: Context, sent: number, sentWall: number, ms: number): void {
   const { clock, time, health, requests, periodMs } = context;
-  if (time.mayHaveSlept) requests.add("config"); // the offset may have been raised meanwhile
+  if (time.sleptMs > periodMs) requests.add("config"); // the offset may have been raised meanwhile
   const { byMs, isStep } = time.learn(sent, clock.monotonic(), ms, sentWall - sent);
   // The answer was slow, for example because of a slow majority: ask for the time alone.
   if (time.errorMs > stepMs(periodMs)) requests.add("time");
@@ -91,7 +91,7 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
 
 /** Asks for something small that cannot wait: others go on meanwhile in slots that we do not know of. */
 export function ask<T>({ clock, periodMs }: Context, what: string, begin: () => Promise<T>): Promise<T> {
-  const limits = { againMs: quickMs(periodMs), times: 5, limitMs: patienceMs(periodMs) };
+  const limits = { againMs: hedgeMs(periodMs), times: 4, limitMs: patienceMs(periodMs) };
   return hedged(clock, limits, what, begin);
 }
 
