@@ -31,13 +31,13 @@ describe("demo", () => {
   /** The dashboard's keys and page, meanwhile. */
   let seen: [keys: string, page: string];
 
-  // Both at once: most of the time they wait.
+  // Both at once: most of the time they wait. On the server with a longer period, whose bounds a busy machine keeps.
   beforeAll(async () => {
     temporary = await mkdtemp(join(tmpdir(), "heartbit-test-"));
     uri = newDatabase();
     const demo = (args: readonly string[]): Running =>
       start(["demo", ...args], { TMPDIR: temporary }, (end) => ends.push(end));
-    const [first, second] = [demo([]), demo(["--json", "--store", uri])];
+    const [first, second] = [demo([]), demo(["--json", "--store", uri, "--period", "3s"])];
     const [, url = ""] = await first.says("stderr", /See it at (\S+) /);
     await first.says("stderr", /reported: worker-8 is alive/);
     seen = [await (await fetch(`${url}api/keys`)).text(), await (await fetch(url)).text()];
@@ -68,6 +68,7 @@ describe("demo", () => {
   it("on a MongoDB server, as an object, reports what happened and nothing about the workers that lived", () => {
     const { code, stdout, stderr } = server;
     const { rows, ok } = JSON.parse(stdout) as Report;
+    expect(rows.filter((row) => !row.ok)).toEqual([]);
     expect({ code, ok, stderr }).toEqual({ code: 0, ok: true, stderr });
     expect(rows.map(({ who, told }) => [who, told])).toEqual([
       ["all eight", "alive, joined"],
