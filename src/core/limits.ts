@@ -8,8 +8,10 @@ import { isRefusal } from "./errors.ts";
 const QUICK_OF_PERIOD = 1 / 5;
 /** A failed operation is tried again this part of a period later. */
 const RETRY_OF_PERIOD = 1 / 20;
-/** A failed load is tried again after this part of a period at most. */
-const LOAD_RETRY_OF_PERIOD_MAX = 1 / 4;
+/** A failed load and a refused ping are tried again after this part of a period at most. */
+const DOUBLED_OF_PERIOD_MAX = 1 / 4;
+/** So many refused pings, at pauses of at most that, take longer than the lease. */
+const REFUSALS_OF_LEASE = 12;
 /** If our view of the store's time changes by more than this part of a period, the present may be another slot. */
 const STEP_OF_PERIOD = 1 / 10;
 /** Operations on many records, and those that a caller waits for, may take a period, within these bounds. */
@@ -38,7 +40,7 @@ export const OPEN_LIMIT_MS = 5000;
 
 /** How long closing a presence waits for the store: a period, at most ten seconds. */
 export function closeLimitMs(periodMs: number): number {
-  return Math.min(periodMs, PATIENCE_MS_MAX);
+  return patienceMs(periodMs, 0);
 }
 
 /** How long a `sync` tries: a period, at least five seconds and at most ten. */
@@ -74,8 +76,11 @@ export function retryMs(periodMs: number, error?: unknown): number {
   return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
 }
 
-/** So many refused pings take longer than the lease, at the pauses below. */
-const REFUSALS_OF_LEASE = 12;
+/** The pause after so many failures in a row: twice as long each time, at most `mostMs`. */
+function doubledMs(periodMs: number, failures: number, mostMs: number): number {
+  return Math.min(retryMs(periodMs) * 2 ** (failures - 1), mostMs);
+}
+
 /**
  * The pause before a ping that was refused so many times in a row is sent again: at first short, so that a refusal that
  * passes costs no slot, and twice as long each time, up to a quarter of a period. Once the lease has run out it is a
@@ -83,17 +88,15 @@ const REFUSALS_OF_LEASE = 12;
  */
 export function refusedPingMs(periodMs: number, refusals: number): number {
   if (refusals > REFUSALS_OF_LEASE) return periodMs;
-  return Math.min(retryMs(periodMs) * 2 ** (refusals - 1), periodMs / 4);
+  return doubledMs(periodMs, refusals, periodMs * DOUBLED_OF_PERIOD_MAX);
 }
 
 /** The pause before the next attempt to load, after this many failures: each is twice the one before. */
 export function loadRetryMs(periodMs: number, failures: number, error: unknown): number {
-  const pauseMs = retryMs(periodMs) * 2 ** Math.min(failures - 1, 10);
-  return Math.max(Math.min(pauseMs, periodMs * LOAD_RETRY_OF_PERIOD_MAX), retryMs(periodMs, error));
+  return Math.max(doubledMs(periodMs, failures, periodMs * DOUBLED_OF_PERIOD_MAX), retryMs(periodMs, error));
 }
 
 /** The pause before the next attempt to open a feed, after this many failures: each is twice the one before. */
 export function feedRetryMs(periodMs: number, failures: number): number {
-  const mostMs = Math.max(FEED_PAUSE_MS_MAX, periodMs * FEED_PAUSE_PERIODS_MAX);
-  return Math.min(retryMs(periodMs) * 2 ** (failures - 1), mostMs);
+  return doubledMs(periodMs, failures, Math.max(FEED_PAUSE_MS_MAX, periodMs * FEED_PAUSE_PERIODS_MAX));
 }

@@ -62,7 +62,7 @@ export class StoreTime {
     return this.sleptMs > WALL_STEP_MS;
   }
 
-  /** For how long. A busy machine may show some ms. */
+  /** For how long this machine may have slept since the latest answer, in ms. A busy one seems to have slept some. */
   get sleptMs(): number {
     return this.#clock.now() - this.#clock.monotonic() - this.#wallDistance;
   }

@@ -163,7 +163,7 @@ class Auditor {
     );
   }
 
-  /** Whether a holder has come back from so long an absence that some have forgotten its earlier records, and some not. */
+  /** Whether a holder has come back from so long an absence that only some still know its earlier records. */
   #isReturning(key: string, t: number): boolean {
     const of = this.#case;
     const holders = of.holders.get(key) ?? [];

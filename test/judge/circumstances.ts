@@ -85,7 +85,7 @@ export class Circumstances {
   }
 
   downFor(process: Process, from: number, to: number): number {
-    return covered(merge(this.#own.get(process)?.downs ?? []), from, to);
+    return covered(this.downsOf(process), from, to);
   }
 
   /** When it could not write although another process could. */
@@ -135,14 +135,14 @@ export class Circumstances {
       : { from: last.from, to: Math.min(last.to, now) };
   }
 
-  /** The times in which it could not write, up to now. */
-  downsOf(process: Process, now: number): Span[] {
+  /** The times in which it could not write that began up to now. */
+  downsOf(process: Process, now = Infinity): Span[] {
     return merge((this.#own.get(process)?.downs ?? []).filter(({ from }) => from <= now));
   }
 
   /** When each of its absences was over that were longer than half of the retention. */
   longAbsences(process: Process): number[] {
-    return merge(this.#own.get(process)?.downs ?? [])
+    return this.downsOf(process)
       .filter(({ from, to }) => to - from > this.ms(this.#log.retentionSlots / 2))
       .map(({ to }) => to);
   }
@@ -205,7 +205,7 @@ export class Circumstances {
     };
   }
 
-  /** Who starts right after a step back, or while the clock is behind what it has shown, waits with the others. */
+  /** A process that starts right after a step back, or while the clock shows less than before, waits with the others. */
   #inherited(from: number): Span[] {
     let [shown, shiftMs, to] = [-Infinity, 0, from];
     for (const { at, ms } of this.steps.toSorted((a, b) => a.at - b.at)) {
@@ -223,8 +223,7 @@ export class Circumstances {
     const back = this.steps.filter(({ ms }) => ms < 0);
     return this.#all.flatMap((other) => {
       if (other === process) return [];
-      const downs = merge(this.#own.get(other)?.downs ?? []);
-      return downs
+      return this.downsOf(other)
         .filter(({ from, to }) => back.some(({ at }) => at >= from && at <= to))
         .map(({ to }) => ({ from: to, to: to + this.ms(PERIODS.stepBack) }));
     });

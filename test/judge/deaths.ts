@@ -3,7 +3,7 @@
  * reported dead has ended, or was cut off alone, its `vouchedUntil` passed, and it learns of that.
  */
 import type { Case, Kill, Watch } from "./case.ts";
-import type { Holding, Process, View } from "./process.ts";
+import { type Holding, overOf, type Process, type View } from "./process.ts";
 import { type Limit, PERIODS } from "./promises.ts";
 import { quietSince } from "./spans.ts";
 
@@ -97,9 +97,7 @@ class ReportsJudge {
         continue;
       }
       const latest = holders.reduce((a, b) => (b.holding.calledAt > a.holding.calledAt ? b : a));
-      // An absence that was planned before goes on if the latest start was not written.
-      const counting = latest.holding.from === Infinity ? holders : [latest];
-      const over = Math.max(...counting.map(({ holding }) => Math.max(holding.overAt, holding.heldUntil)));
+      const over = overOf(latest.process, latest.holding);
       const due = this.#case.around.dueOf(watch.process, over, PERIODS.death + 1);
       if (view.t <= due || watch.subscription.from > view.t - this.#case.ms(PERIODS.death)) continue;
       if (this.#isEndLost(latest.holding, view.t)) continue;

@@ -1,7 +1,7 @@
 /** What ended is reported, once and in its bound: to each watcher without a reason for a suspicion. */
 import type { Case, Holder, Watch } from "./case.ts";
 import { PERIODS } from "./promises.ts";
-import { type Holding, type Process, viewAt } from "./process.ts";
+import { overOf, type Process, viewAt } from "./process.ts";
 
 export interface Ends {
   readonly checked: number;
@@ -70,13 +70,6 @@ function judgeEnd(
   if (!isPlain || !process.isIn(viewAt(subscription, key, over))) return -Infinity;
   const told = subscription.views.get(key)?.find((one) => one.t >= over && !process.isIn(one));
   return told === undefined ? -Infinity : (told.t - over) / of.log.periodMs;
-}
-
-/** When it is over. An absence that was planned before goes on if the start after it was not written. */
-function overOf({ holdings }: Process, { key, calledAt, from, overAt, heldUntil }: Holding): number {
-  const before =
-    from === Infinity ? holdings.filter((one) => one.key === key && one.calledAt < calledAt) : [];
-  return Math.max(overAt, heldUntil, ...before.map((one) => one.heldUntil));
 }
 
 function isExcused(of: Case, { process, holding }: Holder, watcher: Process, due: number): boolean {

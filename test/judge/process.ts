@@ -155,6 +155,13 @@ function staleSpans(lines: readonly Line[]): Span[] {
   return since === undefined ? spans : [...spans, { from: since, to: Infinity }];
 }
 
+/** When a holding is over. An absence that was planned before goes on if the start after it was not written. */
+export function overOf({ holdings }: Process, { key, calledAt, from, overAt, heldUntil }: Holding): number {
+  const before =
+    from === Infinity ? holdings.filter((one) => one.key === key && one.calledAt < calledAt) : [];
+  return Math.max(overAt, heldUntil, ...before.map((one) => one.heldUntil));
+}
+
 function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
   const holdings: Holding[] = [];
   const closedAt = timeOf(lines.find(({ e }) => e === "closed"));

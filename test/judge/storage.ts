@@ -6,7 +6,7 @@ import type { Span } from "./spans.ts";
 
 /** The sessions that share a document of pings. */
 const SEGMENT = 1024;
-/** Pings, and mail, may be of slots that are a little ahead; and of some slots at a time where the store's clock steps. */
+/** Pings, and mail, may be of slots that are a little ahead, and of more slots for each step of the store's clock. */
 const SLOTS_AHEAD = 4;
 const SLOTS_OF_STEP = 8;
 

@@ -529,7 +529,7 @@ describe("a released key whose record was destroyed stays dead when a late write
   });
 });
 
-it("is not vouched for by the pings of a new session before its keys are registered under it", async () => {
+it("the pings of a new session extend the lease only once its keys are registered under it", async () => {
   const bench = new Bench();
   let refuses = false;
   const { presence, restart } = await restartable(

@@ -117,6 +117,7 @@ const KINDS = {
     const periods = random.chance(0.7) ? random.between(0.01, 0.2) : random.between(0.2, 2);
     return [befall(at, some, { kind: "pool", connections: random.whole(1, 5), periods }, lasts * 2)];
   },
+  /** A standalone server, which becomes a replica set. */
   standalone: ({ at, lasts }: Draw): SimEvent[] => [befall(at, "all", { kind: "standalone" }, lasts)],
   /** Steps of the store's clock at any frequency. */
   steps: ({ random, at }: Draw): SimEvent[] =>

@@ -89,7 +89,7 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("spread", "reconcile", "resync"); // the loop reads the config while our slots are ahead of the time
 }
 
-/** Asks for something small that cannot wait: others go on meanwhile in slots that we do not know of. */
+/** Does something small that cannot wait for a dead connection, and that does no harm when it is done twice. */
 export function ask<T>({ clock, periodMs }: Context, what: string, begin: () => Promise<T>): Promise<T> {
   const limits = { againMs: hedgeMs(periodMs), times: 4, limitMs: patienceMs(periodMs) };
   return hedged(clock, limits, what, begin);

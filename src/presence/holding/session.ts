@@ -33,11 +33,11 @@ export interface OpenSession {
 export class Session {
   /** Ends when the presence closes. */
   readonly sleeper: Sleeper;
+  /** Whether we have ended it, or are about to. */
+  isEnding = false;
   readonly #context: Context;
   #current: OpenSession | undefined;
   #opening: Promise<OpenSession> | undefined;
-  /** Whether we have ended it, or are about to. */
-  isEnding = false;
   /** Of this session and of those before it: their keys are moved to this one. */
   #lease: Lease | undefined;
   /** Aborted when the namespace is lost, and when the presence closes: an opening begun before must not continue. */
