@@ -98,14 +98,17 @@ export class Backlog {
     }
   }
 
-  /** Gives everything up. */
-  giveUp(error: Error): void {
-    for (const registration of this.waiting()) {
-      registration.unwritten = "nothing";
-      for (const { reject } of takeWaiters(registration)) reject(error);
+  /** Gives up everything, or everything except ends. */
+  giveUp(error: Error, withEnds = true): void {
+    const { end, start, meta } = this.#unwritten;
+    for (const registrations of withEnds ? [end, start, meta] : [start, meta]) {
+      for (const registration of registrations) {
+        registration.unwritten = "nothing";
+        for (const { reject } of takeWaiters(registration)) reject(error);
+      }
+      registrations.clear();
     }
-    for (const some of Object.values(this.#unwritten)) some.clear();
-    this.#ends = [];
+    if (withEnds) this.#ends = [];
   }
 }
 

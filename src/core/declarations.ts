@@ -34,6 +34,12 @@ export class Declarations {
     return { least, most };
   }
 
+  /** Whether an end is not written yet. */
+  get hasUnwrittenEnd(): boolean {
+    for (const { isWritten } of this.#released) if (!isWritten) return true;
+    return false;
+  }
+
   /** Declares it, in place of the earlier start of its pinger. */
   add(registration: Registration): void {
     const before = this.#latest.get(registration.pinger);

@@ -80,13 +80,15 @@ export class RecurringFailure {
     this.#latest = undefined;
   }
 
-  /** Acts, and notes whether that failed. Never rejects. */
-  async noteIn(act: () => Promise<void>): Promise<void> {
+  /** Acts, and notes and returns whether that failed. Never rejects. */
+  async noteIn(act: () => Promise<void>): Promise<boolean> {
     try {
       await act();
       this.end();
+      return false;
     } catch (error) {
       this.note(error);
+      return true;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Many keys that are held together, without a handle for each: a gateway holds 100,000. */
-import { checkKey, encodeMeta, show } from "../core/checks.ts";
+import { checkKey, encodeMeta } from "../core/checks.ts";
 import { dropped } from "../core/errors.ts";
 import { Registration, succeed } from "../core/registration.ts";
 import type { Steps } from "../core/roster.ts";
@@ -133,11 +133,7 @@ export class Holding<Meta = unknown> {
   endedByOther(registration: Registration): void {
     const { key, pinger, meta } = registration;
     if (this.#held.get(key)?.pinger !== pinger || this.#side.isClosed) return;
-    const { log } = this.#side.context;
-    log.info(`another process reported the key ${show(key)} dead; it is taken up again`);
-    this.#start(key, pinger, meta, registration).catch((error: unknown) =>
-      log.warn(`the key ${show(key)} could not be taken up again`, error),
-    );
+    this.#side.takeUpAgain(key, () => this.#start(key, pinger, meta, registration));
   }
 
   /** @internal The namespace is gone, and the keys with it. */

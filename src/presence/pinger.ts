@@ -178,14 +178,10 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** @internal Another process has ended this registration: the key is taken up again. */
   endedByOther(registration: Registration): void {
     if (this.#latest !== registration || this.#state !== "started" || this.#holding.isClosed) return;
-    const { log } = this.#holding.context;
     this.#isOver = true;
-    log.info(`another process reported the key ${JSON.stringify(this.key)} dead; it is taken up again`);
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
-    this.#take(this.#timesLost).catch((error: unknown) =>
-      log.warn(`the key ${JSON.stringify(this.key)} could not be taken up again`, error),
-    );
+    this.#holding.takeUpAgain(this.key, () => this.#take(this.#timesLost));
   }
 
   /** @internal The namespace is gone, and the key with it. */

@@ -258,7 +258,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const inTime = <T>(work: Promise<T>): Promise<T> =>
       withinOrStill(clock, Math.max(0, end - clock.monotonic()), "close", work);
     await inTime(this.#holding.close(how)).catch((error: unknown) =>
-      log.warn("the keys could not be ended, they will time out", error),
+      log.warn("not everything could be ended: what was not will time out", error),
     );
     this.#holding.stop();
     const closing = namespace.close().then(() => this.#ownStore?.close());

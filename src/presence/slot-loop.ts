@@ -183,8 +183,6 @@ export class SlotLoop {
     return nextMs;
   }
 
-  // ---- the activities: when each is due, and what it does
-
   get #configMs(): number {
     const { requests, time, clock, periodMs } = this.#context;
     if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
@@ -223,11 +221,10 @@ export class SlotLoop {
   }
 
   async #prune(): Promise<void> {
-    this.#pruneAt = nextPruning(this.#context);
-    await this.#pruningFailure.noteIn(() => pruneInTurn(this.#context));
+    this.#pruneAt = this.#context.time.slot + RETURN_SLOTS; // if it fails
+    const hasFailed = await this.#pruningFailure.noteIn(() => pruneInTurn(this.#context));
+    if (!hasFailed) this.#pruneAt = nextPruning(this.#context);
   }
-
-  // ---- events
 
   #notice(notice: StoreNotice): void {
     const { health, requests, log } = this.#context;

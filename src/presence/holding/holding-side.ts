@@ -1,9 +1,10 @@
 /** The holding side of a presence: its session, the registrations that it declares, and the reconciler. */
 import { KILLED } from "../../core/alive.ts";
+import { show } from "../../core/checks.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
-import { attempt, bulk, type Context, leaveMail } from "../context/context.ts";
+import { attempt, bulk, type Context, leaveMail, soon } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
@@ -76,6 +77,13 @@ export class HoldingSide {
     return ended;
   }
 
+  /** Holds a key again that another process has reported dead. */
+  takeUpAgain(key: string, take: () => Promise<void>): void {
+    const { log } = this.context;
+    log.info(`another process reported the key ${show(key)} dead; it is taken up again`);
+    take().catch((error: unknown) => log.warn(`the key ${show(key)} could not be taken up again`, error));
+  }
+
   /** The namespace is gone. */
   lose(error: HeartbitError): void {
     this.session.forget(error);
@@ -85,11 +93,13 @@ export class HoldingSide {
   /** Ends every key, at once or when its last ping runs out. Resolves when that is written. */
   async close(how: "stopped" | "killed"): Promise<void> {
     this.closedAs = how;
-    const { time } = this.context;
-    // Planned absences must be written before the session ends, so that they outlive it.
-    await this.registrations.queue.idle();
+    const { name, time } = this.context;
+    const { declared, queue } = this.registrations;
+    // Planned absences are written before the session ends, so that they outlive it, unless very much is queued.
+    await soon(this.context, "close", queue.idle()).catch(() => queue.giveUp(closed(name), false));
     this.session.current?.heartbeat.stop();
     await this.session.end(how === "killed" ? KILLED : time.slot);
+    if (declared.hasUnwrittenEnd) await queue.idle();
   }
 
   /** Gives up everything that is not written yet. */

@@ -62,9 +62,9 @@ export class WriteQueue {
     await Promise.allSettled(ofKey.map((registration) => registration.written()));
   }
 
-  /** Gives up everything that is queued. */
-  giveUp(error: Error): void {
-    this.#backlog.giveUp(error);
+  /** Gives up everything that is queued, or everything except ends. */
+  giveUp(error: Error, withEnds?: boolean): void {
+    this.#backlog.giveUp(error, withEnds);
   }
 
   #start(): void {

@@ -37,18 +37,21 @@ type Row = readonly [
 ];
 const at = (column: string): number => COLUMNS.split(", ").indexOf(column);
 
-/** The SQL that finds the rows of a part, in order. */
+/** The indexes, and the columns by which they order rows that have the same `ns`. */
 const ORDERS = {
   id: { from: "records", by: ["session", "pinger", "start"] },
   key: { from: "records INDEXED BY record_keys", by: ["key", "session", "pinger", "start"] },
   change: { from: "records INDEXED BY record_changes", by: ["change", "session", "pinger", "start"] },
 } as const;
 
+type Condition = readonly [sql: string, ...values: Value[]];
+
 /** A part of a read: ordered rows, and which of them are wanted. */
 interface Part {
   readonly order: keyof typeof ORDERS;
-  readonly where: string;
-  readonly values: readonly Value[];
+  readonly where: readonly Condition[];
+  /** Where the rows begin. Pages after the first begin after the row before: with two bounds SQLite may use this one. */
+  readonly begin?: Condition;
   /** Also returns the sessions among the rows, whether or not they hold a wanted key. */
   readonly withSessions?: boolean;
   /** Returns only selected registrations: the rows have others too. */
@@ -112,31 +115,32 @@ function readPage(sql: Sql, name: string, query: ReadQuery, progress: Progress):
 function plan(ns: number, { life, change }: Position, query: ReadQuery): Part[] {
   const { select, session, registrations, since } = query;
   const from = since?.store as Position | undefined;
+  const ofNamespace: Condition = ["ns = ?", ns];
   const own: Part[] = [];
   if (session !== undefined && registrations !== undefined) {
-    const where = `ns = ? AND session = ? AND pinger > ${SESSION_PINGER}`;
-    const isEnded = registrations === "ended" ? " AND last IS NOT NULL" : "";
-    own.push({ order: "id", where: where + isEnded, values: [ns, session] });
+    const isWanted: Condition[] = registrations === "ended" ? [["last IS NOT NULL"]] : [];
+    const where: Condition[] = [ofNamespace, ["session <= ?", session], ...isWanted];
+    own.push({ order: "id", where, begin: ["(session, pinger) > (?, ?)", session, SESSION_PINGER] });
   }
   if (from !== undefined && from.life === life) {
     if (from.change === change) return own;
     // A record that changes during this read is found by the next read with the cursor.
-    const where = "ns = ? AND change > ? AND change <= ?";
-    const values = [ns, from.change, change];
-    return [...own, { order: "change", where, values, withSessions: true, isFiltered: true }];
+    const where: Condition[] = [ofNamespace, ["change <= ?", change]];
+    const begin: Condition = ["change > ?", from.change];
+    return [...own, { order: "change", where, begin, withSessions: true, isFiltered: true }];
   }
   // Another life of the namespace than the cursor's: everything is new, even the sessions.
   const withSessions = since !== undefined;
   const parts: Part[] = [...own];
   if (select.all || withSessions)
-    parts.push({ order: "id", where: "ns = ?", values: [ns], withSessions, isFiltered: !select.all });
+    parts.push({ order: "id", where: [ofNamespace], withSessions, isFiltered: !select.all });
   if (select.all || withSessions) return parts;
-  for (const key of select.keys)
-    parts.push({ order: "key", where: "ns = ? AND key = ?", values: [ns, escaped(key)] });
+  for (const key of [...select.keys].map(escaped))
+    parts.push({ order: "key", where: [ofNamespace, ["key <= ?", key]], begin: ["key >= ?", key] });
   for (const prefix of [...select.prefixes].map(escaped)) {
     const end = prefixEnd(prefix);
-    const where = `ns = ? AND key >= ?${end === undefined ? "" : " AND key < ?"}`;
-    parts.push({ order: "key", where, values: end === undefined ? [ns, prefix] : [ns, prefix, end] });
+    const isBefore: Condition[] = end === undefined ? [] : [["key < ?", end]];
+    parts.push({ order: "key", where: [ofNamespace, ...isBefore], begin: ["key >= ?", prefix] });
   }
   return parts;
 }
@@ -181,16 +185,18 @@ class PageBuilder {
   }
 
   /** Reads at most `limit` rows of the part. */
-  read({ order, where, values, withSessions, isFiltered, after }: Part, limit: number): Row[] {
+  read({ order, where, begin, withSessions, isFiltered, after }: Part, limit: number): Row[] {
     const { from, by } = ORDERS[order];
     const columns = by.join(", ");
-    const behind = after === undefined ? "" : ` AND (${columns}) > (${by.map(() => "?").join(", ")})`;
-    const behindValues = after === undefined ? [] : by.map((column) => after[at(column)]);
-    const rows = this.#rows(from, `${where}${behind} ORDER BY ${columns} LIMIT ?`, [
-      ...values,
-      ...behindValues,
-      limit,
-    ]);
+    const isAfter = (row: Row): Condition => [
+      `(${columns}) > (${by.map(() => "?").join(", ")})`,
+      ...by.map((column) => row[at(column)]),
+    ];
+    const lower = after === undefined ? begin : isAfter(after);
+    const conditions = lower === undefined ? where : [...where, lower];
+    const selected = conditions.map(([sql]) => sql).join(" AND ");
+    const values = conditions.flatMap(([, ...some]) => some);
+    const rows = this.#rows(from, `${selected} ORDER BY ${columns} LIMIT ?`, [...values, limit]);
     for (const row of rows) {
       if (row[1] !== SESSION_PINGER) {
         if (isFiltered !== true || this.#isSelected(row)) this.#registrations.push(registrationOf(row));

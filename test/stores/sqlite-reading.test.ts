@@ -1,0 +1,55 @@
+import { expect, it, onTestFinished, vi } from "vitest";
+import { loadDriver } from "../../src/stores/sqlite/driver.ts";
+import { openSqlite } from "../../src/stores/sqlite/index.ts";
+import { SCHEMA } from "../../src/stores/sqlite/schema.ts";
+import { Sql } from "../../src/stores/sqlite/sql.ts";
+import {
+  aRegistration,
+  aSession,
+  CONFIG,
+  everything,
+  only,
+  readAll,
+} from "../../src/testing/contract/world.ts";
+import { newFolder } from "./support.ts";
+
+/** More than two pages. */
+const KEYS = 2500;
+
+/** How SQLite finds the rows of each statement. */
+function plansOf(statements: ReadonlySet<string>): string[] {
+  const connection = loadDriver()(":memory:");
+  connection.exec(SCHEMA);
+  const plans = Array.from(statements, (sql) => connection.prepare(`EXPLAIN QUERY PLAN ${sql}`).all());
+  connection.close();
+  return plans.map((rows) => (rows as { detail: string }[]).map(({ detail }) => detail).join("; "));
+}
+
+it("each page begins where the one before ended, whatever is read", async () => {
+  const store = await openSqlite(newFolder());
+  onTestFinished(() => store.close());
+  const namespace = store.namespace("n");
+  await namespace.configure(CONFIG);
+  const { cursor } = await readAll(namespace, { select: everything() });
+  const keys = Array.from({ length: KEYS }, (_, pinger) =>
+    aRegistration(1, `user/${pinger}`, 10, { pinger }),
+  );
+  await namespace.write([
+    { kind: "session", session: aSession(1, 10) },
+    ...keys.map((registration) => ({ kind: "registration", registration }) as const),
+  ]);
+
+  const json = vi.spyOn(Sql.prototype, "json");
+  onTestFinished(() => json.mockRestore());
+  for (const query of [
+    { select: everything() },
+    { select: everything(), since: cursor },
+    { select: only({ prefix: "user/" }) },
+    { session: 1 },
+  ])
+    expect((await readAll(namespace, query)).registrations.size).toBe(KEYS);
+  const later = new Set(json.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes("start) > (")));
+  const plans = plansOf(later);
+  expect(plans).toHaveLength(4); // all, changes, a prefix, those of a session
+  for (const plan of plans) expect(plan).toMatch(/SEARCH records USING .*\(ns=\? AND \([a-z,]+\)>\(/);
+});
