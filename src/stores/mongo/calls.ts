@@ -48,14 +48,14 @@ export interface Limits {
   readonly openingMs: number;
   /** Closing something. */
   readonly closingMs: number;
-  /** A single write. Not shorter, because giving up closes a connection, and logins do not help a slow server. */
+  /** A small read. Not shorter, because giving up closes a connection, and logins do not help a slow server. */
   readonly quickMs: number;
   /**
    * A ping. Long, because a late acknowledgement is not a lost ping: the presence sends it once more by itself, on
    * another connection, while the first still counts.
    */
   readonly pingMs: number;
-  /** A page of a read, a batch of writes. */
+  /** A page of a read, and a write: one that waits for a slow majority is late, and not lost. */
   readonly bulkMs: number;
 }
 

@@ -90,7 +90,7 @@ async function missingSessions(context: Context, limit: number): Promise<unknown
 /** Notes that this presence has pruned, for others whose turn comes next. */
 async function note({ send, limits, names }: Context, beforeSlot: Slot): Promise<void> {
   const updates = [{ q: { _id: CONFIG_ID }, u: { $max: { pruned: beforeSlot } } }];
-  await send("prune", { update: names.meta, updates }, limits.quickMs);
+  await send("prune", { update: names.meta, updates }, limits.bulkMs);
 }
 
 async function removeAll(

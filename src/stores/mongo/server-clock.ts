@@ -5,8 +5,8 @@
  * server's clock, unless that has stepped back since. Such a lower bound is enough to know from when on changes must be
  * read again. The reader of changes reads everything again when it learns of a step.
  *
- * Samples are the stamps of pings and of `time()`, because these come from the server that holds the data. A router's
- * own clock is not a sample: it may be ahead of that server's.
+ * Samples are the stamps of pings and what `time()` returns, if that comes from the server that holds the data. A
+ * router's own clock is not a sample: it may be ahead of that server's.
  */
 import { systemClock } from "../../lib/system-clock.ts";
 
@@ -20,6 +20,8 @@ export class ServerClock {
   isSetUp = false;
   /** Whether this user may have the server stamp a document; undefined until that was tried. */
   mayStamp: boolean | undefined;
+  /** Whether this user may ask a router for the clock of a shard, as far as is known. */
+  mayAskShard = true;
   /** The request under way, shared by everyone who needs its answer. */
   asking: Promise<number> | undefined;
   readonly #sampleMsMax: number;

@@ -8,8 +8,9 @@ import { upsert } from "./upsert.ts";
 
 /**
  * The store's time now, in ms, stamped into a document by the server that holds the namespace: behind a router that is
- * another clock than the router's, and it is the one that stamps pings. Where this user may not write, and before the
- * namespace is set up, it is the clock of the server that answers.
+ * another clock than the router's, and it is the one that stamps pings. Where this user may not write, a router is asked
+ * for the shard's clock. Where that is not permitted either, and before the namespace is set up, it is the clock of the
+ * server that answers.
  */
 export async function askTime(context: Context): Promise<number> {
   const { calls, clock, limits, names } = context;
@@ -27,9 +28,31 @@ export async function askTime(context: Context): Promise<number> {
       clock.mayStamp = false; // it was never permitted: asking again would only fill the server's log
     }
   }
+  if (topology === "sharded cluster") {
+    const shardMs = clock.isSetUp && clock.mayAskShard ? await askShard(context) : undefined;
+    if (shardMs !== undefined) return shardMs;
+  }
   const { localTimeMs } = await askServer(calls, limits.quickMs);
   if (topology !== "sharded cluster") clock.sample(localTimeMs);
   return localTimeMs;
+}
+
+/** The clock of the shard that stamps pings; undefined if this user may not use `$collStats`. */
+async function askShard({ calls, clock, limits, names }: Context): Promise<number | undefined> {
+  // The Stable API has only `count`.
+  const command = { aggregate: names.pings, pipeline: [{ $collStats: { count: {} } }], cursor: {} };
+  try {
+    const { cursor } = await calls.command("tell the time", command, limits.quickMs);
+    const [stats] = (cursor as { firstBatch: Document[] }).firstBatch;
+    const localTime: unknown = stats?.["localTime"];
+    if (!(localTime instanceof Date)) return undefined;
+    clock.sample(localTime.getTime());
+    return localTime.getTime();
+  } catch (error) {
+    if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
+    clock.mayAskShard = false;
+    return undefined;
+  }
 }
 
 /** The command that has the server stamp the document of the clock, and gives the stamp. */

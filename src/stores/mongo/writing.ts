@@ -33,8 +33,6 @@ const BYTES_MAX = 8 * 1024 * 1024;
 const STATEMENT_BYTES = 512;
 /** How many batches may be under way together: while one waits for its majority, the server works on another. */
 const TOGETHER_MAX = 4;
-/** Up to this many statements take no longer than one. */
-const QUICK_STATEMENTS_MAX = 20;
 const DUPLICATES_MAX = 20;
 
 interface Statement {
@@ -233,14 +231,11 @@ async function run(
   batch: Pick<Batch, "ordered" | "statements">,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { limits } = context;
-  const isBulk =
-    batch.statements.length > QUICK_STATEMENTS_MAX || batch.statements.some(({ multi }) => multi);
-  const limitMs = isBulk ? limits.bulkMs : limits.quickMs;
+  const { bulkMs } = context.limits; // even for one statement: a majority may lag, and a late answer is no failure
   let { statements } = batch;
   for (let duplicates = 0; statements.length > 0; duplicates++) {
     const command = { update: collection, updates: statements, ordered: batch.ordered };
-    const refused = refusalsIn(await context.send(doing, command, limitMs, signal));
+    const refused = refusalsIn(await context.send(doing, command, bulkMs, signal));
     const refusal = refused.find(({ code }) => code !== DUPLICATE_KEY);
     if (refusal !== undefined || duplicates === DUPLICATES_MAX) {
       throw toHeartbitError(refusal ?? refused[0], doing);
