@@ -76,13 +76,14 @@ class Auditor {
     );
     if (begun > t - this.#healedMs) return;
     // Without a watcher its next ping says that it is healthy.
-    const left = process.subscriptions.some(({ to }) => to <= t && to > t - of.ms(1) - of.log.roundTripMs);
+    const left = process.leftAt.some((at) => at <= t && at > t - of.ms(1) - of.log.roundTripMs);
     if (left) return;
     this.checked.health++;
     const stale = process.stale.find(({ from, to }) => from <= t && to > t);
     if (stale === undefined) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
+    if (of.mayLackPings(process, t - this.#healedMs, t) && of.excuse("only reads")) return;
     this.#find(
       "unhealed",
       t,
@@ -167,7 +168,13 @@ class Auditor {
   #isReturning(key: string, t: number): boolean {
     const of = this.#case;
     const holders = of.holders.get(key) ?? [];
-    return holders.some(({ process }) => of.mayHaveBeenPruned(process, t)) && of.excuse("long absence");
+    const mayBeKnownTwice = ({ process, holding: { calledAt, endingAt, heldUntil } }: Holder): boolean => {
+      if (of.mayHaveBeenPruned(process, t)) return true;
+      // Under its earlier session.
+      const until = heldUntil + of.ms(PERIODS.death);
+      return calledAt <= t && t <= until && of.mayHaveBeenPruned(process, endingAt);
+    };
+    return holders.some(mayBeKnownTwice) && of.excuse("long absence");
   }
 
   #auditAgreement(key: string, watches: readonly Watch[], t: number): void {

@@ -126,6 +126,13 @@ export class Case {
     });
   }
 
+  /** Whether it has no pings of its own, and no other process pinged all the time to show that its reads are fresh. */
+  mayLackPings(process: Process, from: number, to: number): boolean {
+    const pinged = (other: Process): boolean =>
+      other.pingsFrom <= from && this.around.isCalmFrom(other, from, to);
+    return process.pingsFrom === Infinity && !this.processes.some(pinged);
+  }
+
   #killsBy(process: Process): Kill[] {
     const kills: Kill[] = [];
     const open: { key: string; begunAt: number }[] = [];

@@ -222,18 +222,26 @@ class ReportsJudge {
     if (how === "stopped") {
       const isQuiet = !of.around.wasDown(process, from, t) && !hasStep;
       const leastAt = Math.max(endingAt, heldUntil) + of.ms(PERIODS.stopLeast - PERIODS.clock);
-      if (!isQuiet || t >= leastAt) return;
+      if (!isQuiet || !this.#isEarly(watcher, t, leastAt)) return;
       if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
       of.find("false death", t, `${said} stopped, ${of.periods(leastAt - t)} early`);
       return;
     }
     const lag = of.around.lagOf(watcher, t);
     const vouched = process.vouchedAt(Math.min(endingAt, this.#readAt(t) - lag));
-    if (t >= vouched - of.ms(PERIODS.clock)) return;
+    if (!this.#isEarly(watcher, t, vouched - of.ms(PERIODS.clock))) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
     if (this.#excusesLease(process, t, lag, hasStep)) return;
     of.find("false death", t, `${said} crashed, ${of.periods(vouched - t)} before its vouchedUntil`);
+  }
+
+  /** Whether a watcher reports something earlier than it may. */
+  #isEarly(watcher: Process, t: number, least: number): boolean {
+    if (t >= least) return false;
+    const aheadMs = Math.max(0, ...this.#case.around.faultsOf(watcher).map((fault) => fault.aheadMs ?? 0));
+    const mostMs = Math.min(aheadMs, this.#case.ms(PERIODS.routerAhead));
+    return t + mostMs < least || !this.#case.excuse("a router's clock");
   }
 
   /** As of when a watcher has read what it reports then. */
@@ -264,7 +272,8 @@ class ReportsJudge {
       );
       return;
     }
-    if (vouched > t + of.ms(PERIODS.clock) && !this.#excusesLease(process, t, lag, isNearStep)) {
+    const isEarly = this.#isEarly(watch.process, t, vouched - of.ms(PERIODS.clock));
+    if (isEarly && !this.#excusesLease(process, t, lag, isNearStep)) {
       of.find("false death", t, `${said} lives, ${of.periods(vouched - t)} before its vouchedUntil`);
       return;
     }

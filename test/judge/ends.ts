@@ -79,6 +79,7 @@ function isExcused(of: Case, { process, holding }: Holder, watcher: Process, due
     if (lost.some(({ from, to }) => from <= due && to >= endingAt - of.ms(1)))
       return of.excuse("destroyed end");
   }
+  if (of.mayLackPings(watcher, due - of.ms(PERIODS.death), due)) return of.excuse("only reads");
   return (
     (of.isRestoring(process, endingAt) || of.isRestoring(watcher, due)) && of.excuse("destroyed records")
   );

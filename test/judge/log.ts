@@ -14,6 +14,8 @@ export type Line = { readonly t: number } &
     | { readonly e: "opened" }
     | { readonly e: "watches"; readonly id: string; readonly target: Target }
     | { readonly e: "unwatches"; readonly id: string }
+    /** It has stopped its watcher, with or without subscriptions. */
+    | { readonly e: "stops watching" }
     | { readonly e: "reported"; readonly id: string; readonly change: Reported }
     /** `start` was called, and has resolved. `n` counts the starts of the pinger; each key has one. */
     | { readonly e: "starting" | "started"; readonly key: string; readonly n: number }
@@ -105,6 +107,8 @@ export interface Fault {
   /** How old what it reads is, in ms; if it stands still, that grows. */
   readonly lagMs?: number;
   readonly standsStill?: boolean;
+  /** It has the time of a clock that is so far ahead of the store's, in ms. */
+  readonly aheadMs?: number;
   /** By how much the store's clock steps, in ms. */
   readonly stepMs?: number;
   /** What was acknowledged is lost: the latest of it; some of what is stored; all of it. */

@@ -43,6 +43,8 @@ export class Process {
   readonly lines: readonly Line[];
   readonly holdings: readonly Holding[];
   readonly subscriptions: readonly Subscription[];
+  /** When it stopped to watch. */
+  readonly leftAt: readonly number[];
   /** When it said that its view is stale. */
   readonly stale: readonly Span[];
   readonly sessions: ReadonlySet<number>;
@@ -63,6 +65,7 @@ export class Process {
     this.closingAt = timeOf(lines.find(({ e }) => e === "closing"));
     this.holdings = holdingsOf(life, this.closingAt);
     this.subscriptions = subscriptionsOf(lines, Math.min(to, this.closingAt));
+    this.leftAt = [...this.subscriptions.map((one) => one.to), ...timesOf(lines, "stops watching")];
     this.stale = staleSpans(lines);
     const sessions = lines.filter((line) => line.e === "session");
     this.sessions = new Set(sessions.flatMap(({ session }) => session ?? []));

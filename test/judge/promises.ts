@@ -36,6 +36,8 @@ export const LIMITS = {
   "destroyed end": "If the record of an end is destroyed before everyone has read it",
   "lost writes": "A server may lose writes that it acknowledged",
   "lagging reads": "If something else answers in its place and lags",
+  "only reads": "A watcher without the right to write has no ping of its own.",
+  "a router's clock": "It may then report expiries early, by 0.4 periods at most",
   "killed before the first state": "A watcher that starts before a holder has taken up a killed key",
   "endless faults": "No expiry is reported while faults follow each other",
 } as const;
@@ -68,6 +70,8 @@ export const PERIODS = {
   stepBack: 4,
   /** A process may be wrong about the store's time by so many. */
   clock: 0.1,
+  /** A watcher with a router's clock reports so early at most. */
+  routerAhead: 0.4,
   /** What a watcher reports was true so long ago at most. */
   readAge: 0.4,
   /** Reads that lag are so old at most. */

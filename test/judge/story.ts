@@ -111,7 +111,7 @@ class Story {
     const done = t + DONE_MS;
     const n = teller.starts.get(key)?.n ?? 0;
     if (what === "watches") note({ e: "watches", id: key, target: targetOf(key) });
-    else if (what === "unwatches") note({ e: "unwatches", id: key });
+    else if (what === "unwatches") note(key === "" ? { e: "stops watching" } : { e: "unwatches", id: key });
     else if (what === "starts") {
       teller.starts.set(key, { t, n: n + 1 });
       note({ e: "starting", key, n: n + 1 });

@@ -185,6 +185,7 @@ export class Actor {
       if (!all) this.#watcher?.unwatch(subscription.target, subscription.listener);
     }
     if (!all) return;
+    this.diary.note({ e: "stops watching" });
     const watcher = this.#watcher;
     this.#watcher = undefined;
     this.#inBackground("stop", async () => watcher?.stop());

@@ -138,6 +138,7 @@ const OFTEN: readonly Kind[] = ["outage", "outages", "link", "pause", "crash", "
 /** Kinds that are drawn in addition, in some runs: so the others stay as their seeds have drawn them before. */
 const ADDED: readonly Kind[] = ["queue", "majority", "refuse", "pool", "standalone", "steps"];
 const ADDED_CHANCE = 0.3;
+const READER_CHANCE = 0.1;
 const ALL = [...(Object.keys(KINDS) as Kind[]).filter((kind) => !ADDED.includes(kind)), ...OFTEN];
 
 /** `from`: the kinds of events that may happen; all by default. */
@@ -162,7 +163,9 @@ export function drawPlan(seed: number, from: readonly Kind[] = ALL): Plan {
     actors,
     events: spaceSteps(events),
   };
-  return from === ALL ? { ...plan, events: [...plan.events, ...drawAdded(seed, periods, actors)] } : plan;
+  if (from !== ALL) return plan;
+  const added = drawAdded(seed, periods, actors);
+  return { ...plan, actors: drawReader(seed, actors), events: [...plan.events, ...added] };
 }
 
 const CROWD = { processes: 20, keysEach: 50 };
@@ -198,6 +201,14 @@ function drawAdded(seed: number, periods: number, actors: readonly ActorPlan[]):
   return Array.from({ length: random.whole(1, 3) }, () =>
     drawEvents(random, kind, 4 + random.between(0, periods), actors),
   ).flat();
+}
+
+/** In some runs the first process, if it holds nothing, may only read, through a router with a clock of its own. */
+function drawReader(seed: number, [first, ...others]: readonly ActorPlan[]): readonly ActorPlan[] {
+  const random = new Random(seed ^ 0x2545f491);
+  if (first === undefined) return others;
+  if (first.keys.length > 0 || !random.chance(READER_CHANCE)) return [first, ...others];
+  return [{ ...first, routerAhead: random.chance(0.3) ? 0 : random.between(-4, 4) }, ...others];
 }
 
 /** So that some crashes are reported: a step of the store's clock is a suspicion for six periods. */

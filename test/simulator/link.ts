@@ -44,6 +44,8 @@ export interface LinkOptions {
   readonly periodMs: number;
   /** Whether the store tells when it is lost and found, and its time. */
   readonly notices: boolean;
+  /** It may only read, through a router whose clock is ahead of the store's by so many ms. */
+  readonly routerAheadMs: number | undefined;
 }
 
 export class Link {
@@ -56,15 +58,17 @@ export class Link {
   readonly #feeds = new Set<(reason: string) => void>();
   readonly #listeners = new Set<(notice: StoreNotice) => void>();
   readonly hasNotices: boolean;
+  readonly #routerAheadMs: number | undefined;
   /** When each connection of a full pool is free. */
   #freeAt: number[] = [];
 
-  constructor({ cluster, machine, random, periodMs, notices }: LinkOptions) {
+  constructor({ cluster, machine, random, periodMs, notices, routerAheadMs }: LinkOptions) {
     this.cluster = cluster;
     this.machine = machine;
     this.random = random;
     this.periodMs = periodMs;
     this.hasNotices = notices;
+    this.#routerAheadMs = routerAheadMs;
   }
 
   /** Something goes wrong from now on; the result ends it. */
@@ -113,8 +117,25 @@ export class Link {
     });
   }
 
+  get mayOnlyRead(): boolean {
+    return this.#routerAheadMs !== undefined;
+  }
+
+  /** The time by the clock that answers: who may not write has it from the router. */
+  time(): Promise<number> {
+    return this.read(() => Promise.resolve(this.cluster.now() + (this.#routerAheadMs ?? 0)));
+  }
+
   /** An operation that changes something. */
   write<T>(act: Act<T>): Promise<T> {
+    if (!this.mayOnlyRead) return this.ask(act);
+    return this.read(() => {
+      throw new HeartbitError("NOT_PERMITTED", "The simulated user may only read.");
+    });
+  }
+
+  /** An operation that is answered as a write is. */
+  ask<T>(act: Act<T>): Promise<T> {
     return this.#deliver(async () => {
       await this.#travel();
       await this.#waitInLine();

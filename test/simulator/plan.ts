@@ -9,6 +9,8 @@ export interface ActorPlan {
   readonly drift: number;
   readonly wallAheadPeriods: number;
   readonly feed: "auto" | "poll";
+  /** It may only read, through a router whose clock is ahead of the store's by so many periods. */
+  readonly routerAhead?: number;
 }
 
 /** What can befall the links of some actors. `lag`: how old what is shown is, in periods. */

@@ -121,14 +121,20 @@ class Simulation {
     const own = this.#plan.actors[i] as ActorPlan;
     if (this.#actors[i]?.isOver === false) return;
     const { seed, periodMs, notices } = this.#plan;
+    const routerAheadMs = own.routerAhead === undefined ? undefined : own.routerAhead * periodMs;
     const number = (this.#births[i] = (this.#births[i] ?? 0) + 1);
     const random = new Random(seed * 1009 + i * 31 + number);
     const machine = new Machine(this.#world, random, {
       drift: own.drift,
       wallAheadMs: own.wallAheadPeriods * periodMs,
     });
-    const link = new Link({ cluster: this.#cluster, machine, random, periodMs, notices });
+    const link = new Link({ cluster: this.#cluster, machine, random, periodMs, notices, routerAheadMs });
     const diary = this.#diary.born(`p${i}`, number);
+    if (Math.abs(own.routerAhead ?? 0) > PERIODS.clock) {
+      const kind = "it may only read, through a router with another clock";
+      if (number === 1)
+        this.#diary.fault({ kind, who: [diary.life.name], effect: "disturbed", aheadMs: routerAheadMs ?? 0 });
+    }
     const writes = new Writes(this.#diary, diary);
     const effects = {
       tried: (mayBeLost: boolean): void => writes.tried(this.#world.now, mayBeLost),

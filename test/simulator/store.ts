@@ -35,10 +35,12 @@ class LinkedNamespace implements Namespace {
   }
 
   /** Never stale: as sure as a write. */
-  readonly config: Namespace["config"] = () => this.#link.write((store) => store.config());
-  readonly time: Namespace["time"] = () => this.#link.read(() => Promise.resolve(this.#link.cluster.now()));
+  readonly config: Namespace["config"] = () => this.#link.ask((store) => store.config());
+  readonly time: Namespace["time"] = () => this.#link.time();
   readonly pings: Namespace["pings"] = (from) => this.#link.read((store) => store.pings(from));
-  readonly configure: Namespace["configure"] = (wanted) =>
+  /** Who may only read opens what another has set up. */
+  readonly configure: Namespace["configure"] = async (wanted) =>
+    (this.#link.mayOnlyRead ? await this.config() : undefined) ??
     this.#link.write((store) => store.configure(wanted));
   readonly raiseOffset: Namespace["raiseOffset"] = (from, to) =>
     this.#link.write((store) => store.raiseOffset(from, to));
