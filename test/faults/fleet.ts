@@ -11,7 +11,6 @@ import type { Order, WorkerSettings } from "./worker.ts";
 const SCRIPT = fileURLToPath(new URL("worker.js", import.meta.url));
 /** Fifty of them must fit into a small machine. */
 const NODE_FLAGS = ["--max-old-space-size=64", "--max-semi-space-size=1"];
-
 /** The links go through this process: on a machine that is full they must not wait for their turn behind the fleet. */
 const YIELDS_BY = 8;
 const PRIORITY_MIN = 19;
@@ -32,9 +31,10 @@ export class Member {
   readonly name: string;
   readonly settings: MemberSettings;
   readonly #note: Note;
+  readonly #wallFile: string;
   #life = 0;
   #process: ChildProcess | undefined;
-  #ready: Promise<void> = Promise.resolve();
+  #ready: Promise<unknown> = Promise.resolve();
   #how: Gone = "exited";
   #pauses = 0;
 
@@ -42,6 +42,7 @@ export class Member {
     this.name = settings.name;
     this.settings = settings;
     this.#note = note;
+    this.#wallFile = join(settings.directory, `${settings.name}.wall`);
   }
 
   get isRunning(): boolean {
@@ -53,7 +54,7 @@ export class Member {
   }
 
   /** Resolves when it holds its keys. */
-  get ready(): Promise<void> {
+  get ready(): Promise<unknown> {
     return this.#ready;
   }
 
@@ -66,14 +67,18 @@ export class Member {
     this.stepWall(0);
     this.#note({ e: "born", name, life });
     const log = join(directory, `${name}.${life}.jsonl`);
-    const worker = fork(SCRIPT, [JSON.stringify({ ...settings, log })], {
-      execArgv: NODE_FLAGS,
-      env: { ...process.env, ...(faketime === undefined ? {} : this.#faketime(faketime)) },
-    });
+    const clock = {
+      LD_PRELOAD: faketime,
+      FAKETIME_TIMESTAMP_FILE: this.#wallFile,
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      FAKETIME_CACHE_DURATION: "1",
+    };
+    const env = { ...process.env, ...(faketime === undefined ? {} : clock) };
+    const worker = fork(SCRIPT, [JSON.stringify({ ...settings, log })], { execArgv: NODE_FLAGS, env });
     this.#process = worker;
     if (worker.pid !== undefined) setPriority(worker.pid, Math.min(PRIORITY_MIN, getPriority() + YIELDS_BY));
     worker.on("error", () => {}); // a message to one that has just ended
-    this.#ready = once(worker, "message").then(() => undefined);
+    this.#ready = once(worker, "message");
     this.#ready.catch(() => {});
     worker.on("exit", () => {
       this.#process = undefined;
@@ -122,21 +127,7 @@ export class Member {
   /** Sets its wall clock so far from the machine's. */
   stepWall(seconds: number): void {
     if (this.settings.faketime === undefined) return;
-    const path = this.#wallFile;
-    writeFileSync(`${path}.new`, `${seconds < 0 ? "" : "+"}${seconds}\n`);
-    renameSync(`${path}.new`, path);
-  }
-
-  get #wallFile(): string {
-    return join(this.settings.directory, `${this.name}.wall`);
-  }
-
-  #faketime(library: string): NodeJS.ProcessEnv {
-    return {
-      LD_PRELOAD: library,
-      FAKETIME_TIMESTAMP_FILE: this.#wallFile,
-      FAKETIME_DONT_FAKE_MONOTONIC: "1",
-      FAKETIME_CACHE_DURATION: "1",
-    };
+    writeFileSync(`${this.#wallFile}.new`, `${seconds < 0 ? "" : "+"}${seconds}\n`);
+    renameSync(`${this.#wallFile}.new`, this.#wallFile);
   }
 }

@@ -3,6 +3,7 @@
  * conditions may hold at a time.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as after } from "node:timers/promises";
 
 /** Up is from the process to the server. */
 export type Direction = "up" | "down";
@@ -16,65 +17,16 @@ export type Condition =
   /** Ends one direction of what is connected now; the other stays open. */
   | { readonly kind: "half-close"; readonly direction: Direction };
 
-class Pipe {
-  readonly #link: Link;
-  readonly #direction: Direction;
-  readonly #to: Socket;
-  readonly #queue: { readonly data: Buffer; readonly due: number }[] = [];
-  #isWaiting = false;
-  #ended = false;
-
-  constructor(link: Link, direction: Direction, from: Socket, to: Socket) {
-    this.#link = link;
-    this.#direction = direction;
-    this.#to = to;
-    from.on("data", (data: Buffer) => {
-      this.#queue.push({ data, due: performance.now() + link.delayMs(direction) });
-      this.flush();
-    });
-    from.on("end", () => {
-      this.#ended = true;
-      this.flush();
-    });
-  }
-
-  flush(): void {
-    if (this.#link.isHeld(this.#direction)) return;
-    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
-      const left = first.due - performance.now();
-      if (left > 0) {
-        if (this.#isWaiting) return;
-        this.#isWaiting = true;
-        setTimeout(() => {
-          this.#isWaiting = false;
-          this.flush();
-        }, left);
-        return;
-      }
-      this.#queue.shift();
-      if (this.#to.writable) this.#to.write(first.data);
-    }
-    if (this.#ended) this.halfClose();
-  }
-
-  halfClose(): void {
-    if (this.#to.writable) this.#to.end();
-  }
-}
-
-interface Connection {
-  readonly client: Socket;
-  readonly server: Socket;
-  readonly up: Pipe;
-  readonly down: Pipe;
-}
+/** Where what goes in each direction arrives: up at the server, down at the client. */
+type Connection = Readonly<Record<Direction, Socket>>;
 
 export class Link {
-  readonly port: number;
   readonly #listener: Server;
   readonly #serverPort: number;
   readonly #connections = new Set<Connection>();
   readonly #conditions = new Set<Condition>();
+  /** What waits for the end of a condition. */
+  #waiting: (() => void)[] = [];
 
   static async open(serverPort: number): Promise<Link> {
     const listener = createServer({ allowHalfOpen: true });
@@ -85,8 +37,11 @@ export class Link {
   private constructor(listener: Server, serverPort: number) {
     this.#listener = listener;
     this.#serverPort = serverPort;
-    this.port = (listener.address() as AddressInfo).port;
     listener.on("connection", (client) => this.#connect(client));
+  }
+
+  get port(): number {
+    return (this.#listener.address() as AddressInfo).port;
   }
 
   /** The result ends the condition. */
@@ -94,31 +49,14 @@ export class Link {
     this.#conditions.add(condition);
     for (const connection of this.#connections) {
       if (condition.kind === "cut") destroy(connection);
-      else if (condition.kind === "half-close") connection[condition.direction].halfClose();
+      else if (condition.kind === "half-close") connection[condition.direction].end();
     }
     return () => {
       this.#conditions.delete(condition);
-      for (const { up, down } of this.#connections) {
-        up.flush();
-        down.flush();
-      }
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const goOn of waiting) goOn();
     };
-  }
-
-  isHeld(direction: Direction): boolean {
-    return [...this.#conditions].some(
-      (condition) => condition.kind === "hold" && condition.directions.includes(direction),
-    );
-  }
-
-  delayMs(direction: Direction): number {
-    return [...this.#conditions].reduce(
-      (ms, condition) =>
-        condition.kind === "delay" && condition.directions.includes(direction)
-          ? Math.max(ms, condition.ms)
-          : ms,
-      0,
-    );
   }
 
   async close(): Promise<void> {
@@ -126,32 +64,54 @@ export class Link {
     await new Promise((resolve) => this.#listener.close(resolve));
   }
 
-  #connect(client: Socket): void {
-    client.on("error", () => {});
+  #connect(down: Socket): void {
+    down.on("error", () => {});
     if ([...this.#conditions].some(({ kind }) => kind === "cut")) {
-      client.destroy();
+      down.destroy();
       return;
     }
-    const server = connect({ port: this.#serverPort, host: "127.0.0.1", allowHalfOpen: true });
-    server.on("error", () => {});
-    for (const socket of [client, server]) socket.setNoDelay(true);
-    const connection = {
-      client,
-      server,
-      up: new Pipe(this, "up", client, server),
-      down: new Pipe(this, "down", server, client),
-    };
+    const up = connect({ port: this.#serverPort, host: "127.0.0.1", allowHalfOpen: true });
+    up.on("error", () => {});
+    const connection = { up, down };
     this.#connections.add(connection);
-    for (const socket of [client, server]) {
+    this.#forward("up", down, up);
+    this.#forward("down", up, down);
+    for (const socket of [up, down]) {
+      socket.setNoDelay(true);
       socket.on("close", () => {
         this.#connections.delete(connection);
         destroy(connection);
       });
     }
   }
+
+  /** Passes on what comes in, in order, each as late as the conditions at its coming say. */
+  #forward(direction: Direction, from: Socket, to: Socket): void {
+    let turn = Promise.resolve();
+    const inTurn = (act: () => void): void => {
+      const due = performance.now() + this.#delayMs(direction);
+      turn = turn.then(() => this.#arrival(direction, due)).then(act);
+    };
+    from.on("data", (data: Buffer) => inTurn(() => to.writable && to.write(data)));
+    from.on("end", () => inTurn(() => to.end()));
+  }
+
+  async #arrival(direction: Direction, due: number): Promise<void> {
+    for (let left = due - performance.now(); left > 0; left = due - performance.now()) await after(left);
+    while (this.#conditionsOf(direction).some(({ kind }) => kind === "hold"))
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #delayMs(direction: Direction): number {
+    return Math.max(0, ...this.#conditionsOf(direction).map((one) => ("ms" in one ? one.ms : 0)));
+  }
+
+  #conditionsOf(direction: Direction): Condition[] {
+    return [...this.#conditions].filter((one) => "directions" in one && one.directions.includes(direction));
+  }
 }
 
-function destroy({ client, server }: Connection): void {
-  client.destroy();
-  server.destroy();
+function destroy({ up, down }: Connection): void {
+  up.destroy();
+  down.destroy();
 }

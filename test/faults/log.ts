@@ -1,6 +1,6 @@
 /**
- * What is logged, and how it becomes what the judge reads. All times are ms of the monotonic clock that the processes of
- * one machine share, so that what several have written can be put in order.
+ * What is logged, and how it becomes what the judge reads. All times are ms of the monotonic clock that the
+ * processes of one machine share, so that what several have written can be put in order.
  */
 import type { Counts, Fault, Life, Line, Log } from "../judge/log.ts";
 
@@ -12,14 +12,11 @@ export type WorkerLine =
       | { readonly e: "refused"; readonly why: string }
     ));
 
-/** A prefix; "" is everything. */
-export type Watched = string;
-
 /** What the nemesis writes. */
 export type NemesisLine = { readonly t: number } & (
   | ({ readonly e: "run" } & Settings)
   /** `from`: when it began to be done; it is noted when that is done. */
-  | ({ readonly e: "fault"; readonly id: number; readonly from: number } & FaultKind)
+  | ({ readonly e: "fault"; readonly id: number; readonly detail?: string } & Omit<Fault, "to">)
   | { readonly e: "healed"; readonly id: number }
   | { readonly e: "not applied"; readonly kind: string; readonly why: string }
   | { readonly e: "born"; readonly name: string; readonly life: number }
@@ -30,15 +27,12 @@ export type NemesisLine = { readonly t: number } & (
   | { readonly e: "end" }
 );
 
-export interface Settings {
+interface Settings {
   readonly seed: number;
   readonly periodMs: number;
   readonly retentionSlots: number;
   readonly server: string;
 }
-
-/** What a fault is, without when it was. */
-export type FaultKind = Omit<Fault, "from" | "to"> & { readonly detail?: string };
 
 /** `exited`: by itself, which none must. */
 export type Gone = Exclude<Life["how"], "lives">;
@@ -59,16 +53,16 @@ export function toRun(
   nemesis: readonly NemesisLine[],
   workers: ReadonlyMap<string, readonly WorkerLine[]>,
 ): Run {
-  const first = nemesis[0];
+  const [first] = nemesis;
   if (first?.e !== "run")
     throw new Error("The log of the nemesis does not begin with the settings of the run.");
-  const to = (nemesis.find(({ e }) => e === "end") ?? nemesis.at(-1) ?? first).t;
-  const healed = new Map<number, number>();
-  const gone = new Map<string, { to: number; how: Gone }>();
-  for (const line of nemesis) {
-    if (line.e === "healed") healed.set(line.id, line.t);
-    else if (line.e === "gone") gone.set(`${line.name}.${line.life}`, { to: line.t, how: line.how });
-  }
+  const { t: from, periodMs, retentionSlots } = first;
+  const healed = new Map(nemesis.flatMap((line) => (line.e === "healed" ? [[line.id, line.t]] : [])));
+  const gone = new Map(
+    nemesis.flatMap((line) =>
+      line.e === "gone" ? [[`${line.name}.${line.life}`, { to: line.t, how: line.how }]] : [],
+    ),
+  );
   const faults: Fault[] = [];
   const lives: Life[] = [];
   for (const line of nemesis) {
@@ -76,42 +70,32 @@ export function toRun(
     else if (line.e === "busy")
       faults.push({ kind: line.what, who: "all", effect: "hampered", from: line.from, to: line.t });
     else if (line.e === "born") {
-      const { name, life } = line;
-      const end = gone.get(`${name}.${life}`) ?? { to: Infinity, how: "lives" as const };
+      const { t, name, life } = line;
+      const end = gone.get(`${name}.${life}`) ?? { to: Infinity, how: "lives" };
       const lines = (workers.get(`${name}.${life}`) ?? []).filter(
-        (one): one is Line => one.e !== "begin" && one.e !== "refused",
+        (one) => one.e !== "begin" && one.e !== "refused",
       );
-      lives.push({ name, life, from: line.t, ...end, lines });
+      lives.push({ name, life, from: t, ...end, lines });
     }
   }
-  const { seed, periodMs, retentionSlots, server } = first;
-  return {
-    seed,
+  const log: Log = {
     periodMs,
     retentionSlots,
-    server,
-    notApplied: nemesis.filter((line) => line.e === "not applied"),
-    log: {
-      periodMs,
-      retentionSlots,
-      faults,
-      lives,
-      to,
-      roundTripMs: ROUND_TRIP * periodMs,
-      reconnectMs: RECONNECT * periodMs,
-      counts: nemesis.filter((line) => line.e === "counts"),
-      from: first.t,
-    },
+    roundTripMs: ROUND_TRIP * periodMs,
+    reconnectMs: RECONNECT * periodMs,
+    faults,
+    lives,
+    counts: nemesis.filter((line) => line.e === "counts"),
+    from,
+    to: (nemesis.find(({ e }) => e === "end") ?? nemesis.at(-1) ?? first).t,
   };
+  return { ...first, log, notApplied: nemesis.filter((line) => line.e === "not applied") };
 }
 
 /** The lines of a log. What was being written when its process was killed is passed over, where it is the last. */
 export function parseLines<Parsed>(text: string): Parsed[] {
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-  return whole
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Parsed);
+  const whole = text.split("\n").slice(0, -1);
+  return whole.filter((line) => line !== "").map((line) => JSON.parse(line) as Parsed);
 }
 
 /** The clock of all logs. */

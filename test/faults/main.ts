@@ -1,12 +1,12 @@
 /**
- * `npm run faults`: real processes on a real store, a nemesis, and a judge who reads the logs of all. The exit status is 1
- * where something promised did not hold.
+ * `npm run faults`: real processes on a real store, a nemesis, and a judge who reads the logs of all. The exit status
+ * is 1 where something promised did not hold.
  */
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import type { Note } from "./fleet.ts";
 import { judge } from "../judge/judge.ts";
+import type { Note } from "./fleet.ts";
 import { type NemesisLine, now, parseLines, type Run, toRun, type WorkerLine } from "./log.ts";
 import { Nemesis, roundsIn } from "./nemesis.ts";
 import { describe } from "./report.ts";
@@ -19,16 +19,12 @@ const values = new Command("npm run faults --")
   .option("--minutes <minutes>", "how long it takes", "50")
   .option("--faults <count>", "in that time", "1000")
   .option("--processes <count>", "at a time", "50")
-  .option(
-    "--store <name>",
-    "mongodb (the server that MONGODB_URI names, or one of its own) or sqlite",
-    "mongodb",
-  )
+  .option("--store <name>", "mongodb (the server of MONGODB_URI, or one of its own) or sqlite", "mongodb")
   .option("--seed <seed>", "of the faults", String(Math.floor(Math.random() * 1e9)))
   .option("--period <ms>", "of the presences", "5000")
   .option(
     "--durable <which>",
-    "on MongoDB: with its journal (yes), without (no), or half of the time each",
+    "MongoDB with its journal (yes), without (no), or half of the time each",
     "both",
   )
   .option("--out <folder>", "for the logs", "node_modules/.cache/heartbit-faults-logs")
@@ -41,70 +37,63 @@ const RETENTION_SLOTS = 60;
 /** Fifty that start at one time are a fault of their own. */
 const START_TOGETHER = 4;
 const NEMESIS = "nemesis.jsonl";
+const { store, durable, out } = values;
 
-if (values.judge === undefined) await runAll();
-else tell(readRun(values.judge), values.judge);
-
-async function runAll(): Promise<void> {
-  if (values.store !== "mongodb" && values.store !== "sqlite")
-    throw new Error("--store is mongodb or sqlite.");
-  const modes =
-    values.store === "sqlite" || values.durable !== "both" ? [values.durable !== "no"] : [true, false];
-  for (const isDurable of modes) {
-    const logs = join(
-      values.out,
-      values.store === "sqlite" ? "sqlite" : isDurable ? "durable" : "not-durable",
-    );
-    await runOne(isDurable, modes.length, logs);
-    tell(readRun(logs), logs);
-  }
+if (values.judge !== undefined) tell(values.judge);
+else if (store !== "mongodb" && store !== "sqlite") throw new Error("--store is mongodb or sqlite.");
+else {
+  const modes = store === "mongodb" && durable === "both" ? ["yes", "no"] : [durable];
+  for (const mode of modes) await runOne(store, mode !== "no", modes.length);
 }
 
-async function runOne(isDurable: boolean, share: number, logs: string): Promise<void> {
-  const periodMs = Number(values.period);
-  const seed = Number(values.seed);
+/** `parts`: in how many such runs the time and the faults are divided. */
+async function runOne(kind: "mongodb" | "sqlite", isDurable: boolean, parts: number): Promise<void> {
+  const logs = join(out, kind === "sqlite" ? kind : isDurable ? "durable" : "not-durable");
+  const settings = {
+    store: kind,
+    isDurable,
+    processes: Number(values.processes),
+    periodMs: Number(values.period),
+    retentionSlots: RETENTION_SLOTS,
+    seed: Number(values.seed),
+    built: process.env["HEARTBIT_BUILT"] ?? "",
+    logs,
+  };
+  const { periodMs, retentionSlots, seed } = settings;
   mkdirSync(logs, { recursive: true });
-  for (const name of readdirSync(logs).filter((one) => /\.(jsonl|wall)$/.test(one)))
-    writeFileSync(join(logs, name), "");
-  const file = join(logs, NEMESIS);
-  writeFileSync(file, "");
-  const note: Note = (line) => appendFileSync(file, `${JSON.stringify({ t: now(), ...line })}\n`);
-  const early: Parameters<Note>[0][] = [];
-  let write: Note = (line) => early.push(line);
-  const scene = await setStage(
-    {
-      store: values.store as "mongodb" | "sqlite",
-      isDurable,
-      processes: Number(values.processes),
-      periodMs,
-      retentionSlots: RETENTION_SLOTS,
-      seed,
-      built: process.env["HEARTBIT_BUILT"] ?? "",
-      logs,
-    },
-    (line) => write(line),
-  );
-  note({ e: "run", seed, periodMs, retentionSlots: RETENTION_SLOTS, server: scene.place });
-  early.forEach(note);
-  write = note;
-  const rounds = Math.max(1, Math.round(roundsIn(Number(values.minutes), periodMs) / share));
-  const faults = Math.ceil(Number(values.faults) / share);
-  console.log(
-    `seed ${seed}: ${scene.fleet.length} processes, a period of ${periodMs} ms, ${faults} faults in ${rounds} rounds, on ${scene.place}`,
-  );
+  for (const name of readdirSync(logs)) if (/\.(jsonl|wall)$/.test(name)) rmSync(join(logs, name));
+  const note: Note = (line) =>
+    appendFileSync(join(logs, NEMESIS), `${JSON.stringify({ t: now(), ...line })}\n`);
+  const scene = await setStage(settings, note);
+  const { fleet, place } = scene;
+  note({ e: "run", seed, periodMs, retentionSlots, server: place });
+  const rounds = Math.max(1, Math.round(roundsIn(Number(values.minutes), periodMs) / parts));
+  const faults = Math.ceil(Number(values.faults) / parts);
+  const size = `${fleet.length} processes, a period of ${periodMs} ms, ${faults} faults in ${rounds} rounds`;
+  console.log(`seed ${seed}: ${size}, on ${place}`);
   try {
-    for (const [index, member] of scene.fleet.entries()) {
+    for (const [index, member] of fleet.entries()) {
       member.start();
       if (index % START_TOGETHER === 0) await member.ready;
     }
-    await Promise.all(scene.fleet.map((member) => member.ready));
-    const nemesis = new Nemesis(scene, note, new RegExp(values.only));
-    await nemesis.run({ rounds, faults }, console.log);
+    await Promise.all(fleet.map((member) => member.ready));
+    await new Nemesis(scene, note, new RegExp(values.only)).run({ rounds, faults }, console.log);
     note({ e: "end" });
   } finally {
-    await Promise.all(scene.fleet.map((member) => member.crash()));
+    await Promise.all(fleet.map((member) => member.crash()));
     await scene.end();
   }
+  tell(logs);
+}
+
+/** Judges the logs of a run. */
+function tell(folder: string): void {
+  const run = readRun(folder);
+  const verdict = judge(run.log);
+  const text = describe(run, verdict);
+  writeFileSync(join(folder, "verdict.txt"), `${text}\n`);
+  console.log(text);
+  if (verdict.findings.length > 0) process.exitCode = 1;
 }
 
 function readRun(folder: string): Run {
@@ -115,12 +104,4 @@ function readRun(folder: string): Run {
     if (life !== undefined) workers.set(life, read<WorkerLine>(name));
   }
   return toRun(read<NemesisLine>(NEMESIS), workers);
-}
-
-function tell(run: Run, folder: string): void {
-  const verdict = judge(run.log);
-  const text = describe(run, verdict);
-  writeFileSync(join(folder, "verdict.txt"), `${text}\n`);
-  console.log(text);
-  if (verdict.findings.length > 0) process.exitCode = 1;
 }

@@ -1,11 +1,12 @@
 /**
- * The nemesis: rounds of a storm, in which faults come at random and overlap, and a calm, in which some processes crash and
- * some keys are killed and started again, so that what is promised for calm times shows.
+ * The nemesis: rounds of a storm, in which faults come at random and overlap, and a calm, in which some processes crash
+ * and some keys are killed and started again, so that what is promised for calm times shows.
  */
+import { setTimeout as after } from "node:timers/promises";
 import type { Note } from "./fleet.ts";
 import { KINDS } from "./kinds.ts";
 import { now } from "./log.ts";
-import type { Applied, Kind, Scene } from "./scene.ts";
+import type { Kind, Scene } from "./scene.ts";
 
 /** In periods. */
 const STORM = 7;
@@ -46,16 +47,20 @@ export class Nemesis {
     if (this.#kinds.length === 0) throw new Error(`There is no fault like ${only} that can be done here.`);
   }
 
-  /** How many faults it has done. */
-  get count(): number {
-    return this.#count;
-  }
-
-  async run(campaign: Campaign, say: (line: string) => void): Promise<void> {
+  async run({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {
     const over = new AbortController();
     const watched = this.#watchMachine(over.signal);
     try {
-      await this.#runAll(campaign, say);
+      for (let round = 0; round < rounds; round++) {
+        const left = faults - this.#count;
+        const perStorm = Math.ceil(left / (rounds - round)) - CRASHES_IN_CALM;
+        const lasting = await this.#storm(Math.max(perStorm, 1));
+        await this.#calm(lasting);
+        if (round % 5 === 4 || round === rounds - 1) {
+          const running = this.#scene.fleet.filter(({ isRunning }) => isRunning).length;
+          say(`round ${round + 1} of ${rounds}: ${this.#count} faults, ${running} processes run`);
+        }
+      }
     } finally {
       over.abort();
       await watched;
@@ -73,38 +78,22 @@ export class Nemesis {
       }
     };
     const pauseMs = periodMs / 10;
-    const pause = (): Promise<void> => until(now() + pauseMs);
     await Promise.all([
-      watch("this machine is slow", pauseMs, pause),
+      watch("this machine is slow", pauseMs, () => after(pauseMs)),
       watch("the store is slow", pauseMs, async () => {
         await this.#scene.probe();
-        await pause();
+        await after(pauseMs);
       }),
     ]);
-  }
-
-  async #runAll({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {
-    for (let round = 0; round < rounds; round++) {
-      const left = faults - this.#count;
-      const perStorm = Math.ceil(left / (rounds - round)) - CRASHES_IN_CALM;
-      const lasting = await this.#storm(Math.max(perStorm, 1));
-      await this.#calm(lasting);
-      if (round % 5 === 4 || round === rounds - 1) {
-        const running = this.#scene.fleet.filter(({ isRunning }) => isRunning).length;
-        say(`round ${round + 1} of ${rounds}: ${this.#count} faults, ${running} processes run`);
-      }
-    }
   }
 
   /** Gives what lasts longer: what hits some only. */
   async #storm(faults: number): Promise<Promise<void>[]> {
     const { random, periodMs } = this.#scene;
     const end = now() + STORM * periodMs;
-    const begins = Array.from({ length: faults }, () => random.between(0, STORM - 0.5)).toSorted(
-      (a, b) => a - b,
-    );
+    const begins = Array.from({ length: faults }, () => random.between(0, STORM - 0.5));
     const [shared, lasting]: [Promise<void>[], Promise<void>[]] = [[], []];
-    for (const begin of begins) {
+    for (const begin of begins.toSorted((a, b) => a - b)) {
       await until(end - (STORM - begin) * periodMs);
       const kind = this.#draw();
       if (kind === undefined) continue;
@@ -123,11 +112,10 @@ export class Nemesis {
     const { random, periodMs, fleet } = this.#scene;
     const begin = now();
     const crash = this.#kinds.find(({ kind }) => kind === "process killed with -9");
-    const moments = Array.from({ length: CRASHES_IN_CALM }, () =>
-      random.between(CALM_EVENTS.from, CALM_EVENTS.to),
-    ).toSorted((a, b) => a - b);
+    const { from, to } = CALM_EVENTS;
+    const moments = Array.from({ length: CRASHES_IN_CALM }, () => random.between(from, to));
     const under = [...lasting];
-    for (const moment of moments) {
+    for (const moment of moments.toSorted((a, b) => a - b)) {
       await until(begin + moment * periodMs);
       this.#churn();
       if (crash !== undefined) under.push(this.#inflict(crash, random.between(0.05, 4) * periodMs));
@@ -161,29 +149,21 @@ export class Nemesis {
     if (exclusive !== undefined) this.#taken.add(exclusive);
     this.#isServerDown ||= exclusive === "server";
     const from = now();
+    let done = false;
     try {
-      const applied = await this.#apply(kind, lastsMs);
-      if (applied === undefined) return;
-      const { heal, ...what } = applied;
-      this.#note({ e: "fault", id, kind: kind.kind, from, ...what });
+      const { heal, who = "all", ...what } = await kind.apply(this.#scene, lastsMs);
+      done = true;
+      this.#note({ e: "fault", id, kind: kind.kind, from, who, ...what });
       await until(from + lastsMs);
-      await heal();
+      await heal?.();
       this.#note({ e: "healed", id });
     } catch (error) {
-      this.#note({ e: "not applied", kind: `the end of ${kind.kind}`, why: String(error) });
+      if (!done) this.#count--;
+      const failed = done ? `the end of ${kind.kind}` : kind.kind;
+      this.#note({ e: "not applied", kind: failed, why: String(error) });
     } finally {
       if (exclusive !== undefined) this.#taken.delete(exclusive);
       if (exclusive === "server") this.#isServerDown = false;
-    }
-  }
-
-  async #apply(kind: Kind, lastsMs: number): Promise<Applied | undefined> {
-    try {
-      return await kind.apply(this.#scene, lastsMs);
-    } catch (error) {
-      this.#count--;
-      this.#note({ e: "not applied", kind: kind.kind, why: String(error) });
-      return undefined;
     }
   }
 
@@ -191,9 +171,8 @@ export class Nemesis {
   #churn(): void {
     const { random, fleet, periodMs } = this.#scene;
     const running = fleet.filter(({ isRunning, isPaused }) => isRunning && !isPaused);
-    const member = random.pick(running);
-    const other = random.pick(running);
-    if (member === undefined || other === undefined) return;
+    if (running.length === 0) return;
+    const [member, other] = [random.pick(running), random.pick(running)];
     const chance = random.next();
     const backMs = periodMs * random.between(0, 4);
     if (chance < 0.6) {
@@ -212,5 +191,5 @@ function draw(random: Scene["random"], most: number): number {
 
 async function until(time: number): Promise<void> {
   const left = time - now();
-  if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+  if (left > 0) await after(left);
 }

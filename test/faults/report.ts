@@ -3,44 +3,48 @@ import type { Verdict } from "../judge/judge.ts";
 import type { Run } from "./log.ts";
 
 const SHOWN_MAX = 25;
+const HELD = "all that is promised held";
+const UNCHECKED = "nothing was found, but no watcher was free of suspicion for long enough to be checked";
 
-export function describe(run: Run, verdict: Verdict): string {
-  const { log, notApplied, seed, server } = run;
+export function describe({ log, notApplied, seed, server }: Run, verdict: Verdict): string {
   const { findings, excuses, checked, crashes, byCause, rightlyDead } = verdict;
-  const minutes = (log.to - log.from) / 60_000;
-  const kinds = countBy(log.faults, ({ kind }) => kind);
-  const missed = countBy(notApplied, ({ kind, why }) => `${kind}: ${why}`);
-  const lines = [
-    `${log.faults.length} faults in ${minutes.toFixed(1)} min, seed ${seed}, a period of ${log.periodMs} ms, on ${server}`,
-    ...Array.from(kinds, ([kind, count]) => `  ${count} x ${kind}`).toSorted(),
-    ...(missed.size === 0 ? [] : ["not applied:"]),
-    ...Array.from(missed, ([what, count]) => `  ${count} x ${what}`),
-    `${log.lives.length} processes lived; reported: ${JSON.stringify(byCause)}`,
-    `checked: ${Object.entries(checked)
-      .map(([what, count]) => `${what} ${count}`)
-      .join(", ")}`,
+  const { faults, lives, periodMs } = log;
+  const minutes = ((log.to - log.from) / 60_000).toFixed(1);
+  const notDone = notApplied.map(({ kind, why }) => `${kind}: ${why}`);
+  const counted = Object.entries(checked).map(([what, count]) => `${what} ${count}`);
+  const shown = findings.slice(0, SHOWN_MAX).map(({ promise, t, what }) => {
+    return `  ${((t - log.from) / 1000).toFixed(2)} s ${promise}: ${what}`;
+  });
+  return [
+    `${faults.length} faults in ${minutes} min, seed ${seed}, a period of ${periodMs} ms, on ${server}`,
+    ...timesOf(countBy(faults.map(({ kind }) => kind))),
+    ...(notDone.length === 0 ? [] : ["not applied:", ...timesOf(countBy(notDone))]),
+    `${lives.length} processes lived; reported: ${JSON.stringify(byCause)}`,
+    `checked: ${counted.join(", ")}`,
     `${crashes.length} crashes reported without a fault: ${quantiles(crashes, "periods")}`,
     `${rightlyDead} times a process was reported dead that lived, rightly`,
     "documented limits used:",
-    ...Array.from(excuses, ([limit, count]) => `  ${count} x ${limit}`).toSorted(),
-    findings.length === 0 ? "all that is promised held" : `WRONG: ${findings.length}`,
-    ...findings
-      .slice(0, SHOWN_MAX)
-      .map(({ promise, t, what }) => `  ${((t - log.from) / 1000).toFixed(2)} s ${promise}: ${what}`),
+    ...timesOf(excuses),
+    findings.length > 0 ? `WRONG: ${findings.length}` : checked.holdings > 0 ? HELD : UNCHECKED,
+    ...shown,
     ...(findings.length > SHOWN_MAX ? [`  and ${findings.length - SHOWN_MAX} more`] : []),
-  ];
-  return lines.join("\n");
+  ].join("\n");
 }
 
-function countBy<Item>(items: readonly Item[], nameOf: (item: Item) => string): Map<string, number> {
+function countBy(names: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const item of items) counts.set(nameOf(item), (counts.get(nameOf(item)) ?? 0) + 1);
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
+}
+
+function timesOf(counts: ReadonlyMap<string, number>): string[] {
+  return Array.from(counts, ([what, count]) => `  ${count} x ${what}`).toSorted();
 }
 
 function quantiles(sorted: readonly number[], unit: string): string {
   if (sorted.length === 0) return "none";
+  const last = sorted.length - 1;
   const at = (part: number): string =>
-    (sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0).toFixed(2);
+    (sorted[Math.min(last, Math.floor(part * sorted.length))] ?? 0).toFixed(2);
   return `median ${at(0.5)}, 99 % ${at(0.99)}, at most ${at(1)} ${unit}`;
 }

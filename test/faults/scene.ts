@@ -33,10 +33,12 @@ export interface Scene {
 }
 
 /** What a nemesis does to it. */
-export interface Applied extends Omit<Fault, "kind" | "from" | "to"> {
+export interface Applied extends Omit<Fault, "kind" | "who" | "from" | "to"> {
+  /** Default: all. */
+  readonly who?: Fault["who"];
   readonly detail?: string;
-  /** Ends it. */
-  readonly heal: () => void | Promise<void>;
+  /** Ends it, if it does not end by itself. */
+  readonly heal?: () => void | Promise<void>;
 }
 
 export interface Kind {

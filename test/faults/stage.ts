@@ -2,18 +2,15 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { type Document, MongoClient } from "mongodb";
-import type * as Selection from "../../src/core/selection.ts";
-import type * as Library from "../../src/index.ts";
-import type { openSqlite } from "../../src/stores/sqlite/index.ts";
+import { EVERYTHING } from "../../src/core/selection.ts";
+import type { PresenceOptions } from "../../src/index.ts";
+import { openSqlite } from "../../src/stores/sqlite/index.ts";
 import { startServer } from "../servers/index.ts";
 import { addressOf, isAlone, withDatabase, withHost, withOptions } from "../servers/uri.ts";
 import { Random } from "../simulator/random.ts";
-import { Member, type MemberSettings, type Note } from "./fleet.ts";
+import { Member, type Note } from "./fleet.ts";
 import { Link } from "./link.ts";
-import type { Counts } from "../judge/log.ts";
-import type { Watched } from "./log.ts";
 import type { Scene } from "./scene.ts";
 
 export interface StageSettings {
@@ -33,9 +30,9 @@ const NAMESPACE = "presence";
 const CONTROL_MS = 2000;
 /** Of the file system that can be filled. */
 const DISK = "48m";
+const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1"]);
 
 export function setStage(settings: StageSettings, note: Note): Promise<Scene> {
-  mkdirSync(settings.logs, { recursive: true });
   return settings.store === "mongodb" ? setMongo(settings, note) : setSqlite(settings, note);
 }
 
@@ -52,27 +49,25 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     serverSelectionTimeoutMS: CONTROL_MS,
     heartbeatFrequencyMS: 500,
   });
-  const { version } = await control.db("admin").command({ buildInfo: 1 });
+  const db = control.db();
+  const { version } = await db.admin().command({ buildInfo: 1 });
+  const name = server?.name ?? "the server of MONGODB_URI";
   const links = new Map<string, Link>();
-  const port = portOf(uri);
-  const libraryOfTime = findFaketime();
-  const fleet = await Promise.all(
-    Array.from({ length: settings.processes }, async (_, index) => {
-      const role = roleOf(index, settings);
-      const faketime = index % 3 === 0 ? libraryOfTime : undefined;
-      // One in five finds the server as a program would, and not through a proxy.
-      const link = index % 5 === 4 || port === undefined ? undefined : await Link.open(port);
-      if (link !== undefined) links.set(role.name, link);
-      const target = link === undefined ? uri : directly(throughLink(uri, link.port));
-      return new Member({ ...role, target, faketime, built: settings.built, directory: settings.logs }, note);
-    }),
-  );
-  const count = async (what: string, query: Document = {}): Promise<number> =>
-    control.db().collection(`${NAMESPACE}.${what}`).countDocuments(query);
-  const probed = control.db().collection<{ _id: string }>("nemesis");
+  const faketime = findFaketime();
+  const fleet: Member[] = [];
+  for (let index = 0; index < settings.processes; index++) {
+    const role = roleOf(index, settings);
+    // One in five finds the server as a program would, and not through a proxy.
+    const link = index % 5 === 4 || !mayBeProxied(uri) ? undefined : await Link.open(addressOf(uri).port);
+    if (link !== undefined) links.set(role.name, link);
+    const target = link === undefined ? uri : directly(withHost(uri, `127.0.0.1:${link.port}`));
+    fleet.push(new Member({ ...role, target, faketime: index % 3 === 0 ? faketime : undefined }, note));
+  }
+  const count = (what: string, query: Document = {}): Promise<number> =>
+    db.collection(`${NAMESPACE}.${what}`).countDocuments(query);
   return {
     kind: "mongodb",
-    place: `${server?.name ?? "the server of MONGODB_URI"} (as MongoDB ${version}), ${isDurable ? "durable" : "acknowledging before the journal"}`,
+    place: `${name} (as MongoDB ${version}), ${isDurable ? "durable" : "acknowledging before the journal"}`,
     random: new Random(seed),
     periodMs,
     namespace: NAMESPACE,
@@ -81,17 +76,17 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     ...(server === undefined ? {} : { server }),
     isDurable,
     control,
-    count: async (): Promise<Omit<Counts, "t">> => ({
+    count: async () => ({
       sessions: await count("records", { opened: { $exists: true } }),
       registrations: await count("records", { pinger: { $exists: true } }),
       pings: await count("pings"),
     }),
-    probe: () => probed.findOneAndUpdate({ _id: "probe" }, { $inc: { count: 1 } }, { upsert: true }),
+    probe: () =>
+      db
+        .collection<{ _id: string }>("nemesis")
+        .findOneAndUpdate({ _id: "probe" }, { $inc: { count: 1 } }, { upsert: true }),
     end: async () => {
-      await control
-        .db()
-        .dropDatabase()
-        .catch(() => {}); // with a server of ours all goes anyway
+      await db.dropDatabase().catch(() => {}); // with a server of ours all goes anyway
       await control.close();
       await Promise.all(Array.from(links.values(), (link) => link.close()));
       await server?.stop();
@@ -100,36 +95,27 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
 }
 
 async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
-  const { built, logs, periodMs, seed } = settings;
-  const store = join(logs, "store");
-  mkdirSync(store, { recursive: true });
-  const isMounted = mount(store);
-  const fleet = Array.from({ length: settings.processes }, (_, index) => {
-    const role = roleOf(index, settings);
-    return new Member(
-      { ...role, target: `sqlite:${store}`, faketime: undefined, built, directory: logs },
-      note,
-    );
-  });
-  const stores = (await import(pathToFileURL(join(built, "stores/sqlite/index.js")).href)) as {
-    openSqlite: typeof openSqlite;
-  };
-  const { EVERYTHING } = (await import(
-    pathToFileURL(join(built, "core/selection.js")).href
-  )) as typeof Selection;
+  const { logs, periodMs, seed, processes } = settings;
+  const directory = join(logs, "store");
+  mkdirSync(directory, { recursive: true });
+  const isMounted = mount(directory);
+  const own = { target: `sqlite:${directory}`, faketime: undefined };
   return {
     kind: "sqlite",
     place: `SQLite on ${isMounted ? `a file system of ${DISK}` : "the disk"}`,
     random: new Random(seed),
     periodMs,
     namespace: NAMESPACE,
-    fleet,
+    fleet: Array.from(
+      { length: processes },
+      (_, index) => new Member({ ...roleOf(index, settings), ...own }, note),
+    ),
     links: new Map(),
     isDurable: true,
-    directory: store,
-    ...(isMounted ? { disk: store } : {}),
+    directory,
+    ...(isMounted ? { disk: directory } : {}),
     count: async () => {
-      const opened = await stores.openSqlite(store); // each time: the files may have been removed since
+      const opened = await openSqlite(directory); // each time: the files may have been removed since
       try {
         const namespace = opened.namespace(NAMESPACE);
         const [sessions, registrations] = [new Set<number>(), new Set<string>()];
@@ -146,42 +132,35 @@ async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
     },
     probe: () => Promise.resolve(), // what slows it down is this machine, or a lock that has a name in the faults
     end: async () => {
-      if (isMounted) execFileSync("umount", ["--lazy", store]);
-      rmSync(store, { recursive: true, force: true });
+      if (isMounted) execFileSync("umount", ["--lazy", directory]);
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
-interface Role extends Pick<MemberSettings, "name" | "keys" | "watched"> {
-  readonly options: Library.PresenceOptions;
-}
-
 /** Holders, watchers, and both; some keys are held by two; some hear of changes by polling. */
-function roleOf(index: number, { periodMs, retentionSlots, processes }: StageSettings): Role {
+function roleOf(index: number, { periodMs, retentionSlots, processes, built, logs }: StageSettings) {
   const kind = index % 10;
   const pair = index % 5 === 0 ? [`pair/${index % Math.ceil(processes / 2)}`] : [];
-  const keys = kind === 9 ? [] : kind >= 7 ? [`web/${index}`, `db/${index}`] : [`web/${index}`, ...pair];
-  const watched: Watched[] = kind === 7 || kind === 8 ? [] : kind === 5 || kind === 6 ? ["web/"] : [""];
-  const feed = index % 7 === 3 ? "poll" : "auto";
+  const options: PresenceOptions = {
+    name: NAMESPACE,
+    periodMs,
+    retentionSlots,
+    feed: index % 7 === 3 ? "poll" : "auto",
+  };
   return {
     name: `p${String(index).padStart(2, "0")}`,
-    keys,
-    watched,
-    options: { name: NAMESPACE, periodMs, retentionSlots, feed },
+    keys: kind === 9 ? [] : kind >= 7 ? [`web/${index}`, `db/${index}`] : [`web/${index}`, ...pair],
+    watched: kind === 7 || kind === 8 ? [] : kind === 5 || kind === 6 ? ["web/"] : [""],
+    options,
+    built,
+    directory: logs,
   };
 }
 
-const LOCAL_HOSTS = new Set(["localhost", "127.0.0.1"]);
-
-/** The port of a server on this machine that stands alone in the URI: else no proxy can stand before it. */
-function portOf(uri: string): number | undefined {
-  const { host, port } = addressOf(uri);
-  const isPlain = !/[?&](?:tls|ssl)=true/i.test(uri);
-  return isAlone(uri) && isPlain && LOCAL_HOSTS.has(host) ? port : undefined;
-}
-
-function throughLink(uri: string, port: number): string {
-  return withHost(uri, `127.0.0.1:${port}`);
+/** A server on this machine that stands alone in the URI: else no proxy can stand before it. */
+function mayBeProxied(uri: string): boolean {
+  return isAlone(uri) && !/[?&](?:tls|ssl)=true/i.test(uri) && LOCAL_HOSTS.has(addressOf(uri).host);
 }
 
 /** So that the driver stays with this address, where it is one, and does not go where the server says that it is. */
@@ -189,17 +168,12 @@ function directly(uri: string): string {
   return isAlone(uri) ? withOptions(uri, "directConnection=true") : uri;
 }
 
+/** The library that fakes the clocks of a process. */
 function findFaketime(): string | undefined {
-  const folders = ["/usr/lib/faketime", ...libraryFolders().map((folder) => join(folder, "faketime"))];
-  return folders.map((folder) => join(folder, "libfaketime.so.1")).find((path) => existsSync(path));
-}
-
-function libraryFolders(): string[] {
-  try {
-    return readdirSync("/usr/lib").map((name) => join("/usr/lib", name));
-  } catch {
-    return [];
-  }
+  const folders = existsSync("/usr/lib") ? readdirSync("/usr/lib") : [];
+  return ["", ...folders]
+    .map((folder) => join("/usr/lib", folder, "faketime/libfaketime.so.1"))
+    .find((path) => existsSync(path));
 }
 
 /** A small file system of its own, where that may be done. */

@@ -1,12 +1,13 @@
 /**
- * One process of the fleet: holds keys, watches, does what it is told, and logs all that happens to it, each line written
- * before it goes on, so that a kill loses nothing.
+ * One process of the fleet: holds keys, watches, does what it is told, and logs all that happens to it, each line
+ * written before it goes on, so that a kill loses nothing.
  */
 import { openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type * as Library from "../../src/index.ts";
-import { now, type Watched, type WorkerLine } from "./log.ts";
+import { now, type WorkerLine } from "./log.ts";
 
 export interface WorkerSettings {
   readonly built: string;
@@ -14,7 +15,8 @@ export interface WorkerSettings {
   readonly target: string;
   readonly options: Library.PresenceOptions;
   readonly keys: readonly string[];
-  readonly watched: readonly Watched[];
+  /** Prefixes; "" is everything. */
+  readonly watched: readonly string[];
 }
 
 /** What a process can be told to do. */
@@ -55,14 +57,17 @@ let session: number | undefined;
 const starts = new Map<string, number>();
 const presence = await open();
 log({ e: "opened" });
-const pingers = settings.keys.map(makePinger);
 presence.on("lapse", () => log({ e: "lapse" }));
 presence.on("health", ({ state, reason }) =>
   log({ e: "health", state, ...(reason === undefined ? {} : { reason }) }),
 );
+const pingers = settings.keys.map((key) => {
+  const pinger = presence.pinger(key, { meta: { pid: process.pid } });
+  return pinger.on("killed", () => log({ e: "killed", key }));
+});
 setInterval(tick, TICK_MS);
 setInterval(() => log({ e: "turns" }), periodMs);
-for (const what of settings.watched) watch(what);
+for (const prefix of settings.watched) void watch(prefix);
 process.on("message", (order: Order) => {
   void obey(order).catch((error: unknown) => log({ e: "refused", why: String(error) }));
 });
@@ -72,7 +77,7 @@ await Promise.all(pingers.map(start)).catch((error: unknown) => {
 process.send?.("ready");
 
 async function open(): Promise<Library.Presence> {
-  for (;;) {
+  for (; ; await after(periodMs / 20)) {
     try {
       return await Presence.open(settings.target, settings.options);
     } catch (error) {
@@ -81,12 +86,11 @@ async function open(): Promise<Library.Presence> {
         process.exit(1);
       }
       log({ e: "refused", why: error.message });
-      await after(periodMs / 20);
     }
   }
 }
 
-function watch(prefix: Watched): void {
+async function watch(prefix: string): Promise<void> {
   const watcher = presence.watcher();
   const target = prefix === "" ? { all: true as const } : { prefix };
   log({ e: "watches", id: prefix, target });
@@ -96,18 +100,8 @@ function watch(prefix: Watched): void {
     });
     log({ e: "reported", id: prefix, change: { key, alive, cause, holders: who } });
   });
-  void tellEnd(watcher);
-}
-
-async function tellEnd(watcher: Library.Watcher): Promise<void> {
   await watcher.dead;
   if (!isClosing) log({ e: "broken", why: `a watcher died: ${watcher.error?.message}` });
-}
-
-function makePinger(key: string): Library.Pinger {
-  const pinger = presence.pinger(key, { meta: { pid: process.pid } });
-  pinger.on("killed", () => log({ e: "killed", key }));
-  return pinger;
 }
 
 async function start(pinger: Library.Pinger): Promise<void> {
@@ -124,14 +118,14 @@ async function obey(order: Order): Promise<void> {
   if (order.do === "busy") {
     for (const end = now() + order.ms; now() < end;);
   } else if (order.do === "write") {
-    await writeForEver();
+    for (let n = 0; presence.session !== undefined; n++)
+      await Promise.all(pingers.map((pinger) => pinger.update({ n })));
   } else if (order.do === "restart") {
     const pinger = pingers[order.key % pingers.length];
     if (pinger === undefined || pinger.state !== "started") return;
-    const how = order.how === "kill" ? "killed" : "stopped";
     const { key } = pinger;
     const n = starts.get(key) ?? 0;
-    log({ e: "ending", key, n, how });
+    log({ e: "ending", key, n, how: order.how === "kill" ? "killed" : "stopped" });
     await pinger[order.how]();
     log({ e: "ended", key, n });
     await after(order.backMs);
@@ -146,12 +140,6 @@ async function obey(order: Order): Promise<void> {
     await presence.close({ linger: order.linger });
     log({ e: "closed" });
     process.disconnect();
-  }
-}
-
-async function writeForEver(): Promise<void> {
-  for (let n = 0; presence.session !== undefined; n++) {
-    await Promise.all(pingers.map((pinger) => pinger.update({ n })));
   }
 }
 
@@ -170,8 +158,4 @@ function tick(): void {
     session = presence.session;
     log({ e: "session", session: session ?? null });
   }
-}
-
-async function after(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }

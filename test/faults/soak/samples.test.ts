@@ -1,30 +1,11 @@
 /** What the soak calls flat, and what it finds to grow; and its plots. */
 import { describe, expect, it } from "vitest";
 import { plot } from "./plot.ts";
-import { type Fit, fit, longestDead, type Sample, type Series, seriesOf } from "./samples.ts";
+import { DEAD, fit, longestDead, type Sample } from "./samples.ts";
 
-function series(value: (minute: number) => number, unit = "MB"): Series {
-  return {
-    name: "heap",
-    unit,
-    points: Array.from({ length: 361 }, (_, i) => [i / 6, value(i / 6)] as const),
-  };
-}
-
-/** Of two processes. */
-function fiveMinutes(dead: number): Sample[] {
-  const held = { heapMb: 10, externalMb: 1, rssMb: 80, handles: 9, timers: 4, descriptors: 20 };
-  return [0, 1, 2, 3, 4].map((minute) => ({
-    minute,
-    processes: { "steady-1": held, "steady-2": held },
-    stored: { sessions: 3, registrations: 20, slots: 100, longestDead: dead },
-  }));
-}
-
-/** Of what was so many slots dead all the time. */
-function fitOfDead(slots: number): Fit | undefined {
-  const dead = seriesOf(fiveMinutes(slots)).find(({ name }) => name === "stored after death");
-  return dead && fit(dead);
+/** An hour of one quantity. */
+function hour(name: string, value: (minute: number) => number): Sample[] {
+  return Array.from({ length: 361 }, (_, i) => ({ minute: i / 6, values: { [name]: value(i / 6) } }));
 }
 
 /** Up and down, as memory goes. */
@@ -33,70 +14,43 @@ function noise(minute: number): number {
 }
 
 describe("the soak", () => {
-  it("calls flat what goes up and down, and what grew while it warmed up", () => {
-    const { isFlat, slopePerHour } = fit(series((minute) => 50 + noise(minute)));
-    expect(isFlat).toBe(true);
-    expect(Math.abs(slopePerHour)).toBeLessThan(1);
-    expect(fit(series((minute) => Math.min(minute, 14) * 5 + 20)).isFlat).toBe(true);
+  it.each<[what: string, name: string, isFlat: boolean, perHour: number, of: (minute: number) => number]>([
+    ["calls flat what goes up and down", "heap, MB", true, 0, (m) => 50 + noise(m)],
+    ["calls flat what grew while it warmed up", "heap, MB", true, 0, (m) => Math.min(m, 14) * 5],
+    ["finds a leak below the noise", "heap, MB", false, 6, (m) => 30 + noise(m) + m / 10],
+    ["forgives a busy machine", "handles", true, 0, (m) => (Math.abs(m - 50) < 5 ? 60 : 13)],
+    ["finds documents that are never pruned", "stored sessions", false, 120, (m) => 200 + m * 2],
+    ["forgives one connection more", "descriptors", true, 1.5, (m) => 4 + m / 40],
+    ["finds one more in ten minutes", "descriptors", false, 6, (m) => 12 + Math.floor(m / 10)],
+    ["forgives what has been dead for a while", DEAD, true, 360, (m) => 130 + m * 6],
+    ["finds one single document that is never pruned", DEAD, false, 1080, (m) => 130 + m * 18],
+  ])("%s", (_, name, isFlat, perHour, of) => {
+    const found = fit(name, hour(name, of));
+    expect(found.isFlat).toBe(isFlat);
+    expect(found.slopePerHour).toBeCloseTo(perHour, 0);
   });
 
-  it("finds a leak of a tenth of a megabyte a minute below the noise", () => {
-    const { isFlat, slopePerHour } = fit(series((minute) => 30 + noise(minute) + minute / 10));
-    expect(isFlat).toBe(false);
-    expect(slopePerHour).toBeCloseTo(6, 0);
-  });
-
-  it("does not take what a busy machine does for ten minutes for a leak", () => {
-    const { isFlat, slopePerHour } = fit(series((minute) => (minute > 45 && minute < 55 ? 60 : 13), ""));
-    expect(isFlat).toBe(true);
-    expect(slopePerHour).toBe(0);
-  });
-
-  it("finds documents that are never pruned", () => {
-    expect(fit(series((minute) => 200 + minute * 2, "documents")).isFlat).toBe(false);
-  });
-
-  it("finds one single document that is never pruned, and no living one", () => {
-    const alive = { _id: 7, slot: 950 };
-    const own = { session: 7, slot: 10 };
+  it("knows since when a stored document has been dead, and that the living are not", () => {
+    const open = Number.MAX_SAFE_INTEGER;
+    const alive = { session: 7, slot: 950, last: open };
+    const own = { session: 7, slot: 10, last: open };
     const ended = { session: 7, slot: 20, last: 880 };
     expect(longestDead([], [], 1000)).toBe(0);
     expect(longestDead([alive], [own], 1000)).toBe(50);
     expect(longestDead([alive], [own, ended], 1000)).toBe(120);
     expect(longestDead([alive], [{ ...own, last: 0 }], 1000)).toBe(990);
-    expect(longestDead([alive], [{ session: 6, slot: 400 }], 1000)).toBe(600);
-    expect(longestDead([alive, { _id: 6, slot: 300 }], [own], 1000)).toBe(700);
-    expect(fitOfDead(500)?.isFlat).toBe(true);
-    expect(fitOfDead(1300)?.isFlat).toBe(false);
-  });
-
-  it("forgives one connection more, and not one in ten minutes", () => {
-    expect(fit(series((minute) => (minute > 30 ? 13 : 12), "")).isFlat).toBe(true);
-    expect(fit(series((minute) => 12 + Math.floor(minute / 10), "")).isFlat).toBe(false);
+    expect(longestDead([alive], [{ session: 6, slot: 400, last: open }], 1000)).toBe(600);
+    expect(longestDead([alive, { session: 6, slot: 300, last: open }], [own], 1000)).toBe(700);
   });
 
   it("does not judge by two points", () => {
-    expect(() =>
-      fit({
-        name: "heap",
-        unit: "MB",
-        points: [
-          [0, 1],
-          [1, 1],
-        ],
-      }),
-    ).toThrow(/too few/);
+    expect(() => fit("heap", hour("heap", () => 1).slice(0, 2))).toThrow(/too few/);
   });
 
-  it("draws each of the processes, and nothing that is no number", () => {
-    const all = seriesOf(fiveMinutes(130));
-    expect(all.map(({ name }) => name)).toContain("file descriptors of steady-2");
-    const svg = plot(
-      "Stored <documents>",
-      all.filter(({ name }) => name.startsWith("stored")),
-    );
-    expect(svg).toContain("Stored &lt;documents>");
-    expect(svg.match(/<path d="M[\d.]+ [\d.]+L/g)).toHaveLength(4);
+  it("draws a line for each quantity", () => {
+    const samples = [0, 1, 2].map((minute) => ({ minute, values: { "heap of a": 10, "heap of b": minute } }));
+    const svg = plot("Heap", ["heap of a", "heap of b"], samples);
+    expect(svg.match(/<path d="M[\d.]+ [\d.]+L/g)).toHaveLength(2);
     expect(svg).not.toContain("NaN");
   });
 });

@@ -1,74 +1,14 @@
 /** What the soak measures, and whether it is flat. Pure. */
 
-/** What one process holds. */
-export interface Held {
-  /** Of JavaScript's heap, after the garbage was collected. */
-  readonly heapMb: number;
-  readonly externalMb: number;
-  readonly rssMb: number;
-  readonly handles: number;
-  readonly timers: number;
-  readonly descriptors: number;
-}
-
+/** What was measured at a time, by names that end with their units: "heap of steady-1, MB". */
 export interface Sample {
   /** Since the start. */
   readonly minute: number;
-  /** By the names of the processes that live as long as the soak. */
-  readonly processes: Readonly<Record<string, Held>>;
-  /**
-   * Documents; of the pings the slots, each of which has a document for every 1,024 numbers among which somebody lives: one,
-   * and two from when those of the newcomers pass a multiple of that.
-   */
-  readonly stored: {
-    readonly sessions: number;
-    readonly registrations: number;
-    readonly slots: number;
-    /** How many slots ago what has been dead for longest, of all that is stored, was vouched for. */
-    readonly longestDead: number;
-  };
-}
-
-/** What says of a stored document whether it is dead, and since when: as docs/format.md has it. */
-export interface StoredSession {
-  readonly _id: number;
-  readonly slot: number;
-  readonly last?: number;
-}
-export interface StoredRegistration {
-  readonly session: number;
-  readonly slot: number;
-  readonly last?: number;
-}
-
-/**
- * How many slots ago what has been dead for longest was vouched for. Load moves this little, and what is never pruned raises it by
- * one a slot. A session that lives raises its slot, so that it is never old.
- */
-export function longestDead(
-  sessions: readonly StoredSession[],
-  registrations: readonly StoredRegistration[],
-  now: number,
-): number {
-  const open = new Set(sessions.map(({ _id }) => _id));
-  const dead = registrations.filter(({ session, last }) => last !== undefined || !open.has(session));
-  return Math.max(0, ...[...sessions, ...dead].map(({ slot, last = 0 }) => now - Math.max(slot, last)));
-}
-
-/** One quantity over time. */
-export interface Series {
-  readonly name: string;
-  readonly unit: string;
-  readonly points: readonly (readonly [minute: number, value: number])[];
-  /** Where it is bounded: it is flat while it goes up and down below this. */
-  readonly most?: number;
+  readonly values: Readonly<Record<string, number>>;
 }
 
 export interface Fit {
   readonly name: string;
-  readonly unit: string;
-  readonly first: number;
-  readonly last: number;
   readonly median: number;
   readonly max: number;
   readonly slopePerHour: number;
@@ -77,10 +17,38 @@ export interface Fit {
   readonly isFlat: boolean;
 }
 
+/** What says of a stored record whether it is dead, and since when: as docs/format.md has it. */
+export interface StoredRecord {
+  readonly session: number;
+  readonly slot: number;
+  readonly last: number;
+}
+
+const OPEN = Number.MAX_SAFE_INTEGER;
+
 /**
- * In slots. At the retention of the soak, 120, something is pruned 120 to 300 slots after its death where nothing hinders it, and each
- * lapse of those who prune puts that off; what is forgotten passes this within two minutes.
+ * How many slots ago what has been dead for longest was vouched for. Load moves this little, and what is never pruned
+ * raises it by one a slot. A session that lives raises its slot, so that it is never old.
  */
+export function longestDead(
+  sessions: readonly StoredRecord[],
+  registrations: readonly StoredRecord[],
+  now: number,
+): number {
+  const stored = new Set(sessions.map(({ session }) => session));
+  const dead = registrations.filter(({ session, last }) => last !== OPEN || !stored.has(session));
+  const vouched = [...sessions, ...dead].map(({ slot, last }) =>
+    last === OPEN ? slot : Math.max(slot, last),
+  );
+  return Math.max(0, ...vouched.map((slot) => now - slot));
+}
+
+/**
+ * The name of what is flat while it goes up and down below this. In slots: at the retention of the soak, 120, something
+ * is pruned 120 to 300 slots after its death where nothing hinders it, and each lapse of those who prune puts that off;
+ * what is forgotten passes this within two minutes.
+ */
+export const DEAD = "stored after death, slots";
 const DEAD_MOST = 1200;
 
 /** What comes before this part of the soak is warming up: caches fill, code is compiled. */
@@ -88,61 +56,28 @@ const WARM_UP = 1 / 4;
 /** The line may rise by this part of the median. */
 const GROWTH_MAX = 0.1;
 /** And whatever is little in itself may rise by as much as this: one more connection is no leak. */
-const RISE_MAX: Readonly<Record<string, number>> = { MB: 2, "": 3 };
-
-export function seriesOf(samples: readonly Sample[]): Series[] {
-  const names = Object.keys(samples[0]?.processes ?? {});
-  const of = (name: string, unit: string, value: (sample: Sample) => number): Series => ({
-    name,
-    unit,
-    points: samples.map((sample) => [sample.minute, value(sample)] as const),
-  });
-  const kinds = [
-    ["heapMb", "heap", "MB"],
-    ["externalMb", "external memory", "MB"],
-    ["rssMb", "resident memory", "MB"],
-    ["handles", "handles", ""],
-    ["timers", "timers", ""],
-    ["descriptors", "file descriptors", ""],
-  ] as const;
-  return [
-    ...kinds.flatMap(([kind, label, unit]) =>
-      names.map((name) => of(`${label} of ${name}`, unit, ({ processes }) => processes[name]?.[kind] ?? NaN)),
-    ),
-    ...(["sessions", "registrations"] as const).map((kind) =>
-      of(`stored ${kind}`, "documents", ({ stored }) => stored[kind]),
-    ),
-    of("stored pings", "slots", ({ stored }) => stored.slots),
-    { ...of("stored after death", "slots", ({ stored }) => stored.longestDead), most: DEAD_MOST },
-  ];
-}
+const RISE_MAX = { memory: 2, stored: 0, others: 3 };
 
 /**
- * Fits a line to what comes after the warm-up: its slope is the median of the slopes between any two points (Theil and Sen),
- * so that what a busy machine does for a minute is not taken for a leak. Throws where there are less than three points.
+ * Fits a line to what comes after the warm-up: its slope is the median of the slopes between any two points (Theil and
+ * Sen), so that what a busy machine does for a minute is not taken for a leak. Throws where there are less than three.
  */
-export function fit({ name, unit, points, most }: Series): Fit {
-  const from = (points.at(-1)?.[0] ?? 0) * WARM_UP;
-  const fitted = points.filter(([minute]) => minute >= from);
-  if (fitted.length < 3) throw new Error(`There are ${fitted.length} points of ${name}, too few for a line.`);
-  const slopes = fitted.flatMap(([x, y], i) => fitted.slice(i + 1).map(([x2, y2]) => (y2 - y) / (x2 - x)));
-  const slope = medianOf(slopes);
-  const median = medianOf(fitted.map(([, y]) => y));
-  const rise = slope * ((fitted.at(-1)?.[0] ?? 0) - (fitted[0]?.[0] ?? 0));
+export function fit(name: string, samples: readonly Sample[]): Fit {
+  const from = (samples.at(-1)?.minute ?? 0) * WARM_UP;
+  const points = samples
+    .filter(({ minute }) => minute >= from)
+    .map(({ minute, values }) => ({ x: minute, y: values[name] ?? NaN }));
+  if (points.length < 3) throw new Error(`There are ${points.length} points of ${name}, too few for a line.`);
+  const slope = medianOf(
+    points.flatMap(({ x, y }, i) => points.slice(i + 1).map((other) => (other.y - y) / (other.x - x))),
+  );
+  const median = medianOf(points.map(({ y }) => y));
+  const max = points.reduce((most, { y }) => Math.max(most, y), -Infinity);
+  const rise = slope * ((points.at(-1)?.x ?? 0) - (points[0]?.x ?? 0));
   const growth = median === 0 ? 0 : rise / median;
-  const max = fitted.reduce((highest, [, y]) => Math.max(highest, y), -Infinity);
-  const isLevel = growth <= GROWTH_MAX || rise <= (RISE_MAX[unit] ?? 0);
-  return {
-    name,
-    unit,
-    first: fitted[0]?.[1] ?? NaN,
-    last: fitted.at(-1)?.[1] ?? NaN,
-    median,
-    max,
-    slopePerHour: slope * 60,
-    growth,
-    isFlat: most === undefined ? isLevel : max <= most,
-  };
+  const riseMax = RISE_MAX[name.endsWith("MB") ? "memory" : name.startsWith("stored") ? "stored" : "others"];
+  const isFlat = name === DEAD ? max <= DEAD_MOST : growth <= GROWTH_MAX || rise <= riseMax;
+  return { name, median, max, slopePerHour: slope * 60, growth, isFlat };
 }
 
 function medianOf(values: readonly number[]): number {

@@ -1,12 +1,12 @@
 /**
- * One process of the soak: node --expose-gc worker.js TARGET OPTIONS NAME. It makes every use of heartbit that a program
- * could make for years, over and over, and tells its parent how much it holds when it is asked.
+ * One process of the soak: node --expose-gc worker.js TARGET OPTIONS NAME. It makes every use of heartbit that a
+ * program could make for years, over and over, and tells its parent how much it holds when it is asked.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type * as Library from "../../../src/index.ts";
-import type { Held } from "./samples.ts";
 
 const { Presence, HeartbitError } = (await import(
   pathToFileURL(join(process.env["HEARTBIT_BUILT"] ?? "", "index.js")).href
@@ -29,14 +29,9 @@ const presence = await open();
 presence.on("lapse", () => counts.lapses++);
 const watcher = presence.watcher();
 watcher.watch({ all: true }, () => counts.changes++);
+process.on("message", () => process.send?.({ values: weigh(), counts }));
 void iterate();
-process.on("message", (message) => {
-  if (message === "sample") process.send?.({ held: weigh(), counts });
-});
-const pass = (): void => void churn().finally(() => setTimeout(pass, STEP_MS));
-pass();
-
-async function churn(): Promise<void> {
+for (; ; await after(STEP_MS)) {
   step++;
   try {
     await changeKeys();
@@ -108,20 +103,22 @@ async function iterate(): Promise<void> {
     let left = 300;
     for await (const _ of watcher.changes({ prefix: "" })) if (--left === 0) break;
     // Else, with many live keys, one that finds all loaded would follow the other without a turn of the event loop.
-    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+    await after(STEP_MS);
   }
 }
 
 /** What it holds, after the garbage is collected. */
-function weigh(): Held {
+function weigh(): Record<string, number> {
   globalThis.gc?.();
   const { heapUsed, rss, external } = process.memoryUsage();
+  const resources = process.getActiveResourcesInfo();
+  const timers = resources.filter((kind) => kind === "Timeout").length;
   return {
-    heapMb: heapUsed / 2 ** 20,
-    externalMb: external / 2 ** 20,
-    rssMb: rss / 2 ** 20,
-    handles: process.getActiveResourcesInfo().filter((kind) => kind !== "Timeout").length,
-    timers: process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length,
-    descriptors: process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0,
+    [`heap of ${name}, MB`]: heapUsed / 2 ** 20,
+    [`external memory of ${name}, MB`]: external / 2 ** 20,
+    [`resident memory of ${name}, MB`]: rss / 2 ** 20,
+    [`handles of ${name}`]: resources.length - timers,
+    [`timers of ${name}`]: timers,
+    [`file descriptors of ${name}`]: process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0,
   };
 }
