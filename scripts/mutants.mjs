@@ -289,7 +289,7 @@ const MUTANTS = [
     file: "presence/holding/reconciler.ts",
     search: "return time.slot - touched > retentionSlots / 2;",
     replace: "return time.slot - touched > Infinity;",
-    by: presence("churn", "prune", "presence", "lost-records"),
+    by: presence("prune", "presence", "lost-records"),
   },
   {
     what: "the write queue: a batch that is not acknowledged in time does not shrink",
@@ -405,7 +405,7 @@ const MUTANTS = [
     file: "presence/slot-loop.ts",
     search: "() => (time.slot >= this.#pruneAt ? 0 : Infinity),",
     replace: "() => Infinity,",
-    by: presence("churn", "prune"),
+    by: presence("prune"),
   },
   {
     what: "pruning: what lives is pruned right after an outage",

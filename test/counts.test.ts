@@ -17,6 +17,7 @@ import type { Namespace, ReadQuery, Store, Write } from "../src/core/store.ts";
 import { Presence, type PresenceOptions } from "../src/index.ts";
 import { mongoStore } from "../src/stores/mongo/index.ts";
 import { ManualClock, MemoryStore } from "../src/testing/index.ts";
+import { wrap } from "./presence/support.ts";
 import { newDatabase } from "./servers/database.ts";
 
 const KEYS = 1000;
@@ -37,49 +38,33 @@ describe("calls of the store in 32 slots", () => {
   beforeEach(() => {
     clock = new ManualClock();
     calls = {};
-    store = new CountingStore(new MemoryStore({ clock }), (call) => (calls[call] = (calls[call] ?? 0) + 1));
+    store = counting(new MemoryStore({ clock }), (call) => (calls[call] = (calls[call] ?? 0) + 1));
   });
 
   /** Pruning is by chance, in one slot of so many: not in these slots. */
   const retentionSlots = 100_000;
-  const open = (options: PresenceOptions = {}): Promise<Presence> =>
-    Presence.open(store, { clock, periodMs: PERIOD_MS, retentionSlots, ...options });
 
-  it.each<{ what: string; expected: Counts; begin: () => Promise<unknown> }>([
-    { what: "opened, and nothing else", expected: {}, begin: () => open() },
-    {
-      what: "holds a key",
-      expected: { ping: 32, countOpen: 8, config: 1 },
-      begin: async () => hold(await open(), 1),
-    },
-    {
-      what: "holds 1,000 keys",
-      expected: { ping: 32, countOpen: 8, config: 1 },
-      begin: async () => hold(await open(), KEYS),
-    },
-    {
-      what: "watches, and holds nothing",
-      expected: { ping: 32, pings: 32, read: 16, countOpen: 8, config: 1 },
-      begin: async () => watchAll(await open()),
-    },
-    {
-      what: "holds 1,000 keys, and watches them",
-      expected: { ping: 32, pings: 32, read: 16, countOpen: 8, config: 1 },
-      begin: async () => {
-        const presence = await open();
-        await hold(presence, KEYS);
-        await watchAll(presence);
-      },
-    },
+  const holds = { ping: 32, countOpen: 8, config: 1 };
+  const watches = { ...holds, pings: 32, read: 16 };
+  it.each<{ what: string; options?: PresenceOptions; keys: number; isWatching: boolean; expected: Counts }>([
+    { what: "opened, and nothing else", keys: 0, isWatching: false, expected: {} },
+    { what: "holds a key", keys: 1, isWatching: false, expected: holds },
+    { what: "holds 1,000 keys", keys: KEYS, isWatching: false, expected: holds },
+    { what: "watches, and holds nothing", keys: 0, isWatching: true, expected: watches },
+    { what: "holds 1,000 keys, and watches them", keys: KEYS, isWatching: true, expected: watches },
     {
       what: "watches, where there is no feed",
-      expected: { ping: 32, pings: 32, read: 192, countOpen: 8, config: 1 },
-      begin: async () => watchAll(await open({ feed: "poll" })),
+      options: { feed: "poll" },
+      keys: 0,
+      isWatching: true,
+      expected: { ...watches, read: 192 },
     },
-  ])("$what", async ({ begin, expected }) => {
-    const ready = begin();
+  ])("$what", async ({ options, keys, isWatching, expected }) => {
+    const presence = await Presence.open(store, { clock, periodMs: PERIOD_MS, retentionSlots, ...options });
+    const starting = all(keys).map((key) => presence.pinger(`key-${key}`).start());
+    if (isWatching) presence.watcher().watch({ all: true }, () => {});
     await clock.advance(32 * PERIOD_MS);
-    await ready;
+    await Promise.all(starting);
     calls = {};
     await clock.advance(32 * PERIOD_MS);
     expect(calls).toEqual(expected);
@@ -96,13 +81,7 @@ describe("commands of a call, with their bytes and those of the documents found"
   beforeEach(async () => {
     client = new MongoClient(newDatabase(), { monitorCommands: true });
     namespace = mongoStore(client.db()).namespace("presence", SCALE);
-    await namespace.configure({
-      version: FORMAT_VERSION,
-      periodMs: SCALE.periodMs,
-      offset: 0,
-      retentionSlots: 120,
-      base: 0,
-    });
+    await namespace.configure({ version: FORMAT_VERSION, ...SCALE, offset: 0, base: 0 });
     await namespace.write([sessionOf(1), registrationOf(0)]);
     // A session of each word: so the documents are as long as those of 1,024 sessions.
     for (const slot of [SLOT - 1, SLOT])
@@ -214,16 +193,6 @@ describe("commands of a call, with their bytes and those of the documents found"
   });
 });
 
-async function hold(presence: Presence, keys: number): Promise<void> {
-  await Promise.all(Array.from({ length: keys }, (_, key) => presence.pinger(`key-${key}`).start()));
-}
-
-async function watchAll(presence: Presence): Promise<void> {
-  const watcher = presence.watcher();
-  watcher.watch({ all: true }, () => {});
-  await watcher.sync();
-}
-
 function all(count: number): number[] {
   return Array.from({ length: count }, (_, seq) => seq);
 }
@@ -232,32 +201,20 @@ function endOf(pinger: number): Write {
   return { kind: "end", registration: { session: 1, pinger, start: 1 }, last: 0 };
 }
 
-/** Counts the calls of the namespaces of another store. */
-class CountingStore implements Store {
-  readonly kind = "counting";
-  readonly #store: Store;
-  readonly #count: (call: string) => void;
-
-  constructor(store: Store, count: (call: string) => void) {
-    this.#store = store;
-    this.#count = count;
-  }
-
-  namespace(...args: Parameters<Store["namespace"]>): Namespace {
-    const count = this.#count;
-    return new Proxy(this.#store.namespace(...args), {
-      get: (namespace, name) => {
-        const member: unknown = Reflect.get(namespace, name);
-        if (typeof member !== "function") return member;
-        return (...given: unknown[]): unknown => {
-          count(String(name));
-          return member.apply(namespace, given) as unknown;
-        };
-      },
-    });
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
-  }
+/** The store, which notes each call of its namespaces. */
+function counting(store: Store, note: (call: string) => void): Store {
+  return wrap(
+    store,
+    (namespace) =>
+      new Proxy(namespace, {
+        get: (target, name) => {
+          const member: unknown = Reflect.get(target, name);
+          if (typeof member !== "function") return member;
+          return (...given: unknown[]): unknown => {
+            note(String(name));
+            return member.apply(target, given) as unknown;
+          };
+        },
+      }),
+  );
 }

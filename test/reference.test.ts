@@ -1,6 +1,7 @@
 /** The Go package `state/presence`, row by row, and the behaviours that its users rely on, on each store. */
-import { describe, expect, it } from "vitest";
-import type { Change, Watcher } from "../src/index.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { Change, Presence, PresenceOptions, Watcher } from "../src/index.ts";
+import { words } from "./presence/support.ts";
 import { backends, World } from "./support/backends.ts";
 import { answered, passes, until } from "./support/wait.ts";
 
@@ -12,19 +13,21 @@ function hear(
   target: Parameters<Watcher["watch"]>[0],
 ): { heard: string[]; listener: (c: Change) => void } {
   const heard: string[] = [];
-  const listener = ({ key, alive, cause }: Change): void => {
-    heard.push(`${key} ${alive ? "alive" : "dead"} ${cause}`);
-  };
+  const listener = (change: Change): void => void heard.push(words(change));
   watcher.watch(target, listener);
   return { heard, listener };
 }
 
 // Most of the time they wait for periods to pass.
 describe.each(backends)("on $name", (backend) => {
-  const world = (): Promise<World> => World.of(backend, { periodMs: PERIOD_MS });
+  /** Two presences of a namespace of their own, which is closed at the end of the test. */
+  async function open(ofA: PresenceOptions = {}, ofB = ofA): Promise<{ w: World; a: Presence; b: Presence }> {
+    const w = await World.of(backend, { periodMs: PERIOD_MS });
+    onTestFinished(() => w[Symbol.asyncDispose]());
+    return { w, a: await w.open(ofA), b: await w.open(ofB) };
+  }
 
   it("Debug: a logger gets messages, and one that throws does no harm", async () => {
-    await using w = await world();
     const lines: string[] = [];
     const logger = {
       warn: (line: string) => void lines.push(line),
@@ -32,7 +35,7 @@ describe.each(backends)("on $name", (backend) => {
         throw new Error("from the logger");
       },
     };
-    const [a, b] = [await w.open({ logger }), await w.open()];
+    const { a, b } = await open({ logger }, {});
     const watcher = a.watcher();
     watcher.watch("k", () => {
       throw new Error("from the listener");
@@ -45,8 +48,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("NewPinger: pings after Start, and not before", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const pinger = a.pinger("k");
     const watcher = b.watcher();
     expect(await answered(() => watcher.alive("k"))).toBe(false);
@@ -58,8 +60,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Start: an error when it is started already", async () => {
-    await using w = await world();
-    const pinger = (await w.open()).pinger("k");
+    const pinger = (await open()).a.pinger("k");
     await pinger.start();
     await expect(pinger.start()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
     await pinger.stop();
@@ -67,8 +68,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Stop: silent until the last ping has run out, then reported", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const pinger = a.pinger("k");
     await pinger.start();
     const { heard } = hear(b.watcher(), "k");
@@ -82,8 +82,8 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Kill: reported at once; idempotent; another holder of the key stays", async () => {
-    await using w = await world();
-    const [a, b, c] = [await w.open(), await w.open(), await w.open()];
+    const { w, a, b } = await open();
+    const c = await w.open();
     const [one, two, other] = [a.pinger("k"), c.pinger("k"), c.pinger("other")];
     await Promise.all([one.start(), two.start(), other.start()]);
     const watcher = b.watcher();
@@ -102,8 +102,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Kill of a pinger that is not running reports the key dead, whoever holds it", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const holder = a.pinger("k");
     // It agrees: one that goes on brings its key back, by polling perhaps before anybody has looked.
     holder.on("killed", () => void holder.stop());
@@ -116,9 +115,8 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("NewWatcher: any number of keys, and each change of each", async () => {
-    await using w = await world();
     // Closing waits a period for the store, which may be busy.
-    const [a, b] = [await w.open({ periodMs: 10_000 }), await w.open({ periodMs: 10_000 })];
+    const { a, b } = await open({ periodMs: 10_000 });
     const watcher = b.watcher();
     const all = hear(watcher, { all: true });
     const some = hear(watcher, { prefix: "web/" });
@@ -132,8 +130,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Alive: what the watcher considers true; an error when it has stopped", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     await a.pinger("k").start();
     const watcher = b.watcher();
     expect(await answered(() => watcher.alive("k"))).toBe(true);
@@ -143,8 +140,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Dead and Err: resolved when it has stopped, null after a clean stop", async () => {
-    await using w = await world();
-    const watcher = (await w.open()).watcher();
+    const watcher = (await open()).a.watcher();
     const { heard } = hear(watcher, "k");
     await until(() => heard.length === 1);
     let dead = false;
@@ -159,8 +155,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Sync and StartSync: load now, and Sync returns when all has been handed over", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open({ feed: "poll", pollMs: PERIOD_MS })];
+    const { a, b } = await open({}, { feed: "poll", pollMs: PERIOD_MS });
     const watcher = b.watcher();
     const { heard } = hear(watcher, "k");
     await answered(() => watcher.sync());
@@ -176,8 +171,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Watch: first the present state, then each change; the same listener twice throws", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const watcher = b.watcher();
     const { heard, listener } = hear(watcher, "k");
     expect(() => watcher.watch("k", listener)).toThrow(expect.objectContaining({ code: "ALREADY_WATCHED" }));
@@ -191,8 +185,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("Unwatch: nothing more is delivered, pending changes included", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const watcher = b.watcher();
     const { heard, listener } = hear(watcher, "k");
     watcher.unwatch("k", listener);
@@ -209,8 +202,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("a restart of a pinger within the timeout is not noticed", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const pinger = a.pinger("k", { meta: { a: 1 } });
     await pinger.start();
     const { heard } = hear(b.watcher(), "k");
@@ -225,8 +217,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("killing a dead key reports nothing; a key that never existed is reported dead once", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const watcher = b.watcher();
     const { heard } = hear(watcher, "k");
     await until(() => heard.length === 1);
@@ -238,8 +229,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("a kill expires: a running holder brings its key back, and is notified", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const pinger = a.pinger("k");
     await pinger.start();
     const { heard } = hear(b.watcher(), "k");
@@ -254,8 +244,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("each base is a world of its own", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open({ name: "one" }), await w.open({ name: "two" })];
+    const { a, b } = await open({ name: "one" }, { name: "two" });
     await a.pinger("k").start();
     expect(await answered(() => b.watcher().alive("k"))).toBe(false);
     expect((await answered(() => b.list())).keys).toEqual([]);
@@ -265,8 +254,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("drop: a namespace's data is removed whole, the presence closes, and the watchers of others fail", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { w, a, b } = await open();
     await a.pinger("k").start();
     const watcher = b.watcher();
     const { heard } = hear(watcher, "k");
@@ -283,9 +271,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("prune: what is dead for longer than the retention goes, and nothing else", async () => {
-    await using w = await world();
-    const short = { periodMs: 100, retentionSlots: 10 };
-    const [a, b] = [await w.open(short), await w.open(short)];
+    const { a, b } = await open({ periodMs: 100, retentionSlots: 10 });
     await a.pinger("dead").start();
     await b.pinger("alive").start();
     await a.close();
@@ -300,8 +286,7 @@ describe.each(backends)("on $name", (backend) => {
   });
 
   it("one last ping at stop, so that the timeout is late rather than early", async () => {
-    await using w = await world();
-    const [a, b] = [await w.open(), await w.open()];
+    const { a, b } = await open();
     const pinger = a.pinger("k");
     await pinger.start();
     const { heard } = hear(b.watcher(), "k");

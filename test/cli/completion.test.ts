@@ -87,17 +87,3 @@ describe("completion in zsh", () => {
     else for (const word of words) await running.says("stdout", new RegExp(`${line}[^]*\\n[^]*${word}`));
   });
 });
-
-it("a shell that is not known is refused", async () => {
-  const { code, stderr } = await heartbit(["completion", "tcsh"]);
-  expect(code).toBe(2);
-  expect(stderr).toMatch(/Allowed choices are bash, zsh, fish/);
-});
-
-it("is one object with --json", async () => {
-  const { stdout } = await heartbit(["completion", "bash", "--json"]);
-  expect(JSON.parse(stdout)).toEqual({
-    shell: "bash",
-    script: expect.stringContaining("complete -F _heartbit heartbit") as string,
-  });
-});

@@ -1,25 +1,15 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { MongoClient } from "mongodb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newDatabase } from "../servers/database.ts";
 import { until } from "../support/wait.ts";
-import { type Ended, heartbit, newDirectory, type Running, start } from "./heartbit.ts";
+import { type Ended, heartbit, holding, isRunning, newDirectory, type Running, start } from "./heartbit.ts";
 
 interface Report {
   readonly ok: boolean;
   readonly rows: readonly { who: string; told: string | null; ok: boolean }[];
-}
-
-/** Whether there is such a process, and not only what is left of it. */
-async function isRunning(pid: number): Promise<boolean> {
-  const { stdout } = await promisify(execFile)("ps", ["-o", "stat=", "-p", String(pid)]).catch(() => ({
-    stdout: "",
-  }));
-  return stdout.trim() !== "" && !stdout.includes("Z");
 }
 
 describe("demo", () => {
@@ -52,7 +42,7 @@ describe("demo", () => {
   it("on an embedded store prints what happens on stderr, and a table on stdout that ends with ok", () => {
     const { code, stdout, stderr } = embedded;
     expect(stderr).toMatch(
-      /^On a SQLite store in a temporary directory, with a period of 1 s\.\nSee it at http:\/\/127\.0\.0\.1:\d+\/ while it lasts\.\n/,
+      /^On a SQLite store in a temporary directory, with a period of 1 s\.\nSee it at http:/,
     );
     expect(stderr).toMatch(
       / s {2}worker-3 crashes: kill -9 \d+\n.* reported: worker-3 is dead \(expired\)\n/,
@@ -104,7 +94,7 @@ describe("demo", () => {
       const [, pid] = await demo.says("stderr", /worker-5 is paused: kill -STOP (\d+)/);
       demo.child.kill(signal);
       const ended = await demo.ended;
-      await until(async () => !(await isRunning(Number(pid))));
+      await until(() => !isRunning(Number(pid)));
       return ended;
     };
     const [interrupted, killed] = await Promise.all([end("SIGINT"), end("SIGKILL")]);
@@ -114,23 +104,11 @@ describe("demo", () => {
   });
 
   it("does not touch a namespace that is there already", async () => {
-    const store = `sqlite:${await newDirectory()}`;
-    const { code } = await heartbit([
-      "run",
-      "a",
-      "--store",
-      store,
-      "--name",
-      "mine",
-      "--",
-      process.execPath,
-      "-e",
-      "0",
-    ]);
-    expect(code).toBe(0);
-    const demo = await heartbit(["demo", "--store", store, "--name", "mine"]);
+    const env = { HEARTBIT_STORE: `sqlite:${await newDirectory()}`, HEARTBIT_NAME: "mine" };
+    await holding("a", env);
+    const demo = await heartbit(["demo", "--store", env.HEARTBIT_STORE, "--name", "mine"]);
     expect(demo).toMatchObject({ code: 1, stdout: "" });
     expect(demo.stderr).toMatch(/^heartbit: There is a namespace "mine" already/);
-    expect((await heartbit(["ls", "--all", "--store", store, "--name", "mine"])).stdout).toMatch(/^a /);
+    expect((await heartbit(["ls"], env)).stdout).toMatch(/^a /);
   });
 });

@@ -6,12 +6,12 @@ import { startFakeServer } from "../servers/fake-server.ts";
 
 export const DATABASE = "app";
 const ALL = ["find", "insert", "update", "remove", "createIndex", "changeStream"];
-export const privilege = (collection: string, ...actions: string[]): Document => ({
+export const privilege = (collection: string, ...actions: readonly string[]): Document => ({
   resource: { db: DATABASE, collection },
   actions,
 });
 
-const INDEXED: Readonly<Record<string, readonly Document[]>> = {
+const INDEXES: Readonly<Record<string, readonly Document[]>> = {
   "presence.records": [
     { changed: 1 },
     { key: 1 },
@@ -24,41 +24,36 @@ const INDEXED: Readonly<Record<string, readonly Document[]>> = {
 
 const CONFIG = { _id: "config", version: 2, period: 5000, offset: 0, retention: 120, base: 0, indexes: 1 };
 
-const rows = (firstBatch: readonly Document[], more: Document = {}): Document => ({
+/** The answer to a command that finds these. */
+export const rows = (firstBatch: readonly Document[], more: Document = {}): Document => ({
   ok: 1,
   cursor: { id: BSON.Long.ZERO, ns: `${DATABASE}.x`, firstBatch, ...more },
 });
 
-export const NOTHING = rows([]);
-export const UNAUTHORIZED = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
+/** A feed that stays open and has nothing to tell. */
+const FEED = { id: BSON.Long.ONE, postBatchResumeToken: { _data: "1" } };
 
-function isOfAll({ pipeline }: Document): boolean {
-  return (pipeline as { $currentOp: { allUsers: boolean } }[])[0]?.$currentOp.allUsers === true;
-}
+export const UNAUTHORIZED = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
 
 /** What differs from a server on which all is well. */
 export interface Differences {
-  readonly version?: string;
-  readonly maxWireVersion?: number;
   /** How far its clock is ahead, in ms. */
   readonly aheadMs?: number;
   readonly privileges?: readonly Document[];
-  readonly operations?: readonly Document[];
-  /** The user may not see the operations of others. */
-  readonly isAlone?: boolean;
   /** What it says of itself besides. */
   readonly hello?: Document;
   /** How long a majority takes to acknowledge a write, in ms: by this process's clock, which the answer sets forward. */
   readonly lagMs?: number;
   /** The answer to what names this command, or this stage of an aggregation. */
-  readonly answers?: Readonly<Record<string, Document>>;
+  readonly answers?: Readonly<Record<string, Document | ((command: Document) => Document)>>;
 }
 
 function answer(command: Document, address: string, differs: Differences): Document {
   const [name = "", target] = Object.entries(command)[0] ?? [];
   const stage = Object.keys((command["pipeline"] as Document[] | undefined)?.[0] ?? {})[0] ?? name;
   const given = differs.answers?.[stage];
-  if (given !== undefined) return given;
+  if (given !== undefined) return typeof given === "function" ? given(command) : given;
+  const now = new Date(Date.now() + (differs.aheadMs ?? 0));
   switch (stage) {
     case "hello":
     case "isMaster":
@@ -73,47 +68,35 @@ function answer(command: Document, address: string, differs: Differences): Docum
         primary: address,
         hosts: [address],
         minWireVersion: 0,
-        maxWireVersion: differs.maxWireVersion ?? 21,
+        maxWireVersion: 21,
         maxBsonObjectSize: 16_777_216,
         maxMessageSizeBytes: 48_000_000,
         maxWriteBatchSize: 100_000,
-        localTime: new Date(Date.now() + (differs.aheadMs ?? 0)),
+        localTime: now,
         connectionId: 1,
         ...differs.hello,
       };
     case "buildInfo":
-      return { ok: 1, version: differs.version ?? "8.0.4" };
+      return { ok: 1, version: "8.0.4" };
     case "find":
       return rows(target === "presence.meta" ? [CONFIG] : []);
     case "listIndexes":
-      return rows((INDEXED[String(target)] ?? []).map((key) => ({ key })));
+      return rows((INDEXES[String(target)] ?? []).map((key) => ({ key })));
     case "$collStats":
       return rows([{ storageStats: { storageSize: 4096, totalIndexSize: 8192 } }]);
     case "$currentOp":
-      if (differs.isAlone === true && isOfAll(command)) return UNAUTHORIZED;
-      return rows(differs.operations ?? []);
+      return rows([]);
     case "findAndModify":
-      return { ok: 1, value: { now: new Date(Date.now() + (differs.aheadMs ?? 0)), seq: 1 } };
+      return { ok: 1, value: { now, seq: 1 } };
     case "$changeStream":
-      return rows([], { id: BSON.Long.ONE, postBatchResumeToken: { _data: "1" } });
+      return rows([], FEED);
     case "getMore":
-      return {
-        ok: 1,
-        cursor: {
-          id: BSON.Long.ONE,
-          ns: `${DATABASE}.x`,
-          nextBatch: [],
-          postBatchResumeToken: { _data: "1" },
-        },
-      };
-    case "connectionStatus":
-      return {
-        ok: 1,
-        authInfo: {
-          authenticatedUsers: [{ user: "me", db: "admin" }],
-          authenticatedUserPrivileges: differs.privileges ?? [privilege("", ...ALL)],
-        },
-      };
+      return { ok: 1, cursor: { ns: `${DATABASE}.x`, nextBatch: [], ...FEED } };
+    case "connectionStatus": {
+      const authenticatedUserPrivileges = differs.privileges ?? [privilege("", ...ALL)];
+      const authenticatedUsers = [{ user: "me", db: "admin" }];
+      return { ok: 1, authInfo: { authenticatedUsers, authenticatedUserPrivileges } };
+    }
     default:
       return { ok: 1 };
   }

@@ -1,5 +1,5 @@
 /** For tests: the real command as a child process, on a store of its own. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -88,6 +88,19 @@ export function heartbit(
   atEnd?: (end: () => void) => void,
 ): Promise<Ended> {
   return start(args, env, atEnd).ended;
+}
+
+/** Holds the key in a process of its own; resolves when others can see it. */
+export async function holding(key: string, env: Env, ...more: string[]): Promise<Running> {
+  const held = start(["ping", key, ...more], env);
+  await held.says("stderr", /Holding/);
+  return held;
+}
+
+/** Whether there is such a process; one that nobody has asked for its end has ended. */
+export function isRunning(pid: number): boolean {
+  const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
+  return stdout.trim() !== "" && !stdout.includes("Z");
 }
 
 /** A directory of the test's own. */

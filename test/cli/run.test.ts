@@ -1,35 +1,40 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { chmod, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Guardian } from "../../src/cli/guardian.ts";
 import { startServer, withDatabase } from "../servers/index.ts";
 import { needs } from "../support/needs.ts";
 import { passes, until } from "../support/wait.ts";
-import { type Env, heartbit, newDirectory, newStore, type Running, SHORT, start } from "./heartbit.ts";
+import {
+  type Env,
+  heartbit,
+  isRunning,
+  newDirectory,
+  newStore,
+  type Running,
+  SHORT,
+  start,
+} from "./heartbit.ts";
 
 const node = (script: string): string[] => ["--", process.execPath, "-e", script];
 const keys = async (env: Env): Promise<string> => (await heartbit(["ls"], env)).stdout;
 
-/** Whether there is such a process; one that nobody has asked for its end has ended. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return process.platform !== "linux" || !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
+/** Does nothing for a minute. */
+const IDLE = "setTimeout(() => {}, 60000)";
+
+/** Runs a command that says so once it has started, and idles then. */
+async function idling(env: Env, ...flags: string[]): Promise<Running> {
+  const run = start(["run", "a", ...flags, ...node(`console.log(1); ${IDLE}`)], env);
+  await run.says("stdout", /1/);
+  return run;
 }
 
 describe("run", () => {
   it("holds the key while the command runs, and kills it at the end", async () => {
     const env = await newStore();
-    const run = start(
-      ["run", "a", "--meta", '{"try":1}', ...node("console.log(1); setTimeout(() => {}, 60000)")],
-      env,
-    );
-    await run.says("stdout", /1/);
+    const run = await idling(env, "--meta", '{"try":1}');
     expect(await keys(env)).toMatch(/^a .*\{"try":1\}\n$/);
     run.child.kill("SIGTERM");
     await run.ended;
@@ -40,10 +45,8 @@ describe("run", () => {
     ["", "a command that ends when it is asked to"],
     ["process.on('SIGTERM', () => {});", "a command that does not"],
   ])("takes the command with it when it is killed itself (%j: %s)", async (script) => {
-    const run = start(
-      ["run", "a", ...node(`${script} console.log(process.pid); setTimeout(() => {}, 60000)`)],
-      await newStore(),
-    );
+    const command = node(`${script} console.log(process.pid); ${IDLE}`);
+    const run = start(["run", "a", ...command], await newStore());
     const [, pid] = await run.says("stdout", /(\d+)\n/);
     run.child.kill("SIGKILL");
     await until(() => !isRunning(Number(pid)));
@@ -51,64 +54,50 @@ describe("run", () => {
 
   it("leaves a command alone that it has not started, after its own has ended", async () => {
     const guardian = new Guardian();
-    const [first, second] = [1, 2].map(() => spawn(process.execPath, ["-e", "setTimeout(() => {}, 60000)"]));
-    onTestFinished(() => void second?.kill("SIGKILL"));
-    guardian.guard(first?.pid);
+    const child = spawn(process.execPath, ["-e", IDLE]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    guardian.guard(child.pid);
     guardian.release();
     guardian.guard(undefined);
     const { shell } = guardian;
     shell?.stdin?.end();
     if (shell !== undefined) await once(shell, "exit");
-    expect([first, second].map((child) => child?.exitCode ?? child?.signalCode)).toEqual([null, null]);
-    first?.kill("SIGKILL");
+    expect(child.exitCode ?? child.signalCode).toBeNull();
   });
 
-  it("leaves stdin, stdout and stderr to the command", async () => {
-    const env = await newStore();
-    const script = "console.log('out'); console.error('err')";
-    expect(await heartbit(["run", "a", ...node(script)], env)).toEqual({
-      code: 0,
-      signal: null,
-      stdout: "out\n",
-      stderr: "err\n",
-    });
-  });
-
-  it.each([0, 1, 3, 130, 255])("exits with the command's status %d", async (status) => {
-    const { code } = await heartbit(["run", "a", ...node(`process.exit(${status})`)], await newStore());
-    expect(code).toBe(status);
-  });
-
-  it("exits with 128 + n when signal n ended the command", async () => {
-    const script = "process.kill(process.pid, 'SIGKILL')";
-    expect((await heartbit(["run", "a", ...node(script)], await newStore())).code).toBe(137);
-  });
-
-  it("exits with 127 when there is no such command, and 126 when it cannot be run; the key is dead", async () => {
-    const env = await newStore();
-    const missing = await heartbit(["run", "a", "--", "no-such-command"], env);
-    expect(missing).toMatchObject({ code: 127, stderr: "heartbit: There is no command no-such-command.\n" });
-    const file = `${await newDirectory()}/file`;
-    await writeFile(file, "");
-    await chmod(file, 0o600);
-    const refused = await heartbit(["run", "a", "--", file], env);
-    expect(refused).toMatchObject({ code: 126, stderr: `heartbit: ${file} cannot be run: EACCES.\n` });
-    const inside = await heartbit(["run", "a", "--", `${file}/x`], env);
-    expect(inside).toMatchObject({ code: 126, stderr: `heartbit: ${file}/x cannot be run: ENOTDIR.\n` });
-    expect(await keys(env)).toBe("");
-  });
-
-  it("hands the command its arguments as they are", async () => {
+  it("hands the command its arguments as they are, and leaves stdout and stderr to it", async () => {
     const args = ["--json", "--", "-x", "a b"];
-    const script = "console.log(JSON.stringify(process.argv.slice(1)))";
-    const { stdout } = await heartbit(["run", "a", ...node(script), "--", ...args], await newStore());
-    expect(JSON.parse(stdout)).toEqual(args);
+    const script = "console.log(JSON.stringify(process.argv.slice(1))); console.error('err')";
+    const ended = await heartbit(["run", "a", ...node(script), "--", ...args], await newStore());
+    expect(ended).toEqual({ code: 0, signal: null, stdout: `${JSON.stringify(args)}\n`, stderr: "err\n" });
+  });
+
+  it.each([
+    ["its status", "process.exit(3)", 3],
+    ["128 + n when signal n ended it", "process.kill(process.pid, 'SIGKILL')", 137],
+  ])("exits with %s", async (_what, script, code) => {
+    expect((await heartbit(["run", "a", ...node(script)], await newStore())).code).toBe(code);
+  });
+
+  it("exits with 127 for a missing command, and 126 for one that cannot be run, with --restart too", async () => {
+    const env = await newStore();
+    const file = `${await newDirectory()}/file`;
+    await writeFile(file, "", { mode: 0o600 });
+    for (const [command, code, why] of [
+      ["no-such-command", 127, "There is no command no-such-command."],
+      [file, 126, `${file} cannot be run: EACCES.`],
+      [`${file}/x`, 126, `${file}/x cannot be run: ENOTDIR.`],
+    ] as const) {
+      const ended = await heartbit(["run", "a", "--restart", "--", command], env);
+      expect(ended).toMatchObject({ code, stderr: `heartbit: ${why}\n` });
+    }
+    expect(await keys(env)).toBe("");
   });
 
   it.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const)(
     "hands %s on to the command, and goes on until that has ended",
     async (signal) => {
-      const script = `process.on('${signal}', () => console.log('heard') || setImmediate(() => process.exit(9))); console.log('ready'); setTimeout(() => {}, 60000)`;
+      const script = `process.on('${signal}', () => console.log('heard') || setImmediate(() => process.exit(9))); console.log('ready'); ${IDLE}`;
       const run = start(["run", "a", ...node(script)], await newStore());
       await run.says("stdout", /ready/);
       run.child.kill(signal);
@@ -116,25 +105,9 @@ describe("run", () => {
     },
   );
 
-  it("says with --json how the command ended", async () => {
-    const { stdout, code } = await heartbit(
-      ["run", "a", "--json", ...node("process.kill(process.pid)")],
-      await newStore(),
-    );
-    expect(JSON.parse(stdout)).toEqual({
-      key: "a",
-      exitCode: 143,
-      signal: "SIGTERM",
-      restarts: 0,
-      stopped: false,
-    });
-    expect(code).toBe(143);
-  });
-
   it("says when another has reported the key dead, and holds it on", async () => {
     const env = await newStore(SHORT);
-    const run = start(["run", "a", ...node("console.log(1); setTimeout(() => {}, 60000)")], env);
-    await run.says("stdout", /1/);
+    const run = await idling(env);
     await heartbit(["kill", "a"], env);
     await run.says("stderr", /Another process reported a dead; it is taken up again\./);
     expect((await heartbit(["wait", "a"], env)).code).toBe(0);
@@ -147,7 +120,7 @@ describe("run", () => {
     // Several: which connections are open then, or on their way, is up to chance.
     const started = performance.now();
     const runs = ["a", "b", "c", "d"].map((key) =>
-      start(["run", key, ...node("console.log(1); setTimeout(() => {}, 60000)")], env),
+      start(["run", key, ...node(`console.log(1); ${IDLE}`)], env),
     );
     await Promise.all(runs.map((run) => run.says("stdout", /1/)));
     const startMs = performance.now() - started;
@@ -170,10 +143,12 @@ describe("run", () => {
 });
 
 /** Fails the first time, and not the second. */
-const failsOnce = (file: string): string[] =>
-  node(
-    `const fs = require("fs"); if (!fs.existsSync(${JSON.stringify(file)})) { fs.writeFileSync(${JSON.stringify(file)}, ""); process.exit(5); } console.log("again")`,
-  );
+const failsOnce = (file: string): string[] => [
+  "--",
+  "sh",
+  "-c",
+  `[ -e ${file} ] && echo again || { > ${file}; exit 5; }`,
+];
 
 describe("run --restart", () => {
   it("starts a command that failed again; the key is dead in between", async () => {
@@ -188,19 +163,21 @@ describe("run --restart", () => {
     expect(code).toBe(0);
   });
 
-  it("does not when a signal was handed on, nor when it is interrupted in between", async () => {
+  it("does not when a signal was handed on", async () => {
     const env = await newStore();
-    const asked = start(
-      ["run", "a", "--restart", ...node("console.log(1); setTimeout(() => {}, 60000)")],
-      env,
-    );
-    await asked.says("stdout", /1/);
+    const asked = await idling(env, "--restart");
     asked.child.kill("SIGTERM");
     expect(await asked.ended).toMatchObject({ code: 143, stderr: "" });
-    const waiting = start(["run", "b", "--restart", ...node("process.exit(5)")], env);
-    await waiting.says("stderr", /started again in 2 s/);
-    waiting.child.kill("SIGINT");
-    expect((await waiting.ended).code).toBe(130);
+  });
+
+  it.each([
+    ["SIGINT", 130],
+    ["SIGQUIT", 131],
+  ] as const)("is interrupted by %s in between", async (signal, code) => {
+    const run = start(["run", "a", "--restart", ...node("process.exit(5)")], await newStore());
+    await run.says("stderr", /started again in 2 s/);
+    run.child.kill(signal);
+    expect(await run.ended).toMatchObject({ code, signal: null });
   });
 
   it.each(["SIGUSR1", "SIGUSR2"] as const)("goes on when %s comes in between", async (signal) => {
@@ -211,18 +188,6 @@ describe("run --restart", () => {
     await run.says("stderr", /started again in 1 s/);
     run.child.kill(signal);
     expect(await run.ended).toMatchObject({ code: 0, stdout: "again\n" });
-  });
-
-  it("is interrupted in between by SIGQUIT too", async () => {
-    const run = start(["run", "a", "--restart", ...node("process.exit(5)")], await newStore());
-    await run.says("stderr", /started again in 1 s/);
-    run.child.kill("SIGQUIT");
-    expect(await run.ended).toMatchObject({ code: 131, signal: null });
-  });
-
-  it("does not where there is no such command", async () => {
-    const args = ["run", "a", "--restart", "--", "no-such-command"];
-    expect((await heartbit(args, await newStore())).code).toBe(127);
   });
 });
 
@@ -244,8 +209,7 @@ describe("run --stop-on-lapse", () => {
 
   it("ends the command when it may have been reported dead, and says so", async () => {
     const env = await newStore("1s");
-    const script =
-      "console.log(1); process.on('SIGTERM', () => process.exit(0)); setTimeout(() => {}, 60000)";
+    const script = `console.log(1); process.on('SIGTERM', () => process.exit(0)); ${IDLE}`;
     const run = start(["run", "a", "--stop-on-lapse", "--json", ...node(script)], env);
     await run.says("stdout", /1/);
     await pauseForLong(run);
@@ -261,7 +225,7 @@ describe("run --stop-on-lapse", () => {
 
   it("kills it where it does not end in time, and starts it again with --restart", async () => {
     const env = await newStore("1s");
-    const script = "console.log(process.pid); process.on('SIGTERM', () => {}); setTimeout(() => {}, 60000)";
+    const script = `console.log(process.pid); process.on('SIGTERM', () => {}); ${IDLE}`;
     const args = ["run", "a", "--stop-on-lapse", "--restart", "--grace", "100ms", ...node(script)];
     const run = start(args, env);
     const [, first] = await run.says("stdout", /(\d+)\n/);

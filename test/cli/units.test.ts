@@ -11,27 +11,20 @@ import { describeHealth } from "../../src/cli/watch.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
 import { newDirectory } from "./heartbit.ts";
 
-const home = (): string => "/home/a";
-
 describe("a key", () => {
   it.each([
-    ["worker-1", "worker-1x"],
-    ["worker-1", "wrker-1"],
-    ["worker-1", "worker_1"],
-    ["worker-1", "wroker-1"],
-    ["worker-1", "Worker-1"],
-  ])("%s may have been mistyped as %s", (a, b) =>
-    expect([isSimilar(a, b), isSimilar(b, a)]).toEqual([true, true]),
-  );
-
-  it.each([
-    ["worker-1", "worker-1"],
-    ["worker-1", "worker-23"],
-    ["worker-1", "reworked"],
-    ["aab", "bba"],
-    ["a", "b"],
-  ])("%s is not said to be like %s", (a, b) =>
-    expect([isSimilar(a, b), isSimilar(b, a)]).toEqual([false, false]),
+    ["worker-1", "worker-1x", true],
+    ["worker-1", "wrker-1", true],
+    ["worker-1", "worker_1", true],
+    ["worker-1", "wroker-1", true],
+    ["worker-1", "Worker-1", true],
+    ["worker-1", "worker-1", false],
+    ["worker-1", "worker-23", false],
+    ["worker-1", "reworked", false],
+    ["aab", "bba", false],
+    ["a", "b", false],
+  ])("%s may have been mistyped as %s: %s", (a, b, may) =>
+    expect([isSimilar(a, b), isSimilar(b, a)]).toEqual([may, may]),
   );
 });
 
@@ -84,26 +77,23 @@ describe("settings", () => {
 
   it("take the file where there is nothing else", () => {
     expect(settingsFrom({}, {}, FILE)).toEqual({ store: "sqlite:/file", name: "file", periodMs: 7000 });
-    expect(settingsFrom({ name: "flag" }, { HEARTBIT_PERIOD: "2s" }, FILE)).toEqual({
-      store: "sqlite:/file",
-      name: "flag",
-      periodMs: 2000,
-    });
+    const mixed = settingsFrom({ name: "flag" }, { HEARTBIT_PERIOD: "2s" }, FILE);
+    expect(mixed).toEqual({ store: "sqlite:/file", name: "flag", periodMs: 2000 });
   });
 
   it("refuse a period that is none, and name the variable", () => {
     expect(() => settingsFrom({}, { HEARTBIT_PERIOD: "soon" })).toThrow(/HEARTBIT_PERIOD is "soon"/);
   });
 
-  it("know the user's data directory on each system", () => {
-    expect(dataDirectory({}, "linux", home)).toBe("/home/a/.local/share/heartbit");
-    expect(dataDirectory({ XDG_DATA_HOME: "/x" }, "linux", home)).toBe("/x/heartbit");
-    expect(dataDirectory({ XDG_DATA_HOME: "relative" }, "linux", home)).toBe("/home/a/.local/share/heartbit");
-    expect(dataDirectory({}, "darwin", () => "/Users/a")).toBe(
-      "/Users/a/Library/Application Support/heartbit",
-    );
-    expect(dataDirectory({ LOCALAPPDATA: "/local" }, "win32", home)).toBe("/local/heartbit");
-  });
+  it.each([
+    [{}, "linux", "/home/a/.local/share/heartbit"],
+    [{ XDG_DATA_HOME: "/x" }, "linux", "/x/heartbit"],
+    [{ XDG_DATA_HOME: "relative" }, "linux", "/home/a/.local/share/heartbit"],
+    [{}, "darwin", "/home/a/Library/Application Support/heartbit"],
+    [{ LOCALAPPDATA: "/local" }, "win32", "/local/heartbit"],
+  ] as const)("know the user's data directory: with %j on %s it is %s", (variables, system, directory) =>
+    expect(dataDirectory(variables, system, () => "/home/a")).toBe(directory),
+  );
 });
 
 /** What the config file says that has this text. */
@@ -115,11 +105,8 @@ const readFrom = async (text: string) => {
 
 describe("heartbit.config.json", () => {
   it("has some of the store, the name and the period, as text or in ms", async () => {
-    expect(await readFrom('{"store": "mongodb://db/app", "name": "agents", "period": "2s"}')).toEqual({
-      store: "mongodb://db/app",
-      name: "agents",
-      period: 2000,
-    });
+    const text = '{"store": "mongodb://db/app", "name": "agents", "period": "2s"}';
+    expect(await readFrom(text)).toEqual({ store: "mongodb://db/app", name: "agents", period: 2000 });
     expect(await readFrom('{"period": 500}')).toEqual({ period: 500 });
     expect(readConfigFile(join(await newDirectory(), "none.json"))).toEqual({});
   });
@@ -151,17 +138,14 @@ describe("no password is printed", () => {
 });
 
 describe("text for a terminal", () => {
-  it("shows control characters instead of obeying them", () => {
-    expect(printable("a\nb\u001b[31mc\u202ed")).toBe("a\\x0ab\\x1b[31mc\\u{202e}d");
-    expect(printable("a\u009b31mb\u061cc")).toBe("a\\x9b31mb\\u{61c}c");
-  });
-
-  it("shows what is not seen, but leaves pictures whole", () => {
-    expect(printable("a\u200bb\u3164c\u115fd\u2800e\ufe0f")).toBe(
-      "a\\u{200b}b\\u{3164}c\\u{115f}d\\u{2800}e\\u{fe0f}",
-    );
-    expect(printable("é 日本 ❤\ufe0f")).toBe("é 日本 ❤\ufe0f");
-  });
+  it.each([
+    ["a\nb\u001b[31mc\u202ed", "a\\x0ab\\x1b[31mc\\u{202e}d"],
+    ["a\u009b31mb\u061cc", "a\\x9b31mb\\u{61c}c"],
+    ["a\u200bb\u3164c\u115fd\u2800e\ufe0f", "a\\u{200b}b\\u{3164}c\\u{115f}d\\u{2800}e\\u{fe0f}"],
+    ["é 日本 ❤\ufe0f", "é 日本 ❤\ufe0f"],
+  ])("shows what is not seen, instead of obeying it, but leaves pictures whole: %j is %j", (text, shown) =>
+    expect(printable(text)).toBe(shown),
+  );
 
   it("in JSON is escaped, and read back the same", () => {
     const value = { "a\u009b2J": ["\u202e\u3164\u{e0041}", "é 日本 ❤\ufe0f", "\n"] };
@@ -181,16 +165,8 @@ describe("text for a terminal", () => {
   });
 
   it("aligns columns by what a terminal shows", () => {
-    expect(
-      columns(
-        [
-          ["a", "1", "x"],
-          ["日本", "100", ""],
-          ["bb", "2", "y"],
-        ],
-        new Set([1]),
-      ),
-    ).toEqual(["a       1  x", "日本  100", "bb      2  y"]);
+    const rows = ["a 1 x", "日本 100 ", "bb 2 y"].map((row) => row.split(" "));
+    expect(columns(rows, new Set([1]))).toEqual(["a       1  x", "日本  100", "bb      2  y"]);
     expect(widthOf("👍é")).toBe(3);
   });
 
@@ -203,42 +179,29 @@ describe("text for a terminal", () => {
 
 const suspicion = (fromMs: number, toMs: number): Suspicion[] => [{ fromMs, toMs, reason: "slow" }];
 
-describe("the demo's verdict, with a period of a second", () => {
-  const bound = { leastMs: 1100, mostMs: 2500 };
-  const fault = (toldMs: number | undefined, suspicions: Suspicion[] = [], vouchedUntilMs?: number) =>
-    faultOf(
-      { happenedMs: 0, toldMs, bound, ...(vouchedUntilMs === undefined ? {} : { vouchedUntilMs }) },
-      1000,
-      suspicions,
-    );
+describe("the demo's verdict, with a period of a second,", () => {
+  const bound = absence(1000);
 
-  it("accepts a report within the bound", () => {
-    expect(fault(1100)).toBeUndefined();
-    expect(fault(2500)).toBeUndefined();
-  });
-
-  it("expects a stop to be reported when it has run out, later than the earliest report of a crash", () => {
-    const told = { happenedMs: 0, toldMs: 1200 };
-    expect(faultOf({ ...told, bound: absence(1000) }, 1000, [])).toBeUndefined();
-    expect(faultOf({ ...told, bound: runningOut(1000) }, 1000, [])).toBe("reported 280 ms too early");
-  });
-
-  it("finds fault with a report that is missing, too early or too late", () => {
-    expect(fault(undefined)).toBe("never reported");
-    expect(fault(900)).toBe("reported 180 ms too early");
-    expect(fault(3000)).toBe("reported 280 ms too late");
-  });
-
-  it("accepts an early report only after the process's vouchedUntil", () => {
-    expect(fault(900, [], 880)).toBeUndefined();
-    expect(fault(900, [], 1200)).toBe("reported 180 ms too early");
-  });
-
-  it("counts the bound from the end of a suspicion before the report, and of no other", () => {
-    expect(fault(4000, suspicion(500, 2000))).toBeUndefined();
-    expect(fault(5000, suspicion(500, 2000))).toBe("reported 280 ms too late");
-    expect(fault(3000, suspicion(-500, -100))).toBe("reported 280 ms too late");
-    expect(fault(3000, suspicion(3500, 4000))).toBe("reported 280 ms too late");
-    expect(fault(900, suspicion(0, 500))).toBe("reported 180 ms too early");
-  });
+  it.each([
+    ["a report at the start of its bound", { toldMs: 1100 }, [], undefined],
+    ["a report at the end of its bound", { toldMs: 2500 }, [], undefined],
+    ["no report", { toldMs: undefined }, [], "never reported"],
+    ["an early report", { toldMs: 900 }, [], "reported 180 ms too early"],
+    ["a late report", { toldMs: 3000 }, [], "reported 280 ms too late"],
+    ["a report after vouchedUntil", { toldMs: 900, vouchedUntilMs: 880 }, [], undefined],
+    ["one before it", { toldMs: 900, vouchedUntilMs: 1200 }, [], "reported 180 ms too early"],
+    ["one in the bound from the end of a suspicion", { toldMs: 4000 }, suspicion(500, 2000), undefined],
+    ["one after that bound", { toldMs: 5000 }, suspicion(500, 2000), "reported 280 ms too late"],
+    ["one after an earlier suspicion", { toldMs: 3000 }, suspicion(-500, -100), "reported 280 ms too late"],
+    ["one before a suspicion", { toldMs: 3000 }, suspicion(3500, 4000), "reported 280 ms too late"],
+    ["an early one after a suspicion", { toldMs: 900 }, suspicion(0, 500), "reported 180 ms too early"],
+    [
+      "a stop that is reported as a crash",
+      { toldMs: 1200, bound: runningOut(1000) },
+      [],
+      "reported 280 ms too early",
+    ],
+  ])("on %s", (_what, seen, suspicions, fault) =>
+    expect(faultOf({ happenedMs: 0, bound, ...seen }, 1000, suspicions)).toBe(fault),
+  );
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Table } from "../../src/cli/table.ts";
 import type { Change } from "../../src/index.ts";
-import { main, newStore, start } from "./heartbit.ts";
+import { holding, main, newStore } from "./heartbit.ts";
 import { CTRL_C, CTRL_Z, inTerminal } from "./terminal.ts";
 
 const plain = (_: unknown, text: string): string => text;
@@ -18,26 +18,22 @@ const holders = (many: number, meta: unknown): Change["holders"] =>
 describe("the table", () => {
   const ROOM = { columns: 60, rows: 10 };
 
-  it("shows the living and the lately dead by key, with how long they have been so", () => {
+  it("shows the living and the lately dead by key, with how long they have been so, and why it is stale", () => {
     const table = new Table("presence");
     table.take(change("b", true, 1000));
-    table.take(change("a", true, 2000, { cause: "initial" }));
+    table.take(change("a", true, 2000));
     table.take(change("b", false, 5000));
+    table.take(change("a", true, 6000, { cause: "updated" })); // which is no birth
     expect(table.lines(ROOM, 8000, plain)).toEqual([
       "presence  1 key alive, 1 died recently",
       "",
       "KEY  STATE  FOR  CAUSE    HOLDERS",
-      "a    alive  6 s  initial  h:7",
+      "a    alive  6 s  updated  h:7",
       "b    dead   3 s  killed",
     ]);
-    expect(table.lines(ROOM, 66_000, plain)[0]).toBe("presence  1 key alive, 0 died recently");
-  });
-
-  it("does not take an update for a birth", () => {
-    const table = new Table("presence");
-    table.take(change("a", true, 1000));
-    table.take(change("a", true, 9000, { cause: "updated" }));
-    expect(table.lines(ROOM, 11_000, plain)[3]).toBe("a    alive  10 s  updated  h:7");
+    table.setHealth({ state: "stale", reason: "ping failed" });
+    const [later] = table.lines(ROOM, 66_000, plain);
+    expect(later).toBe("presence  1 key alive, 0 died recently  STALE: ping failed");
   });
 
   it("shows what has changed last where there is no room for all, in no more lines and columns than there are", () => {
@@ -70,21 +66,12 @@ describe("the table", () => {
     expect(lines[3]).toMatch(/^key-0 .* h:7 "é+…$/);
     expect(lines[3]).toHaveLength(80);
   });
-
-  it("says that it is stale, and why", () => {
-    const table = new Table("presence");
-    table.setHealth({ state: "stale", reason: "ping failed" });
-    expect(table.lines(ROOM, 0, plain)[0]).toBe(
-      "presence  0 keys alive, 0 died recently  STALE: ping failed",
-    );
-  });
 });
 
 describe("watch on a terminal", () => {
   it("shows a table that follows what happens and the size of the window, and leaves the terminal as it was", async () => {
     const env = await newStore();
-    const held = start(["ping", "worker-1"], env);
-    await held.says("stderr", /Holding/);
+    const held = await holding("worker-1", env);
     const { running, type, resize } = inTerminal([process.execPath, main(), "watch"], env);
     await running.says("stdout", /\[\?1049h[^]*presence {2}1 key alive[^]*worker-1 {2}alive/);
     held.child.kill("SIGINT");
@@ -113,7 +100,7 @@ describe("watch on a terminal", () => {
     ["where the terminal cannot be drawn on", [], { TERM: "dumb" }],
   ])("prints lines %s", async (_, flags, more) => {
     const env = { ...(await newStore()), ...more };
-    await start(["ping", "worker-1"], env).says("stderr", /Holding/);
+    await holding("worker-1", env);
     const { running, type } = inTerminal([process.execPath, main(), "watch", ...flags], env);
     await running.says("stdout", /Z {2}worker-1 +\S*alive\S* {2}initial/);
     type(CTRL_C);

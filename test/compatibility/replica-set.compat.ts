@@ -1,9 +1,8 @@
-/** A replica set of three whose primary steps down, is killed, and is stands still. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+/** A replica set of three whose primary steps down, is killed, and stands still. */
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
-import { openMongo } from "../../src/stores/mongo/index.ts";
-import { storeContract } from "../../src/testing/index.ts";
 import { withDatabase } from "../servers/index.ts";
+import type { ServerProcess } from "../servers/process.ts";
 import { passes, until } from "../support/wait.ts";
 import { Worker } from "../support/workers.ts";
 import { type ReplicaSet, startReplicaSet, tell } from "./deployments.ts";
@@ -16,43 +15,27 @@ beforeAll(async () => {
 });
 afterAll(() => set.stop());
 
-describe("MongoStore on a replica set of three keeps the contract", () => {
-  storeContract(() => openMongo(withDatabase(set.uri, "contract")), {
-    describe,
-    it,
-  });
-});
+interface FailOver {
+  readonly name: string;
+  readonly strike: (primary: ServerProcess) => Promise<unknown>;
+  readonly mend?: (struck: ServerProcess) => Promise<void>;
+}
 
-const failOvers = [
+it.each<FailOver>([
   {
     name: "steps down",
-    strike: async () => {
-      const primary = await set.primary();
-      // The connection may end before the answer.
-      await tell(primary, { replSetStepDown: 10, force: true }).catch(() => undefined);
-      return async (): Promise<void> => {};
-    },
+    // The connection may end before the answer.
+    strike: (primary) => tell(primary, { replSetStepDown: 10, force: true }).catch(() => undefined),
   },
-  {
-    name: "is killed",
-    strike: async () => {
-      const primary = await set.primary();
-      await primary.kill9();
-      return (): Promise<void> => primary.restart();
-    },
-  },
+  { name: "is killed", strike: (primary) => primary.kill9(), mend: (struck) => struck.restart() },
   {
     name: "stands still",
-    strike: async () => {
-      const primary = await set.primary();
-      primary.pause();
-      return async (): Promise<void> => primary.resume();
-    },
+    strike: async (primary) => primary.pause(),
+    mend: async (struck) => struck.resume(),
   },
-];
-
-describe("when the primary of three", () => {
-  it.each(failOvers)("$name, nobody is told dead, and a crash afterwards is", async ({ name, strike }) => {
+])(
+  "when the primary of three $name, nobody is told dead, and a crash afterwards is",
+  async ({ name, strike, mend }) => {
     const target = withDatabase(set.uri, `fail_over_${name.replace(" ", "_")}`);
     const options = { periodMs: PERIOD_MS };
     await using presence = await Presence.open(target, options);
@@ -61,25 +44,22 @@ describe("when the primary of three", () => {
       told.push(`${key} ${alive ? "alive" : "dead"} ${cause}`);
     });
     const workers = await Promise.all(["a", "b", "c"].map((key) => Worker.start(target, options, key)));
-    let mend: (() => Promise<void>) | undefined;
-    try {
-      await until(() => told.length === workers.length);
-      await passes(4 * PERIOD_MS);
-      mend = await strike();
-      await set.primary();
-      await until(() => presence.health.state === "healthy");
-      await passes(6 * PERIOD_MS);
-      expect(told.filter((one) => one.includes(" dead "))).toEqual([]);
+    onTestFinished(async () => void (await Promise.all(workers.map((worker) => worker.crash()))));
+    await until(() => told.length === workers.length);
+    await passes(4 * PERIOD_MS);
+    const primary = await set.primary();
+    await strike(primary);
+    onTestFinished(() => mend?.(primary));
+    await set.primary();
+    await until(() => presence.health.state === "healthy");
+    await passes(6 * PERIOD_MS);
+    expect(told.filter((one) => one.includes(" dead "))).toEqual([]);
 
-      await workers[1]?.crash();
-      await until(() => told.includes("b dead expired"));
-      expect(told.filter((one) => one.includes(" dead "))).toEqual(["b dead expired"]);
+    await workers[1]?.crash();
+    await until(() => told.includes("b dead expired"));
+    expect(told.filter((one) => one.includes(" dead "))).toEqual(["b dead expired"]);
 
-      await presence.pinger("d").start();
-      await until(() => told.includes("d alive joined"));
-    } finally {
-      await mend?.();
-      await Promise.all(workers.map((worker) => worker.crash()));
-    }
-  });
-});
+    await presence.pinger("d").start();
+    await until(() => told.includes("d alive joined"));
+  },
+);

@@ -1,3 +1,4 @@
+/** The rule. test/docs/vectors.test.ts has its cases, as they are promised to other languages. */
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -5,7 +6,6 @@ import {
   isAliveAt,
   evaluationSlot,
   KILLED,
-  lastPing,
   latestComplete,
   mayReportDeaths,
   PERIODS_TO_DEATH,
@@ -38,39 +38,6 @@ describe("latestComplete", () => {
       }),
       { numRuns: 3000 },
     );
-  });
-
-  it.each([
-    ["in quiet times j - 1", "############", 11],
-    ["with the slot before j empty, two before that", "###########.", 9],
-    ["with the slot before that empty, two before it", "##########.#", 8],
-    ["with two slots after an outage, the later of them", "####......##", 11],
-    ["with one slot after an outage, before the outage", "####.......#", 2],
-    ["in an outage, before it", "####........", 2],
-    ["with nobody at all, the oldest", "............", 0],
-    ["with a gap in every other slot, the oldest", "#.#.#.#.#.#.", 0],
-  ])("%s", (_, pinged, expected) => {
-    const j = pinged.length;
-    const isEmpty = (slot: number): boolean => pinged[slot] !== "#";
-    // `j` counts as not empty whatever is known of it.
-    expect(latestComplete(j, 0, isEmpty)).toBe(expected);
-  });
-});
-
-describe("lastPing", () => {
-  const session = { slot: 5, bit: 7 };
-  it.each([
-    ["the latest bit of its session", { slot: 3 }, session, 7],
-    ["the latest write of its session, when that is later", { slot: 3 }, { slot: 9, bit: 7 }, 9],
-    ["its own latest write, when that is later", { slot: 11 }, session, 11],
-    ["its own last, though its session pings on", { slot: 3, last: 4 }, session, 4],
-    ["its own last, though that is later than all (a planned absence)", { slot: 3, last: 20 }, session, 20],
-    ["its session's last, when that was closed", { slot: 3 }, { ...session, last: 6 }, 6],
-    ["its own last before its session's", { slot: 3, last: 2 }, { ...session, last: 6 }, 2],
-    ["killed, whatever else", { slot: 30, last: KILLED }, { slot: 30, bit: 30, last: 30 }, KILLED],
-    ["its write, when no bit is known", { slot: 3 }, { slot: 2, bit: -Infinity }, 3],
-  ])("is %s", (_, registration, of, expected) => {
-    expect(lastPing(registration, of)).toBe(expected);
   });
 });
 

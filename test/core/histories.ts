@@ -18,21 +18,16 @@ export function pingsOf(slot: number, seqs: readonly number[]): PingRecord[] {
   return [...records.values()];
 }
 
+/** A registration of session 1 that is open. */
+export function registrationOf(pinger: number, key: string): RegistrationRecord {
+  return { session: 1, pinger, start: 1, key, since: 0, slot: 10, meta: "null", revision: 0 };
+}
+
 /** A roster in which one session holds each key. */
 export function rosterOf(keys: readonly string[]): Roster {
   const roster = new Roster();
   roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
-  for (const [pinger, key] of keys.entries())
-    roster.registration({
-      session: 1,
-      pinger,
-      start: 1,
-      key,
-      since: 0,
-      slot: 10,
-      meta: "null",
-      revision: 0,
-    });
+  for (const [pinger, key] of keys.entries()) roster.registration(registrationOf(pinger, key));
   return roster;
 }
 
@@ -104,26 +99,22 @@ const bitsStep = fc
   .record({ ahead: nearby, seqs: fc.subarray([1, 2, 31, 1024]) })
   .map(({ ahead, seqs }): Draft => (now) => ({ do: "bits", slot: slotAt(now, ahead), seqs }));
 
+const evaluateStep = fc.constant<Draft>((now) => ({ do: "evaluate", j: now, oldest: slotAt(now, -12) }));
+const loadStep = fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }).map((keep): Draft => () => ({
+  do: "load",
+  keep,
+}));
+const retainStep = fc.subarray(KEYS).map((keys): Draft => () => ({ do: "retain", keys }));
+const changesStep = fc.constant<Draft>(() => ({ do: "changes" }));
+
 const aStep: fc.Arbitrary<Draft> = fc.oneof(
   { weight: 3, arbitrary: sessionStep },
   { weight: 5, arbitrary: registrationStep },
   { weight: 6, arbitrary: bitsStep },
-  {
-    weight: 4,
-    arbitrary: fc.constant<Draft>((now) => ({ do: "evaluate", j: now, oldest: slotAt(now, -12) })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }).map((keep): Draft => () => ({
-      do: "load",
-      keep,
-    })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.subarray(KEYS).map((keys): Draft => () => ({ do: "retain", keys })),
-  },
-  { weight: 3, arbitrary: fc.constant<Draft>(() => ({ do: "changes" })) },
+  { weight: 4, arbitrary: evaluateStep },
+  { weight: 1, arbitrary: loadStep },
+  { weight: 1, arbitrary: retainStep },
+  { weight: 3, arbitrary: changesStep },
 );
 
 /** So many slots pass: one by one, or several in which nothing happens, as in an outage. */

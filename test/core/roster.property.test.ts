@@ -84,31 +84,6 @@ describe("the roster and the model", () => {
   });
 });
 
-describe("changes", () => {
-  it("alternate for each key, and each begins where the last one ended", () => {
-    fc.assert(
-      fc.property(history, (steps) => {
-        // What is not retained is forgotten without a word, so the changes of its key begin again.
-        const latest = new Map<string, RosterChange["now"]>();
-        const ignoring = steps.filter((step) => step.do !== "retain" && step.do !== "changes");
-        feed(ignoring, ({ roster }) => {
-          for (const { key, cause, before, now } of roster.changes()) {
-            expect(before).toEqual(latest.get(key) ?? []);
-            expect(now).not.toEqual(before);
-            expect(now).toEqual(roster.holders(key));
-            if (cause === "joined") expect([before.length, now.length > 0]).toEqual([0, true]);
-            else if (cause === "updated") expect([before.length > 0, now.length > 0]).toEqual([true, true]);
-            else expect([before.length > 0, now.length]).toEqual([true, 0]);
-            latest.set(key, now);
-          }
-          expect(roster.changes()).toEqual([]);
-        });
-      }),
-      { numRuns: 100 },
-    );
-  });
-});
-
 /** What of a history are facts: these may come in any order, twice or late. */
 function factsOf(steps: readonly Step[]): Step[] {
   return steps.filter((step) => step.do === "session" || step.do === "registration" || step.do === "bits");

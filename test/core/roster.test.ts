@@ -1,32 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
 import { doAll, Roster } from "../../src/core/roster.ts";
-import { pingsOf } from "./histories.ts";
+import { pingsOf, registrationOf } from "./histories.ts";
 
-const session = (seq: number, slot: number, more: Partial<SessionRecord> = {}): SessionRecord => ({
-  seq,
-  host: `h${seq}`,
-  pid: seq,
-  opened: 0,
-  slot,
-  ...more,
-});
+const session = (seq: number, slot: number, more: Partial<SessionRecord> = {}): SessionRecord => {
+  return { seq, host: `h${seq}`, pid: seq, opened: 0, slot, ...more };
+};
 const registration = (
   seq: number,
   key: string,
   slot: number,
   more: Partial<RegistrationRecord> = {},
-): RegistrationRecord => ({
-  session: seq,
-  pinger: 1,
-  start: 1,
-  key,
-  since: 0,
-  slot,
-  meta: "{}",
-  revision: 0,
-  ...more,
-});
+): RegistrationRecord => ({ ...registrationOf(1, key), session: seq, slot, ...more });
 
 /** A roster that has heard of these, pinged in the slots from 10 to `until` by the sessions. */
 function heard(registrations: readonly RegistrationRecord[], until = 10): Roster {
@@ -40,6 +25,7 @@ function heard(registrations: readonly RegistrationRecord[], until = 10): Roster
 
 const reported = (roster: Roster): string[] => roster.changes().map(({ key, cause }) => `${key} ${cause}`);
 
+/** test/core/roster.property.test.ts compares all else with a model. */
 describe("Roster", () => {
   it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {
     const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
@@ -93,95 +79,9 @@ describe("Roster", () => {
     roster.registration(registration(3, "c", 10, { last: 0 }));
     expect(reported(roster)).toEqual(["c killed"]);
   });
-
-  it("reports a crash when g has passed the last ping, and not before", () => {
-    const roster = heard([registration(1, "a", 10), registration(2, "b", 10)], 12);
-    expect(reported(roster)).toEqual(["a joined", "b joined"]);
-    for (let slot = 13; slot <= 16; slot++) for (const record of pingsOf(slot, [1])) roster.bits(record);
-    roster.evaluate(13, 1);
-    expect([roster.g, reported(roster)]).toEqual([12, []]);
-    roster.evaluate(14, 1);
-    expect([roster.g, reported(roster)]).toEqual([13, ["b expired"]]);
-    expect([roster.isAlive("a"), roster.isAlive("b")]).toEqual([true, false]);
-  });
-
-  it("passes over a registration whose session it has never heard of", () => {
-    const roster = new Roster();
-    roster.registration(registration(1, "a", 10));
-    roster.session(session(1, 10));
-    expect([roster.isAlive("a"), reported(roster), roster.size]).toEqual([
-      false,
-      [],
-      { keys: 0, sessions: 1 },
-    ]);
-  });
-
-  it("never moves g back", () => {
-    const roster = heard([registration(1, "a", 10)], 20);
-    roster.evaluate(20, 1);
-    expect(roster.g).toBe(19);
-    roster.evaluate(15, 1);
-    expect(roster.g).toBe(19);
-  });
-
-  it("names why a key died by its holders: killed before stopped before expired", () => {
-    const [stopped, killed, closed] = [
-      registration(1, "a", 10),
-      registration(2, "b", 10),
-      registration(3, "c", 10),
-    ];
-    const roster = heard([stopped, killed, closed], 10);
-    reported(roster);
-    roster.registration({ ...stopped, last: 10 });
-    roster.registration({ ...killed, last: 0 });
-    roster.session(session(3, 10, { last: 0 }));
-    expect(reported(roster)).toEqual(["b killed", "c killed"]);
-    for (let slot = 10; slot <= 20; slot++) for (const record of pingsOf(slot, [9])) roster.bits(record);
-    roster.evaluate(20, 1);
-    expect(reported(roster)).toEqual(["a stopped"]);
-  });
-
-  it("reports nothing for a key that died and came back between two calls", () => {
-    const roster = heard([registration(1, "a", 10)]);
-    reported(roster);
-    roster.registration(registration(1, "a", 10, { last: 0 }));
-    roster.registration(registration(1, "a", 10, { start: 2 }));
-    expect(reported(roster)).toEqual([]);
-  });
-
-  it("reports an update of the meta, and of the holders, while the key stays alive", () => {
-    const roster = heard([registration(1, "a", 10)]);
-    reported(roster);
-    roster.registration(registration(1, "a", 10, { meta: "1", revision: 1 }));
-    expect(reported(roster)).toEqual(["a updated"]);
-    roster.session(session(2, 10));
-    roster.registration(registration(2, "a", 10));
-    expect(reported(roster)).toEqual(["a updated"]);
-    roster.registration(registration(1, "a", 10, { last: 0 }));
-    expect(reported(roster)).toEqual(["a updated"]);
-    expect(roster.holders("a").map((holder) => holder.session)).toEqual([2]);
-  });
-
-  it("does not let a late record of an earlier start touch the later one", () => {
-    const roster = heard([registration(1, "a", 10, { start: 2 })]);
-    reported(roster);
-    roster.registration(registration(1, "a", 12, { start: 1, last: 0, meta: "late" }));
-    expect(reported(roster)).toEqual([]);
-    expect(roster.holders("a")).toHaveLength(1);
-  });
 });
 
 describe("Roster.endLoad", () => {
-  it("removes what was not read again, and reports it; what is not selected stays", () => {
-    const roster = heard([registration(1, "a", 10), registration(2, "b", 10), registration(3, "c", 10)]);
-    reported(roster);
-    const load = roster.beginLoad();
-    roster.registration(registration(1, "a", 10));
-    doAll(roster.endLoadInSteps(load, (key) => key !== "c"));
-    expect(reported(roster)).toEqual(["b expired"]);
-    expect(["a", "b", "c"].map((key) => roster.isAlive(key))).toEqual([true, false, true]);
-  });
-
   it("keeps what was heard of by another way while the load went on", () => {
     const roster = heard([registration(1, "a", 10)]);
     const load = roster.beginLoad();
@@ -192,21 +92,6 @@ describe("Roster.endLoad", () => {
 });
 
 describe("Roster.retain", () => {
-  it("forgets the keys that are not selected without a word; heard of again, they join", () => {
-    const roster = heard([registration(1, "a", 10), registration(2, "b", 10)]);
-    reported(roster);
-    doAll(roster.retainInSteps("", (key) => key === "a"));
-    expect([reported(roster), roster.isAlive("b")]).toEqual([[], false]);
-    roster.registration(registration(2, "b", 10));
-    expect(reported(roster)).toEqual(["b joined"]);
-  });
-
-  it("also forgets pending changes", () => {
-    const roster = heard([registration(1, "a", 10)]);
-    doAll(roster.retainInSteps("", () => false));
-    expect(reported(roster)).toEqual([]);
-  });
-
   it("forgets pending changes of a key that a load has just removed", () => {
     const roster = heard([registration(1, "a", 10)]);
     reported(roster);

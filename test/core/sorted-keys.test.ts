@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Prefixes } from "../../src/core/prefixes.ts";
 import { doAll } from "../../src/core/roster.ts";
 import { after, SortedKeys } from "../../src/core/sorted-keys.ts";
-import { rosterOf } from "./histories.ts";
+import { registrationOf, rosterOf } from "./histories.ts";
 
 /** Few letters, so that keys and prefixes meet. */
 const text = fc
@@ -85,16 +85,7 @@ describe("the keys of a roster that have a prefix", () => {
     steps.next();
     roster.drop("user/1/1");
     roster.drop("user/299/2999");
-    roster.registration({
-      session: 1,
-      pinger: 9999,
-      start: 1,
-      key: "user/1/new",
-      since: 0,
-      slot: 10,
-      meta: "null",
-      revision: 0,
-    });
+    roster.registration(registrationOf(9999, "user/1/new"));
     doAll(steps);
     const wanted = [...keys, "user/1/new"].filter((key) => !["user/1/1", "user/299/2999"].includes(key));
     expect(roster.keysWith("user/")).toEqual(wanted.toSorted());

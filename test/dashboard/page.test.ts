@@ -1,29 +1,19 @@
 import { expect, describe, it, onTestFinished } from "vitest";
 import type { Page } from "playwright-core";
-import type { DashboardOptions } from "../../src/dashboard/index.ts";
-import type { Presence } from "../../src/index.ts";
-import type { FaultyStore } from "../../src/testing/index.ts";
+import { type DashboardOptions, toNodeListener } from "../../src/dashboard/index.ts";
 import { newDirectory } from "../cli/heartbit.ts";
 import { Worker } from "../support/workers.ts";
-import { built, Front, HANGS_MS, shows, useBrowser, visit, type Visit, wrongs } from "./browser.ts";
-import { TOKEN } from "./support.ts";
+import { built, HANGS_MS, shows, useBrowser, visit, type Visit, wrongs } from "./browser.ts";
+import { listen, TOKEN } from "./support.ts";
 
 /** Long enough that a busy machine keeps up, short enough that a death comes soon. */
 const PERIOD_MS = 500;
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true };
 
-interface Stage {
-  /** The dashboard's. */
-  readonly presence: Presence;
-  /** Another presence of the same store, which holds what is seen. */
-  readonly holder: Presence;
-  readonly link: FaultyStore;
-  readonly front: Front;
-  readonly handler: (request: Request) => Promise<Response>;
-}
+type Stage = Awaited<ReturnType<typeof newStage>>;
 
-/** A dashboard over a memory store, served. */
-async function newStage(options: DashboardOptions = {}, periodMs = PERIOD_MS): Promise<Stage> {
+/** A dashboard over a memory store, served, and another presence of the store, which holds what is seen. */
+async function newStage(options: DashboardOptions = {}, periodMs = PERIOD_MS) {
   const { Presence: Opened, MemoryStore, FaultyStore: Faulty, dashboard } = await built();
   const store = new MemoryStore();
   const link = new Faulty(store);
@@ -35,7 +25,7 @@ async function newStage(options: DashboardOptions = {}, periodMs = PERIOD_MS): P
     await close();
     await Promise.all([presence.close(), holder.close()]);
   });
-  return { presence, holder, link, handler, front: await Front.open(handler) };
+  return { presence, holder, link, handler, front: await listen(toNodeListener(handler)) };
 }
 
 /**
@@ -50,6 +40,10 @@ async function holdAndKill({ holder, handler, front }: Stage, key: string): Prom
   await pinger.kill();
 }
 
+/** What the banner says of the state of the keys. */
+const stateOf = (page: Page): Promise<string | null> =>
+  page.getByRole("banner").getByRole("status").textContent();
+const searchOf = (page: Page): string => new URL(page.url()).search;
 const keysOf = (page: Page): Promise<string[]> => page.locator(".grid .virtual .cell.name").allTextContents();
 const total = (page: Page, name: string): Promise<string | null> =>
   page.locator(".total", { hasText: name }).locator("dd").textContent();
@@ -84,13 +78,13 @@ describe("the page", () => {
     const row = page.getByRole("row", { name: "worker/10" });
     expect(await row.locator(".meta").textContent()).toBe('{"queue":"mail"}');
     expect(await row.locator(".holders").textContent()).toMatch(new RegExp(`.+:${process.pid}$`));
-    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
+    await shows(page, () => stateOf(page), "State: healthy");
     // Both presences of this process ping: the holder's row, and the dashboard's own.
     await shows(page, async () => (await page.locator(".beat .what").allTextContents()).toSorted(), [
       "2 keys",
       "this dashboard",
     ]);
-    await shows(page, async () => (await page.locator(".beat path.ping").count()) === 2, true);
+    await shows(page, () => page.locator(".beat path.ping").count(), 2);
     clean(seen);
   });
 
@@ -101,7 +95,7 @@ describe("the page", () => {
     const presence = await Opened.open(target, options);
     const { handler, close } = dashboard(presence);
     onTestFinished(() => close().then(() => presence.close()));
-    const front = await Front.open(handler);
+    const front = await listen(toNodeListener(handler));
     const { page } = await visit(browser(), `${front.url}?show=all`);
     await shows(page, () => page.getByText("No keys.").count(), 1);
     const worker = await Worker.start(target, options, "crash-me");
@@ -141,7 +135,7 @@ describe("the page", () => {
     await shows(page, () => keysOf(page), ["api/1", "api/2", "worker/1"]);
     await page.getByRole("searchbox").fill("API us");
     await shows(page, () => keysOf(page), ["api/2"]);
-    await shows(page, () => new URL(page.url()).search, "?q=API+us");
+    await shows(page, () => searchOf(page), "?q=API+us");
     await page.getByRole("searchbox").fill("worker");
     await page.getByRole("radio", { name: "all" }).check();
     await shows(page, () => keysOf(page), ["worker/1", "worker/gone"]);
@@ -153,7 +147,7 @@ describe("the page", () => {
     await page.getByRole("radio", { name: "alive" }).check();
     await page.getByRole("columnheader", { name: "Since" }).getByRole("button").click();
     await shows(page, () => keysOf(page), ["worker/1", "api/2", "api/1"]);
-    await shows(page, () => new URL(page.url()).search, "?sort=since");
+    await shows(page, () => searchOf(page), "?sort=since");
     await page.goto(`${front.url}?q=api&show=alive&sort=since&key=api%2F1`);
     await shows(page, () => keysOf(page), ["api/2", "api/1"]);
     await page.getByRole("heading", { name: "api/1" }).waitFor();
@@ -165,7 +159,7 @@ describe("the page", () => {
     await pinger.start();
     const { page } = await visit(browser(), front.url);
     await page.getByRole("row", { name: "a/b c" }).click();
-    await shows(page, () => new URL(page.url()).search, "?key=a%2Fb+c");
+    await shows(page, () => searchOf(page), "?key=a%2Fb+c");
     await page.getByRole("heading", { name: "a/b c" }).waitFor();
     expect(await page.locator(".holder pre").textContent()).toBe('{\n  "version": 1\n}');
     await pinger.update({ version: 2 });
@@ -178,7 +172,7 @@ describe("the page", () => {
     ]);
     await page.goBack();
     await page.getByRole("heading", { name: "Changes" }).waitFor();
-    await shows(page, () => new URL(page.url()).search, "");
+    await shows(page, () => searchOf(page), "");
     await page.goForward();
     await page.getByRole("heading", { name: "a/b c" }).waitFor();
   });
@@ -203,41 +197,31 @@ describe("the page", () => {
     const { page } = await visit(browser(), front.url);
     await shows(page, () => keysOf(page), ["a"]);
     link.fail(new Error("the disk is gone"));
-    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: stale");
+    await shows(page, () => stateOf(page), "State: stale");
     const notice = page.getByRole("alert");
     const told = (await notice.textContent()) ?? "";
     expect(told).toMatch(/^Stale .* deaths by absence are held back since \d\d:\d\d:\d\d\.$/);
     expect(told.toLowerCase()).toContain(presence.health.reason?.toLowerCase());
     expect(await keysOf(page)).toEqual(["a"]); // what is known stays
-    await shows(
-      page,
-      () =>
-        page
-          .locator(".pulse .aside")
-          .textContent()
-          .then((text) => text?.includes("not read")),
-      true,
-    );
+    await page.locator(".pulse .aside", { hasText: "not read" }).waitFor();
     link.heal();
-    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
+    await shows(page, () => stateOf(page), "State: healthy");
     await shows(page, () => notice.textContent(), "");
   });
 
-  it("after a lost connection resumes where it was: nothing is missing, nothing is reported twice", async () => {
+  it("after a lost connection resumes where it was, without a gap, but not on another server", async () => {
     const stage = await newStage();
     const { holder, handler, front } = stage;
     const { page } = await visit(browser(), `${front.url}?show=all`);
     await holder.pinger("before").start();
     await shows(page, () => changesOf(page), ["before joined, alive"]);
     await front.close();
-    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: offline");
-    expect(await page.getByRole("alert").textContent()).toMatch(
-      /^Offline The server does not answer\.|^Offline/,
-    );
+    await shows(page, () => stateOf(page), "State: offline");
+    expect(await page.getByRole("alert").textContent()).toMatch(/^Offline/);
     await holdAndKill(stage, "during");
     await holder.pinger("later").start();
-    const again = await Front.open(handler, front.port);
-    await shows(page, () => page.getByRole("banner").getByRole("status").textContent(), "State: healthy");
+    const again = await listen(toNodeListener(handler), front.port);
+    await shows(page, () => stateOf(page), "State: healthy");
     await holder.pinger("after").start();
     await shows(page, async () => (await changesOf(page))[0], "after joined, alive");
     const told = await changesOf(page);
@@ -245,22 +229,15 @@ describe("the page", () => {
     expect(told.filter((line) => line.startsWith("later"))).toEqual(["later joined, alive"]);
     expect(new Set(told).size).toBe(told.length);
     await shows(page, () => keysOf(page), ["after", "before", "during", "later"]);
-    expect(again.port).toBe(front.port);
+    // Another server knows nothing of those.
+    await again.close();
+    const other = await newStage();
+    await other.holder.pinger("of another").start();
+    await listen(toNodeListener(other.handler), front.port);
+    await shows(page, () => keysOf(page), ["of another"]);
   });
 
-  it("after a restart of the server shows what that one knows", async () => {
-    const first = await newStage();
-    await first.holder.pinger("of the first").start();
-    const { page } = await visit(browser(), first.front.url);
-    await shows(page, () => keysOf(page), ["of the first"]);
-    await first.front.close();
-    const second = await newStage();
-    await second.holder.pinger("of the second").start();
-    await Front.open(second.handler, first.front.port);
-    await shows(page, () => keysOf(page), ["of the second"]);
-  });
-
-  it("connects again where the server has been silent for 40 s: it says something every 15", async () => {
+  it("connects again after a silence of 40 s, and only when somebody looks if nobody has for a minute", async () => {
     const { holder, front } = await newStage();
     const { page } = await visit(browser(), front.url);
     let streams = 0;
@@ -269,29 +246,18 @@ describe("the page", () => {
     await page.reload();
     await page.getByText("No alive keys.").waitFor();
     expect(streams).toBe(1);
-    await page.clock.fastForward(41_000);
+    await page.clock.fastForward(41_000); // the server says something every 15 s
     await shows(page, async () => streams, 2);
     await holder.pinger("a").start();
     await shows(page, () => keysOf(page), ["a"]);
-  });
-
-  it("lets go of its connection when nobody has looked for a minute, and catches up when somebody does", async () => {
-    const { holder, front } = await newStage();
-    const { page } = await visit(browser(), front.url);
     const show = (state: "hidden" | "visible"): Promise<void> =>
       page.evaluate((value) => {
         Object.defineProperty(document, "visibilityState", { value, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
       }, state);
-    const state = (): Promise<string | null> => page.getByRole("banner").getByRole("status").textContent();
-    await page.clock.install();
-    await page.reload();
-    await page.getByText("No alive keys.").waitFor();
-    await holder.pinger("a").start();
-    await shows(page, () => keysOf(page), ["a"]);
     await show("hidden");
     await page.clock.fastForward(61_000);
-    await shows(page, state, "State: asleep");
+    await shows(page, () => stateOf(page), "State: asleep");
     await holder.pinger("b").start();
     await show("visible");
     await shows(page, () => keysOf(page), ["a", "b"]);
@@ -317,19 +283,13 @@ describe("the page", () => {
     const grid = page.getByRole("grid");
     const id = await grid.getAttribute("aria-activedescendant");
     expect(await page.locator(`#${id} .name`).textContent()).toBe("k60");
-    const inSight = (): Promise<boolean> =>
+    const isInSight = (): Promise<boolean> =>
       grid.evaluate((element, row) => {
-        const [outer, inner] = [element, document.getElementById(row ?? "")].map((each) =>
-          each?.getBoundingClientRect(),
-        );
-        return (
-          outer !== undefined &&
-          inner !== undefined &&
-          inner.top >= outer.top &&
-          inner.bottom <= outer.bottom + 1
-        );
+        const outer = element.getBoundingClientRect();
+        const inner = document.getElementById(row ?? "")?.getBoundingClientRect();
+        return inner !== undefined && inner.top >= outer.top && inner.bottom <= outer.bottom + 1;
       }, id);
-    await shows(page, inSight, true);
+    await shows(page, isInSight, true);
     await page.keyboard.press("PageUp");
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("Enter");
@@ -343,7 +303,7 @@ describe("the page", () => {
     await shows(page, active, "k1");
     await page.keyboard.press("/");
     await page.keyboard.press("Escape");
-    await shows(page, () => new URL(page.url()).search, "");
+    await shows(page, () => searchOf(page), "");
   });
 
   it("loses no key that is typed faster than it is drawn", async () => {
@@ -397,9 +357,11 @@ describe("the page", () => {
     clean(seen);
   });
 
-  it("turns to the other colours, and remembers it", async () => {
+  it("turns to the other colours, remembers it, and says how to begin where there are no keys yet", async () => {
     const { front } = await newStage();
     const { page } = await visit(browser(), front.url, { colorScheme: "light" });
+    await page.getByText("heartbit run worker-1 -- sleep 60").waitFor();
+    expect(await wrongs(page)).toEqual([]);
     const ground = (): Promise<string> =>
       page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await ground();
@@ -428,13 +390,6 @@ describe("the page", () => {
     expect(await grid.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
   });
 
-  it("says how to begin where there are no keys yet", async () => {
-    const { front } = await newStage();
-    const { page } = await visit(browser(), front.url);
-    await page.getByText("heartbit run worker-1 -- sleep 60").waitFor();
-    expect(await wrongs(page)).toEqual([]);
-  });
-
   it("fits a phone: one part at a time, nothing wider than the window", async () => {
     const { holder, front } = await newStage();
     await holder.pinger("a key with a long name ".repeat(20), { meta: "x".repeat(500) }).start();
@@ -446,7 +401,7 @@ describe("the page", () => {
     await page.getByRole("button", { name: "Pulse", exact: true }).click();
     await shows(page, () => page.locator(".beat").count(), 2);
     expect(await wide()).toBe(390);
-    await shows(page, () => new URL(page.url()).search, "?view=pulse");
+    await shows(page, () => searchOf(page), "?view=pulse");
     await page.getByRole("button", { name: "Changes", exact: true }).click();
     await page.getByRole("heading", { name: "Changes" }).waitFor();
     await page.getByRole("button", { name: "Keys", exact: true }).click();
@@ -502,24 +457,23 @@ describe("the page", () => {
   it("lies below a path of another server", async () => {
     const { holder, front } = await newStage({ basePath: "/ops/presence" });
     await holder.pinger("a").start();
-    const seen = await visit(browser(), `${front.url}ops/presence`);
-    await shows(seen.page, () => keysOf(seen.page), ["a"]);
     // No redirect: a server around this one may redirect the path with a slash back.
-    expect(new URL(seen.page.url()).pathname).toBe("/ops/presence");
-    const below = await visit(browser(), `${front.url}ops/presence/`);
-    await shows(below.page, () => keysOf(below.page), ["a"]);
-    expect(new URL(below.page.url()).pathname).toBe("/ops/presence/");
-    clean(below);
+    for (const path of ["/ops/presence", "/ops/presence/"]) {
+      const seen = await visit(browser(), new URL(path, front.url).href);
+      await shows(seen.page, () => keysOf(seen.page), ["a"]);
+      expect(new URL(seen.page.url()).pathname).toBe(path);
+      clean(seen);
+    }
     const { headers } = await fetch(`${front.url}ops/presence/`);
     expect(headers.get("content-security-policy")).toMatch(
       /^default-src 'none'; script-src 'self'; style-src 'self';/,
     );
-    expect((await fetch(`${front.url}ops/presence/assets/../../../package.json`)).status).toBe(404);
-    expect((await fetch(`${front.url}ops/presence/%2e%2e%2findex.js`)).status).toBe(404);
-    clean(seen);
+    for (const outside of ["assets/../../../package.json", "%2e%2e%2findex.js"]) {
+      expect((await fetch(`${front.url}ops/presence/${outside}`)).status).toBe(404);
+    }
   });
 
-  it("scrolls 100,000 keys with few rows in the document, in less than 50 ms a frame", async () => {
+  it("scrolls 100,000 keys with few rows in the document, in less than 25 ms of work a frame", async () => {
     const { holder, front } = await newStage({}, 5000);
     const keys = Array.from({ length: 100_000 }, (_, index) => `fleet/${index % 97}/worker-${index}`);
     await Promise.all(keys.map((key) => holder.pinger(key, { meta: { region: "eu" } }).start()));
@@ -528,14 +482,9 @@ describe("the page", () => {
     await shows(page, async () => (await keysOf(page))[0], "fleet/0/worker-0");
     const cpuMs = await threadTime(page);
     const { frames, rows } = await page.getByRole("grid").evaluate(scroll);
-    const workMs = ((await cpuMs()) / frames.length).toFixed(1);
-    const at = (part: number): number => Math.round(frames[Math.floor(frames.length * part)] ?? Infinity);
-    console.log(
-      `100,000 keys: ${workMs} ms of work a frame; frames of ${at(0.5)} ms (median), ${at(0.95)} ms (95 %)`,
-    );
     expect(rows).toBeLessThan(60);
     // By the processor's time: by the clock others on this machine lengthen it.
-    expect(Number(workMs)).toBeLessThan(25);
+    expect((await cpuMs()) / frames).toBeLessThan(25);
     await page.getByRole("searchbox").fill("worker-77777");
     await shows(page, () => keysOf(page), ["fleet/80/worker-77777"]);
   });
@@ -553,20 +502,16 @@ async function threadTime(page: Page): Promise<() => Promise<number>> {
   return async () => (await read()) - before;
 }
 
-/** In the page: scrolls from the top to the end and back. Gives the times of the frames, sorted, and the most rows. */
-async function scroll(grid: Element): Promise<{ frames: number[]; rows: number }> {
-  const frames: number[] = [];
+/** In the page: scrolls from the top to the end. Gives the number of frames, and the most rows in one. */
+async function scroll(grid: Element): Promise<{ frames: number; rows: number }> {
+  const frames = 120;
   let rows = 0;
-  let before = await new Promise<number>(requestAnimationFrame);
-  const steps = 120;
-  for (let step = 0; step <= steps; step++) {
+  for (let frame = 0; frame <= frames; frame++) {
     // Small steps first, then leaps.
-    const part = step < steps / 2 ? step / 10_000 : (step - steps / 2) / (steps / 2);
+    const part = frame < frames / 2 ? frame / 10_000 : (frame - frames / 2) / (frames / 2);
     grid.scrollTop = part * (grid.scrollHeight - grid.clientHeight);
-    const now = await new Promise<number>(requestAnimationFrame);
-    frames.push(now - before);
-    before = now;
+    await new Promise(requestAnimationFrame);
     rows = Math.max(rows, grid.querySelectorAll(".virtual .row").length);
   }
-  return { frames: frames.toSorted((a, b) => a - b), rows };
+  return { frames, rows };
 }

@@ -1,26 +1,17 @@
 /** For tests: a dashboard over a memory store on a manual clock, and a client of its streams. */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
-import { dashboard, type Dashboard, type DashboardOptions } from "../../src/dashboard/index.ts";
-import type { Presence } from "../../src/index.ts";
-import type { FaultyStore } from "../../src/testing/index.ts";
+import { dashboard, type DashboardOptions } from "../../src/dashboard/index.ts";
 import { Bench } from "../presence/support.ts";
 
 export const TOKEN = "a-token-of-16-characters-or-more";
 
-export interface Stage {
-  readonly bench: Bench;
-  /** The dashboard's own. */
-  readonly presence: Presence;
-  /** Between the dashboard and the store. */
-  readonly link: FaultyStore;
-  readonly dashboard: Dashboard;
-  /** Asks for a path, as a browser on this machine does. */
-  readonly ask: (path: string, init?: RequestInit) => Promise<Response>;
-  /** Asks for a path with the token. */
-  readonly order: (path: string, init?: RequestInit) => Promise<Response>;
-}
+export type Stage = Awaited<ReturnType<typeof newStage>>;
 
-export async function newStage(options: DashboardOptions = {}, bench = new Bench()): Promise<Stage> {
+export async function newStage(options: DashboardOptions = {}, bench = new Bench()) {
+  // The dashboard's own, and what is between it and the store.
   const { presence, link } = await bench.open();
   const made = dashboard(presence, options);
   onTestFinished(async () => {
@@ -29,11 +20,45 @@ export async function newStage(options: DashboardOptions = {}, bench = new Bench
     await closed;
   });
   await bench.periods(1);
+  /** Asks for a path, as a browser on this machine does. */
   const ask = (path: string, init?: RequestInit): Promise<Response> =>
     made.handler(new Request(`http://localhost:7077${path}`, init));
+  /** Asks for a path with the token. */
   const order = (path: string, init: RequestInit = {}): Promise<Response> =>
     ask(path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...(init.headers as object) } });
-  return { bench, presence, link, dashboard: made, ask, order };
+  /** The JSON that a path answers to one with the token. */
+  const json = async (path: string): Promise<unknown> => (await order(path)).json();
+  /** Another process holds the keys; resolves when the dashboard has seen them. */
+  const hold = async (keys: readonly string[], meta: unknown = null) => {
+    const { presence: holder } = await bench.open();
+    const pingers = keys.map((key) => holder.pinger(key, { meta }));
+    await Promise.all(pingers.map((pinger) => pinger.start()));
+    await bench.periods(1);
+    return { presence: holder, pingers };
+  };
+  return { bench, presence, link, dashboard: made, ask, order, json, hold };
+}
+
+/** An HTTP server that can go away, and whose port another can take. It ends with the test. */
+interface Front {
+  readonly url: string;
+  readonly port: number;
+  readonly close: () => Promise<void>;
+}
+
+export async function listen(
+  listener: (incoming: IncomingMessage, outgoing: ServerResponse) => unknown,
+  port = 0,
+): Promise<Front> {
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  await once(server.listen(port, "127.0.0.1"), "listening");
+  const bound = (server.address() as AddressInfo).port;
+  const close = async (): Promise<void> => {
+    server.close().closeAllConnections();
+    if (server.listening) await once(server, "close");
+  };
+  onTestFinished(close);
+  return { url: `http://127.0.0.1:${bound}/`, port: bound, close };
 }
 
 /** One server-sent event; a comment has the name "". */

@@ -76,52 +76,51 @@ export function draw(chart: Chart): string {
   const below = chart.evaluated === undefined ? 0 : ROW * (processes.length + 2);
   const width = LEFT + (to - from + 1) * SLOT + 20;
   const height = TOP + processes.length * ROW + below + 30;
-  const parts = [
-    ...slots(chart),
-    ...outage(chart),
-    ...processes.flatMap((one, row) => life(chart, one, row)),
-  ];
-  return svg(title, width, height, [...parts, ...evaluations(chart)]);
+  const x = (position: number): number => round(LEFT + (position - from) * SLOT);
+  const parts = [slots, outage, lives, evaluations].flatMap((part) => part(chart, x));
+  return svg(title, width, height, parts);
 }
 
-function slots({ from, to, processes }: Chart): string[] {
+/** Where a position is, in the drawing. */
+type Scale = (position: number) => number;
+
+function slots({ from, to, processes }: Chart, x: Scale): string[] {
   const bottom = TOP + processes.length * ROW;
   const parts = [text(LEFT - 12, 24, "slot", "small", "end")];
   for (let slot = from; slot <= to; slot++) {
-    parts.push(text(x({ from }, slot + 0.5), 24, `${slot}`, "small"));
-    if (processes.every((one) => !hasPing(one, slot, Infinity))) {
-      parts.push(rect(x({ from }, slot), TOP - 14, SLOT, bottom - TOP + 14, "empty"));
-    }
+    parts.push(text(x(slot + 0.5), 24, `${slot}`, "small"));
+    if (!isPinged(processes, slot)) parts.push(rect(x(slot), TOP - 14, SLOT, bottom - TOP + 14, "empty"));
   }
-  for (let slot = from; slot <= to + 1; slot++) parts.push(line(x({ from }, slot), TOP - 14, bottom, "line"));
+  for (let slot = from; slot <= to + 1; slot++) parts.push(line(x(slot), TOP - 14, bottom, "line"));
   return parts;
 }
 
-function outage({ from, processes, outage: span }: Chart): string[] {
+function outage({ processes, outage: span }: Chart, x: Scale): string[] {
   if (span === undefined) return [];
-  const [start, end] = span;
-  const left = x({ from }, start);
+  const [left, right] = [x(span[0]), x(span[1])];
   return [
-    rect(left, TOP - 14, x({ from }, end) - left, processes.length * ROW + 14, "outage"),
-    text((left + x({ from }, end)) / 2, TOP + 2, "the store is away", "small"),
+    rect(left, TOP - 14, right - left, processes.length * ROW + 14, "outage"),
+    text((left + right) / 2, TOP + 2, "the store is away", "small"),
   ];
 }
 
-function life({ from, to }: Chart, { name, pings: moments, crash }: Process, row: number): string[] {
-  const y = TOP + row * ROW + ROW / 2;
-  const end = x({ from }, crash ?? to + 1);
-  const parts = [
-    text(LEFT - 12, y + 5, name, "", "end"),
-    `<path class="line" d="M${LEFT} ${y}H${end}"/>`,
-    ...moments.map((moment) => `<circle class="ping" cx="${round(x({ from }, moment))}" cy="${y}" r="7"/>`),
-  ];
-  if (crash === undefined) return parts;
-  const cross = `M${end - 6} ${y - 6}l12 12m0 -12l-12 12`;
-  return [...parts, `<path class="crash" d="${cross}"/>`, text(end + 14, y + 5, "crash", "small", "start")];
+function lives({ to, processes }: Chart, x: Scale): string[] {
+  return processes.flatMap(({ name, pings, crash }, row) => {
+    const y = TOP + row * ROW + ROW / 2;
+    const end = x(crash ?? to + 1);
+    const cross = `M${end - 6} ${y - 6}l12 12m0 -12l-12 12`;
+    return [
+      text(LEFT - 12, y + 5, name, "", "end"),
+      `<path class="line" d="M${LEFT} ${y}H${end}"/>`,
+      ...pings.map((position) => `<circle class="ping" cx="${x(position)}" cy="${y}" r="7"/>`),
+      ...(crash === undefined ? [] : [`<path class="crash" d="${cross}"/>`]),
+      ...(crash === undefined ? [] : [text(end + 14, y + 5, "crash", "small", "start")]),
+    ];
+  });
 }
 
 /** Below: for each evaluation slot `j`, `g`, and which processes are alive by the rule. */
-function evaluations({ from, processes, evaluated = [] }: Chart): string[] {
+function evaluations({ from, processes, evaluated = [] }: Chart, x: Scale): string[] {
   if (evaluated.length === 0) return [];
   const top = TOP + processes.length * ROW + 14;
   const labels = ["evaluation: j", "g", ...processes.map(({ name }) => name)];
@@ -129,14 +128,12 @@ function evaluations({ from, processes, evaluated = [] }: Chart): string[] {
   for (const slot of evaluated) {
     const position = slot + 0.5;
     const j = evaluationSlot(position);
-    const g = latestComplete(j, from, (one) =>
-      processes.every((process) => !hasPing(process, one, position)),
-    );
-    const centre = x({ from }, position);
+    const g = latestComplete(j, from, (one) => !isPinged(processes, one, position));
+    const centre = x(position);
     parts.push(line(centre, TOP - 14, top + 8, "half"));
     parts.push(text(centre, top + 25, `${j}`, ""), text(centre, top + ROW + 25, `${g}`, ""));
-    for (const [row, process] of processes.entries()) {
-      const last = Math.max(...process.pings.filter((ping) => ping <= position).map(Math.floor));
+    for (const [row, { pings }] of processes.entries()) {
+      const last = Math.max(...pings.filter((ping) => ping <= position).map(Math.floor));
       const state = isAliveAt(last, g) ? "alive" : "dead";
       parts.push(text(centre, top + (row + 2) * ROW + 25, state, state));
     }
@@ -144,10 +141,7 @@ function evaluations({ from, processes, evaluated = [] }: Chart): string[] {
   return parts;
 }
 
-function hasPing({ pings: moments }: Process, slot: number, before: number): boolean {
-  return moments.some((moment) => moment <= before && Math.floor(moment) === slot);
-}
-
-function x({ from }: { from: number }, position: number): number {
-  return round(LEFT + (position - from) * SLOT);
+/** Whether a process has pinged in the slot, by the position. */
+function isPinged(processes: readonly Process[], slot: number, by = Infinity): boolean {
+  return processes.some(({ pings }) => pings.some((ping) => ping <= by && Math.floor(ping) === slot));
 }

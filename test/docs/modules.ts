@@ -1,9 +1,7 @@
 /** The picture of the modules in ARCHITECTURE.md: which part of `src` imports which, as the code has it now. */
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import { svg, text } from "./svg.ts";
-
-const SOURCES = join(process.cwd(), "src");
 
 /** Where each part is drawn: the middle of its upper edge. */
 const PLACES: Readonly<Record<string, readonly [number, number]>> = {
@@ -25,8 +23,10 @@ const BARS = [
 ] as const;
 const BAR = { left: 50, width: 660 };
 
-/** Files that several parts share, and that are not drawn. */
-const SHARED = new Set(["index.ts", "stores/storage.ts"]);
+/** What all stores share is the part `stores`. */
+const OF_ALL_STORES = new Set(["target.ts", "guard.ts"]);
+/** What is not drawn: the bars, and files that several parts share. */
+const NOT_DRAWN = /^(lib|core|index\.ts|stores\/storage|node:.*)$/;
 
 export interface Modules {
   /** `cli -> presence`, without those to a bar. */
@@ -38,28 +38,21 @@ export interface Modules {
 }
 
 export function readModules(): Modules {
-  const edges = new Set<string>();
-  const packages = new Map<string, Set<string>>();
-  const ofCore = new Set<string>();
-  for (const name of readdirSync(SOURCES, { recursive: true, encoding: "utf8" })) {
-    if (!name.endsWith(".ts")) continue;
-    const file = join(SOURCES, name);
+  const [edges, ofCore] = [new Set<string>(), new Set<string>()];
+  const packages = new Map<string, string[]>();
+  for (const file of readdirSync("src", { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".ts")) continue;
     const from = partOf(file);
-    for (const imported of importsOf(readFileSync(file, "utf8"))) {
-      const to = imported.startsWith(".") ? partOf(resolve(dirname(file), imported)) : imported;
-      if (to === from) continue;
-      if (from === "core") ofCore.add(to);
-      else if (SHARED.has(from) || SHARED.has(to) || to.startsWith("node:")) continue;
-      else if (to === "core" || (to === "lib" && from !== "core")) continue;
-      else if (imported.startsWith(".")) edges.add(`${from} -> ${to}`);
-      else packages.set(from, (packages.get(from) ?? new Set()).add(to));
+    for (const imported of importsOf(readFileSync(join("src", file), "utf8"))) {
+      const isPart = imported.startsWith(".");
+      const to = isPart ? partOf(join(dirname(file), imported)) : imported;
+      if (from === "core" && to !== from) ofCore.add(to);
+      if (to === from || [from, to].some((one) => NOT_DRAWN.test(one))) continue;
+      if (isPart) edges.add(`${from} -> ${to}`);
+      else packages.set(from, [...new Set([...(packages.get(from) ?? []), to])].toSorted());
     }
   }
-  return {
-    edges: [...edges].toSorted(),
-    packages: new Map(Array.from(packages, ([part, names]) => [part, [...names].toSorted()])),
-    ofCore: [...ofCore],
-  };
+  return { edges: [...edges].toSorted(), packages, ofCore: [...ofCore] };
 }
 
 /** Draws them. Throws if a part has no place, or imports a part that is not below it. */
@@ -79,12 +72,8 @@ export function drawModules({ edges, packages }: Modules): string {
   ]);
   const head =
     '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>';
-  return svg("The modules: which part imports which", 760, 650, [
-    head,
-    ...parts,
-    ...bars,
-    ...edges.map(arrow),
-  ]);
+  const all = [head, ...parts, ...bars, ...edges.map(arrow)];
+  return svg("The modules: which part imports which", 760, 650, all);
 }
 
 function arrow(edge: string): string {
@@ -99,27 +88,18 @@ function box(left: number, top: number, width: number): string {
   return `<rect class="box" x="${left}" y="${top}" width="${width}" height="${HEIGHT}"/>`;
 }
 
-/** The files that all stores share are the part `stores`. */
-const OF_ALL_STORES = new Set(["target.ts", "guard.ts"]);
-
-/** `presence`, `stores/mongo`, `index.ts`. */
+/** Of a file in `src`: `presence`, `stores/mongo`, `index.ts`. */
 function partOf(file: string): string {
-  const [first = "", second = ""] = relative(SOURCES, file).split(/[\\/]/);
+  const [first = "", second = ""] = normalize(file).split(/[\\/]/);
   if (first !== "stores" || OF_ALL_STORES.has(second)) return first;
-  return second === "storage.ts" ? "stores/storage.ts" : `stores/${second.replace(/\.ts$/, "")}`;
+  return `stores/${second.replace(/\.ts$/, "")}`;
 }
 
 /** What is imported, packages by their names. Ignores comments. */
 function importsOf(code: string): string[] {
   const withoutComments = code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
-  const found = [
-    ...withoutComments.matchAll(/(?:^(?:import|export|\})[^"\n]*\bfrom|\bimport\(|^import) *"([^"]+)"/gm),
-  ];
-  return found.map(([, name = ""]) => {
-    if (name.startsWith(".") || name.startsWith("node:")) return name;
-    return name
-      .split("/")
-      .slice(0, name.startsWith("@") ? 2 : 1)
-      .join("/");
-  });
+  const imports = /(?:^(?:import|export|\})[^"\n]*\bfrom|\bimport\(|^import) *"([^"]+)"/gm;
+  return Array.from(withoutComments.matchAll(imports), ([, name = ""]) =>
+    /^(\.|node:)/.test(name) ? name : (/^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? ""),
+  );
 }

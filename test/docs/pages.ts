@@ -2,26 +2,17 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const root = process.cwd();
-
 /** The pages that people read, from the root of the repository. */
-export const pages: readonly string[] = [
-  ...markdownIn("."),
-  ...markdownIn("docs"),
-  ...markdownIn("examples"),
-  ...markdownIn(".github"),
-];
-
-function markdownIn(folder: string): string[] {
-  if (!existsSync(join(root, folder))) return [];
-  return readdirSync(join(root, folder), { recursive: folder !== ".", encoding: "utf8" })
+export const pages: readonly string[] = [".", "docs", "examples", ".github"].flatMap((folder) => {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: folder !== ".", encoding: "utf8" })
     .filter((name) => name.endsWith(".md") && !name.includes("node_modules"))
     .toSorted()
     .map((name) => join(folder, name));
-}
+});
 
 export function read(page: string): string {
-  return readFileSync(join(root, page), "utf8");
+  return readFileSync(page, "utf8");
 }
 
 export interface Block {
@@ -35,30 +26,28 @@ export interface Block {
   readonly before: string;
 }
 
+const FENCED = /^( *)```(.*)\n((?:(?! *```).*\n)*) *```$/gm;
+
 /** The fenced blocks of a page. */
 export function blocksOf(page: string): Block[] {
-  const blocks: Block[] = [];
-  let before = "";
-  let open: { indent: string; info: string; line: number; lines: string[]; before: string } | undefined;
-  for (const [index, line] of read(page).split("\n").entries()) {
-    const fence = /^( *)```(.*)$/.exec(line);
-    if (open === undefined && fence !== null) {
-      const [, indent = "", info = ""] = fence;
-      open = { indent, info: info.trim(), line: index + 2, lines: [], before };
-    } else if (open !== undefined && fence !== null) {
-      const { lines, info, line: first } = open;
-      blocks.push({ page, info, line: first, code: lines.join("\n"), before: open.before });
-      open = undefined;
-    } else if (open !== undefined) open.lines.push(line.slice(open.indent.length));
-    else if (line.trim() !== "") before = line;
-  }
-  if (open !== undefined) throw new Error(`${page}:${open.line}: a block of code does not end`);
+  const text = read(page);
+  const blocks = Array.from(
+    text.matchAll(FENCED),
+    ({ index, 1: indent = "", 2: info = "", 3: body = "" }) => {
+      const above = text.slice(0, index);
+      const code = body.replace(new RegExp(`^${indent}`, "gm"), "").replace(/\n$/, "");
+      const before = above.trimEnd().split("\n").at(-1) ?? "";
+      return { page, line: above.split("\n").length + 1, info: info.trim(), code, before };
+    },
+  );
+  const fences = [...text.matchAll(/^ *```/gm)].length;
+  if (fences !== 2 * blocks.length) throw new Error(`${page}: a block of code does not end`);
   return blocks;
 }
 
 /** A page without its blocks of code. */
 export function prose(page: string): string {
-  return read(page).replace(/^ *```.*\n(?:(?! *```).*\n)* *```$/gm, "");
+  return read(page).replace(FENCED, "");
 }
 
 /** The names by which GitHub makes the headings of a page reachable. */

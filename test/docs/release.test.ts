@@ -20,45 +20,34 @@ const PACKAGE = {
   exports: { ".": "./dist/index.js" },
   scripts: { check: "node --version" },
 };
-const LOCK = {
-  name: "made-up",
-  version: "1.2.3",
-  lockfileVersion: 3,
-  packages: { "": { name: "made-up", version: "1.2.3" } as object },
-};
 
-interface Made {
-  readonly manifest?: object;
-  readonly lock?: object;
-  readonly changelog?: string;
-}
-
-function make({ manifest, lock, changelog = "## 1.2.3 - 2026-11-23\n" }: Made): string {
+/** Commits a package. Gives its folder. */
+function make(manifest: object = {}, version = "1.2.3", packages: object = {}, date = "2026-11-23"): string {
   const root = mkdtempSync(join(tmpdir(), "heartbit-release-"));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
   mkdirSync(join(root, "dist"));
+  const own = { name: "made-up", version };
   const files = {
     "package.json": JSON.stringify({ ...PACKAGE, ...manifest }),
-    "package-lock.json": JSON.stringify({ ...LOCK, ...lock }),
-    "CHANGELOG.md": changelog,
+    "package-lock.json": JSON.stringify({ ...own, lockfileVersion: 3, packages: { "": own, ...packages } }),
+    "CHANGELOG.md": `## 1.2.3 - ${date}\n`,
     "README.md": "",
     LICENSE: "",
     "dist/index.js": "",
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(root, name), text);
-  const git = (...args: string[]): void => {
-    execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@example.com", ...args], { cwd: root });
-  };
-  git("init", "--quiet");
-  git("add", ".");
-  git("commit", "--quiet", "--no-verify", "-m", "made up");
+  for (const command of ["init --quiet", "add .", "commit --quiet --no-verify -m made-up"]) {
+    const user = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+    execFileSync("git", [...user, ...command.split(" ")], { cwd: root });
+  }
   return root;
 }
 
 /** What it says is to be done, and its exit status. The audit asks a registry, and is left out. */
-async function todo(root: string, ...args: string[]): Promise<{ status: number; todo: string[] }> {
+async function todo(root: string, tag: string): Promise<{ status: number; todo: string[] }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [script, "--root", root, "--no-audit", ...args], (error, stdout) => {
+    const args = [script, "--root", root, "--no-audit", "--tag", tag];
+    execFile(process.execPath, args, (error, stdout) => {
       const found = [...stdout.matchAll(/^TODO {2}(.*)$/gm)].map(([, name = ""]) => name);
       resolve({ status: Number(error?.code ?? 0), todo: found });
     });
@@ -66,30 +55,24 @@ async function todo(root: string, ...args: string[]): Promise<{ status: number; 
 }
 
 it("a package that is ready is called so", async () => {
-  expect(await todo(make({}), "--tag", "v1.2.3")).toEqual({ status: 0, todo: [] });
+  expect(await todo(make(), "v1.2.3")).toEqual({ status: 0, todo: [] });
 });
 
 it("what is not ready is named", async () => {
-  const root = make({
-    manifest: {
-      repository: undefined,
-      author: undefined,
-      exports: { ".": "./dist/gone.js" },
-      files: ["dist", "secrets.txt"],
-    },
-    lock: {
-      version: "1.2.2",
-      packages: {
-        "": { name: "made-up", version: "1.2.2" },
-        "node_modules/free": { version: "1.0.0", license: "(GPL-3.0 OR MIT)" },
-        "node_modules/tool": { version: "1.0.0", license: "GPL-3.0", dev: true },
-        "node_modules/bound": { version: "1.0.0", license: "GPL-3.0" },
-      },
-    },
-    changelog: "## 1.2.3 - unreleased\n",
-  });
+  const manifest = {
+    repository: undefined,
+    author: undefined,
+    exports: { ".": "./dist/gone.js" },
+    files: ["dist", "secrets.txt"],
+  };
+  const packages = {
+    "node_modules/free": { version: "1.0.0", license: "(GPL-3.0 OR MIT)" },
+    "node_modules/tool": { version: "1.0.0", license: "GPL-3.0", dev: true },
+    "node_modules/bound": { version: "1.0.0", license: "GPL-3.0" },
+  };
+  const root = make(manifest, "1.2.2", packages, "unreleased");
   writeFileSync(join(root, "secrets.txt"), "");
-  expect(await todo(root, "--tag", "v1.2.4")).toEqual({
+  expect(await todo(root, "v1.2.4")).toEqual({
     status: 1,
     todo: [
       "the tag is that of the version",

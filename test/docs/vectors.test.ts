@@ -1,72 +1,26 @@
 /** The vectors that other languages check themselves against, against this library. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import vectors from "../../docs/format-vectors.json" with { type: "json" };
 import {
-  isAliveAt,
   evaluationSlot,
+  isAliveAt,
   lastPing,
   latestComplete,
   mayReportDeaths,
 } from "../../src/core/alive.ts";
 import { bitOf } from "../../src/core/bits.ts";
-import {
-  type RegistrationRecord,
-  mergeRegistrations,
-  mergeSessions,
-  type SessionRecord,
-} from "../../src/core/records.ts";
+import * as records from "../../src/core/records.ts";
 import { Roster } from "../../src/core/roster.ts";
 import { prefixEnd } from "../../src/core/selection.ts";
 import { positionAt, slotAt } from "../../src/core/slots.ts";
-import { FORMAT_VERSION } from "../../src/core/records.ts";
-import {
-  OPEN,
-  PING_FIELDS,
-  pingId,
-  registrationId,
-  toConfig,
-  toPing,
-  toRegistration,
-  toSession,
-} from "../../src/stores/mongo/documents.ts";
+import * as documents from "../../src/stores/mongo/documents.ts";
 
-type Slot = number | null;
 /** A document, its dates as strings. */
 type Stored = Readonly<Record<string, unknown>>;
 
-interface Vectors {
-  version: number;
-  open: number;
-  slots: { periodMs: number; offset: number; ms: number; slot: number; evaluation: number }[];
-  bits: { seq: number; segment: number; word: number; mask: number }[];
-  ids: {
-    session?: number;
-    registration?: { session: number; pinger: number; start: number };
-    ping?: { slot: number; segment: number };
-    id: string | number;
-  }[];
-  prefixEnds: { prefix: string; end: string | null }[];
-  mergedSessions: { a: SessionRecord; b: SessionRecord; merged: SessionRecord }[];
-  mergedRegistrations: { a: RegistrationRecord; b: RegistrationRecord; merged: RegistrationRecord }[];
-  complete: { evaluation: number; oldest: number; pinged: number[]; g: number }[];
-  alive: {
-    registration: { slot: number; last: Slot };
-    session: { slot: number; last: Slot; bit: Slot };
-    g: number;
-    lastPing: number;
-    alive: boolean;
-  }[];
-  deaths: { evaluation: number; suspicion: number | null; mayReport: boolean }[];
-  namespaces: { config: Stored; records: Stored[]; pings: Stored[]; ms: number; alive: string[] }[];
-}
-
-const path = join(process.cwd(), "docs/format-vectors.json");
-const vectors = JSON.parse(readFileSync(path, "utf8")) as Vectors;
-
 describe("the vectors of the stored format hold for this library", () => {
   it("they are of its version", () => {
-    expect([vectors.version, vectors.open]).toEqual([FORMAT_VERSION, OPEN]);
+    expect([vectors.version, vectors.open]).toEqual([records.FORMAT_VERSION, documents.OPEN]);
   });
 
   it.each(vectors.slots)("slot $slot of $ms ms, period $periodMs, offset $offset", (one) => {
@@ -79,12 +33,8 @@ describe("the vectors of the stored format hold for this library", () => {
   });
 
   it.each(vectors.ids)("the id $id", ({ session, registration, ping, id }) => {
-    const ids = [
-      session,
-      registration && registrationId(registration),
-      ping && pingId(ping.slot, ping.segment),
-    ];
-    expect(ids).toContain(id);
+    const ofRegistration = registration && documents.registrationId(registration);
+    expect([session, ofRegistration, ping && documents.pingId(ping.slot, ping.segment)]).toContain(id);
   });
 
   it.each(vectors.prefixEnds)("the end of the prefix $prefix", ({ prefix, end }) => {
@@ -92,52 +42,47 @@ describe("the vectors of the stored format hold for this library", () => {
   });
 
   it.each(vectors.mergedSessions)("two versions of a session merge, in either order", ({ a, b, merged }) => {
-    expect([mergeSessions(a, b), mergeSessions(b, a)]).toEqual([merged, merged]);
+    expect([records.mergeSessions(a, b), records.mergeSessions(b, a)]).toEqual([merged, merged]);
   });
 
-  it.each(vectors.mergedRegistrations)(
-    "two versions of a registration merge, in either order",
-    ({ a, b, merged }) => {
-      expect([mergeRegistrations(a, b), mergeRegistrations(b, a)]).toEqual([merged, merged]);
-    },
-  );
+  it.each(vectors.mergedRegistrations)("two versions of a registration do, too", ({ a, b, merged }) => {
+    expect([records.mergeRegistrations(a, b), records.mergeRegistrations(b, a)]).toEqual([merged, merged]);
+  });
 
   it.each(vectors.complete)("g is $g at $evaluation, with pings in $pinged", (one) => {
     const isEmpty = (slot: number): boolean => !one.pinged.includes(slot);
     expect(latestComplete(one.evaluation, one.oldest, isEmpty)).toBe(one.g);
   });
 
-  it.each(vectors.alive)(
-    "$registration of $session, g $g: alive is $alive",
-    ({ registration, session, g, ...told }) => {
-      const last = lastPing(
-        { slot: registration.slot, last: registration.last ?? undefined },
-        { slot: session.slot, last: session.last ?? undefined, bit: session.bit ?? -Infinity },
-      );
-      expect({ lastPing: last, alive: isAliveAt(last, g) }).toEqual(told);
-    },
-  );
+  it.each(vectors.alive)("$registration of $session, g $g: alive is $alive", (one) => {
+    const { registration, session, g, ...expected } = one;
+    const last = lastPing(
+      { slot: registration.slot, last: registration.last ?? undefined },
+      { slot: session.slot, last: session.last ?? undefined, bit: session.bit ?? -Infinity },
+    );
+    expect({ lastPing: last, alive: isAliveAt(last, g) }).toEqual(expected);
+  });
 
   it.each(vectors.deaths)("a death at $evaluation after a suspicion at $suspicion", (one) => {
     expect(mayReportDeaths(one.evaluation, one.suspicion ?? -Infinity)).toBe(one.mayReport);
   });
 
   it.each(vectors.namespaces)("of what is stored, $alive are alive at $ms", ({ ms, alive, ...stored }) => {
-    const config = toConfig(stored.config) ?? expect.fail("the config is one");
-    const records = stored.records.map(withDates);
-    const registrations = records.filter((record) => !isSession(record));
+    const config = documents.toConfig(stored.config) ?? expect.fail("the config is one");
+    const all = stored.records.map(withDates);
+    const [sessions, registrations] = [all.filter(isSession), all.filter((record) => !isSession(record))];
     const roster = new Roster();
-    for (const one of understood(records.filter(isSession), toSession)) roster.session(one);
-    for (const one of understood(registrations, toRegistration)) roster.registration(one);
-    for (const one of understood(stored.pings.map(readAsHeartbitDoes), toPing)) roster.bits(one);
+    for (const one of understood(sessions, documents.toSession)) roster.session(one);
+    for (const one of understood(registrations, documents.toRegistration)) roster.registration(one);
+    for (const one of understood(stored.pings.map(readAsHeartbitDoes), documents.toPing)) roster.bits(one);
     roster.evaluate(evaluationSlot(positionAt(config, ms)), slotAt(config, ms) - config.retentionSlots);
     const keys = new Set(registrations.map(({ key }) => String(key)));
     expect([...keys].filter((key) => roster.isAlive(key)).toSorted()).toEqual(alive);
   });
 });
 
-function understood<T>(documents: readonly Stored[], decode: (document: Stored) => T | undefined): T[] {
-  return documents.map((document) => decode(document) ?? expect.fail(`${JSON.stringify(document)} is read`));
+function understood<T>(stored: readonly Stored[], decode: (document: Stored) => T | undefined): T[] {
+  return stored.map((document) => decode(document) ?? expect.fail(`${JSON.stringify(document)} is read`));
 }
 
 function isSession({ _id: id }: Stored): boolean {
@@ -155,5 +100,6 @@ function withDates(document: Stored): Stored {
 
 /** Without the fields that a read of pings leaves out. */
 function readAsHeartbitDoes(document: Stored): Stored {
+  const { PING_FIELDS } = documents;
   return Object.fromEntries(Object.entries(withDates(document)).filter(([name]) => !(name in PING_FIELDS)));
 }

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
-import { beforeAll, describe, expect, inject, it } from "vitest";
-import { entriesOf, type Entry, pack } from "./pack.ts";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { pack, type Tarball } from "./pack.ts";
 
 const PARTS = ["dist/dashboard", "dist/cjs", "docs", "deploy", "examples"];
 /** What may be packed, in bytes: the library and the command, and all of it. */
@@ -19,7 +19,7 @@ const VALUES = {
 };
 
 interface Manifest {
-  readonly exports: Record<string, string | Record<string, string>>;
+  readonly exports: Record<string, unknown>;
   readonly bin: Record<string, string>;
 }
 
@@ -29,43 +29,33 @@ function pathsIn(target: unknown): string[] {
   return typeof target === "string" ? [target] : Object.values(target ?? {}).flatMap(pathsIn);
 }
 
-let entries: Entry[];
-const paths = (): string[] => entries.map(({ path }) => path);
-const textOf = (wanted: string): string => entries.find(({ path }) => path === wanted)?.text ?? "";
-
+let whole: Tarball;
 beforeAll(async () => {
-  await using tarball = await pack(inject("built"));
-  entries = await entriesOf(tarball);
+  whole = await pack(inject("built"));
 });
+afterAll(() => whole[Symbol.asyncDispose]());
+
+const textOf = (path: string): string => readFileSync(join(whole.folder, path), "utf8");
 
 describe("the package", () => {
-  it("has every file that its exports and its command name", () => {
+  it("has every file that its exports and its command name, and no entry point but these", () => {
     const named = pathsIn([exports, bin]).map((path) => path.replace(/^\.\//, ""));
-    expect(named.filter((path) => !paths().includes(path))).toEqual([]);
-    expect(named.length).toBeGreaterThan(2 * Object.keys(VALUES).length);
+    expect(named.filter((path) => !whole.files.includes(path))).toEqual([]);
+    expect(Object.keys(exports)).toEqual([...Object.keys(VALUES), "./package.json"]);
   });
 
   it.each(Object.entries(VALUES))("%s has its values, and no others", async (entry, values) => {
-    const target = exports[entry];
-    const path = typeof target === "object" ? target["default"] : undefined;
-    const file = join(inject("built"), (path ?? "").replace("./dist/", ""));
-    const module = (await import(pathToFileURL(file).href)) as object;
+    const [imported, required] = ["module-sync", "require"].map((condition) => {
+      const { default: path } = (exports[entry] as Record<string, Record<string, string>>)[condition] ?? {};
+      return join(inject("built"), (path ?? "").replace("./dist/", ""));
+    }) as [string, string];
+    const module = (await import(pathToFileURL(imported).href)) as object;
     expect(Object.keys(module).toSorted()).toEqual(values);
-  });
-
-  it.each(Object.entries(VALUES))(
-    "%s has the same values and types for `require` in Jest",
-    (entry, values) => {
-      const file = join(inject("built"), "cjs", entry === "." ? "index.cjs" : `${entry.slice(2)}.cjs`);
-      expect(Object.keys(createRequire(file)(file) as object).toSorted()).toEqual(values);
-      const types = readFileSync(file.replace(/cjs$/, "d.cts"), "utf8");
-      const declared = [...types.matchAll(/export declare const (\w+)/g)].map(([, name = ""]) => name);
-      expect(declared.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(values);
-    },
-  );
-
-  it("names no entry point without a list of its values", () => {
-    expect(Object.keys(exports).filter((entry) => entry !== "./package.json")).toEqual(Object.keys(VALUES));
+    // For `require` in Jest: the same, and its types.
+    expect(Object.keys(createRequire(required)(required) as object).toSorted()).toEqual(values);
+    const types = readFileSync(required.replace(/cjs$/, "d.cts"), "utf8");
+    const declared = [...types.matchAll(/export declare const (\w+)/g)].map(([, name = ""]) => name);
+    expect(declared.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(values);
   });
 
   it("has the code, its types and maps, the page, and what people read", () => {
@@ -78,47 +68,47 @@ describe("the package", () => {
       /^(deploy|examples)\//,
       /^(README|CHANGELOG)\.md$/,
     ];
-    const others = paths().filter((path) => !kinds.some((kind) => kind.test(path)));
+    const others = whole.files.filter((path) => !kinds.some((kind) => kind.test(path)));
     expect(others.toSorted()).toEqual(["LICENSE", "package.json"]);
   });
 
   it("has no types but those that an entry point leads to", () => {
-    const types = paths().filter((path) => path.endsWith(".d.ts"));
+    const types = whole.files.filter((path) => path.endsWith(".d.ts"));
     expect(types).toContain("dist/presence/pinger.d.ts");
-    expect(
-      types.filter((path) => /\/cli\/|\/context\/context|\/holding\/|\/watching\/|mongo|sqlite/.test(path)),
-    ).toEqual([]);
+    const inner = /\/cli\/|\/context\/context|\/holding\/|\/watching\/|mongo|sqlite/;
+    expect(types.filter((path) => inner.test(path))).toEqual([]);
   });
 
   it("has the licence of all that the page bundles", () => {
     const licences = textOf("dist/dashboard/page/LICENCES.md");
-    expect(licences.match(/^## .*/gm)?.map((line) => line.replace(/ - .* \(/, " ("))).toEqual([
-      "## preact (MIT)",
-    ]);
+    const headings = licences.match(/^## .*/gm)?.map((line) => line.replace(/ - .* \(/, " ("));
+    expect(headings).toEqual(["## preact (MIT)"]);
     expect(licences).toContain("Copyright (c) 2015-present Jason Miller");
   });
 
-  it.each([
-    { what: "the library and the command", without: PARTS, most: PACKED_MAX.library },
-    { what: "all of it", without: [], most: PACKED_MAX.all },
-  ])("is small: $what", async ({ without, most }) => {
-    await using tarball = await pack(inject("built"), without);
-    expect(tarball.size).toBeLessThan(most);
-    expect(tarball.size).toBeGreaterThan(most / 2); // else this measures something else
+  it("is small: the library and the command, and all of it", async () => {
+    await using library = await pack(inject("built"), PARTS);
+    for (const [size, most] of [
+      [library.size, PACKED_MAX.library],
+      [whole.size, PACKED_MAX.all],
+    ] as const) {
+      expect(size).toBeLessThan(most);
+      expect(size).toBeGreaterThan(most / 2); // else this measures something else
+    }
   });
 
   it("has every page, picture and file that its pages link to", () => {
-    const all = new Set(paths());
+    const all = new Set(whole.files);
     const isThere = (path: string): boolean =>
       all.has(path) || [...all].some((other) => other.startsWith(`${path.replace(/\/$/, "")}/`));
-    const pages = paths().filter((path) => path.endsWith(".md") && !path.startsWith("dist/"));
-    const broken = pages.flatMap((page) =>
-      [...textOf(page).matchAll(/\]\(([^)#\s]+)[^)\s]*\)/g)]
-        .map(([, link = ""]) => link)
-        .filter((link) => !/^[a-z][a-z+.-]*:/i.test(link))
-        .filter((link) => !isThere(posix.join(posix.dirname(page), link)))
-        .map((link) => `${page}: ${link}`),
+    const pages = whole.files.filter((path) => path.endsWith(".md") && !path.startsWith("dist/"));
+    const links = pages.flatMap((page) =>
+      Array.from(textOf(page).matchAll(/\]\((?![a-z][a-z+.-]*:)([^)#\s]+)[^)\s]*\)/gi), ([, link = ""]) => ({
+        page,
+        target: posix.join(posix.dirname(page), link),
+      })),
     );
+    const broken = links.filter(({ target }) => !isThere(target));
     expect(broken).toEqual([]);
     expect(pages.length).toBeGreaterThan(15);
   });

@@ -18,33 +18,29 @@ const TELLING = {
 /** Code that nobody imports. */
 const WITHOUT_MAPS = ["cli", "testing/contract"];
 
-interface Line {
-  readonly at: string;
-  /** What tells it. */
-  readonly text: string;
-  /** The line of the source to which it is mapped. */
-  readonly source: string;
-}
+const filesOf = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: "utf8" });
+const read = (...path: string[]): string => readFileSync(join(...path), "utf8");
+const mapOf = (name: string): SourceMapPayload => JSON.parse(read(built, `${name}.map`)) as SourceMapPayload;
 
-function linesOf(end: keyof typeof TELLING): Line[] {
+/** Each line that can be told: where it is, what tells it, and the line of the source to which it is mapped. */
+function linesOf(end: keyof typeof TELLING): { at: string; text: string; source: string }[] {
   const code = end === ".js" ? WITHOUT_MAPS.map((folder) => join(folder, sep)) : [];
   const without = [join("dashboard", "page"), ...code];
-  const files = readdirSync(built, { recursive: true, encoding: "utf8" });
-  return files
-    .filter((name) => name.endsWith(end) && !without.some((folder) => name.startsWith(folder)))
+  const names = filesOf(built).filter((name) => !without.some((folder) => name.startsWith(folder)));
+  return names
+    .filter((name) => name.endsWith(end))
     .flatMap((name) => {
-      const map = new SourceMap(
-        JSON.parse(readFileSync(join(built, `${name}.map`), "utf8")) as SourceMapPayload,
-      );
-      const source = readFileSync(join("src", name.replace(end, ".ts")), "utf8").split("\n");
-      const lines = readFileSync(join(built, name), "utf8").split("\n");
-      return lines.flatMap((line, index): Line[] => {
-        const found = TELLING[end].exec(line);
-        if (found === null) return [];
-        const entry = map.findEntry(index, found.index);
-        const mapped = "originalLine" in entry ? (source[entry.originalLine] ?? "") : "nothing";
-        return [{ at: `${name}:${index + 1}`, text: found[0], source: mapped }];
-      });
+      const map = new SourceMap(mapOf(name));
+      const source = read("src", name.replace(end, ".ts")).split("\n");
+      return read(built, name)
+        .split("\n")
+        .flatMap((line, index) => {
+          const found = TELLING[end].exec(line);
+          if (found === null) return [];
+          const entry = map.findEntry(index, found.index);
+          const mapped = "originalLine" in entry ? source[entry.originalLine] : undefined;
+          return [{ at: `${name}:${index + 1}`, text: found[0], source: mapped ?? "nothing" }];
+        });
     });
 }
 
@@ -56,16 +52,14 @@ describe("the maps", () => {
   });
 
   it.each(WITHOUT_MAPS)("are not missed by %s, whose code goes without", (folder) => {
-    const files = readdirSync(join(built, folder), { recursive: true, encoding: "utf8" });
+    const files = filesOf(join(built, folder));
     expect(files.filter((name) => name.endsWith(".js.map"))).toEqual([]);
-    const texts = files
-      .filter((name) => name.endsWith(".js"))
-      .map((name) => readFileSync(join(built, folder, name), "utf8"));
-    expect(texts.filter((text) => text.includes("sourceMappingURL"))).toEqual([]);
+    const code = files.filter((name) => name.endsWith(".js"));
+    expect(code.filter((name) => read(built, folder, name).includes("sourceMappingURL"))).toEqual([]);
   });
 
   it("lead to sources by the paths that these have in the repository", () => {
-    const map = JSON.parse(readFileSync(join(built, "core", "checks.js.map"), "utf8")) as SourceMapPayload;
+    const map = mapOf(join("core", "checks.js"));
     expect(map.sources.map((source) => source.replace(/^(\.\.\/)+/, ""))).toEqual(["src/core/checks.ts"]);
     expect(map).not.toHaveProperty("sourcesContent");
   });
@@ -80,7 +74,7 @@ describe("the maps", () => {
     const { stdout } = await promisify(execFile)(process.execPath, args);
     const frames = [...stdout.matchAll(/at (\S+) \([^()]*?src[/\\]([^()]*):(\d+):\d+\)/g)];
     const lines = frames.map(([, callee, file = "", line]) => {
-      const source = readFileSync(join("src", file), "utf8").split("\n")[Number(line) - 1];
+      const source = read("src", file).split("\n")[Number(line) - 1];
       return `${callee}: ${source?.trim()}`;
     });
     expect(lines).toEqual([

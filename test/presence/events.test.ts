@@ -47,9 +47,28 @@ it("a logger that throws or rejects hurts nobody, and keeps its `this`", async (
   const log = makeLog("agents", logger);
   log.info("a");
   log.warn("b");
-  const bench = new Bench();
-  await bench.clock.advance(0); // turns of the event loop, in which a rejection would be noticed
+  await new Bench().clock.advance(0); // turns of the event loop, in which a rejection would be noticed
   process.off("unhandledRejection", onUnhandled);
   expect(logger.lines).toEqual(["heartbit agents: a", "heartbit agents: b"]);
   expect(unhandled).toEqual([]);
+});
+
+const failure = new Error("no route");
+
+it("the line ends with the error's text, and the error follows for its stack", () => {
+  const calls: unknown[][] = [];
+  const log = makeLog("workers", { warn: (...args) => void calls.push(args) });
+  log.warn("a read failed", failure);
+  log.warn("stale");
+  expect(calls).toEqual([
+    ["heartbit workers: a read failed: no route", failure],
+    ["heartbit workers: stale"],
+  ]);
+});
+
+it("pino gets the error first, since it drops what follows a text", () => {
+  const calls: unknown[][] = [];
+  const pino = { setBindings: () => {}, error: (...args: unknown[]) => void calls.push(args) };
+  makeLog("workers", pino).error("a read failed", failure);
+  expect(calls).toEqual([[{ err: failure }, "heartbit workers: a read failed: no route"]]);
 });

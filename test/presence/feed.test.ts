@@ -1,99 +1,90 @@
 /** Keeping a feed open on a store that does not keep one. */
-import { expect, it } from "vitest";
-import type { FeedSink, StoreNotice } from "../../src/core/store.ts";
-import { HeartbitError, Presence } from "../../src/index.ts";
-import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type Feed, HeartbitError } from "../../src/index.ts";
+import { Bench, failing, hear, PERIOD_MS, type Replace, restartable } from "./support.ts";
 
-/** A presence that watches, on a store that opens every feed, and keeps it until the test loses it. */
-class Watching {
-  readonly bench = new Bench();
-  openings = 0;
-  #sink: FeedSink | undefined;
-  #notice: ((notice: StoreNotice) => void) | undefined;
+let bench: Bench;
+beforeEach(() => void (bench = new Bench()));
 
-  async start(): Promise<this> {
-    const store = wrap(this.bench.store, () => ({
-      feed: (_, sink) => {
-        this.openings++;
-        this.#sink = sink;
-        return { ready: Promise.resolve(), close: async () => {} };
-      },
-      notices: (listener) => {
-        this.#notice = listener;
-        return () => {};
-      },
-    }));
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
-    presence.watcher().watch("k", () => {});
-    await this.bench.clock.advance(0);
-    return this;
-  }
+describe("a feed", () => {
+  let openings = 0;
+  let lose: () => void;
+  let restart: () => void;
+  beforeEach(async () => {
+    openings = 0;
+    const watching = await restartable(bench);
+    ({ restart } = watching);
+    const { presence, link } = watching;
+    link.intercept((operation) => {
+      if (operation === "feed") openings++;
+      return "pass";
+    });
+    lose = () => {
+      link.fail();
+      link.heal();
+    };
+    await hear(presence.watcher(), "k");
+  });
 
-  /** Loses the feed, where one is open. */
-  lose(): void {
-    this.#sink?.lost(new Error("the server keeps none"));
-    this.#sink = undefined;
-  }
+  it("that is lost as soon as it is open is opened ever more seldom", async () => {
+    const opened: number[] = [];
+    for (let twentieth = 1; twentieth <= 130; twentieth++) {
+      lose();
+      const before = openings;
+      await bench.periods(1 / 20);
+      if (openings > before) opened.push(twentieth);
+    }
+    expect(opened).toEqual([1, 3, 7, 15, 31, 63, 127]);
+  });
 
-  /** The store was away, and is found again. */
-  returns(): void {
-    this.#notice?.({ kind: "lost", reason: "the primary was lost" });
-    this.#notice?.({ kind: "found" });
-  }
-}
+  it("that has lived for a period is opened again at once when it is lost", async () => {
+    lose();
+    await bench.periods(1.1);
+    lose();
+    await bench.clock.advance(0);
+    expect(openings).toBe(3);
+  });
 
-it("a feed that is lost as soon as it is open is opened ever more seldom", async () => {
-  const watching = await new Watching().start();
-  const opened: number[] = [];
-  for (let twentieth = 1; twentieth <= 130; twentieth++) {
-    watching.lose();
-    const before = watching.openings;
-    await watching.bench.periods(1 / 20);
-    if (watching.openings > before) opened.push(twentieth);
-  }
-  expect(opened).toEqual([1, 3, 7, 15, 31, 63, 127]);
+  it("is opened at once on a store that is found again", async () => {
+    lose();
+    await bench.clock.advance(0);
+    expect(openings).toBe(1);
+    restart();
+    await bench.clock.advance(0);
+    expect(openings).toBe(2);
+  });
 });
 
-it("a feed that has lived for a period is opened again at once when it is lost", async () => {
-  const watching = await new Watching().start();
-  watching.lose();
-  await watching.bench.periods(1.1);
-  watching.lose();
-  await watching.bench.clock.advance(0);
-  expect(watching.openings).toBe(3);
+it("to ask once whether a key is alive opens no feed in place of the open one", async () => {
+  const { presence, link } = await bench.open();
+  const watcher = presence.watcher();
+  await hear(watcher, { prefix: "watched/" });
+  link.intercept(failing("feed"));
+  await presence.pinger("k").start();
+  expect(await Promise.all(["k", "l"].map((key) => watcher.alive(key)))).toEqual([true, false]);
+  const heard = await hear(watcher, { prefix: "watched/" });
+  await presence.pinger("watched/k").start();
+  await bench.clock.advance(0);
+  expect(heard).toEqual(["watched/k alive joined"]); // by the feed: nothing has been polled since
 });
 
-it("a store that is found again is asked for a feed at once", async () => {
-  const watching = await new Watching().start();
-  watching.lose();
-  await watching.bench.clock.advance(0);
-  expect(watching.openings).toBe(1);
-  watching.returns();
-  await watching.bench.clock.advance(0);
-  expect(watching.openings).toBe(2);
-});
+/** A feed that cannot be opened. */
+const refused = (why: Error): Feed => ({ ready: Promise.reject(why), close: async () => {} });
 
 it.each([5, 10, 20, 60, 600])(
   "a crash is told though the server ends each feed after a second (period %i s)",
   async (seconds) => {
-    const bench = new Bench();
     const periodMs = seconds * 1000;
-    const store = wrap(bench.store, (namespace) => ({
+    const ending: Replace = (namespace) => ({
       feed: (select, sink) => {
         const feed = namespace.feed!(select, sink);
         const cancel = bench.clock.setTimer(() => sink.lost(new Error("killed by an operator")), 1000);
-        return {
-          ready: feed.ready,
-          close: () => {
-            cancel();
-            return feed.close();
-          },
-        };
+        return { ready: feed.ready, close: () => feed.close().finally(cancel) };
       },
-    }));
+    });
     const { presence: crashing, link } = await bench.open({ periodMs });
     await crashing.pinger("k").start();
-    const watching = await Presence.open(store, { periodMs });
+    const watching = await bench.openWith(ending, { periodMs });
     const heard = await hear(watching.watcher(), "k");
     await bench.clock.advance(10 * periodMs);
     link.fail();
@@ -104,11 +95,10 @@ it.each([5, 10, 20, 60, 600])(
 );
 
 it("a feed that is later than polling is polled too, and trusted again once it is on time", async () => {
-  const bench = new Bench();
   let lateMs = 0;
   let polls = 0;
   const warned: string[] = [];
-  const store = wrap(bench.store, (namespace) => ({
+  const late: Replace = (namespace) => ({
     feed: (selected, sink) =>
       namespace.feed!(selected, {
         page: (page) => void bench.clock.setTimer(() => sink.page(page), lateMs),
@@ -118,9 +108,8 @@ it("a feed that is later than polling is polled too, and trusted again once it i
       polls++;
       return namespace.read(query);
     },
-  }));
-  const logger = { warn: (message: string) => warned.push(message) };
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
+  });
+  const presence = await bench.openWith(late, { logger: { warn: (message) => warned.push(message) } });
   const heard = await hear(presence.watcher(), { all: true });
   const { presence: other } = await bench.open();
   /** How many periods a join of this key takes to be reported, at most. */
@@ -155,17 +144,10 @@ it("a feed that is later than polling is polled too, and trusted again once it i
 });
 
 it("a feed that cannot be opened is logged as a warning once, and again when that has another cause", async () => {
-  const bench = new Bench();
   let why = "no room";
   const warned: string[] = [];
-  const store = wrap(bench.store, () => ({
-    feed: () => ({
-      ready: Promise.reject(new HeartbitError("STORE_UNAVAILABLE", why)),
-      close: async () => {},
-    }),
-  }));
-  const logger = { warn: (message: string) => warned.push(message) };
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
+  const refusing: Replace = () => ({ feed: () => refused(new HeartbitError("STORE_UNAVAILABLE", why)) });
+  const presence = await bench.openWith(refusing, { logger: { warn: (message) => warned.push(message) } });
   await hear(presence.watcher(), { all: true });
   await bench.periods(20);
   why = "no time";
@@ -174,9 +156,8 @@ it("a feed that cannot be opened is logged as a warning once, and again when tha
 });
 
 it("a feed of more is opened after the one before is closed: there may be room for one alone", async () => {
-  const bench = new Bench();
   let open = 0;
-  const store = wrap(bench.store, (namespace) => ({
+  const presence = await bench.openWith((namespace) => ({
     feed: (selected, sink) => {
       if (open > 0) throw new Error("there is room for one");
       open++;
@@ -184,7 +165,6 @@ it("a feed of more is opened after the one before is closed: there may be room f
       return { ready: feed.ready, close: () => feed.close().then(() => void open--) };
     },
   }));
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
   const watcher = presence.watcher();
   const heard = [await hear(watcher, "a"), await hear(watcher, "b")];
   const { presence: other } = await bench.open();
@@ -197,18 +177,14 @@ it("a feed of more is opened after the one before is closed: there may be room f
 });
 
 it("a right that was refused is asked for again after a retention, and a store without a feed is not asked often", async () => {
-  const bench = new Bench();
   let openings = 0;
-  const store = wrap(bench.store, (namespace) => ({
-    feed: (selected, sink) => {
-      if (++openings > 1) return namespace.feed!(selected, sink);
-      return {
-        ready: Promise.reject(new HeartbitError("NOT_PERMITTED", "no changeStream")),
-        close: async () => {},
-      };
-    },
-  }));
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS, retentionSlots: 20 });
+  const refusing: Replace = (namespace) => ({
+    feed: (selected, sink) =>
+      ++openings > 1
+        ? namespace.feed!(selected, sink)
+        : refused(new HeartbitError("NOT_PERMITTED", "no changeStream")),
+  });
+  const presence = await bench.openWith(refusing, { retentionSlots: 20 });
   await hear(presence.watcher(), "a");
   await bench.periods(19);
   expect(openings).toBe(1);

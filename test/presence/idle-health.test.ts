@@ -1,12 +1,11 @@
 /** The health of a presence that neither holds nor watches: no ping and no evaluation shows that the store answers. */
 import { expect, it } from "vitest";
 import { HeartbitError } from "../../src/core/errors.ts";
-import { Presence } from "../../src/index.ts";
-import { Bench, PERIOD_MS, restartable, wrap } from "./support.ts";
+import { Bench, refusal, restartable } from "./support.ts";
 
 it("is healthy again once the store is found", async () => {
   const bench = new Bench();
-  const { presence, restart } = await restartable(bench.store);
+  const { presence, restart } = await restartable(bench);
   restart();
   await bench.periods(20);
   await presence.list();
@@ -16,11 +15,8 @@ it("is healthy again once the store is found", async () => {
 it("is healthy again after a start that was refused for good", async () => {
   const bench = new Bench();
   let error = new HeartbitError("STORE_UNAVAILABLE", "It is away.");
-  const store = wrap(bench.store, () => ({
-    ping: () => Promise.reject(error),
-  }));
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
-  const starting = expect(presence.pinger("k").start()).rejects.toMatchObject({ code: "NOT_PERMITTED" });
+  const presence = await bench.openWith(() => ({ ping: () => Promise.reject(error) }));
+  const starting = expect(presence.pinger("k").start()).rejects.toEqual(refusal("NOT_PERMITTED"));
   await bench.periods(1);
   expect(presence.health.state).toBe("stale");
   error = new HeartbitError("NOT_PERMITTED", "It refuses.");
@@ -33,13 +29,15 @@ it("stays stale after another has dropped the namespace, and does not set it up 
   const bench = new Bench();
   const [{ presence }, { presence: other }] = [await bench.open(), await bench.open()];
   const pinger = presence.pinger("k");
+  const killed: string[] = [];
+  pinger.on("killed", () => killed.push(pinger.state));
   await pinger.start();
   await bench.periods(2);
   await other.drop();
   await bench.periods(20);
-  expect(pinger.state).toBe("killed");
+  expect(killed).toEqual(["killed"]);
   expect(presence.health).toMatchObject({ state: "stale", reason: 'The namespace "presence" was dropped.' });
-  expect(await bench.store.namespace("presence").config()).toBeUndefined();
+  expect(await bench.stored.config()).toBeUndefined();
   await pinger.start();
   await bench.periods(1);
   expect(presence.health).toEqual({ state: "healthy" });

@@ -1,9 +1,9 @@
 /** A majority that acknowledges late: what is written is stamped at once, and can be read when it is acknowledged. */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Store } from "../../src/core/store.ts";
 import { Presence } from "../../src/index.ts";
 import { FaultyStore } from "../../src/testing/index.ts";
-import { Bench, PERIOD_MS, words, wrap } from "./support.ts";
+import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 
 const PERIODS = 40;
 
@@ -28,70 +28,71 @@ function lagging(bench: Bench, lagMs: () => number): Store {
   }));
 }
 
-class Fleet {
-  readonly bench = new Bench();
-  lagMs = 0;
-  lapses = 0;
-  readonly heard: string[] = [];
-  readonly links: FaultyStore[] = [];
-  watching!: Presence;
-
-  async start(): Promise<this> {
-    for (const key of ["a", "b", "c"]) {
-      const link = new FaultyStore(lagging(this.bench, () => this.lagMs));
-      const presence = await Presence.open(link, { periodMs: PERIOD_MS });
-      presence.on("lapse", () => this.lapses++);
-      const starting = presence.pinger(key).start();
-      await this.bench.periods(0);
-      await starting;
-      this.links.push(link);
-      this.watching ??= presence;
-    }
-    this.watching.watcher().watch({ all: true }, (change) => this.heard.push(words(change)));
-    await this.bench.periods(5);
-    return this;
+/** Three presences that hold `a`, `b` and `c`, of which the first watches all, for five periods; then the majority lags. */
+async function fleet(lag: number) {
+  const bench = new Bench();
+  let [lagMs, lapses] = [0, 0];
+  const links: FaultyStore[] = [];
+  const presences: Presence[] = [];
+  for (const key of ["a", "b", "c"]) {
+    const link = new FaultyStore(lagging(bench, () => lagMs));
+    const presence = await Presence.open(link, { periodMs: PERIOD_MS });
+    presence.on("lapse", () => lapses++);
+    const starting = presence.pinger(key).start();
+    await bench.periods(0);
+    await starting;
+    links.push(link);
+    presences.push(presence);
   }
-
-  /** Which part of so many periods the watching presence is healthy. */
-  async healthyFor(periods: number): Promise<number> {
-    const STEPS = 20;
-    let healthy = 0;
-    for (let step = 0; step < periods * STEPS; step++) {
-      await this.bench.periods(1 / STEPS);
-      if (this.watching.health.state === "healthy") healthy++;
-    }
-    return healthy / (periods * STEPS);
-  }
+  const [watching] = presences as [Presence];
+  const heard = await hear(watching.watcher(), { all: true });
+  await bench.periods(5);
+  lagMs = lag * PERIOD_MS;
+  return {
+    bench,
+    watching,
+    lapses: () => lapses,
+    deaths: () => heard.filter((line) => line.includes("dead")),
+    crash: () => links[2]?.fail(),
+    endLag: () => void (lagMs = 0),
+    /** Which part of so many periods the watching presence is healthy. */
+    healthyFor: async (periods: number): Promise<number> => {
+      const STEPS = 20;
+      let healthy = 0;
+      for (let step = 0; step < periods * STEPS; step++) {
+        await bench.periods(1 / STEPS);
+        if (watching.health.state === "healthy") healthy++;
+      }
+      return healthy / (periods * STEPS);
+    },
+  };
 }
 
-describe.each([0.26, 0.5, 0.79])("a majority that lags by %d of a period", (lag) => {
-  it("makes nobody lapse and watchers stale hardly ever; a crash is reported within the bound and the lag", async () => {
-    const fleet = await new Fleet().start();
-    fleet.lagMs = lag * PERIOD_MS;
-    const healthy = await fleet.healthyFor(PERIODS);
-    expect(fleet.lapses).toBe(0);
-    expect(fleet.heard.filter((line) => line.includes("dead"))).toEqual([]);
-    expect(healthy).toBeGreaterThanOrEqual(0.95);
-    const before = fleet.bench.now;
-    fleet.links[2]?.fail();
-    while (!fleet.heard.includes("c dead expired")) await fleet.bench.periods(0.1);
-    expect(fleet.bench.now - before).toBeLessThanOrEqual(2.6 + lag);
-    expect(fleet.heard.filter((line) => line.includes("dead"))).toEqual(["c dead expired"]);
-  });
-});
+it.each([0.26, 0.5, 0.79])(
+  "a majority that lags by %d of a period makes nobody lapse and watchers stale hardly ever; a crash is reported within the bound and the lag",
+  async (lag) => {
+    const { bench, lapses, deaths, crash, healthyFor } = await fleet(lag);
+    expect(await healthyFor(PERIODS)).toBeGreaterThanOrEqual(0.95);
+    expect([lapses(), deaths()]).toEqual([0, []]);
+    const before = bench.now;
+    crash();
+    while (deaths().length === 0) await bench.periods(0.1);
+    expect(bench.now - before).toBeLessThanOrEqual(2.6 + lag);
+    expect(deaths()).toEqual(["c dead expired"]);
+  },
+);
 
 it("a majority that lags by more than a period makes watchers stale, for the reason and with the lag", async () => {
-  const fleet = await new Fleet().start();
-  const reasons: string[] = [];
-  fleet.watching.on("health", ({ reason }) => reason !== undefined && reasons.push(reason));
-  fleet.lagMs = 1.3 * PERIOD_MS;
-  expect(await fleet.healthyFor(PERIODS)).toBeLessThan(0.5);
-  expect(new Set(reasons)).toEqual(new Set(["no ping was acknowledged for 5000 ms"]));
-  expect(fleet.heard.filter((line) => line.includes("dead"))).toEqual([]);
-  fleet.lagMs = 0;
-  await fleet.bench.periods(5);
-  expect(fleet.watching.health.state).toBe("healthy");
-  fleet.links[2]?.fail();
-  await fleet.bench.periods(2.6);
-  expect(fleet.heard.filter((line) => line.includes("dead"))).toEqual(["c dead expired"]);
+  const { bench, watching, deaths, crash, endLag, healthyFor } = await fleet(1.3);
+  const reasons = new Set<string | undefined>();
+  watching.on("health", ({ state, reason }) => state === "stale" && reasons.add(reason));
+  expect(await healthyFor(PERIODS)).toBeLessThan(0.5);
+  expect([...reasons]).toEqual(["no ping was acknowledged for 5000 ms"]);
+  expect(deaths()).toEqual([]);
+  endLag();
+  await bench.periods(5);
+  expect(watching.health.state).toBe("healthy");
+  crash();
+  await bench.periods(2.6);
+  expect(deaths()).toEqual(["c dead expired"]);
 });

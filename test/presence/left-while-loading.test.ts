@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { Presence, type WatchTarget } from "../../src/index.ts";
-import { Bench, PERIOD_MS, slicing } from "./support.ts";
+import type { WatchTarget } from "../../src/index.ts";
+import { Bench, slicing } from "./support.ts";
 
 const MANY = 600;
 const before = (): void => {};
@@ -10,13 +10,11 @@ it.each<[string, WatchTarget]>([
   ["a prefix", { prefix: "k" }],
 ])("what is left and watched again while it is loaded is told whole: %s", async (_name, target) => {
   const bench = new Bench();
-  const { presence: holder } = await bench.open();
-  const pingers = Array.from({ length: MANY }, (_, index) => holder.pinger(`k${index}`));
-  await Promise.all(pingers.map((pinger) => pinger.start()));
+  await (await bench.open()).presence.hold(Array.from({ length: MANY }, (_, index) => `k${index}`));
   const clock = slicing(bench.clock);
   const told: number[] = [];
   for (let turns = 0; turns < 20; turns++) {
-    const presence = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock });
+    const { presence } = await bench.open({ clock });
     const watcher = presence.watcher();
     watcher.watch(target, before);
     for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));

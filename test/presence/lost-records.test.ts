@@ -1,165 +1,153 @@
-import { describe, expect, it } from "vitest";
-import { HeartbitError, type Pinger, Presence } from "../../src/index.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { HeartbitError, type Pinger, type Presence } from "../../src/index.ts";
 import type { PingRecord } from "../../src/core/bits.ts";
 import type { RegistrationRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Cursor, OpenRecords, Page, Store, Write } from "../../src/core/store.ts";
-import { FaultyStore, type Operation } from "../../src/testing/index.ts";
-import { Bench, hear, PERIOD_MS, readThrough, restartable, wrap } from "./support.ts";
+import type { Cursor, OpenRecords, Page, Write } from "../../src/core/store.ts";
+import { Bench, failing, hear, PERIOD_MS, restartable, type Replace } from "./support.ts";
+
+let bench: Bench;
+beforeEach(() => void (bench = new Bench()));
+
+interface Held {
+  readonly pingers: readonly Pinger[];
+  /** That of `a`. */
+  readonly pinger: Pinger;
+  /** Another process, which holds `z`. */
+  readonly other: Presence;
+  /** What it reports of `a`. */
+  readonly heard: string[];
+}
+
+/** The presence holds `a` and the other keys for ten periods, and another process watches `a`. */
+async function hold(presence: Presence, ...keys: string[]): Promise<Held> {
+  const pinger = presence.pinger("a");
+  const pingers = [pinger, ...keys.map((key) => presence.pinger(key))];
+  await Promise.all(pingers.map((one) => one.start()));
+  const { presence: other } = await bench.open();
+  await other.pinger("z").start();
+  const heard = await hear(other.watcher(), "a");
+  await bench.periods(10);
+  return { pingers, pinger, other, heard };
+}
+
+const fifty = Array.from({ length: 50 }, (_, index) => `k${index}`);
 
 /** Deletes what is stored of these keys, and nothing else. */
-function destroy(bench: Bench, ...keys: string[]): void {
+function destroy(...keys: string[]): void {
   const doomed = { registration: ({ key }: RegistrationRecord) => keys.includes(key) };
   expect(bench.store.destroy("presence", doomed)).toBe(keys.length);
 }
 
-/** What one who has just come finds: each key, and whether it is alive. */
-async function found(store: Store): Promise<[string, boolean][]> {
-  const newcomer = await Presence.open(store, { periodMs: PERIOD_MS });
-  return (await newcomer.list()).keys.map(({ key, alive }) => [key, alive]);
+/** The keys that one that has just come finds alive. */
+async function alive(): Promise<string[]> {
+  const { keys } = await (await bench.open()).presence.list();
+  return keys.filter((state) => state.alive).map(({ key }) => key);
+}
+
+/** Those that are alive when everything that is dead now has been pruned. */
+async function aliveInTheEnd(presence: Presence): Promise<string[]> {
+  await bench.periods(300);
+  await presence.prune();
+  return alive();
 }
 
 /** What is stored of a key. */
-async function stored(bench: Bench, of: string): Promise<RegistrationRecord[]> {
+async function stored(of: string): Promise<RegistrationRecord[]> {
   const all: RegistrationRecord[] = [];
-  for await (const { registrations } of bench.store.namespace("presence").read({ select: EVERYTHING })) {
-    all.push(...registrations.filter(({ key }) => key === of));
-  }
-  return all;
+  for await (const { registrations } of bench.stored.read({ select: EVERYTHING })) all.push(...registrations);
+  return all.filter(({ key }) => key === of);
 }
 
-/** What is dead of the key is pruned by `who`, period by period, until nothing of it is stored. */
-async function pruneAway(bench: Bench, who: Presence, key: string): Promise<void> {
-  for (let period = 0; period < 140 && (await stored(bench, key)).length > 0; period++) {
+/** What is dead of `a` is pruned, period by period, until nothing of it is stored. */
+async function pruneAway(by: Presence): Promise<void> {
+  for (let period = 0; period < 140 && (await stored("a")).length > 0; period++) {
     await bench.periods(1);
-    await who.prune();
+    await by.prune();
   }
-  expect(await stored(bench, key)).toEqual([]);
+  expect(await stored("a")).toEqual([]);
 }
 
-/** What a newcomer finds when all that is dead now has been pruned. */
-async function foundInTheEnd(bench: Bench, presence: Presence): Promise<[string, boolean][]> {
-  await bench.periods(300);
-  await presence.prune();
-  return found(bench.store);
+/** Keeps all writes of `a` for a later time. */
+function keepWrites(kept: Write[]): Replace {
+  return (namespace) => ({
+    write: (writes) => {
+      kept.push(...writes.filter((one) => one.kind === "registration" && one.registration.key === "a"));
+      return namespace.write(writes);
+    },
+  });
 }
-
-const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
 
 describe("what is held, and whose record alone somebody has destroyed, is written again", () => {
   it.each([
-    ["by who only holds", false],
-    ["by who watches besides", true],
+    ["by a process that only holds", false],
+    ["by a process that also watches", true],
   ])("%s", async (_, watches) => {
-    const bench = new Bench();
     const { presence } = await bench.open();
-    const pingers = ["a", "b", "c"].map((key) => presence.pinger(key));
-    await Promise.all(pingers.map((pinger) => pinger.start()));
     if (watches) await hear(presence.watcher(), { all: true });
-    await bench.periods(10);
-    destroy(bench, "a", "b");
+    const { pingers } = await hold(presence, "b", "c");
+    destroy("a", "b");
     await bench.periods(16); // it looks at another of the three every four periods
-    expect(await found(bench.store)).toEqual([
-      ["a", true],
-      ["b", true],
-      ["c", true],
-    ]);
+    expect(await alive()).toEqual(["a", "b", "c", "z"]);
     expect(pingers.map(({ state }) => state)).toEqual(["started", "started", "started"]);
   });
 
   it("also for watchers that saw an end by another process, which was destroyed with it", async () => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
-    await Promise.all(["a", "b"].map((key) => presence.pinger(key).start()));
-    const { presence: other } = await bench.open();
-    await other.pinger("c").start();
-    const heard = await hear(other.watcher(), { prefix: "a" });
-    await bench.periods(10);
+    const { other, heard } = await hold((await bench.open()).presence, "b");
     await other.kill("a");
-    destroy(bench, "a");
+    destroy("a");
     await bench.periods(10);
     expect(heard).toEqual(["a alive initial", "a dead killed", "a alive joined"]);
   });
 
   it.each(["a", "b", "c"])("after a lapse, also %s, which another has ended meanwhile", async (killed) => {
-    const bench = new Bench();
     const { presence, link } = await bench.open();
-    await Promise.all(["a", "b", "c"].map((key) => presence.pinger(key).start()));
-    const { presence: other } = await bench.open();
-    await other.pinger("d").start();
+    const { other } = await hold(presence, "b", "c");
     const heard = await hear(other.watcher(), killed);
-    await bench.periods(10);
     link.fail();
     await other.kill(killed);
-    destroy(bench, killed);
+    destroy(killed);
     await bench.periods(4);
     link.heal();
     await bench.periods(2);
-    const [initial, ...since] = heard;
-    expect([initial, ...since.slice(-2)]).toEqual([
-      `${killed} alive initial`,
-      `${killed} dead killed`,
-      `${killed} alive joined`,
-    ]);
+    expect(heard.slice(-2)).toEqual([`${killed} dead killed`, `${killed} alive joined`]);
   });
 
   it.each([0, 1, 2, 3])("within 7 periods, though written just before and not alone (%i)", async (later) => {
-    const bench = new Bench();
     const { presence } = await bench.open();
-    const pinger = presence.pinger("a");
-    await pinger.start();
-    await bench.periods(10 + later);
+    const { pinger } = await hold(presence);
+    await bench.periods(later);
     await pinger.update("written just now");
-    destroy(bench, "a");
+    destroy("a");
     await bench.periods(2);
     await presence.pinger("b").start();
     await bench.periods(5);
-    expect(await found(bench.store)).toEqual([
-      ["a", true],
-      ["b", true],
-    ]);
+    expect(await alive()).toEqual(["a", "b", "z"]);
   });
 
   it("by a process that is busy with its other keys all the time", async () => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
-    await presence.pinger("a").start();
-    const busy = presence.pinger("b");
-    await busy.start();
-    await bench.periods(10);
-    destroy(bench, "a");
+    const { pingers } = await hold((await bench.open()).presence, "b");
+    destroy("a");
     for (let period = 0; period < 10; period++) {
-      await busy.update(period);
+      await pingers[1]?.update(period);
       await bench.periods(1);
     }
-    expect(await found(bench.store)).toEqual([
-      ["a", true],
-      ["b", true],
-    ]);
+    expect(await alive()).toEqual(["a", "b", "z"]);
   });
 
   it("once, however long the store refuses it", async () => {
-    const bench = new Bench();
-    let refuses = false;
-    const store = wrap(bench.store, (namespace) => ({
-      write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
-    }));
     const warnings: string[] = [];
     const logger = { warn: (message: string) => void warnings.push(message) };
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS, logger });
-    await Promise.all(["a", "b"].map((key) => presence.pinger(key).start()));
-    await bench.periods(10);
-    destroy(bench, "a");
-    refuses = true;
+    const { presence, link } = await bench.open({ logger });
+    await hold(presence, "b");
+    destroy("a");
+    link.intercept(failing("write"));
     await bench.periods(40);
     expect(warnings.filter((warning) => warning.includes("missing from the store"))).toHaveLength(1);
-    refuses = false;
+    link.intercept();
     await bench.periods(2);
-    expect(bench.store.counts("presence").registrations).toBe(2); // of b no other start
-    expect((await presence.list()).keys.map(({ key, alive }) => [key, alive])).toEqual([
-      ["a", true],
-      ["b", true],
-    ]);
+    expect(bench.store.counts("presence").registrations).toBe(3); // of b no other start
+    expect(await alive()).toEqual(["a", "b", "z"]);
   });
 });
 
@@ -171,26 +159,20 @@ describe("a server that is found again may have lost what it had acknowledged", 
   ])(
     "an earlier start whose end was lost does not outlive the later one: $what",
     async ({ holdMs, stopped }) => {
-      const bench = new Bench();
-      const { presence, restart } = await restartable(bench.store);
-      const pinger = presence.pinger("a");
-      await pinger.start();
-      await presence.pinger("b").start();
-      await bench.periods(10);
-      const unended = await stored(bench, "a");
+      const { presence, restart } = await restartable(bench);
+      const { pinger } = await hold(presence, "b");
+      const unended = await stored("a");
       await pinger.stop({ holdMs });
-      const first = holdMs === 0 ? unended : await stored(bench, "a");
+      const first = holdMs === 0 ? unended : await stored("a");
       await pinger.start();
       await bench.periods(2);
       if (stopped) await pinger.stop();
-      destroy(bench, "a", "a"); // both starts
-      await bench.store
-        .namespace("presence")
-        .write(first.map((registration) => ({ kind: "registration", registration })));
+      destroy("a", "a"); // both starts
+      await bench.stored.write(first.map((registration) => ({ kind: "registration", registration })));
       restart();
       await bench.periods(10);
       await pinger.stop();
-      expect(await foundInTheEnd(bench, presence)).toEqual([["b", true]]);
+      expect(await aliveInTheEnd(presence)).toEqual(["b", "z"]);
     },
   );
 
@@ -198,94 +180,57 @@ describe("a server that is found again may have lost what it had acknowledged", 
     { when: "while it is held", isHeld: true },
     { when: "when it is stopped", isHeld: false },
   ])(
-    "what was started anew is not outlived by a late write of the start before: $when",
+    "what was started again is not outlived by a late write of the start before: $when",
     async ({ isHeld }) => {
-      const bench = new Bench();
       const late: Write[] = [];
-      const { presence } = await restartable(
-        wrap(bench.store, (namespace) => ({
-          write: (writes) => {
-            late.push(
-              ...writes.filter((write) => write.kind === "registration" && write.registration.key === "a"),
-            );
-            return namespace.write(writes);
-          },
-        })),
-      );
-      const pinger = presence.pinger("a");
-      await pinger.start();
-      await presence.pinger("b").start();
-      await bench.periods(10);
-      destroy(bench, "a");
+      const presence = await bench.openWith(keepWrites(late));
+      const { pinger } = await hold(presence, "b");
+      destroy("a");
       await bench.periods(16);
-      expect((await stored(bench, "a")).map(({ start }) => start)).toEqual([2]);
-      const happenLate = (): Promise<void> => bench.store.namespace("presence").write(late.slice(0, 1));
-      if (isHeld) await happenLate();
+      expect((await stored("a")).map(({ start }) => start)).toEqual([2]);
+      if (isHeld) await bench.stored.write(late.slice(0, 1));
       await bench.periods(5);
       await pinger.stop();
-      if (!isHeld) await happenLate();
-      expect(await foundInTheEnd(bench, presence)).toEqual([["b", true]]);
+      if (!isHeld) await bench.stored.write(late.slice(0, 1));
+      expect(await aliveInTheEnd(presence)).toEqual(["b", "z"]);
     },
   );
 
   it("what is lost is looked for also where the set-up cannot be written again for long", async () => {
-    const bench = new Bench();
-    let refuses = false;
-    const { presence, restart } = await restartable(
-      wrap(bench.store, (namespace) => ({
-        configure: (config) => (refuses ? Promise.reject(refusal) : namespace.configure(config)),
-      })),
-    );
-    const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
-    await Promise.all(keys.map((key) => presence.pinger(key).start()));
-    await bench.periods(10);
-    destroy(bench, "k49");
-    refuses = true;
+    const { presence, link, restart } = await restartable(bench);
+    await hold(presence, ...fifty);
+    destroy("k49");
+    link.intercept(failing("configure"));
     restart();
     await bench.periods(2);
-    refuses = false;
+    link.intercept();
     await bench.periods(3);
-    expect(new Map(await found(bench.store)).get("k49")).toBe(true);
+    expect(await alive()).toContain("k49");
   });
 
   it("a store that has lost everything is set up again, which is no drop", async () => {
-    const bench = new Bench();
-    let isSlow = false;
-    const { presence, restart } = await restartable(
-      wrap(bench.store, (namespace) => ({
-        configure: async (config) => {
-          if (isSlow) await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 100));
-          return namespace.configure(config);
-        },
-      })),
-    );
+    const { presence, link, restart } = await restartable(bench);
     const pinger = presence.pinger("a");
     await pinger.start();
     await bench.periods(5);
-    await bench.store.namespace("presence").drop();
-    isSlow = true;
+    await bench.stored.drop();
+    link.intercept((operation) => {
+      link.delay(operation === "configure" ? 100 : 0);
+      return "pass";
+    });
     restart();
     await bench.periods(4);
     expect(pinger.state).toBe("started");
-    expect(await found(bench.store)).toEqual([["a", true]]);
+    expect(await alive()).toEqual(["a"]);
   });
 
   it("a process that cannot write lost records learns meanwhile that another of its keys was killed", async () => {
-    const bench = new Bench();
-    let refuses = false;
-    const { presence, restart } = await restartable(
-      wrap(bench.store, (namespace) => ({
-        write: (writes) => (refuses ? Promise.reject(refusal) : namespace.write(writes)),
-      })),
-    );
-    const [a, b] = [presence.pinger("a"), presence.pinger("b")];
-    await Promise.all([a.start(), b.start()]);
+    const { presence, link, restart } = await restartable(bench);
+    const { pingers, other } = await hold(presence, "b");
     let killed = 0;
-    b.on("killed", () => killed++);
-    const { presence: other } = await bench.open();
-    await bench.periods(10);
-    destroy(bench, "a");
-    refuses = true;
+    pingers[1]?.on("killed", () => killed++);
+    destroy("a");
+    link.intercept(failing("write"));
     restart();
     await bench.periods(2);
     await other.kill("b");
@@ -294,19 +239,18 @@ describe("a server that is found again may have lost what it had acknowledged", 
   });
 
   it("a process that reads late, and registers missing keys again, learns of a kill of the start before", async () => {
-    const bench = new Bench();
     let isDeposed = false; // a primary that has not got the latest
     let cursor: Cursor | undefined; // as it was then
-    const { presence, restart } = await restartable(
-      readThrough(bench.store, (page) => {
-        if (!isDeposed) cursor = page.cursor ?? cursor;
-        return {
-          ...page,
-          ...(cursor === undefined ? {} : { cursor }),
-          registrations: page.registrations.filter(({ key }) => !isDeposed || key !== "a"),
-        };
-      }),
-    );
+    const lagging: Replace = (namespace) => ({
+      read: async function* (query) {
+        for await (const page of namespace.read(query)) {
+          if (!isDeposed) cursor = page.cursor ?? cursor;
+          const registrations = page.registrations.filter(({ key }) => !isDeposed || key !== "a");
+          yield { ...page, registrations, ...(cursor === undefined ? {} : { cursor }) };
+        }
+      },
+    });
+    const { presence, restart } = await restartable(bench, {}, lagging);
     await presence.pinger("b").start();
     await bench.periods(10);
     const a = presence.pinger("a");
@@ -323,135 +267,110 @@ describe("a server that is found again may have lost what it had acknowledged", 
     await bench.periods(6);
     expect([killed, a.state]).toEqual([1, "started"]);
     await a.stop();
-    expect(await foundInTheEnd(bench, presence)).toEqual([["b", true]]);
+    expect(await aliveInTheEnd(presence)).toEqual(["b"]);
   });
 });
 
 describe("a key that was killed, and whose record is gone before its holder learned of it, is reported alive again", () => {
   it.each([
-    { who: "who only holds", watches: false, updates: false },
-    { who: "who only holds, and updates it", watches: false, updates: true },
-    { who: "who watches besides", watches: true, updates: false },
-    { who: "who watches besides, and updates it", watches: true, updates: true },
+    { who: "a process that only holds", watches: false, updates: false },
+    { who: "one that only holds, and updates it", watches: false, updates: true },
+    { who: "one that also watches", watches: true, updates: false },
+    { who: "one that also watches, and updates it", watches: true, updates: true },
   ])("pruned while the reads of its holder fail: $who", async ({ watches, updates }) => {
-    const bench = new Bench();
     const { presence, link } = await bench.open({ feed: "poll" });
-    const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
-    const pingers = keys.map((key) => presence.pinger(key));
-    await Promise.all(pingers.map((pinger) => pinger.start()));
     if (watches) await hear(presence.watcher(), "b");
-    const { presence: other } = await bench.open();
-    await other.pinger("d").start();
-    const heard = await hear(other.watcher(), "a");
-    await bench.periods(10);
-    link.intercept((operation) => (operation === "read" ? "fail" : "pass"));
+    const { pinger, other, heard } = await hold(presence, ...fifty);
+    link.intercept(failing("read"));
     await other.kill("a");
-    await pruneAway(bench, other, "a");
-    if (updates) await pingers[0]?.update("new");
+    await pruneAway(other);
+    if (updates) await pinger.update("new");
     await bench.periods(1);
     link.intercept();
     await bench.periods(6);
-    expect([heard.at(-1), pingers[0]?.state]).toEqual(["a alive joined", "started"]);
-    const [registration] = await stored(bench, "a");
-    expect(registration?.meta).toBe(updates ? '"new"' : "null");
+    expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
+    expect((await stored("a"))[0]?.meta).toBe(updates ? '"new"' : "null");
   });
 
   it("destroyed while its holder is cut off, whose update is written before it looks", async () => {
-    const bench = new Bench();
     const { presence, link } = await bench.open();
-    const cut = (...operations: Operation[]): void =>
-      link.intercept((operation) => (operations.includes(operation) ? "fail" : "pass"));
-    const pinger = presence.pinger("a");
-    await Promise.all([pinger.start(), presence.pinger("b").start()]);
-    const { presence: other } = await bench.open();
-    await other.pinger("d").start();
-    const heard = await hear(other.watcher(), "a");
-    await bench.periods(10);
-    cut("write", "ping", "time", "read");
+    const { pinger, other, heard } = await hold(presence, "b");
+    link.intercept(failing("write", "ping", "time", "read"));
     await other.kill("a");
-    destroy(bench, "a");
+    destroy("a");
     const updating = pinger.update("new");
     await bench.periods(4);
-    cut("ping");
+    link.intercept(failing("ping"));
     await bench.periods(0.06); // the write is tried again before the ping is
-    cut();
+    link.intercept();
     await bench.periods(10);
     await updating;
     expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
   });
-});
 
-it("a key that was killed while its holder's reads were late for more than a retention is reported alive again", async () => {
-  const bench = new Bench();
-  let frozen:
-    | { readonly pages: Page[]; readonly pings: PingRecord[]; readonly open: OpenRecords }
-    | undefined;
-  const store = wrap(bench.store, (namespace) => ({
-    read: async function* (query) {
-      if (frozen === undefined) yield* namespace.read(query);
-      else if (query.since !== undefined && query.session === undefined)
-        yield { sessions: [], registrations: [], cursor: query.since };
-      else yield* frozen.pages;
-    },
-    pings: (from) => (frozen === undefined ? namespace.pings(from) : Promise.resolve(frozen.pings)),
-    countOpen: (session) =>
-      frozen === undefined ? namespace.countOpen(session) : Promise.resolve(frozen.open),
-  }));
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" });
-  const keys = ["a", ...Array.from({ length: 50 }, (_, index) => `k${index}`)];
-  const pingers = keys.map((key) => presence.pinger(key));
-  await Promise.all(pingers.map((pinger) => pinger.start()));
-  await hear(presence.watcher(), "b"); // who only holds has nothing to know late reads by
-  const { presence: other } = await bench.open();
-  await other.pinger("d").start();
-  const heard = await hear(other.watcher(), "a");
-  await bench.periods(10);
-  const namespace = bench.store.namespace("presence");
-  const pages: Page[] = [];
-  for await (const page of namespace.read({ select: EVERYTHING })) pages.push(page);
-  const open = await namespace.countOpen(presence.session ?? NaN);
-  frozen = { pages, pings: await namespace.pings(0), open };
-  await other.kill("a");
-  await pruneAway(bench, other, "a");
-  await bench.periods(1);
-  frozen = undefined;
-  await bench.periods(6);
-  expect([heard.at(-1), pingers[0]?.state]).toEqual(["a alive joined", "started"]);
+  it("pruned while the reads of its holder were late for more than a retention", async () => {
+    let late: { pages: Page[]; pings: PingRecord[]; open: OpenRecords } | undefined;
+    const presence = await bench.openWith(
+      (namespace) => ({
+        read: async function* (query) {
+          if (late === undefined) yield* namespace.read(query);
+          else if (query.since !== undefined && query.session === undefined)
+            yield { sessions: [], registrations: [], cursor: query.since };
+          else yield* late.pages;
+        },
+        pings: async (from) => late?.pings ?? namespace.pings(from),
+        countOpen: async (session) => late?.open ?? namespace.countOpen(session),
+      }),
+      { feed: "poll" },
+    );
+    await hear(presence.watcher(), "b"); // a process that only holds has nothing to know late reads by
+    const { pinger, other, heard } = await hold(presence, ...fifty);
+    const pages: Page[] = [];
+    for await (const page of bench.stored.read({ select: EVERYTHING })) pages.push(page);
+    const open = await bench.stored.countOpen(presence.session ?? NaN);
+    late = { pages, pings: await bench.stored.pings(0), open };
+    await other.kill("a");
+    await pruneAway(other);
+    await bench.periods(1);
+    late = undefined;
+    await bench.periods(6);
+    expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
+  });
 });
 
 it.each([
   { what: "what is held", restarted: true },
   { what: "what is over", restarted: false },
-])("who has lost its number to another ends nothing of that one's: $what", async ({ restarted }) => {
-  for (let wait = 0; wait < 4; wait += 0.5) {
-    const bench = new Bench();
-    const { presence } = await bench.open();
-    const first = presence.pinger("a");
-    await first.start();
-    await presence.pinger("b").start();
-    await bench.periods(10);
-    await first.stop();
-    if (restarted) await first.start();
-    await bench.periods(3 + wait);
-    // The server has lost all that it had of that presence, and its counter.
-    bench.store.destroy("presence", { registration: () => true, session: () => true });
-    const again = wrap(bench.store, () => ({ nextSeq: () => Promise.resolve(1) }));
-    const other = await Presence.open(again, { periodMs: PERIOD_MS });
-    const pinger = other.pinger("c");
-    let killed = 0;
-    pinger.on("killed", () => killed++);
-    await pinger.start();
-    await bench.periods(6);
-    const ended = (await stored(bench, "c")).filter(({ last }) => last !== undefined);
-    expect([wait, killed, ended]).toEqual([wait, 0, []]);
-  }
-});
+])(
+  "a process that has lost its number to another ends nothing of that one's: $what",
+  async ({ restarted }) => {
+    for (let wait = 0; wait < 4; wait += 0.5) {
+      bench = new Bench();
+      const { presence } = await bench.open();
+      const first = presence.pinger("a");
+      await first.start();
+      await presence.pinger("b").start();
+      await bench.periods(10);
+      await first.stop();
+      if (restarted) await first.start();
+      await bench.periods(3 + wait);
+      // The server has lost all that it had of that presence, and its counter.
+      bench.store.destroy("presence", { registration: () => true, session: () => true });
+      const other = await bench.openWith(() => ({ nextSeq: () => Promise.resolve(1) }));
+      const pinger = other.pinger("c");
+      let killed = 0;
+      pinger.on("killed", () => killed++);
+      await pinger.start();
+      await bench.periods(6);
+      const ended = (await stored("c")).filter(({ last }) => last !== undefined);
+      expect([wait, killed, ended]).toEqual([wait, 0, []]);
+    }
+  },
+);
 
 it("after an outage of more than half a retention all that is held is read once, and written once", async () => {
-  const bench = new Bench();
-  const link = new FaultyStore(bench.store);
   let [reads, puts] = [0, 0];
-  const store = wrap(link, (namespace) => ({
+  const { presence, link } = await restartable(bench, {}, (namespace) => ({
     read: (query) => {
       if (query.since === undefined) reads++;
       return namespace.read(query);
@@ -461,85 +380,55 @@ it("after an outage of more than half a retention all that is held is read once,
       return namespace.write(writes);
     },
   }));
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
-  const pingers = Array.from({ length: 100 }, (_, index) => presence.pinger(`k${index}`));
-  await Promise.all(pingers.map((pinger) => pinger.start()));
-  await bench.periods(10);
+  await hold(presence, ...fifty);
   link.fail();
   await bench.periods(70);
   link.heal();
   [reads, puts] = [0, 0];
   await bench.periods(6);
-  expect([reads, puts]).toEqual([1, 100]);
+  expect([reads, puts]).toEqual([1, 51]);
 });
 
-describe("the end of a held key whose record was destroyed is reported to watchers that knew it", () => {
-  it.each([
-    ["a stop", (pinger: Pinger) => pinger.stop(), "stopped"],
-    ["a kill", (pinger: Pinger) => pinger.kill(), "killed"],
-  ])("%s", async (_, end, cause) => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
-    const pinger = presence.pinger("a");
-    await pinger.start();
-    await presence.pinger("b").start();
-    const { presence: other } = await bench.open();
-    const heard = await hear(other.watcher(), "a");
-    await bench.periods(10);
-    destroy(bench, "a");
-    await end(pinger);
+it.each(["stop", "kill"] as const)(
+  "a %s of a held key whose record was destroyed is reported to watchers that knew it",
+  async (end) => {
+    const { pinger, heard } = await hold((await bench.open()).presence, "b");
+    destroy("a");
+    await pinger[end]();
     await bench.periods(3);
-    expect(heard).toEqual(["a alive initial", `a dead ${cause}`]);
-  });
-});
+    expect(heard).toEqual(["a alive initial", `a dead ${end === "stop" ? "stopped" : "killed"}`]);
+  },
+);
 
-describe("a released key whose record was destroyed stays dead when a late write restores it", () => {
-  it.each([
-    ["of who only held", false, undefined],
-    ["of who watches besides", true, undefined],
-    ["of a planned absence, which is over", false, 3 * PERIOD_MS],
-  ])("%s", async (_, watches, holdMs) => {
-    const bench = new Bench();
+it.each([
+  ["of a process that only held", false, 0],
+  ["of one that also watches", true, 0],
+  ["of a planned absence, which is over", false, 3 * PERIOD_MS],
+])(
+  "a released key whose record was destroyed stays dead when a late write restores it: %s",
+  async (_, watches, holdMs) => {
     const late: Write[] = [];
-    const store = wrap(bench.store, (namespace) => ({
-      write: (writes) => {
-        late.push(...writes.filter(({ kind }) => kind === "registration"));
-        return namespace.write(writes);
-      },
-    }));
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS });
-    const pinger = presence.pinger("a");
-    await pinger.start();
-    await presence.pinger("b").start();
+    const presence = await bench.openWith(keepWrites(late));
     if (watches) await hear(presence.watcher(), { all: true });
-    const { presence: other } = await bench.open();
-    await other.pinger("c").start();
-    const heard = await hear(other.watcher(), "a");
-    await bench.periods(10);
-    await pinger.stop(holdMs === undefined ? {} : { holdMs });
-    destroy(bench, "a");
-    await bench.store.namespace("presence").write(late.slice(0, 1));
+    const { pinger, heard } = await hold(presence, "b");
+    await pinger.stop({ holdMs });
+    destroy("a");
+    await bench.stored.write(late.slice(0, 1));
     await bench.periods(10);
     expect(heard.at(-1)).toMatch(/^a dead/);
-    expect(await found(bench.store)).toEqual([
-      ["a", false],
-      ["b", true],
-      ["c", true],
-    ]);
-  });
-});
+    expect(await alive()).toEqual(["b", "z"]);
+  },
+);
 
 it("the pings of a new session extend the lease only once its keys are registered under it", async () => {
-  const bench = new Bench();
   let refuses = false;
-  const { presence, restart } = await restartable(
-    wrap(bench.store, (namespace) => ({
-      write: (writes) =>
-        refuses && writes.some(({ kind }) => kind === "registration")
-          ? Promise.reject(refusal)
-          : namespace.write(writes),
-    })),
-  );
+  const refusal = new HeartbitError("STORE_UNAVAILABLE", "It refuses.");
+  const { presence, restart } = await restartable(bench, {}, (namespace) => ({
+    write: (writes) =>
+      refuses && writes.some(({ kind }) => kind === "registration")
+        ? Promise.reject(refusal)
+        : namespace.write(writes),
+  }));
   await presence.pinger("a").start();
   await bench.periods(5);
   const before = presence.session;
@@ -548,9 +437,9 @@ it("the pings of a new session extend the lease only once its keys are registere
   restart();
   await bench.periods(1);
   expect(presence.session).not.toBe(before);
-  const vouched = presence.vouchedUntil;
+  const until = presence.vouchedUntil;
   await bench.periods(1);
-  expect(presence.vouchedUntil).toEqual(vouched);
+  expect(presence.vouchedUntil).toEqual(until);
   let lapses = 0;
   presence.on("lapse", () => lapses++);
   await bench.periods(2);

@@ -1,61 +1,49 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Listing, Presence } from "../../src/index.ts";
+import type { Listing, WatchTarget } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
 import { Subscription } from "../../src/core/subscriptions.ts";
 import { rosterOf } from "../core/histories.ts";
-import { Bench, hear, PERIOD_MS, slicing, words } from "./support.ts";
+import { hear, slicing, words } from "./support.ts";
+import { bench, other, presence } from "./two-presences.ts";
 
 const MANY = 20_000;
 const nothing = (): void => {};
 
 describe("many", () => {
   let before: NodeJS.CpuUsage;
-  beforeEach(() => {
-    before = process.cpuUsage();
-  });
+  beforeEach(() => void (before = process.cpuUsage()));
   // Time on a processor: others on this machine lengthen what a clock says.
   afterEach(() => expect(process.cpuUsage(before).user / 1e6).toBeLessThan(15));
 
-  it("keys are watched and left one by one", async () => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
+  it.each([
+    ["keys", Array.from({ length: MANY }, (_, index) => `key-${index}`)],
+    ["prefixes", Array.from({ length: MANY }, (_, index) => ({ prefix: `prefix-${index}-` }))],
+  ])("%s are watched and left one by one", async (_what, targets: WatchTarget[]) => {
+    await presence.hold(Array.from({ length: MANY }, (_, index) => `prefix-${index}-key`));
     const watcher = presence.watcher();
     for (const isLast of [false, true]) {
-      for (let index = 0; index < MANY; index++) watcher.watch(`key-${index}`, nothing);
+      for (const target of targets) watcher.watch(target, nothing);
       await watcher.sync();
       if (isLast) await watcher.stop();
-      else for (let index = 0; index < MANY; index++) watcher.unwatch(`key-${index}`, nothing);
+      else for (const target of targets) watcher.unwatch(target, nothing);
     }
-  });
-
-  it("prefixes are watched and left one by one", async () => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
-    const watcher = presence.watcher();
-    const prefixes = Array.from({ length: MANY }, (_, index) => `prefix-${index}-`);
-    await Promise.all(prefixes.map((prefix) => presence.pinger(`${prefix}key`).start()));
-    for (const prefix of prefixes) watcher.watch({ prefix }, nothing);
-    await watcher.sync();
-    for (const prefix of prefixes) watcher.unwatch({ prefix }, nothing);
     await presence.close();
   });
 
   it("holders of one key that come one by one: each makes one holder for a receiver, not all of them again", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
     let [reports, latest] = [0, [] as readonly object[]];
     const seen = new Set<object>();
-    b.watcher().watch("room", ({ holders }) => {
+    other.watcher().watch("room", ({ holders }) => {
       reports++;
       latest = holders;
       for (const holder of holders) seen.add(holder);
     });
-    await b.watcher().sync();
+    await other.watcher().sync();
     const joins = 200;
     for (let index = 0; index < joins; index++) {
-      await a.pinger("room", { meta: { index } }).start();
-      await b.watcher().sync();
+      await presence.pinger("room", { meta: { index } }).start();
+      await other.watcher().sync();
     }
     expect([reports, latest.length]).toEqual([joins + 1, joins]);
     expect(latest).toEqual(
@@ -65,61 +53,53 @@ describe("many", () => {
   });
 
   it("keys that came and went while nobody took leave nothing that waits", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
-    const changes = b.watcher().changes({ all: true });
-    await b.watcher().sync();
+    const changes = other.watcher().changes({ all: true });
+    await other.watcher().sync();
     for (let round = 0; round < 3; round++) {
-      const pingers = Array.from({ length: 100 }, (_, index) => a.pinger(`key-${round}-${index}`));
+      const pingers = Array.from({ length: 100 }, (_, index) => presence.pinger(`key-${round}-${index}`));
       await Promise.all(pingers.map((pinger) => pinger.start()));
-      await b.watcher().sync();
-      expect(internalsOf(b).gauges().watching?.undelivered).toBe(100);
+      await other.watcher().sync();
+      expect(internalsOf(other).gauges().watching?.undelivered).toBe(100);
       await Promise.all(pingers.map((pinger) => pinger.kill()));
-      await b.watcher().sync();
-      expect(internalsOf(b).gauges().watching?.undelivered).toBe(0);
+      await other.watcher().sync();
+      expect(internalsOf(other).gauges().watching?.undelivered).toBe(0);
     }
-    await a.pinger("last").start();
-    await b.watcher().sync();
+    await presence.pinger("last").start();
+    await other.watcher().sync();
     expect(words((await changes.next()).value)).toBe("last alive joined");
   });
 
   it("keys are killed one by one", async () => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
     const pingers = Array.from({ length: 5 * MANY }, (_, index) => presence.pinger(`key-${index}`));
     await Promise.all(pingers.map((pinger) => pinger.start()));
     await Promise.all(pingers.map((pinger) => pinger.kill()));
   });
 
   it("keys are listed in slices", async () => {
-    const bench = new Bench();
-    const { presence: a } = await bench.open();
     const keys = Array.from({ length: 3000 }, (_, index) => `key-${(index * 7919) % 3000}`);
-    await Promise.all(keys.map((key) => a.pinger(key).start()));
-    const b = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock: slicing(bench.clock) });
+    await Promise.all(keys.map((key) => presence.pinger(key).start()));
+    const { presence: slicer } = await bench.open({ clock: slicing(bench.clock) });
     let turns = 0;
     const listings: Listing[] = [];
-    void b.list().then((listing) => listings.push(listing));
+    void slicer.list().then((listing) => listings.push(listing));
     for (; listings.length === 0; turns++) await new Promise((resolve) => setImmediate(resolve));
     expect(listings[0]?.keys.map(({ key }) => key)).toEqual(keys.toSorted());
     expect(turns).toBeGreaterThan(60); // of each 100 keys: when they are read, and when their states are made
   });
 
   it("holders of one key are reported, and go with their presence", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open()];
-    const watcher = b.watcher();
-    await Promise.all(Array.from({ length: MANY }, () => a.pinger("k").start()));
+    const watcher = other.watcher();
+    await Promise.all(Array.from({ length: MANY }, () => presence.pinger("k").start()));
     const counts: number[] = [];
     watcher.watch("k", ({ holders }) => counts.push(holders.length));
     await watcher.sync();
-    const other = b.watcher();
-    other.watch("k", nothing);
+    const second = other.watcher();
+    second.watch("k", nothing);
     await watcher.stop();
-    other.unwatch("k", nothing); // forgets all of them
-    const again = await hear(b.watcher(), "k");
-    await a.close();
-    await b.watcher().sync();
+    second.unwatch("k", nothing); // forgets all of them
+    const again = await hear(other.watcher(), "k");
+    await presence.close();
+    await other.watcher().sync();
     expect([counts, again]).toEqual([[MANY], ["k alive initial", "k dead killed"]]);
   });
 
@@ -133,17 +113,13 @@ describe("many", () => {
   });
 
   it("keys are loaded, reported and ended in slices while others start and end keys: alive and dead alternate", async () => {
-    const bench = new Bench();
-    const { presence: a } = await bench.open();
     const keys = Array.from({ length: 1500 }, (_, index) => `key-${index}`);
-    const pingers = keys.map((key) => a.pinger(key));
+    const pingers = keys.map((key) => presence.pinger(key));
     await Promise.all(pingers.map((pinger) => pinger.start()));
-    const clock = slicing(bench.clock);
-    const b = await Presence.open(bench.store, { periodMs: PERIOD_MS, clock });
+    const { presence: slicer } = await bench.open({ clock: slicing(bench.clock) });
     const told = new Map<string, string[]>();
-    b.watcher().watch({ all: true }, ({ key, alive }) => {
-      const states = told.get(key) ?? [];
-      told.set(key, [...states, alive ? "alive" : "dead"]);
+    slicer.watcher().watch({ all: true }, ({ key, alive }) => {
+      told.set(key, [...(told.get(key) ?? []), alive ? "alive" : "dead"]);
     });
     let turns = 0;
     for (; told.size < keys.length; turns++) {
@@ -153,10 +129,9 @@ describe("many", () => {
       else void pinger?.start();
       if (told.size === 0) await bench.clock.advance(1);
     }
-    await a.close();
-    while ([...told.values()].some((states) => states.at(-1) !== "dead")) {
+    await presence.close();
+    while ([...told.values()].some((states) => states.at(-1) !== "dead"))
       await new Promise((resolve) => setImmediate(resolve));
-    }
     expect(turns).toBeGreaterThan(20);
     for (const [key, states] of told) {
       const inTurn = states.map((_, index) => (index % 2 === 0 ? "alive" : "dead"));
@@ -164,25 +139,7 @@ describe("many", () => {
     }
   });
 
-  it("a narrower target that a wider one loaded keeps being reported after the wider one has left", async () => {
-    const bench = new Bench();
-    const [{ presence: a }, { presence: b }] = [await bench.open(), await bench.open({ feed: "poll" })];
-    const watcher = b.watcher();
-    watcher.watch({ prefix: "a" }, nothing);
-    await watcher.sync();
-    const heard: string[] = [];
-    watcher.watch("ab", (change) => heard.push(words(change)));
-    watcher.watch({ prefix: "aa" }, (change) => heard.push(words(change)));
-    await watcher.sync();
-    watcher.unwatch({ prefix: "a" }, nothing);
-    await Promise.all(["ab", "aab", "ac"].map((key) => a.pinger(key).start()));
-    await watcher.sync();
-    expect(heard.toSorted()).toEqual(["aab alive joined", "ab alive joined", "ab dead initial"]);
-  });
-
   it("streams on one signal are one listener of it, so that Node warns of nothing", async () => {
-    const bench = new Bench();
-    const { presence } = await bench.open();
     const watcher = presence.watcher();
     const warnings: Error[] = [];
     const warned = (warning: Error): number => warnings.push(warning);

@@ -5,11 +5,9 @@ import { pathToFileURL } from "node:url";
 import { expect, inject, it } from "vitest";
 import { HeartbitError, Presence } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
-import { ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { MemoryStore } from "../../src/testing/index.ts";
 import { until } from "../support/wait.ts";
-
-const refusal = (code: string, message: RegExp): object =>
-  expect.objectContaining({ code, message: expect.stringMatching(message) as string });
+import { Bench, refusal } from "./support.ts";
 
 it("an option that does not exist is refused, by every call that takes options", async () => {
   const opened = Presence.open("memory:opening", { perriodMs: 1000 } as never);
@@ -89,28 +87,23 @@ it("two copies of the module share memory stores, errors and presences", async (
 });
 
 it("closing on a manual clock does not wait for time to pass, although the store is away", async () => {
-  const { FaultyStore } = await import("../../src/testing/index.ts");
-  const clock = new ManualClock();
-  const store = new FaultyStore(new MemoryStore({ clock }));
-  const presence = await Presence.open(store);
+  const bench = new Bench();
+  const { presence, link } = await bench.open();
   await presence.pinger("k").start();
-  store.fail();
+  link.fail();
   await presence.close();
-  expect(clock.monotonic()).toBe(0);
+  expect(bench.now).toBe(0);
 });
 
 it("closing on a manual clock that is advanced waits for a store that comes back", async () => {
-  const { FaultyStore } = await import("../../src/testing/index.ts");
-  const clock = new ManualClock();
-  const memory = new MemoryStore({ clock });
-  const store = new FaultyStore(memory);
-  const [presence, other] = [await Presence.open(store), await Presence.open(memory)];
+  const bench = new Bench();
+  const [{ presence, link }, { presence: other }] = [await bench.open(), await bench.open()];
   await presence.pinger("k").start();
-  store.fail();
+  link.fail();
   const closing = presence.close();
-  await clock.advance(1000);
-  store.heal();
-  await clock.advance(1000);
+  await bench.clock.advance(1000);
+  link.heal();
+  await bench.clock.advance(1000);
   await closing;
   expect((await other.list({ key: "k" })).keys).toMatchObject([{ alive: false }]);
 });

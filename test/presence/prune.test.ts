@@ -1,8 +1,6 @@
 import { expect, it } from "vitest";
 import { HeartbitError } from "../../src/core/errors.ts";
-import { EVERYTHING } from "../../src/core/selection.ts";
-import { Presence } from "../../src/index.ts";
-import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
+import { Bench, failing, hear, type Replace } from "./support.ts";
 
 const RETENTION_SLOTS = 80;
 const RETENTIONS = 3;
@@ -12,15 +10,15 @@ async function timesPruned(presences: number, gaps = false): Promise<number> {
   const bench = new Bench();
   const pruned = new Set<number>();
   const isGap = (): boolean => gaps && Math.floor(bench.now) % 4 === 3;
-  const store = wrap(bench.store, (namespace) => ({
+  const counting: Replace = (namespace) => ({
     ping: (...args) => (isGap() ? Promise.reject(new Error("Nobody pings.")) : namespace.ping(...args)),
     prune: (query) => {
       pruned.add(query.beforeSlot); // each pruning calls until nothing is left
       return namespace.prune(query);
     },
-  }));
+  });
   for (let index = 0; index < presences; index++) {
-    const presence = await Presence.open(store, { periodMs: PERIOD_MS, retentionSlots: RETENTION_SLOTS });
+    const presence = await bench.openWith(counting, { retentionSlots: RETENTION_SLOTS });
     await presence.pinger(`key-${index}`).start();
   }
   await bench.periods(RETENTIONS * RETENTION_SLOTS);
@@ -45,10 +43,10 @@ it("after an outage longer than the retention no process is pruned that must wri
   await bench.periods(10);
   for (const { link } of clients) link.fail();
   await bench.periods(RETENTION_SLOTS + 10);
-  holder.link.intercept((operation) => (operation === "write" ? "fail" : "pass"));
+  holder.link.intercept(failing("write"));
   for (const { link } of clients) link.heal();
   await bench.periods(0.1);
-  const newcomer = await Presence.open(bench.store, { periodMs: PERIOD_MS, ...options });
+  const { presence: newcomer } = await bench.open(options);
   for (let slot = 0; slot < 4; slot++) {
     await newcomer.pinger(`b${slot}`).start();
     await newcomer.prune();
@@ -63,18 +61,15 @@ it("after an outage longer than the retention no process is pruned that must wri
 
 it("where presences come and go, each for a moment, what is dead is pruned as well, some three retentions later", async () => {
   const bench = new Bench();
-  const watched = bench.store.namespace("presence");
   const stored: number[] = [];
   for (let time = 0; time < 30; time++) {
-    const presence = await Presence.open(bench.store, { periodMs: PERIOD_MS, retentionSlots: 10 });
+    const { presence } = await bench.open({ retentionSlots: 10 });
     await presence.pinger("a").start();
     await bench.periods(0.5);
     await presence.prune();
     await presence.close();
     await bench.periods(4.5);
-    let registrations = 0;
-    for await (const page of watched.read({ select: EVERYTHING })) registrations += page.registrations.length;
-    stored.push(registrations);
+    stored.push(bench.store.counts("presence").registrations);
   }
   expect(Math.max(...stored.slice(8))).toBeLessThanOrEqual(8);
 });
@@ -83,16 +78,16 @@ it("a pruning that keeps failing is a warning once, and again when it fails for 
   const bench = new Bench();
   let reason = "";
   let failed = 0;
-  const store = wrap(bench.store, (namespace) => ({
+  const refusing: Replace = (namespace) => ({
     prune: (query) => {
       if (reason === "") return namespace.prune(query);
       failed++;
       return Promise.reject(new HeartbitError("NOT_PERMITTED", reason));
     },
-  }));
+  });
   const warnings: string[] = [];
   const logger = { warn: (line: string) => warnings.push(line) };
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS, retentionSlots: 10, logger });
+  const presence = await bench.openWith(refusing, { retentionSlots: 10, logger });
   await presence.pinger("a").start();
   for (reason of ["no right to remove", "the disk is full", "", "the disk is full"]) {
     failed = 0;
@@ -104,4 +99,18 @@ it("a pruning that keeps failing is a warning once, and again when it fails for 
     expect.stringContaining("NOT_PERMITTED: the disk is full"),
     expect.stringContaining("NOT_PERMITTED: the disk is full"),
   ]);
+});
+
+it("that failed is tried again some slots later, and not only in the next turn", async () => {
+  const bench = new Bench();
+  let tries = 0;
+  const failsOnce: Replace = (namespace) => ({
+    prune: (query) =>
+      tries++ === 0 ? Promise.reject(new HeartbitError("NOT_PERMITTED", "No.")) : namespace.prune(query),
+  });
+  const presence = await bench.openWith(failsOnce, { retentionSlots: RETENTION_SLOTS });
+  await presence.pinger("k").start();
+  while (tries === 0) await bench.periods(1);
+  await bench.periods(5);
+  expect(tries).toBeGreaterThan(1);
 });

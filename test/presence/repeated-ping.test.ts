@@ -1,12 +1,11 @@
 import { expect, it } from "vitest";
-import { Presence } from "../../src/index.ts";
-import { Bench, PERIOD_MS, wrap } from "./support.ts";
+import { Bench } from "./support.ts";
 
 it("a ping that nobody answers is sent once more, so a connection that is dead makes nobody lapse", async () => {
   const bench = new Bench();
   const sent = new Map<number, number>();
   let losesPings = false;
-  const store = wrap(bench.store, (namespace) => ({
+  const presence = await bench.openWith((namespace) => ({
     ping: (slot, seq) => {
       if (!losesPings) return namespace.ping(slot, seq);
       const count = (sent.get(slot) ?? 0) + 1;
@@ -14,7 +13,6 @@ it("a ping that nobody answers is sent once more, so a connection that is dead m
       return count === 1 ? new Promise(() => {}) : namespace.ping(slot, seq);
     },
   }));
-  const presence = await Presence.open(store, { periodMs: PERIOD_MS });
   await presence.pinger("k").start();
   await bench.periods(2);
   losesPings = true;

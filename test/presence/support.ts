@@ -1,9 +1,15 @@
 /** One memory store on a manual clock, with presences behind links of their own. */
+import { expect } from "vitest";
 import { type Change, type Clock, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
 import type { Namespace, Page, Store, StoreNotice } from "../../src/core/store.ts";
-import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
+import { FaultyStore, ManualClock, MemoryStore, type Operation } from "../../src/testing/index.ts";
 
 export const PERIOD_MS = 5000;
+
+/** What a call throws, or rejects with, that is refused: an error with the code, and with this in its message. */
+export function refusal(code: string, message: RegExp = /./): Error {
+  return expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error;
+}
 
 export interface Client {
   readonly presence: Presence;
@@ -18,6 +24,16 @@ export class Bench {
   async open(options: PresenceOptions = {}): Promise<Client> {
     const link = new FaultyStore(this.store);
     return { link, presence: await Presence.open(link, { periodMs: PERIOD_MS, ...options }) };
+  }
+
+  /** A presence on the store, with some members of its namespaces in place of the store's own. */
+  openWith(replace: Replace, options: PresenceOptions = {}): Promise<Presence> {
+    return Presence.open(wrap(this.store, replace), { periodMs: PERIOD_MS, ...options });
+  }
+
+  /** What is stored: the namespace of the presences, without a link. */
+  get stored(): Namespace {
+    return this.store.namespace("presence");
   }
 
   /** Periods since the beginning, which is at the start of a slot. */
@@ -59,8 +75,10 @@ export function silenceable(store: Store, isSilent: () => boolean): Store {
   }));
 }
 
+export type Replace = (namespace: Namespace) => Partial<Namespace>;
+
 /** The store, with some members of its namespaces in place of its own. */
-export function wrap(store: Store, replace: (namespace: Namespace) => Partial<Namespace>): Store {
+export function wrap(store: Store, replace: Replace): Store {
   return {
     kind: store.kind,
     ...(store.clock === undefined ? {} : { clock: store.clock }),
@@ -78,13 +96,15 @@ export function wrap(store: Store, replace: (namespace: Namespace) => Partial<Na
   };
 }
 
-/** A presence of the store, and a way to tell it that its server was away and is back. */
+/** A presence behind a link of its own, and a way to notify it that its server was away and is back. */
 export async function restartable(
-  store: Store,
+  bench: Bench,
   options: PresenceOptions = {},
-): Promise<{ presence: Presence; restart: () => void }> {
+  replace: Replace = () => ({}),
+): Promise<Client & { restart: () => void }> {
+  const link = new FaultyStore(wrap(bench.store, replace));
   let notify: ((notice: StoreNotice) => void) | undefined;
-  const noticing = wrap(store, () => ({
+  const noticing = wrap(link, () => ({
     notices: (listener) => {
       notify = listener;
       return () => (notify = undefined);
@@ -95,7 +115,12 @@ export async function restartable(
     notify?.({ kind: "lost", reason: "It was killed." });
     notify?.({ kind: "found" });
   };
-  return { presence, restart };
+  return { presence, link, restart };
+}
+
+/** For `link.intercept`: these operations fail. */
+export function failing(...operations: Operation[]): (operation: Operation) => "fail" | "pass" {
+  return (operation) => (operations.includes(operation) ? "fail" : "pass");
 }
 
 /** What a watcher tells of a target, as words. Resolves when it has told the present state. */

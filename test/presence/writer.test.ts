@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { Bench, restartable, wrap } from "./support.ts";
+import { Bench, restartable } from "./support.ts";
 
 it("what is held is written again where it is gone, and what is called after that takes effect, however much it is", async () => {
   const bench = new Bench();
   let written = 0;
-  const store = wrap(bench.store, (namespace) => ({
+  const { presence, restart } = await restartable(bench, { periodMs: 1000 }, (namespace) => ({
     // 2,000 records a second: more than the time that one bulk has.
     write: async (writes) => {
       written += writes.length;
@@ -12,7 +12,6 @@ it("what is held is written again where it is gone, and what is called after tha
       return namespace.write(writes);
     },
   }));
-  const { presence, restart } = await restartable(store, { periodMs: 1000 });
   const pingers = Array.from({ length: 5000 }, (_, index) => presence.pinger(`k${index}`));
   const starting = Promise.all(pingers.map((pinger) => pinger.start()));
   await bench.clock.advance(6000);

@@ -10,8 +10,7 @@
  *      3.00  store fail 2             for so many slots; also: store step -3; w feed lost; w feed
  *                                     silent (without an error); w list; w prune
  */
-import type { Clock } from "../../src/index.ts";
-import { type Change, type Pinger, Presence, type Watcher } from "../../src/index.ts";
+import { type Change, type Clock, type Pinger, Presence, type Watcher } from "../../src/index.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { Diary, type LifeDiary } from "../judge/diary.ts";
 import type { Finding } from "../judge/case.ts";
@@ -114,10 +113,10 @@ class Story {
   #run(who: string, program: Program, what: string, rest: string[]): Promise<unknown> | undefined {
     const [key = "", argument] = rest;
     const { presence, link, pause, feed, diary, starts } = program;
-    if (what === "slow") this.#watch(who, program, rest[1] ?? "", true);
-    if (what === "watch") this.#watch(who, program, key, false);
+    if (what === "slow") return this.#watch(who, program, rest[1] ?? "", true);
+    if (what === "watch") return this.#watch(who, program, key, false);
     if (what === "take") this.#slow.get(who)?.();
-    if (what === "slow" || what === "watch" || what === "take") return undefined;
+    if (what === "take") return undefined;
     if (what === "crash" || what === "pause") {
       link.pause();
       pause.on = true;
@@ -125,9 +124,7 @@ class Story {
       else this.#pause(program, Number(key) * PERIOD_MS);
       return undefined;
     }
-    if (what === "close") {
-      return this.#close(program, key === "linger");
-    }
+    if (what === "close") return this.#close(program, key === "linger");
     if (what === "feed" && key === "silent") {
       feed.isSilent = true;
       this.#fault({ kind: "a silent feed", who: [who], effect: "disturbed", isHint: true }, Infinity);
@@ -152,11 +149,7 @@ class Story {
       });
     }
     const pinger = this.#pinger(who, program, key, argument);
-    if (what === "start") {
-      const n = (starts.get(key) ?? 0) + 1;
-      starts.set(key, n);
-      return this.#start(program, pinger, n);
-    }
+    if (what === "start") return this.#start(program, pinger);
     if (what === "update") {
       const meta = JSON.stringify(JSON.parse(argument ?? "null"));
       diary.note({ e: "updating", key, meta });
@@ -173,10 +166,8 @@ class Story {
   #pinger(who: string, program: Program, key: string, meta: string | undefined): Pinger {
     const known = program.pingers.get(key);
     if (known !== undefined) return known;
-    const pinger = program.presence.pinger(
-      key,
-      meta === undefined ? {} : { meta: JSON.parse(meta) as unknown },
-    );
+    const options = meta === undefined ? {} : { meta: JSON.parse(meta) as unknown };
+    const pinger = program.presence.pinger(key, options);
     pinger.on("killed", () => {
       program.diary.note({ e: "killed", key });
       this.#say(who, `${key} was killed by another`);
@@ -185,7 +176,7 @@ class Story {
     return pinger;
   }
 
-  #watch(who: string, program: Program, target: string, isSlow: boolean): void {
+  #watch(who: string, program: Program, target: string, isSlow: boolean): undefined {
     program.watcher ??= program.presence.watcher();
     const wanted = target.endsWith("*") ? { prefix: target.slice(0, -1) } : target;
     const { diary } = program;
@@ -204,7 +195,8 @@ class Story {
         `${key} ${alive ? "alive" : "dead"} (${cause})${alive ? ` held by ${by.join(" and ")}` : ""}`,
       );
     };
-    if (!isSlow) return program.watcher.watch(wanted, tell);
+    if (!isSlow) program.watcher.watch(wanted, tell);
+    if (!isSlow) return;
     const changes = program.watcher.changes(wanted);
     this.#slow.set(
       who,
@@ -212,12 +204,15 @@ class Story {
     );
   }
 
-  async #start(program: Program, pinger: Pinger, n: number): Promise<void> {
+  async #start(program: Program, pinger: Pinger): Promise<void> {
+    const { diary, starts } = program;
     const { key } = pinger;
-    program.diary.note({ e: "starting", key, n });
+    const n = (starts.get(key) ?? 0) + 1;
+    starts.set(key, n);
+    diary.note({ e: "starting", key, n });
     await pinger.start();
     sample(program, this.#manual);
-    program.diary.note({ e: "started", key, n });
+    diary.note({ e: "started", key, n });
   }
 
   async #close({ presence, diary }: Program, linger: boolean): Promise<void> {
@@ -251,12 +246,8 @@ class Story {
         this.#manual.setTimer(() => void (pause.on ? pause.due.push(callback) : callback()), ms),
     };
     const [, name = "main"] = who.split("@");
-    const opening = Presence.open(link, {
-      name,
-      periodMs: PERIOD_MS,
-      retentionSlots: RETENTION_SLOTS,
-      clock,
-    });
+    const options = { name, periodMs: PERIOD_MS, retentionSlots: RETENTION_SLOTS, clock };
+    const opening = Presence.open(link, options);
     await this.#manual.advance(0);
     const presence = await opening;
     const diary = this.#diaryOf(name).born(who, 1);

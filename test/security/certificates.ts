@@ -24,48 +24,29 @@ export interface CertificateOptions {
 }
 
 /** A folder of certificates. */
-export class Certificates {
-  readonly #directory: string;
-
-  private constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  static async create(): Promise<Certificates> {
-    return new Certificates(await mkdtemp(join(tmpdir(), "heartbit-certificates-")));
-  }
+export class Certificates implements AsyncDisposable {
+  readonly #directory = mkdtemp(join(tmpdir(), "heartbit-certificates-"));
 
   async make(name: string, options: CertificateOptions = {}): Promise<Certificate> {
     const { by, host = "IP:127.0.0.1", expired = false, isAuthority = false } = options;
-    const path = (end: string): string => join(this.#directory, `${name}.${end}`);
-    const [cert, key, both] = [path("crt"), path("key"), path("pem")];
+    const path = join(await this.#directory, name);
+    const [cert, key, both] = [`${path}.crt`, `${path}.key`, `${path}.pem`];
     const subject = ["-subj", `/O=heartbit/CN=${name}`];
-    await run("openssl", ["req", "-new", ...KEY, ...subject, "-keyout", key, "-out", path("csr")]);
+    await run("openssl", ["req", "-new", ...KEY, ...subject, "-keyout", key, "-out", `${path}.csr`]);
     const extensions = isAuthority
       ? "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign"
       : `basicConstraints=CA:FALSE\nsubjectAltName=${host}`;
-    await writeFile(path("ext"), extensions);
+    await writeFile(`${path}.ext`, extensions);
     const signer =
       by === undefined ? ["-signkey", key] : ["-CA", by.cert, "-CAkey", by.key, "-CAcreateserial"];
     const days = ["-days", expired ? "-1" : "2"];
-    const from = ["-req", "-in", path("csr"), "-extfile", path("ext")];
+    const from = ["-req", "-in", `${path}.csr`, "-extfile", `${path}.ext`];
     await run("openssl", ["x509", ...from, ...signer, ...days, "-out", cert]);
     await writeFile(both, `${await readFile(cert, "utf8")}${await readFile(key, "utf8")}`);
     return { cert, key, both };
   }
 
-  /** A file that is no certificate. */
-  async spoilt(): Promise<string> {
-    const path = join(this.#directory, "spoilt.pem");
-    await writeFile(path, "-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n");
-    return path;
-  }
-
-  get missing(): string {
-    return join(this.#directory, "missing.pem");
-  }
-
-  async remove(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true });
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(await this.#directory, { recursive: true, force: true });
   }
 }

@@ -1,22 +1,25 @@
-/** For the tests of security: the roles of docs/security.md, users with them, and all that an error tells. */
+/** For the tests of security: a server with logins, the roles of docs/security.md, and all that an error tells. */
 import { readFile } from "node:fs/promises";
 import { inspect } from "node:util";
-import type { Document, MongoClient } from "mongodb";
-import { onTestFinished } from "vitest";
+import { type Document, MongoClient } from "mongodb";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
 import type { Presence, PresenceOptions, Target } from "../../src/index.ts";
+import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
+import { withLogin, withoutLoginAndOptions, withOptions } from "../servers/uri.ts";
 import { opened } from "../support/wait.ts";
 import type { Privilege } from "./authorizer.ts";
 
 const GUIDE = new URL("../../docs/security.md", import.meta.url);
+export const DATABASE = "app";
 
 /** The privileges that the guide's command for a role grants, without those of the roles in it. */
-export async function privilegesOf(role: string, database: string, namespace: string): Promise<Privilege[]> {
+export async function privilegesOf(role: string, namespace: string): Promise<Privilege[]> {
   const guide = await readFile(GUIDE, "utf8");
   const { 1: script } = new RegExp(`<!-- role: ${role} -->\\s+\`\`\`js\\n(.*?)\`\`\``, "s").exec(guide) ?? [];
   if (script === undefined) throw new Error(`The guide has no role ${role}.`);
   let privileges: Privilege[] = [];
   const db = {
-    getName: () => database,
+    getName: () => DATABASE,
     createRole: (command: { role: string; privileges: Privilege[] }) => {
       if (command.role !== role) throw new Error(`The guide calls the role ${role} ${command.role}.`);
       ({ privileges } = command);
@@ -27,23 +30,37 @@ export async function privilegesOf(role: string, database: string, namespace: st
   return privileges;
 }
 
-let count = 0;
+/** A server with logins, for the tests of a file. */
+export class ServerWithLogins {
+  server!: TestServer;
+  admin!: MongoClient;
+  #users = 0;
 
-/** A new user with exactly these privileges; or with built-in roles. Gives its name; the password is "sesame". */
-export async function newUser(
-  admin: MongoClient,
-  database: string,
-  rights: { privileges: readonly Privilege[] } | { roles: readonly (string | Document)[] },
-): Promise<string> {
-  const name = `user${process.pid}_${count++}`;
-  let roles: readonly (string | Document)[] = [];
-  if ("roles" in rights) ({ roles } = rights);
-  else {
-    roles = [{ role: name, db: database }];
-    await admin.db(database).command({ createRole: name, privileges: rights.privileges, roles: [] });
+  constructor() {
+    beforeAll(async () => {
+      this.server = await startServer({ auth: true });
+      this.admin = await new MongoClient(this.server.uri).connect();
+    });
+    afterAll(async () => {
+      await this.admin.close();
+      await this.server.stop();
+    });
   }
-  await admin.db(database).command({ createUser: name, pwd: "sesame", roles });
-  return name;
+
+  /** The connection string of a new user with built-in roles, or with exactly these privileges. */
+  async newUser(
+    rights: { roles: string[] } | { privileges: Privilege[] },
+    password: string,
+  ): Promise<string> {
+    const user = `user${this.#users++}`;
+    const db = this.admin.db(DATABASE);
+    let roles: (string | Document)[] = [{ role: user, db: DATABASE }];
+    if ("roles" in rights) ({ roles } = rights);
+    else await db.command({ createRole: user, privileges: rights.privileges, roles: [] });
+    await db.command({ createUser: user, pwd: password, roles });
+    const bare = withDatabase(withoutLoginAndOptions(this.server.uri), DATABASE);
+    return withOptions(withLogin(bare, user, password), `authSource=${DATABASE}`);
+  }
 }
 
 /** Opens a presence that is closed at the end of the test. */
@@ -61,13 +78,4 @@ export async function failure(promise: Promise<unknown>): Promise<{ error: Error
   );
   if (error instanceof Error) return { error };
   throw new Error(`It rejected with ${inspect(error)}.`);
-}
-
-/** All that an error tells to whoever looks: messages, stacks, causes and hidden fields, as deep as they go. */
-export function tellings(error: unknown): string {
-  const texts = [inspect(error, { depth: Infinity, showHidden: true, maxStringLength: null })];
-  for (let at = error; at instanceof Error; at = at.cause) {
-    texts.push(at.message, String(at.stack), JSON.stringify(at), JSON.stringify(Object.values(at)));
-  }
-  return texts.join("\n");
 }

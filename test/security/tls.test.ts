@@ -1,96 +1,99 @@
-import { spawn } from "node:child_process";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createServer as createTlsServer, type Server } from "node:tls";
+import { createServer, type Server } from "node:tls";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { startServer, type TestServer } from "../servers/index.ts";
-import { addressOf } from "../servers/uri.ts";
+import { startServer } from "../servers/index.ts";
+import type { ServerProcess } from "../servers/process.ts";
+import { withDatabase, withLogin, withOptions } from "../servers/uri.ts";
 import { until } from "../support/wait.ts";
 import { type Certificate, Certificates } from "./certificates.ts";
-import { type SecuredServer, startSecured } from "./secured-server.ts";
+import { startSecured } from "./secured-server.ts";
 import { open } from "./support.ts";
 
-const USER = { createUser: "agent", pwd: "sesame", roles: [{ role: "readWrite", db: "app" }] };
+const roles = [{ role: "readWrite", db: "app" }];
+const USER = { createUser: "agent", pwd: "sesame", roles };
 /** The subject of the client's certificate, as MongoDB writes it. */
-const X509_USER = {
-  createUser: "CN=client,O=heartbit",
-  mechanisms: ["MONGODB-X509"],
-  roles: [{ role: "readWrite", db: "app" }],
-};
+const X509_USER = { createUser: "CN=client,O=heartbit", mechanisms: ["MONGODB-X509"], roles };
+/** A file without a certificate, and one that is not there. */
+const [SPOILT, MISSING] = [fileURLToPath(import.meta.url), "/tmp/heartbit/missing.pem"];
 
-let certificates: Certificates;
+const certificates = new Certificates();
 let authority: Certificate;
 let client: Certificate;
 let nobody: Certificate;
-let foreignClient: Certificate;
-let spoilt: string;
-let secured: SecuredServer;
-let mutual: SecuredServer;
-let plain: TestServer;
-/** What ends a handshake before anything of MongoDB is said. */
-const impostors: Server[] = [];
-const impostorPorts = new Map<string, number>();
+let stranger: Certificate;
+let secured: ServerProcess;
+let mutual: ServerProcess;
+let plain: Awaited<ReturnType<typeof startServer>>;
+/** Servers that end a handshake before anything of MongoDB is said, by what is wrong with their certificates. */
+const impostors = new Map<string, Server>();
 
 beforeAll(async () => {
-  certificates = await Certificates.create();
   authority = await certificates.make("authority", { isAuthority: true });
   const other = await certificates.make("other", { isAuthority: true });
-  const server = await certificates.make("server", { by: authority });
   client = await certificates.make("client", { by: authority });
   nobody = await certificates.make("nobody", { by: authority });
-  spoilt = await certificates.spoilt();
-  foreignClient = await certificates.make("foreign", { by: other });
+  stranger = await certificates.make("stranger", { by: other });
+  const server = await certificates.make("server", { by: authority });
   const common = { authority, server, users: [USER, X509_USER] };
   [secured, mutual, plain] = await Promise.all([
     startSecured({ ...common, wantsCertificate: false }),
     startSecured({ ...common, wantsCertificate: true }),
-    startServer({ auth: true }),
+    startServer(),
   ]);
-  const bad = {
-    expired: await certificates.make("expired", { by: authority, expired: true }),
-    "self-signed": await certificates.make("self-signed"),
-    "of another authority": await certificates.make("stranger", { by: other }),
-    "for another host": await certificates.make("elsewhere", { by: authority, host: "DNS:db.example.net" }),
+  const wrong = {
+    expired: { by: authority, expired: true },
+    "self-signed": {},
+    "of another authority": { by: other },
+    "for another host": { by: authority, host: "DNS:db.example.net" },
   };
-  for (const [name, { cert, key }] of Object.entries(bad)) {
-    const impostor = createTlsServer({ cert: await readFile(cert), key: await readFile(key) });
-    impostor.on("tlsClientError", () => {});
-    await new Promise<void>((resolve) => impostor.listen(0, "127.0.0.1", resolve));
-    const address = impostor.address();
-    impostors.push(impostor);
-    impostorPorts.set(name, typeof address === "object" && address !== null ? address.port : 0);
+  for (const [name, options] of Object.entries(wrong)) {
+    const { cert, key } = await certificates.make(name.replaceAll(" ", "-"), options);
+    const fake = createServer({ cert: await readFile(cert), key: await readFile(key) });
+    fake.on("tlsClientError", () => {});
+    impostors.set(name, fake.listen(0, "127.0.0.1"));
+    await once(fake, "listening");
   }
 });
 afterAll(async () => {
-  for (const impostor of impostors) impostor.close();
+  for (const server of impostors.values()) server.close();
   await Promise.all([secured.stop(), mutual.stop(), plain.stop()]);
-  await certificates.remove();
+  await certificates[Symbol.asyncDispose]();
 });
 
-const LOGIN = "agent:sesame@";
 const tls = (): string => `tls=true&tlsCAFile=${authority.cert}`;
 const withCertificate = ({ both }: Certificate): string => `${tls()}&tlsCertificateKeyFile=${both}`;
 const x509 = (own: Certificate): string =>
   `${withCertificate(own)}&authMechanism=MONGODB-X509&authSource=%24external`;
 
-function uri(port: number, options: string, login = ""): string {
-  const source = login === "" ? "" : "authSource=admin&";
-  return `mongodb://${login}127.0.0.1:${port}/app?${source}${options}`;
+function uri({ port }: { port: number }, options: string): string {
+  return `mongodb://127.0.0.1:${port}/app?${options}`;
+}
+
+/** With a login too. */
+function asAgent(server: { port: number }, options: string, user = "agent", password = "sesame"): string {
+  return withLogin(uri(server, `authSource=admin&${options}`), user, password);
+}
+
+function impostor(name: string): string {
+  return asAgent(impostors.get(name)?.address() as { port: number }, tls());
 }
 
 describe("over TLS, a presence opens, holds, gets reports of the feed, and closes", () => {
   it.each([
-    ["with a password", () => uri(secured.port, tls(), LOGIN)],
-    ["with a password and a certificate", () => uri(mutual.port, withCertificate(client), LOGIN)],
-    ["with a certificate for a login", () => uri(mutual.port, x509(client))],
+    ["with a password", () => asAgent(secured, tls())],
+    ["with a password and a certificate", () => asAgent(mutual, withCertificate(client))],
+    ["with a certificate for a login", () => uri(mutual, x509(client))],
   ])("%s", async (how, target) => {
     const said: string[] = [];
+    const say = (message: string): unknown => said.push(message);
     const options = { periodMs: 500, name: how.replaceAll(" ", "-") };
     const holder = await open(target(), options);
-    const observer = await open(target(), {
-      ...options,
-      logger: { info: (message) => said.push(message), warn: (message) => said.push(message) },
-    });
+    const observer = await open(target(), { ...options, logger: { info: say, warn: say } });
     const watcher = observer.watcher();
     const heard: string[] = [];
     watcher.watch("key", ({ cause, holders }) => heard.push(`${cause} ${JSON.stringify(holders[0]?.meta)}`));
@@ -105,109 +108,79 @@ describe("over TLS, a presence opens, holds, gets reports of the feed, and close
   });
 });
 
-const impostor = (name: string): string => uri(impostorPorts.get(name) ?? 0, tls(), LOGIN);
+/** What opening rejects with, by what is wrong. */
+const REFUSED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
+  NOT_PERMITTED: {
+    "a wrong password": () => asAgent(secured, tls(), "agent", "sesameseed"),
+    "an unknown user": () => asAgent(secured, tls(), "nobody"),
+    "a certificate that is nobody's login": () => uri(mutual, x509(nobody)),
+  },
+  STORE_UNAVAILABLE: {
+    "no certificate where one is wanted": () => asAgent(mutual, tls()),
+    "a certificate of another authority": () => asAgent(mutual, withCertificate(stranger)),
+    "an authority that did not sign the server's": () =>
+      asAgent(secured, `tls=true&tlsCAFile=${stranger.cert}`),
+    "no authority at all": () => asAgent(secured, "tls=true"),
+    "no TLS with a server that wants it": () => asAgent(secured, ""),
+    "TLS with a server that has none": () => withOptions(withDatabase(plain.uri, "app"), tls()),
+    "an expired certificate": () => impostor("expired"),
+    "a self-signed certificate": () => impostor("self-signed"),
+    "a server of another authority": () => impostor("of another authority"),
+    "a certificate for another host": () => impostor("for another host"),
+    "a file of authorities that holds none": () => asAgent(secured, `tls=true&tlsCAFile=${SPOILT}`),
+  },
+  INVALID_OPTION: {
+    "a file of authorities that is not there": () => asAgent(secured, `tls=true&tlsCAFile=${MISSING}`),
+    "a certificate file that is not there": () =>
+      asAgent(secured, `${tls()}&tlsCertificateKeyFile=${MISSING}`),
+    "a certificate file that holds none": () => asAgent(secured, `${tls()}&tlsCertificateKeyFile=${SPOILT}`),
+    "a folder for a certificate": () => asAgent(secured, `${tls()}&tlsCertificateKeyFile=%2Ftmp`),
+    "an option of TLS that contradicts another": () =>
+      asAgent(secured, `${tls()}&tlsInsecure=true&tlsAllowInvalidCertificates=false`),
+  },
+};
 
 /**
- * Opens in a process of its own: it ends by itself only when nothing is left open. Once more where a server on a busy
- * machine is too slow to refuse the login.
+ * Opens the targets of its arguments, all at once, and prints what each opening rejects with. A login is tried once
+ * more where a server on a busy machine is too slow to refuse it.
  */
-async function openElsewhere(
-  target: string,
-  isLogin: boolean,
-): Promise<{ code: string; said: string; isInTime: boolean }> {
-  const script = `
-    const began = performance.now();
-    const { Presence } = await import(${JSON.stringify(join(inject("built"), "index.js"))});
-    const { inspect } = await import("node:util");
-    await import("mongodb"); // first: a busy machine needs seconds to load the driver
-    // The bound grows with what loading took, which is as slow as the machine.
-    const limitMs = 6000 + 2 * (performance.now() - began);
+const OPEN_ALL = `
+  const began = performance.now();
+  const { Presence } = await import(process.argv[1]);
+  const { inspect } = await import("node:util");
+  await import("mongodb"); // first: a busy machine needs seconds to load the driver
+  // The bound grows with what loading took, which is as slow as the machine.
+  const limitMs = 6000 + 2 * (performance.now() - began);
+  const openings = process.argv.slice(2).map((arg) => arg.split(" ")).map(async ([expected, target]) => {
     let isInTime, error;
     do {
       isInTime = true;
       const limit = setTimeout(() => (isInTime = false), limitMs).unref();
-      error = await Presence.open(process.env.TARGET).then(() => ({ code: "it opened" }), (reason) => reason);
+      error = await Presence.open(target).then(() => ({ code: "it opened" }), (reason) => reason);
       clearTimeout(limit);
-    } while (${isLogin} && error.code === "STORE_UNAVAILABLE");
-    console.log(JSON.stringify({ code: error.code, isInTime,
-      said: inspect(error, { depth: Infinity, showHidden: true }) + error.message }));
-  `;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-    env: { ...process.env, TARGET: target },
+    } while (expected === "NOT_PERMITTED" && error.code === "STORE_UNAVAILABLE");
+    return { code: error.code, isInTime, said: inspect(error, { depth: Infinity, showHidden: true }) + error.message };
   });
-  let text = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (data: Buffer) => (text += data.toString()));
-  }
-  await new Promise((resolve) => child.on("close", resolve));
-  try {
-    return JSON.parse(text) as { code: string; said: string; isInTime: boolean };
-  } catch {
-    throw new Error(text);
-  }
-}
+  console.log(JSON.stringify(await Promise.all(openings)));
+`;
 
 describe("is refused within 6 s, reveals no password, and leaves nothing open:", () => {
-  it.concurrent.each([
-    ["a wrong password", "NOT_PERMITTED", () => uri(secured.port, tls(), "agent:sesameseed@")],
-    ["an unknown user", "NOT_PERMITTED", () => uri(secured.port, tls(), "nobody:sesame@")],
-    ["a certificate that is nobody's login", "NOT_PERMITTED", () => uri(mutual.port, x509(nobody))],
-    ["no certificate where one is wanted", "STORE_UNAVAILABLE", () => uri(mutual.port, tls(), LOGIN)],
-    [
-      "a certificate of another authority",
-      "STORE_UNAVAILABLE",
-      () => uri(mutual.port, withCertificate(foreignClient), LOGIN),
-    ],
-    [
-      "an authority that did not sign the server's",
-      "STORE_UNAVAILABLE",
-      () => uri(secured.port, `tls=true&tlsCAFile=${foreignClient.cert}`, LOGIN),
-    ],
-    ["no authority at all", "STORE_UNAVAILABLE", () => uri(secured.port, "tls=true", LOGIN)],
-    ["no TLS with a server that wants it", "STORE_UNAVAILABLE", () => uri(secured.port, "", LOGIN)],
-    [
-      "TLS with a server that has none",
-      "STORE_UNAVAILABLE",
-      () => uri(addressOf(plain.uri).port, tls(), LOGIN),
-    ],
-    ["an expired certificate", "STORE_UNAVAILABLE", () => impostor("expired")],
-    ["a self-signed certificate", "STORE_UNAVAILABLE", () => impostor("self-signed")],
-    ["a server of another authority", "STORE_UNAVAILABLE", () => impostor("of another authority")],
-    ["a certificate for another host", "STORE_UNAVAILABLE", () => impostor("for another host")],
-    [
-      "a file of authorities that is not there",
-      "INVALID_OPTION",
-      () => uri(secured.port, `tls=true&tlsCAFile=${certificates.missing}`, LOGIN),
-    ],
-    [
-      "a certificate file that is not there",
-      "INVALID_OPTION",
-      () => uri(secured.port, `${tls()}&tlsCertificateKeyFile=${certificates.missing}`, LOGIN),
-    ],
-    [
-      "a file of authorities that holds none",
-      "STORE_UNAVAILABLE",
-      () => uri(secured.port, `tls=true&tlsCAFile=${spoilt}`, LOGIN),
-    ],
-    [
-      "a certificate file that holds none",
-      "INVALID_OPTION",
-      () => uri(secured.port, `${tls()}&tlsCertificateKeyFile=${spoilt}`, LOGIN),
-    ],
-    [
-      "a folder for a certificate",
-      "INVALID_OPTION",
-      () => uri(secured.port, `${tls()}&tlsCertificateKeyFile=%2Ftmp`, LOGIN),
-    ],
-    [
-      "an option of TLS that contradicts another",
-      "INVALID_OPTION",
-      () => uri(secured.port, `${tls()}&tlsInsecure=true&tlsAllowInvalidCertificates=false`, LOGIN),
-    ],
-  ] as const)("%s is %s", async (_, code, target) => {
-    const opening = await openElsewhere(target(), code === "NOT_PERMITTED");
-    expect(opening.code, opening.said).toBe(code);
-    expect(opening.isInTime).toBe(true);
-    expect(opening.said).not.toContain("sesame");
+  const cases = Object.entries(REFUSED).flatMap(([code, targets]) =>
+    Object.entries(targets).map(([what, target]) => ({ what, code, target })),
+  );
+  const openings = new Map<string, { code: string; said: string; isInTime: boolean }>();
+  beforeAll(async () => {
+    // A process of its own: it ends by itself only when nothing is left open.
+    const targets = cases.map(({ code, target }) => `${code} ${target()}`);
+    const args = ["--input-type=module", "-e", OPEN_ALL, join(inject("built"), "index.js"), ...targets];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    const all = JSON.parse(stdout) as { code: string; said: string; isInTime: boolean }[];
+    for (const [index, opening] of all.entries()) openings.set(cases[index]?.what ?? "", opening);
+  });
+
+  it.each(cases)("$what is $code", ({ what, code }) => {
+    const { said, ...opening } = openings.get(what) ?? expect.fail("it was tried");
+    expect(opening, said).toEqual({ code, isInTime: true });
+    expect(said).not.toContain("sesame");
   });
 });

@@ -51,7 +51,12 @@ const REPLICA_SET = "heartbit";
 /** With which the members of a replica set know each other: mongod wants one where there are logins. */
 const KEY = "heartbit heartbit heartbit";
 const READY_MS = 60_000;
-const KINDS: readonly ServerKind[] = ["mongod", "memory", "rs", "py"];
+const NAMES: Readonly<Record<ServerKind, string>> = {
+  mongod: "mongod",
+  memory: "mongod (downloaded)",
+  rs: "secantusd-rs",
+  py: "secantusd-py",
+};
 
 interface Program {
   readonly kind: ServerKind;
@@ -101,22 +106,16 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
 }
 
 function kindWanted(): ServerKind | undefined {
-  const wanted = process.env["HEARTBIT_TEST_SERVER"];
-  if (wanted === undefined || wanted === "") return undefined;
-  const kind = KINDS.find((one) => one === wanted);
-  if (kind === undefined) {
-    throw new Error(`HEARTBIT_TEST_SERVER is ${wanted}, but must be one of ${KINDS.join(", ")}.`);
-  }
-  return kind;
+  const wanted = process.env["HEARTBIT_TEST_SERVER"] ?? "";
+  if (wanted === "" || wanted in NAMES) return (wanted as ServerKind) || undefined;
+  throw new Error(`HEARTBIT_TEST_SERVER is ${wanted}, but must be one of ${Object.keys(NAMES).join(", ")}.`);
 }
 
 async function findProgram(wanted: ServerKind | undefined, say: (line: string) => void): Promise<Program> {
-  const ways: (() => Promise<Program>)[] =
-    wanted === undefined ? await waysToFind(say) : [() => obtain(wanted, say)];
   const failures: string[] = [];
-  for (const way of ways) {
+  for (const kind of wanted === undefined ? await kindsToTry() : [wanted]) {
     try {
-      return await way();
+      return { kind, name: NAMES[kind], path: await pathOf(kind, say) };
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error));
     }
@@ -127,31 +126,18 @@ async function findProgram(wanted: ServerKind | undefined, say: (line: string) =
 }
 
 /** In this order: what is there already, then what must be fetched. */
-async function waysToFind(say: (line: string) => void): Promise<(() => Promise<Program>)[]> {
-  const ways: (() => Promise<Program>)[] = [];
-  if ((await findMongod()) !== undefined) ways.push(() => obtain("mongod", say));
-  for (const kind of ["rs", "py"] as const) {
-    if ((await findStandIn(kind)) !== undefined) ways.push(() => obtain(kind, say));
-  }
-  ways.push(
-    () => obtain("memory", say),
-    () => obtain("py", say),
-  );
-  return ways;
+async function kindsToTry(): Promise<ServerKind[]> {
+  const kinds: ServerKind[] = (await findMongod()) === undefined ? [] : ["mongod"];
+  for (const kind of ["rs", "py"] as const) if ((await findStandIn(kind)) !== undefined) kinds.push(kind);
+  return [...kinds, "memory", "py"];
 }
 
-async function obtain(kind: ServerKind, say: (line: string) => void): Promise<Program> {
-  if (kind === "mongod") {
-    const path = await findMongod();
-    if (path === undefined) throw new Error("mongod is not on the PATH");
-    return { kind, name: "mongod", path };
-  }
-  if (kind === "memory") return { kind, name: "mongod (downloaded)", path: await downloadMongod(say) };
-  return {
-    kind,
-    name: kind === "rs" ? "secantusd-rs" : "secantusd-py",
-    path: await installStandIn(kind, say),
-  };
+async function pathOf(kind: ServerKind, say: (line: string) => void): Promise<string> {
+  if (kind === "memory") return downloadMongod(say);
+  if (kind !== "mongod") return installStandIn(kind, say);
+  const path = await findMongod();
+  if (path === undefined) throw new Error("mongod is not on the PATH");
+  return path;
 }
 
 function isMongod({ kind }: Program): boolean {

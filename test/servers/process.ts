@@ -1,10 +1,10 @@
 /** One server process with its storage, that can be ended, killed, paused and started again at the same address. */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { listen } from "./loopback.ts";
 
 const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
 /** How long a server may take to end in good order. */
@@ -49,11 +49,6 @@ export class ServerProcess {
     return this.#running.pid;
   }
 
-  /** What it has written lately. */
-  get output(): string {
-    return this.#output;
-  }
-
   /** Starts it, after ending it in good order where it runs; with another command, where one is given. */
   async restart(command = this.#command): Promise<void> {
     await this.#end("SIGTERM");
@@ -70,14 +65,12 @@ export class ServerProcess {
     });
     guard.stdin.on("error", () => {}); // it has ended
     const pid = await new Promise<number>((resolve, reject) => {
-      guard.stdout.on("data", (data: Buffer) => {
-        this.#output = (this.#output + data.toString()).slice(-OUTPUT_MAX);
-        const { 1: said } = /^pid: (\d+)$/m.exec(this.#output) ?? [];
-        if (said !== undefined) resolve(Number(said));
-      });
-      guard.stderr.on("data", (data: Buffer) => {
-        this.#output = (this.#output + data.toString()).slice(-OUTPUT_MAX);
-      });
+      for (const stream of [guard.stdout, guard.stderr])
+        stream.on("data", (data: Buffer) => {
+          this.#output = (this.#output + data.toString()).slice(-OUTPUT_MAX);
+          const { 1: said } = /^pid: (\d+)$/m.exec(this.#output) ?? [];
+          if (said !== undefined) resolve(Number(said));
+        });
       void ended.then(() => reject(new Error(`${command.path} did not start: ${this.#output}`)));
     });
     this.#running = { pid, ended };
@@ -123,12 +116,7 @@ export class ServerProcess {
 }
 
 async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
+  const { address, stop } = await listen(() => {});
+  await stop();
+  return Number(address.split(":")[1]);
 }

@@ -2,9 +2,9 @@
  * Stands between clients and a server, and does with commands and answers as a test says: for what only some servers do,
  * or only sometimes. To its clients it is the whole deployment.
  */
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Document } from "mongodb";
+import { endTogether, listen, type Loopback } from "./loopback.ts";
 import { findUpstream } from "./upstream.ts";
 import { withOptions } from "./uri.ts";
 import { answer, answeredBy, hasMoreToCome, idOf, type Message, onMessage, read, rewritten } from "./wire.ts";
@@ -34,12 +34,9 @@ export interface ProxyOptions {
 
 export type Deployment = "standalone" | "replica set" | "sharded cluster";
 
-export interface Proxy {
+export interface Proxy extends Pick<Loopback, "cut" | "stop"> {
   readonly uri: string;
   as: Deployment;
-  /** Ends all connections, as a server that is started again. */
-  cut(): void;
-  stop(): Promise<void>;
 }
 
 /** What a server answers that refuses. */
@@ -48,24 +45,12 @@ export const refusal = (code: number): Document => ({ ok: 0, code, codeName: "Re
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { uri, onCommand, onReply } = options;
   const to = await findUpstream(uri);
-  const sockets = new Set<Socket>();
   const feeds = new Set<string>();
   let connections = 0;
-  const server = createServer((client) => {
-    const upstream = to.connect();
+  const loopback = await listen((client) => {
+    const upstream = to.connect().setNoDelay();
     const connection = ++connections;
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one);
-      one.setNoDelay();
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-    }
+    endTogether(client, upstream);
     const asked = new Map<number, Command>();
     const forward = async (message: Message): Promise<void> => {
       const command = commandIn(message, connection, feeds);
@@ -86,28 +71,19 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
         for (const id of [answeredBy(message), idOf(message)]) asked.set(id, command);
       const reply = read(message);
       if (command.isFeed && command.name === "aggregate") feeds.add(String(reply["cursor"]?.id));
-      const seen = isHello(command) ? disguised(reply, own(), proxy.as) : undefined;
+      const seen = isHello(command) ? disguised(reply, loopback.address, proxy.as) : undefined;
       const changed = (await onReply?.(command, seen ?? reply)) ?? seen;
       send(client, changed === undefined ? message : rewritten(message, changed));
     };
     inTurn(client, forward);
     inTurn(upstream, back);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const own = (): string => `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  const { address, cut, stop } = loopback;
   const proxy: Proxy = {
-    uri: withOptions(to.uriAt(own()), options.as === "standalone" ? "directConnection=true" : ""),
+    uri: withOptions(to.uriAt(address), options.as === "standalone" ? "directConnection=true" : ""),
     as: options.as ?? "replica set",
-    cut: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-    stop: async () => {
-      proxy.cut();
-      server.close();
-      await once(server, "close");
-    },
+    cut,
+    stop,
   };
   return proxy;
 }

@@ -1,15 +1,13 @@
-/** What the store makes of its client: a collection of it, the limits of its calls, its refusals, its clock. */
+/** What the store makes of its client: a collection of it, the limits of its calls, its clock. */
 import { type Document, MongoClient } from "mongodb";
 import { MongoClient as Mongo6 } from "mongodb6";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EVERYTHING } from "../../src/core/selection.ts";
-import type { ReadQuery } from "../../src/core/store.ts";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { Calls } from "../../src/stores/mongo/calls.ts";
-import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
+import { mongoStore } from "../../src/stores/mongo/index.ts";
+import { everything, readAll } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-import { type FakeServer, startFakeServer } from "../servers/fake-server.ts";
-import { databaseOf, withLogin, withOptions } from "../servers/uri.ts";
+import { databaseOf } from "../servers/uri.ts";
 import { timersThatHold } from "../support/timers.ts";
 
 let client: MongoClient;
@@ -43,11 +41,7 @@ it("the caller's timeoutMS applies to no call of the store", async () => {
 it("the limit of a call that is not answered does not keep the process alive, and ends it in time", async () => {
   const calls = new Calls(client.db());
   const before = timersThatHold();
-  const call = calls.bounded(
-    "wait",
-    30_000,
-    () => new Promise<string>((resolve) => setImmediate(resolve, "yes")),
-  );
+  const call = calls.bounded("wait", 30_000, () => new Promise((resolve) => setImmediate(resolve, "yes")));
   expect(timersThatHold()).toBe(before);
   expect(await call).toBe("yes");
   await expect(calls.bounded("wait", 20, () => new Promise(() => {}))).rejects.toMatchObject({
@@ -55,60 +49,31 @@ it("the limit of a call that is not answered does not keep the process alive, an
   });
 });
 
-/** A server like Atlas, which refuses the command of this name. */
-async function refusing(name: string): Promise<FakeServer> {
-  const hello: Document = { ismaster: true, isWritablePrimary: true, minWireVersion: 0, maxWireVersion: 21 };
-  return startFakeServer((command) =>
-    name in command
-      ? { ok: 0, code: 8000, codeName: "AtlasError", errmsg: "refused" }
-      : { ok: 1, ...hello, localTime: new Date() },
-  );
-}
-
-describe("what Atlas refuses with its one code", () => {
-  it("is NOT_PERMITTED where it is the login", async () => {
-    const server = await refusing("saslStart");
-    const uri = withOptions(withLogin(`${server.uri}x`, "joe", "sesame"), "authMechanism=SCRAM-SHA-256");
-    await expect(openMongo(uri)).rejects.toMatchObject({ code: "NOT_PERMITTED" });
-    await server.stop();
-  });
-
-  it("is STORE_UNAVAILABLE where it is something else, as a write when the space is used up", async () => {
-    const server = await refusing("findAndModify");
-    const store = await openMongo(server.uri);
-    const ping = store.namespace("presence", { periodMs: 5000, retentionSlots: 120 }).ping(1, 1);
-    await expect(ping).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
-    await store.close();
-    await server.stop();
-  });
-});
-
 it("what is stamped by a clock that is most of a second behind is read all the same, however short the period", async () => {
   const db = client.db(databaseOf(newDatabase()));
   const namespace = mongoStore(db).namespace("presence", { periodMs: 100, retentionSlots: 120 });
-  const sessions = async (
-    query: Partial<ReadQuery>,
-  ): Promise<{ seqs: number[]; cursor: ReadQuery["since"] }> => {
-    const seqs: number[] = [];
-    let cursor: ReadQuery["since"];
-    for await (const page of namespace.read({ select: EVERYTHING, ...query })) {
-      seqs.push(...page.sessions.map(({ seq }) => seq));
-      cursor = page.cursor ?? cursor;
-    }
-    return { seqs, cursor };
-  };
-  const { cursor } = await sessions({});
+  const { cursor: since } = await readAll(namespace, { select: everything() });
   const changed = new Date((await namespace.time()) - 900);
-  const session = {
-    session: 7,
-    host: "here",
-    pid: 1,
-    opened: new Date(),
-    slot: 1,
-    last: 2 ** 53 - 1,
-    changed,
-  };
-  await db.collection<Document & { _id: number }>("presence.records").insertOne({ _id: 7, ...session });
-  expect((await sessions({ since: cursor })).seqs).toEqual([7]);
+  const session = { host: "here", pid: 1, opened: new Date(), slot: 1, last: 2 ** 53 - 1, changed };
+  await db
+    .collection<Document & { _id: number }>("presence.records")
+    .insertOne({ _id: 7, session: 7, ...session });
+  expect([...(await readAll(namespace, { select: everything(), since })).sessions.keys()]).toEqual([7]);
   await db.dropDatabase();
+});
+
+it("says that no connection is free, when the program's own calls have all of them", () => {
+  const own = new MongoClient("mongodb://a/?maxPoolSize=2");
+  const namespace = mongoStore(own.db("x")).namespace("presence", { periodMs: 100, retentionSlots: 120 });
+  const end = namespace.notices?.(() => {});
+  const use = (event: string): boolean =>
+    own.emit(event as "connectionCheckedOut", { address: "a:27017" } as never);
+  use("connectionCheckedIn"); // taken before anybody listened
+  use("connectionCheckedOut");
+  expect(namespace.delay?.()).toBeUndefined();
+  use("connectionCheckedOut");
+  expect(namespace.delay?.()).toMatch(/all 2 of its maxPoolSize are in use/);
+  use("connectionCheckedIn");
+  expect(namespace.delay?.()).toBeUndefined();
+  end?.();
 });

@@ -1,34 +1,27 @@
 import { BSON, type Db, type Document, type MongoClientOptions, MongoClient } from "mongodb";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { forEachSession } from "../../src/core/bits.ts";
-import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
-import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Namespace, Page, Write } from "../../src/core/store.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Namespace } from "../../src/core/store.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
+import {
+  aRegistration,
+  aSession,
+  CONFIG,
+  everything,
+  plain,
+  put,
+  readAll,
+} from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-import { until } from "../support/wait.ts";
 import { databaseOf, withOptions } from "../servers/uri.ts";
+import { pinged, SLOT } from "./support.ts";
 
-/** Long: the time limits of calls follow it, and are not what is tested here. */
-const PERIOD_MS = 60_000;
-const SCALE = { periodMs: PERIOD_MS, retentionSlots: 120 };
-const CONFIG = { version: 2, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 };
-const SLOT = 360_000_000;
-const SESSION: SessionRecord = { seq: 7, host: "here", pid: 42, opened: 1_800_000_000_000, slot: SLOT };
-const REGISTRATION: RegistrationRecord = {
-  session: 7,
-  pinger: 1,
+const SESSION = aSession(7, SLOT, { host: "here", pid: 42, opened: 1_800_000_000_000 });
+const REGISTRATION = aRegistration(7, "$worker.1", SLOT, {
   start: 2,
-  key: "$worker.1",
   since: 1_800_000_000_001,
-  slot: SLOT,
   meta: '{"$set":{"a.b":1}}',
-  revision: 0,
-};
-const BOTH: Write[] = [
-  { kind: "session", session: SESSION },
-  { kind: "registration", registration: REGISTRATION },
-];
+});
+const BOTH = [put.session(SESSION), put.registration(REGISTRATION)];
 
 interface AnyDocument {
   readonly _id: string | number;
@@ -46,8 +39,8 @@ beforeEach(() => {
 });
 afterEach(() => db.dropDatabase());
 
-async function configured(name = "presence", database = db): Promise<Namespace> {
-  const namespace = mongoStore(database).namespace(name, SCALE);
+async function configured(database = db): Promise<Namespace> {
+  const namespace = mongoStore(database).namespace("presence", CONFIG);
   await namespace.configure(CONFIG);
   return namespace;
 }
@@ -55,21 +48,6 @@ async function configured(name = "presence", database = db): Promise<Namespace> 
 /** The documents of a collection, each number as the class that it is stored as. */
 async function stored(collection: string): Promise<Document[]> {
   return db.collection(collection, { promoteValues: false }).find().sort({ _id: 1 }).toArray();
-}
-
-async function found(namespace: Namespace): Promise<Page> {
-  const all = { sessions: [] as SessionRecord[], registrations: [] as RegistrationRecord[] };
-  for await (const { sessions, registrations } of namespace.read({ select: EVERYTHING })) {
-    all.sessions.push(...sessions);
-    all.registrations.push(...registrations);
-  }
-  return all;
-}
-
-async function bits(namespace: Namespace): Promise<number[]> {
-  const seqs: number[] = [];
-  for (const record of await namespace.pings(0)) forEachSession(record, (seq) => seqs.push(seq));
-  return seqs.toSorted((a, b) => a - b);
 }
 
 /** The fields of each index, and after how long it deletes. */
@@ -85,52 +63,25 @@ describe("what is stored", () => {
     const namespace = await configured();
     await namespace.nextSeq();
     await namespace.nextSeq();
+    const numbers = { period: CONFIG.periodMs, offset: 0, retention: 120, base: 0, indexes: 1 };
+    const ints = Object.entries(numbers).map(([name, value]) => [name, int(value)]);
     expect(await stored("presence.meta")).toEqual([
-      {
-        _id: "config",
-        version: int(2),
-        period: int(PERIOD_MS),
-        offset: int(0),
-        retention: int(120),
-        base: int(0),
-        indexes: int(1),
-      },
+      { _id: "config", version: int(2), ...Object.fromEntries(ints) },
       { _id: "sessions", seq: int(2) },
     ]);
   });
 
   it("records: sessions and registrations; names and metas of users are values, never names of fields", async () => {
     const namespace = await configured();
-    await namespace.write([
-      ...BOTH,
-      { kind: "registration", registration: { ...REGISTRATION, start: 3, last: SLOT + 9 } },
-    ]);
-    await namespace.write([{ kind: "end", registration: REGISTRATION, last: 0 }]);
-    const opened = new Date(SESSION.opened);
+    const ended = { ...REGISTRATION, start: 3, last: SLOT + 9 };
+    await namespace.write([...BOTH, put.registration(ended), put.end(REGISTRATION, 0)]);
+    const both = { session: int(7), slot: int(SLOT), changed: expect.any(Date) as Date };
+    const { key, meta } = REGISTRATION;
     const since = new Date(REGISTRATION.since);
-    const changed = expect.any(Date) as Date;
-    const registration = {
-      session: int(7),
-      pinger: int(1),
-      key: "$worker.1",
-      since,
-      meta: '{"$set":{"a.b":1}}',
-      revision: int(0),
-      slot: int(SLOT),
-      changed,
-    };
-    const open = new BSON.Double(2 ** 53 - 1);
-    const session = {
-      session: int(7),
-      host: "here",
-      pid: int(42),
-      opened,
-      slot: int(SLOT),
-      last: open,
-      changed,
-    };
+    const registration = { ...both, pinger: int(1), key, since, meta, revision: int(0) };
+    const session = { ...both, host: "here", pid: int(42), opened: new Date(SESSION.opened) };
     expect(await stored("presence.records")).toEqual([
-      { _id: int(7), ...session },
+      { _id: int(7), ...session, last: new BSON.Double(2 ** 53 - 1) },
       { _id: "7.1.2", ...registration, start: int(2), last: int(0) },
       { _id: "7.1.3", ...registration, start: int(3), last: int(SLOT + 9) },
     ]);
@@ -143,66 +94,45 @@ describe("what is stored", () => {
     await namespace.mail(SLOT, [31, 64, 1025]);
     await namespace.mail(SLOT + 1, [7]);
     const documents = await stored("presence.pings");
-    const { expireAt } = documents[0] ?? {};
-    const now = expect.any(Date) as Date;
-    const word = { 0: int(1 | (1 << 31)), 31: int(1 << 31) };
+    const [now, expireAt] = [expect.any(Date) as Date, expect.any(Date) as Date];
+    const first = { count: int(4), 0: int(1 | (1 << 31)), 31: int(1 << 31) };
+    const second = { count: int(1), 0: int(1) };
     const mail = { 0: int(1 << 31), 2: int(1) };
     expect(documents).toEqual([
-      { _id: `${SLOT}.0`, slot: int(SLOT), expireAt, now, count: int(4), ...word, mail },
-      {
-        _id: `${SLOT}.1`,
-        slot: int(SLOT),
-        expireAt: now,
-        now,
-        count: int(1),
-        0: int(1),
-        mail: { 0: int(2) },
-      },
-      { _id: `${SLOT + 1}.0`, slot: int(SLOT + 1), expireAt: now, mail: { 0: int(1 << 7) } },
+      { _id: `${SLOT}.0`, slot: int(SLOT), expireAt, now, ...first, mail },
+      { _id: `${SLOT}.1`, slot: int(SLOT), expireAt, now, ...second, mail: { 0: int(2) } },
+      { _id: `${SLOT + 1}.0`, slot: int(SLOT + 1), expireAt, mail: { 0: int(1 << 7) } },
     ]);
-    const livesMs = (expireAt as Date).getTime() - before;
-    expect(livesMs / (2 * SCALE.retentionSlots * SCALE.periodMs)).toBeCloseTo(1, 1);
+    const livesMs = (documents[0]!["expireAt"] as Date).getTime() - before;
+    expect(livesMs / (2 * CONFIG.retentionSlots * CONFIG.periodMs)).toBeCloseTo(1, 1);
   });
 
   it("indexes: one for every query, and one that expires", async () => {
     await configured();
-    const id = '{"_id":1}';
     expect(await indexes("records")).toEqual([
-      id,
+      '{"_id":1}',
       '{"changed":1}',
       '{"key":1}',
       '{"last":1}',
       '{"session":1,"last":1,"opened":1}',
       '{"slot":1}',
     ]);
-    expect(await indexes("pings")).toEqual([id, '{"expireAt":1,"expireAfterSeconds":0}', '{"slot":1}']);
-  });
-
-  it("an index that is missing is made at an opening, once the config does not note that all are there", async () => {
-    await configured();
-    await db.collection("presence.records").dropIndex("key");
-    const meta = db.collection<AnyDocument>("presence.meta");
-    await meta.updateOne({ _id: "config" }, { $unset: { indexes: "" } });
-    await configured();
-    await until(async () => (await meta.findOne({ _id: "config" }))?.["indexes"] === 1);
-    expect(await db.collection("presence.records").indexExists("key")).toBe(true);
+    expect(await indexes("pings")).toEqual([
+      '{"_id":1}',
+      '{"expireAt":1,"expireAfterSeconds":0}',
+      '{"slot":1}',
+    ]);
   });
 
   it("an index of another name over the same fields will do", async () => {
-    await db.collection("presence.records").createIndex({ key: 1 }, { name: "mine" });
+    const records = db.collection("presence.records");
+    await records.createIndex({ key: 1 }, { name: "mine" });
     await configured();
-    expect(await db.collection("presence.records").indexExists(["mine", "changed", "session_last"])).toBe(
-      true,
-    );
+    expect(await records.indexExists(["mine", "changed", "session_last"])).toBe(true);
   });
 
-  it("config writes nothing", async () => {
-    expect(await mongoStore(db).namespace("presence", SCALE).config()).toBeUndefined();
-    expect(await db.listCollections().toArray()).toEqual([]);
-  });
-
-  it("asking for the time sets no namespace up, and leaves nothing", async () => {
-    const namespace = mongoStore(db).namespace("presence", SCALE);
+  it("asking for the config and the time writes nothing, and sets no namespace up", async () => {
+    const namespace = mongoStore(db).namespace("presence", CONFIG);
     await namespace.time();
     expect(await namespace.config()).toBeUndefined();
     expect(await db.listCollections().toArray()).toEqual([]);
@@ -229,124 +159,66 @@ describe("whatever the client's options,", () => {
 
   it.each(settings)("%s: what is written and read is the same", async (_, options) => {
     const other = new MongoClient(newDatabase(), options);
-    const namespace = await configured("presence", other.db(db.databaseName));
-    expect(await namespace.nextSeq()).toBe(1);
-    expect(await namespace.raiseOffset(0, 2)).toBe(2);
+    onTestFinished(() => other.close());
+    const namespace = await configured(other.db(db.databaseName));
+    expect([await namespace.nextSeq(), await namespace.raiseOffset(0, 2)]).toEqual([1, 2]);
     await namespace.write(BOTH);
-    const pinged = [7, 31, 2000, 7];
-    for (const seq of pinged) await namespace.ping(SLOT, seq);
+    for (const seq of [7, 31, 2000, 7]) await namespace.ping(SLOT, seq);
     await namespace.mail(SLOT, [7]);
-    const before = Date.now() - 60_000;
     const { ms, hasMail } = await namespace.ping(SLOT, 7);
-    expect([ms > before, hasMail]).toEqual([true, true]);
+    expect([ms > Date.now() - 60_000, hasMail]).toEqual([true, true]);
     expect(await namespace.countOpen(7)).toEqual({ count: 2, opened: SESSION.opened });
-    const { sessions, registrations } = await found(namespace);
-    expect(sessions).toEqual([{ ...SESSION, changed: expect.any(Number) as number }]);
-    expect(registrations).toEqual([{ ...REGISTRATION, changed: expect.any(Number) as number }]);
-    expect(await bits(namespace)).toEqual([7, 31, 2000]);
+    const { sessions, registrations } = await readAll(namespace, { select: everything() });
+    expect([...sessions.values(), ...registrations.values()].map(plain)).toEqual([SESSION, REGISTRATION]);
+    expect(await pinged(namespace)).toEqual([7, 31, 2000]);
     expect((await stored("presence.pings"))[0]).toMatchObject({ 0: int((1 << 7) | (1 << 31)) });
     await namespace.kill(REGISTRATION.key);
-    expect((await found(namespace)).registrations[0]?.last).toBe(0);
-    expect(await namespace.prune({ beforeSlot: SLOT + 1, beforeMs: Date.now() + 60_000, limit: 10 })).toEqual(
-      { sessions: 1, registrations: 1, slots: 2 },
-    );
+    const killed = await readAll(namespace, { select: everything() });
+    expect(killed.registrations.get("7.1.2")?.last).toBe(0);
+    const query = { beforeSlot: SLOT + 1, beforeMs: Date.now() + 60_000, limit: 10 };
+    expect(await namespace.prune(query)).toEqual({ sessions: 1, registrations: 1, slots: 2 });
     await namespace.close();
-    await other.close();
   });
 });
 
 it("a connection string may ask for secondaries, and for no acknowledgement: it is not heeded", async () => {
   const asked = "readPreference=secondary&readPreferenceTags=dc:ny&w=0&journal=false&readConcernLevel=local";
   const store = await openMongo(withOptions(newDatabase(), asked));
-  const namespace = store.namespace("presence", SCALE);
+  const namespace = store.namespace("presence", CONFIG);
   await namespace.configure(CONFIG);
   await namespace.write(BOTH);
-  expect((await found(namespace)).registrations).toHaveLength(1);
+  expect((await readAll(namespace, { select: everything() })).registrations.size).toBe(1);
   await store.close();
 });
 
-describe("what heartbit did not write", () => {
-  it("is ignored, with one warning", async () => {
-    const namespace = await configured();
-    await namespace.write(BOTH);
-    await namespace.ping(SLOT, 7);
-    const session = { host: "h", pid: 1, opened: new Date(), slot: 1, changed: new Date() };
-    const last = 2 ** 53 - 1;
-    await db.collection<AnyDocument>("presence.records").insertMany([
-      { _id: "text", session: "text", ...session, last },
-      { _id: 8, session: 8, ...session, last, host: 5 },
-      { _id: 9, session: 9, ...session, last, slot: "1" },
-      { _id: 10, session: 10, ...session, last: -1 },
-      { _id: 11 },
-      { _id: 12, session: 12, ...session }, // no `last`
-      { _id: 13, session: 12, ...session, last },
-      { _id: 14, ...session, last },
-    ]);
-    const registration = { ...REGISTRATION, last, pinger: 2, since: new Date(), changed: new Date() };
-    await db.collection<AnyDocument>("presence.records").insertMany([
-      { _id: "7.2.1", ...registration }, // not its own name
-      { _id: "7.2.2", ...registration, key: { $gt: "" } },
-      { _id: "7.3.2", ...registration, pinger: 3, key: "k".repeat(100_000) },
-      { _id: "7.4.2", ...registration, pinger: 4, meta: "{not json" },
-      { _id: "7.5.2", ...registration, pinger: 5, revision: 1.5 },
-      { _id: "7.7.2", ...registration, pinger: 7, last: undefined },
-      { _id: "999.6.2", ...registration, session: 999, pinger: 6 }, // of no session
-      { _id: "other" },
-    ]);
-    await db.collection<AnyDocument>("presence.pings").insertMany([
-      { _id: `${SLOT}.one`, slot: SLOT, expireAt: new Date(9e12), 0: 1 },
-      { _id: `${SLOT}.5`, slot: SLOT, expireAt: new Date(9e12), 0: 1.5 },
-      { _id: `${SLOT}.6`, slot: SLOT, expireAt: new Date(9e12), 32: 1 },
-      { _id: `${SLOT}.7`, slot: SLOT, expireAt: new Date(9e12), 0: "many" },
-      { _id: `${SLOT}.8`, slot: NaN, expireAt: new Date(9e12) },
-      { _id: `${SLOT}.9`, slot: SLOT, expireAt: new Date(9e12), 0: 1, now: "noon" },
-    ]);
-    const warnings: string[] = [];
-    const warn = (message: string): unknown => warnings.push(message);
-    const reader = mongoStore(db).namespace("presence", { ...SCALE, warn });
-    const { sessions, registrations } = await found(reader);
-    expect(registrations.map(({ key }) => key)).toEqual([REGISTRATION.key]);
-    expect(sessions.map(({ seq }) => seq)).toEqual([7]);
-    expect(await bits(reader)).toEqual([7]);
-    await reader.prune({ beforeSlot: SLOT, beforeMs: Date.now() + 1000, limit: 100 });
-    expect(warnings).toHaveLength(1);
-  });
-
-  it("in place of the config is CONFIG_MISMATCH", async () => {
-    await db.collection<AnyDocument>("presence.meta").insertOne({ _id: "config", period: "often" });
-    const namespace = mongoStore(db).namespace("presence", SCALE);
-    await expect(namespace.config()).rejects.toMatchObject({ code: "CONFIG_MISMATCH" });
-    await expect(namespace.configure(CONFIG)).rejects.toMatchObject({ code: "CONFIG_MISMATCH" });
-  });
-});
-
-/** What each of four clients gives for a hundred numbers and more. */
-async function fromFourClients<T>(
-  count: number,
-  call: (namespace: Namespace, index: number) => Promise<T>,
-): Promise<T[]> {
-  const clients = Array.from({ length: 4 }, () => new MongoClient(newDatabase()));
-  const namespaces = clients.map((one) => mongoStore(one.db(db.databaseName)).namespace("presence", SCALE));
-  const calls = Array.from({ length: count / 4 }, (_, round) =>
-    namespaces.map((one, nth) => call(one, 4 * round + nth)),
-  );
-  const results = await Promise.all(calls.flat());
-  await Promise.all(clients.map((one) => one.close()));
-  return results;
-}
-
-describe("many at once", () => {
-  it("first pings of a new slot, from several clients: none is lost", async () => {
-    const namespace = await configured();
-    await fromFourClients(200, (one, seq) => one.ping(SLOT, seq));
-    expect(await bits(namespace)).toEqual(Array.from({ length: 200 }, (_, seq) => seq));
-    expect(await namespace.pings(SLOT)).toHaveLength(1);
-  });
-
-  it("numbers of sessions, from several clients, on a new namespace: none is given twice", async () => {
-    const numbers = await fromFourClients(100, (one) => one.nextSeq());
-    expect(new Set(numbers).size).toBe(100);
-  });
+it("documents that are not heartbit's, and records of no session, are ignored, with one warning", async () => {
+  const namespace = await configured();
+  await namespace.write(BOTH);
+  await namespace.ping(SLOT, 7);
+  const records = db.collection<AnyDocument>("presence.records");
+  const [session, registration] = await records.find().sort({ _id: 1 }).toArray();
+  await records.insertMany([
+    { ...session, _id: 8, session: 8, host: 5 },
+    { ...session, _id: 9, session: 9, last: -1 },
+    { ...session, _id: 10 }, // not its own number
+    { ...registration, _id: "7.2.1" }, // not its own name
+    { ...registration, _id: "7.3.2", pinger: 3, last: undefined },
+    { ...registration, _id: "999.1.2", session: 999 },
+  ]);
+  await db.collection<AnyDocument>("presence.pings").insertMany([
+    { _id: `${SLOT}.one`, slot: SLOT, 0: 1 },
+    { _id: `${SLOT}.5`, slot: SLOT, 0: 1.5 },
+    { _id: `${SLOT}.6`, slot: SLOT, 0: 1, 32: 1 },
+    { _id: `${SLOT}.7`, slot: SLOT, 0: 1, now: "noon" },
+  ]);
+  const warnings: string[] = [];
+  const warn = (message: string): unknown => warnings.push(message);
+  const reader = mongoStore(db).namespace("presence", { ...CONFIG, warn });
+  const found = await readAll(reader, { select: everything() });
+  expect([[...found.sessions.keys()], [...found.registrations.keys()]]).toEqual([[7], ["7.1.2"]]);
+  expect(await pinged(reader)).toEqual([7]);
+  await reader.prune({ beforeSlot: SLOT, beforeMs: Date.now() + 1000, limit: 100 });
+  expect(warnings).toHaveLength(1);
 });
 
 it("the driver is the one that was asked for", async () => {

@@ -1,52 +1,36 @@
 import { createRequire } from "node:module";
 import { type Document, MongoClient } from "mongodb";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { HeartbitError } from "../../src/core/errors.ts";
-import type { Namespace } from "../../src/core/store.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { isWorthRepeating, toHeartbitError } from "../../src/stores/mongo/failures.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
-import { newDatabase } from "../servers/database.ts";
-import { startFakeServer } from "../servers/fake-server.ts";
-import { startServer, type TestServer } from "../servers/index.ts";
+import { CONFIG } from "../../src/testing/contract/world.ts";
+import { startServer } from "../servers/index.ts";
+import { withDatabase, withLogin, withoutLoginAndOptions } from "../servers/uri.ts";
 import { settlesWithin } from "../support/wait.ts";
-import { databaseOf, withDatabase, withLogin, withOptions, withoutLoginAndOptions } from "../servers/uri.ts";
+import { failure, fakeServer } from "./support.ts";
 
-/** Long: the time limits of calls follow it, and are not what is tested here. */
-const SCALE = { periodMs: 60_000, retentionSlots: 120 };
-const CONFIG = { version: 2, periodMs: SCALE.periodMs, offset: 0, retentionSlots: 120, base: 0 };
 /** Nobody listens there. */
 const NOBODY = "mongodb://127.0.0.1:1/heartbit";
 
-/** The error that the promise rejects with. */
-async function failure(promise: Promise<unknown>): Promise<{ error: HeartbitError }> {
-  const error = await promise.then(
-    () => expect.fail("it resolved"),
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(HeartbitError);
-  return { error: error as HeartbitError };
-}
-
-/** All that an error tells, its causes included. */
-function tellings(error: unknown): string {
-  return error instanceof Error ? `${error.message} ${error.stack} ${tellings(error.cause)}` : String(error);
+/** A client that is closed at the end of the test. */
+function clientOf(uri: string): MongoClient {
+  const client = new MongoClient(uri, { serverSelectionTimeoutMS: 30_000 });
+  onTestFinished(() => client.close());
+  return client;
 }
 
 describe("opening", () => {
-  it("a server that is not there is STORE_UNAVAILABLE within 5 s", async () => {
-    const opening = openMongo(NOBODY);
+  it.each([
+    ["of a connection string", () => openMongo(NOBODY)],
+    [
+      "of a Db of the caller's whose client would wait for half a minute",
+      () => mongoStore(clientOf(NOBODY).db()).namespace("presence", CONFIG).config(),
+    ],
+  ])("a server that is not there, %s, is STORE_UNAVAILABLE within 5 s", async (_, open) => {
+    const opening = open();
     expect(await settlesWithin(5000, opening)).toBe(true);
-    await expect(opening).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
-  });
-
-  it("so it is for a Db of the caller's whose client would wait for half a minute", async () => {
-    const client = new MongoClient(NOBODY, { serverSelectionTimeoutMS: 30_000 });
-    const namespace = mongoStore(client.db()).namespace("presence", SCALE);
-    const asking = namespace.config();
-    expect(await settlesWithin(5000, asking)).toBe(true);
-    await expect(asking).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    await client.close();
+    expect(await failure(opening)).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
 
   it("a signal gives it up at once, with its reason", async () => {
@@ -56,165 +40,91 @@ describe("opening", () => {
     await expect(opening).rejects.toThrow("enough");
   });
 
-  it.each([
-    ["no host", "mongodb:///presence"],
-    ["a password with an at sign that is not escaped", "mongodb://joe:open@sesame@127.0.0.1/x"],
-    ["a password with a slash that is not escaped", "mongodb://joe:open/sesame@127.0.0.1/x"],
-    ["a port that is none", "mongodb://joe:sesame@127.0.0.1:99999999/x"],
-    ["a database whose name has a dot", "mongodb://joe:sesame@127.0.0.1/a.b"],
-    ["an unknown option", "mongodb://joe:sesame@127.0.0.1/x?nonsense=1"],
-    ["an option with a wrong value", "mongodb://joe:sesame@127.0.0.1/x?maxPoolSize=many"],
-    ["options that contradict each other", "mongodb://joe:sesame@127.0.0.1/x?tls=true&ssl=false"],
-  ])("a connection string with %s is INVALID_OPTION, and tells no password", async (_, uri) => {
-    const { error } = await failure(openMongo(uri));
-    expect(error.code).toBe("INVALID_OPTION");
-    expect(tellings(error)).not.toContain("sesame");
-  });
-
   it.each(["local", "config"])(
     "the database %s, which is the server's own, is INVALID_OPTION",
     async (name) => {
-      const { error } = await failure(openMongo(withDatabase(NOBODY, name)));
-      expect(error).toMatchObject({
-        code: "INVALID_OPTION",
-        message: expect.stringContaining(name) as string,
-      });
-      const client = new MongoClient(NOBODY);
-      expect(() => mongoStore(client.db(name))).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
-      await client.close();
+      const refusal = { code: "INVALID_OPTION", message: expect.stringContaining(name) as string };
+      expect(await failure(openMongo(withDatabase(NOBODY, name)))).toMatchObject(refusal);
+      expect(() => mongoStore(clientOf(NOBODY).db(name))).toThrow(expect.objectContaining(refusal));
     },
   );
 
+  it("a replica set of another name is INVALID_OPTION, and the message has the name", async () => {
+    const server = await fakeServer((_, __, me) => ({
+      setName: "right",
+      setVersion: 1,
+      hosts: [me],
+      me,
+      primary: me,
+    }));
+    const wrong = failure(openMongo(`${server.uri.split("?")[0]}?replicaSet=wrong`));
+    expect(await wrong).toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringMatching(/replicaSet=wrong/),
+    });
+  });
+
   it("a server before MongoDB 4.2 is UNSUPPORTED_SERVER", async () => {
-    const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
-    const old = await startFakeServer(() => ({ ...hello, minWireVersion: 0, maxWireVersion: 7 }));
-    const { error } = await failure(openMongo(old.uri));
-    expect(error).toMatchObject({ code: "UNSUPPORTED_SERVER" });
-    await old.stop();
+    const old = await fakeServer(() => ({ maxWireVersion: 7 }));
+    expect((await failure(openMongo(old.uri))).code).toBe("UNSUPPORTED_SERVER");
   });
 
   it("a server without majority reads is UNSUPPORTED_SERVER, and the message says what to do", async () => {
-    const hello: Document = { ok: 1, ismaster: true, isWritablePrimary: true, localTime: new Date() };
-    const set = { setName: "rs", setVersion: 1, minWireVersion: 0, maxWireVersion: 9 };
-    const server = await startFakeServer((command, me) => {
-      if ("find" in command)
-        return { ok: 0, code: 148, codeName: "ReadConcernMajorityNotEnabled", errmsg: "no" };
-      return { ...hello, ...set, hosts: [me], me, primary: me };
+    const refusal = { ok: 0, code: 148, codeName: "ReadConcernMajorityNotEnabled", errmsg: "no" };
+    const server = await fakeServer((name, _, me) =>
+      name === "find" ? refusal : { setName: "rs", setVersion: 1, hosts: [me], me, primary: me },
+    );
+    expect(await failure(Presence.open(`${server.uri}x?directConnection=true`))).toMatchObject({
+      code: "UNSUPPORTED_SERVER",
+      message: expect.stringContaining("start every member without enableMajorityReadConcern: false"),
     });
-    const { error } = await failure(Presence.open(`${server.uri}x?directConnection=true`));
-    expect(error.code).toBe("UNSUPPORTED_SERVER");
-    expect(error.message).toContain("start every member without enableMajorityReadConcern: false");
-    await server.stop();
   });
 
-  it("the database is heartbit where the connection string names none", async () => {
-    const uri = newDatabase();
-    const named = await openMongo(uri);
-    const unnamed = await openMongo(withDatabase(uri, ""));
-    expect([named.db.databaseName, unnamed.db.databaseName]).toEqual([databaseOf(uri), "heartbit"]);
-    await named.close();
-    await unnamed.close();
+  it("a wrong password, and no login where one is wanted, are NOT_PERMITTED; the password is not shown", async () => {
+    const server = await startServer({ auth: true });
+    onTestFinished(() => server.stop());
+    const error = await failure(openMongo(withLogin(server.uri, "administrator", "sesame")));
+    expect(error.code).toBe("NOT_PERMITTED");
+    expect(`${error.stack} ${String((error.cause as Error).stack)}`).not.toContain("sesame");
+    const store = await openMongo(withoutLoginAndOptions(server.uri));
+    onTestFinished(() => store.close());
+    expect((await failure(store.namespace("presence", CONFIG).config())).code).toBe("NOT_PERMITTED");
   });
 });
 
-describe("a server with logins", () => {
-  let server: TestServer;
-  let admin: MongoClient;
-  let database: string;
-  beforeAll(async () => {
-    server = await startServer({ auth: true });
-    admin = new MongoClient(server.uri);
-    database = newDatabase(server.uri);
-  });
-  afterAll(async () => {
-    await admin.close();
-    await server.stop();
-  });
+/** A server like Atlas, which refuses the command of this name. */
+const refusing = (refused: string): ReturnType<typeof fakeServer> =>
+  fakeServer((name): Document | undefined =>
+    name === refused ? { ok: 0, code: 8000, codeName: "AtlasError", errmsg: "refused" } : undefined,
+  );
 
-  async function asUserWith(
-    roles: Document[],
-  ): Promise<{ namespace: Namespace; close: () => Promise<void> }> {
-    const user = `user${Math.random()}`;
-    await admin.db("admin").command({ createUser: user, pwd: "sesame", roles });
-    const store = await openMongo(withLogin(database, user, "sesame"));
-    return { namespace: store.namespace("presence", SCALE), close: () => store.close() };
-  }
-
-  it("a wrong password is NOT_PERMITTED, and is not shown", async () => {
-    const { error } = await failure(openMongo(withLogin(database, "administrator", "sesame")));
-    expect(error.code).toBe("NOT_PERMITTED");
-    expect(tellings(error)).not.toContain("sesame");
+describe("what Atlas refuses with its one code", () => {
+  it("is NOT_PERMITTED where it is the login", async () => {
+    const { uri } = await refusing("saslStart");
+    const opening = openMongo(`${withLogin(uri, "joe", "sesame")}?authMechanism=SCRAM-SHA-256`);
+    expect((await failure(opening)).code).toBe("NOT_PERMITTED");
   });
 
-  it("no login is NOT_PERMITTED", async () => {
-    const store = await openMongo(withoutLoginAndOptions(database));
-    const namespace = store.namespace("presence", SCALE);
-    expect((await failure(namespace.config())).error.code).toBe("NOT_PERMITTED");
-    await store.close();
-  });
-
-  it("a user who may only read opens an existing namespace, and is refused every write", async () => {
-    const db = databaseOf(database);
-    const writer = await asUserWith([{ role: "readWrite", db }]);
-    const reader = await asUserWith([{ role: "read", db }]);
-    expect((await failure(reader.namespace.configure(CONFIG))).error.code).toBe("NOT_PERMITTED");
-    await writer.namespace.configure(CONFIG);
-    expect(await reader.namespace.configure({ ...CONFIG, periodMs: 1 })).toEqual(CONFIG);
-    expect(await reader.namespace.config()).toEqual(CONFIG);
-    expect(await reader.namespace.pings(0)).toEqual([]);
-    expect((await reader.namespace.countOpen(1)).count).toBe(0);
-    // Without the right to have a stamp made it is the clock of the server that answers.
-    for (let round = 0; round < 2; round++) {
-      const before = await writer.namespace.time();
-      const read = await reader.namespace.time();
-      expect(read).toBeGreaterThanOrEqual(before - 50);
-      expect(read).toBeLessThanOrEqual((await writer.namespace.time()) + 50);
-    }
-    const writes: ((namespace: Namespace) => Promise<unknown>)[] = [
-      (namespace) => namespace.ping(1, 1),
-      (namespace) => namespace.mail(1, [1]),
-      (namespace) => namespace.kill("key"),
-      (namespace) => namespace.nextSeq(),
-      (namespace) => namespace.write([{ kind: "endSession", session: 1, last: 0 }]),
-    ];
-    for (const write of writes) {
-      expect((await failure(write(reader.namespace))).error.code).toBe("NOT_PERMITTED");
-    }
-    await writer.close();
-    await reader.close();
+  it("is STORE_UNAVAILABLE where it is something else, as a write when the space is used up", async () => {
+    const store = await openMongo((await refusing("findAndModify")).uri);
+    onTestFinished(() => store.close());
+    const error = await failure(store.namespace("presence", CONFIG).ping(1, 1));
+    expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
 });
 
 describe("the loss of a connection", () => {
   const load = createRequire(import.meta.url);
   // The driver does not export these.
-  const pools = ["mongodb", "mongodb6"].flatMap((driver) => {
-    const { PoolClearedError, PoolClearedOnNetworkError } = load(`${driver}/lib/cmap/errors.js`) as Record<
-      string,
-      new (pool: object) => Error
-    >;
-    return [PoolClearedError, PoolClearedOnNetworkError].map((Cleared) => new Cleared!({ address: "a:1" }));
+  const lost = ["mongodb", "mongodb6"].flatMap((driver) => {
+    const errors = load(`${driver}/lib/cmap/errors.js`) as Record<string, new (pool: object) => Error>;
+    return [errors["PoolClearedError"]!, errors["PoolClearedOnNetworkError"]!].map(
+      (Cleared) => new Cleared({ address: "a:1" }),
+    );
   });
 
-  it.each(pools.map((error) => [error.name, error] as const))("by %s passes", (_, error) => {
+  it.each(lost.map((error) => [error.name, error] as const))("by %s passes", (_, error) => {
     expect(isWorthRepeating(error)).toBe(true);
     expect(toHeartbitError(error, "ping")).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
-  });
-});
-
-describe("the client of a connection string", () => {
-  it("looks after the server as seldom as the driver does by itself, and by polling", async () => {
-    const store = await openMongo(newDatabase());
-    const { heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize } = store.db.client.options;
-    expect([heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize]).toEqual([10_000, "poll", 10]);
-    await store.close();
-  });
-
-  it("does as the connection string says where it says so", async () => {
-    const said = "heartbeatFrequencyMS=700&servermonitoringmode=stream&maxpoolsize=7";
-    const store = await openMongo(withOptions(newDatabase(), said));
-    const { heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize } = store.db.client.options;
-    expect([heartbeatFrequencyMS, serverMonitoringMode, maxPoolSize]).toEqual([700, "stream", 7]);
-    await store.close();
   });
 });

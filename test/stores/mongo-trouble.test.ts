@@ -1,25 +1,20 @@
 import { type Document, MongoClient } from "mongodb";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { forEachSession } from "../../src/core/bits.ts";
-import { HeartbitError } from "../../src/core/errors.ts";
-import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Namespace, Page, StoreNotice } from "../../src/core/store.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Namespace, StoreNotice } from "../../src/core/store.ts";
 import { type MongoStore, mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
+import { aSession, CONFIG, everything, put } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-import { startFakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 import { answered, settlesWithin, until } from "../support/wait.ts";
+import { failure, fakeServer, Heard, pinged } from "./support.ts";
 
-const PERIOD_MS = 500;
-const SCALE = { periodMs: PERIOD_MS, retentionSlots: 120 };
-/** With a period whose time limits no machine reaches: where the server answers. */
-const PATIENT = { periodMs: 60_000, retentionSlots: 120 };
 const SLOT = 1000;
 
 let server: TestServer;
 let store: MongoStore;
+/** With time limits that are soon reached. */
 let namespace: Namespace;
-/** The same. */
+/** The same, with time limits that no machine reaches: where the server answers. */
 let patient: Namespace;
 beforeAll(async () => {
   server = await startServer({ durable: true });
@@ -27,9 +22,9 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 beforeEach(async () => {
   store = await openMongo(newDatabase(server.uri));
-  namespace = store.namespace("presence", SCALE);
-  patient = store.namespace("presence", PATIENT);
-  await patient.configure({ version: 2, periodMs: PERIOD_MS, offset: 0, retentionSlots: 120, base: 0 });
+  namespace = store.namespace("presence", { ...CONFIG, periodMs: 500 });
+  patient = store.namespace("presence", CONFIG);
+  await patient.configure(CONFIG);
 });
 afterEach(async () => {
   server.resume();
@@ -37,35 +32,16 @@ afterEach(async () => {
   await store.close();
 });
 
-/** Whose bits are set. */
-async function pinged(): Promise<number[]> {
-  const seqs: number[] = [];
-  for (const record of await patient.pings(SLOT)) forEachSession(record, (seq) => seqs.push(seq));
-  return seqs;
-}
-
-function notices(): StoreNotice["kind"][] {
+/** `lost` resolves when the namespace has noticed that the server was lost, `found` when it is found again after that. */
+function noticesOf(of: Namespace) {
   const heard: StoreNotice["kind"][] = [];
-  namespace.notices?.(({ kind }) => heard.push(kind));
-  return heard;
+  of.notices?.(({ kind }) => heard.push(kind));
+  return {
+    lost: () => until(() => heard.includes("lost")),
+    found: () =>
+      until(() => heard.includes("lost") && heard.lastIndexOf("found") > heard.lastIndexOf("lost")),
+  };
 }
-
-function feed(): { pages: Page[]; lost: unknown[]; ready: Promise<void> } {
-  const pages: Page[] = [];
-  const lost: unknown[] = [];
-  const opened = namespace.feed?.(EVERYTHING, {
-    page: (page) => pages.push(page),
-    lost: (error) => lost.push(error),
-  });
-  if (opened === undefined) return expect.fail("there is no feed");
-  return { pages, lost, ready: opened.ready };
-}
-
-const session = (seq: number): Parameters<Namespace["write"]>[0] => [
-  { kind: "session", session: { seq, host: "here", pid: 1, opened: Date.now(), slot: SLOT } },
-];
-const toldSessions = (pages: readonly Page[]): number[] =>
-  pages.flatMap(({ sessions }) => sessions.map(({ seq }) => seq));
 
 describe("a frozen server", () => {
   it("makes every call fail in time, piles up no connections, and serves at once when it continues", async () => {
@@ -75,87 +51,72 @@ describe("a frozen server", () => {
     store.db.client.on("connectionClosed", () => open--);
     server.pause();
     for (let round = 0; round < 3; round++) {
-      const calls = Array.from({ length: 30 }, () => namespace.ping(SLOT, 1));
-      const fail = calls.map((call) => expect(call).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" }));
-      await Promise.all(fail);
+      const calls = Array.from({ length: 30 }, () => failure(namespace.ping(SLOT, 1)));
+      for (const { code } of await Promise.all(calls)) expect(code).toBe("STORE_UNAVAILABLE");
     }
     expect(openMax).toBeLessThanOrEqual(store.db.client.options.maxPoolSize);
     server.resume();
     // A new client has nothing that was given up. Once it is served, so is the first call of the store.
     const fresh = await answered(() => openMongo(newDatabase(server.uri)));
-    await answered(() => fresh.namespace("presence", PATIENT).time());
+    await answered(() => fresh.namespace("presence", CONFIG).time());
     await patient.ping(SLOT, 2);
-    expect(await pinged()).toContain(2);
+    expect(await pinged(patient)).toContain(2);
     await fresh.close();
   });
 
   it("does not hold up the closing of a store for long", async () => {
-    const { ready } = feed();
-    await ready;
+    await new Heard(namespace, everything()).feed.ready;
     server.pause();
-    const closing = namespace.close().then(() => store.close());
-    expect(await settlesWithin(2000, closing)).toBe(true);
-    await closing;
+    expect(
+      await settlesWithin(
+        2000,
+        namespace.close().then(() => store.close()),
+      ),
+    ).toBe(true);
   });
 });
 
-describe("a server that goes away and comes back", () => {
-  it.each(["kill9", "restart"] as const)(
-    "by %s: the loss and the return are noticed, calls succeed again, and the feed goes on or says that it is lost",
-    async (how) => {
-      const heard = notices();
-      const { pages, lost, ready } = feed();
-      await ready;
-      await patient.write(session(1));
-      await until(() => toldSessions(pages).includes(1));
-      if (how === "kill9") await server.kill9();
-      await server.restart();
-      await answered(() => namespace.ping(SLOT, 1));
-      await until(() => heard.includes("lost") && heard.lastIndexOf("found") > heard.lastIndexOf("lost"));
-      // A stand-in finds only as later events come that it has lost the one from which the feed would go on.
-      for (let seq = 2; lost.length === 0 && !toldSessions(pages).some((told) => told >= 2); seq++) {
-        await answered(() => namespace.write(session(seq)));
-        await answered(() => patient.time());
-      }
-      expect(await answered(() => patient.config())).toEqual({
-        version: 2,
-        periodMs: PERIOD_MS,
-        offset: 0,
-        retentionSlots: 120,
-        base: 0,
-      });
-    },
-  );
-});
+it.each(["kill9", "restart"] as const)(
+  "a server that goes away by %s, and comes back: that is noticed, calls succeed, and the feed goes on or is lost",
+  async (how) => {
+    const { found } = noticesOf(namespace);
+    const heard = new Heard(namespace, everything());
+    await heard.feed.ready;
+    await patient.write([put.session(aSession(1, SLOT))]);
+    await until(() => heard.sessions.includes(1));
+    if (how === "kill9") await server.kill9();
+    await server.restart();
+    await answered(() => namespace.ping(SLOT, 1));
+    await found();
+    // A stand-in finds only as later events come that it has lost the one from which the feed would go on.
+    for (let seq = 2; heard.lost.length === 0 && !heard.sessions.some((told) => told >= 2); seq++) {
+      await answered(() => namespace.write([put.session(aSession(seq, SLOT))]));
+      await answered(() => patient.time());
+    }
+    expect(await answered(() => patient.config())).toEqual(CONFIG);
+  },
+);
 
 it("a server that claims for a while to be in no replica set is found again", async () => {
   let isMember = true;
-  const fake = await startFakeServer((command, address) => ({
-    ok: 1,
-    ismaster: true,
-    isWritablePrimary: true,
+  const fake = await fakeServer((_, command, address) => ({
     setName: "set",
     hosts: isMember ? [address] : [],
     me: address,
-    localTime: new Date(),
-    minWireVersion: 0,
-    maxWireVersion: 21,
     value: { now: new Date() },
     cursor: { id: 0, ns: `${String(command["$db"])}.none`, firstBatch: [] },
   }));
   const found = await openMongo(`${fake.uri}?heartbeatFrequencyMS=500`);
-  const asked = found.namespace("presence", SCALE);
-  const heard: StoreNotice["kind"][] = [];
-  asked.notices?.(({ kind }) => heard.push(kind));
+  onTestFinished(() => found.close());
+  const asked = found.namespace("presence", { ...CONFIG, periodMs: 500 });
+  const notices = noticesOf(asked);
   isMember = false;
-  await until(() => heard.includes("lost"));
-  await expect(asked.time()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  await notices.lost();
+  expect((await failure(asked.time())).code).toBe("STORE_UNAVAILABLE");
   isMember = true;
   await answered(() => asked.time());
-  await until(() => heard.lastIndexOf("found") > heard.lastIndexOf("lost"));
+  await notices.found();
   await asked.close();
-  await found.close();
-  await fake.stop();
 });
 
 describe("a call that meets", () => {
@@ -163,14 +124,13 @@ describe("a call that meets", () => {
   beforeAll(() => {
     admin = new MongoClient(server.uri);
   });
-  afterEach(() => admin.db("admin").command({ configureFailPoint: "failCommand", mode: "off" }));
+  const setFailPoint = (mode: unknown, data: Document = {}): Promise<Document> =>
+    admin.db("admin").command({ configureFailPoint: "failCommand", mode, data });
+  afterEach(() => setFailPoint("off"));
   afterAll(() => admin.close());
 
-  async function failNext(times: number, data: Document): Promise<void> {
-    const failCommands = ["update", "findAndModify", "find", "aggregate"];
-    const failPoint = { configureFailPoint: "failCommand", mode: { times }, data: { failCommands, ...data } };
-    await admin.db("admin").command(failPoint);
-  }
+  const failNext = (times: number, data: Document): Promise<Document> =>
+    setFailPoint({ times }, { failCommands: ["update", "findAndModify", "find", "aggregate"], ...data });
 
   it.each([
     ["a closed connection", { closeConnection: true }],
@@ -178,38 +138,37 @@ describe("a call that meets", () => {
     ["a shutdown", { errorCode: 91 }],
     ["a member in recovery", { errorCode: 11600 }],
   ])("%s once, succeeds", async (_, data) => {
-    await failNext(1, data);
-    await patient.ping(SLOT, 1);
-    await failNext(1, data);
-    expect(await patient.nextSeq()).toBeGreaterThan(0);
-    for (const act of [() => patient.mail(SLOT, [1]), () => patient.countOpen(1), () => patient.time()]) {
+    for (const act of [
+      () => patient.ping(SLOT, 1),
+      () => patient.nextSeq(),
+      () => patient.mail(SLOT, [1]),
+      () => patient.countOpen(1),
+      () => patient.time(),
+    ]) {
       await failNext(1, data);
       await act();
     }
     expect((await patient.ping(SLOT, 1)).hasMail).toBe(true);
   });
 
-  it("a primary that steps down again and again is STORE_UNAVAILABLE, with the true cause", async () => {
-    await failNext(100, { errorCode: 10107 });
-    const error: unknown = await patient.ping(SLOT, 1).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(HeartbitError);
-    expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
-  });
-
-  it("a majority that does not acknowledge is STORE_UNAVAILABLE, and the repetition does no harm", async () => {
-    await failNext(1, { writeConcernError: { code: 64, errmsg: "waiting for replication timed out" } });
-    await expect(patient.ping(SLOT, 1)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    await patient.ping(SLOT, 1);
-    expect(await pinged()).toEqual([1]);
-  });
-
-  it("a refusal is NOT_PERMITTED", async () => {
+  const unacknowledged = { code: 64, errmsg: "waiting for replication timed out" };
+  it.each([
+    ["a primary that steps down again and again", "STORE_UNAVAILABLE", true, 100, { errorCode: 10107 }],
+    [
+      "a majority that does not acknowledge",
+      "STORE_UNAVAILABLE",
+      true,
+      1,
+      { writeConcernError: unacknowledged },
+    ],
+    ["a refusal", "NOT_PERMITTED", false, 1, { errorCode: 13 }],
+  ])("%s is %s, and the repetition does no harm", async (_, code, retryable, times, data) => {
     await patient.time();
-    await failNext(1, { errorCode: 13 });
-    await expect(patient.ping(SLOT, 1)).rejects.toMatchObject({
-      code: "NOT_PERMITTED",
-      retryable: false,
-    });
+    await failNext(times, data);
+    expect(await failure(patient.ping(SLOT, 1))).toMatchObject({ code, retryable });
+    await setFailPoint("off");
+    await patient.ping(SLOT, 1);
+    expect(await pinged(patient)).toEqual([1]);
   });
 });
 
@@ -217,13 +176,13 @@ it("100 presences on one client listen to it as one, and leave it as it was", as
   const warnings: Error[] = [];
   const onWarning = (warning: Error): unknown => warnings.push(warning);
   process.on("warning", onWarning);
-  const client = new MongoClient(newDatabase(server.uri));
-  await client.connect();
+  onTestFinished(() => void process.off("warning", onWarning));
+  const client = await new MongoClient(newDatabase(server.uri)).connect();
   const listeners = (): number =>
     client.eventNames().reduce((count, event) => count + client.listenerCount(event as "open"), 0);
   const before = listeners();
   const namespaces = Array.from({ length: 100 }, (_, index) =>
-    mongoStore(client.db()).namespace(`n${index}`, SCALE),
+    mongoStore(client.db()).namespace(`n${index}`, CONFIG),
   );
   let heard = 0;
   for (const one of namespaces) one.notices?.(() => heard++);
@@ -231,7 +190,5 @@ it("100 presences on one client listen to it as one, and leave it as it was", as
   await Promise.all(namespaces.map((one) => one.close()));
   expect(listeners()).toBe(before);
   await client.close();
-  process.off("warning", onWarning);
-  expect(warnings).toEqual([]);
-  expect(heard).toBe(0);
+  expect([warnings, heard]).toEqual([[], 0]);
 });

@@ -1,81 +1,67 @@
 import type { FSWatcher } from "node:fs";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Namespace } from "../../src/core/store.ts";
+import type { FeedSink, Namespace } from "../../src/core/store.ts";
 import { Database } from "../../src/stores/sqlite/database.ts";
 import { openFeed } from "../../src/stores/sqlite/feed.ts";
 import { openSqlite, type SqliteStore } from "../../src/stores/sqlite/index.ts";
+import { aRegistration, aSession, CONFIG, everything, put } from "../../src/testing/contract/world.ts";
 import { until } from "../support/wait.ts";
+import { newFolder } from "./support.ts";
 
 let directory: string;
 let store: SqliteStore;
 let database: Database;
 let ns: Namespace;
+let keys: string[];
+let losses: unknown[];
+const sink: FeedSink = {
+  page: ({ registrations }) => void keys.push(...registrations.map(({ key }) => key)),
+  lost: (error) => void losses.push(error),
+};
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), "heartbit-feed-"));
+  directory = newFolder();
   store = await openSqlite(directory);
   database = await Database.open(directory); // as in another process: a connection of its own
   ns = store.namespace("n");
-  await ns.configure({ version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 });
+  await ns.configure(CONFIG);
+  keys = [];
+  losses = [];
 });
 afterEach(async () => {
   await Promise.all([store.close(), database.close()]);
-  rmSync(directory, { recursive: true, force: true });
 });
 
 /** As where a user has all the watches that the system gives. */
 const noWatches = (): FSWatcher => {
-  throw Object.assign(new Error("ENOSPC: System limit for number of file watchers reached"), {
-    code: "ENOSPC",
-  });
+  const message = "ENOSPC: System limit for number of file watchers reached";
+  throw Object.assign(new Error(message), { code: "ENOSPC" });
 };
 
 const writeKey = (key: string, seq: number): Promise<void> =>
-  ns.write([
-    { kind: "session", session: { seq, host: "h", pid: 1, opened: 0, slot: 1 } },
-    {
-      kind: "registration",
-      registration: { session: seq, pinger: 1, start: 1, key, since: 0, slot: 1, meta: "{}", revision: 0 },
-    },
-  ]);
+  ns.write([put.session(aSession(seq, 1)), put.registration(aRegistration(seq, key, 1))]);
 
 describe("the feed of a SQLite store", () => {
   it.each([
-    ["by the bell", undefined],
-    ["where the system has no watch to give", noWatches],
-  ])("reports what another connection changes, %s", async (_, listen) => {
-    const keys: string[] = [];
-    const sink = {
-      page: ({ registrations }: { registrations: readonly { key: string }[] }) =>
-        void keys.push(...registrations.map(({ key }) => key)),
-      lost: (error: unknown) => void keys.push(String(error)),
-    };
+    ["by the bell", []],
+    ["where the system has no watch to give", [noWatches]],
+  ] as const)("reports what another connection changes, %s", async (_, listen) => {
     await writeKey("before", 1);
-    const feed = openFeed(database, "n", EVERYTHING, sink, ...(listen === undefined ? [] : [listen]));
+    const feed = openFeed(database, "n", everything(), sink, ...listen);
     await feed.ready;
     await writeKey("a", 2);
     await until(() => keys.length === 1);
     await writeKey("b", 3);
     await until(() => keys.length === 2);
-    expect(keys).toEqual(["a", "b"]);
+    expect([keys, losses]).toEqual([["a", "b"], []]);
     await feed.close();
   });
 
   it("is lost with the directory, and another finds the new one", async () => {
-    const losses: unknown[] = [];
-    const keys: string[] = [];
-    const sink = {
-      page: ({ registrations }: { registrations: readonly { key: string }[] }) =>
-        void keys.push(...registrations.map(({ key }) => key)),
-      lost: (error: unknown) => void losses.push(error),
-    };
-    await openFeed(database, "n", EVERYTHING, sink).ready;
+    await openFeed(database, "n", everything(), sink).ready;
     rmSync(directory, { recursive: true });
     await until(() => losses.length === 1);
-    const feed = openFeed(database, "n", EVERYTHING, sink);
+    const feed = openFeed(database, "n", everything(), sink);
     await feed.ready;
     await writeKey("again", 1);
     await until(() => keys.length === 1);

@@ -1,18 +1,17 @@
 /** Real processes that share a SQLite directory, and are killed, stopped and started while they write. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { hasBit, type PingRecord } from "../../src/core/bits.ts";
-import { EVERYTHING, select } from "../../src/core/selection.ts";
-import type { RegistrationRecord } from "../../src/core/records.ts";
 import type { Cursor, Namespace } from "../../src/core/store.ts";
 import { loadDriver } from "../../src/stores/sqlite/driver.ts";
 import { openSqlite, type SqliteStore } from "../../src/stores/sqlite/index.ts";
-import { answered, until } from "../support/wait.ts";
+import { CONFIG, everything, keysOf, only, readAll } from "../../src/testing/contract/world.ts";
+import { until } from "../support/wait.ts";
+import { newFolder } from "./support.ts";
 
 /** What was acknowledged to a worker. */
 interface Acknowledged {
@@ -32,22 +31,41 @@ const ROUNDS = Array.from(
 const LANES = 3;
 
 const WORKER = resolve(import.meta.dirname, "sqlite-worker.mjs");
-const built = inject("built");
+/** A pid namespace of its own, in which the command is the first process: on Linux, as root. */
+const CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+const hasContainers = spawnSync(CONTAINER[0] ?? "", [...CONTAINER.slice(1), "true"]).status === 0;
+
 let directory: string;
 let store: SqliteStore;
 let ns: Namespace;
 const children = new Set<ChildProcess>();
+let acknowledged: Acknowledged[];
+/** The numbers that workers were given. */
+let seqs: number[];
 
-/** Whether processes may be put into pid namespaces of their own here: on Linux, as root. */
-const hasNamespaces =
-  spawnSync("unshare", ["--pid", "--fork", "--kill-child", "--mount-proc", "true"]).status === 0;
+beforeEach(async () => {
+  directory = newFolder();
+  store = await openSqlite(directory);
+  ns = store.namespace("shared");
+  await ns.configure(CONFIG);
+  acknowledged = [];
+  seqs = [];
+});
+afterEach(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  await store.close();
+});
 
-/** A worker, wrapped in another command where one is given. */
+/** A worker, wrapped in another command where one is given. Notes what it is given, and what was acknowledged to it. */
 function start(task: string, path = directory, wrap: readonly string[] = []): ChildProcess {
-  const command = [...wrap, process.execPath, WORKER, pathToFileURL(built).href, path, task];
+  const command = [...wrap, process.execPath, WORKER, pathToFileURL(inject("built")).href, path, task];
   const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", 2, 2, "ipc"] });
   children.add(child);
   child.once("exit", () => children.delete(child));
+  child.on("message", (message: Acknowledged | { seq: number }) => {
+    if ("pinger" in message) acknowledged.push(message);
+    else seqs.push(message.seq);
+  });
   return child;
 }
 
@@ -57,48 +75,32 @@ async function end(child: ChildProcess): Promise<number | string> {
   return code ?? signal;
 }
 
-beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), "heartbit-sqlite-"));
-  store = await openSqlite(directory);
-  ns = store.namespace("shared");
-  await ns.configure({ version: 1, periodMs: 1000, offset: 0, retentionSlots: 120, base: 0 });
-});
-afterEach(async () => {
-  for (const child of children) child.kill("SIGKILL");
-  await store.close();
-  rmSync(directory, { recursive: true, force: true });
-});
-
-async function readRegistrations(since?: Cursor): Promise<Map<string, RegistrationRecord>> {
-  const registrations = new Map<string, RegistrationRecord>();
-  for await (const page of ns.read({ select: EVERYTHING, since }))
-    for (const found of page.registrations) registrations.set(`${found.session}.${found.pinger}`, found);
-  return registrations;
+async function stop(child: ChildProcess): Promise<void> {
+  child.send("stop");
+  expect(await end(child)).toBe(0);
 }
 
 /** Checks that all that was acknowledged is stored, and found in each way. */
-async function expectStored(acknowledged: readonly Acknowledged[], since: Cursor | undefined): Promise<void> {
-  const ways = [await readRegistrations(), await readRegistrations(since)];
+async function expectStored(since?: Cursor): Promise<void> {
+  const ways = [
+    await readAll(ns, { select: everything() }),
+    await readAll(ns, { select: everything(), since }),
+  ];
   const pings = new Map<string, PingRecord>();
   for (const record of await ns.pings(0)) pings.set(`${record.slot}.${record.segment}`, record);
   for (const { seq, pinger, key, length, ended } of acknowledged) {
-    for (const registrations of ways) {
-      const found = registrations.get(`${seq}.${pinger}`);
-      expect([found?.key, found?.meta.length, found?.last]).toEqual([
-        key,
-        length,
-        ended ? 10 + pinger : undefined,
-      ]);
+    for (const { registrations } of ways) {
+      const found = registrations.get(`${seq}.${pinger}.1`);
+      const last = ended ? 10 + pinger : undefined;
+      expect([found?.key, found?.meta.length, found?.last]).toEqual([key, length, last]);
     }
     const record = pings.get(`${10 + pinger}.${Math.floor(seq / 1024)}`);
     expect(record !== undefined && hasBit(record, seq)).toBe(true);
   }
-  for (const { key, seq } of acknowledged.slice(0, 50)) {
-    const found: number[] = [];
-    for await (const page of ns.read({ select: select([key]) }))
-      found.push(...page.registrations.map(({ session }) => session));
-    expect(found).toContain(seq);
-  }
+  for (const { key, seq, pinger } of acknowledged.slice(0, 50))
+    expect([...(await readAll(ns, { select: only(key) })).registrations.keys()]).toContain(
+      `${seq}.${pinger}.1`,
+    );
 }
 
 /** What SQLite itself finds wrong with the file. */
@@ -113,28 +115,18 @@ describe("processes that share a SQLite directory", () => {
   it.each(ROUNDS)(
     "may be killed with -9 while they write: nothing acknowledged is lost, no number is given twice (round %i)",
     async () => {
-      const seqs: number[] = [];
-      const acknowledged: Acknowledged[] = [];
+      const { cursor } = await readAll(ns, {});
       let killed = 0;
-      let cursor: Cursor | undefined;
-      for await (const page of ns.read({ select: EVERYTHING })) ({ cursor } = page);
-
       /** A worker that dies once it has had `lives` acknowledgements; the test goes on when it is gone. */
       const run = async (lives: number): Promise<void> => {
         const child = start("write");
         let count = 0;
-        child.on("message", (message: { seq: number } | Acknowledged) => {
-          if ("pinger" in message) acknowledged.push(message);
-          else seqs.push(message.seq);
+        child.on("message", (message: object) => {
           if ("pinger" in message && ++count === lives) child.kill("SIGKILL");
         });
         expect(await end(child)).toBe("SIGKILL");
       };
       const steady = start("write");
-      steady.on("message", (message: { seq: number } | Acknowledged) => {
-        if ("pinger" in message) acknowledged.push(message);
-        else seqs.push(message.seq);
-      });
       await Promise.all(
         Array.from({ length: LANES }, async (_, lane) => {
           for (let round = 0; round < KILLS / LANES; round++) {
@@ -143,152 +135,58 @@ describe("processes that share a SQLite directory", () => {
           }
         }),
       );
-      steady.send("stop");
-      expect(await end(steady)).toBe(0);
+      await stop(steady);
 
       expect(new Set(seqs).size).toBe(seqs.length);
       expect(killed).toBe(KILLS);
       expect(acknowledged.length).toBeGreaterThan(200);
       expect(integrity()).toBe("ok");
-      await expectStored(acknowledged, cursor);
+      await expectStored(cursor);
       // And the file goes on being written.
       expect(await ns.nextSeq()).toBeGreaterThan(Math.max(...seqs));
       await ns.prune({ beforeSlot: 1e6, beforeMs: 8e15, limit: 1e6 });
-      expect((await readRegistrations()).size).toBe(0);
+      expect(keysOf(await readAll(ns, { select: everything() }))).toEqual([]);
     },
   );
 
-  it("may be stopped in the middle of a write: the programs of the others go on, and their writes when it does", async () => {
-    const busy = start("write");
-    const acknowledged: Acknowledged[] = [];
-    busy.on(
-      "message",
-      (message: object) => "pinger" in message && acknowledged.push(message as Acknowledged),
-    );
-    await once(busy, "message");
-    for (let round = 0; round < 20; round++) {
-      busy.kill("SIGSTOP");
-      const ping = answered(() => ns.ping(round + 1, 999));
-      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-      await ns.pings(0); // reading waits for nobody
-      busy.kill("SIGCONT");
-      await ping;
-      await once(busy, "message");
-    }
-    busy.send("stop");
-    expect(await end(busy)).toBe(0);
-    const pings = await ns.pings(0);
-    expect(pings.filter((record) => hasBit(record, 999))).toHaveLength(20);
-    await expectStored(acknowledged, undefined);
-  });
-
-  it("write 2,000 registrations at once beside others that write without a pause", async () => {
-    const busy = [1, 2, 3].map(() => start("write"));
-    await Promise.all(busy.map((child) => once(child, "message")));
-    const seq = await answered(() => ns.nextSeq());
-    const registration = { session: seq, start: 1, since: 1, slot: 10, meta: "{}", revision: 0 };
-    const many = Array.from({ length: 2000 }, (_, pinger) => ({
-      kind: "registration" as const,
-      registration: { ...registration, pinger, key: `many-${pinger}` },
-    }));
-    await answered(() => ns.write(many));
-    expect(busy.map(({ exitCode }) => exitCode)).toEqual([null, null, null]);
-    const registrations = await readRegistrations();
-    const own = [...registrations.values()].filter(({ session }) => session === seq);
-    expect(own).toHaveLength(2000);
-  });
-
-  it("open a new directory at the same moment: one store, and a number of its own for each", async () => {
+  it("open a new directory at the same moment: one store, and a number of its own for each; then they end by themselves", async () => {
     const path = join(directory, "new");
-    const workers = Array.from({ length: 16 }, () => start("ping", path));
-    const seqs = await Promise.all(
-      workers.map(async (child) => ((await once(child, "message")) as [{ seq: number }])[0].seq),
-    );
+    const workers = Array.from({ length: 16 }, () => start("once", path));
+    const ended = workers.map(async (child) => {
+      const told = once(child, "message");
+      expect(await end(child)).toBe(0);
+      await told; // it may arrive later than the end
+    });
+    await Promise.all(ended);
     expect(seqs.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 16 }, (_, index) => index + 1));
     expect(readdirSync(path)).toHaveLength(1);
   });
 
-  it.skipIf(!hasNamespaces)(
+  it.skipIf(!hasContainers)(
     "may be the first process of a container each: their equal numbers do not matter",
     async () => {
-      const acknowledged: Acknowledged[] = [];
-      const containers = [1, 2].map(() => {
-        const child = start("write", directory, [
-          "unshare",
-          "--pid",
-          "--fork",
-          "--kill-child",
-          "--mount-proc",
-        ]);
-        child.on("message", (message: object) => {
-          if ("pinger" in message) acknowledged.push(message as Acknowledged);
-        });
-        return child;
-      });
-      const [killed, steady] = containers;
-      await Promise.all(containers.map((child) => once(child, "message")));
+      const killed = start("write", directory, CONTAINER);
+      const steady = start("write", directory, CONTAINER);
       await until(() => new Set(acknowledged.map(({ seq }) => seq)).size === 2);
-      killed?.kill("SIGKILL");
+      killed.kill("SIGKILL");
       const before = acknowledged.length;
       await until(() => acknowledged.length > before + 50);
-      steady?.send("stop");
-      if (steady !== undefined) expect(await end(steady)).toBe(0);
-      await expectStored(acknowledged, undefined);
+      await stop(steady);
+      await expectStored();
     },
   );
 
-  it("ping 16 at a time (measured, without a bound)", async () => {
-    const workers = Array.from({ length: 16 }, () => start("ping"));
-    const seqs = await Promise.all(
-      workers.map(async (child) => ((await once(child, "message")) as [{ seq: number }])[0].seq),
-    );
-    expect(new Set(seqs).size).toBe(16);
-    const times = await Promise.all(
-      workers.map(async (child) => {
-        const message = once(child, "message") as Promise<[{ times: number[] }]>;
-        child.send("go");
-        return (await message)[0].times;
-      }),
-    );
-    const sorted = times.flat().toSorted((a, b) => a - b);
-    const at = (share: number): string => (sorted[Math.floor(sorted.length * share)] ?? NaN).toFixed(2);
-    console.log(`SQLite, 16 processes: a ping takes ${at(0.5)} ms, at the 99th percentile ${at(0.99)} ms`);
-    const pings = await ns.pings(0);
-    for (const seq of seqs) expect(pings.filter((record) => hasBit(record, seq))).toHaveLength(60);
-  });
-
   it("are refused what finds no space, with the reason, and go on; what was written before is there", async () => {
     // A limit on the size of files, which root has too. Without the trap it would end the process.
-    const limited = `trap "" XFSZ; ulimit -f 2000; exec "$@"`;
-    const args = [
-      "-c",
-      limited,
-      "sh",
-      process.execPath,
-      WORKER,
-      pathToFileURL(built).href,
-      directory,
-      "fill",
-    ];
-    const child = spawn("sh", args, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    children.add(child);
-    const ended = end(child);
-    let said = "";
-    child.stderr?.on("data", (text: Buffer) => (said = `${said}${text.toString()}`.slice(-2000)));
+    const child = start("fill", directory, ["sh", "-c", `trap "" XFSZ; ulimit -f 2000; exec "$@"`, "sh"]);
     const told = once(child, "message") as Promise<[{ seq: number; refusals: string[] }]>;
-    const code = await ended;
-    expect(code, said).toBe(0);
+    expect(await end(child)).toBe(0);
     const [{ seq, refusals }] = await told;
     expect(refusals).not.toEqual([]);
     for (const refusal of refusals)
       expect(refusal).toMatch(/^STORE_UNAVAILABLE: The SQLite store \S+ failed: .*\.$/);
     expect(refusals.join()).toMatch(/disk I\/O error|disk is full/);
     expect(await ns.nextSeq()).toBe(seq + 1);
-    expect((await readRegistrations()).size).toBeGreaterThan(10);
-  });
-
-  it("end by themselves once their store is closed", async () => {
-    const child = start("once");
-    expect(await end(child)).toBe(0);
+    expect((await readAll(ns, { select: everything() })).registrations.size).toBeGreaterThan(10);
   });
 });

@@ -4,7 +4,6 @@ import {
   chmodSync,
   chownSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -12,41 +11,23 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { beforeEach, describe, expect, inject, it, onTestFinished } from "vitest";
 import { openSqlite } from "../../src/stores/sqlite/index.ts";
+import { failure, newFolder } from "./support.ts";
 
 const isRoot = process.getuid?.() === 0;
 const OTHER_USER = 12_345;
 
 let parent: string;
 let directory: string;
-let umask: number;
 beforeEach(() => {
-  parent = mkdtempSync(join(tmpdir(), "heartbit-security-"));
+  parent = newFolder();
   directory = join(parent, "store");
-  umask = process.umask(0o022);
+  const umask = process.umask(0o022);
+  onTestFinished(() => void process.umask(umask));
 });
-afterEach(() => {
-  process.umask(umask);
-  rmSync(parent, { recursive: true, force: true });
-});
-
-const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
-
-/** The modes of the directory, the inner one, and all files. */
-async function modesOf(): Promise<string[][]> {
-  const store = await openSqlite(directory);
-  await store.namespace("n").nextSeq();
-  const inner = dirname(store.path);
-  const files = readdirSync(inner);
-  expect(files.toSorted()).toEqual(["bell", "store.sqlite", "store.sqlite-shm", "store.sqlite-wal"]);
-  const modes = [[directory, inner].map(modeOf), files.map((name) => modeOf(join(inner, name)))];
-  await store.close();
-  return modes;
-}
 
 /** A store that was made and closed: its inner directory. */
 async function madeStore(): Promise<string> {
@@ -55,38 +36,41 @@ async function madeStore(): Promise<string> {
   return dirname(store.path);
 }
 
-describe.skipIf(process.platform === "win32")("the rights to a store", () => {
-  it("are its user's alone", async () => {
-    expect(await modesOf()).toEqual([
-      ["700", "700"],
-      ["600", "600", "600", "600"],
-    ]);
-  });
+const modesOf = (paths: string[]): Set<string> =>
+  new Set(paths.map((path) => (statSync(path).mode & 0o777).toString(8)));
 
+describe.skipIf(process.platform === "win32")("the rights to a store", () => {
   it.each([
+    [0o022, "700", "600"],
     [0o002, "770", "660"],
     [0o000, "777", "666"],
     [0o077, "700", "600"],
-  ])("are shared where the umask lets others write: %o", async (mask, directories, files) => {
-    process.umask(mask);
-    expect(await modesOf()).toEqual([
-      [directories, directories],
-      [files, files, files, files],
-    ]);
-  });
+  ])(
+    "are its user's alone, and shared where the umask lets others write: %o",
+    async (mask, ofDirectories, ofFiles) => {
+      process.umask(mask);
+      const store = await openSqlite(directory);
+      onTestFinished(() => store.close());
+      await store.namespace("n").nextSeq();
+      const inner = dirname(store.path);
+      const files = readdirSync(inner);
+      expect(files.toSorted()).toEqual(["bell", "store.sqlite", "store.sqlite-shm", "store.sqlite-wal"]);
+      expect(modesOf([directory, inner])).toEqual(new Set([ofDirectories]));
+      expect(modesOf(files.map((name) => join(inner, name)))).toEqual(new Set([ofFiles]));
+    },
+  );
 
   it.each(["", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "bell"])(
     "lead nowhere else: a link in place of the inner %j is refused, and what it leads to is left alone",
     async (name) => {
-      const inner = await madeStore();
-      const path = join(inner, name);
+      const path = join(await madeStore(), name);
       const elsewhere = join(parent, "elsewhere");
-      if (name === "" || name === "store.sqlite" || name === "bell") renameSync(path, elsewhere);
-      else writeFileSync(elsewhere, "somebody's");
+      if (/-wal|-shm/.test(name)) writeFileSync(elsewhere, "somebody's");
+      else renameSync(path, elsewhere);
       rmSync(path, { force: true }); // what lies beside the file may still be there, until memory is collected
       symlinkSync(elsewhere, path);
       const before = statSync(elsewhere).mtimeMs;
-      await expect(openSqlite(directory)).rejects.toMatchObject({
+      expect(await failure(openSqlite(directory))).toMatchObject({
         code: "NOT_PERMITTED",
         message: expect.stringMatching(/symbolic link/),
       });
@@ -95,11 +79,10 @@ describe.skipIf(process.platform === "win32")("the rights to a store", () => {
   );
 
   it.runIf(isRoot)("are not another user's, in a directory that everybody may write to", async () => {
-    const inner = await madeStore();
-    chownSync(inner, OTHER_USER, OTHER_USER);
+    chownSync(await madeStore(), OTHER_USER, OTHER_USER);
     await (await openSqlite(directory)).close();
     chmodSync(directory, 0o1777);
-    await expect(openSqlite(directory)).rejects.toMatchObject({
+    expect(await failure(openSqlite(directory))).toMatchObject({
       code: "NOT_PERMITTED",
       message: expect.stringContaining(`belongs to user ${OTHER_USER}`),
     });
@@ -116,13 +99,8 @@ describe.skipIf(process.platform === "win32")("the rights to a store", () => {
         for (const path of ${JSON.stringify([directory, closed, join(closed, "below")])})
           await openSqlite(path).catch(({ code, message }) => console.log(code, message));
       })`;
-    const output = execFileSync(process.execPath, ["-e", script], {
-      encoding: "utf8",
-      uid: OTHER_USER,
-      gid: OTHER_USER,
-      cwd: "/",
-    });
-    const lines = output.trim().split("\n");
+    const other = { uid: OTHER_USER, gid: OTHER_USER, cwd: "/", encoding: "utf8" } as const;
+    const lines = execFileSync(process.execPath, ["-e", script], other).trim().split("\n");
     expect(lines).toHaveLength(3);
     for (const line of lines)
       expect(line).toMatch(/^NOT_PERMITTED \S+ may not be used by this user: EACCES.*\.$/);

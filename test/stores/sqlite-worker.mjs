@@ -9,7 +9,7 @@ const ns = store.namespace("shared", { periodMs: 1000, retentionSlots: 120 });
 const stop = new AbortController();
 const told = new Promise((resolve) => process.once("message", resolve)).then(() => stop.abort());
 const tell = (message) => process.send(message);
-const tasks = { write, ping, once, fill, hold };
+const tasks = { write, once, fill, hold };
 
 await tasks[task]();
 await store.close();
@@ -46,24 +46,11 @@ async function write() {
   }
 }
 
-/** Once told, pings 60 times, now and then; tells how long each took. */
-async function ping() {
-  const seq = await answered(() => ns.nextSeq());
-  tell({ seq });
-  await told;
-  const times = [];
-  for (let slot = 1; slot <= 60; slot++) {
-    await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 60));
-    const begun = performance.now();
-    await answered(() => ns.ping(slot, seq));
-    times.push(performance.now() - begun);
-  }
-  tell({ times });
-}
-
+/** Takes a number, and pings with it. */
 async function once() {
-  await ns.ping(1, await ns.nextSeq());
-  tell({ done: true });
+  const seq = await answered(() => ns.nextSeq());
+  await answered(() => ns.ping(1, seq));
+  tell({ seq });
 }
 
 /** Writes where there is no space for all of it; tells what each kind of write is refused with. */
@@ -71,6 +58,8 @@ async function fill() {
   const seq = await ns.nextSeq();
   const meta = JSON.stringify("m".repeat(10_000));
   const refusals = new Set();
+  const session = { seq, host: "h", pid: process.pid, opened: 1, slot: 10 };
+  await ns.write([{ kind: "session", session }]);
   const note = ({ code, message }) => refusals.add(`${code}: ${message}`);
   for (let pinger = 1; pinger <= 300; pinger++) {
     const registration = {

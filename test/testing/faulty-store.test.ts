@@ -1,6 +1,13 @@
-import { describe, expect, it } from "vitest";
-import { select } from "../../src/core/selection.ts";
-import type { Feed, Namespace, Page } from "../../src/core/store.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Namespace } from "../../src/core/store.ts";
+import {
+  aRegistration,
+  aSession,
+  CONFIG,
+  everything,
+  put,
+  readAll,
+} from "../../src/testing/contract/world.ts";
 import {
   FaultyStore,
   ManualClock,
@@ -8,65 +15,48 @@ import {
   type Operation,
   storeContract,
 } from "../../src/testing/index.ts";
+import { Heard } from "../stores/support.ts";
 
 describe("a FaultyStore to which nothing was done keeps the contract", () => {
   storeContract(() => new FaultyStore(new MemoryStore()), { describe, it });
 });
 
-const SCALE = { periodMs: 5000, retentionSlots: 120 };
-const CONFIG = { version: 1, periodMs: 5000, offset: 0, retentionSlots: 120, base: 0 };
-const EVERYTHING = select([{ all: true }]);
-const SESSION = { kind: "session", session: { seq: 1, host: "h", pid: 1, opened: 0, slot: 1 } } as const;
+const session = (seq: number) => put.session(aSession(seq, 1));
 
-/** A namespace through a `FaultyStore`, and the same one directly. */
-async function setUp() {
-  const clock = new ManualClock();
-  const memory = new MemoryStore({ clock });
-  const faulty = new FaultyStore(memory);
-  const direct = memory.namespace("n");
+let clock: ManualClock;
+let memory: MemoryStore;
+let faulty: FaultyStore;
+/** A namespace of the faulty store, and the same one of the store in it. */
+let ns: Namespace;
+let direct: Namespace;
+beforeEach(async () => {
+  clock = new ManualClock();
+  memory = new MemoryStore({ clock });
+  faulty = new FaultyStore(memory);
+  direct = memory.namespace("n");
   await direct.configure(CONFIG);
-  return { clock, memory, faulty, ns: faulty.namespace("n", SCALE), direct };
-}
+  ns = faulty.namespace("n", CONFIG);
+});
 
-async function readAll(ns: Namespace): Promise<Page[]> {
-  const pages: Page[] = [];
-  for await (const page of ns.read({ select: EVERYTHING })) pages.push(page);
-  return pages;
-}
-
-/** Every operation of a namespace. */
-const operations: Record<Exclude<Operation, "feed">, (ns: Namespace) => Promise<unknown>> = {
-  config: (ns) => ns.config(),
-  configure: (ns) => ns.configure(CONFIG),
-  raiseOffset: (ns) => ns.raiseOffset(0, 1),
-  time: (ns) => ns.time(),
-  nextSeq: (ns) => ns.nextSeq(),
-  write: (ns) => ns.write([SESSION]),
-  ping: (ns) => ns.ping(1, 1),
-  mail: (ns) => ns.mail(1, [1]),
-  countOpen: (ns) => ns.countOpen(1),
-  kill: (ns) => ns.kill("key"),
-  pings: (ns) => ns.pings(0),
-  read: readAll,
-  prune: (ns) => ns.prune({ beforeSlot: 0, beforeMs: 0, limit: 1 }),
-  drop: (ns) => ns.drop(),
+const operations: Record<Exclude<Operation, "feed">, () => Promise<unknown>> = {
+  config: () => ns.config(),
+  configure: () => ns.configure(CONFIG),
+  raiseOffset: () => ns.raiseOffset(0, 1),
+  time: () => ns.time(),
+  nextSeq: () => ns.nextSeq(),
+  write: () => ns.write([session(1)]),
+  ping: () => ns.ping(1, 1),
+  mail: () => ns.mail(1, [1]),
+  countOpen: () => ns.countOpen(1),
+  kill: () => ns.kill("key"),
+  pings: () => ns.pings(0),
+  read: () => readAll(ns, {}),
+  prune: () => ns.prune({ beforeSlot: 0, beforeMs: 0, limit: 1 }),
+  drop: () => ns.drop(),
 };
-const named = Object.entries(operations);
-
-/** Opens a feed and notes what it tells. */
-function listen(ns: Namespace): { feed: Feed; pages: Page[]; losses: unknown[] } {
-  const pages: Page[] = [];
-  const losses: unknown[] = [];
-  const feed = ns.feed?.(EVERYTHING, {
-    page: (page) => pages.push(page),
-    lost: (error) => losses.push(error),
-  });
-  if (feed === undefined) throw new Error("no feed");
-  return { feed, pages, losses };
-}
 
 /** How the promise stands once all is settled. */
-async function stateOf(promise: Promise<unknown>, clock: ManualClock): Promise<string> {
+async function stateOf(promise: Promise<unknown>): Promise<string> {
   let state = "pending";
   promise.then(
     () => (state = "done"),
@@ -76,178 +66,144 @@ async function stateOf(promise: Promise<unknown>, clock: ManualClock): Promise<s
   return state;
 }
 
+/** How many slots have pings. */
+const pinged = async (): Promise<number> => (await direct.pings(0)).length;
+
+async function listen(): Promise<Heard> {
+  const heard = new Heard(ns, everything());
+  await heard.feed.ready;
+  return heard;
+}
+
 describe("FaultyStore", () => {
-  it("has the kind and the clock of the store that it wraps", async () => {
-    const { clock, faulty } = await setUp();
-    expect(faulty.kind).toBe("memory");
-    expect(faulty.clock).toBe(clock);
+  it("has the kind and the clock of the store that it wraps, and neither feed nor notices where that has none", () => {
+    expect([faulty.kind, faulty.clock]).toEqual(["memory", clock]);
+    const plain = { time: async () => 0 } as unknown as Namespace;
+    const store = { kind: "x", namespace: () => plain, close: async () => {} };
+    const none = { feed: undefined, notices: undefined };
+    expect(new FaultyStore(store).namespace("n", CONFIG)).toMatchObject(none);
   });
 
-  it("has neither feed nor notices where the store has none", () => {
-    const plain: Record<string, unknown> = { time: async () => 0 };
-    const store = { kind: "x", namespace: () => plain as unknown as Namespace, close: async () => {} };
-    const ns: { feed?: unknown; notices?: unknown } = new FaultyStore(store).namespace("n", SCALE);
-    expect([ns.feed, ns.notices]).toEqual([undefined, undefined]);
+  describe.each(Object.entries(operations))("%s", (name, operate) => {
+    it("rejects with STORE_UNAVAILABLE from fail to heal", async () => {
+      faulty.fail();
+      await expect(operate()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+      faulty.heal();
+      await expect(operate()).resolves.not.toThrow();
+    });
+
+    it("hangs from pause to resume", async () => {
+      faulty.pause();
+      const operation = operate();
+      expect(await stateOf(operation)).toBe("pending");
+      faulty.resume();
+      expect(await stateOf(operation)).toBe("done");
+    });
+
+    it("takes as much longer as delay says, by the store's clock", async () => {
+      faulty.delay(1000);
+      const operation = operate();
+      // A read asks once more than it has pages: that there is no other.
+      await clock.advance(name === "read" ? 1999 : 999);
+      expect(await stateOf(operation)).toBe("pending");
+      await clock.advance(1);
+      expect(await stateOf(operation)).toBe("done");
+    });
   });
 
-  it.each(named)("fail: %s rejects with STORE_UNAVAILABLE until heal", async (_, operate) => {
-    const { faulty, ns } = await setUp();
-    faulty.fail();
-    await expect(operate(ns)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
-    faulty.heal();
-    await expect(operate(ns)).resolves.not.toThrow();
-  });
-
-  it("fail: what is refused does not happen", async () => {
-    const { faulty, ns, direct } = await setUp();
-    faulty.fail();
-    await expect(ns.ping(5, 1)).rejects.toThrow("told to fail");
-    expect(await direct.pings(0)).toEqual([]);
-  });
-
-  it("fail: rejects with the given error", async () => {
-    const { faulty, ns } = await setUp();
+  it("fail: rejects with the given error, and what is refused does not happen", async () => {
     faulty.fail(new TypeError("mine"));
-    await expect(ns.time()).rejects.toThrow(new TypeError("mine"));
+    await expect(ns.ping(5, 1)).rejects.toThrow(new TypeError("mine"));
+    expect(await pinged()).toBe(0);
   });
 
   it("fail: open feeds are lost, once, and tell nothing more; feeds opened meanwhile never get ready", async () => {
-    const { faulty, ns, direct } = await setUp();
-    const open = listen(ns);
-    await open.feed.ready;
+    const open = await listen();
     const error = new Error("mine");
     faulty.fail(error);
     faulty.fail(error);
-    const late = listen(ns);
+    const late = new Heard(ns, everything());
     await expect(late.feed.ready).rejects.toBe(error);
     faulty.heal();
-    await direct.write([SESSION]);
-    expect([open.pages, open.losses]).toEqual([[], [error]]);
-    expect([late.pages, late.losses]).toEqual([[], []]);
-  });
-
-  it.each(named)("pause: %s hangs, undone, until resume", async (_, operate) => {
-    const { clock, faulty, ns } = await setUp();
-    faulty.pause();
-    const operation = operate(ns);
-    expect(await stateOf(operation, clock)).toBe("pending");
-    faulty.resume();
-    expect(await stateOf(operation, clock)).toBe("done");
+    await direct.write([session(1)]);
+    expect([open.pages, open.lost, late.pages, late.lost]).toEqual([[], [error], [], []]);
   });
 
   it("pause: what hangs has not happened, and happens after resume", async () => {
-    const { clock, faulty, ns, direct } = await setUp();
     faulty.pause();
     const ping = ns.ping(5, 1);
     await clock.advance(60_000);
-    expect(await direct.pings(0)).toEqual([]);
+    expect(await pinged()).toBe(0);
     faulty.resume();
     await ping;
-    expect(await direct.pings(0)).toHaveLength(1);
+    expect(await pinged()).toBe(1);
   });
 
   it("pause: ended by heal, and by fail with its error", async () => {
-    const { clock, faulty, ns } = await setUp();
     faulty.pause();
     const healed = ns.time();
     faulty.heal();
-    expect(await stateOf(healed, clock)).toBe("done");
+    expect(await stateOf(healed)).toBe("done");
     faulty.pause();
     const failed = ns.time();
     faulty.fail();
-    expect(await stateOf(failed, clock)).toBe("failed");
+    expect(await stateOf(failed)).toBe("failed");
   });
 
   it("pause: feeds hold reports back, and report them in order after resume", async () => {
-    const { faulty, ns, direct } = await setUp();
-    const { feed, pages } = listen(ns);
-    await feed.ready;
+    const heard = await listen();
     faulty.pause();
-    for (const seq of [1, 2, 3]) await direct.write([{ ...SESSION, session: { ...SESSION.session, seq } }]);
-    expect(pages).toEqual([]);
+    for (const seq of [1, 2, 3]) await direct.write([session(seq)]);
+    expect(heard.pages).toEqual([]);
     faulty.resume();
-    expect(pages.flatMap(({ sessions }) => sessions.map(({ seq }) => seq))).toEqual([1, 2, 3]);
+    expect(heard.sessions).toEqual([1, 2, 3]);
   });
 
   it("pause and then fail: what was held is lost with the feed", async () => {
-    const { faulty, ns, direct } = await setUp();
-    const { feed, pages, losses } = listen(ns);
-    await feed.ready;
+    const { pages, lost } = await listen();
     faulty.pause();
-    await direct.write([SESSION]);
+    await direct.write([session(1)]);
     faulty.fail();
     faulty.heal();
-    expect([pages.length, losses.length]).toEqual([0, 1]);
+    expect([pages.length, lost.length]).toEqual([0, 1]);
   });
 
-  it.each(named)("delay: %s takes that much longer by the store's clock", async (name, operate) => {
-    const { clock, faulty, ns } = await setUp();
-    faulty.delay(1000);
-    const operation = operate(ns);
-    // A read asks once more than it has pages: that there is no other.
-    const wholeMs = name === "read" ? 2000 : 1000;
-    await clock.advance(wholeMs - 1);
-    expect(await stateOf(operation, clock)).toBe("pending");
-    await clock.advance(1);
-    expect(await stateOf(operation, clock)).toBe("done");
-  });
-
-  it("delay: the operation happens in the middle", async () => {
-    const { clock, faulty, ns, direct } = await setUp();
+  it("delay: the operation happens in the middle, and so it has happened though it fails after that", async () => {
     faulty.delay(1000);
     const ping = ns.ping(5, 1);
     await clock.advance(499);
-    expect(await direct.pings(0)).toEqual([]);
+    expect(await pinged()).toBe(0);
     await clock.advance(1);
-    expect(await direct.pings(0)).toHaveLength(1);
-    faulty.heal();
-    await clock.advance(500);
-    await ping;
-  });
-
-  it("delay, and fail after the middle: the operation has happened, though it rejects", async () => {
-    const { clock, faulty, ns, direct } = await setUp();
-    faulty.delay(1000);
-    const ping = ns.ping(5, 1);
-    await clock.advance(600);
+    expect(await pinged()).toBe(1);
     faulty.fail();
-    const [result] = await Promise.allSettled([ping, clock.advance(400)]);
-    expect(result.status).toBe("rejected");
-    expect(await direct.pings(0)).toHaveLength(1);
+    await Promise.all([expect(ping).rejects.toThrow("told to fail"), clock.advance(500)]);
   });
 
   it("heal ends a delay for the operations to come", async () => {
-    const { clock, faulty, ns } = await setUp();
     faulty.delay(1000);
     faulty.heal();
-    expect(await stateOf(ns.time(), clock)).toBe("done");
+    expect(await stateOf(ns.time())).toBe("done");
   });
 
   it("close gets through whatever is wrong, and what hangs stays so without harm", async () => {
-    const { clock, faulty, ns } = await setUp();
-    const { feed, losses } = listen(ns);
-    await feed.ready;
+    const { lost } = await listen();
     faulty.pause();
     const hanging = ns.time();
     await ns.close();
     await faulty.close();
     faulty.resume();
-    expect(await stateOf(hanging, clock)).toBe("done");
-    expect(losses).toEqual([]);
+    expect([await stateOf(hanging), lost]).toEqual(["done", []]);
   });
 
   it("several around one store fail each for itself", async () => {
-    const { memory, faulty, ns } = await setUp();
-    const other = new FaultyStore(memory).namespace("n", SCALE);
+    const other = new FaultyStore(memory).namespace("n", CONFIG);
     faulty.fail();
     await expect(ns.time()).rejects.toThrow("told to fail");
     await other.ping(5, 1);
-    faulty.heal();
-    expect(await ns.pings(0)).toHaveLength(1);
+    expect(await pinged()).toBe(1);
   });
 
   it("intercept decides about each operation: pass, fail, or fail after it happened", async () => {
-    const { faulty, ns, direct } = await setUp();
     const asked: Operation[] = [];
     faulty.intercept((operation) => {
       asked.push(operation);
@@ -255,23 +211,20 @@ describe("FaultyStore", () => {
       return operation === "ping" ? "fail after it happened" : "fail";
     });
     await ns.time();
-    await expect(ns.ping(5, 1)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    await expect(ns.write([SESSION])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    for (const refused of [() => ns.ping(5, 1), () => ns.write([session(1)])])
+      await expect(refused()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     expect(asked).toEqual(["time", "ping", "write"]);
-    expect(await direct.pings(0)).toHaveLength(1);
-    expect((await readAll(direct))[0]?.sessions).toEqual([]);
+    expect([await pinged(), (await readAll(direct, { session: 1 })).sessions.size]).toEqual([1, 0]);
     faulty.intercept();
-    await ns.write([SESSION]);
+    await ns.write([session(1)]);
   });
 
   it("a read that fails between its pages rejects, and lets go of what the read holds", async () => {
-    const { faulty, ns, direct } = await setUp();
-    const registrations = Array.from({ length: 1500 }, (_, pinger) => ({
-      kind: "registration" as const,
-      registration: { session: 1, pinger, start: 1, key: "k", since: 0, slot: 1, meta: "", revision: 0 },
-    }));
-    await direct.write([SESSION, ...registrations]);
-    const pages = ns.read({ select: EVERYTHING })[Symbol.asyncIterator]();
+    const registrations = Array.from({ length: 1500 }, (_, pinger) =>
+      put.registration(aRegistration(1, "k", 1, { pinger })),
+    );
+    await direct.write([session(1), ...registrations]);
+    const pages = ns.read({ select: everything() })[Symbol.asyncIterator]();
     expect((await pages.next()).value.registrations.length).toBeGreaterThan(0);
     faulty.fail();
     await expect(pages.next()).rejects.toThrow("told to fail");

@@ -31,27 +31,21 @@ export default {
 };
 `;
 
+/** As esbuild's own documentation advises for packages that require Node's modules. */
+const BANNER =
+  "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
 const esbuild = (format: string, file: string): string[] => [
-  "esbuild",
-  "dashboard.mjs",
-  "--bundle",
-  "--platform=node",
-  `--format=${format}`,
-  `--outfile=${file}`,
+  ...`esbuild dashboard.mjs --bundle --platform=node --format=${format} --outfile=${file}`.split(" "),
   ...EXTERNAL.map((name) => `--external:${name}`),
-  // As esbuild's own documentation advises for packages that require Node's modules.
-  ...(format === "esm"
-    ? [
-        "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      ]
-    : []),
+  ...(format === "esm" ? [BANNER] : []),
 ];
 
 export async function bundlers({ report, tarball, newDatabase }: Tools): Promise<void> {
   const tools = ["esbuild@0.28", "webpack@5", "webpack-cli@6"];
   await using consumer = await Consumer.install({
     tarball,
-    packages: [...tools, ...pinned("mongodb", "vite"), ...pinned("@photostructure/sqlite")],
+    packages: [...tools, ...pinned("mongodb", "vite", "@photostructure/sqlite")],
   });
   await consumer.write({
     "webpack-esm.config.mjs": webpackConfig("esm"),
@@ -66,20 +60,18 @@ export async function bundlers({ report, tarball, newDatabase }: Tools): Promise
     ["Vite, SSR", "vite", "vite.mjs", ["vite", "build", "--logLevel", "error"]],
   ];
   for (const [name, version, file, command] of ways) {
-    await report.try(
-      `${name}: a program in one file serves the page and its routes, on each store`,
-      async () => {
-        await consumer.must("npx", command);
-        // Not beside the package, and from where the packages that are not bundled are found.
-        const elsewhere = join(consumer.folder, `out-${file}`);
-        await mkdir(elsewhere);
-        await copyFile(join(consumer.folder, file), join(elsewhere, file));
-        for (const target of ["memory:bundled", `sqlite:${join(elsewhere, "store")}`, newDatabase()]) {
-          expectSame(await consumer.must(process.execPath, [join(elsewhere, file), target]), PAGE, target);
-        }
-        return versionsIn(consumer, version);
-      },
-    );
+    const what = `${name}: a program in one file serves the page and its routes, on each store`;
+    await report.try(what, async () => {
+      await consumer.must("npx", command);
+      // Not beside the package, and from where the packages that are not bundled are found.
+      const elsewhere = join(consumer.folder, `out-${file}`);
+      await mkdir(elsewhere);
+      await copyFile(join(consumer.folder, file), join(elsewhere, file));
+      for (const target of ["memory:bundled", `sqlite:${join(elsewhere, "store")}`, newDatabase()]) {
+        expectSame(await consumer.must(process.execPath, [join(elsewhere, file), target]), PAGE, target);
+      }
+      return versionsIn(consumer, version);
+    });
   }
 }
 

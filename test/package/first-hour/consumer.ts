@@ -43,32 +43,18 @@ export class Consumer implements AsyncDisposable {
   }
 
   /** Installs into a new folder. Rejects with what the manager has said where that fails. */
-  static async install({
-    tarball,
-    manager = "npm",
-    packages = [],
-    omitOptional = false,
-  }: Wanted): Promise<Consumer> {
+  static async install(wanted: Wanted): Promise<Consumer> {
+    const { tarball, manager = "npm", packages = [], omitOptional = false } = wanted;
     const consumer = new Consumer(await mkdtemp(join(tmpdir(), "heartbit-consumer-")));
     const [command, ...args] = await managerOf(manager);
+    const omit = (option: string): string[] => (omitOptional ? [option] : []);
     const options = {
-      npm: [
-        "install",
-        "--no-audit",
-        "--no-fund",
-        "--prefer-offline",
-        ...(omitOptional ? ["--omit=optional"] : []),
-      ],
-      pnpm: ["add", ...(omitOptional ? ["--no-optional"] : [])],
-      bun: ["add", ...(omitOptional ? ["--omit=optional"] : [])],
+      npm: ["install", "--no-audit", "--no-fund", "--prefer-offline", ...omit("--omit=optional")],
+      pnpm: ["add", ...omit("--no-optional")],
+      bun: ["add", ...omit("--omit=optional")],
       "yarn-pnp": ["add"],
       // It would take an earlier tarball of the same version from its cache.
-      yarn: [
-        "add",
-        "--cache-folder",
-        join(consumer.folder, ".cache"),
-        ...(omitOptional ? ["--ignore-optional"] : []),
-      ],
+      yarn: ["add", "--cache-folder", join(consumer.folder, ".cache"), ...omit("--ignore-optional")],
     }[manager];
     // A package.json of its own, so that no folder above is taken for the program's.
     await consumer.write({ "package.json": '{ "name": "newcomer", "version": "1.0.0" }\n' });

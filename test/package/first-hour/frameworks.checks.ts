@@ -6,13 +6,8 @@ import { checkPage, checkRoutes, Serving } from "./servers.ts";
 import { pinned, type Tools, versionsIn } from "./tools.ts";
 
 export async function frameworks({ report, tarball }: Tools): Promise<void> {
-  const packages = [
-    "express@5",
-    "fastify@5",
-    "hono@4",
-    "@hono/node-server@2",
-    ...pinned("@photostructure/sqlite"),
-  ];
+  const servers = ["express@5", "fastify@5", "hono@4", "@hono/node-server@2"];
+  const packages = [...servers, ...pinned("@photostructure/sqlite")];
   await using consumer = await Consumer.install({ tarball, packages });
   const examples = join(process.cwd(), "examples");
   await cp(join(examples, "store.js"), join(consumer.folder, "store.js"));

@@ -7,10 +7,8 @@ export async function loggers({ report, tarball }: Tools): Promise<void> {
   for (const name of ["console", "pino", "winston", "bunyan"]) {
     await report.try(`${name} shows the error's text and stack, the namespace and the key`, async () => {
       const { output } = await consumer.run(process.execPath, ["loggers.mjs", name]);
-      expectMatch(
-        output,
-        /heartbit workers: a listener of killed of the key .*worker\/7.* threw: no such queue/,
-      );
+      const text = /heartbit workers: a listener of killed of the key .*worker\/7.* threw: no such queue/;
+      expectMatch(output, text);
       expectMatch(output, /Error: no such queue(?:\\n|\n) {4}at /);
       return name === "console" ? "" : versionsIn(consumer, name);
     });

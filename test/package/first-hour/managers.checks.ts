@@ -1,6 +1,4 @@
 /** The package as each package manager installs it, without the packages of the stores and with them. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { Consumer } from "./consumer.ts";
 import { managerOf, MANAGERS, type Manager } from "./nodes.ts";
 import { TOLD } from "./nodes.checks.ts";
@@ -17,20 +15,15 @@ export async function managers({ report, tarball, newDatabase }: Tools): Promise
       await using full = await Consumer.install({ tarball, manager, packages: STORES });
       await holds(full, manager, `sqlite:${full.folder}/store`);
       await holds(full, manager, newDatabase());
-      return manager === "npm" ? `with MongoDB ${await weightOf(tarball)}` : "";
     });
   }
 }
 
 /** Without what the managers complain of themselves: the missing licence and description of the newcomer's program. */
 function withoutOwn(said: string): string {
-  return said
-    .split("\n")
-    .filter(
-      (line) =>
-        !/No license field|No repository field|No description|newcomer|YN0092|Done with warnings/.test(line),
-    )
-    .join("\n");
+  const own = /No license field|No repository field|No description|newcomer|YN0092|Done with warnings/;
+  const lines = said.split("\n").filter((line) => !own.test(line));
+  return lines.join("\n");
 }
 
 async function holds(consumer: Consumer, manager: Manager, target: string): Promise<void> {
@@ -38,20 +31,4 @@ async function holds(consumer: Consumer, manager: Manager, target: string): Prom
   const node = manager === "yarn-pnp" ? [...args, "node"] : args;
   const { output } = await consumer.run(command ?? "", [...node, "store.mjs", target]);
   expectSame(output, TOLD);
-}
-
-async function weightOf(tarball: Tools["tarball"]): Promise<string> {
-  await using consumer = await Consumer.install({ tarball, packages: ["mongodb"] });
-  const folder = join(consumer.folder, "node_modules");
-  const scopes = await readdir(folder);
-  const packages = await Promise.all(
-    scopes
-      .filter((name) => !name.startsWith("."))
-      .map(async (name) => {
-        return name.startsWith("@") ? (await readdir(join(folder, name))).length : 1;
-      }),
-  );
-  const kilobytes = (await consumer.must("du", ["-sk", "node_modules"])).split("\t")[0];
-  const count = packages.reduce((sum, more) => sum + more, 0);
-  return `${count} packages, ${Math.round(Number(kilobytes) / 1024)} MB`;
 }

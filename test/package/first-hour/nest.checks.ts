@@ -19,25 +19,22 @@ export async function nest({ report, tarball }: Tools): Promise<void> {
     await cp(join(example, file), join(consumer.folder, file));
   }
   for (const module of ["commonjs", "node16", "nodenext"]) {
-    await report.try(
-      `NestJS, module ${module}: the page, the health by terminus, and a clean shutdown`,
-      async () => {
-        const out = `out-${module}`;
-        await consumer.must("node_modules/.bin/tsc", ["-p", ".", "--module", module, "--outDir", out]);
-        await using server = new Serving(consumer, [`${out}/main.js`, "0"], {
-          HEARTBIT_STORE: "memory:nest",
-        });
-        const url = (await server.says(/http:\S+/)).replace(/\/presence\/$/, "");
-        const page = await checkPage(`${url}/presence`);
-        await checkRoutes(`${url}/presence`, "server/");
-        expectMatch(await (await fetch(`${url}/health`)).text(), /"presence":\{"status":"up"\}/);
-        // A stream is open while it is asked to end.
-        const stream = await fetch(`${url}/presence/api/changes`);
-        server.ask("SIGTERM");
-        await stream.text();
-        expectMatch(await server.ended, /^(0|SIGTERM)$/); // Nest ends itself by the signal
-        return `${versionsIn(consumer, "@nestjs/core", "@nestjs/terminus", "typescript")}; ${page}`;
-      },
-    );
+    const what = `NestJS, module ${module}: the page, the health by terminus, and a clean shutdown`;
+    await report.try(what, async () => {
+      const out = `out-${module}`;
+      await consumer.must("node_modules/.bin/tsc", ["-p", ".", "--module", module, "--outDir", out]);
+      const env = { HEARTBIT_STORE: "memory:nest" };
+      await using server = new Serving(consumer, [`${out}/main.js`, "0"], env);
+      const url = (await server.says(/http:\S+/)).replace(/\/presence\/$/, "");
+      const page = await checkPage(`${url}/presence`);
+      await checkRoutes(`${url}/presence`, "server/");
+      expectMatch(await (await fetch(`${url}/health`)).text(), /"presence":\{"status":"up"\}/);
+      // A stream is open while it is asked to end.
+      const stream = await fetch(`${url}/presence/api/changes`);
+      server.ask("SIGTERM");
+      await stream.text();
+      expectMatch(await server.ended, /^(0|SIGTERM)$/); // Nest ends itself by the signal
+      return `${versionsIn(consumer, "@nestjs/core", "@nestjs/terminus", "typescript")}; ${page}`;
+    });
   }
 }

@@ -6,12 +6,10 @@ import { nodeOf, NODES } from "./nodes.ts";
 import { expectMatch, expectSame, manifest, STORES, type Tools } from "./tools.ts";
 
 /** What `programs/store.mjs` prints. */
-export const TOLD = [
-  'worker/7 true initial [{"queue":"mail"}]',
-  "listed 1 true",
-  "worker/7 false killed []",
-  "",
-].join("\n");
+export const TOLD = `worker/7 true initial [{"queue":"mail"}]
+listed 1 true
+worker/7 false killed []
+`;
 
 /** The code of the README that runs to its end. TypeScript without types is JavaScript. */
 const readme = blocksOf("README.md").filter(({ info }) => info === "ts");
@@ -37,11 +35,8 @@ export async function nodes({ report, tarball, newDatabase }: Tools): Promise<vo
       await full.must(node, [program, full.folder, ...files.map(([name]) => join(full.folder, name))]);
     });
 
-    for (const [kind, target] of Object.entries({
-      memory: "memory:it",
-      sqlite: `sqlite:${full.folder}/store-${version}`,
-      mongodb: newDatabase(),
-    })) {
+    const stores = { memory: "memory:it", sqlite: `sqlite:${full.folder}/store-${version}` };
+    for (const [kind, target] of Object.entries({ ...stores, mongodb: newDatabase() })) {
       await it(`a key is held, watched, listed and killed on ${kind}`, async () =>
         expectSame((await full.run(node, ["store.mjs", target])).output, TOLD));
     }
@@ -63,10 +58,8 @@ export async function nodes({ report, tarball, newDatabase }: Tools): Promise<vo
 
     await it("the command runs: its help, and who is alive while it holds a key", async () => {
       const env = { HEARTBIT_STORE: `sqlite:${full.folder}/ls-${version}` };
-      expectMatch(
-        (await full.run("npx", ["heartbit", "--help"], env, node)).stdout,
-        /heartbit <command> \[options\]/,
-      );
+      const help = await full.run("npx", ["heartbit", "--help"], env, node);
+      expectMatch(help.stdout, /heartbit <command> \[options\]/);
       const ls = ["npx", "heartbit", "ls", "--json"];
       const { output } = await full.run("npx", ["heartbit", "run", "worker/7", "--", ...ls], env, node);
       expectMatch(output, /"key":"worker\/7"/);

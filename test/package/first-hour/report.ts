@@ -8,19 +8,9 @@ const UNREACHABLE =
   /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ERR_SOCKET|E40[34]\b|_FETCH_40[34]/;
 
 export class Report {
-  readonly #only: RegExp;
   #ok = 0;
   #failed = 0;
   #notHere = 0;
-
-  /** `only`: what is not named so is not tried. */
-  constructor(only: RegExp) {
-    this.#only = only;
-  }
-
-  isWanted(group: string): boolean {
-    return this.#only.test(group);
-  }
 
   /** `act` gives what is worth saying: versions, figures. */
   async try(what: string, act: () => Promise<string | void>): Promise<void> {

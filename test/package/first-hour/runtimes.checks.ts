@@ -14,19 +14,12 @@ export async function runtimes({ report, tarball, newDatabase }: Tools): Promise
       mongodb: newDatabase(),
     };
     for (const [store, target] of Object.entries(targets)) {
-      await report.try(
-        `${name} ${program.version}: a key is held, watched, listed and killed on ${store}`,
-        async () => {
-          const [command, ...args] = await commandOf(program);
-          const { stdout, output } = await consumer.run(command, [
-            ...args,
-            ...run[name],
-            "store.mjs",
-            target,
-          ]);
-          expectSame(stdout, TOLD, output);
-        },
-      );
+      const what = `${name} ${program.version}: a key is held, watched, listed and killed on ${store}`;
+      await report.try(what, async () => {
+        const [command, ...args] = await commandOf(program);
+        const { stdout, output } = await consumer.run(command, [...args, ...run[name], "store.mjs", target]);
+        expectSame(stdout, TOLD, output);
+      });
     }
   }
 }

@@ -11,33 +11,30 @@ export class Serving implements AsyncDisposable {
   #heard: () => void = () => {};
 
   constructor({ folder }: Consumer, args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.#child = spawn(process.execPath, args, {
-      cwd: folder,
-      env: { ...process.env, NODE_OPTIONS: "", ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const options = { cwd: folder, env: { ...process.env, NODE_OPTIONS: "", ...env } };
+    this.#child = spawn(process.execPath, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (chunk: Buffer) => {
         this.#output += chunk.toString();
         this.#heard();
       });
     }
-    this.ended = once(this.#child, "close").then(([code, signal]) => {
-      this.#heard();
-      return String(code ?? signal);
-    });
+    this.ended = once(this.#child, "close").then(([code, signal]) => String(code ?? signal));
   }
 
   /** What it prints that matches; rejects when it ends without that. */
   async says(pattern: RegExp): Promise<string> {
-    for (;;) {
+    for (let isOver = false; ; isOver = await this.#change()) {
       const [found] = pattern.exec(this.#output) ?? [];
       if (found !== undefined) return found;
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
-        throw new Error(`it has ended without ${pattern}:\n${this.#output}`);
-      }
-      await new Promise<void>((resolve) => (this.#heard = resolve));
+      if (isOver) throw new Error(`it has ended without ${pattern}:\n${this.#output}`);
     }
+  }
+
+  /** Resolves when it has printed more, or has ended: whether that. */
+  #change(): Promise<boolean> {
+    const more = new Promise<boolean>((resolve) => (this.#heard = () => resolve(false)));
+    return Promise.race([more, this.ended.then(() => true)]);
   }
 
   ask(signal: NodeJS.Signals): void {
@@ -45,10 +42,8 @@ export class Serving implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const closed = once(this.#child, "close");
     this.#child.kill("SIGKILL");
-    await closed;
+    await this.ended;
   }
 }
 

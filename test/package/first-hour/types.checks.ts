@@ -11,9 +11,9 @@ const AMBIENT = 'declare global { const presence: import("heartbit").Presence; }
 
 /** Each way to find types, and what is compiled so. */
 const WAYS = [
-  { resolution: "node16", module: "node16", include: ["*.mts", "*.cts"] },
-  { resolution: "nodenext", module: "nodenext", include: ["*.mts", "*.cts"] },
-  { resolution: "bundler", module: "esnext", include: ["*.mts"] },
+  { moduleResolution: "node16", module: "node16", include: ["*.mts", "*.cts"] },
+  { moduleResolution: "nodenext", module: "nodenext", include: ["*.mts", "*.cts"] },
+  { moduleResolution: "bundler", module: "esnext", include: ["*.mts"] },
 ];
 
 export async function types({ report, tarball }: Tools): Promise<void> {
@@ -27,27 +27,16 @@ export async function types({ report, tarball }: Tools): Promise<void> {
     "TypeScript 7": join(process.cwd(), "node_modules/typescript/bin/tsc"),
     "TypeScript 5.9": "node_modules/old/bin/tsc",
   };
+  const strict = { strict: true, exactOptionalPropertyTypes: true, verbatimModuleSyntax: true };
+  const common = { target: "ES2022", lib: ["ES2022"], types: ["node"], skipLibCheck: false, noEmit: true };
   for (const [name, compiler] of Object.entries(compilers)) {
-    for (const { resolution, module, include } of WAYS) {
-      await report.try(
-        `${name}, moduleResolution ${resolution}: the README's code and every entry point`,
-        async () => {
-          const compilerOptions = {
-            target: "ES2022",
-            lib: ["ES2022"],
-            types: ["node"],
-            module,
-            moduleResolution: resolution,
-            strict: true,
-            exactOptionalPropertyTypes: true,
-            verbatimModuleSyntax: true,
-            skipLibCheck: false,
-            noEmit: true,
-          };
-          await consumer.write({ "tsconfig.json": JSON.stringify({ compilerOptions, include }) });
-          expectSame((await consumer.run(process.execPath, [compiler, "-p", "."])).output, "");
-        },
-      );
+    for (const { moduleResolution, module, include } of WAYS) {
+      const what = `${name}, moduleResolution ${moduleResolution}: the README's code and every entry point`;
+      await report.try(what, async () => {
+        const compilerOptions = { ...common, ...strict, module, moduleResolution };
+        await consumer.write({ "tsconfig.json": JSON.stringify({ compilerOptions, include }) });
+        expectSame((await consumer.run(process.execPath, [compiler, "-p", "."])).output, "");
+      });
     }
   }
 }
