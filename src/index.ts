@@ -4,7 +4,7 @@ export { type ErrorCode, HeartbitError } from "./core/errors.ts";
 export type { Transition } from "./core/roster.ts";
 export type { WatchTarget } from "./core/selection.ts";
 export type { Pruned, Store } from "./core/store.ts";
-export type { Change, Holder } from "./presence/change.ts";
+export type { Change, Holder } from "./core/change.ts";
 export type { Listener, Subscribable } from "./lib/emitter.ts";
 export type { Health } from "./presence/context/health.ts";
 export type { HeldKey, Holding } from "./presence/hold.ts";

@@ -1,6 +1,7 @@
 /** The command that `run` runs, from its start to its end. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { isatty } from "node:tty";
 import { systemClock } from "../lib/system-clock.ts";
 import { onAbort } from "../lib/abort.ts";
 import { EXIT } from "./errors.ts";
@@ -98,7 +99,8 @@ function handOn(signal: NodeJS.Signals, child: ChildProcess): void {
 }
 
 function isInForeground(): boolean {
-  if (!process.stdin.isTTY) return false;
+  // Not `process.stdin`: its stream would set O_NONBLOCK on the pipe, which is the command's stdin, too.
+  if (!isatty(0)) return false;
   try {
     // "pid (name) state ppid pgrp session tty tpgid …": the name may contain anything but the last ")".
     const [, , pgrp, , , tpgid] = readFileSync("/proc/self/stat", "latin1")

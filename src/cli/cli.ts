@@ -25,6 +25,8 @@ export interface Cli {
 export class Runner {
   /** The exit code of the command, once it has run. */
   exitCode = 0;
+  /** The store that the command works on, once that is known. */
+  store: string | undefined;
   readonly #interruption: Interruption;
 
   constructor(interruption: Interruption) {
@@ -36,11 +38,16 @@ export class Runner {
     command.action(async () => {
       const flags = command.optsWithGlobals<CommonFlags>();
       const owned: AsyncDisposable[] = [];
+      const readSettings = (): Settings => {
+        const settings = settingsFrom(flags);
+        this.store = settings.store;
+        return settings;
+      };
       const cli: Cli = {
         out: new Output(flags.json === true),
         interruption: this.#interruption,
         get settings() {
-          return settingsFrom(flags);
+          return readSettings();
         },
         flags,
         own: (resource) => {

@@ -23,7 +23,7 @@ export function readConfigFile(path = CONFIG_FILE): FileSettings {
     throw new UsageError(`${path} cannot be read (${String(code ?? error)}).`);
   }
   try {
-    return check(JSON.parse(text) as unknown);
+    return check(JSON.parse(text.replace(/^\uFEFF/, "")) as unknown); // some editors begin with this mark
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new UsageError(

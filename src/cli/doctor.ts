@@ -33,6 +33,7 @@ async function examine({ out, settings, interruption }: Cli): Promise<number> {
     withNamespace(settings, interruption.signal, (namespace, { kind }) =>
       examineNamespace(namespace, { ...settings, kind }),
     ),
+    target,
   );
   if (interruption.signal.aborted) return EXIT.ok; // the only finding would be the interruption
   const ok = findings.every(({ level }) => level !== "error");

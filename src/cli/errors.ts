@@ -21,6 +21,12 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   NOT_PERMITTED: "Check the user, its password and its rights in --store.",
 };
 
+const ADVICE_ON_SQLITE: typeof ADVICE = {
+  ...ADVICE,
+  STORE_UNAVAILABLE: "Is --store (or HEARTBIT_STORE) right?",
+  NOT_PERMITTED: "Give this user the rights to the directory, or choose another --store.",
+};
+
 const USAGE = new Set<ErrorCode>(["INVALID_KEY", "INVALID_OPTION", "INVALID_META"]);
 
 export function exitCodeOf(error: unknown): number {
@@ -29,9 +35,9 @@ export function exitCodeOf(error: unknown): number {
   return isHeartbitError(error) && USAGE.has(error.code) ? EXIT.usage : EXIT.failed;
 }
 
-/** One line: what is wrong and what to do. Never shows a password. */
-export function explain(error: unknown): string {
-  const advice = adviceOn(error);
+/** One line: what is wrong with the store (if it is known) and what to do. Never shows a password. */
+export function explain(error: unknown, store?: string): string {
+  const advice = adviceOn(error, store);
   return advice === undefined ? sentenceOf(error) : `${sentenceOf(error)} ${advice}`;
 }
 
@@ -47,6 +53,7 @@ export function sentenceOf(error: unknown): string {
 }
 
 /** What to do about it, if that is known. */
-export function adviceOn(error: unknown): string | undefined {
-  return isHeartbitError(error) ? ADVICE[error.code] : undefined;
+export function adviceOn(error: unknown, store = ""): string | undefined {
+  if (!isHeartbitError(error)) return undefined;
+  return (store.startsWith("sqlite:") ? ADVICE_ON_SQLITE : ADVICE)[error.code];
 }

@@ -58,13 +58,15 @@ async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(asFlag(args), { from: "user" });
     exitCode = runner.exitCode;
   } catch (error) {
-    exitCode = exitCodeOf(error);
-    if (!isHelp(error) && interruption.exitCode === undefined) report(error, command, out);
+    exitCode = interruption.exitCode ?? exitCodeOf(error);
+    if (!isHelp(error) && interruption.exitCode === undefined)
+      report(error, { command, store: runner.store }, out);
   }
   out.progress(undefined);
   // Only then is it known whether the output could be written.
   await allWritten();
-  return interruption.exitCode ?? exitCode;
+  // If only the reader has gone (0), the outcome of the command counts.
+  return interruption.exitCode || exitCode;
 }
 
 /** `help ls` is `ls --help`. */
@@ -78,9 +80,14 @@ function isHelp(error: unknown): boolean {
   return error instanceof CommanderError && (error.exitCode === EXIT.ok || error.code === "commander.help");
 }
 
-function report(error: unknown, command: string, out: Output): void {
+interface Place {
+  readonly command: string;
+  readonly store: string | undefined;
+}
+
+function report(error: unknown, { command, store }: Place, out: Output): void {
   const usage = exitCodeOf(error) === EXIT.usage ? ` See: heartbit ${command}--help` : "";
-  out.say(`heartbit: ${explain(error)}${usage}`);
+  out.say(`heartbit: ${explain(error, store)}${usage}`);
   if (debuglog("heartbit").enabled) out.say(inspect(error));
 }
 

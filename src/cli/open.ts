@@ -6,7 +6,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import { onAbort } from "../lib/abort.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
-import { openStore } from "../stores/target.ts";
+import { openStore, sqliteDirectory } from "../stores/target.ts";
 import { within } from "../lib/timers.ts";
 import type { Settings } from "./settings.ts";
 
@@ -25,7 +25,8 @@ export async function withNamespace<T>(
   const { store: target, name, periodMs } = settings;
   const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
   // Opening the directory would create it.
-  if (target.startsWith("sqlite:") && target.length > 7 && !existsSync(target.slice(7))) return undefined;
+  const directory = sqliteDirectory(target);
+  if (directory !== undefined && !existsSync(directory)) return undefined;
   const { store } = await openStore(target, options);
   const namespace = store.namespace(name, options);
   try {

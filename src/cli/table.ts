@@ -1,5 +1,5 @@
 /** The table of `watch` on a terminal: the live keys and those that died recently, within the available room. */
-import type { Change } from "../presence/change.ts";
+import type { Change } from "../core/change.ts";
 import type { Health } from "../presence/context/health.ts";
 import { formatDuration } from "./duration.ts";
 import { clip, type Colour, columns, count, formatHolders, printable } from "./text.ts";

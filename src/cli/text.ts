@@ -1,6 +1,6 @@
 /** Text for a terminal: a key or meta must neither break a line nor control the terminal. */
 import { stripVTControlCharacters } from "node:util";
-import type { Change } from "../presence/change.ts";
+import type { Change } from "../core/change.ts";
 
 export type Colour = "green" | "red" | "yellow" | "dim" | "bold";
 

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { checkKey } from "../core/checks.ts";
 import { isHeartbitError } from "../core/errors.ts";
-import type { Change } from "../presence/change.ts";
+import type { Change } from "../core/change.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper, within } from "../lib/timers.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Health } from "../presence/context/health.ts";
-import type { Change } from "../presence/change.ts";
+import type { Change } from "../core/change.ts";
 import { turn } from "../lib/turn.ts";
 import { internalsOf } from "../presence/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";

@@ -1,8 +1,9 @@
-import { decodeMeta } from "../core/checks.ts";
-import { type HolderState, MANY_HOLDERS, type Transition } from "../core/roster.ts";
-import type { Report } from "../core/subscriptions.ts";
-import { madeOnce } from "../lib/made-once.ts";
-import type { Source } from "../lib/round-robin.ts";
+/** What a program sees of a change of liveness. */
+// oxlint-disable eslint/no-restricted-globals -- a Date only holds a given time here
+import { decodeMeta } from "./checks.ts";
+import { madeOnce } from "./made-once.ts";
+import { type HolderState, MANY_HOLDERS, type Transition } from "./roster.ts";
+import type { Subscription } from "./subscriptions.ts";
 
 /** A holder of a key: one start of a pinger. */
 export interface Holder<Meta = unknown> {
@@ -51,11 +52,11 @@ export function toHolder({ session, host, pid, since, meta }: HolderState): Hold
  * @internal The changes of one subscriber. Of many holders the unchanged ones are passed as the same objects again: a
  * join costs one holder and not all.
  */
-export function changesOf(reports: Source<Report>): Source<Change> {
+export function changesOf(subscription: Subscription): { take(): Change | undefined } {
   const toSameHolder = madeOnce(toHolder);
   return {
     take() {
-      const report = reports.take();
+      const report = subscription.take();
       if (report === undefined) return undefined;
       const { key, cause, now, atMs } = report;
       const holders = now.map(now.length < MANY_HOLDERS ? toHolder : toSameHolder);

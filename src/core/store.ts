@@ -197,6 +197,8 @@ export interface Namespace {
   feed?(select: Selection, sink: FeedSink): Feed;
   /** Optional: reports what the store notices by itself. Returns a function that ends it. */
   notices?(listener: (notice: StoreNotice) => void): () => void;
+  /** Optional: why calls are late on this side of the store, as a clause; undefined if nothing is known. */
+  delay?(): string | undefined;
   /**
    * Optional: examines what only this kind of store has, for `doctor`, and changes nothing. Records older than
    * `beforeSlot` should have been pruned long ago. A missing right is a finding, not a rejection.

@@ -23,9 +23,16 @@ interface Pending extends Report {
   readonly known: readonly HolderState[] | undefined;
 }
 
+/** What the subscriptions of one watcher share: once it is over, nothing more is reported to any of them. */
+export interface WatcherLife {
+  isOver: boolean;
+}
+
 /** One subscriber to a target. */
 export class Subscription {
   readonly target: WatchTarget;
+  /** Undefined: nobody watches, the state is asked for once. */
+  readonly life: WatcherLife | undefined;
   /** Whether it has the state at the time of `watch`: changes count only from then on. */
   ready = false;
   #cancelled = false;
@@ -35,8 +42,9 @@ export class Subscription {
   readonly #arrived: () => void;
 
   /** Calls `arrived` when there is something to take. */
-  constructor(target: WatchTarget, arrived: () => void) {
+  constructor(target: WatchTarget, arrived: () => void, life?: WatcherLife) {
     this.target = target;
+    this.life = life;
     this.#arrived = arrived;
   }
 
@@ -55,6 +63,7 @@ export class Subscription {
 
   /** The next report; undefined if there is none. */
   take(): Report | undefined {
+    if (this.#isOver) return undefined;
     const next = (this.#next ??= this.#pending.entries());
     for (let { done, value } = next.next(); done !== true; { done, value } = next.next()) {
       const [key, pending] = value;
@@ -71,9 +80,13 @@ export class Subscription {
     this.#pending.clear();
   }
 
+  get #isOver(): boolean {
+    return this.#cancelled || this.life?.isOver === true;
+  }
+
   /** Puts the later state in the place of the earlier one, with what the subscriber knew before that. */
   #put(later: Pending): void {
-    if (this.#cancelled) return;
+    if (this.#isOver) return;
     const earlier = this.#pending.get(later.key);
     const pending = earlier === undefined ? later : { ...later, known: earlier.known };
     if (this.#isNothing(pending)) {

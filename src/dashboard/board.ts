@@ -4,7 +4,8 @@
  */
 import { toError } from "../core/errors.ts";
 import { SortedKeys } from "../core/sorted-keys.ts";
-import type { Change, Holder } from "../presence/change.ts";
+import type { Change, Holder } from "../core/change.ts";
+import { readConfig } from "../presence/context/context.ts";
 import type { Health } from "../presence/context/health.ts";
 import { internalsOf } from "../presence/internals.ts";
 import type { KeyState } from "../presence/list.ts";
@@ -20,7 +21,7 @@ const DEAD_MAX = 20_000;
 const PAUSE_MS_MAX = 60_000;
 
 export interface BoardHealth {
-  /** `failed`: nothing is known, because the watcher has failed; the board tries again with another one. */
+  /** `failed`: nothing is known, because the watcher has failed; another one starts when the namespace is there. */
   readonly state: Health["state"] | "failed";
   readonly reason?: string;
   readonly since?: Date;
@@ -135,7 +136,7 @@ export class Board {
     return watcher;
   }
 
-  /** Loads everything, and again with another watcher after a failure: its namespace is gone, and may come back. */
+  /** Loads everything, and after a failure again with another watcher: its namespace is gone, and may come back. */
   async #run(): Promise<void> {
     const { log, periodMs } = internalsOf(this.presence);
     for (let pauseMs = periodMs; !this.isClosed; pauseMs *= 2) {
@@ -145,7 +146,8 @@ export class Board {
       const { error } = this.#watcher;
       if (error === null) break;
       this.#startOver(error);
-      await this.#sleeper.sleep(Math.min(pauseMs, Math.max(PAUSE_MS_MAX, periodMs)));
+      do await this.#sleeper.sleep(Math.min(pauseMs, Math.max(PAUSE_MS_MAX, periodMs)));
+      while (!this.isClosed && !(await this.#isSetUp()));
       if (this.isClosed) break;
       try {
         this.#watcher = this.#watch();
@@ -155,6 +157,17 @@ export class Board {
       }
     }
     await this.close();
+  }
+
+  /** A watcher would set a dropped namespace up again, and holders that have not noticed would go on in it. */
+  async #isSetUp(): Promise<boolean> {
+    const internals = internalsOf(this.presence);
+    try {
+      return (await readConfig(internals)) !== undefined;
+    } catch (error) {
+      internals.log.debug("the dashboard could not read the config", toError(error));
+      return false;
+    }
   }
 
   async #load(): Promise<void> {

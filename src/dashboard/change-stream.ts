@@ -16,6 +16,7 @@ import type { KeyState } from "../presence/list.ts";
 import { internalsOf } from "../presence/internals.ts";
 import type { Board } from "./board.ts";
 import type { Entry } from "./journal.ts";
+import { inPieces, type Pace } from "./pieces.ts";
 
 /** Keys in one event of a snapshot. */
 const PAGE_KEYS = 500;
@@ -34,6 +35,7 @@ interface Part {
 
 export interface ChangeStreamOptions {
   readonly board: Board;
+  readonly pace: Pace;
   /** Sent in `hello`. */
   readonly allowWrites: boolean;
   /** Identifies this dashboard: ids of another one are meaningless here. */
@@ -69,17 +71,10 @@ export class ChangeStream {
 
   /** The events. Each chunk is produced when the one before it has been taken. */
   readable(): ReadableStream<Uint8Array> {
-    const utf8 = new TextEncoder();
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          const chunk = await this.#next();
-          if (chunk === undefined) controller.close();
-          else controller.enqueue(utf8.encode(chunk));
-        },
-        cancel: () => this.end(),
-      },
-      { highWaterMark: 0 },
+    return inPieces(
+      this.#options.pace,
+      () => this.#next(),
+      () => this.end(),
     );
   }
 
@@ -96,8 +91,11 @@ export class ChangeStream {
   async #next(): Promise<string | undefined> {
     const { board } = this.#options;
     while (!this.#hasEnded) {
-      if (board.isClosed) this.end();
-      else if (this.#isFresh) return this.#begin();
+      if (board.isClosed) {
+        this.end();
+        break;
+      }
+      if (this.#isFresh) return this.#begin();
       const text = this.#take();
       if (text !== "") return text;
       if (!this.#hasEnded && (await this.#sleep()) === "silence") return ": still here\n\n";

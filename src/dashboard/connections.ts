@@ -1,11 +1,15 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
+/** A client that sends requests without waiting for answers may have this many under way. */
+const UNDER_WAY_MAX = 4;
+
 /**
- * Limits the number of a server's connections. For a new one the connection that has been idle longest makes room, so
- * idle clients keep nobody out. If all have a request under way, the new one is closed.
+ * Limits the number of a server's connections, and what each of them may ask for at a time, and passes the requests on
+ * to the listener. For a new connection the one that has been idle longest makes room, so idle clients keep nobody out.
+ * If all have a request under way, the new one is closed. One with too many requests under way is closed, too.
  */
-export function boundConnections(server: Server, max: number): void {
+export function boundConnections(server: Server, max: number, listener: RequestListener): void {
   const open = new Set<Socket>();
   /** Connections without a request under way, the longest idle first. */
   const idle = new Set<Socket>();
@@ -25,13 +29,20 @@ export function boundConnections(server: Server, max: number): void {
       return;
     }
   });
-  server.on("request", ({ socket }: IncomingMessage, outgoing: ServerResponse) => {
+  server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const { socket } = incoming;
+    const underWay = asking.get(socket) ?? 0;
+    if (underWay === UNDER_WAY_MAX) {
+      socket.destroy();
+      return;
+    }
     idle.delete(socket);
-    asking.set(socket, (asking.get(socket) ?? 0) + 1);
+    asking.set(socket, underWay + 1);
     outgoing.once("close", () => {
       const left = (asking.get(socket) ?? 1) - 1;
       if (left > 0) asking.set(socket, left);
       else if (asking.delete(socket) && open.has(socket)) idle.add(socket);
     });
+    listener(incoming, outgoing);
   });
 }

@@ -7,6 +7,7 @@
  *                 held --another drops the namespace--> free
  *                 held --this process ends--> a planned absence for the rest of the ttl, so a restart is not noticed
  */
+import { encodeMeta } from "../core/checks.ts";
 import { HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { internalsOf } from "../presence/internals.ts";
 import type { Pinger } from "../presence/pinger.ts";
@@ -47,6 +48,7 @@ export class Holds {
   async put(key: string, ttlMs: number, meta: unknown): Promise<{ readonly created: boolean }> {
     if (this.#isClosed)
       throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed: it holds no keys.");
+    encodeMeta(meta); // a refused request changes nothing
     const known = this.#stillHeld(key);
     if (known === undefined && this.#held.size >= HELD_MAX) {
       throw new Refusal("TOO_MANY_HELD", `This server holds ${HELD_MAX} keys already: the limit.`);

@@ -1,5 +1,5 @@
 /** The latest changes, numbered, so that a client that was away gets what it missed. Bounded in number and size. */
-import type { Change } from "../presence/change.ts";
+import type { Change } from "../core/change.ts";
 
 const CHANGES_MAX = 10_000;
 /** A meta has up to 16 KiB, so the number of changes alone is not enough of a bound. */

@@ -3,9 +3,11 @@ import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
 import { after } from "../core/sorted-keys.ts";
 import { internalsOf } from "../presence/internals.ts";
-import { Slices, within } from "../lib/timers.ts";
+import type { KeyState } from "../presence/list.ts";
+import { within } from "../lib/timers.ts";
 import type { Board } from "./board.ts";
 import { type Holds, TTL_MS_MAX, TTL_MS_MIN } from "./holds.ts";
+import { inPieces, type Pace } from "./pieces.ts";
 import { bad, type Query, queryOf } from "./query.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -15,6 +17,8 @@ const LIMIT_MAX = 10_000;
 const LIMIT_DEFAULT = 1000;
 /** A listing ends early at this many characters, and says where to continue. */
 const LISTING_CHARS_MAX = 4 * 1024 * 1024;
+/** A listing is sent in pieces of about this many characters. */
+const PIECE_CHARS = 32 * 1024;
 /** How many keys are processed at a time. */
 const STEP_KEYS = 500;
 /** How long a request waits until all keys are known, in ms. */
@@ -23,6 +27,7 @@ const LOAD_LIMIT_MS = 5000;
 export interface KeysRoutes {
   readonly board: Board;
   readonly holds: Holds;
+  readonly pace: Pace;
   readonly basePath: string;
   readonly allowWrites: boolean;
 }
@@ -30,7 +35,7 @@ export interface KeysRoutes {
 /** Any character, even a line break. */
 const ANY = ":key{[\\s\\S]+}";
 
-export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }: KeysRoutes): void {
+export function addKeysRoutes(app: Hono, { board, holds, pace, basePath, allowWrites }: KeysRoutes): void {
   const keyOf = (context: Context, end = ""): string => keyIn(context.req.raw, basePath, end);
   const writes = (): void => {
     if (!allowWrites)
@@ -67,7 +72,7 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
       return tellOne(context, checkKey(query.one("key")));
     }
     await loaded(board);
-    return context.body(await listing(board, query), 200, { "content-type": "application/json" });
+    return context.body(listing(board, pace, query), 200, { "content-type": "application/json" });
   });
   app.get(`/api/keys/${ANY}`, async (context) => {
     queryOf(context.req.raw, []);
@@ -78,7 +83,7 @@ export function addKeysRoutes(app: Hono, { board, holds, basePath, allowWrites }
     app.put(path, async (context) => {
       writes();
       const named = isNamed ? keyOf(context) : undefined;
-      const ask = await askedOf(context, ["key", "ttl"]);
+      const ask = await askedOf(context, ["key", "ttl", "meta"]);
       return put(context, askedKey(ask, named), ask);
     });
     app.delete(path, async (context) => {
@@ -103,11 +108,18 @@ interface Asked {
   readonly body: { readonly key?: unknown; readonly ttl?: unknown; readonly meta?: unknown };
 }
 
-async function askedOf({ req }: Context, parameters: readonly string[]): Promise<Asked> {
-  const query = queryOf(req.raw, parameters);
+/** `fields`: those that the body may have; the query may have all but the meta. Throws a refusal for any other. */
+async function askedOf({ req }: Context, fields: readonly (keyof Asked["body"])[]): Promise<Asked> {
+  const query = queryOf(
+    req.raw,
+    fields.filter((field) => field !== "meta"),
+  );
   const text = await bodyOf(req.raw);
   const body: unknown = text === "" ? {} : parse(text);
   if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("the body", "an object");
+  if (Object.keys(body).some((name) => !fields.some((field) => field === name))) {
+    throw bad("the body", `an object with no other fields than ${fields.join(", ")}`);
+  }
   return { query, body };
 }
 
@@ -146,8 +158,8 @@ function keyIn({ url }: Request, basePath: string, end: string): string {
   }
 }
 
-/** The requested keys as JSON; if there are more, with `next`, from which to continue. In slices. */
-async function listing(board: Board, query: Query): Promise<string> {
+/** The requested keys as JSON; if there are more, with `next`, from which to continue. */
+function listing(board: Board, pace: Pace, query: Query): ReadableStream<Uint8Array> {
   const prefix = checkPrefix(query.one("prefix") ?? "");
   const state = query.one("state") ?? "alive";
   const from = query.one("after");
@@ -157,40 +169,67 @@ async function listing(board: Board, query: Query): Promise<string> {
   if (!Number.isInteger(most) || most < 1 || most > LIMIT_MAX) {
     throw bad("limit", `a whole number from 1 to ${LIMIT_MAX}`);
   }
-  const keys: string[] = [];
-  let [chars, next] = [0, undefined as string | undefined];
-  let last = "";
-  for await (const key of wantedKeys(board, query, prefix, from)) {
-    const found = board.get(key);
-    if (found === undefined || (state !== "all" && found.alive !== (state === "alive"))) continue;
-    if (keys.length === most || chars > LISTING_CHARS_MAX) {
-      next = last;
-      break;
-    }
-    const text = JSON.stringify(found);
-    keys.push(text);
-    chars += text.length;
-    last = key;
-  }
-  const head = JSON.stringify({ ...about(board), ...(next === undefined ? {} : { next }) });
-  return `${head.slice(0, -1)},"keys":[${keys.join(",")}]}`;
+  const named = query.has("keys") ? new Set(query.all("keys").map(checkKey)) : undefined;
+  const wanted = wantedKeys(board, pace, named, prefix, from);
+  const pieces = piecesOf(
+    board,
+    wanted,
+    ({ alive }) => state === "all" || alive === (state === "alive"),
+    most,
+  );
+  return inPieces(pace, async () => {
+    const { done, value } = await pieces.next();
+    return done === true ? undefined : value;
+  });
 }
 
-/** The keys requested by name, or all with the prefix, in order, after `from`. */
+/**
+ * The listing, each piece with the state as of when it is made. If the namespace is gone before the last one, it ends
+ * without its brackets, so that nobody takes it for a whole listing.
+ */
+async function* piecesOf(
+  board: Board,
+  wanted: AsyncIterable<string>,
+  isWanted: (state: KeyState) => boolean,
+  most: number,
+): AsyncGenerator<string, void> {
+  let piece = `${JSON.stringify(about(board)).slice(0, -1)},"keys":[`;
+  let end = "]}";
+  let [count, chars, last] = [0, 0, ""];
+  for await (const key of wanted) {
+    const state = board.get(key);
+    if (state === undefined || !isWanted(state)) continue;
+    if (count === most || chars > LISTING_CHARS_MAX) {
+      end = `],"next":${JSON.stringify(last)}}`;
+      break;
+    }
+    const text = JSON.stringify(state);
+    piece += count === 0 ? text : `,${text}`;
+    count++;
+    chars += text.length;
+    last = key;
+    if (piece.length < PIECE_CHARS) continue;
+    if (!board.isLoaded) return;
+    yield piece;
+    piece = "";
+  }
+  if (board.isLoaded) yield piece + end;
+}
+
+/** The named keys, or all with the prefix, in order, after `from`. In slices. */
 async function* wantedKeys(
   board: Board,
-  query: Query,
+  pace: Pace,
+  named: ReadonlySet<string> | undefined,
   prefix: string,
   from: string | undefined,
 ): AsyncGenerator<string> {
-  const named = new Set(query.all("keys").map(checkKey));
-  if (query.has("keys")) {
+  if (named !== undefined) {
     yield* [...named]
       .toSorted()
       .filter((key) => key.startsWith(prefix) && (from === undefined || key > from));
     return;
   }
-  const slices = new Slices(internalsOf(board.presence).clock);
   let start = from === undefined ? "" : after(from);
   for (;;) {
     const some: string[] = [];
@@ -198,7 +237,7 @@ async function* wantedKeys(
     yield* some;
     if (some.length < STEP_KEYS) return;
     start = after(some.at(-1) ?? "");
-    if (slices.isOver) await slices.turn();
+    await pace.next();
   }
 }
 
@@ -231,14 +270,17 @@ function wantedHold({ query, body }: Asked): { ttl: number; meta: unknown } {
 async function bodyOf({ body, headers }: Request): Promise<string> {
   checkBytes(Number(headers.get("content-length") ?? 0));
   const reader = body?.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
   for (let read = await reader?.read(); read?.done === false; read = await reader?.read()) {
     checkBytes((bytes += read.value.length));
-    text += decoder.decode(read.value, { stream: true });
+    chunks.push(read.value);
   }
-  return text + decoder.decode();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw bad("the body", "UTF-8"); // anything else would name another key
+  }
 }
 
 function checkBytes(bytes: number): void {

@@ -1,8 +1,14 @@
 /** The handler for servers that are not given a `Request`: Node's own, Express, Fastify, Connect. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { getRequestListener } from "@hono/node-server";
-import { noteAddress } from "./clients.ts";
+import { noteConnection } from "./clients.ts";
 import type { Dashboard } from "./dashboard.ts";
+
+/**
+ * Stands in for the host name of a request without one, such as a check of a load balancer in HTTP/1.0. Nobody has this
+ * name (RFC 2606), so only `/healthz` answers.
+ */
+const NO_HOST = "none.invalid";
 
 /** What frameworks add to a request. */
 interface Mounted {
@@ -28,8 +34,8 @@ export function toNodeListener(
   handler: Dashboard["handler"],
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const listener = getRequestListener(
-    (request, { incoming }) => handler(noteAddress(request, incoming.socket.remoteAddress)),
-    { overrideGlobalObjects: false },
+    (request, { incoming }) => handler(noteConnection(request, incoming.socket)),
+    { overrideGlobalObjects: false, hostname: NO_HOST },
   );
   return (incoming, outgoing) => {
     const mounted: IncomingMessage & Mounted = incoming;

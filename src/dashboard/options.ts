@@ -55,9 +55,10 @@ export function checkDashboardOptions(options: DashboardOptions): CheckedDashboa
   if (typeof basePath !== "string" || !PATH.test(basePath)) {
     throw invalid("basePath", show(basePath), "a path such as /presence");
   }
-  if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === "string" && /^[^\s:/]+$/.test(host))) {
-    throw invalid("hosts", show(hosts), "an array of host names without a port");
-  }
+  if (!Array.isArray(hosts)) throw invalid("hosts", show(hosts), "an array of host names without a port");
+  const other: unknown = hosts.find((host) => typeof host !== "string" || !/^[^\s:/]+$/.test(host));
+  if (other !== undefined)
+    throw invalid("hosts", `[${show(other)}]`, "host names without a scheme or a port");
   checkToken(token);
   if (typeof allowWrites !== "boolean") throw invalid("allowWrites", show(allowWrites), "true or false");
   if (allowWrites && token === undefined) {

@@ -1,5 +1,5 @@
 /** The processes that hold keys, or held some recently: they name the sessions whose bits the pulse draws. */
-import type { Change, Holder } from "../presence/change.ts";
+import type { Change, Holder } from "../core/change.ts";
 
 export interface Process {
   readonly session: number;

@@ -76,9 +76,13 @@ export class Pulse {
     this.#context = internalsOf(board.presence);
   }
 
-  /** Changes after the read with this number; everything if it is 0. Never rejects because of the store. */
+  /**
+   * Changes after the read with this number; everything if it is 0, or a number of an earlier server that has not come
+   * yet. Never rejects because of the store.
+   */
   async view(after: number): Promise<PulseView> {
     const { time, periodMs } = this.#context;
+    const known = after > this.#reads ? 0 : after;
     if (phaseAt(time.position) > this.#phase) await this.#readOnce();
     return {
       read: this.#reads,
@@ -89,7 +93,7 @@ export class Pulse {
       ...(this.#error === undefined ? {} : { error: this.#error }),
       own: this.#board.presence.session ?? null,
       processes: this.#processes(),
-      pings: [...this.#rows.values()].filter(({ read }) => read > after).map(toView),
+      pings: [...this.#rows.values()].filter(({ read }) => read > known).map(toView),
     };
   }
 

@@ -11,23 +11,32 @@
 import { randomBytes } from "node:crypto";
 import { type Context, Hono } from "hono";
 import { methodNotAllowed } from "hono/method-not-allowed";
+import { HeartbitError } from "../core/errors.ts";
 import { internalsOf } from "../presence/internals.ts";
 import { ChangeStream } from "./change-stream.ts";
-import { addressOf } from "./clients.ts";
+import { addressOf, onGone } from "./clients.ts";
 import { DATA_HEADERS } from "./headers.ts";
 import { addKeysRoutes } from "./keys-routes.ts";
 import type { Board } from "./board.ts";
 import type { Holds } from "./holds.ts";
 import type { CheckedDashboardOptions } from "./options.ts";
 import { servePage, servePageAt } from "./page.ts";
+import { Pace } from "./pieces.ts";
 import { Pulse } from "./pulse.ts";
-import { queryOf } from "./query.ts";
+import { bad, queryOf } from "./query.ts";
 import { answerTo, answerToBug, refuse, Refusal } from "./refusal.ts";
 import { checkBearer, checkHost, checkOrigin, checkUrl } from "./security.ts";
 
 /** The most open streams of changes: in total, and from one address. */
 const STREAMS_MAX = 256;
 const STREAMS_OF_ADDRESS_MAX = 64;
+
+/** Nothing on the way may keep events back: no proxy, and no middleware that compresses answers. */
+const STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  "x-accel-buffering": "no",
+};
 
 export interface RoutesOptions extends CheckedDashboardOptions {
   readonly board: Board;
@@ -65,18 +74,20 @@ export function makeRoutes(options: RoutesOptions): Hono {
     app.use(path, async ({ req, header }, next) => {
       checkOrigin(req.raw);
       checkBearer(req.raw, token);
-      await next();
       for (const [name, value] of Object.entries(DATA_HEADERS)) header(name, value);
+      await next();
     });
   }
   app.get("/metrics", (context) => tellMetrics(context, options.metrics));
-  app.get("/api/changes", changes(options));
+  const pace = new Pace(internalsOf(board.presence).clock);
+  app.all("/api/changes", changes(options, pace));
   const pulse = new Pulse(board);
   app.get("/api/pulse", async ({ req, json }) => {
-    const after = queryOf(req.raw, ["after"]).one("after");
-    return json(await pulse.view(Number(after) || 0));
+    const after = queryOf(req.raw, ["after"]).one("after") ?? "0";
+    if (!/^\d{1,15}$/.test(after)) throw bad("after", "the number of a read");
+    return json(await pulse.view(Number(after)));
   });
-  addKeysRoutes(app, options);
+  addKeysRoutes(app, { ...options, pace });
   const start = basePath.length + 1;
   app.get("/*", ({ req }) => {
     const { pathname } = new URL(req.url);
@@ -101,7 +112,7 @@ async function tellMetrics(context: Context, metrics: RoutesOptions["metrics"]):
   return context.body(await metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
 }
 
-function changes({ board, allowWrites }: RoutesOptions): (context: Context) => Response {
+function changes({ board, allowWrites }: RoutesOptions, pace: Pace): (context: Context) => Response {
   const instance = randomBytes(6).toString("hex");
   let streams = 0;
   const ofAddress = new Map<string, number>();
@@ -127,12 +138,18 @@ function changes({ board, allowWrites }: RoutesOptions): (context: Context) => R
   return ({ req, body }) => {
     if (req.raw.method !== "GET")
       throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });
+    if (board.isClosed) throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed.");
     const query = queryOf(req.raw, ["lastEventId"]);
-    const ended = enter(addressOf(req.raw));
+    const leave = enter(addressOf(req.raw));
+    let stopListening: (() => void) | undefined;
+    const ended = (): void => {
+      stopListening?.();
+      leave();
+    };
     const lastEventId = req.header("last-event-id") ?? query.one("lastEventId");
-    const stream = new ChangeStream({ board, allowWrites, instance, lastEventId, ended });
+    const stream = new ChangeStream({ board, pace, allowWrites, instance, lastEventId, ended });
     // For a client that goes before it has taken anything, only this fires.
-    req.raw.signal.addEventListener("abort", () => stream.end(), { once: true });
-    return body(stream.readable(), 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+    stopListening = onGone(req.raw, () => stream.end());
+    return body(stream.readable(), 200, STREAM_HEADERS);
   };
 }

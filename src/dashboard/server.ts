@@ -1,13 +1,12 @@
 /** A standalone server for the dashboard, with limits on what a connection may cost. */
 import { lookup } from "node:dns/promises";
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import { isIPv6 } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
 import { systemClock } from "../lib/system-clock.ts";
 import { invalid } from "../core/checks.ts";
-import { noteAddress } from "./clients.ts";
 import { boundConnections } from "./connections.ts";
 import type { Dashboard } from "./dashboard.ts";
+import { toNodeListener } from "./node-listener.ts";
 
 export const DEFAULT_PORT = 7077;
 
@@ -65,12 +64,8 @@ export async function serve(
       "a loopback address such as 127.0.0.1 where there is no token",
     );
   }
-  const server = createAdaptorServer({
-    fetch: (request, { incoming }) => dashboard.handler(noteAddress(request, incoming.socket.remoteAddress)),
-    overrideGlobalObjects: false,
-    serverOptions: LIMITS,
-  }) as Server;
-  boundConnections(server, connectionsMax);
+  const server = createServer(LIMITS);
+  boundConnections(server, connectionsMax, toNodeListener(dashboard.handler));
   // Otherwise a client that takes nothing keeps its connection and its stream for ever.
   server.timeout = takingMs;
   // A client keeps its connection for the next request; when the server closes, there will be none.

@@ -10,7 +10,7 @@ import { turn } from "./turn.ts";
 export function within<T>(clock: Clock, limitMs: number, what: string, operation: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const cancel = clock.setTimer(() => {
-      reject(new GivenUp(`The store did not answer in ${limitMs} ms (${what}).`));
+      reject(new GivenUp(`The store did not answer in ${Math.ceil(limitMs)} ms (${what}).`));
     }, limitMs);
     operation.then(resolve, reject).finally(cancel);
   });
@@ -34,7 +34,8 @@ export function withinOrStill<T>(
 /**
  * The result of an operation that is begun again after `againMs` without an answer, since its connection may be dead,
  * and again after twice as long each time, up to so many `times`: the first success counts (a hedged request: Dean and
- * Barroso, "The Tail at Scale", 2013). Rejects with `STORE_UNAVAILABLE` if none has answered within `limitMs`.
+ * Barroso, "The Tail at Scale", 2013). Rejects if all begun so far have failed, and with `STORE_UNAVAILABLE` if none has
+ * answered within `limitMs`.
  */
 export async function hedged<T>(
   clock: Clock,
@@ -45,13 +46,15 @@ export async function hedged<T>(
   const attempts = [begin()];
   for (let [leftMs, pauseMs] = [limitMs, againMs]; ; leftMs -= pauseMs, pauseMs *= 2) {
     const isLast = attempts.length >= times || leftMs <= pauseMs;
+    let haveFailed = false;
     const first = Promise.any(attempts).catch(({ errors }: AggregateError) => {
+      haveFailed = true;
       throw errors[0];
     });
     try {
       return await within(clock, isLast ? leftMs : pauseMs, what, first);
     } catch (error) {
-      if (isLast || !(error instanceof GivenUp)) throw error;
+      if (isLast || haveFailed) throw error;
       attempts.push(begin());
     }
   }

@@ -60,9 +60,9 @@ export class Holding<Meta = unknown> {
     const text = encodeMeta(meta);
     checkKey(key);
     await this.#calls.run(async () => {
+      this.#side.checkOpen();
       const registration = this.#held.get(key);
       if (registration === undefined) return;
-      this.#side.checkOpen();
       await this.#side.registrations.update(registration, text);
     });
   }
@@ -77,6 +77,7 @@ export class Holding<Meta = unknown> {
    * reports a rejection only when every key was begun.
    */
   async #write(steps: (written: Promise<void>[]) => Steps): Promise<void> {
+    this.#side.checkOpen();
     const written: Promise<void>[] = [];
     await this.#calls.runAlone(() => new Slices(this.#side.context.clock).doAll(steps(written)));
     await Promise.all(written);

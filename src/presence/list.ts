@@ -4,7 +4,7 @@ import { Roster } from "../core/roster.ts";
 import type { Selection } from "../core/selection.ts";
 import { takeInSteps } from "../core/take-in-steps.ts";
 import { Slices } from "../lib/timers.ts";
-import { type Holder, toHolder } from "./change.ts";
+import { type Holder, toHolder } from "../core/change.ts";
 import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
 import { oldestRetained, readPings, readState } from "./context/pings.ts";
 

@@ -32,7 +32,7 @@ import { Pinger } from "./pinger.ts";
 import { SlotLoop } from "./slot-loop.ts";
 import { nameOf, openStore, type Target } from "../stores/target.ts";
 import { Watcher } from "./watcher.ts";
-import type { Change } from "./change.ts";
+import type { Change } from "../core/change.ts";
 import { RoundRobin } from "../lib/round-robin.ts";
 
 /**
@@ -98,7 +98,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
       },
       clock,
       time,
-      health: new HealthMonitor({ time, clock, events, log }),
+      health: new HealthMonitor({ time, clock, events, log, namespace }),
       requests: new Requests(clock),
       events,
       log,

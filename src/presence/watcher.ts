@@ -9,11 +9,11 @@
 import { checkKey } from "../core/checks.ts";
 import { HeartbitError, watcherStopped } from "../core/errors.ts";
 import { checkTarget, nameOf, showTarget, type WatchTarget } from "../core/selection.ts";
-import { Subscription } from "../core/subscriptions.ts";
+import { Subscription, type WatcherLife } from "../core/subscriptions.ts";
 import type { RoundRobin } from "../lib/round-robin.ts";
 import { onAbort } from "../lib/abort.ts";
 import { PullStream } from "../lib/pull-stream.ts";
-import { type Change, changesOf } from "./change.ts";
+import { type Change, changesOf } from "../core/change.ts";
 import { type Emitter, loggedEvents, Subscribable } from "../lib/emitter.ts";
 import { checkListener, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import type { Context } from "./context/context.ts";
@@ -43,7 +43,8 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
   readonly #events: Emitter<WatcherEvents>;
   /** By target (as text) and listener. */
   readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
-  readonly #streams = new Set<PullStream<Change>>();
+  readonly #streams = new Map<PullStream<Change>, Subscription>();
+  readonly #life: WatcherLife = { isOver: false };
   /** Calls that wait for the store; given up when this watcher stops. */
   readonly #waits = new Waits();
   #state: WatcherState = "running";
@@ -97,7 +98,8 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     if (listeners.has(checkedListener)) {
       throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${showTarget(checked)} already.`);
     }
-    const subscription = new Subscription(checked, () => this.#delivery.add(changes, checkedListener));
+    const arrived = (): void => this.#delivery.add(changes, checkedListener);
+    const subscription = new Subscription(checked, arrived, this.#life);
     const changes = changesOf(subscription);
     this.#subscriptions.set(name, listeners.set(checkedListener, subscription));
     this.#loop.startWatching().subscribe(subscription);
@@ -131,13 +133,15 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     const signal = checkSignal(checkOptionsObject(options, ["signal"]).signal);
     this.#checkRunning();
     let ignore: (() => void) | undefined;
-    const subscription = new Subscription(checked, () => stream.serve());
+    const subscription = new Subscription(checked, () => stream.serve(), this.#life);
     const stream = new PullStream(changesOf(subscription), () => {
       ignore?.();
       subscription.cancel();
-      if (this.#streams.delete(stream)) this.#loop.watching?.unsubscribe(subscription);
+      if (this.#state !== "running") return; // all are unsubscribed together
+      this.#streams.delete(stream);
+      this.#loop.watching?.unsubscribe(subscription);
     });
-    this.#streams.add(stream);
+    this.#streams.set(stream, subscription);
     this.#loop.startWatching().subscribe(subscription);
     ignore = onAbort(signal, () => stream.end());
     return stream as AsyncIterableIterator<Change<Meta>>;
@@ -164,8 +168,8 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
 
   /**
    * Reads and evaluates now. Resolves when the listeners have been called with everything that was found, or it is in
-   * the buffers of `changes`. Rejects with `STORE_UNAVAILABLE` if the store answers with an error, or has not answered
-   * for a period, at least 5 s and at most 10 s, and with `WATCHER_STOPPED`.
+   * the buffers of `changes`. Rejects with the store's error if it answers with one, such as `NOT_PERMITTED`, with
+   * `STORE_UNAVAILABLE` if it has not answered for a period, at least 5 s and at most 10 s, and with `WATCHER_STOPPED`.
    */
   async sync(): Promise<void> {
     this.#checkRunning();
@@ -190,17 +194,20 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
 
   #end(state: "stopped" | "failed", error: Error | null): void {
     if (this.#state !== "running") return;
-    const subscriptions = [...this.#subscriptions.values()].flatMap((listeners) => [...listeners.values()]);
-    for (const subscription of subscriptions) subscription.cancel();
-    this.#loop.watching?.unsubscribeAll(subscriptions);
-    for (const stream of this.#streams) stream.end();
-    this.#subscriptions.clear();
+    this.#life.isOver = true;
     this.#state = state;
     this.#error = error;
     this.#context.events.off("health", this.#onHealth);
     this.#loop.leave(this);
+    this.#loop.watching?.unsubscribeAll(this.#all()); // if there are other watchers
+    for (const stream of this.#streams.keys()) stream.end();
     this.#waits.giveUp(watcherStopped(error));
     this.#died();
+  }
+
+  *#all(): IterableIterator<Subscription> {
+    for (const listeners of this.#subscriptions.values()) yield* listeners.values();
+    yield* this.#streams.values();
   }
 
   readonly #onHealth = (health: Health): void => this.#events.emit("health", health);

@@ -82,14 +82,26 @@ export async function openStore(
   throw badTarget(show(target));
 }
 
+/** @internal The directory of a SQLite store; undefined for any other target. Throws `INVALID_OPTION`. */
+export function sqliteDirectory(uri: string): string | undefined {
+  if (!uri.startsWith("sqlite:") || uri.length === 7) return undefined;
+  const directory = uri.slice(7);
+  if (!/^~(?:[/\\]|$)/.test(directory)) return directory;
+  throw new HeartbitError(
+    "INVALID_OPTION",
+    `The directory ${show(directory)} begins with ~, which no shell has expanded: write $HOME or the whole path.`,
+  );
+}
+
 async function openUri(uri: string, { signal, clock }: OpenOptions): Promise<Store> {
   if (/^mongodb(\+srv)?:\/\//.test(uri)) {
     const { openMongo } = await import("./mongo/index.ts");
     return openMongo(uri, signal === undefined ? {} : { signal });
   }
-  if (uri.startsWith("sqlite:") && uri.length > 7) {
+  const directory = sqliteDirectory(uri);
+  if (directory !== undefined) {
     const { openSqlite } = await import("./sqlite/index.ts");
-    return openSqlite(uri.slice(7), clock === undefined ? {} : { clock });
+    return openSqlite(directory, clock === undefined ? {} : { clock });
   }
   if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);
   if (uri === "sqlite:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing after the colon`);

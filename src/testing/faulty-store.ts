@@ -7,7 +7,7 @@ import { checkNumber } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
-export type Operation = Exclude<keyof Namespace, "close" | "notices" | "examine">;
+export type Operation = Exclude<keyof Namespace, "close" | "notices" | "delay" | "examine">;
 
 /** The outcome of an operation: it happens; it does not; or it happens and still rejects. */
 export type Verdict = "pass" | "fail" | "fail after it happened";
@@ -242,6 +242,7 @@ function intercepted(operation: Operation): HeartbitError {
 class FaultyNamespace implements Namespace {
   readonly feed?: NonNullable<Namespace["feed"]>;
   readonly notices?: NonNullable<Namespace["notices"]>;
+  readonly delay?: NonNullable<Namespace["delay"]>;
   readonly examine?: NonNullable<Namespace["examine"]>;
   readonly #inner: Namespace;
   readonly #gate: Gate;
@@ -256,6 +257,8 @@ class FaultyNamespace implements Namespace {
       this.feed = (select, sink) => this.#openFeed((wrapped) => feed(select, wrapped), sink);
     const notices = inner.notices?.bind(inner);
     if (notices !== undefined) this.notices = notices;
+    const delay = inner.delay?.bind(inner);
+    if (delay !== undefined) this.delay = delay;
     const examine = inner.examine?.bind(inner);
     if (examine !== undefined) this.examine = examine;
   }

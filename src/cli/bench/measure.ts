@@ -1,7 +1,7 @@
 /** What `bench` measures: pings, joins, and how soon joins, kills and crashes are noticed. */
 import { once } from "node:events";
 import { spawn } from "node:child_process";
-import type { Change } from "../../presence/change.ts";
+import type { Change } from "../../core/change.ts";
 import { internalsOf } from "../../presence/internals.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";

@@ -1,7 +1,7 @@
 /**
  * What the demo observes: the changes that its watcher reports and when, and when its view may have been out of date.
  */
-import type { Change } from "../../presence/change.ts";
+import type { Change } from "../../core/change.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";

@@ -43,12 +43,15 @@ const CHECKS = [
 const OF_WHAT_IS_THERE = new Set(["indexes", "storage", "majority"]);
 
 /** The findings. A store that cannot be opened, does not answer or is not there yet is a finding too. */
-export async function examineAll(examining: Promise<Finding[] | undefined>): Promise<Finding[]> {
+export async function examineAll(
+  examining: Promise<Finding[] | undefined>,
+  store?: string,
+): Promise<Finding[]> {
   try {
     const findings = (await examining) ?? [noStore];
     return findings.toSorted((a, b) => CHECKS.indexOf(a.check) - CHECKS.indexOf(b.check));
   } catch (error) {
-    const advice = adviceOn(error);
+    const advice = adviceOn(error, store);
     const found = sentenceOf(error);
     return [{ check: "server", level: "error", found, ...(advice === undefined ? {} : { advice }) }];
   }

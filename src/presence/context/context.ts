@@ -102,7 +102,7 @@ export function readConfig(context: Context): Promise<Config | undefined> {
 
 /** Leaves mail for these sessions. They ping once a slot: later in this slot, or in the next one. */
 export async function leaveMail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
-  for (const at of [slot, slot + 1]) await bulk(context, "mail", context.namespace.mail(at, seqs));
+  await Promise.all([slot, slot + 1].map((at) => bulk(context, "mail", context.namespace.mail(at, seqs))));
 }
 
 /** Asks the store for its time: before the first ping, and in a presence that does not ping. */

@@ -18,7 +18,7 @@ export interface Health {
   readonly since?: Date;
 }
 
-type Parts = Pick<Context, "time" | "clock" | "events" | "log">;
+type Parts = Pick<Context, "time" | "clock" | "events" | "log" | "namespace">;
 
 /** @internal */
 export class HealthMonitor {
@@ -44,9 +44,11 @@ export class HealthMonitor {
     this.#latestSuspicion = Math.max(this.#latestSuspicion, this.#parts.time.position);
   }
 
-  suspect(reason: string): void {
+  suspect(why: string): void {
     this.holdBack();
     if (this.#health.state === "stale") return;
+    const delay = this.#parts.namespace.delay?.();
+    const reason = delay === undefined ? why : `${why}; ${delay}`;
     this.#set({ state: "stale", reason, since: new Date(this.#parts.clock.now()) });
     this.#parts.log.warn(`stale: ${reason}`);
   }

@@ -2,8 +2,10 @@
 import { KILLED } from "../../core/alive.ts";
 import { show } from "../../core/checks.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
+import { closeLimitMs } from "../../core/limits.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
+import { within } from "../../lib/timers.ts";
 import { attempt, bulk, type Context, leaveMail, soon } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -93,13 +95,16 @@ export class HoldingSide {
   /** Ends every key, at once or when its last ping runs out. Resolves when that is written. */
   async close(how: "stopped" | "killed"): Promise<void> {
     this.closedAs = how;
-    const { name, time } = this.context;
+    const { clock, name, time, periodMs } = this.context;
     const { declared, queue } = this.registrations;
-    // Planned absences are written before the session ends, so that they outlive it, unless very much is queued.
+    // If very much is queued, starts and metas are given up: they would end with the session.
     await soon(this.context, "close", queue.idle()).catch(() => queue.giveUp(closed(name), false));
+    // Planned absences are written before the session ends, so that they outlive it. That may take half of the time.
+    const ended = declared.hasUnwrittenEnd ? queue.idle() : Promise.resolve();
+    await within(clock, closeLimitMs(periodMs) / 2, "end its keys", ended).catch(() => {});
     this.session.current?.heartbeat.stop();
     await this.session.end(how === "killed" ? KILLED : time.slot);
-    if (declared.hasUnwrittenEnd) await queue.idle();
+    await ended;
   }
 
   /** Gives up everything that is not written yet. */

@@ -5,6 +5,7 @@
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { loadRetryMs, retryMs, syncLimitMs } from "../../core/limits.ts";
 import { includesPrefix, isEmptySelection, missingFrom, prefixOf, select } from "../../core/selection.ts";
+import type { Steps } from "../../core/roster.ts";
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { handled } from "../../lib/handled.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
@@ -67,26 +68,32 @@ export class Watching {
     this.snapshot.coverage.leave(target, wanted);
     const prefix = prefixOf(target) ?? "";
     if (typeof target !== "string") {
-      if (!includesPrefix(wanted, prefix)) this.#forget(prefix);
+      if (!includesPrefix(wanted, prefix)) this.#notifier.forget(this.#forgetInSteps(prefix));
     } else if (!this.#subscriptions.wants(target)) this.#notifier.roster.drop(target);
   }
 
-  /** Removes many subscriptions at once. */
+  /** Removes the subscriptions of a watcher, in slices: it may have very many. */
   unsubscribeAll(subscriptions: Iterable<Subscription>): void {
-    for (const subscription of subscriptions) this.#subscriptions.delete(subscription);
+    this.#notifier.forget(this.#removeInSteps(subscriptions));
+  }
+
+  *#removeInSteps(subscriptions: Iterable<Subscription>): Steps {
+    for (const subscription of subscriptions) {
+      this.#subscriptions.delete(subscription);
+      yield;
+    }
     const { wanted } = this.#subscriptions;
     if (wanted.all) return;
     this.snapshot.coverage.narrow(wanted);
-    this.#forget("");
+    yield* this.#forgetInSteps("");
   }
 
   /**
-   * Forgets keys with the prefix that are no longer wanted, in slices. A key that is wanted again meanwhile is kept: it
-   * is loaded again anyway, and after this, since work on the roster is done in turn.
+   * Forgets keys with the prefix that are no longer wanted. A key that is wanted again meanwhile is kept: it is loaded
+   * again anyway, and after this, since work on the roster is done in turn.
    */
-  #forget(prefix: string): void {
-    const steps = this.#notifier.roster.retainInSteps(prefix, (key) => this.#subscriptions.wants(key));
-    this.#notifier.forget(steps);
+  #forgetInSteps(prefix: string): Steps {
+    return this.#notifier.roster.retainInSteps(prefix, (key) => this.#subscriptions.wants(key));
   }
 
   /** Whether the key is alive as far as is known here. Loads it first if needed. Rejects if it can never be loaded. */
@@ -197,7 +204,7 @@ export class Watching {
         if (waiting.length === 0 || this.#sleeper.ended) return;
         const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
         if (!isEmptySelection(missing)) {
-          this.feed.want(this.#subscriptions.wanted);
+          if (waiting.some(({ life }) => life !== undefined)) this.feed.want(this.#subscriptions.wanted);
           await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
           this.#context.requests.sleeper.wake(); // there is more to follow
         }

@@ -36,10 +36,11 @@ export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}):
   const store = new MongoStore(db, client);
   try {
     await unlessAborted(store.server(), signal);
+    store.keepConnected();
     return store;
   } catch (error) {
     await store.close();
-    throw error;
+    throw wrongSet(error) ?? error;
   }
 }
 
@@ -67,6 +68,11 @@ export class MongoStore implements Store {
     this.#calls = new Calls(db, () => void this.#reviver?.checkLogin());
     this.#monitor = monitorOf(db.client);
     this.#client = client;
+  }
+
+  /** Connects again whenever the driver would not do so by itself. */
+  keepConnected(): void {
+    this.#reviver?.begin();
   }
 
   /** The database. */
@@ -134,6 +140,15 @@ export class MongoStore implements Store {
     const bounded = { ...command, writeConcern, maxTimeMS: Math.ceil(limitMs) };
     return this.#calls.command(doing, bounded, limitMs, {}, signal);
   }
+}
+
+/** The driver looks for servers of the replica set that the connection string names, and forgets all others. */
+function wrongSet(error: unknown): HeartbitError | undefined {
+  const { cause } = error as { cause?: { reason?: Partial<Driver.TopologyDescription> } };
+  const { servers, setName } = cause?.reason ?? {};
+  if (servers?.size !== 0 || typeof setName !== "string") return undefined;
+  const message = `The connection string says replicaSet=${setName}, and none of its servers belongs to that.`;
+  return new HeartbitError("INVALID_OPTION", message, { cause });
 }
 
 async function loadDriver(): Promise<typeof Driver> {

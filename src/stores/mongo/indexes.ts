@@ -3,7 +3,7 @@ import type { Document } from "mongodb";
 import type { Calls } from "./calls.ts";
 import { IS_SESSION, OPEN } from "./documents.ts";
 import { codeOf, INDEX_CONFLICTS, NAMESPACE_NOT_FOUND, PARTIAL_INDEX_REFUSALS } from "./failures.ts";
-import { type ServerInfo, writeConcernOf } from "./server.ts";
+import type { ServerInfo } from "./server.ts";
 
 /** Building an index over a big namespace takes a while. */
 const BUILD_MS = 30_000;
@@ -74,7 +74,8 @@ async function createOn(
     createIndexes: collection,
     indexes: [...indexes],
     ...(server.buildsByMajority ? { commitQuorum: "majority" } : {}),
-    writeConcern: writeConcernOf(server, BUILD_MS),
+    // The config is written after them by a majority, which then has them too.
+    writeConcern: { w: 1, wtimeout: BUILD_MS },
   };
   try {
     await calls.command("create its indexes", command, BUILD_MS);

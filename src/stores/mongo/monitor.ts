@@ -1,6 +1,6 @@
 /**
- * Reports what the driver's own monitoring finds: the loss and the return of a primary. There is one listener for each
- * client, however many presences use it.
+ * Reports what the driver's own monitoring finds: the loss and the return of a primary, and how many connections are
+ * in use. There is one listener for each client, however many presences use it.
  */
 import type {
   ConnectionClosedEvent,
@@ -28,6 +28,8 @@ export class Monitor {
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
   #found = 0;
+  /** How many connections are in use, by the address of their server. */
+  readonly #inUse = new Map<string, number>();
 
   constructor(client: MongoClient) {
     this.#client = client;
@@ -36,6 +38,11 @@ export class Monitor {
   /** How many times a server was found or a connection lost while somebody listened: its kind may have changed. */
   get found(): number {
     return this.#found;
+  }
+
+  /** How many connections to one server are in use at most, by whoever uses the client. */
+  get inUse(): number {
+    return Math.max(0, ...this.#inUse.values());
   }
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */
@@ -51,16 +58,30 @@ export class Monitor {
   #attach(): void {
     this.#client.on("topologyDescriptionChanged", this.#onTopology);
     this.#client.on("connectionClosed", this.#onClosed);
+    this.#client.on("connectionCheckedOut", this.#onTaken);
+    this.#client.on("connectionCheckedIn", this.#onReturned);
   }
 
   #detach(): void {
     this.#client.off("topologyDescriptionChanged", this.#onTopology);
     this.#client.off("connectionClosed", this.#onClosed);
+    this.#client.off("connectionCheckedOut", this.#onTaken);
+    this.#client.off("connectionCheckedIn", this.#onReturned);
+    this.#inUse.clear();
   }
 
   /** The driver looks at its servers every 10 s only: one that was started again meanwhile shows in its connections. */
   readonly #onClosed = ({ reason }: ConnectionClosedEvent): void => {
     if (reason === "error") this.#found++;
+  };
+
+  readonly #onTaken = ({ address }: { readonly address: string }): void => {
+    this.#inUse.set(address, (this.#inUse.get(address) ?? 0) + 1);
+  };
+
+  /** One that was taken before this listened does not count. */
+  readonly #onReturned = ({ address }: { readonly address: string }): void => {
+    this.#inUse.set(address, Math.max(0, (this.#inUse.get(address) ?? 0) - 1));
   };
 
   /** Another kind of server answers than before. */

@@ -207,6 +207,13 @@ export class MongoNamespace implements Namespace {
     return close;
   }
 
+  delay(): string | undefined {
+    const { calls, monitor } = this.#context;
+    const { maxPoolSize } = calls.db.client.options;
+    if (maxPoolSize === 0 || monitor.inUse < maxPoolSize) return undefined; // 0: as many as are needed
+    return `no connection of the client is free: all ${maxPoolSize} of its maxPoolSize are in use`;
+  }
+
   async examine(beforeSlot: Slot): Promise<Finding[]> {
     return examine(this.#context, beforeSlot);
   }

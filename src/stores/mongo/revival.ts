@@ -17,13 +17,19 @@ const RETRY_MS_MAX = 5000;
 
 export class Reviver {
   readonly #client: MongoClient;
-  #isOver = false;
+  /** Whether it is not begun, or has ended. */
+  #isOver = true;
   #isChecking = false;
   #isReviving = false;
 
   constructor(client: MongoClient) {
     this.#client = client;
-    client.on("topologyDescriptionChanged", this.#onTopology);
+  }
+
+  /** Begins, once the client has connected: what is wrong before that is for the caller to know. */
+  begin(): void {
+    this.#isOver = false;
+    this.#client.on("topologyDescriptionChanged", this.#onTopology);
   }
 
   end(): void {
@@ -33,7 +39,13 @@ export class Reviver {
 
   /** Connects again if the server has logged the user out. */
   async checkLogin(): Promise<void> {
-    if (this.#isChecking || this.#isReviving || this.#client.options.credentials === undefined) return;
+    if (
+      this.#isOver ||
+      this.#isChecking ||
+      this.#isReviving ||
+      this.#client.options.credentials === undefined
+    )
+      return;
     this.#isChecking = true;
     try {
       const { authInfo } = await this.#client.db("admin").command({ connectionStatus: 1 });

@@ -8,8 +8,8 @@ import { upsert } from "./upsert.ts";
 
 /**
  * The store's time now, in ms, stamped into a document by the server that holds the namespace: behind a router that is
- * another clock than the router's, and it is the one that stamps pings. Where this user may not write, a router is asked
- * for the shard's clock. Where that is not permitted either, and before the namespace is set up, it is the clock of the
+ * another clock than the router's, and it is the one that stamps pings. If this user may not write, a router is asked
+ * for the shard's clock. If that is not permitted either, and before the namespace is set up, it is the clock of the
  * server that answers.
  */
 export async function askTime(context: Context): Promise<number> {
@@ -42,9 +42,8 @@ async function askShard({ calls, clock, limits, names }: Context): Promise<numbe
   // The Stable API has only `count`.
   const command = { aggregate: names.pings, pipeline: [{ $collStats: { count: {} } }], cursor: {} };
   try {
-    const { cursor } = await calls.command("tell the time", command, limits.quickMs);
-    const [stats] = (cursor as { firstBatch: Document[] }).firstBatch;
-    const localTime: unknown = stats?.["localTime"];
+    const { cursor }: Document = await calls.command("tell the time", command, limits.quickMs);
+    const localTime: unknown = cursor?.firstBatch?.[0]?.localTime;
     if (!(localTime instanceof Date)) return undefined;
     clock.sample(localTime.getTime());
     return localTime.getTime();

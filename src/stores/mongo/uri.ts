@@ -114,15 +114,17 @@ function isSecret(option: string): boolean {
 
 /** Options that the connection string does not set. */
 function defaultsFor(driver: typeof Driver, { query }: Parts): MongoClientOptions {
+  const said = new Map(
+    Array.from(new URLSearchParams(query), ([name, value]) => [name.toLowerCase(), value]),
+  );
   const defaults: MongoClientOptions = {
     appName: "heartbit",
-    maxPoolSize: POOL_SIZE,
+    maxPoolSize: Math.max(POOL_SIZE, Number(said.get("minpoolsize") ?? 0)),
     maxIdleTimeMS: IDLE_MS,
     connectTimeoutMS: CONNECT_MS,
     serverSelectionTimeoutMS: CONNECT_MS,
     ...(knows(driver, POLLING) ? POLLING : {}),
   };
-  const said = new Set(Array.from(new URLSearchParams(query).keys(), (name) => name.toLowerCase()));
   return Object.fromEntries(Object.entries(defaults).filter(([name]) => !said.has(name.toLowerCase())));
 }
 
