@@ -81,7 +81,7 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
 
 /** A live key that differs by what is easily mistyped. */
 async function similarTo(key: string, presence: Presence): Promise<string | undefined> {
-  const listing = await presence.list().catch(ifRetryable);
+  const listing = await presence.list().catch(() => undefined); // it is only a hint
   return listing?.keys.find((state) => state.alive && isSimilar(state.key, key))?.key;
 }
 

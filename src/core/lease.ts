@@ -77,9 +77,11 @@ export class Lease {
   lapse(stamped = -Infinity): { readonly from: number; readonly to: number } | undefined {
     const latest = this.#latest;
     if (latest === undefined || this.#isLapsed) return undefined;
-    if (stamped < deathPosition(latest.slot) && this.#clock.monotonic() < latest.until) return undefined;
+    const [to, now] = [this.#clock.now(), this.#clock.monotonic()];
+    if (stamped < deathPosition(latest.slot) && now < latest.until) return undefined;
     this.#isLapsed = true;
-    const to = this.#clock.now();
+    const [until, wallUntil] = [Math.min(latest.until, now), Math.min(latest.wallUntil, to)];
+    this.#latest = { ...latest, until, wallUntil }; // a stamp shows it before our clocks do
     // Our own clocks may not show the whole lapse, if the machine slept or they were set.
     const from = Math.min(latest.acknowledged, to - (this.#time.position - latest.stamped) * this.#periodMs);
     return { from, to };

@@ -184,12 +184,12 @@ export class SlotLoop {
   }
 
   get #configMs(): number {
-    const { requests, time, clock, periodMs } = this.#context;
+    const { requests, time, clock, periodMs, config } = this.#context;
     if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
     if (this.#isIdleAndStale) return 0;
     const againMs = Math.max(0, this.#caughtUp + catchUpMs(periodMs) - clock.monotonic());
     if (requests.has("time") && againMs === 0) return 0;
-    return this.#isActive && time.slotsBehind > 0 ? againMs : Infinity;
+    return this.#isActive && (time.slotsBehind > 0 || config.isRaising) ? againMs : Infinity;
   }
 
   async #followConfig(): Promise<void> {
@@ -199,7 +199,7 @@ export class SlotLoop {
       await requests.serve("config", () => config.check());
     if (this.#isIdleAndStale) health.markHealthy();
     await requests.serve("time", () => sampleTime(this.#context));
-    if (time.slotsBehind > 0) await config.catchUp();
+    if (time.slotsBehind > 0 || config.isRaising) await config.catchUp();
     await requests.serve("spread", () => config.spread());
     this.#caughtUp = clock.monotonic();
   }

@@ -21,8 +21,10 @@ export class NamespaceConfig {
   /** When the config was last read: a monotonic time, in ms. */
   #readAt = -Infinity;
   readonly #configuring = new JoinedRun(() => this.#configure());
-  /** Whether we have raised the offset. */
+  /** Whether we have raised the offset, or may have. */
   #hasRaised = false;
+  /** The offset that a raise began from which was not acknowledged. */
+  #raisingFrom: number | undefined;
   /** By how many slots it was raised, by anyone, since we opened the namespace. */
   #raisedBy = 0;
 
@@ -74,6 +76,14 @@ export class NamespaceConfig {
   }
 
   /**
+   * Whether a raise of the offset was not acknowledged: it may still happen, as long as nobody else raises the offset,
+   * and nobody would learn of it then.
+   */
+  get isRaising(): boolean {
+    return this.#raisingFrom === this.#context.time.offset;
+  }
+
+  /**
    * After a step back of the store's clock: follows the offset, and raises it if the store's time is too far behind
    * `stored`, the latest slot in use.
    */
@@ -82,13 +92,13 @@ export class NamespaceConfig {
     await this.#read();
     const raw = Math.floor(time.positionOf(time.now));
     const behind = stored - raw;
-    if (behind <= SLOTS_BEHIND_MAX) return;
-    const offset = await bulk(
-      this.#context,
-      "offset",
-      namespace.raiseOffset(time.offset, time.offset + behind),
-    );
+    if (behind <= SLOTS_BEHIND_MAX && !this.isRaising) return;
+    const { offset: from } = time;
+    this.#raisingFrom = from;
     this.#hasRaised = true;
+    const raising = namespace.raiseOffset(from, from + Math.max(1, behind));
+    const offset = await bulk(this.#context, "offset", raising);
+    this.#raisingFrom = undefined;
     this.#raise(offset);
     requests.add("spread");
   }
@@ -132,5 +142,6 @@ export class NamespaceConfig {
     this.#raisedBy += offset - before;
     health.suspect("the store's clock has stepped back, and the slots were moved on");
     requests.add("ping", "reconcile", "resync");
+    if (this.#hasRaised) requests.add("spread"); // perhaps it was our raise, whose answer was lost
   }
 }
