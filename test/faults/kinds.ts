@@ -28,8 +28,15 @@ function needsMongo(scene: Scene): string | undefined {
 }
 
 function ours(scene: Scene): string | undefined {
-  const foreign = scene.server === undefined ? "the server of MONGODB_URI is not ours" : undefined;
+  const foreign =
+    scene.server === undefined
+      ? "the server of MONGODB_URI is not ours: see --kill and --restart"
+      : undefined;
   return needsMongo(scene) ?? foreign;
+}
+
+function canPause(scene: Scene): string | undefined {
+  return ours(scene) ?? (scene.server?.pause === undefined ? "no command pauses it" : undefined);
 }
 
 function noLinks({ links }: Scene): string | undefined {
@@ -64,9 +71,9 @@ const ON_SERVER: readonly Kind[] = [
     const loses = isDurable ? {} : { loses: "the latest" as const };
     return { ...CUT_OFF, ...loses, heal: () => server?.restart() };
   }),
-  kind("server paused", { ...SERVER, lasts: 5, unfit: ours }, async ({ server }) => {
-    server?.pause();
-    return { ...HELD, heal: () => server?.resume() };
+  kind("server paused", { ...SERVER, lasts: 5, unfit: canPause }, async ({ server }) => {
+    server?.pause?.();
+    return { ...HELD, heal: () => server?.resume?.() };
   }),
   kind(
     "primary stepped down",

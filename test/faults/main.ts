@@ -29,9 +29,11 @@ const values = new Command("npm run faults --")
   )
   .option("--out <folder>", "for the logs", "node_modules/.cache/heartbit-faults-logs")
   .option("--only <pattern>", "the kinds of faults whose names this regular expression matches", "")
+  .option("--kill <command>", "a shell command that kills the server of MONGODB_URI, or one of its members")
+  .option("--restart <command>", "and one that starts it again, and returns")
   .option("--judge <folder>", "runs nothing: judges the logs of a run again")
   .parse()
-  .opts<Record<Argument, string> & { judge?: string }>();
+  .opts<Record<Argument, string> & { judge?: string; kill?: string; restart?: string }>();
 /** So that what is dead is pruned several times in a run. */
 const RETENTION_SLOTS = 60;
 /** Fifty that start at one time are a fault of their own. */
@@ -58,6 +60,8 @@ async function runOne(kind: "mongodb" | "sqlite", isDurable: boolean, parts: num
     seed: Number(values.seed),
     built: process.env["HEARTBIT_BUILT"] ?? "",
     logs,
+    kill: values.kill,
+    restart: values.restart,
   };
   const { periodMs, retentionSlots, seed } = settings;
   mkdirSync(logs, { recursive: true });

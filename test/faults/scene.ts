@@ -1,6 +1,5 @@
 /** What a nemesis has to work on. */
 import type { MongoClient } from "mongodb";
-import type { TestServer } from "../servers/index.ts";
 import type { Random } from "../simulator/random.ts";
 import type { Member } from "./fleet.ts";
 import type { Link } from "./link.ts";
@@ -16,8 +15,8 @@ export interface Scene {
   readonly fleet: readonly Member[];
   /** By the names of the members that go through one. */
   readonly links: ReadonlyMap<string, Link>;
-  /** Ours to kill. */
-  readonly server?: TestServer;
+  /** One of ours, or one for which commands are given: it may be killed. */
+  readonly server?: Killable;
   /** Whether what it acknowledged survives a kill. */
   readonly isDurable: boolean;
   /** Speaks to the server past all links; no fail point is for it. */
@@ -30,6 +29,14 @@ export interface Scene {
   /** Writes and reads something of its own, as a measure of how fast the store is. */
   probe(): Promise<unknown>;
   end(): Promise<void>;
+}
+
+/** A server, or whichever member of several is to be killed. */
+export interface Killable {
+  kill9(): Promise<void>;
+  restart(): Promise<void>;
+  pause?(): void;
+  resume?(): void;
 }
 
 /** What a nemesis does to it. */

@@ -1,7 +1,8 @@
 /** Sets the scene: a server and links to it, or a directory; and the fleet, whose processes are not started yet. */
-import { execFileSync } from "node:child_process";
+import { exec, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { type Document, MongoClient } from "mongodb";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { PresenceOptions } from "../../src/index.ts";
@@ -11,7 +12,9 @@ import { addressOf, isAlone, withDatabase, withHost, withOptions } from "../serv
 import { Random } from "../simulator/random.ts";
 import { Member, type Note } from "./fleet.ts";
 import { Link } from "./link.ts";
-import type { Scene } from "./scene.ts";
+import type { Killable, Scene } from "./scene.ts";
+
+const execute = promisify(exec);
 
 export interface StageSettings {
   readonly store: "mongodb" | "sqlite";
@@ -24,6 +27,9 @@ export interface StageSettings {
   readonly built: string;
   /** Where the logs go. */
   readonly logs: string;
+  /** Shell commands that kill the server of MONGODB_URI, or one of its members, and start it again. */
+  readonly kill?: string | undefined;
+  readonly restart?: string | undefined;
 }
 
 const NAMESPACE = "presence";
@@ -73,7 +79,7 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     namespace: NAMESPACE,
     fleet,
     links,
-    ...(server === undefined ? {} : { server }),
+    ...withKillable(server, settings),
     isDurable,
     control,
     count: async () => ({
@@ -92,6 +98,13 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
       await server?.stop();
     },
   };
+}
+
+function withKillable(server: Killable | undefined, { kill, restart }: StageSettings): Pick<Scene, "server"> {
+  if (server !== undefined) return { server };
+  if (kill === undefined || restart === undefined) return {};
+  const run = async (command: string): Promise<void> => void (await execute(command));
+  return { server: { kill9: () => run(kill), restart: () => run(restart) } };
 }
 
 async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
