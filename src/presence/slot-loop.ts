@@ -231,7 +231,7 @@ export class SlotLoop {
     const wasLost = this.#isStoreLost;
     this.#isStoreLost = notice.kind === "lost";
     if (notice.kind === "lost") return health.suspect(notice.reason);
-    if (!wasLost) return;
+    if (!wasLost || this.#isLost) return; // what was dropped is not set up again
     log.info("the store is found again");
     for (const activity of this.#activities) if (activity.notBefore !== Infinity) delete activity.notBefore;
     this.#holding.session.sleeper.wake();
