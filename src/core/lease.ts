@@ -11,9 +11,18 @@ import type { Clock } from "./clock.ts";
 import type { Slot } from "./slots.ts";
 import type { StoreTime } from "./store-time.ts";
 
-/** The latest ping that counts. */
-interface Extension {
+interface Ping {
   readonly slot: Slot;
+  /** Its stamp; and when it was sent and acknowledged, by the monotonic clock: all in ms. */
+  readonly ms: number;
+  readonly sent: number;
+  readonly received: number;
+  /** The offset of the slots then. */
+  readonly offset: number;
+}
+
+/** The latest ping that counts. */
+interface Extension extends Ping {
   /** When it was acknowledged, by the wall clock, in ms; and its stamp, in slots. */
   readonly acknowledged: number;
   readonly stamped: number;
@@ -101,7 +110,22 @@ export class Lease {
     this.#isLapsed = false;
     if (slot < before) return { counts: true, endsLapse };
     const [acknowledged, stamped] = [this.#clock.now(), this.#time.positionOf(ms)];
-    this.#latest = { slot, acknowledged, stamped, until: sent + leftMs, wallUntil: sentWall + leftMs };
+    const ping = { slot, ms, sent, received: this.#clock.monotonic(), offset: this.#time.offset };
+    let [until, wallUntil] = [sent + leftMs, sentWall + leftMs];
+    // A ping that waited long before it was stamped seems to end the lease earlier than the one before it. Both are
+    // right, so the later end counts.
+    if (this.#latest !== undefined && !endsLapse && hasSameClock(this.#latest, ping)) {
+      until = Math.max(until, this.#latest.until);
+      wallUntil = Math.max(wallUntil, this.#latest.wallUntil);
+    }
+    this.#latest = { ...ping, acknowledged, stamped, until, wallUntil };
     return { counts: true, endsLapse };
   }
+}
+
+/** Whether the store's clock cannot have stepped between two pings, and no slots were moved on. */
+function hasSameClock(before: Ping, after: Ping): boolean {
+  const passedMs = after.ms - before.ms;
+  const isPossible = passedMs <= after.received - before.sent && passedMs >= after.sent - before.received;
+  return isPossible && before.offset === after.offset;
 }

@@ -105,7 +105,7 @@ class Auditor {
         continue;
       }
       if (this.#mayBeKilled(process, key, watch.process, t)) continue;
-      if (from < watch.subscription.from && this.#isLate(watch)) continue;
+      if (from < watch.subscription.from && this.#isLate(watch, from)) continue;
       if (of.isRestoring(process, t) && of.excuse("destroyed records")) continue;
       if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) continue;
       const told = view === undefined ? "nothing" : `${view.alive ? "alive" : "dead"} (${view.cause})`;
@@ -126,8 +126,12 @@ class Auditor {
     return touches(lagging, from - of.ms(1), from + of.ms(1));
   }
 
-  #isLate(watch: Watch): boolean {
-    return this.#mayBeLate(watch) && this.#case.excuse("first state of a stale read");
+  /** Whether its first state may lack what was done at a time. */
+  #isLate(watch: Watch, at: number): boolean {
+    const of = this.#case;
+    const { from } = watch.subscription;
+    const readAsOf = of.around.readAsOf(watch.process, from - of.ms(1), from + of.ms(1));
+    return this.#mayBeLate(watch) && at >= readAsOf && of.excuse("first state of a stale read");
   }
 
   /** Its holder hears of a kill, and takes the key up again; then the watcher hears of that. */
@@ -153,7 +157,7 @@ class Auditor {
     const metas =
       viewAt(subscription, key, t)?.holders.filter(({ session }) => process.sessions.has(session)) ?? [];
     if (metas.some(({ meta }) => meta === latest.meta)) return;
-    if (this.#isLate({ process: watcher, subscription })) return;
+    if (this.#isLate({ process: watcher, subscription }, latest.t)) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     const id = `${watcher.name}/${subscription.id} ${key} ${process.name} meta ${latest.meta}`;
     this.#find(
@@ -179,6 +183,8 @@ class Auditor {
 
   #auditAgreement(key: string, watches: readonly Watch[], t: number): void {
     const of = this.#case;
+    const starts = (of.holders.get(key) ?? []).map(({ holding }) => holding.from).filter((from) => from <= t);
+    const latest = Math.max(...starts);
     let first: { readonly name: string; readonly holders: string } | undefined;
     const surest = watches.toSorted((a, b) => Number(this.#mayBeLate(a)) - Number(this.#mayBeLate(b)));
     for (const watch of surest) {
@@ -192,7 +198,7 @@ class Auditor {
       const name = `${process.name}/${subscription.id}`;
       first ??= { name, holders };
       this.checked.agreements++;
-      if (holders !== first.holders && !this.#isLate(watch) && !this.#isReturning(key, t)) {
+      if (holders !== first.holders && !this.#isLate(watch, latest) && !this.#isReturning(key, t)) {
         this.#find(
           "disagree",
           t,

@@ -3,6 +3,7 @@ import { Circumstances } from "./circumstances.ts";
 import type { Log } from "./log.ts";
 import { type Holding, matches, Process, type Subscription } from "./process.ts";
 import { type Limit, PERIODS, type Promised } from "./promises.ts";
+import { lengthOf } from "./spans.ts";
 
 /** A promise that did not hold. */
 export interface Finding {
@@ -118,7 +119,7 @@ export class Case {
     const { retentionSlots } = this.log;
     return this.around.downsOf(process, time).some((away) => {
       const end = Math.min(away.to, time);
-      const alone = this.around.downAlone(process, away.from, end);
+      const alone = lengthOf(this.around.cutsAlone(process, away.from, end));
       const isLong =
         (end - away.from > this.ms(retentionSlots / 2) && alone > this.ms(PERIODS.prunedAlone)) ||
         end - away.from > this.ms(retentionSlots * PERIODS.allPruned);

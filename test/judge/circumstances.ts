@@ -2,7 +2,7 @@
 import type { Fault, Log } from "./log.ts";
 import type { Process } from "./process.ts";
 import { NOTICED_QUIET_MS_MIN, PERIODS, POLL_MS_MAX } from "./promises.ts";
-import { covered, merge, quietSince, type Span, touches } from "./spans.ts";
+import { merge, quietSince, type Span, touches } from "./spans.ts";
 
 /** A process logs once a period that its event loop turns. If it has not for so many, it was stopped or starved. */
 const SILENCE_MIN = 1.3;
@@ -15,6 +15,8 @@ interface Own {
   readonly downs: readonly Down[];
   /** When it had a reason for a suspicion: its faults, and the time that it takes to notice that they are over. */
   readonly troubles: readonly Span[];
+  /** Those of them that a step of the store's clock is the reason of. */
+  readonly afterSteps: readonly Span[];
   /** When its programs did not run. */
   readonly pauses: readonly Span[];
 }
@@ -33,8 +35,9 @@ export class Circumstances {
     );
     for (const process of processes) this.#own.set(process, this.#ownOf(process));
     for (const [process, own] of this.#own) {
-      const troubles = merge([...own.troubles, ...this.#movedOnBy(process)]);
-      this.#own.set(process, { ...own, troubles });
+      const afterSteps = [...own.afterSteps, ...this.#movedOnBy(process)];
+      const troubles = merge([...own.troubles, ...afterSteps]);
+      this.#own.set(process, { ...own, troubles, afterSteps });
     }
   }
 
@@ -84,10 +87,6 @@ export class Circumstances {
     return touches(this.#own.get(process)?.downs ?? [], from, to);
   }
 
-  downFor(process: Process, from: number, to: number): number {
-    return covered(this.downsOf(process), from, to);
-  }
-
   /** When it could not write although another process could. */
   cutsAlone(process: Process, from: number, to: number): Span[] {
     const cuts: Span[] = [];
@@ -99,9 +98,14 @@ export class Circumstances {
     return merge(cuts);
   }
 
-  /** For how long. */
-  downAlone(process: Process, from: number, to: number): number {
-    return this.cutsAlone(process, from, to).reduce((sum, cut) => sum + cut.to - cut.from, 0);
+  /** Whether it alone was cut off while the store's clock stepped, or before that was noticed. */
+  wasCutAtStep(process: Process, from: number, to: number): boolean {
+    return this.cutsAlone(process, from, to).some((cut) => this.isAfterStep(process, cut.from, cut.to));
+  }
+
+  /** Whether it may not have noticed a step of the store's clock yet. */
+  isAfterStep(process: Process, from: number, to: number): boolean {
+    return touches(this.#own.get(process)?.afterSteps ?? [], from, to);
   }
 
   /** When so many periods before a time began, without the time in which nobody could write: that decides nothing. */
@@ -156,6 +160,20 @@ export class Circumstances {
     return Math.min(this.ms(PERIODS.lag), Math.max(0, ...lags));
   }
 
+  /** As of when what it read from one time to another may be, if its reads were late or lagged; Infinity if not. */
+  readAsOf(process: Process, from: number, to: number): number {
+    const stale = this.faultsOf(process).filter(
+      ({ effect, lagMs }) => effect !== "disturbed" || lagMs !== undefined,
+    );
+    const times = stale
+      .filter((fault) => touches([fault], from - this.#log.reconnectMs, to))
+      .map((fault) => {
+        const follows = fault.lagMs !== undefined && fault.standsStill !== true;
+        return (follows ? Math.max(fault.from, from) : fault.from) - (fault.lagMs ?? 0);
+      });
+    return Math.min(Infinity, ...times);
+  }
+
   hasStep(from: number, to: number): boolean {
     return this.steps.some(({ at }) => at >= from && at <= to);
   }
@@ -195,12 +213,15 @@ export class Circumstances {
       ...lines.filter((line) => line.e === "late").map(({ from: since, t }) => stopped(since, t)),
       ...(isSilent ? [stopped(turned, until)] : []),
     ];
+    const troubles = this.#troubles(faults);
+    const afterSteps = [...this.#noticed(faults, troubles), ...this.#inherited(from)];
     return {
       faults,
       downs: faults
         .filter(({ effect }) => effect !== "disturbed")
         .map((fault) => ({ from: fault.from, to: fault.to + this.#log.reconnectMs, effect: fault.effect })),
-      troubles: merge([...this.#troubles(faults), ...this.#inherited(from)]),
+      troubles,
+      afterSteps,
       pauses: merge(faults.filter(({ isPause }) => isPause === true)),
     };
   }
@@ -220,11 +241,12 @@ export class Circumstances {
 
   /** A process that was away while the store's clock stepped back moves everyone's slots on when it is back. */
   #movedOnBy(process: Process): Span[] {
-    const back = this.steps.filter(({ ms }) => ms < 0);
+    const back = this.steps.filter(({ ms }) => ms < -this.ms(PERIODS.movesOn));
     return this.#all.flatMap((other) => {
       if (other === process) return [];
-      return this.downsOf(other)
-        .filter(({ from, to }) => back.some(({ at }) => at >= from && at <= to))
+      const cuts = (this.#own.get(other)?.downs ?? []).filter(({ effect }) => effect !== "hampered");
+      return merge(cuts)
+        .filter(({ from, to }) => to <= other.to && back.some(({ at }) => at >= from && at <= to))
         .map(({ to }) => ({ from: to, to: to + this.ms(PERIODS.stepBack) }));
     });
   }
@@ -233,19 +255,20 @@ export class Circumstances {
     const own = faults.filter(({ stepMs }) => stepMs === undefined);
     const quiet = own.filter(({ isQuiet }) => isQuiet === true);
     const quietMs = Math.max(this.ms(PERIODS.noticedQuiet), NOTICED_QUIET_MS_MIN);
-    const troubles = own.map(({ from, to }) => {
+    return own.map(({ from, to }) => {
       const mayNotKnow = quiet.some((other) => other.from <= to && other.to + quietMs >= from);
       return { from, to: to + (mayNotKnow ? quietMs : this.ms(PERIODS.noticed)) };
     });
-    // A step of the clock is noticed by whoever is there; by others when they are back.
-    const noticed: Span[] = [];
-    for (const { from, stepMs } of faults) {
-      if (stepMs === undefined) continue;
+  }
+
+  /** A step of the store's clock is noticed by whoever is there; by others when they are back. */
+  #noticed(faults: readonly Fault[], troubles: readonly Span[]): Span[] {
+    return faults.flatMap(({ from, stepMs }) => {
+      if (stepMs === undefined) return [];
       const away = merge(troubles).filter((span) => span.from - this.ms(2) <= from && span.to > from);
       const takes = stepMs < 0 ? PERIODS.stepBack : PERIODS.noticedQuiet;
-      noticed.push({ from, to: Math.max(from, ...away.map(({ to }) => to)) + this.ms(takes) });
-    }
-    return merge([...troubles, ...noticed]);
+      return [{ from, to: Math.max(from, ...away.map(({ to }) => to)) + this.ms(takes) }];
+    });
   }
 
   /** What is written late is written: its slot is not empty. */

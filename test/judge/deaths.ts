@@ -3,16 +3,13 @@
  * reported dead has ended, or was cut off alone, its `vouchedUntil` passed, and it learns of that.
  */
 import type { Case, Kill, Watch } from "./case.ts";
+import { DECIDED_BY, expectLapse, STEP_MATTERS } from "./lapses.ts";
 import { type Holding, overOf, type Process, type View } from "./process.ts";
 import { type Limit, PERIODS } from "./promises.ts";
-import { quietSince } from "./spans.ts";
+import { lengthOf, type Span, touches, within } from "./spans.ts";
 
-/** A death is decided by the latest slots: by what was so many periods ago at most. */
-const DECIDED_BY = 3.5;
 /** A cut so short is none: what is sent meanwhile is only late. */
 const CUT_LEAST = 0.05;
-/** A step of the store's clock matters to what is decided by the latest slots before it and after it. */
-const STEP_MATTERS = 5;
 
 /** The ends of each process by which one of its deaths was explained to a subscription: once each. */
 type Explained = Map<Process, Set<Kill | Holding>>;
@@ -98,7 +95,7 @@ class ReportsJudge {
       }
       const latest = holders.reduce((a, b) => (b.holding.calledAt > a.holding.calledAt ? b : a));
       const over = overOf(latest.process, latest.holding);
-      const due = this.#case.around.dueOf(watch.process, over, PERIODS.death + 1);
+      const due = this.#case.around.dueOf(watch.process, over, PERIODS.death);
       if (view.t <= due || watch.subscription.from > view.t - this.#case.ms(PERIODS.death)) continue;
       if (this.#isEndLost(latest.holding, view.t)) continue;
       const ago = this.#case.periods(view.t - over);
@@ -217,10 +214,9 @@ class ReportsJudge {
     const { endingAt, heldUntil, how, mayBeKilled } = holding;
     if (how === "killed" || (mayBeKilled && view.cause === "killed")) return;
     if (view.cause === "initial" && how !== "stopped") return;
-    const from = endingAt - of.ms(DECIDED_BY);
-    const hasStep = of.around.hasStep(from - of.ms(STEP_MATTERS), t);
     if (how === "stopped") {
-      const isQuiet = !of.around.wasDown(process, from, t) && !hasStep;
+      const from = endingAt - of.ms(1);
+      const isQuiet = !of.around.wasDown(process, from, t) && !of.around.hasStep(from, t);
       const leastAt = Math.max(endingAt, heldUntil) + of.ms(PERIODS.stopLeast - PERIODS.clock);
       if (!isQuiet || !this.#isEarly(watcher, t, leastAt)) return;
       if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
@@ -232,14 +228,15 @@ class ReportsJudge {
     if (!this.#isEarly(watcher, t, vouched - of.ms(PERIODS.clock))) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
-    if (this.#excusesLease(process, t, lag, hasStep)) return;
+    if (this.#excusesLease(process, t, lag, this.#wasCutAtStep(process, t, lag))) return;
     of.find("false death", t, `${said} crashed, ${of.periods(vouched - t)} before its vouchedUntil`);
   }
 
   /** Whether a watcher reports something earlier than it may. */
   #isEarly(watcher: Process, t: number, least: number): boolean {
     if (t >= least) return false;
-    const aheadMs = Math.max(0, ...this.#case.around.faultsOf(watcher).map((fault) => fault.aheadMs ?? 0));
+    const faults = this.#case.around.faultsOf(watcher).filter((fault) => touches([fault], t, t));
+    const aheadMs = Math.max(0, ...faults.map((fault) => fault.aheadMs ?? 0));
     const mostMs = Math.min(aheadMs, this.#case.ms(PERIODS.routerAhead));
     return t + mostMs < least || !this.#case.excuse("a router's clock");
   }
@@ -255,31 +252,32 @@ class ReportsJudge {
     const { t, cause } = view;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
-    if (cause === "initial" && this.#excusesFirstState(watch, view, process)) return;
+    if (cause === "initial" && this.#excusesFirstState(watch, view, process, holding)) return;
     const lag = of.around.lagOf(watch.process, t);
-    const readAt = this.#readAt(t);
-    const isNearStep = of.around.hasStep(of.around.decidedSince(t, STEP_MATTERS) - lag, t);
-    const vouched = process.vouchedAt(readAt);
+    const vouched = process.vouchedAt(this.#readAt(t));
     const from = of.around.decidedSince(t, DECIDED_BY) - lag;
-    const alone = of.around.downAlone(process, from, t) / of.log.periodMs;
-    const limit = this.#whyAbsent(process, from, t, alone, isNearStep);
+    const cuts = of.around.cutsAlone(process, from, t);
+    const wasAtStep = this.#wasCutAtStep(process, t, lag);
+    const limit = this.#whyAbsent(process, from, t, cuts, wasAtStep);
     if (limit === undefined) {
-      const ran = of.periods(t - vouched);
-      of.find(
-        "false death",
-        t,
-        `${said} lives: it was cut off alone for ${alone.toFixed(2)} periods, its vouchedUntil passed ${ran} ago`,
-      );
+      const [alone, ran] = [of.periods(lengthOf(cuts)), of.periods(t - vouched)];
+      const why = `it was cut off alone for ${alone}, its vouchedUntil passed ${ran} ago`;
+      of.find("false death", t, `${said} lives: ${why}`);
       return;
     }
     const isEarly = this.#isEarly(watch.process, t, vouched - of.ms(PERIODS.clock));
-    if (isEarly && !this.#excusesLease(process, t, lag, isNearStep)) {
+    if (isEarly && !this.#excusesLease(process, t, lag, wasAtStep)) {
       of.find("false death", t, `${said} lives, ${of.periods(vouched - t)} before its vouchedUntil`);
       return;
     }
     of.excuse(limit);
     this.rightlyDead++;
-    this.#expectLapse(process, holding, t, vouched, said, isNearStep);
+    expectLapse(of, process, holding, t, vouched, said, wasAtStep);
+  }
+
+  #wasCutAtStep(process: Process, t: number, lag: number): boolean {
+    const { around } = this.#case;
+    return around.wasCutAtStep(process, around.decidedSince(t, STEP_MATTERS) - lag, t);
   }
 
   /** The limit by which it was reported dead rightly. */
@@ -287,25 +285,33 @@ class ReportsJudge {
     process: Process,
     from: number,
     t: number,
-    alone: number,
-    isNearStep: boolean,
+    cuts: readonly Span[],
+    wasAtStep: boolean,
   ): Limit | undefined {
     const of = this.#case;
-    const cuts = of.around
-      .cutsAlone(process, from, t)
-      .filter((cut) => cut.to - cut.from > of.ms(PERIODS.cutTwice));
-    if (alone > PERIODS.cutOff || cuts.length > 1) return "cut off alone";
-    if (isNearStep && alone > 0) return "step while cut off";
-    if (alone <= CUT_LEAST) return undefined;
-    if (of.around.downFor(process, from, t) <= of.ms(PERIODS.cutOff)) return undefined;
+    if (this.#isCutOff(cuts)) return "cut off alone";
+    if (wasAtStep) return "step while cut off";
+    // An outage of all counts as well, unless it left a slot empty.
+    if (lengthOf(cuts) <= of.ms(CUT_LEAST)) return undefined;
+    if (!this.#isCutOff(within(of.around.downsOf(process, t), from, t))) return undefined;
     const outage = of.around.latestOutage(from, t, PERIODS.emptySlot);
     const comesBack = outage !== undefined && t - outage < of.ms(PERIODS.comeBack);
     return comesBack ? undefined : "short outage";
   }
 
-  #excusesLease(process: Process, t: number, lag: number, isNearStep: boolean): boolean {
+  /** Once for long enough to be reported dead, or twice. */
+  #isCutOff(cuts: readonly Span[]): boolean {
     const of = this.#case;
-    if (isNearStep) return of.excuse("step while cut off");
+    const counting = cuts.filter(({ from, to }) => to - from > of.ms(PERIODS.cutTwice));
+    return counting.some(({ from, to }, i) => {
+      const before = counting[i - 1]?.to ?? -Infinity;
+      return to - from > of.ms(PERIODS.cutOff) || from - before <= of.ms(PERIODS.cutsApart);
+    });
+  }
+
+  #excusesLease(process: Process, t: number, lag: number, wasAtStep: boolean): boolean {
+    const of = this.#case;
+    if (wasAtStep) return of.excuse("step while cut off");
     if (lag > 0 && process.vouchedAt(t - lag - of.ms(PERIODS.readAge)) <= t + of.ms(PERIODS.clock))
       return of.excuse("lagging reads");
     if (of.hasLostWrites(process, t)) return of.excuse("lost writes");
@@ -315,61 +321,27 @@ class ReportsJudge {
     return slept.some(({ setsBack }) => setsBack === true) && of.excuse("sleep that no clock shows");
   }
 
-  /** When its latest cut began, unless it had not pinged before. */
+  /** When its latest cut began, or lately if it can write; never if it had not pinged before. */
   #pingedUntil(process: Process, t: number): number {
-    const of = this.#case;
-    const from = of.around.latestDown(process, t - of.ms(of.log.retentionSlots), t)?.from ?? -Infinity;
-    return from > process.pingsFrom ? from : -Infinity;
+    const lately = t - this.#case.ms(2);
+    const until = this.#case.around.latestDown(process, lately, t)?.from ?? lately;
+    return until > process.pingsFrom ? until : -Infinity;
   }
 
-  #excusesFirstState({ process: watcher }: Watch, { t }: View, process: Process): boolean {
+  #excusesFirstState({ process: watcher }: Watch, { t }: View, process: Process, { from }: Holding): boolean {
     const of = this.#case;
-    if (of.around.wasDown(watcher, t, t)) return of.excuse("first state of a stale read");
+    if (of.around.wasDown(watcher, t, t) && from >= of.around.readAsOf(watcher, t, t) - of.ms(1))
+      return of.excuse("first state of a stale read");
     const pinged = Math.max(
       ...of.processes.map((one) => (one.isThere(t) ? this.#pingedUntil(one, t) : -Infinity)),
     );
     if (Number.isFinite(pinged) && t - pinged > of.ms(of.log.retentionSlots - 4))
       return of.excuse("nobody pinged");
-    const down = of.around.latestDown(process, t - of.ms(2), t);
-    if (down === undefined) return false;
-    const isHeld = of.around.wasHeld(t - of.ms(2), t);
-    const isShort =
-      of.around.latestOutage(t - of.ms(PERIODS.emptySlot + 2), t, PERIODS.emptySlot) === undefined;
-    return (isHeld || isShort) && of.excuse("first state after a short outage");
-  }
-
-  /** It learns of it when its `vouchedUntil` passes, or as soon as it runs; if it slept, with the answer to its next ping. */
-  #expectLapse(
-    process: Process,
-    holding: Holding,
-    t: number,
-    vouched: number,
-    said: string,
-    isNearStep: boolean,
-  ): void {
-    const of = this.#case;
-    const slept = of.around
-      .faultsOf(process)
-      .filter(({ isSleep, from, to }) => isSleep === true && from <= t && to >= vouched - of.ms(DECIDED_BY));
-    const wokenAt = Math.max(-Infinity, ...slept.map(({ to }) => to));
-    const limit =
-      slept.length > 0 || isNearStep
-        ? of.around.dueOf(process, Math.max(t, wokenAt), PERIODS.noticedQuiet)
-        : quietSince(of.around.pauses(process), t, of.ms(PERIODS.clock) * 3);
-    if (Math.min(process.to, process.closingAt, holding.endingAt, of.log.to) <= limit) return;
-    const since = Math.min(vouched, t) - of.ms(PERIODS.clock);
-    if (process.lapses.some((lapse) => lapse >= since && lapse <= limit)) return;
-    if (
-      slept.length > 0 &&
-      of.around.steps.some(({ at, ms }) => ms < 0 && at >= vouched - of.ms(STEP_MATTERS) && at <= limit)
-    ) {
-      of.excuse("step after a sleep");
-      return;
-    }
-    if (slept.some(({ setsBack }) => setsBack === true) && of.excuse("sleep that no clock shows")) return;
-    if (isNearStep && of.excuse("step while cut off")) return;
-    if (of.hasLostWrites(process, t) && of.excuse("lost writes")) return;
-    of.find("lapse", t, `${said} lives and had no lapse`);
+    if (!of.around.wasDown(process, t - of.ms(2), t)) return false;
+    const outage = (periods: number): number | undefined =>
+      of.around.latestOutage(t - of.ms(PERIODS.emptySlot + 2), t, periods);
+    const wasShort = outage(CUT_LEAST) !== undefined && outage(PERIODS.emptySlot) === undefined;
+    return (of.around.wasHeld(t - of.ms(2), t) || wasShort) && of.excuse("first state after a short outage");
   }
 }
 

@@ -63,6 +63,51 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       22.5  w hears k expired
       30.0  w hears k joined p
       30.1  w hears k expired`,
+    broken("late", "a crash is reported, and half a period later the key is reported alive again")`
+      20.4  p crashes
+      22.5  w hears k expired
+      23.2  w hears k joined p
+      23.3  w hears k expired`,
+    broken("false death", "a crash eight periods after a step of the store's clock is reported at once")`
+      20.0  clock steps 0.1
+      28.0  p crashes
+      28.1  w hears k expired`,
+    excused("a router's clock", "a watcher whose router's clock is ahead reports a crash early")`
+      10.0  w ahead 0.3 for 20
+      20.4  p crashes
+      22.2  w hears k expired`,
+    broken("false death", "a router's clock excuses no report that is 0.6 periods early")`
+      10.0  w ahead 0.6 for 20
+      20.4  p crashes
+      21.9  w hears k expired`,
+    broken("false death", "a router's clock that was ahead ten periods ago excuses no early report")`
+      8.0   w ahead 0.3 for 2
+      20.4  p crashes
+      22.2  w hears k expired`,
+    broken("late", "a crash is reported late: another was away during a step back that moved nobody's slots")`
+      10.0  q watches x
+      10.0  q hears x initial
+      20.0  q cut off for 3
+      20.5  clock steps -0.1
+      24.6  p crashes
+      29.4  w hears k expired`,
+    broken("late", "a crash is reported late: another crashed while it was away during a step back")`
+      10.0  q watches x
+      10.0  q hears x initial
+      20.0  q paused for 20
+      20.5  clock steps -3
+      21.0  q crashes
+      39.9  p crashes
+      46.4  w hears k expired
+      60.0  end`,
+    broken("late", "a crash is reported late: another was only hampered during a step back")`
+      10.0  q watches x
+      10.0  q hears x initial
+      20.0  q hampered for 10
+      20.5  clock steps -3
+      29.9  p crashes
+      36.4  w hears k expired
+      60.0  end`,
     legal("a crash in an outage is reported after the others have come back")`
       20.4  all cut off for 5
       22.0  p crashes
@@ -170,6 +215,55 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       22.5  p lapses
       22.6  w hears k expired
       22.7  w hears k joined p`,
+    broken(
+      "false death",
+      "a process that was cut off twice, three slots apart, and stopped to ping is reported dead",
+    )`
+      20.2  p cut off for 0.25
+      20.3  p silent for 3.3
+      21.5  p lapses
+      23.2  p cut off for 0.25
+      23.6  w hears k expired
+      23.7  w hears k joined p`,
+    broken(
+      "false death",
+      "a process that was cut off five times for 0.19, and stopped to ping, is reported dead",
+    )`
+      20.2  p cut off for 0.19
+      20.2  p silent for 3.4
+      20.9  p cut off for 0.19
+      21.5  p lapses
+      21.6  p cut off for 0.19
+      22.2  p cut off for 0.19
+      22.9  p cut off for 0.19
+      23.6  w hears k expired
+      23.7  w hears k joined p`,
+    broken(
+      "false death",
+      "a process that was cut off for a moment, three periods after a step, is reported dead",
+    )`
+      20.0  clock steps 6
+      23.0  p cut off for 0.01
+      23.4  w hears k expired
+      23.5  w hears k joined p`,
+    broken(
+      "false death",
+      "a process that was cut off for a moment, three periods before a step, is reported dead",
+    )`
+      19.9  p cut off for 0.01
+      22.9  clock steps 0.01
+      23.2  w hears k expired
+      23.3  w hears k joined p`,
+    broken(
+      "false death",
+      "a process that was cut off for a moment, long after a step and an outage, is reported dead",
+    )`
+      10.0  clock steps 0.1
+      10.5  all cut off for 9
+      12.5  p lapses
+      22.0  p cut off for 0.01
+      23.2  w hears k expired
+      23.3  w hears k joined p`,
     broken("false death", "a key is reported alive by a session that nobody has")`
       20.0  w hears x joined 999`,
     broken("false death", "a process is reported dead when the store's clock steps")`
@@ -274,6 +368,14 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       21.6  w hears k expired
       24.1  clock steps -4
       24.4  w hears k joined p`,
+    broken("lapse", "a process that is well is told of a lapse")`
+      20.0  p lapses`,
+    excused("lapse at a step", "a process is told of a lapse since the store's clock stepped forward")`
+      20.0  clock steps 6
+      20.3  p lapses`,
+    broken("lapse", "a step six periods ago excuses no lapse")`
+      20.0  clock steps 6
+      26.0  p lapses`,
   ],
   ends: [
     legal("a kill and a stop are reported in their bounds")`
@@ -302,6 +404,15 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
     broken("false death", "a planned absence is cut short")`
       20.2  p stops k 6
       24.5  w hears k stopped`,
+    broken("false death", "a stop is reported at once, eight periods after a step of the store's clock")`
+      20.0  clock steps 0.1
+      28.0  p stops k
+      28.1  w hears k stopped`,
+    broken("false death", "a planned absence is cut short, three periods after its process was hampered")`
+      25.0  p hampered for 0.01
+      28.0  p stops k 20
+      28.1  w hears k stopped
+      60.0  end`,
     legal("a planned absence runs out")`
       20.2  p stops k 6
       28.5  w hears k stopped`,
@@ -327,6 +438,8 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       10.0  w reports k
       10.1  w hears k killed
       11.4  w hears k joined p`,
+    broken("kill", "a holder learns of a kill of a key that nobody has killed")`
+      20.0  p learns of k`,
     broken("lost", "a holder whose key is killed never takes it up again")`
       10.0  w reports k
       10.1  w hears k killed
@@ -369,6 +482,75 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       20.0  v watches k
       20.1  v hears k initial
       20.3  v hears k joined p`,
+    broken(
+      "false death",
+      "a watcher that starts after its holder alone was cut off for a moment first reports a key dead",
+    )`
+      20.2  p cut off for 0.01
+      22.0  v watches k
+      22.1  v hears k initial
+      22.3  v hears k joined p`,
+    broken("false death", "a watcher that is hampered first reports a key dead that was held long before")`
+      20.0  v watches k
+      20.0  v hampered for 1
+      20.1  v hears k initial
+      21.5  v hears k joined p`,
+    excused(
+      "first state of a stale read",
+      "a watcher that is hampered first reports a key dead that was held just before",
+    )`
+      19.5  q starts j
+      19.6  w hears j joined q
+      20.0  v watches j
+      20.0  v hampered for 1
+      20.1  v hears j initial
+      21.5  v hears j joined q`,
+    broken("lost", "the first state of a watcher whose reads lag lacks a key that was held long before")`
+      19.5  v lag 0.1 for 2
+      20.0  v watches *`,
+    broken(
+      "missed",
+      "the first state of a watcher whose reads lag shows a meta that was replaced long before",
+    )`
+      5.0   p updates k 2
+      5.1   w hears k updated p:2
+      19.5  v lag 0.1 for 2
+      20.0  v watches *
+      20.1  v hears k initial p`,
+    broken(
+      "false death",
+      "one of two processes pinged all the time: a watcher that starts first reports its key dead",
+    )`
+      0.5   q watches x
+      0.5   q hears x initial
+      20.0  q cut off for 17
+      36.5  v watches k
+      36.6  v hears k initial
+      36.8  v hears k joined p`,
+    excused("nobody pinged", "nobody pinged for a retention: a watcher that starts first reports a key dead")`
+      20.0  all cut off for 18
+      22.5  p lapses
+      38.1  v watches k
+      38.1  v hears k initial
+      38.4  v hears k joined p
+      60.0  end`,
+    excused(
+      "long absence",
+      "some know a process that was away for long by its earlier number, too, in a planned absence",
+    )`
+      0.0   v watches *
+      1.1   v hears k joined p
+      20.0  p cut off for 12
+      21.6  w hears k expired
+      21.6  v hears k expired
+      21.6  p lapses
+      32.1  w hears k joined p
+      32.2  p stops k 20
+      32.3  p renews
+      32.4  v hears k joined p
+      54.0  w hears k stopped
+      54.0  v hears k stopped
+      60.0  end`,
   ],
   "the order of changes": [
     broken("order", "a join is reported twice")`
@@ -412,6 +594,14 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       22.5  p lapses
       35.4  w healthy
       60.0  end`,
+    legal("a process that stops watching is stale until its next ping")`
+      20.3  w unwatches
+      20.4  w stale
+      21.3  w healthy`,
+    broken("unhealed", "a process that stops watching is stale for two periods")`
+      20.3  w unwatches
+      20.4  w stale
+      22.4  w healthy`,
     broken("unhealed", "a process ends by itself")`
       20.4  p exits
       22.5  w hears k expired`,

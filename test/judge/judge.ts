@@ -7,6 +7,7 @@ import { Case, type Finding } from "./case.ts";
 import { judgeReports, type Reports } from "./deaths.ts";
 import { type Ends, judgeEnds } from "./ends.ts";
 import { judgeKills } from "./kills.ts";
+import { judgeLapses } from "./lapses.ts";
 import type { Log } from "./log.ts";
 import type { Limit } from "./promises.ts";
 import { judgeStorage } from "./storage.ts";
@@ -28,6 +29,7 @@ export function judge(log: Log): Verdict {
   const reports = judgeReports(of);
   const ends = judgeEnds(of);
   const kills = judgeKills(of);
+  judgeLapses(of);
   const audited = audit(of);
   judgeStorage(of);
   return {

@@ -1,10 +1,16 @@
-/** A holder whose key another has killed learns of it. */
+/** A holder whose key another has killed learns of it; nobody learns of a kill that was none. */
 import type { Case, Kill } from "./case.ts";
 import { PERIODS } from "./promises.ts";
 import { touches } from "./spans.ts";
 
 export function judgeKills(of: Case): number {
   let checked = 0;
+  for (const { name, lines } of of.processes) {
+    for (const { t, key } of lines.filter((line) => line.e === "killed")) {
+      if (of.kills.some((kill) => kill.key === key && kill.begunAt <= t)) continue;
+      of.find("kill", t, `${name} learned of a kill of ${key}, which nobody has killed`);
+    }
+  }
   for (const kill of of.kills) {
     for (const { process, holding } of of.holders.get(kill.key) ?? []) {
       const isHeld = holding.from <= kill.begunAt && holding.endingAt > kill.doneAt;

@@ -27,7 +27,9 @@ export const LIMITS = {
   "first state of a stale read": "A watcher's first state may lack a key that was registered",
   "nobody pinged": "The same may happen if nobody pinged for a whole retention",
   "step while cut off":
-    "A process that alone is cut off while the store's clock steps may be reported dead before its `vouchedUntil`",
+    "A process that alone is cut off while the store's clock steps, or before that is noticed, may be reported dead",
+  "lapse at a step":
+    "Until a step of the store's clock is noticed, a process may have a `lapse` before its `vouchedUntil`.",
   "sleep that no clock shows": "If none of its clocks shows the sleep",
   "step after a sleep": "A process that slept gets no `lapse` if the store's clock steps back",
   "long absence": "may find its records pruned",
@@ -58,8 +60,9 @@ export const PERIODS = {
   killNoticedLate: 4,
   /** A process that alone is cut off for longer may be reported dead. */
   cutOff: 0.8,
-  /** So may one that is cut off alone twice, each time for longer than so many. */
+  /** So may one that is cut off alone twice, each time for longer than so many, and so many apart at most. */
   cutTwice: 0.2,
+  cutsApart: 2,
   /** An outage that lasts so long leaves a slot empty, wherever it begins. */
   emptySlot: 2,
   /** After an outage that left a slot empty, everyone has so many at least to come back. */
@@ -68,6 +71,8 @@ export const PERIODS = {
   noticed: 0.3,
   noticedQuiet: 1.2,
   stepBack: 4,
+  /** A process that was away while the store's clock stepped back by more moves everyone's slots on. */
+  movesOn: 2,
   /** A process may be wrong about the store's time by so many. */
   clock: 0.1,
   /** A watcher with a router's clock reports so early at most. */

@@ -21,9 +21,15 @@ export function touches(spans: readonly Span[], from: number, to: number): boole
   return spans.some((span) => span.from <= to && span.to >= from);
 }
 
-/** How much of [from, to] the merged spans cover. */
-export function covered(spans: readonly Span[], from: number, to: number): number {
-  return spans.reduce((sum, span) => sum + Math.max(0, Math.min(span.to, to) - Math.max(span.from, from)), 0);
+/** What they have of [from, to]. */
+export function within(spans: readonly Span[], from: number, to: number): Span[] {
+  return spans
+    .filter((span) => touches([span], from, to))
+    .map((span) => ({ from: Math.max(span.from, from), to: Math.min(span.to, to) }));
+}
+
+export function lengthOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
 /** The first time, `need` or more after `from`, before which none of the merged spans had a part for so long. */

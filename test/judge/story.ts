@@ -8,10 +8,10 @@
  *                                       by the meta that was heard, as p:2; `@` instead of the time of its start: p@1
  *      2.0  p stops web/1 4             for so many periods; also: p kills web/1, p updates web/1 2
  *      3.0  q reports web/1             kills the key of another; p learns of web/1: the event `killed`
- *      4.0  p crashes                   also: exits, closes, lingers, lapses, breaks
+ *      4.0  p crashes                   also: exits, closes, lingers, lapses, breaks; renews: pings under another number
  *      5.0  w stale                     and healthy
  *      6.0  all cut off for 3           also: held, hampered, disturbed, paused, asleep, set back asleep; names, with commas
- *      7.0  all lag 0.4 for 2
+ *      7.0  all lag 0.4 for 2           also: w ahead 0.3 for 2, a router's clock; p silent for 2: it does not ping, for no reason
  *      8.0  clock steps -3
  *      9.0  store loses all             the latest, some
  *      9.0  stored 2 sessions 3 registrations 40 pings
@@ -30,7 +30,7 @@ type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 interface Teller {
   readonly life: Mutable<Life>;
   readonly lines: Line[];
-  readonly session: number;
+  session: number;
   /** When each key was started last, and how many times. */
   readonly starts: Map<string, { readonly t: number; readonly n: number }>;
 }
@@ -41,6 +41,7 @@ const FAULTS: Readonly<Record<string, Omit<Fault, "kind" | "who" | "from" | "to"
   held: { effect: "held" },
   hampered: { effect: "hampered" },
   disturbed: { effect: "disturbed" },
+  silent: { effect: "disturbed", isHint: true },
   paused: { effect: "cut off", isPause: true },
   asleep: { effect: "cut off", isPause: true, isSleep: true, isQuiet: true },
   "set back asleep": { effect: "cut off", isPause: true, isSleep: true, isQuiet: true, setsBack: true },
@@ -135,7 +136,8 @@ class Story {
       [life.to, life.how] = [done, "closed"];
     } else if (what === "crashes" || what === "exits") {
       [life.to, life.how] = [t, what === "crashes" ? "crashed" : "exited"];
-    } else if (what === "lapses") note({ e: "lapse" });
+    } else if (what === "renews") note({ e: "session", session: ++teller.session });
+    else if (what === "lapses") note({ e: "lapse" });
     else if (what === "breaks") note({ e: "broken", why: "uncaught" });
     else if (what === "stale" || what === "healthy") note({ e: "health", state: what });
     else throw new Error(`not an event: ${what}`);
@@ -162,9 +164,11 @@ class Story {
   #befall(t: number, who: string, rest: string): void {
     const { 1: what = "", 2: periods = "0" } = /^(.*) for ([\d.]+)$/.exec(rest) ?? [];
     const to = t + Number(periods) * PERIOD_MS;
-    const lag = /^lag ([\d.]+)$/.exec(what);
+    const { 1: how, 2: by } = /^(lag|ahead) ([\d.]+)$/.exec(what) ?? [];
     const fault =
-      lag === null ? FAULTS[what] : { effect: "disturbed" as const, lagMs: Number(lag[1]) * PERIOD_MS };
+      how === undefined
+        ? FAULTS[what]
+        : { effect: "disturbed" as const, [how === "lag" ? "lagMs" : "aheadMs"]: Number(by) * PERIOD_MS };
     if (fault === undefined) throw new Error(`not a fault: ${what}`);
     this.#fault(t, to, who, fault);
   }
@@ -188,8 +192,11 @@ class Story {
     const end = Math.min(life.to, this.#end);
     const isCut = (t: number): Fault | undefined =>
       this.#faults.find(
-        ({ who, effect, from, to }) =>
-          effect !== "disturbed" && (who === "all" || who.includes(life.name)) && from <= t && t < to,
+        ({ who, effect, isHint, from, to }) =>
+          (effect !== "disturbed" || isHint === true) &&
+          (who === "all" || who.includes(life.name)) &&
+          from <= t &&
+          t < to,
       );
     for (let slot = Math.floor(life.from / PERIOD_MS); slot * PERIOD_MS < end; slot++) {
       let t = Math.max(life.from, (slot + PING_AT) * PERIOD_MS);
