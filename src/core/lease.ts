@@ -111,14 +111,13 @@ export class Lease {
     if (slot < before) return { counts: true, endsLapse };
     const [acknowledged, stamped] = [this.#clock.now(), this.#time.positionOf(ms)];
     const ping = { slot, ms, sent, received: this.#clock.monotonic(), offset: this.#time.offset };
-    let [until, wallUntil] = [sent + leftMs, sentWall + leftMs];
+    let until = sent + leftMs;
     // A ping that waited long before it was stamped seems to end the lease earlier than the one before it. Both are
     // right, so the later end counts.
     if (this.#latest !== undefined && !endsLapse && hasSameClock(this.#latest, ping)) {
       until = Math.max(until, this.#latest.until);
-      wallUntil = Math.max(wallUntil, this.#latest.wallUntil);
     }
-    this.#latest = { ...ping, acknowledged, stamped, until, wallUntil };
+    this.#latest = { ...ping, acknowledged, stamped, until, wallUntil: sentWall + until - sent };
     return { counts: true, endsLapse };
   }
 }

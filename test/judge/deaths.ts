@@ -228,7 +228,10 @@ class ReportsJudge {
     if (!this.#isEarly(watcher, t, vouched - of.ms(PERIODS.clock))) return;
     if (of.isRestoring(process, t) && of.excuse("destroyed records")) return;
     if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) return;
-    if (this.#excusesLease(process, t, lag, this.#wasCutAtStep(process, t, lag))) return;
+    // A crash is a cut that does not end.
+    const isAtStep = of.around.isAfterStep(process, endingAt, endingAt) || of.around.hasStep(endingAt, t);
+    const wasAtStep = isAtStep || this.#wasCutAtStep(process, t, lag);
+    if (this.#excusesLease(process, t, lag, wasAtStep)) return;
     of.find("false death", t, `${said} crashed, ${of.periods(vouched - t)} before its vouchedUntil`);
   }
 

@@ -27,7 +27,7 @@ export const LIMITS = {
   "first state of a stale read": "A watcher's first state may lack a key that was registered",
   "nobody pinged": "The same may happen if nobody pinged for a whole retention",
   "step while cut off":
-    "A process that alone is cut off while the store's clock steps, or before that is noticed, may be reported dead",
+    "A process that alone is cut off, or crashes, while the store's clock steps, or before that is noticed, may be",
   "lapse at a step":
     "Until a step of the store's clock is noticed, a process may have a `lapse` before its `vouchedUntil`.",
   "sleep that no clock shows": "If none of its clocks shows the sleep",

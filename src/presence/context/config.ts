@@ -1,6 +1,6 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { PERIODS_TO_DEATH } from "../../core/alive.ts";
-import { dropped } from "../../core/errors.ts";
+import { dropped, isRefusal } from "../../core/errors.ts";
 import { planMail } from "../../core/mail.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -94,13 +94,18 @@ export class NamespaceConfig {
     const behind = stored - raw;
     if (behind <= SLOTS_BEHIND_MAX && !this.isRaising) return;
     const { offset: from } = time;
+    const hadRaised = this.#hasRaised;
     this.#raisingFrom = from;
     this.#hasRaised = true;
-    const raising = namespace.raiseOffset(from, from + Math.max(1, behind));
-    const offset = await bulk(this.#context, "offset", raising);
+    try {
+      const raising = namespace.raiseOffset(from, from + Math.max(1, behind));
+      this.#raise(await bulk(this.#context, "offset", raising));
+      requests.add("spread");
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#hasRaised = hadRaised; // a user who may only read leaves it to others
+    }
     this.#raisingFrom = undefined;
-    this.#raise(offset);
-    requests.add("spread");
   }
 
   /**

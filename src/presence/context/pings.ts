@@ -54,7 +54,9 @@ export async function followAhead(context: Context, records: readonly PingRecord
   await sampleTime(context);
   if (latest <= time.slot + SLOTS_AHEAD_MAX) return true;
   const stamped = Math.max(...records.filter(({ slot }) => slot === latest).map(({ ms }) => ms));
-  if (time.positionOf(stamped) >= latest - 1) time.notBefore(stamped);
-  else await config.catchUp(latest);
+  if (time.positionOf(stamped) >= latest - 1) {
+    time.notBefore(stamped);
+    health.holdBack(); // in the slot that it is now
+  } else await config.catchUp(latest);
   return true;
 }
