@@ -36,9 +36,13 @@ for (const name of names) {
   });
 }
 
-const { keys, confirmed } = await presence.list({ prefix: "program/" });
-const living = new Set(keys.filter(({ alive }) => alive).map(({ key }) => key));
-if (!confirmed) console.log("nobody has pinged lately: who lives cannot be told, all are started");
+let listing = await presence.list({ prefix: "program/" });
+while (!listing.confirmed) {
+  console.log("nobody has pinged lately: who lives cannot be told yet");
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  listing = await presence.list({ prefix: "program/" });
+}
+const living = new Set(listing.keys.filter(({ alive }) => alive).map(({ key }) => key));
 for (const name of names) if (!living.has(`program/${name}`)) start(name, "it does not run");
 
 process.once("SIGTERM", () => void presence.close());

@@ -33,13 +33,13 @@ export function* hasExpiredInSteps(roster: Roster): Generator<void, boolean, voi
 
 /**
  * Whether the dead can be distinguished from the living in slot `j`: the latest complete slot is recent, or the pings
- * began so recently that there can be none yet. If nobody pinged within the retention: whether no key was found that
- * may still be alive.
+ * began so recently that there can be none yet, and no key was found that may still be alive (`hasExpired`): after a
+ * long outage the first to ping are not the only ones. If nobody pinged within the retention: whether no key was found.
  */
-export function isConfirmed(roster: Roster, j: Slot): boolean {
+export function isConfirmed(roster: Roster, j: Slot, hasExpired: boolean): boolean {
   const { earliest } = roster.pings.range();
   if (earliest === Infinity) return roster.size.keys === 0;
-  return roster.g >= j - 1 || earliest >= j - 2;
+  return roster.g >= j - 1 || (!hasExpired && earliest >= j - 2);
 }
 
 /** What `toItem` makes of each key, in the order of their code points. */

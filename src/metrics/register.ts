@@ -96,9 +96,10 @@ class Metrics {
     const namespace = presence.name;
     this.#begin(namespace);
     const endCounting = this.#count(presence, inside, { namespace });
-    this.#registered.set(namespace, { presence, inside, endCounting });
+    const registered = { presence, inside, endCounting };
+    this.#registered.set(namespace, registered);
     return () => {
-      if (this.#registered.get(namespace)?.presence !== presence) return;
+      if (this.#registered.get(namespace) !== registered) return; // removed already, or registered again since
       this.#registered.delete(namespace);
       endCounting();
       this.#end(namespace);

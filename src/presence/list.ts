@@ -45,11 +45,10 @@ export async function readListing(context: Context, selected: Selection): Promis
     roster.discardChanges();
   }
   // Older pings say when an expired key was last heard from.
-  if (await slices.doAll(hasExpiredInSteps(roster))) {
-    await readPings(context, roster, oldestRetained(context));
-  }
+  const hasExpired = await slices.doAll(hasExpiredInSteps(roster));
+  if (hasExpired) await readPings(context, roster, oldestRetained(context));
   const keys = await slices.doAll(listInSteps(roster, context.time, toKeyState));
-  return { asOf: new Date(context.time.now), confirmed: isConfirmed(roster, slot), keys };
+  return { asOf: new Date(context.time.now), confirmed: isConfirmed(roster, slot, hasExpired), keys };
 }
 
 function toKeyState({ key, holders, sinceMs }: FoundKey): KeyState {

@@ -5,6 +5,7 @@
 import type { Clock } from "../core/clock.ts";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
 import { KILLED } from "../core/alive.ts";
+import { invalid, show } from "../core/checks.ts";
 import { GivenUp } from "../core/errors.ts";
 import {
   type RegistrationId,
@@ -34,6 +35,7 @@ import type {
   Write,
 } from "../core/store.ts";
 import { storageFinding } from "./storage.ts";
+import { checkOptionsObject } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
 const PAGE_REGISTRATIONS = 1000;
@@ -52,8 +54,11 @@ export class MemoryStore implements Store {
   readonly clock: Clock;
   readonly #data = new Map<string, Data>();
 
+  /** Throws `INVALID_OPTION`. */
   constructor(options: MemoryStoreOptions = {}) {
-    this.clock = options.clock ?? systemClock;
+    const { clock = systemClock } = checkOptionsObject(options, ["clock"]);
+    if (typeof clock?.monotonic !== "function") throw invalid("clock", show(clock), "a clock");
+    this.clock = clock;
   }
 
   /** Returns a namespace, without any I/O. */

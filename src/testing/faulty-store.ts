@@ -1,9 +1,10 @@
 /** A store between a presence and the real one that fails, hangs and slows down on command. */
+import { invalid, show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import type { Feed, FeedSink, Namespace, NamespaceScale, Page, ReadQuery, Store } from "../core/store.ts";
 import { unlessAborted } from "../lib/abort.ts";
-import { checkNumber } from "../lib/arguments.ts";
+import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
@@ -26,7 +27,9 @@ export class FaultyStore implements Store {
   readonly #store: Store;
   readonly #gate: Gate;
 
+  /** Throws `INVALID_OPTION` if `store` is not a store. */
   constructor(store: Store) {
+    if (typeof store?.namespace !== "function") throw invalid("store", show(store), "a store");
     this.kind = store.kind;
     if (store.clock !== undefined) this.clock = store.clock;
     this.#store = store;
@@ -61,7 +64,7 @@ export class FaultyStore implements Store {
    * after. Operations under way keep their delay. Feeds are not delayed. 0 ends it.
    */
   delay(ms: number): void {
-    this.#gate.delayMs = ms;
+    this.#gate.delayMs = checkNumber("delay", ms, 0, Infinity);
   }
 
   /**
@@ -69,7 +72,8 @@ export class FaultyStore implements Store {
    * Operations share it, taking turns record by record. An operation that its caller cancels does not happen.
    * Default: as many as there are.
    */
-  capacity({ writesPerSecond = Infinity }: { readonly writesPerSecond?: number } = {}): void {
+  capacity(options: { readonly writesPerSecond?: number } = {}): void {
+    const { writesPerSecond = Infinity } = checkOptionsObject(options, ["writesPerSecond"]);
     this.#gate.limit(checkNumber("writesPerSecond", writesPerSecond, 1, Infinity));
   }
 

@@ -1,7 +1,11 @@
+/** The latest time that a Date can hold. */
+const DATE_MS_MAX = 8.64e15;
+
 /** A clock that stands still until it is advanced. */
 import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
+import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { turn } from "../lib/turn.ts";
 import { Agenda } from "./agenda.ts";
 import { randomWords } from "./random.ts";
@@ -29,9 +33,11 @@ export class ManualClock implements Clock {
   /** How many calls of `advance` are under way. */
   #advances = 0;
 
+  /** Throws `INVALID_OPTION`. */
   constructor(options: ManualClockOptions = {}) {
-    this.#start = options.start ?? Date.UTC(2026, 0, 1);
-    this.random = options.random ?? seeded();
+    const { start = Date.UTC(2026, 0, 1), random } = checkOptionsObject(options, ["start", "random"]);
+    this.#start = checkNumber("start", start, 0, DATE_MS_MAX);
+    this.random = random ?? seeded();
   }
 
   /** Wall time: ms since 1970. */

@@ -15,7 +15,7 @@ export function judgeLapses(of: Case): void {
     for (const t of process.lapses) {
       const vouched = process.vouchedAt(t - 1);
       if (vouched <= t + of.ms(PERIODS.clock)) continue;
-      if (of.around.isAfterStep(process, t, t) && of.excuse("lapse at a step")) continue;
+      if (of.around.isAfterStep(process, t - of.log.roundTripMs, t) && of.excuse("lapse at a step")) continue;
       if (sleepsOf(of, process, t, t).length > 0 && of.excuse("sleep that no clock shows")) continue;
       of.find("lapse", t, `${process.name} lapsed ${of.periods(vouched - t)} before its vouchedUntil`);
     }

@@ -415,6 +415,11 @@ describe("`list`", () => {
     await bench.periods(130); // longer than the retention: there is no ping any more
     expect(await other.list()).toMatchObject({ confirmed: false, keys: [{ key: "k" }] });
     expect(await other.list({ key: "nobody's" })).toMatchObject({ confirmed: true, keys: [] });
+    await other.pinger("l").start(); // the first that is back is not the only one that lives
+    expect(await other.list()).toMatchObject({ confirmed: false, keys: [{ alive: false }, { alive: true }] });
+    link.resume();
+    await bench.periods(3);
+    expect(await other.list()).toMatchObject({ confirmed: true, keys: [{ alive: true }, { alive: true }] });
   });
 
   it("rejects with STORE_UNAVAILABLE when the store stays away, and waits out a short absence", async () => {

@@ -48,7 +48,7 @@ it.each([
 ])("$keys keys start in the time that a store of $writesPerSecond writes a second needs", async (speed) => {
   const store = new SlowStore();
   const presence = await store.open();
-  store.faulty.capacity(speed);
+  store.faulty.capacity({ writesPerSecond: speed.writesPerSecond });
   const tookMs = await store.timeOf(startKeys(presence, speed.keys));
   expect(tookMs / ((speed.keys / speed.writesPerSecond) * 1000)).toBeLessThan(1.5);
   expect(store.sent / speed.keys).toBeLessThan(1.2);
@@ -104,3 +104,26 @@ it("of many updates of a key only the latest waits, and others start beside them
     ["other", null],
   ]);
 });
+
+it.each(["auto", "poll"] as const)(
+  "a crash is reported by a store whose every answer takes a tenth of the period (feed: %s)",
+  async (feed) => {
+    const slow = new SlowStore();
+    const options = { periodMs: PERIOD_MS, feed };
+    const watching = Presence.open(slow.faulty, options);
+    const holding = Presence.open(slow.memory, options);
+    await slow.clock.advance(0);
+    const [watcher, holder] = [(await watching).watcher(), await holding];
+    const told: string[] = [];
+    watcher.watch("k", ({ cause }) => told.push(cause));
+    const cut = new FaultyStore(slow.memory);
+    const crashing = await Presence.open(cut, options);
+    await crashing.pinger("k").start();
+    await holder.pinger("l").start();
+    slow.faulty.delay(PERIOD_MS / 20); // a read has a page or two
+    await slow.clock.advance(10 * PERIOD_MS);
+    cut.fail();
+    await slow.clock.advance(4 * PERIOD_MS);
+    expect(told.at(-1)).toBe("expired");
+  },
+);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "../../src/testing/index.ts";
+import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 
 describe("a manual clock", () => {
   it.each([-500, Number.NaN, Infinity, "5" as never, undefined as never])(
@@ -25,4 +25,19 @@ describe("a manual clock", () => {
     expect(() => clock.step(Number.NaN)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
     expect(clock.now()).toBe(800);
   });
+});
+
+it.each([
+  ["a clock in place of the options of a store", () => new MemoryStore(new ManualClock() as never)],
+  ["an option that does not exist", () => new MemoryStore({ clok: new ManualClock() } as never)],
+  ["a clock that is none", () => new MemoryStore({ clock: 5 as never })],
+  ["a start that is no time", () => new ManualClock({ start: NaN })],
+  ["a store that is none", () => new FaultyStore("memory:" as never)],
+  ["a delay before now", () => new FaultyStore(new MemoryStore()).delay(-5)],
+  [
+    "a capacity that does not exist",
+    () => new FaultyStore(new MemoryStore()).capacity({ writes: 5 } as never),
+  ],
+])("%s is INVALID_OPTION", (_, act) => {
+  expect(act).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
 });

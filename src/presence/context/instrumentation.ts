@@ -3,7 +3,7 @@ import type { Transition } from "../../core/roster.ts";
 import type { Pruned } from "../../core/store.ts";
 
 export interface Instrumentation {
-  /** A ping was acknowledged, or the pings and changes of a slot were read. */
+  /** A ping was acknowledged; or the pings, or the changes, were read. */
   answered: [what: "ping" | "read", tookMs: number];
   /** A ping or a read failed, or was given up. */
   failed: [what: "ping" | "read"];

@@ -69,7 +69,7 @@ export class Evaluator {
   }
 
   async #evaluate(): Promise<void> {
-    const { time, clock, periodMs } = this.#context;
+    const { time, periodMs } = this.#context;
     // A presence that does not ping learns the store's time by asking for it.
     if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2)
       await sampleTime(this.#context);
@@ -78,14 +78,12 @@ export class Evaluator {
     const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
     // The evaluation slot is enough if everyone is known to be alive; else a late ping in the one before matters, too.
     const isEnough = isQuiet && !this.#roster.isAnyoneSilent;
-    const began = clock.monotonic();
     // One after the other: it needs one connection.
     const goesOn = await this.#readPings(isEnough ? slot : Math.min(slot - 1, this.#readUpTo), slot);
     if (this.#mustPoll(slot, isQuiet)) {
       await this.#snapshot.poll();
       this.#polled = slot;
     }
-    noteRead(this.#context, began);
     this.#notifier.notify();
     if (goesOn) await this.#reportDeaths(slot);
     this.#evaluated = Math.max(this.#evaluated, slot);
@@ -100,10 +98,12 @@ export class Evaluator {
 
   /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */
   async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
-    const { namespace, health, requests } = this.#context;
+    const { clock, namespace, health, requests } = this.#context;
     const own = this.#holding.session.ownPing;
     const from = Math.max(earliest, oldestRetained(this.#context));
+    const began = clock.monotonic();
     const records = await soon(this.#context, "read pings", namespace.pings(from));
+    noteRead(this.#context, began);
     if (await followAhead(this.#context, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);
@@ -149,10 +149,8 @@ export class Evaluator {
   async #confirm(slot: Slot): Promise<boolean> {
     const heartbeat = this.#holding.session.current?.heartbeat;
     if (heartbeat !== undefined && !(await heartbeat.confirm())) return false;
-    const began = this.#context.clock.monotonic();
     const goesOn = await this.#readPings(slot - 1, slot);
     await this.#snapshot.poll();
-    if (goesOn) noteRead(this.#context, began);
     return goesOn;
   }
 

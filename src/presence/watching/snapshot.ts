@@ -11,7 +11,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
 import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { bulk, type Context, readPages, soon } from "../context/context.ts";
+import { bulk, type Context, noteRead, readPages, soon } from "../context/context.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
@@ -85,7 +85,8 @@ export class Snapshot {
   }
 
   async #poll(): Promise<void> {
-    const { time, health } = this.#context;
+    const { clock, time, health } = this.#context;
+    const began = clock.monotonic();
     this.#polls++;
     const selected = copyOf(this.coverage);
     const { slot } = time;
@@ -95,6 +96,7 @@ export class Snapshot {
     const load = isWhole ? this.#notifier.roster.beginLoad() : 0;
     try {
       const { cursor, asOf } = await this.#read(selected, since);
+      noteRead(this.#context, began);
       if (isCurrent) this.plan.advance(cursor, slot);
       if (removes) this.plan.keepWhole({ load, selected, asOf });
     } catch (error) {

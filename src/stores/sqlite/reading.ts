@@ -50,7 +50,7 @@ type Condition = readonly [sql: string, ...values: Value[]];
 interface Part {
   readonly order: keyof typeof ORDERS;
   readonly where: readonly Condition[];
-  /** Where the rows begin. Later pages begin after the row before instead: of two bounds SQLite may use the wrong one. */
+  /** Where the rows begin. Later pages begin after the row before: of two bounds SQLite may use the wrong one. */
   readonly begin?: Condition;
   /** Also returns the sessions among the rows, whether or not they hold a wanted key. */
   readonly withSessions?: boolean;
