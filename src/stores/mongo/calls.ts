@@ -72,12 +72,17 @@ export function limitsFor(periodMs: number): Limits {
 export class Calls {
   readonly db: Db;
   readonly #onUnauthorized: () => void;
+  readonly #onSilence: () => void;
   #unanswered = 0;
 
-  /** Calls `onUnauthorized` whenever the server refuses something for lack of a right. */
-  constructor(db: Db, onUnauthorized: () => void = () => {}) {
+  /**
+   * Calls `onUnauthorized` whenever the server refuses something for lack of a right, and `onSilence` whenever it does
+   * not answer.
+   */
+  constructor(db: Db, onUnauthorized: () => void = () => {}, onSilence: () => void = () => {}) {
     this.db = withoutTimeout(db.client, db.databaseName);
     this.#onUnauthorized = onUnauthorized;
+    this.#onSilence = onSilence;
   }
 
   /**
@@ -102,6 +107,7 @@ export class Calls {
         return await once();
       } catch (error) {
         if (signal.aborted || !isWorthRepeating(error)) throw error;
+        this.#onSilence();
         return await once();
       }
     };
@@ -137,10 +143,10 @@ export class Calls {
         reject(error);
         controller.abort();
       };
-      const cancel = setLimit(
-        () => giveUp(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`)),
-        limitMs,
-      );
+      const cancel = setLimit(() => {
+        giveUp(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`));
+        this.#onSilence();
+      }, limitMs);
       const end = (): void => giveUp(endedBefore(doing));
       ending?.addEventListener("abort", end, { once: true });
       running
@@ -151,6 +157,7 @@ export class Calls {
         .then(resolve)
         .catch((error: unknown) => {
           if (codeOf(error) === UNAUTHORIZED) this.#onUnauthorized();
+          if (isWorthRepeating(error)) this.#onSilence();
           reject(toHeartbitError(error, doing));
         });
     });

@@ -65,8 +65,13 @@ export class MongoStore implements Store {
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
     this.#reviver = client && new Reviver(client);
-    this.#calls = new Calls(db, () => void this.#reviver?.checkLogin());
-    this.#monitor = monitorOf(db.client);
+    const monitor = monitorOf(db.client);
+    this.#calls = new Calls(
+      db,
+      () => void this.#reviver?.checkLogin(),
+      () => monitor.look(),
+    );
+    this.#monitor = monitor;
     this.#client = client;
   }
 

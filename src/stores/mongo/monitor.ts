@@ -4,6 +4,7 @@
  */
 import type {
   ConnectionClosedEvent,
+  Document,
   MongoClient,
   ServerDescription,
   TopologyDescriptionChangedEvent,
@@ -11,6 +12,9 @@ import type {
 import type { StoreNotice } from "../../core/store.ts";
 
 type Listener = (notice: StoreNotice) => void;
+
+/** How long the driver looks, if its servers are as they were. */
+const LOOK_MS = 1000;
 
 /** The kinds of servers that take writes. */
 const WRITABLE = new Set(["RSPrimary", "Standalone", "Mongos", "LoadBalancer"]);
@@ -28,6 +32,7 @@ export class Monitor {
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
   #found = 0;
+  #isLooking = false;
   /** How many connections are in use, by the address of their server. */
   readonly #inUse = new Map<string, number>();
 
@@ -43,6 +48,20 @@ export class Monitor {
   /** How many connections to one server are in use at most, by whoever uses the client. */
   get inUse(): number {
     return Math.max(0, ...this.#inUse.values());
+  }
+
+  /**
+   * Has the driver look at its servers now: otherwise it does so only every 10 s, and since 7.1 it does not conclude
+   * from a refused connection that the primary has gone. It has no call for that, but looks at all servers, twice a
+   * second, while an operation waits for one that is not there.
+   */
+  look(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    const nobody = { mode: "secondary", tags: [{ heartbit: "nobody" }] };
+    const options: Document = { readPreference: nobody, signal: AbortSignal.timeout(LOOK_MS) };
+    const looking = this.#client.db("admin").command({ ping: 1 }, options);
+    void looking.catch(() => undefined).finally(() => (this.#isLooking = false));
   }
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */
