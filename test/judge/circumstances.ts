@@ -174,6 +174,12 @@ export class Circumstances {
     return Math.min(Infinity, ...times);
   }
 
+  /** By how much the store's clock stepped back, in ms. */
+  steppedBack(from: number, to: number): number {
+    const back = this.steps.filter(({ at, ms }) => ms < 0 && at >= from && at <= to);
+    return back.reduce((sum, { ms }) => sum - ms, 0);
+  }
+
   hasStep(from: number, to: number): boolean {
     return this.steps.some(({ at }) => at >= from && at <= to);
   }

@@ -261,6 +261,9 @@ class ReportsJudge {
     const from = of.around.decidedSince(t, DECIDED_BY) - lag;
     const cuts = of.around.cutsAlone(process, from, t);
     const wasAtStep = this.#wasCutAtStep(process, t, lag);
+    const lagging = of.around.faultsOf(watch.process).filter(({ mayLag }) => mayLag === true);
+    const mayOnlyRead = watch.process.pingsFrom === Infinity;
+    if (mayOnlyRead && touches(lagging, t - of.ms(1), t) && of.excuse("lagging reads")) return;
     const limit = this.#whyAbsent(process, from, t, cuts, wasAtStep);
     if (limit === undefined) {
       const [alone, ran] = [of.periods(lengthOf(cuts)), of.periods(t - vouched)];
@@ -275,6 +278,7 @@ class ReportsJudge {
     }
     of.excuse(limit);
     this.rightlyDead++;
+    if (!isEarly && t < vouched - of.ms(PERIODS.clock)) return; // by a router's clock: its lease has not run out
     expectLapse(of, process, holding, t, vouched, said, wasAtStep);
   }
 

@@ -37,7 +37,10 @@ function judgeEnd(
 ): number | undefined {
   const { process, holding } = holder;
   const { how, overAt } = holding;
-  const over = overOf(process, holding);
+  // A planned absence is so much longer as the store's clock steps back.
+  const isPlanned = holding.heldUntil > overAt;
+  const longerMs = isPlanned ? of.around.steppedBack(holding.endingAt - of.ms(PERIODS.stepBack), overAt) : 0;
+  const over = overOf(process, holding) + longerMs;
   const from = Math.max(over, subscription.from);
   // A close gives up while the store is away: then the keys time out.
   const gaveUp =
