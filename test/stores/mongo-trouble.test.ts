@@ -4,6 +4,7 @@ import type { Namespace, StoreNotice } from "../../src/core/store.ts";
 import { type MongoStore, mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { aSession, CONFIG, everything, put } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
+import type { FakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
 import { answered, settlesWithin, until } from "../support/wait.ts";
 import { failure, fakeServer, Heard, pinged } from "./support.ts";
@@ -191,4 +192,32 @@ it("100 presences on one client listen to it as one, and leave it as it was", as
   expect(listeners()).toBe(before);
   await client.close();
   expect([warnings, heard]).toEqual([[], 0]);
+});
+
+it("a primary that refuses connections is found to be gone at once, and not at the driver's next look", async () => {
+  let primary = "";
+  const member = (): Promise<FakeServer> =>
+    fakeServer((name, _, me) => {
+      if (name === "findAndModify") return { value: { now: new Date(), seq: 7 } };
+      const isPrimary = me === primary;
+      const role = { ismaster: isPrimary, isWritablePrimary: isPrimary, secondary: !isPrimary };
+      return { setName: "rs", setVersion: 1, hosts, me, primary, ...role };
+    });
+  const hosts: string[] = [];
+  const [first, second] = [await member(), await member()];
+  for (const { uri } of [first, second]) hosts.push(new URL(uri).host);
+  primary = hosts[0] ?? "";
+  const uri = `mongodb://${hosts.join(",")}/app?replicaSet=rs&heartbeatFrequencyMS=600000`;
+  const set = await openMongo(uri);
+  onTestFinished(() => set.close());
+  const holder = set.namespace("presence", CONFIG);
+  await holder.ping(SLOT, 1);
+  primary = hosts[1] ?? "";
+  await first.stop();
+  await until(() =>
+    holder.ping(SLOT + 1, 1).then(
+      () => true,
+      () => false,
+    ),
+  );
 });
