@@ -6,7 +6,7 @@ import { aSession, CONFIG, everything, put } from "../../src/testing/contract/wo
 import { newDatabase } from "../servers/database.ts";
 import type { FakeServer } from "../servers/fake-server.ts";
 import { startServer, type TestServer } from "../servers/index.ts";
-import { answered, settlesWithin, until } from "../support/wait.ts";
+import { answered, passes, settlesWithin, until } from "../support/wait.ts";
 import { failure, fakeServer, Heard, pinged } from "./support.ts";
 
 const SLOT = 1000;
@@ -214,6 +214,7 @@ it("a primary that refuses connections is found to be gone at once, and not at t
   await holder.ping(SLOT, 1);
   primary = hosts[1] ?? "";
   await first.stop();
+  await passes(300); // its idle connections are gone by then, so the next one is refused
   await until(() =>
     holder.ping(SLOT + 1, 1).then(
       () => true,
