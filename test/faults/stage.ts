@@ -103,8 +103,11 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
 function withKillable(server: Killable | undefined, { kill, restart }: StageSettings): Pick<Scene, "server"> {
   if (server !== undefined) return { server };
   if (kill === undefined || restart === undefined) return {};
-  const run = async (command: string): Promise<void> => void (await execute(command));
   return { server: { kill9: () => run(kill), restart: () => run(restart) } };
+}
+
+async function run(command: string): Promise<void> {
+  await execute(command);
 }
 
 async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
