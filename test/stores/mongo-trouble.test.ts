@@ -187,7 +187,7 @@ it("100 presences on one client listen to it as one, and leave it as it was", as
   );
   let heard = 0;
   for (const one of namespaces) one.notices?.(() => heard++);
-  expect(listeners()).toBe(before + 2);
+  expect(listeners()).toBe(before + 4);
   await Promise.all(namespaces.map((one) => one.close()));
   expect(listeners()).toBe(before);
   await client.close();
