@@ -69,7 +69,7 @@ export class MongoStore implements Store {
     this.#calls = new Calls(
       db,
       () => void this.#reviver?.checkLogin(),
-      () => monitor.look(),
+      () => this.#look(),
     );
     this.#monitor = monitor;
     this.#client = client;
@@ -134,6 +134,12 @@ export class MongoStore implements Store {
     if (client === undefined) return;
     this.#reviver?.end();
     await this.#calls.bounded("close", OPENING.closingMs, () => client.close()).catch(() => undefined);
+  }
+
+  /** Not if the driver has one address only: a slow server must not be asked more for that. */
+  #look(): void {
+    const isDirect = this.db.client.options.directConnection;
+    if (this.#topology === "replica set" && !isDirect) this.#monitor.look();
   }
 
   async #ask(): Promise<ServerInfo> {
