@@ -10,11 +10,14 @@ import type {
   TopologyDescriptionChangedEvent,
 } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 
 type Listener = (notice: StoreNotice) => void;
 
 /** How long the driver looks, if its servers are as they were. */
 const LOOK_MS = 1000;
+/** A server that is only slow must not be asked more for that. */
+const LOOK_AGAIN_MS = 5000;
 
 /** The kinds of servers that take writes. */
 const WRITABLE = new Set(["RSPrimary", "Standalone", "Mongos", "LoadBalancer"]);
@@ -32,7 +35,8 @@ export class Monitor {
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
   #found = 0;
-  #isLooking = false;
+  /** When the driver was made to look: a monotonic time, in ms. */
+  #looked = -Infinity;
   /** How many connections are in use, by the address of their server. */
   readonly #inUse = new Map<string, number>();
 
@@ -56,12 +60,15 @@ export class Monitor {
    * second, while an operation waits for one that is not there.
    */
   look(): void {
-    if (this.#isLooking) return;
-    this.#isLooking = true;
+    const now = systemClock.monotonic();
+    if (now - this.#looked < LOOK_AGAIN_MS) return;
+    this.#looked = now;
     const nobody = { mode: "secondary", tags: [{ heartbit: "nobody" }] };
     const options: Document = { readPreference: nobody, signal: AbortSignal.timeout(LOOK_MS) };
-    const looking = this.#client.db("admin").command({ ping: 1 }, options);
-    void looking.catch(() => undefined).finally(() => (this.#isLooking = false));
+    this.#client
+      .db("admin")
+      .command({ ping: 1 }, options)
+      .catch(() => undefined);
   }
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */
