@@ -184,22 +184,22 @@ export class SlotLoop {
   }
 
   get #configMs(): number {
-    const { requests, time, clock, periodMs, config } = this.#context;
+    const { requests, clock, periodMs, config } = this.#context;
     if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
     if (this.#isIdleAndStale) return 0;
     const againMs = Math.max(0, this.#caughtUp + catchUpMs(periodMs) - clock.monotonic());
     if (requests.has("time") && againMs === 0) return 0;
-    return this.#isActive && (time.slotsBehind > 0 || config.isRaising) ? againMs : Infinity;
+    return this.#isActive && config.mustCatchUp ? againMs : Infinity;
   }
 
   async #followConfig(): Promise<void> {
-    const { config, requests, time, clock, health } = this.#context;
+    const { config, requests, clock, health } = this.#context;
     if (this.#isIdleAndStale) requests.add("config");
     if (!(await requests.serve("restore", () => config.configure())))
       await requests.serve("config", () => config.check());
     if (this.#isIdleAndStale) health.markHealthy();
     await requests.serve("time", () => sampleTime(this.#context));
-    if (time.slotsBehind > 0 || config.isRaising) await config.catchUp();
+    if (config.mustCatchUp) await config.catchUp();
     await requests.serve("spread", () => config.spread());
     this.#caughtUp = clock.monotonic();
   }

@@ -42,8 +42,8 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
   readonly #delivery: RoundRobin<Change>;
   readonly #events: Emitter<WatcherEvents>;
   /** By target (as text) and listener. */
-  readonly #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
-  readonly #streams = new Map<PullStream<Change>, Subscription>();
+  #subscriptions = new Map<string, Map<ChangeListener, Subscription>>();
+  #streams = new Map<PullStream<Change>, Subscription>();
   readonly #life: WatcherLife = { isOver: false };
   /** Calls that wait for the store; given up when this watcher stops. */
   readonly #waits = new Waits();
@@ -199,15 +199,13 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     this.#error = error;
     this.#context.events.off("health", this.#onHealth);
     this.#loop.leave(this);
-    this.#loop.watching?.unsubscribeAll(this.#all()); // if there are other watchers
-    for (const stream of this.#streams.keys()) stream.end();
+    const [subscriptions, streams] = [this.#subscriptions, this.#streams];
+    this.#subscriptions = new Map(); // a program may keep a watcher that has stopped
+    this.#streams = new Map();
+    this.#loop.watching?.unsubscribeAll(allOf(subscriptions, streams)); // if there are other watchers
+    for (const stream of streams.keys()) stream.end();
     this.#waits.giveUp(watcherStopped(error));
     this.#died();
-  }
-
-  *#all(): IterableIterator<Subscription> {
-    for (const listeners of this.#subscriptions.values()) yield* listeners.values();
-    yield* this.#streams.values();
   }
 
   readonly #onHealth = (health: Health): void => this.#events.emit("health", health);
@@ -215,4 +213,12 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
   #checkRunning(): void {
     if (this.#state !== "running") throw watcherStopped(this.#error);
   }
+}
+
+function* allOf(
+  subscriptions: ReadonlyMap<string, ReadonlyMap<ChangeListener, Subscription>>,
+  streams: ReadonlyMap<PullStream<Change>, Subscription>,
+): IterableIterator<Subscription> {
+  for (const listeners of subscriptions.values()) yield* listeners.values();
+  yield* streams.values();
 }

@@ -1,6 +1,3 @@
-/** The latest time that a Date can hold. */
-const DATE_MS_MAX = 8.64e15;
-
 /** A clock that stands still until it is advanced. */
 import { show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
@@ -18,6 +15,8 @@ export interface ManualClockOptions {
   readonly random?: () => number;
 }
 
+/** The latest time that a Date can hold. */
+const DATE_MS_MAX = 8.64e15;
 /** So many turns of the event loop without an `advance` are enough for what promises alone can bring about. */
 const QUIET_TURNS = 100;
 

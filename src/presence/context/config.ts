@@ -75,11 +75,16 @@ export class NamespaceConfig {
     return this.#base + (await bulk(this.#context, "open a session", namespace.nextSeq()));
   }
 
+  /** Whether the store's clock has stepped back, or may have: then `catchUp` is due. */
+  get mustCatchUp(): boolean {
+    return this.#context.time.slotsBehind > 0 || this.#isRaising;
+  }
+
   /**
    * Whether a raise of the offset was not acknowledged: it may still happen, as long as nobody else raises the offset,
    * and nobody would learn of it then.
    */
-  get isRaising(): boolean {
+  get #isRaising(): boolean {
     return this.#raisingFrom === this.#context.time.offset;
   }
 
@@ -92,7 +97,7 @@ export class NamespaceConfig {
     await this.#read();
     const raw = Math.floor(time.positionOf(time.now));
     const behind = stored - raw;
-    if (behind <= SLOTS_BEHIND_MAX && !this.isRaising) return;
+    if (behind <= SLOTS_BEHIND_MAX && !this.#isRaising) return;
     const { offset: from } = time;
     const hadRaised = this.#hasRaised;
     this.#raisingFrom = from;

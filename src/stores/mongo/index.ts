@@ -65,13 +65,12 @@ export class MongoStore implements Store {
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
     this.#reviver = client && new Reviver(client);
-    const monitor = monitorOf(db.client);
+    this.#monitor = monitorOf(db.client);
     this.#calls = new Calls(
       db,
       () => void this.#reviver?.checkLogin(),
       () => this.#look(),
     );
-    this.#monitor = monitor;
     this.#client = client;
   }
 

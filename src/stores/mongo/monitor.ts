@@ -56,8 +56,8 @@ export class Monitor {
 
   /**
    * Has the driver look at its servers now: otherwise it does so only every 10 s, and since 7.1 it does not conclude
-   * from a refused connection that the primary has gone. It has no call for that, but looks at all servers, twice a
-   * second, while an operation waits for one that is not there.
+   * from a refused connection that the primary has gone. The driver has no call for that. But while an
+   * operation waits for a server that does not exist, it looks at all servers twice a second: so we make one wait.
    */
   look(): void {
     const now = systemClock.monotonic();
