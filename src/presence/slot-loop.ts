@@ -21,6 +21,7 @@ import { type Context, noteFailure, noteLateness, sampleTime } from "./context/c
 import { outsideOfRequests } from "../lib/outside.ts";
 import { RecurringFailure } from "../lib/log.ts";
 import { nextPruning, pruneInTurn } from "./context/pruning.ts";
+import { checkLapse } from "./holding/heartbeat.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
 import type { Watcher } from "./watcher.ts";
 import { Watching } from "./watching/watching.ts";
@@ -125,8 +126,9 @@ export class SlotLoop {
   /** Starts everything that is due. Never waits. */
   #turn(): void {
     const { clock, requests, health } = this.#context;
-    const { current } = this.#holding.session;
+    const { current, lease } = this.#holding.session;
     if (this.#isActive) this.#isLost = false;
+    if (lease !== undefined) checkLapse(this.#context, lease); // also while the keys move to another session
     current?.heartbeat.beat();
     const own = current?.heartbeat.own;
     if (own !== undefined && own.ms !== this.#pingSeen) {
@@ -177,7 +179,11 @@ export class SlotLoop {
   /** In how many ms the next turn is due. Infinity if only a request can bring one. */
   get #nextMs(): number {
     const now = this.#context.clock.monotonic();
-    let nextMs = this.#holding.session.current?.heartbeat.nextMs ?? Infinity;
+    const { current, lease } = this.#holding.session;
+    let nextMs = Math.min(
+      current?.heartbeat.nextMs ?? Infinity,
+      Math.max(0, (lease?.lapsesAt ?? Infinity) - now),
+    );
     for (const { notBefore = now, nextMs: due } of this.#activities)
       nextMs = Math.min(nextMs, Math.max(due(), notBefore - now));
     return nextMs;

@@ -39,8 +39,7 @@ export class Heartbeat {
   /** In how many ms `beat` is due. */
   get nextMs(): number {
     if (this.#isStopped) return Infinity;
-    const next = Math.min(this.#schedule.next, this.lease.lapsesAt);
-    return Math.max(0, next - this.#context.clock.monotonic());
+    return Math.max(0, this.#schedule.next - this.#context.clock.monotonic());
   }
 
   /** Sends the first ping. Resolves when it is acknowledged, and the heartbeat begins; rejects if it fails. */
@@ -52,7 +51,6 @@ export class Heartbeat {
   beat(): void {
     const { requests, health } = this.#context;
     if (this.#isStopped || this.#own === undefined) return;
-    this.#checkLapse();
     const lateMs = this.#schedule.lateMs();
     if (lateMs !== undefined) health.suspect(`no ping was acknowledged for ${Math.round(lateMs)} ms`);
     if (requests.take("ping")) this.#schedule.pingIn(0);
@@ -115,7 +113,7 @@ export class Heartbeat {
     const { time, requests } = this.#context;
     learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
-    this.#checkLapse(stamped);
+    checkLapse(this.#context, this.lease, stamped);
     const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
     if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the present slot
     this.#schedule.counted(slot, stamped);
@@ -124,12 +122,10 @@ export class Heartbeat {
     if (hasMail) requests.add("mail");
     requests.sleeper.wake();
   }
+}
 
-  /** `stamped`: the stamp of an answer, in slots. */
-  #checkLapse(stamped?: number): void {
-    if (this.#isStopped) return;
-    const lapse = this.lease.lapse(stamped);
-    if (lapse === undefined) return;
-    this.#context.events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
-  }
+/** Emits `lapse` if the lease has run out, by our clock or by `stamped`, the stamp of an answer, in slots. */
+export function checkLapse({ events }: Context, lease: Lease, stamped?: number): void {
+  const lapse = lease.lapse(stamped);
+  if (lapse !== undefined) events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
 }
