@@ -1,7 +1,7 @@
 /** What the checks of the judge share: what was logged, in order, and what they have found. */
 import { Circumstances } from "./circumstances.ts";
 import type { Log } from "./log.ts";
-import { type Holding, matches, Process, type Subscription } from "./process.ts";
+import { type Holding, matches, overOf, Process, type Subscription } from "./process.ts";
 import { type Limit, PERIODS, type Promised } from "./promises.ts";
 import { lengthOf } from "./spans.ts";
 
@@ -80,6 +80,14 @@ export class Case {
   /** The start of a process that holds the key at a time, of those called before it. */
   holdingAt(process: Process, key: string, time: number): Holding | undefined {
     return process.holdings.findLast((holding) => holding.key === key && holding.calledAt <= time);
+  }
+
+  /** When a holding is over. A planned absence is so much longer as the store's clock steps back. */
+  overOf(process: Process, holding: Holding): number {
+    const { heldUntil, overAt, endingAt } = holding;
+    const isPlanned = heldUntil > overAt;
+    const longerMs = isPlanned ? this.around.steppedBack(endingAt - this.ms(PERIODS.stepBack), overAt) : 0;
+    return overOf(process, holding) + longerMs;
   }
 
   watchesOf(key: string): readonly Watch[] {

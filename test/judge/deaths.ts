@@ -189,21 +189,26 @@ class ReportsJudge {
     return t <= hears && this.#case.excuse("killed before the first state");
   }
 
-  /** A cause that nobody set: said to be killed or stopped, and nobody has killed or stopped a holder. */
+  /** A cause that nobody set: said to be killed or stopped, and nobody has killed or stopped a holder lately. */
   #judgeCause(watch: Watch, key: string, view: View, before: View | undefined): void {
+    const of = this.#case;
     const { cause, t } = view;
     if (cause !== "killed" && cause !== "stopped") return;
-    const of = this.#case;
-    const isKilled = cause === "killed" && of.kills.some((kill) => kill.key === key && kill.begunAt <= t);
-    const hasEnded = (of.holders.get(key) ?? []).some(
-      ({ process, holding }) =>
-        holding.endingAt <= t &&
-        (before === undefined || process.isIn(before)) &&
-        process.lines.some(
-          (line) => line.t <= t && (line.e === "closing" || (line.e === "ending" && line.key === key)),
-        ),
+    const isNews = (begunAt: number, doneAt: number, within: number): boolean =>
+      begunAt <= t && t <= of.around.dueOf(watch.process, Math.max(doneAt, watch.subscription.from), within);
+    const heard = (at: number): number => of.around.heardWithin(watch.process, at);
+    const isKilled = of.kills.some(
+      (kill) => kill.key === key && isNews(kill.begunAt, kill.doneAt, heard(kill.doneAt)),
     );
-    if (isKilled || hasEnded) return;
+    if (cause === "killed" && isKilled) return;
+    for (const { process, holding } of of.holders.get(key) ?? []) {
+      if (before !== undefined && !process.isIn(before)) continue;
+      const over = of.overOf(process, holding);
+      if (holding.meant === cause && isNews(holding.endingAt, over, PERIODS.death)) return;
+      if (process.closesAs === cause && isNews(process.closingAt, process.to, PERIODS.death)) return;
+      if ((of.isRestoring(process, t) || of.hasLostWrites(process, t)) && of.excuse("destroyed records"))
+        return;
+    }
     of.find("false death", t, `${this.#said(watch, view)}, but nobody has ${cause} it`);
   }
 
@@ -211,8 +216,8 @@ class ReportsJudge {
   #judgeEnded(watcher: Process, view: View, process: Process, holding: Holding, said: string): void {
     const of = this.#case;
     const { t } = view;
-    const { endingAt, heldUntil, how, mayBeKilled } = holding;
-    if (how === "killed" || (mayBeKilled && view.cause === "killed")) return;
+    const { endingAt, heldUntil, how, meant } = holding;
+    if (how === "killed" || (meant === "killed" && view.cause === "killed")) return;
     if (view.cause === "initial" && how !== "stopped") return;
     if (how === "stopped") {
       const from = endingAt - of.ms(1);

@@ -1,7 +1,7 @@
 /** What ended is reported, once and in its bound: to each watcher without a reason for a suspicion. */
 import type { Case, Holder, Watch } from "./case.ts";
 import { PERIODS } from "./promises.ts";
-import { overOf, type Process, viewAt } from "./process.ts";
+import { type Process, viewAt } from "./process.ts";
 
 export interface Ends {
   readonly checked: number;
@@ -37,10 +37,7 @@ function judgeEnd(
 ): number | undefined {
   const { process, holding } = holder;
   const { how, overAt } = holding;
-  // A planned absence is so much longer as the store's clock steps back.
-  const isPlanned = holding.heldUntil > overAt;
-  const longerMs = isPlanned ? of.around.steppedBack(holding.endingAt - of.ms(PERIODS.stepBack), overAt) : 0;
-  const over = overOf(process, holding) + longerMs;
+  const over = of.overOf(process, holding);
   const from = Math.max(over, subscription.from);
   // A close gives up while the store is away: then the keys time out.
   const gaveUp =

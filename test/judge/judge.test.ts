@@ -167,6 +167,19 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       22.5  w hears k killed
       22.6  p lapses
       23.1  w hears k joined p`,
+    broken("false death", "a crash is said to be a kill, ten periods after one that was survived")`
+      10.0  w reports k
+      10.1  w hears k killed
+      11.3  p learns of k
+      11.4  w hears k joined p
+      20.4  p crashes
+      22.5  w hears k killed`,
+    broken("false death", "a crash is said to be a stop, since the key was stopped once")`
+      10.0  p stops k
+      10.4  p starts k
+      10.5  w hears k updated p
+      20.4  p crashes
+      22.5  w hears k stopped`,
     broken("false death", "everyone is reported dead in an outage of all")`
       20.0  all cut off for 5
       22.5  w hears k expired
@@ -370,6 +383,13 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       24.4  w hears k joined p`,
     broken("lapse", "a process that is well is told of a lapse")`
       20.0  p lapses`,
+    broken("lapse", "a process lapses because it stopped to ping, for no reason")`
+      20.0  p silent for 3
+      22.5  p lapses`,
+    excused("clock set ahead", "a process is well, and its vouchedUntil passes until its next ping")`
+      20.0  p silent for 1.9`,
+    broken("late", "a process is well, and its vouchedUntil passes")`
+      20.0  p silent for 3`,
     excused("lapse at a step", "a process is told of a lapse since the store's clock stepped forward")`
       20.0  clock steps 6
       20.3  p lapses`,

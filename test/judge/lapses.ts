@@ -1,4 +1,7 @@
-/** A process has a `lapse` when its `vouchedUntil` has passed: not before, and at once if it was reported dead. */
+/**
+ * A process has a `lapse` when its `vouchedUntil` has passed: not before, and at once if it was reported dead. While
+ * nothing keeps it from pinging, its `vouchedUntil` does not pass.
+ */
 import type { Case } from "./case.ts";
 import type { Fault } from "./log.ts";
 import type { Holding, Process } from "./process.ts";
@@ -19,6 +22,32 @@ export function judgeLapses(of: Case): void {
       if (sleepsOf(of, process, t, t).length > 0 && of.excuse("sleep that no clock shows")) continue;
       of.find("lapse", t, `${process.name} lapsed ${of.periods(vouched - t)} before its vouchedUntil`);
     }
+    judgeCalm(of, process);
+  }
+}
+
+/** While it is well it does not lapse, and each ping extends its `vouchedUntil`. */
+function judgeCalm(of: Case, process: Process): void {
+  const isWell = (t: number): boolean =>
+    process.pingsFrom <= t - of.ms(PERIODS.death) &&
+    of.around.isCalm(process, t, PERIODS.death) &&
+    !(of.isRestoring(process, t) && of.excuse("destroyed records")) &&
+    !(of.mayHaveBeenPruned(process, t) && of.excuse("long absence"));
+  const lapsed = process.lapses.find(isWell);
+  if (lapsed !== undefined)
+    of.find("lapse", lapsed, `${process.name} lapsed, and nothing kept it from pinging`);
+  const least = of.ms(PERIODS.leaseLeast - PERIODS.clock);
+  let since: number | undefined;
+  for (let t = of.log.from; t <= of.log.to; t += of.ms(0.25)) {
+    const left = process.vouchedAt(t) - t;
+    if (left >= least || !isWell(t)) {
+      if (since !== undefined) of.excuse("clock set ahead");
+      since = undefined;
+      continue;
+    }
+    since ??= t;
+    if (t - since <= of.ms(PERIODS.wallAhead) + of.log.roundTripMs) continue;
+    return of.find("late", t, `${process.name} is well, and vouched for only for ${of.periods(left)} more`);
   }
 }
 

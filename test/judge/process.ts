@@ -17,8 +17,8 @@ export interface Holding {
   readonly how: "killed" | "stopped" | "crashed" | "lives";
   /** Until when a planned absence lasts. */
   readonly heldUntil: number;
-  /** Whether its process killed it, or crashed while it did. */
-  readonly mayBeKilled: boolean;
+  /** How its process ended it, even if it crashed while it did. */
+  readonly meant?: "killed" | "stopped";
 }
 
 /** What a subscription was told. */
@@ -40,6 +40,8 @@ export class Process {
   readonly from: number;
   readonly to: number;
   readonly closingAt: number;
+  /** How its close ends what it holds. */
+  readonly closesAs: "killed" | "stopped" | undefined;
   readonly lines: readonly Line[];
   readonly holdings: readonly Holding[];
   readonly subscriptions: readonly Subscription[];
@@ -62,8 +64,10 @@ export class Process {
     this.from = from;
     this.to = to;
     this.lines = lines;
-    this.closingAt = timeOf(lines.find(({ e }) => e === "closing"));
-    this.holdings = holdingsOf(life, this.closingAt);
+    const closing = lines.find((line) => line.e === "closing");
+    this.closingAt = timeOf(closing);
+    this.closesAs = closing && (closing.linger ? "stopped" : "killed");
+    this.holdings = holdingsOf(life, this.closingAt, this.closesAs);
     this.subscriptions = subscriptionsOf(lines, Math.min(to, this.closingAt));
     this.leftAt = [...this.subscriptions.map((one) => one.to), ...timesOf(lines, "stops watching")];
     this.stale = staleSpans(lines);
@@ -165,10 +169,9 @@ export function overOf({ holdings }: Process, { key, calledAt, from, overAt, hel
   return Math.max(overAt, heldUntil, ...before.map((one) => one.heldUntil));
 }
 
-function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
+function holdingsOf({ lines, to, how }: Life, closingAt: number, closesAs: Holding["meant"]): Holding[] {
   const holdings: Holding[] = [];
   const closedAt = timeOf(lines.find(({ e }) => e === "closed"));
-  const lingers = lines.some((line) => line.e === "closing" && line.linger);
   for (const line of lines) {
     if (line.e !== "starting") continue;
     const { key, n, t: calledAt } = line;
@@ -186,19 +189,17 @@ function holdingsOf({ lines, to, how }: Life, closingAt: number): Holding[] {
         overAt: Math.min(endedAt, to),
         how: isCutShort ? "crashed" : ending.how,
         heldUntil,
-        mayBeKilled: ending.how === "killed",
+        meant: ending.how,
       });
-    } else if (closingAt !== Infinity) {
+    } else if (closesAs !== undefined) {
       const isCutShort = closedAt === Infinity && to !== Infinity;
-      const ended = lingers ? "stopped" : "killed";
       const overAt = Math.min(closedAt, to);
       const end = { endingAt: closingAt, overAt, heldUntil: -Infinity };
-      const asEnded = isCutShort ? "crashed" : ended;
-      holdings.push({ ...start, ...end, how: asEnded, mayBeKilled: ended === "killed" });
+      holdings.push({ ...start, ...end, how: isCutShort ? "crashed" : closesAs, meant: closesAs });
     } else {
       const isAlive = how === "lives" || to === Infinity;
       const end = { endingAt: to, overAt: to, heldUntil: -Infinity };
-      holdings.push({ ...start, ...end, how: isAlive ? "lives" : "crashed", mayBeKilled: false });
+      holdings.push({ ...start, ...end, how: isAlive ? "lives" : "crashed" });
     }
   }
   return holdings;

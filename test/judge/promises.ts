@@ -31,6 +31,8 @@ export const LIMITS = {
   "lapse at a step":
     "Until a step of the store's clock is noticed, a process may have a `lapse` before its `vouchedUntil`.",
   "sleep that no clock shows": "If none of its clocks shows the sleep",
+  "clock set ahead":
+    "If the wall clock of a machine is set ahead, `vouchedUntil` is too early until the next ping",
   "step after a sleep": "A process that slept gets no `lapse` if the store's clock steps back",
   "long absence": "may find its records pruned",
   "destroyed records":
@@ -50,6 +52,10 @@ export type Limit = keyof typeof LIMITS;
 export const PERIODS = {
   /** A crash, or a stop, is reported within so many. */
   death: 2.5,
+  /** A process that is well is vouched for at least so long. */
+  leaseLeast: 1.1,
+  /** If its wall clock was set ahead, it is vouched for less until its next ping. */
+  wallAhead: 1,
   /** A stop is not reported before. */
   stopLeast: 1.5,
   /** A join, an update or a kill is reported within `pollMs`, which is so many; if a feed is silent, within so many. */
