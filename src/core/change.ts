@@ -2,7 +2,8 @@
 // oxlint-disable eslint/no-restricted-globals -- a Date only holds a given time here
 import { decodeMeta } from "./checks.ts";
 import { madeOnce } from "./made-once.ts";
-import { type HolderState, MANY_HOLDERS, type Transition } from "./roster.ts";
+import { type HolderState, MANY_HOLDERS } from "./holders.ts";
+import type { Transition } from "./roster.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 /** A holder of a key: one start of a pinger. */

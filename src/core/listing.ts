@@ -1,6 +1,7 @@
 /** The state of keys as one read finds it, by the rule alone, without the history that a watcher has. */
 import { deathPosition, KILLED } from "./alive.ts";
-import type { HolderState, Roster } from "./roster.ts";
+import type { HolderState } from "./holders.ts";
+import type { Roster } from "./roster.ts";
 import { compareCodePoints } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 import { sortInSteps } from "./sort-in-steps.ts";

@@ -13,20 +13,22 @@
  */
 import { isAliveAt, KILLED, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
+import {
+  bySeniority,
+  type HolderState,
+  holdersOf,
+  insertBySeniority,
+  listOf,
+  MANY_HOLDERS,
+  NOBODY,
+  type Registration,
+  type Registrations,
+  sameHolders,
+  type Session,
+} from "./holders.ts";
 import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 import { after, SortedKeys } from "./sorted-keys.ts";
-
-/** @internal A holder of a key, as it is reported. */
-export interface HolderState {
-  readonly session: number;
-  readonly host: string;
-  readonly pid: number;
-  /** The store's time in ms. */
-  readonly since: number;
-  /** JSON text. */
-  readonly meta: string;
-}
 
 /** Why a key's state changed. */
 export type Transition = "joined" | "updated" | "stopped" | "killed" | "expired";
@@ -39,34 +41,6 @@ export interface RosterChange {
   readonly before: readonly HolderState[];
   readonly now: readonly HolderState[];
 }
-
-interface Session {
-  record: SessionRecord;
-  /** The latest start of each of its pingers: an earlier start is ended by a later one. */
-  readonly registrations: Map<number, Registration>;
-  /** The load in which it was last read. */
-  readIn: number;
-  /** Of a previous owner of its number: the latest slot with a bit of its own. */
-  lastBit?: Slot;
-}
-
-/** Immutable: a newer version replaces it. */
-interface Registration {
-  readonly record: RegistrationRecord;
-  readonly session: Session;
-  /** The load in which it was last read. */
-  readIn: number;
-  /** As it is reported, for a key with many: see `holdersOf`. */
-  holder: HolderState | undefined;
-}
-
-/** Oldest first. Nearly every key has one registration: a list for each would take a sixth of all memory. */
-type Registrations = Registration | Registration[];
-
-const NOBODY: Registrations = [];
-
-/** @internal With this many, unchanged holders are reported as the same objects, so that a join makes one, not all. */
-export const MANY_HOLDERS = 32;
 
 /** A step goes through about this many registrations. */
 const STEP_REGISTRATIONS = 200;
@@ -560,48 +534,6 @@ export class Roster {
   }
 }
 
-function listOf(registrations: Registrations): Registration[] {
-  return Array.isArray(registrations) ? registrations : [registrations];
-}
-
 function sameLife(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
-}
-
-/** @internal Whether two lists of holders are reported alike. */
-export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((holder, index) => {
-      const other = b[index];
-      if (holder === other) return true;
-      return holder.session === other?.session && holder.since === other.since && holder.meta === other.meta;
-    })
-  );
-}
-
-/** Most registrations are appended: sorting a list of thousands again for each would take too long. */
-function insertBySeniority(registrations: Registration[], registration: Registration): void {
-  let at = registrations.length;
-  for (let other = registrations[at - 1]; other !== undefined && bySeniority(other, registration) > 0;) {
-    at--;
-    other = registrations[at - 1];
-  }
-  registrations.splice(at, 0, registration);
-}
-
-function bySeniority({ record: a }: Registration, { record: b }: Registration): number {
-  return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
-}
-
-/** A key with many holders keeps the objects: making thousands for each join would take too long. */
-function holdersOf(registrations: Registrations): HolderState[] {
-  const list = listOf(registrations);
-  if (list.length < MANY_HOLDERS) return list.map(holderOf);
-  return list.map((registration) => (registration.holder ??= holderOf(registration)));
-}
-
-function holderOf({ record, session }: Registration): HolderState {
-  const { host, pid } = session.record;
-  return { session: record.session, host, pid, since: record.since, meta: record.meta };
 }

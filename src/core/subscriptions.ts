@@ -4,7 +4,8 @@
  * difference of two states, and memory is bounded by the number of keys.
  */
 import { Prefixes } from "./prefixes.ts";
-import { type HolderState, type RosterChange, sameHolders, type Transition } from "./roster.ts";
+import { type HolderState, sameHolders } from "./holders.ts";
+import type { RosterChange, Transition } from "./roster.ts";
 import { EVERYTHING, includesKey, prefixOf, type Selection, type WatchTarget } from "./selection.ts";
 
 /** The state of a key, as it is reported to one subscriber. */

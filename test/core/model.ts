@@ -3,7 +3,8 @@
  * plain tables, and whenever it is asked evaluates the rule of `alive.ts`, as it stands there, from scratch.
  */
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
-import type { HolderState, RosterChange } from "../../src/core/roster.ts";
+import type { HolderState } from "../../src/core/holders.ts";
+import type { RosterChange } from "../../src/core/roster.ts";
 
 interface Reported {
   /** The registrations that were alive, by session and pinger. */

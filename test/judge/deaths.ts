@@ -194,8 +194,8 @@ class ReportsJudge {
     const of = this.#case;
     const { cause, t } = view;
     if (cause !== "killed" && cause !== "stopped") return;
-    const isNews = (begunAt: number, doneAt: number, within: number): boolean =>
-      begunAt <= t && t <= of.around.dueOf(watch.process, Math.max(doneAt, watch.subscription.from), within);
+    const isNews = (begunAt: number, doneAt: number, periods: number): boolean =>
+      begunAt <= t && t <= of.around.dueOf(watch.process, Math.max(doneAt, watch.subscription.from), periods);
     const heard = (at: number): number => of.around.heardWithin(watch.process, at);
     const isKilled = of.kills.some(
       (kill) => kill.key === key && isNews(kill.begunAt, kill.doneAt, heard(kill.doneAt)),
