@@ -31,7 +31,7 @@ describe("the simulator finds nothing wrong", () => {
 
 describe("the simulator finds nothing wrong with 1,000 keys", () => {
   it(`of 20 processes, seed ${first}`, { timeout: 600_000 }, async () => {
-    const plan = drawCrowd(first);
+    const plan = drawCrowd(first, 50);
     const outcome = await simulate(plan);
     expect(outcome.wrong, `HEARTBIT_SEED=${first}\n${report({ plan, outcome })}`).toEqual([]);
     expect(outcome.verdict.checked.holdings).toBeGreaterThan(10_000);

@@ -181,6 +181,17 @@ class Auditor {
     return holders.some(mayBeKnownTwice) && of.excuse("long absence");
   }
 
+  /** Whether the record of a planned absence is gone, which only some have read before. */
+  #isAbsenceLost(key: string, t: number): boolean {
+    const of = this.#case;
+    const lost = of.around.losses(["some", "all"]);
+    const isLost = ({ process, holding }: Holder): boolean =>
+      holding.heldUntil > -Infinity &&
+      t <= of.overOf(process, holding) + of.ms(PERIODS.death) &&
+      lost.some(({ from, to }) => from <= t && to >= holding.endingAt);
+    return (of.holders.get(key) ?? []).some(isLost) && of.excuse("destroyed absence");
+  }
+
   #auditAgreement(key: string, watches: readonly Watch[], t: number): void {
     const of = this.#case;
     const starts = (of.holders.get(key) ?? []).map(({ holding }) => holding.from).filter((from) => from <= t);
@@ -198,7 +209,8 @@ class Auditor {
       const name = `${process.name}/${subscription.id}`;
       first ??= { name, holders };
       this.checked.agreements++;
-      if (holders !== first.holders && !this.#isLate(watch, latest) && !this.#isReturning(key, t)) {
+      if (holders === first.holders || this.#isLate(watch, latest)) continue;
+      if (!this.#isReturning(key, t) && !this.#isAbsenceLost(key, t)) {
         this.#find(
           "disagree",
           t,

@@ -386,8 +386,14 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
     broken("lapse", "a process lapses because it stopped to ping, for no reason")`
       20.0  p silent for 3
       22.5  p lapses`,
-    excused("clock set ahead", "a process is well, and its vouchedUntil passes until its next ping")`
-      20.0  p silent for 1.9`,
+    excused(
+      "clock set ahead",
+      "a process is well, and its clock is set ahead: its vouchedUntil passes until its next ping",
+    )`
+      20.3  p sets clock`,
+    broken("late", "a process whose clock was set ahead five periods ago stopped to ping")`
+      15.3  p sets clock
+      20.0  p silent for 3`,
     broken("late", "a process is well, and its vouchedUntil passes")`
       20.0  p silent for 3`,
     excused("lapse at a step", "a process is told of a lapse since the store's clock stepped forward")`
@@ -652,6 +658,17 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       20.0  store loses all
       22.6  w hears k expired
       25.3  w hears k joined p
+      60.0  end`,
+    excused("destroyed absence", "an emptied store: a planned absence lasts for those who have read it")`
+      10.0  p stops k 20
+      12.0  store loses all
+      12.1  v watches *
+      32.0  w hears k stopped
+      60.0  end`,
+    broken("disagree", "an emptied store: one of two knows a planned absence long after its end")`
+      10.0  p stops k 4
+      12.0  store loses all
+      12.1  v watches *
       60.0  end`,
     broken("lost", "an emptied store: what is held never comes back")`
       20.0  store loses all

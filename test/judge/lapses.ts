@@ -37,16 +37,12 @@ function judgeCalm(of: Case, process: Process): void {
   if (lapsed !== undefined)
     of.find("lapse", lapsed, `${process.name} lapsed, and nothing kept it from pinging`);
   const least = of.ms(PERIODS.leaseLeast - PERIODS.clock);
-  let since: number | undefined;
+  const nextMs = of.ms(PERIODS.wallAhead) + of.log.roundTripMs;
   for (let t = of.log.from; t <= of.log.to; t += of.ms(0.25)) {
     const left = process.vouchedAt(t) - t;
-    if (left >= least || !isWell(t)) {
-      if (since !== undefined) of.excuse("clock set ahead");
-      since = undefined;
-      continue;
-    }
-    since ??= t;
-    if (t - since <= of.ms(PERIODS.wallAhead) + of.log.roundTripMs) continue;
+    if (left >= least || !isWell(t)) continue;
+    const wasSet = process.clockSetAt.some((at) => at <= t && t <= at + nextMs);
+    if (wasSet && of.excuse("clock set ahead")) continue;
     return of.find("late", t, `${process.name} is well, and vouched for only for ${of.periods(left)} more`);
   }
 }

@@ -40,6 +40,8 @@ export type Line = { readonly t: number } &
     /** `vouchedUntil`, in the time of the log. */
     | { readonly e: "lease"; readonly until: number }
     | { readonly e: "lapse" }
+    /** The wall clock of its machine was set. */
+    | { readonly e: "clock set" }
     | { readonly e: "health"; readonly state: "healthy" | "stale"; readonly reason?: string }
     /** Once a period: the event loop turns. */
     | { readonly e: "turns" }

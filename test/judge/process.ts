@@ -53,6 +53,8 @@ export class Process {
   /** When it pinged first. */
   readonly pingsFrom: number;
   readonly lapses: readonly number[];
+  /** When its wall clock was set. */
+  readonly clockSetAt: readonly number[];
   /** Calls of `update`, and their ends, by key. */
   readonly updates: ReadonlyMap<string, readonly Update[]>;
   readonly #leases: readonly { readonly t: number; readonly until: number }[];
@@ -75,6 +77,7 @@ export class Process {
     this.sessions = new Set(sessions.flatMap(({ session }) => session ?? []));
     this.pingsFrom = timeOf(sessions.find(({ session }) => session !== null));
     this.lapses = timesOf(lines, "lapse");
+    this.clockSetAt = timesOf(lines, "clock set");
     const updates = new Map<string, Update[]>();
     for (const line of lines) {
       if (line.e !== "updating" && line.e !== "updated") continue;

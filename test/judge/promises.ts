@@ -38,6 +38,8 @@ export const LIMITS = {
   "destroyed records":
     "Records that are destroyed by hand, or lost with a server, are written again within six periods",
   "destroyed end": "If the record of an end is destroyed before everyone has read it",
+  "destroyed absence":
+    "It ends early if its record is lost with a server or destroyed by hand, for some watchers earlier than for others.",
   "lost writes": "A server may lose writes that it acknowledged",
   "lagging reads": "If something else answers in its place and lags",
   "only reads": "A watcher without the right to write has no ping of its own.",

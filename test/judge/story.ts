@@ -8,7 +8,8 @@
  *                                       by the meta that was heard, as p:2; `@` instead of the time of its start: p@1
  *      2.0  p stops web/1 4             for so many periods; also: p kills web/1, p updates web/1 2
  *      3.0  q reports web/1             kills the key of another; p learns of web/1: the event `killed`
- *      4.0  p crashes                   also: exits, closes, lingers, lapses, breaks; renews: pings under another number
+ *      4.0  p crashes                   also: exits, closes, lingers, lapses, breaks; renews: pings under another number;
+ *                                       sets clock: its wall clock, ahead
  *      5.0  w stale                     and healthy
  *      6.0  all cut off for 3           also: held, hampered, disturbed, paused, asleep, set back asleep; names, with commas
  *      7.0  all lag 0.4 for 2           also: w ahead 0.3 for 2, a router's clock; p silent for 2: it does not ping, for no reason
@@ -138,7 +139,10 @@ class Story {
       [life.to, life.how] = [t, what === "crashes" ? "crashed" : "exited"];
     } else if (what === "renews") note({ e: "session", session: ++teller.session });
     else if (what === "lapses") note({ e: "lapse" });
-    else if (what === "breaks") note({ e: "broken", why: "uncaught" });
+    else if (what === "sets") {
+      note({ e: "clock set" });
+      note({ e: "lease", until: t });
+    } else if (what === "breaks") note({ e: "broken", why: "uncaught" });
     else if (what === "stale" || what === "healthy") note({ e: "health", state: what });
     else throw new Error(`not an event: ${what}`);
   }

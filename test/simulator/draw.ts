@@ -117,6 +117,11 @@ const KINDS = {
     const periods = random.chance(0.7) ? random.between(0.01, 0.2) : random.between(0.2, 2);
     return [befall(at, some, { kind: "pool", connections: random.whole(1, 5), periods }, lasts * 2)];
   },
+  /** On an embedded store: a process is stopped in the middle of a write. */
+  lock: ({ at, actor, lasts }: Draw): SimEvent[] => [
+    { at, do: "pause", actors: [actor], lasts },
+    befall(at, "all", { kind: "locked" }, lasts),
+  ],
   /** A standalone server, which becomes a replica set. */
   standalone: ({ at, lasts }: Draw): SimEvent[] => [befall(at, "all", { kind: "standalone" }, lasts)],
   /** Steps of the store's clock at any frequency. */
@@ -136,7 +141,7 @@ export function isKind(name: string): name is Kind {
 
 const OFTEN: readonly Kind[] = ["outage", "outages", "link", "pause", "crash", "pinger"];
 /** Kinds that are drawn in addition, in some runs: so the others stay as their seeds have drawn them before. */
-const ADDED: readonly Kind[] = ["queue", "majority", "refuse", "pool", "standalone", "steps"];
+const ADDED: readonly Kind[] = ["queue", "majority", "refuse", "pool", "lock", "standalone", "steps"];
 const ADDED_CHANCE = 0.3;
 const READER_CHANCE = 0.1;
 const ALL = [...(Object.keys(KINDS) as Kind[]).filter((kind) => !ADDED.includes(kind)), ...OFTEN];
@@ -168,15 +173,15 @@ export function drawPlan(seed: number, from: readonly Kind[] = ALL): Plan {
   return { ...plan, actors: drawReader(seed, actors), events: [...plan.events, ...added] };
 }
 
-const CROWD = { processes: 20, keysEach: 50 };
+const CROWD = 20;
 
-/** Twenty processes with 1,000 keys, three of which watch; a storm of faults of all kinds that programs meet often. */
-export function drawCrowd(seed: number): Plan {
+/** Twenty processes, three of which watch; a storm of faults of all kinds that programs meet often. */
+export function drawCrowd(seed: number, keysEach: number): Plan {
   const random = new Random(seed);
-  const actors = Array.from({ length: CROWD.processes }, (_, i): ActorPlan => {
+  const actors = Array.from({ length: CROWD }, (_, i): ActorPlan => {
     const all: Target[] = [{ all: true }];
     return {
-      keys: Array.from({ length: CROWD.keysEach }, (__, key) => `web/${i}/${key}`),
+      keys: Array.from({ length: keysEach }, (__, key) => `web/${i}/${key}`),
       watches: i < 2 ? all : i === 2 ? [{ prefix: "web/1" }] : [],
       joinsAt: random.between(0, 1.5),
       drift: random.between(-1e-4, 1e-4),

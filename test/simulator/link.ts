@@ -11,6 +11,8 @@ export type Condition =
   | { readonly kind: "fail" }
   /** Operations and feeds are held up, and go on afterwards. */
   | { readonly kind: "hold" }
+  /** A process has stopped in the middle of a write: those of others wait until it goes on, and reads do not. */
+  | { readonly kind: "locked" }
   /** Operations and feeds vanish on the way there or back: nobody ever answers. */
   | { readonly kind: "lose" }
   | { readonly kind: "slow"; readonly ms: number }
@@ -128,17 +130,18 @@ export class Link {
 
   /** An operation that changes something. */
   write<T>(act: Act<T>): Promise<T> {
-    if (!this.mayOnlyRead) return this.ask(act);
+    if (!this.mayOnlyRead) return this.ask(act, "locked");
     return this.read(() => {
       throw new HeartbitError("NOT_PERMITTED", "The simulated user may only read.");
     });
   }
 
-  /** An operation that is answered as a write is. */
-  ask<T>(act: Act<T>): Promise<T> {
+  /** An operation that is answered as a write is. Those that write wait while the store is locked. */
+  ask<T>(act: Act<T>, waits?: "locked"): Promise<T> {
     return this.#deliver(async () => {
       await this.#travel();
       await this.#waitInLine();
+      if (waits !== undefined) await this.#end(waits);
       if (this.find("cut") !== undefined) return this.#failBesideTheDeposed();
       const fate = this.#fate();
       const again = (): void => {
@@ -175,11 +178,16 @@ export class Link {
   /** The way there, or back. */
   async #travel(): Promise<void> {
     await this.sleep(this.latency());
-    while (this.find("hold") !== undefined) await new Promise<void>((resolve) => this.#wakers.add(resolve));
+    await this.#end("hold");
     if (this.find("lose") !== undefined) await forever();
     if (this.find("fail") !== undefined) throw unavailable("the connection failed");
     if (this.find("refuse") !== undefined)
       throw new HeartbitError("NOT_PERMITTED", "The simulated store refuses.");
+  }
+
+  /** Waits until there is no such condition. */
+  async #end(kind: "hold" | "locked"): Promise<void> {
+    while (this.find(kind) !== undefined) await new Promise<void>((resolve) => this.#wakers.add(resolve));
   }
 
   async #waitInLine(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { Command } from "commander";
 import { keep } from "./kept.ts";
-import { drawPlan, isKind } from "./draw.ts";
+import { drawCrowd, drawPlan, isKind } from "./draw.ts";
 import { report, shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
@@ -13,11 +13,20 @@ const values = new Command("npm run simulate --")
   .option("--seed <seed>", "the first of the seeds", String(Math.floor(Math.random() * 1e9)))
   .option("--runs <count>", "how many, each with the next seed", "1000")
   .option("--kinds <names>", "draws only these kinds of events, with commas between them")
+  .option("--crowd <keys>", "twenty processes with so many keys each")
   .option("--stop", "ends at the first that fails, without making it shorter")
   .option("--trace", "print what happens in each")
   .option("--keep", "add those that fail to the kept ones, which every test run repeats")
   .parse()
-  .opts<{ seed: string; runs: string; kinds?: string; stop?: boolean; trace?: boolean; keep?: boolean }>();
+  .opts<{
+    seed: string;
+    runs: string;
+    kinds?: string;
+    crowd?: string;
+    stop?: boolean;
+    trace?: boolean;
+    keep?: boolean;
+  }>();
 const kinds = values.kinds?.split(",").filter(isKind);
 const first = Number(values.seed);
 const runs = Number(values.runs);
@@ -28,7 +37,7 @@ const excuses = new Map<string, number>();
 
 console.log(`${runs} runs, seeds from ${first}`);
 for (let seed = first; seed < first + runs; seed++) {
-  const plan = drawPlan(seed, kinds);
+  const plan = values.crowd === undefined ? drawPlan(seed, kinds) : drawCrowd(seed, Number(values.crowd));
   const outcome = await simulate(plan);
   totals.faults += plan.events.length;
   totals.changes += outcome.changes;

@@ -31,6 +31,8 @@ export type Trouble =
   | { readonly kind: "standalone" }
   /** A majority has each write so much later: it is acknowledged then, and reads show it then. */
   | { readonly kind: "majority lags"; readonly periods: number }
+  /** A process has stopped in the middle of a write, and keeps the lock of an embedded store. */
+  | { readonly kind: "locked" }
   /** The store refuses everything, as one does whose users are being changed. */
   | { readonly kind: "refuse" }
   | { readonly kind: "stale"; readonly chance: number; readonly lag: number; readonly follows: boolean };

@@ -212,6 +212,7 @@ class Simulation {
       if (event.backAfter !== undefined) again(event.backAfter);
     } else if (event.do === "step wall") {
       actor.machine.step(this.#ms(event.periods));
+      actor.diary.note({ e: "clock set" });
       const sleep = [...this.#asleep].find(({ who }) => who.includes(lifeName(actor)));
       if (event.periods < 0) this.#setBack.set(lifeName(actor), this.#world.now);
       if (sleep !== undefined && event.periods < 0) sleep.setsBack = true;
@@ -309,7 +310,7 @@ class Simulation {
     if (kind === "fail") return { effect: "cut off" };
     if (kind === "lose" || kind === "cut")
       return { effect: "cut off", isQuiet: true, mayLag: kind === "cut" };
-    if (kind === "hold") return { effect: "held" };
+    if (kind === "hold" || kind === "locked") return { effect: "held" };
     if (kind === "refuse") return { effect: "cut off", isQuiet: true };
     if (kind === "queue" || kind === "pool") return { effect: "hampered", isQuiet: true };
     if (kind === "majority lags")
