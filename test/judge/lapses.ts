@@ -36,8 +36,8 @@ function judgeCalm(of: Case, process: Process): void {
   const lapsed = process.lapses.find(isWell);
   if (lapsed !== undefined)
     of.find("lapse", lapsed, `${process.name} lapsed, and nothing kept it from pinging`);
-  const least = of.ms(PERIODS.leaseLeast - PERIODS.clock);
-  const nextMs = of.ms(PERIODS.wallAhead) + of.log.roundTripMs;
+  const least = of.ms(PERIODS.leaseLeast - PERIODS.clock) - of.log.roundTripMs;
+  const nextMs = of.ms(PERIODS.pingsApart) + of.log.roundTripMs;
   for (let t = of.log.from; t <= of.log.to; t += of.ms(0.25)) {
     const left = process.vouchedAt(t) - t;
     if (left >= least || !isWell(t)) continue;

@@ -56,8 +56,8 @@ export const PERIODS = {
   death: 2.5,
   /** A process that is well is vouched for at least so long. */
   leaseLeast: 1.1,
-  /** If its wall clock was set ahead, it is vouched for less until its next ping. */
-  wallAhead: 1,
+  /** Two pings are so far apart at most. */
+  pingsApart: 1.3,
   /** A stop is not reported before. */
   stopLeast: 1.5,
   /** A join, an update or a kill is reported within `pollMs`, which is so many; if a feed is silent, within so many. */
