@@ -2,8 +2,10 @@
  * What is old enough to prune. Right after an outage the living look as old as the dead and need some slots to come
  * back, so the retention counts back from the fourth latest slot with pings. If there are no four recent ones, an
  * outage has just ended, or presences only open for a moment. Then only very old records are deleted.
+ *
+ * Only pings stamped in their own slot count. Those that were held up in an outage arrive at its end, all at once.
  */
-import type { LatestBits } from "./bits.ts";
+import type { PingRecord } from "./bits.ts";
 import type { Config } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
@@ -35,11 +37,18 @@ export function longestRetention(own: number, config: Config | undefined): numbe
   return Math.max(own, config?.retentionSlots ?? 0);
 }
 
-/** The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`. */
-export function oldestKept(pings: LatestBits, j: Slot, retention: number): Slot {
-  let pinged = 0;
-  for (let slot = j; slot >= j - READ_SLOTS; slot--) {
-    if (!pings.isEmpty(slot) && ++pinged === RETURN_SLOTS) return slot - retention;
-  }
-  return j - VERY_OLD * retention;
+/**
+ * The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`, and in
+ * which slot the store's time in ms lies.
+ */
+export function oldestKept(
+  pings: Iterable<PingRecord>,
+  slotOf: (ms: number) => Slot,
+  j: Slot,
+  retention: number,
+): Slot {
+  const pinged = new Set<Slot>();
+  for (const { slot, ms } of pings) if (slot <= j && slotOf(ms) === slot) pinged.add(slot);
+  const latest = [...pinged].toSorted((a, b) => b - a);
+  return (latest[RETURN_SLOTS - 1] ?? j - (VERY_OLD - 1) * retention) - retention;
 }

@@ -199,9 +199,9 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
 
   /**
    * Deletes records that have been dead for longer than the retention. Presences do so by themselves from time to time.
-   * The retention counts back from the fourth latest slot with pings; if there are no four recent ones, only records
-   * three retentions old are deleted. Returns how many records were deleted. Rejects with `STORE_UNAVAILABLE`,
-   * `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * The retention counts back from the fourth latest slot whose pings came in time; if there are no four recent ones,
+   * only records three retentions old are deleted. Returns how many records were deleted. Rejects with
+   * `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
     return this.#holding.whileOpen(() => pruneAll(this.#context));

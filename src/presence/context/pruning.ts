@@ -2,11 +2,9 @@
 import { evaluationSlot } from "../../core/alive.ts";
 import { isPruningDue, longestRetention, oldestKept, READ_SLOTS, RETURN_SLOTS } from "../../core/pruning.ts";
 import type { Config } from "../../core/records.ts";
-import { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pruned } from "../../core/store.ts";
 import { attempt, bulk, type Context, readConfig } from "./context.ts";
-import { readPings } from "./pings.ts";
 
 /** How many records of each kind one call deletes. */
 const LIMIT = 1000;
@@ -51,8 +49,9 @@ async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
 }
 
 async function readOldestKept(context: Context, config: Config | undefined): Promise<Slot> {
-  const roster = new Roster();
-  const latest = evaluationSlot(context.time.position);
-  await readPings(context, roster, latest - READ_SLOTS);
-  return oldestKept(roster.pings, latest, longestRetention(context.retentionSlots, config));
+  const { namespace, time } = context;
+  const latest = evaluationSlot(time.position);
+  const pings = await bulk(context, "read pings", namespace.pings(latest - READ_SLOTS));
+  const slotOf = (ms: number): Slot => Math.floor(time.positionOf(ms));
+  return oldestKept(pings, slotOf, latest, longestRetention(context.retentionSlots, config));
 }
