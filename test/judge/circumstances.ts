@@ -245,14 +245,15 @@ export class Circumstances {
     return to > from ? [{ from, to }] : [];
   }
 
-  /** A process that was away while the store's clock stepped back moves everyone's slots on when it is back. */
+  /** A process that was away while the store's clock stepped back, or before it noticed that, moves everyone's slots on when it is back. */
   #movedOnBy(process: Process): Span[] {
     const back = this.steps.filter(({ ms }) => ms < -this.ms(PERIODS.movesOn));
+    const noticedMs = this.ms(PERIODS.pingsApart) + this.#log.roundTripMs;
     return this.#all.flatMap((other) => {
       if (other === process) return [];
       const cuts = (this.#own.get(other)?.downs ?? []).filter(({ effect }) => effect !== "hampered");
       return merge(cuts)
-        .filter(({ from, to }) => to <= other.to && back.some(({ at }) => at >= from && at <= to))
+        .filter(({ from, to }) => to <= other.to && back.some(({ at }) => at >= from - noticedMs && at <= to))
         .map(({ to }) => ({ from: to, to: to + this.ms(PERIODS.stepBack) }));
     });
   }

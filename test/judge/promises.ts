@@ -79,7 +79,7 @@ export const PERIODS = {
   noticed: 0.3,
   noticedQuiet: 1.2,
   stepBack: 4,
-  /** A process that was away while the store's clock stepped back by more moves everyone's slots on. */
+  /** A process that was away while the store's clock stepped back by more, or before it noticed, moves the slots on. */
   movesOn: 2,
   /** A process may be wrong about the store's time by so many. */
   clock: 0.1,
