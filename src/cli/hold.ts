@@ -10,10 +10,11 @@ import { printable } from "./text.ts";
 const START_LIMIT_MS = 5000;
 const START_LIMIT_PERIODS = 2;
 
-/** An event of a held key. `held`: others can see it. */
+/** An event of a held key. `held`: others can see it. `dropped`: the namespace is gone, and the key is not held any more. */
 export type HoldEvent =
   | { readonly event: "held"; readonly key: string; readonly session: number | undefined }
   | { readonly event: "killed"; readonly key: string }
+  | { readonly event: "dropped"; readonly key: string }
   | { readonly event: "lapse"; readonly key: string; readonly from: Date; readonly to: Date }
   | { readonly event: "ended"; readonly key: string };
 
@@ -28,7 +29,7 @@ export async function hold(
 ): Promise<Pinger> {
   const pinger = presence.pinger(key, { meta });
   presence.on("lapse", ({ from, to }) => notify({ event: "lapse", key, from, to }));
-  pinger.on("killed", () => notify({ event: "killed", key }));
+  pinger.on("killed", () => notify({ event: pinger.state === "started" ? "killed" : "dropped", key }));
   const limitMs = Math.max(START_LIMIT_MS, START_LIMIT_PERIODS * presence.periodMs);
   await within(systemClock, limitMs, `start to hold ${JSON.stringify(key)}`, pinger.start());
   if (pinger.state !== "started") throw new HeartbitError("STORE_UNAVAILABLE", "The key could not be held.");
@@ -40,6 +41,7 @@ export function describeHold(event: HoldEvent): string {
   const key = printable(event.key);
   if (event.event === "held") return `Holding ${key} (session ${event.session}).`;
   if (event.event === "killed") return `Another process reported ${key} dead; it is taken up again.`;
+  if (event.event === "dropped") return `Another process dropped the namespace: ${key} is not held any more.`;
   if (event.event === "ended") return `${key} is ended.`;
   return `No ping went through since ${event.from.toISOString()}: others may have reported ${key} dead.`;
 }

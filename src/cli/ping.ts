@@ -25,9 +25,13 @@ async function holdUntilInterrupted(
   command: Command,
 ): Promise<number> {
   const [key = ""] = command.args;
+  let isDropped = false;
   const notify = (event: HoldEvent): void => {
     if (out.json) void out.object(event);
     else out.say(describeHold(event));
+    if (event.event !== "dropped") return;
+    isDropped = true;
+    void presence.close();
   };
   const presence = own(await openPresence(settings, interruption.signal));
   presence.on("health", ({ state, reason }) => {
@@ -36,6 +40,7 @@ async function holdUntilInterrupted(
   await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, notify);
   await Promise.race([interruption.ended(), new Promise<void>((resolve) => presence.once("close", resolve))]);
   await presence.close();
+  if (isDropped) return EXIT.failed;
   notify({ event: "ended", key });
   return EXIT.ok;
 }

@@ -70,8 +70,8 @@ async function holdWhileRunning(
   const presence = own(await openPresence(settings, interruption.signal));
   let stop = new AbortController();
   const pinger = await hold(presence, { key, meta }, (event) => {
-    if (event.event === "killed" || event.event === "lapse") out.say(describeHold(event));
-    if (event.event === "lapse" && stopOnLapse) stop.abort();
+    if (event.event !== "held") out.say(describeHold(event));
+    if ((event.event === "lapse" || event.event === "dropped") && stopOnLapse) stop.abort();
   });
   const guardian = new Guardian();
   let end: ChildEnd;

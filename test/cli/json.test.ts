@@ -105,7 +105,11 @@ describe("what is printed keeps it:", () => {
     expect(ok).toBe(false);
     const found = '"presence" has a period of 2 s, not 1 s: it cannot be opened with that.';
     expect(findings).toContainEqual(expect.objectContaining({ check: "namespace", level: "error", found }));
+    const held = start(["ping", "a", "--json"], env);
+    await held.says("stdout", /held/);
     expect(await printed(env, "drop", "--yes")).toEqual({ name: "presence", dropped: true });
+    const { code, stdout } = await held.ended;
+    expect([code, check("ping", stdout).at(-1)]).toEqual([1, { event: "dropped", key: "a" }]);
     expect(await printed(env, "drop", "--yes")).toEqual({ name: "presence", dropped: false });
     expect(await printed(env, "ls")).toMatchObject({ confirmed: true, keys: [] });
   });

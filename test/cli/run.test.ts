@@ -223,6 +223,14 @@ describe("run --stop-on-lapse", () => {
     expect(code).toBe(1);
   });
 
+  it("ends it when another process drops the namespace", async () => {
+    const env = await newStore(SHORT);
+    const run = await idling(env, "--stop-on-lapse");
+    await heartbit(["drop", "--yes"], env);
+    const { code, stderr } = await run.ended;
+    expect([code, stderr]).toEqual([143, expect.stringMatching(/dropped the namespace: a is not held/)]);
+  });
+
   it("kills it where it does not end in time, and starts it again with --restart", async () => {
     const env = await newStore("1s");
     const script = `console.log(process.pid); process.on('SIGTERM', () => {}); ${IDLE}`;
