@@ -78,6 +78,10 @@ export function makeRoutes(options: RoutesOptions): Hono {
       await next();
     });
   }
+  app.use("/api/*", async (_context, next) => {
+    if (board.isClosed) throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed.");
+    await next();
+  });
   app.get("/metrics", (context) => tellMetrics(context, options.metrics));
   const pace = new Pace(internalsOf(board.presence).clock);
   app.all("/api/changes", changes(options, pace));
@@ -138,7 +142,6 @@ function changes({ board, allowWrites }: RoutesOptions, pace: Pace): (context: C
   return ({ req, body }) => {
     if (req.raw.method !== "GET")
       throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });
-    if (board.isClosed) throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed.");
     const query = queryOf(req.raw, ["lastEventId"]);
     const leave = enter(addressOf(req.raw));
     let stopListening: (() => void) | undefined;

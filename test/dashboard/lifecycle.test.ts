@@ -46,7 +46,7 @@ it("a namespace whose config cannot be read is waited for", async () => {
   await untilHealthIs(200, stage);
 });
 
-it("a closed dashboard sends no stream, and an open one ends without another event", async () => {
+it("a closed dashboard answers nothing about keys, and an open stream ends without another event", async () => {
   const stage = await newStage();
   const client = new StreamClient(await stage.ask("/api/changes"));
   await client.all();
@@ -54,7 +54,8 @@ it("a closed dashboard sends no stream, and an open one ends without another eve
   const late = await stage.ask("/api/changes"); // nothing of it is read yet
   await stage.dashboard.close();
   expect(await late.text()).toBe("");
-  expect(await refusal(await stage.ask("/api/changes"))).toEqual([503, "PRESENCE_CLOSED"]);
+  for (const path of ["changes", "keys", "keys/a", "pulse"])
+    expect(await refusal(await stage.ask(`/api/${path}`))).toEqual([503, "PRESENCE_CLOSED"]);
 });
 
 it("the pulse after a read that this server has not reached is the whole pulse", async () => {

@@ -148,6 +148,7 @@ describe("a registry", () => {
     expect(left).toContain('namespace="two"');
     expect(left).not.toContain('namespace="one"');
     await two.presence.close();
+    expect(() => registerMetrics(two.presence, registry)).toThrow(/is closed/);
     expect(registry.getMetricsAsArray()).toEqual([]);
   });
 
