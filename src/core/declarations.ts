@@ -6,6 +6,9 @@ export class Declarations {
   readonly #latest = new Map<number, Registration>();
   /** Those of them that are released, in the order of their release. */
   readonly #released = new Set<Registration>();
+  /** How many starts were declared, and how many releases, so far. */
+  added = 0;
+  released = 0;
 
   /** By the pinger's number. */
   get byPinger(): ReadonlyMap<number, Registration> {
@@ -45,6 +48,7 @@ export class Declarations {
     const before = this.#latest.get(registration.pinger);
     if (before !== undefined) this.#released.delete(before);
     this.#latest.set(registration.pinger, registration);
+    this.added++;
   }
 
   /** Its pinger has released it. */
@@ -52,6 +56,7 @@ export class Declarations {
     if (this.#latest.get(registration.pinger) !== registration) return;
     this.#released.delete(registration);
     this.#released.add(registration);
+    this.released++;
   }
 
   /** Declares nothing about it any more. Does nothing if its pinger has started again since. */

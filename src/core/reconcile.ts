@@ -75,19 +75,70 @@ export function compare<D extends Declared>(
   return difference;
 }
 
-/** Like `compare`, after a read of all records of this session: finds missing ones too. */
-export function compareAll<D extends Declared>(
+/** A step goes through about this many registrations. */
+const STEP_REGISTRATIONS = 200;
+
+/** What may differ after a read of all records of this session. */
+export interface Candidates<D extends Declared> {
+  readonly differing: readonly RegistrationRecord[];
+  /** Declared, and not read. */
+  readonly missing: readonly D[];
+}
+
+/** What is held and written: only what is written before a read begins can be missing from it. */
+export function* writtenInSteps<D extends Declared>(
+  declared: ReadonlyMap<number, D>,
+): Generator<void, D[], void> {
+  const written: D[] = [];
+  let count = 0;
+  for (const own of declared.values()) {
+    if (own.last === undefined && own.isWritten) written.push(own);
+    if (++count % STEP_REGISTRATIONS === 0) yield;
+  }
+  return written;
+}
+
+/** Goes through everything in steps, so that `compareAll` need only look at a few records, all in one moment. */
+export function* candidatesInSteps<D extends Declared>(
   declared: ReadonlyMap<number, D>,
   stored: readonly RegistrationRecord[],
+  written: readonly D[],
+  slot: Slot,
+): Generator<void, Candidates<D>, void> {
+  const found = new Set<D>();
+  const differing: RegistrationRecord[] = [];
+  let count = 0;
+  for (const record of stored) {
+    const own = declared.get(record.pinger);
+    if (own !== undefined && isSameStart(own, record)) found.add(own);
+    if (own !== undefined && mayDiffer(own, record, slot)) differing.push(record);
+    if (++count % STEP_REGISTRATIONS === 0) yield;
+  }
+  const missing: D[] = [];
+  for (const own of written) {
+    if (!found.has(own)) missing.push(own);
+    if (++count % STEP_REGISTRATIONS === 0) yield;
+  }
+  return { differing, missing };
+}
+
+/** The difference as it is now: what is declared may have changed since the read. */
+export function compareAll<D extends Declared>(
+  declared: ReadonlyMap<number, D>,
+  { differing, missing }: Candidates<D>,
   slot: Slot,
 ): Difference<D> {
-  const starts = new Set(stored.map(({ pinger, start }) => `${pinger}.${start}`));
-  const missing = [...declared.values()].filter(
-    (own) => own.last === undefined && own.isWritten && !starts.has(`${own.pinger}.${own.start}`),
-  );
-  const difference = compare(declared, stored, slot);
+  const difference = compare(declared, differing, slot);
   const killed = new Set(difference.killed);
-  return { ...difference, missing: missing.filter((own) => !killed.has(own)) };
+  const isMissing = (own: D): boolean =>
+    own.last === undefined && own.isWritten && declared.get(own.pinger) === own && !killed.has(own);
+  return { ...difference, missing: missing.filter(isMissing) };
+}
+
+/** Whether `compare` may find a difference, now or when a write that is under way has ended. */
+function mayDiffer(own: Declared, record: RegistrationRecord, slot: Slot): boolean {
+  if (own.last === undefined && isKilled(own, record)) return true;
+  return missingEnd(own, record, slot) !== undefined || record.revision < own.revision;
 }
 
 function isSameStart(a: { start: number }, b: { start: number }): boolean {

@@ -228,22 +228,11 @@ export class Roster {
    * only through those with the prefix. Between two steps changes may be taken: they are not of forgotten keys.
    */
   *retainInSteps(prefix: string, selected: (key: string) => boolean): Steps {
-    if (prefix !== "" && this.#isSorted) {
-      for (
-        let from = prefix, keys = this.#some(prefix, from);
-        keys.length > 0;
-        keys = this.#some(prefix, from)
-      ) {
-        for (const key of keys) if (!selected(key)) this.drop(key);
-        from = after(keys.at(-1) ?? "");
-        yield;
-      }
-      return;
-    }
     let count = 0;
     // A key that a load has just removed is no longer among the first, but not reported yet.
-    for (const keys of [this.#keys, this.#touched]) {
-      for (const key of keys.keys()) {
+    const rest = [this.#keys.keys(), this.#touched.keys()];
+    for (const keys of prefix !== "" && this.#isSorted ? [this.keysWith(prefix)] : rest) {
+      for (const key of keys) {
         if (key.startsWith(prefix) && !selected(key)) this.drop(key);
         if (++count % STEP_REGISTRATIONS === 0) yield;
       }
@@ -306,9 +295,14 @@ export class Roster {
     this.#isSorted = true;
   }
 
-  /** The keys of `keys()` with the prefix. The keys must be in order. */
-  keysWith(prefix: string): string[] {
-    return [...(this.#sorted?.startingWith(prefix) ?? [])];
+  /** The keys of `keys()` with the prefix. The keys must be in order. Meanwhile keys may come and go. */
+  *keysWith(prefix: string): IterableIterator<string> {
+    for (let from = prefix; ;) {
+      const keys = this.#some(prefix, from);
+      yield* keys;
+      if (keys.length < STEP_REGISTRATIONS) return;
+      from = after(keys.at(-1) ?? "");
+    }
   }
 
   /** All known registrations of the key, alive or recently dead. */

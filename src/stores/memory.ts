@@ -37,6 +37,7 @@ import type {
 import { storageFinding } from "./storage.ts";
 import { checkOptionsObject } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { turn } from "../lib/turn.ts";
 
 const PAGE_REGISTRATIONS = 1000;
 
@@ -228,22 +229,31 @@ class MemoryNamespace implements Namespace {
     const cursor = { store: data.revision };
     const isOwn = (record: RegistrationRecord): boolean =>
       record.session === session && (own === "all" || (own === "ended" && record.last !== undefined));
-    const registrations = [...data.registrations.values()].filter(
-      ({ record, revision }) => (revision > after && includesKey(select, record.key)) || isOwn(record),
-    );
-    const holders = new Set(registrations.map(({ record }) => record.session));
-    if (session !== undefined) holders.add(session);
-    const all = since !== undefined && !isEmptySelection(select);
-    const sessions = [...data.sessions.values()].filter(
-      ({ record, revision }) => holders.has(record.seq) || (all && revision > after),
-    );
-    for (let first = 0; first === 0 || first < registrations.length; first += PAGE_REGISTRATIONS) {
-      yield {
-        sessions: first === 0 ? sessions.map(copyOf) : [],
-        registrations: registrations.slice(first, first + PAGE_REGISTRATIONS).map(copyOf),
-        ...(first + PAGE_REGISTRATIONS < registrations.length ? {} : { cursor }),
-      };
+    const seqs = new Set(session === undefined ? [] : [session]);
+    if (since !== undefined && !isEmptySelection(select)) {
+      for (const { record, revision } of data.sessions.values()) if (revision > after) seqs.add(record.seq);
     }
+    const given = new Set<number>();
+    const pageOf = (some: readonly Kept<RegistrationRecord>[]): Page => {
+      for (const { record } of some) seqs.add(record.session);
+      const missing = [...seqs].filter((seq) => !given.has(seq));
+      for (const seq of missing) given.add(seq);
+      seqs.clear();
+      const sessions = missing.flatMap((seq) => data.sessions.get(seq) ?? []);
+      return { sessions: sessions.map(copyOf), registrations: some.map(copyOf) };
+    };
+    let some: Kept<RegistrationRecord>[] = [];
+    for (const kept of data.registrations.values()) {
+      const { record, revision } = kept;
+      if (!(revision > after && includesKey(select, record.key)) && !isOwn(record)) continue;
+      if (some.length === PAGE_REGISTRATIONS) {
+        yield pageOf(some);
+        some = [];
+        await turn(); // what changes meanwhile is found by the next read with the cursor
+      }
+      some.push(kept);
+    }
+    yield { ...pageOf(some), cursor };
   }
 
   async prune({ beforeSlot, beforeMs, limit }: PruneQuery): Promise<Pruned> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KILLED } from "../../src/core/alive.ts";
-import { compareAll, type Declared } from "../../src/core/reconcile.ts";
+import { candidatesInSteps, compareAll, type Declared, writtenInSteps } from "../../src/core/reconcile.ts";
 import type { RegistrationRecord } from "../../src/core/records.ts";
 
 const SLOT = 100;
@@ -19,8 +19,17 @@ const STORED: RegistrationRecord = {
 function difference(own: Partial<Declared>, stored: readonly Partial<RegistrationRecord>[]): object {
   const declared = new Map([[1, { ...DECLARED, ...own }]]);
   const records = stored.map((record) => ({ ...STORED, ...record }));
-  const found = compareAll(declared, records, SLOT);
+  const written = resultOf(writtenInSteps(declared));
+  const found = compareAll(declared, resultOf(candidatesInSteps(declared, records, written, SLOT)), SLOT);
   return Object.fromEntries(Object.entries(found).filter(([, some]) => some.length > 0));
+}
+
+function resultOf<T>(steps: Iterator<void, T>, paused = (): unknown => undefined): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    paused();
+  }
 }
 
 function end(start: number, last: number): object {
@@ -42,4 +51,19 @@ describe("what is declared, compared with what is stored", () => {
   ])("%s", (_, own, stored, expected) => {
     expect(difference(own, stored)).toEqual(expected);
   });
+});
+
+it("many are compared in steps of a few hundred, and in the end only what may differ", () => {
+  const many = Array.from({ length: 3000 }, (_, pinger) => pinger);
+  const declared = new Map(many.map((pinger) => [pinger, { ...DECLARED, pinger }]));
+  const stored = many.slice(1).map((pinger) => ({ ...STORED, pinger, revision: pinger === 7 ? 4 : 5 }));
+  const steps = { written: 0, candidates: 0 };
+  const written = resultOf(writtenInSteps(declared), () => steps.written++);
+  const candidates = resultOf(candidatesInSteps(declared, stored, written, SLOT), () => steps.candidates++);
+  expect(steps).toEqual({ written: 15, candidates: 29 });
+  expect(candidates).toEqual({ differing: [stored[6]], missing: [declared.get(0)] });
+  const found = compareAll(declared, candidates, SLOT);
+  expect(found).toMatchObject({ outdated: [{ pinger: 7 }], missing: [{ pinger: 0 }] });
+  declared.delete(0); // by the time that it counts, it is not held any more
+  expect(compareAll(declared, candidates, SLOT).missing).toEqual([]);
 });

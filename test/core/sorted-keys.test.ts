@@ -75,8 +75,8 @@ describe("the keys of a roster that have a prefix", () => {
     doAll(roster.retainInSteps("user/42/", (key) => asked.push(key) === 0));
     expect(asked.toSorted()).toEqual(keys.filter((key) => key.startsWith("user/42/")).toSorted());
     expect(roster.size.keys).toBe(2990);
-    expect(roster.keysWith("user/42/")).toEqual([]);
-    expect(roster.keysWith("user/43/")).toHaveLength(10);
+    expect([...roster.keysWith("user/42/")]).toEqual([]);
+    expect([...roster.keysWith("user/43/")]).toHaveLength(10);
   });
 
   it("are in order when keys come and go while they are put in order", () => {
@@ -88,7 +88,9 @@ describe("the keys of a roster that have a prefix", () => {
     roster.registration(registrationOf(9999, "user/1/new"));
     doAll(steps);
     const wanted = [...keys, "user/1/new"].filter((key) => !["user/1/1", "user/299/2999"].includes(key));
-    expect(roster.keysWith("user/")).toEqual(wanted.toSorted());
-    expect(roster.keysWith("user/1/")).toEqual(wanted.filter((key) => key.startsWith("user/1/")).toSorted());
+    expect([...roster.keysWith("user/")]).toEqual(wanted.toSorted());
+    expect([...roster.keysWith("user/1/")]).toEqual(
+      wanted.filter((key) => key.startsWith("user/1/")).toSorted(),
+    );
   });
 });

@@ -448,3 +448,29 @@ it("the pings of a new session extend the lease only once its keys are registere
   await bench.periods(2);
   expect(presence.vouchedUntil?.getTime()).toBeGreaterThan(bench.clock.now() + PERIOD_MS);
 });
+
+it("starts and ends while the open records are counted are no loss: nothing is read for them", async () => {
+  const pingers = fifty.map((key) => (): Pinger => presence.pinger(key));
+  let [counts, reads] = [0, 0];
+  const presence = await bench.openWith((namespace) => ({
+    countOpen: async (session) => {
+      counts++;
+      const act = counts % 2 === 0 ? ended : started;
+      await act();
+      return namespace.countOpen(session);
+    },
+    read: (query) => {
+      if (query.registrations === "all") reads++;
+      return namespace.read(query);
+    },
+  }));
+  let held: Pinger[] = [];
+  const started = async (): Promise<void> => {
+    held = pingers.map((make) => make());
+    await Promise.all(held.map((pinger) => pinger.start()));
+  };
+  const ended = async (): Promise<void> => void (await Promise.all(held.map((pinger) => pinger.kill())));
+  await presence.pinger("a").start();
+  await bench.periods(40);
+  expect([counts > 6, reads]).toEqual([true, 0]);
+});

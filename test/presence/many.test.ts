@@ -87,6 +87,25 @@ describe("many", () => {
     expect(turns).toBeGreaterThan(60); // of each 100 keys: when they are read, and when their states are made
   });
 
+  it("small pieces of work share the slice of their turn: hundreds of prefixes are begun and forgotten in slices", async () => {
+    const prefixes = Array.from({ length: 300 }, (_, index) => ({ prefix: `user/${index}/` }));
+    await presence.hold(prefixes.map(({ prefix }) => `${prefix}key`));
+    const { presence: slicer } = await bench.open({ clock: slicing(bench.clock) });
+    let turns = 0;
+    let counting = true;
+    const count = (): void => void (turns++, counting && setImmediate(count));
+    setImmediate(count);
+    const watcher = slicer.watcher();
+    for (const prefix of prefixes) watcher.watch(prefix, nothing);
+    await watcher.sync();
+    expect(turns).toBeGreaterThan(100);
+    turns = 0;
+    for (const prefix of prefixes) watcher.unwatch(prefix, nothing);
+    await watcher.sync();
+    expect(turns).toBeGreaterThan(100);
+    counting = false;
+  });
+
   it("holders of one key are reported, and go with their presence", async () => {
     const watcher = other.watcher();
     await Promise.all(Array.from({ length: MANY }, () => presence.pinger("k").start()));

@@ -53,3 +53,26 @@ it("each page begins where the one before ended, whatever is read", async () => 
   expect(plans).toHaveLength(4); // all, changes, a prefix, those of a session
   for (const plan of plans) expect(plan).toMatch(/SEARCH records USING .*\(ns=\? AND \([a-z,]+\)>\(/);
 });
+
+it("open records are counted some at a time, by its index, with several starts of a pinger", async () => {
+  const store = await openSqlite(newFolder());
+  onTestFinished(() => store.close());
+  const namespace = store.namespace("n");
+  await namespace.configure(CONFIG);
+  const starts = Array.from({ length: 12_000 }, (_, at) =>
+    aRegistration(1, "key", 10, { pinger: at >> 1, start: 1 + (at % 2) }),
+  );
+  await namespace.write([
+    { kind: "session", session: aSession(1, 10) },
+    ...starts.map((registration) => ({ kind: "registration", registration }) as const),
+  ]);
+  const get = vi.spyOn(Sql.prototype, "get");
+  onTestFinished(() => get.mockRestore());
+  expect((await namespace.countOpen(1)).count).toBe(1 + starts.length);
+  const counts = get.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes("start) > ("));
+  expect(counts).toHaveLength(4); // two that are full, and of the last one that it is not, and its number
+  for (const plan of plansOf(new Set(counts)))
+    expect(plan).toMatch(
+      /SEARCH records USING INDEX record_open \(ns=\? AND session=\? AND \(pinger,start\)>/,
+    );
+});

@@ -14,9 +14,10 @@
  * again under a new session. If the namespace is gone too, it rejects with `CONFIG_MISMATCH`.
  */
 import { hasOwn, notFresh } from "../../core/freshness.ts";
-import { compareAll, type Difference } from "../../core/reconcile.ts";
+import { candidatesInSteps, compareAll, type Difference, writtenInSteps } from "../../core/reconcile.ts";
 import type { Registration } from "../../core/registration.ts";
 import type { Slot } from "../../core/slots.ts";
+import { Slices } from "../../lib/timers.ts";
 import { bulk, type Context, soon } from "../context/context.ts";
 import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
@@ -110,14 +111,16 @@ export class Reconciler {
   async #count(session: OpenSession): Promise<void> {
     const { namespace, time } = this.#context;
     const { slot } = time;
-    this.#registrations.declared.forgetBefore(oldestRetained(this.#context));
+    const { declared } = this.#registrations;
+    declared.forgetBefore(oldestRetained(this.#context));
     if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
-    const { least } = this.#registrations.declared.openCount;
+    const { openCount: before, added, released } = declared;
     const { seq, opened } = session.record;
     const open = await soon(this.#context, "count", namespace.countOpen(seq));
     if (session !== this.#session.current) return;
-    // Writes that happened meanwhile may or may not be counted.
-    const { most } = this.#registrations.declared.openCount;
+    // Starts and ends that happened meanwhile may or may not be counted.
+    const least = before.least - (declared.released - released);
+    const most = before.most + (declared.added - added);
     if (open.opened === opened && open.count >= least && open.count <= most) {
       if (least === most) this.#checked = slot;
       else this.#counted = slot; // writes under way may hide a loss, rarely for long
@@ -127,8 +130,8 @@ export class Reconciler {
   async #compareAll(session: OpenSession): Promise<void> {
     const { slot } = this.#context.time;
     const { declared } = this.#registrations;
-    // Only registrations written before this read begins can be missing from it.
-    const written = new Set([...declared.held()].filter(({ isWritten }) => isWritten));
+    const slices = new Slices(this.#context.clock);
+    const written = await slices.doAll(writtenInSteps(declared.byPinger));
     const stored = await readSession(this.#context, session.record.seq, "all");
     if (session !== this.#session.current) return;
     if (stored.session === undefined || !this.#session.isOurs(stored.session)) {
@@ -140,13 +143,13 @@ export class Reconciler {
       return;
     }
     this.#registrations.takeSession(stored.session);
+    const inSteps = candidatesInSteps(declared.byPinger, stored.registrations, written, slot);
+    const candidates = await slices.doAll(inSteps);
     const compare = (): Difference<Registration> =>
-      compareAll(declared.byPinger, stored.registrations, this.#context.time.slot);
+      compareAll(declared.byPinger, candidates, this.#context.time.slot);
     if (compare().missing.length > 0) await this.#checkFresh(session);
     if (session !== this.#session.current) return;
-    const difference = compare();
-    const missing = difference.missing.filter((registration) => written.has(registration));
-    this.#registrations.apply({ ...difference, missing });
+    this.#registrations.apply(compare());
     this.#checked = slot;
   }
 

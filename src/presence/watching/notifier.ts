@@ -15,6 +15,7 @@ import { type Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import type { Context } from "../context/context.ts";
 import { InOrder } from "../../lib/queue.ts";
 import { Slices } from "../../lib/timers.ts";
+import { turn } from "../../lib/turn.ts";
 
 /** More changes than this are passed on in slices. */
 const NOTIFY_AT_ONCE = 200;
@@ -24,6 +25,8 @@ export class Notifier {
   readonly subscriptions = new Subscriptions();
   readonly #context: Context;
   readonly #turns = new InOrder();
+  /** Of this turn of the event loop: all work in it shares them, since many short pieces add up to a long one. */
+  #slices: Slices | undefined;
   /** Whether long work is under way. */
   #holdsBack = false;
 
@@ -38,18 +41,17 @@ export class Notifier {
 
   /** Passes all changes on. Resolves when the subscriptions have them. */
   notifyAll(): Promise<void> {
-    return this.#turns.runAlone(async () => {
-      const slices = new Slices(this.#context.clock);
+    return this.#inTurn(async (slices) => {
       while (this.#notifySome()) if (slices.isOver) await slices.turn();
     });
   }
 
   /** Does long work on the roster. Nothing is reported before it is complete. */
   doUnreported(steps: Steps): Promise<void> {
-    return this.#turns.runAlone(async () => {
+    return this.#inTurn(async (slices) => {
       this.#holdsBack = true;
       try {
-        await new Slices(this.#context.clock).doAll(steps);
+        await slices.doAll(steps);
       } finally {
         this.#holdsBack = false;
       }
@@ -58,7 +60,16 @@ export class Notifier {
 
   /** Forgets keys that are no longer wanted. This affects no reported key, so it delays no report. */
   forget(steps: Steps): void {
-    void this.#turns.runAlone(() => new Slices(this.#context.clock).doAll(steps));
+    void this.#inTurn((slices) => slices.doAll(steps));
+  }
+
+  #inTurn(work: (slices: Slices) => Promise<void>): Promise<void> {
+    return this.#turns.runAlone(async () => {
+      if (this.#slices === undefined) void turn().then(() => (this.#slices = undefined));
+      const slices = (this.#slices ??= new Slices(this.#context.clock));
+      if (slices.isOver) await slices.turn();
+      await work(slices);
+    });
   }
 
   /** Passes the present state to a subscription, which gets each change from then on. */
@@ -81,10 +92,10 @@ export class Notifier {
   }
 
   /** The known keys of a target. Keys with a prefix are found without going through all keys. */
-  *#keysOf(target: WatchTarget): Generator<void, readonly string[], void> {
+  *#keysOf(target: WatchTarget): Generator<void, Iterable<string>, void> {
     if (typeof target === "string") return [target];
     const prefix = prefixOf(target);
-    if (!prefix) return [...this.roster.keys()];
+    if (!prefix) return this.roster.keys();
     yield* this.roster.sortInSteps();
     return this.roster.keysWith(prefix);
   }
