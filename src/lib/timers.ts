@@ -156,6 +156,7 @@ const SLICE_MS = 4;
 export class Slices {
   readonly #clock: Clock;
   #end: number;
+  #leftMs = SLICE_MS;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -171,6 +172,13 @@ export class Slices {
   async turn(): Promise<void> {
     await turn();
     this.#end = this.#clock.monotonic() + SLICE_MS;
+  }
+
+  /** Continues the slice in which the work before it ended. */
+  async continueIn(work: (slices: this) => Promise<void>): Promise<void> {
+    this.#end = this.#clock.monotonic() + this.#leftMs;
+    if (this.isOver) await this.turn();
+    await work(this).finally(() => (this.#leftMs = Math.max(0, this.#end - this.#clock.monotonic())));
   }
 
   /** Runs all steps. Returns their result. */

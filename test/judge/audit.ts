@@ -168,7 +168,7 @@ class Auditor {
     );
   }
 
-  /** Whether a holder has come back from so long an absence that only some still know its earlier records. */
+  /** Whether a holder has registered its keys again under another session, and only some still know the earlier one. */
   #isReturning(key: string, t: number): boolean {
     const of = this.#case;
     const holders = of.holders.get(key) ?? [];
@@ -178,7 +178,8 @@ class Auditor {
       const until = heldUntil + of.ms(PERIODS.death);
       return calledAt <= t && t <= until && of.mayHaveBeenPruned(process, endingAt);
     };
-    return holders.some(mayBeKnownTwice) && of.excuse("long absence");
+    if (holders.some(mayBeKnownTwice)) return of.excuse("long absence");
+    return holders.some(({ process }) => of.isRestoring(process, t)) && of.excuse("destroyed records");
   }
 
   /** Whether the record of a planned absence is gone, which only some have read before. */

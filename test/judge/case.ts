@@ -85,8 +85,8 @@ export class Case {
   /** When a holding is over. A planned absence is so much longer as the store's clock steps back. */
   overOf(process: Process, holding: Holding): number {
     const { heldUntil, overAt, endingAt } = holding;
-    const isPlanned = heldUntil > overAt;
-    const longerMs = isPlanned ? this.around.steppedBack(endingAt - this.ms(PERIODS.stepBack), overAt) : 0;
+    const from = endingAt - this.ms(PERIODS.stepBack);
+    const longerMs = heldUntil > overAt ? this.around.steppedBack(from, heldUntil) : 0;
     return overOf(process, holding) + longerMs;
   }
 

@@ -245,17 +245,29 @@ export class Circumstances {
     return to > from ? [{ from, to }] : [];
   }
 
-  /** A process that was away while the store's clock stepped back, or before it noticed that, moves everyone's slots on when it is back. */
+  /** A process that was away while the store's clock stepped back, or before it noticed that, moves the slots on. */
   #movedOnBy(process: Process): Span[] {
-    const back = this.steps.filter(({ ms }) => ms < -this.ms(PERIODS.movesOn));
     const noticedMs = this.ms(PERIODS.pingsApart) + this.#log.roundTripMs;
     return this.#all.flatMap((other) => {
       if (other === process) return [];
       const cuts = (this.#own.get(other)?.downs ?? []).filter(({ effect }) => effect !== "hampered");
       return merge(cuts)
-        .filter(({ from, to }) => to <= other.to && back.some(({ at }) => at >= from - noticedMs && at <= to))
+        .filter(
+          ({ from, to }) => to <= other.to && this.#backMs(from - noticedMs, to) > this.ms(PERIODS.movesOn),
+        )
         .map(({ to }) => ({ from: to, to: to + this.ms(PERIODS.stepBack) }));
     });
+  }
+
+  /** By how much at most the store's clock stepped back from one time to another, in several steps too. */
+  #backMs(from: number, to: number): number {
+    let [left, most] = [0, 0];
+    for (const { at, ms } of this.steps) {
+      if (at < from || at > to) continue;
+      left = Math.max(0, left - ms);
+      most = Math.max(most, left);
+    }
+    return most;
   }
 
   #troubles(faults: readonly Fault[]): Span[] {

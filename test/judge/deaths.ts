@@ -353,7 +353,8 @@ class ReportsJudge {
     const outage = (periods: number): number | undefined =>
       of.around.latestOutage(t - of.ms(PERIODS.emptySlot + 2), t, periods);
     const wasShort = outage(CUT_LEAST) !== undefined && outage(PERIODS.emptySlot) === undefined;
-    return (of.around.wasHeld(t - of.ms(2), t) || wasShort) && of.excuse("first state after a short outage");
+    const wasHeld = of.around.wasHeld(of.around.decidedSince(t, PERIODS.emptySlot), t);
+    return (wasHeld || wasShort) && of.excuse("first state after a short outage");
   }
 }
 

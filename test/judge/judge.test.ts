@@ -91,6 +91,14 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       20.5  clock steps -0.1
       24.6  p crashes
       29.4  w hears k expired`,
+    legal("a crash is reported late: another was away during two steps back, and has moved the slots on")`
+      10.0  q watches x
+      10.0  q hears x initial
+      20.0  q cut off for 6
+      20.5  clock steps -1.5
+      22.5  clock steps -1.5
+      27.0  p crashes
+      32.4  w hears k expired`,
     broken("late", "a crash is reported late: another crashed while it was away during a step back")`
       10.0  q watches x
       10.0  q hears x initial
@@ -439,6 +447,10 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       28.0  p stops k 20
       28.1  w hears k stopped
       60.0  end`,
+    legal("a planned absence lasts longer as the store's clock steps back in it")`
+      20.2  p stops k 6
+      23.0  clock steps -0.9
+      29.4  w hears k stopped`,
     legal("a planned absence runs out")`
       20.2  p stops k 6
       28.5  w hears k stopped`,

@@ -1,5 +1,5 @@
 /** The simulated world: one true time, and what happens in it, in order. */
-
+import { setImmediate as turn } from "node:timers/promises";
 import { Agenda } from "../../src/testing/agenda.ts";
 
 export class World {
@@ -28,7 +28,11 @@ export class World {
   }
 }
 
-/** Node runs every promise to its end before the next tick; this is far cheaper than a turn of the event loop. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
+/**
+ * Node runs every promise to its end before the next tick, which is cheaper than a turn of the event loop. Long work
+ * waits for such a turn, rarely.
+ */
+async function settle(): Promise<void> {
+  await new Promise((resolve) => process.nextTick(resolve));
+  while (process.getActiveResourcesInfo().includes("Immediate")) await turn();
 }

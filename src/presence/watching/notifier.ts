@@ -15,7 +15,6 @@ import { type Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import type { Context } from "../context/context.ts";
 import { InOrder } from "../../lib/queue.ts";
 import { Slices } from "../../lib/timers.ts";
-import { turn } from "../../lib/turn.ts";
 
 /** More changes than this are passed on in slices. */
 const NOTIFY_AT_ONCE = 200;
@@ -25,13 +24,14 @@ export class Notifier {
   readonly subscriptions = new Subscriptions();
   readonly #context: Context;
   readonly #turns = new InOrder();
-  /** Of this turn of the event loop: all work in it shares them, since many short pieces add up to a long one. */
-  #slices: Slices | undefined;
+  /** All work shares them, since many short pieces add up to a long one. */
+  readonly #slices: Slices;
   /** Whether long work is under way. */
   #holdsBack = false;
 
   constructor(context: Context) {
     this.#context = context;
+    this.#slices = new Slices(context.clock);
   }
 
   /** Passes changes to the subscriptions: at once if they are few. */
@@ -64,12 +64,7 @@ export class Notifier {
   }
 
   #inTurn(work: (slices: Slices) => Promise<void>): Promise<void> {
-    return this.#turns.runAlone(async () => {
-      if (this.#slices === undefined) void turn().then(() => (this.#slices = undefined));
-      const slices = (this.#slices ??= new Slices(this.#context.clock));
-      if (slices.isOver) await slices.turn();
-      await work(slices);
-    });
+    return this.#turns.runAlone(() => this.#slices.continueIn(work));
   }
 
   /** Passes the present state to a subscription, which gets each change from then on. */

@@ -44,7 +44,8 @@ const PING = `
 const MAIL = `
   INSERT INTO pings (ns, slot, seq, ms, mail) VALUES (?, ?, ?, 0, 1) ON CONFLICT DO UPDATE SET mail = 1`;
 const OPENED = `
-  SELECT since FROM records WHERE ns = ? AND session = ? AND pinger = ${SESSION_PINGER} AND start = ${SESSION_START} AND last IS NULL`;
+  SELECT since FROM records
+  WHERE ns = ? AND session = ? AND pinger = ${SESSION_PINGER} AND start = ${SESSION_START} AND last IS NULL`;
 /** The open records of a session that follow a pinger's start. */
 const OPEN_AFTER = `
   FROM records INDEXED BY record_open WHERE ns = ? AND session = ? AND last IS NULL AND (pinger, start) > (?, ?)`;
