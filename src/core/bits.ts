@@ -20,7 +20,11 @@ export interface PingRecord {
   readonly words: Int32Array;
   /** The stamp of the latest ping: the store's time in ms. 0 if nobody has pinged and there is only mail. */
   readonly ms: number;
+  /** Grows with each ping of the slot and segment: an answer with a greater one is of a later ping. */
+  readonly revision: number;
 }
+
+type Bits = Pick<PingRecord, "segment" | "words">;
 
 /** @internal Where a session's bit is. */
 export function bitOf(seq: number): { segment: number; word: number; mask: number } {
@@ -29,7 +33,7 @@ export function bitOf(seq: number): { segment: number; word: number; mask: numbe
 }
 
 /** @internal Whether the record has the session's bit. */
-export function hasBit(record: Omit<PingRecord, "ms">, seq: number): boolean {
+export function hasBit(record: Bits, seq: number): boolean {
   const { segment, word, mask } = bitOf(seq);
   return record.segment === segment && ((record.words[word] ?? 0) & mask) !== 0;
 }
@@ -47,7 +51,7 @@ export function groupBits(seqs: Iterable<number>): Map<number, Map<number, numbe
 }
 
 /** @internal Calls `visit` with each session whose bit is set, in increasing order. */
-export function forEachSession(record: Omit<PingRecord, "ms">, visit: (seq: number) => void): void {
+export function forEachSession(record: Bits, visit: (seq: number) => void): void {
   const first = record.segment * SEGMENT_SESSIONS;
   for (let word = 0; word < SEGMENT_WORDS; word++) {
     let bits = record.words[word] ?? 0;

@@ -12,11 +12,12 @@ export interface OwnPing {
   readonly slot: Slot;
   /** Its stamp: the store's time in ms. */
   readonly ms: number;
+  readonly revision: number;
 }
 
-/** Whether the records have our own ping, with its stamp or a later one. */
-export function hasOwn(records: readonly PingRecord[], own: OwnPing): boolean {
-  return records.some((record) => record.slot === own.slot && record.ms >= own.ms && hasBit(record, own.seq));
+/** Whether the records have our own ping. The bit alone does not show it: an earlier ping of the slot has set it, too. */
+export function hasOwn(records: readonly PingRecord[], { seq, slot, revision }: OwnPing): boolean {
+  return records.some((record) => record.slot === slot && record.revision >= revision && hasBit(record, seq));
 }
 
 /** The latest slot with a ping; -Infinity if there is none. */

@@ -67,6 +67,8 @@ export type Write =
 export interface Pong {
   /** The store's time in ms, stamped when the ping was applied, by the server that holds the pings. */
   readonly ms: number;
+  /** The `revision` of the pings of its slot and segment since this ping. A read with a smaller one is older. */
+  readonly revision: number;
   /** Whether the session has mail in this slot: another process ended one of its records. */
   readonly hasMail: boolean;
 }

@@ -190,8 +190,9 @@ class MemoryNamespace implements Namespace {
     const ms = this.#clock.now();
     const words = pings.record.words.slice();
     words[word] = (words[word] ?? 0) | mask;
-    pings.record = { slot, segment, words, ms };
-    return { ms, hasMail: pings.mail.has(seq) };
+    const revision = pings.record.revision + 1;
+    pings.record = { slot, segment, words, ms, revision };
+    return { ms, revision, hasMail: pings.mail.has(seq) };
   }
 
   async mail(slot: Slot, seqs: readonly number[]): Promise<void> {
@@ -349,7 +350,7 @@ class MemoryNamespace implements Namespace {
     const id = `${slot}.${segment}`;
     let found = pings.get(id);
     if (found === undefined) {
-      const record = { slot, segment, words: new Int32Array(SEGMENT_WORDS), ms: 0 };
+      const record = { slot, segment, words: new Int32Array(SEGMENT_WORDS), ms: 0, revision: 0 };
       pings.set(id, (found = { record, mail: new Set() }));
     }
     return found;

@@ -11,7 +11,13 @@ export function pingsOf(slot: number, seqs: readonly number[]): PingRecord[] {
   const records = new Map<number, PingRecord>();
   for (const seq of seqs) {
     const { segment, word, mask } = bitOf(seq);
-    const record = records.get(segment) ?? { slot, segment, words: new Int32Array(SEGMENT_WORDS), ms: 1 };
+    const record = records.get(segment) ?? {
+      slot,
+      segment,
+      words: new Int32Array(SEGMENT_WORDS),
+      ms: 1,
+      revision: 1,
+    };
     record.words[word] = (record.words[word] ?? 0) | mask;
     records.set(segment, record);
   }

@@ -18,7 +18,7 @@ function raised(): StoreTime {
 function pings(slot: number, stampedAt: number, ...seqs: number[]): PingRecord {
   const words = new Int32Array(SEGMENT_WORDS);
   for (const seq of seqs) words[seq >>> 5] = (words[seq >>> 5] ?? 0) | (1 << (seq & 31));
-  return { slot, segment: 0, words, ms: stampedAt * PERIOD_MS };
+  return { slot, segment: 0, words, ms: stampedAt * PERIOD_MS, revision: 1 };
 }
 
 it("mail goes where a process pings next that does not know of the raised offset", () => {

@@ -8,7 +8,13 @@ const J = 100;
 
 /** The pings of slots, each stamped in a slot: times are in slots here. */
 function oldest(stamped: readonly (readonly [slot: number, at: number])[]): number {
-  const pings = stamped.map(([slot, ms]) => ({ slot, segment: 0, words: new Int32Array(SEGMENT_WORDS), ms }));
+  const pings = stamped.map(([slot, ms]) => ({
+    slot,
+    segment: 0,
+    words: new Int32Array(SEGMENT_WORDS),
+    ms,
+    revision: 1,
+  }));
   return oldestKept(pings, Math.floor, J, RETENTION);
 }
 

@@ -112,16 +112,20 @@ describe("the contract suite", () => {
   finds("loses the last bit of each word", "all 32 bits of a word are set one by one", (ns) => ({
     ping: (slot, seq) => ns.ping(slot, seq % 32 === 31 ? seq - 1 : seq),
   }));
-  finds("stamps no repeated ping", "a ping that is repeated renews the stamp of its record", (ns) => {
-    const first = new Map<string, Promise<Pong>>();
-    return {
-      ping: (slot, seq) => {
-        const pong = first.get(`${slot}.${seq}`) ?? ns.ping(slot, seq);
-        first.set(`${slot}.${seq}`, pong);
-        return pong;
-      },
-    };
-  });
+  finds(
+    "stamps no repeated ping",
+    "a ping that is repeated renews the stamp and the revision of its record",
+    (ns) => {
+      const first = new Map<string, Promise<Pong>>();
+      return {
+        ping: (slot, seq) => {
+          const pong = first.get(`${slot}.${seq}`) ?? ns.ping(slot, seq);
+          first.set(`${slot}.${seq}`, pong);
+          return pong;
+        },
+      };
+    },
+  );
   finds("answers a ping with a time of its own", "the answer to a ping has the store's time", (ns) => ({
     ping: async (slot, seq) => ({ ...(await ns.ping(slot, seq)), ms: 1 }),
   }));

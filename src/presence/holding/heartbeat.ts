@@ -109,7 +109,7 @@ export class Heartbeat {
     }
   }
 
-  #take(slot: Slot, sent: number, sentWall: number, { ms, hasMail }: Pong): void {
+  #take(slot: Slot, sent: number, sentWall: number, { ms, revision, hasMail }: Pong): void {
     const { time, requests } = this.#context;
     learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
@@ -117,7 +117,7 @@ export class Heartbeat {
     const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
     if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the present slot
     this.#schedule.counted(slot, stamped);
-    if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms };
+    if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms, revision };
     if (endsLapse) requests.add("return");
     if (hasMail) requests.add("mail");
     requests.sleeper.wake();

@@ -42,7 +42,7 @@ export const registrationId = ({ session, pinger, start }: RegistrationId): stri
 export const pingId = (slot: number, segment: number): string => `${slot}.${segment}`;
 
 /** The fields that a read of pings omits: `slot` is in the `_id`. Other reads return whole documents. */
-export const PING_FIELDS = { expireAt: 0, slot: 0, count: 0, [MAIL]: 0 } as const;
+export const PING_FIELDS = { expireAt: 0, slot: 0, [MAIL]: 0 } as const;
 
 /** The end of the year 9999: the last date that the shell and most other clients can show. */
 const DATE_MS_MAX = 253_402_300_799_999;
@@ -112,8 +112,8 @@ export function toRegistration(document: Document): RegistrationRecord | undefin
   return last === OPEN ? registration : { ...registration, last };
 }
 
-export function toPing({ _id: id, now, ...fields }: Document): PingRecord | undefined {
-  if (typeof id !== "string" || (now !== undefined && !isDate(now))) return undefined;
+export function toPing({ _id: id, now, count = 0, ...fields }: Document): PingRecord | undefined {
+  if (typeof id !== "string" || (now !== undefined && !isDate(now)) || !isCount(count)) return undefined;
   const [slot = NaN, segment = NaN] = id.split(".").map(Number);
   if (!isCount(slot) || !isCount(segment * SEGMENT_SESSIONS) || id !== pingId(slot, segment))
     return undefined;
@@ -123,7 +123,7 @@ export function toPing({ _id: id, now, ...fields }: Document): PingRecord | unde
     if (String(word) !== name || !isCount(word) || word >= SEGMENT_WORDS || !isInt32(value)) return undefined;
     words[word] = value;
   }
-  return { slot, segment, words, ms: now === undefined ? 0 : now.getTime() };
+  return { slot, segment, words, ms: now === undefined ? 0 : now.getTime(), revision: count };
 }
 
 /** The stamp of a document that the server has just stamped. */

@@ -77,8 +77,9 @@ export async function write(
 }
 
 /**
- * Sets the session's bit, and returns its stamp and the session's mail. It also increments a count, because two pings
- * may have the same stamp, and a ping that changes nothing would be acknowledged without a majority.
+ * Sets the session's bit, and returns its stamp and the session's mail. It also increments a count: two pings may have
+ * the same stamp, and a ping that changes nothing would be acknowledged without a majority. Reads are compared by the
+ * count as well, since a server's clock may step back, and some servers stamp before they wait for another write.
  */
 export async function ping(context: Context, slot: Slot, seq: number): Promise<Pong> {
   const { clock, limits, names } = context;
@@ -93,13 +94,13 @@ export async function ping(context: Context, slot: Slot, seq: number): Promise<P
       $currentDate: { now: true },
       $setOnInsert: await pingConstants(context, slot),
     },
-    fields: { _id: 0, now: 1, [`${MAIL}.${word}`]: 1 },
+    fields: { _id: 0, now: 1, count: 1, [`${MAIL}.${word}`]: 1 },
   };
   const document = await upsert(context.send, "ping", command, limits.pingMs);
   const ms = stampOf(document);
   clock.sample(ms);
   if (clock.mayStamp === false) clock.mayStamp = undefined; // the refusal has passed
-  return { ms, hasMail: hasMail(document, word, mask) };
+  return { ms, revision: Number(document["count"]), hasMail: hasMail(document, word, mask) };
 }
 
 /** Sets the mail bits of the sessions, with one statement for each segment. */

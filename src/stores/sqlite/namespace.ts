@@ -135,7 +135,7 @@ export class SqliteNamespace implements Namespace {
       const { id } = makeHead(sql, this.#name);
       const ms = this.#clock.now();
       const { mail } = sql.get(PING, id, slot, seq, ms) as { mail: number };
-      return { ms, hasMail: mail === 1 };
+      return { ms, revision: ms, hasMail: mail === 1 }; // the time is read under the lock
     });
   }
 
@@ -264,6 +264,6 @@ function recordsOf(slot: Slot, ms: number, seqs: readonly number[]): PingRecord[
   return [...groupBits(seqs)].map(([segment, masks]) => {
     const words = new Int32Array(SEGMENT_WORDS);
     for (const [word, mask] of masks) words[word] = mask;
-    return { slot, segment, words, ms };
+    return { slot, segment, words, ms, revision: ms };
   });
 }

@@ -52,14 +52,17 @@ export const pingTests: Suite = (test) => {
   );
 
   test(
-    "a ping that is repeated renews the stamp of its record",
+    "a ping that is repeated renews the stamp and the revision of its record",
     configured(async ({ ns, slot }) => {
       let stamped = 0;
+      let latest = 0;
       for (let count = 0; count < 3; count++) {
         await timeAfter(ns, stamped + 2);
-        const { ms } = await ns.ping(slot, 5);
+        const { ms, revision } = await ns.ping(slot, 5);
         const [record] = await ns.pings(slot);
-        assert.equal(record?.ms, ms);
+        assert.deepEqual([record?.ms, record?.revision], [ms, revision]);
+        assert.ok(revision > latest, `revision ${latest}, then ${revision}`);
+        latest = revision;
         assert.ok(ms > stamped, `${stamped}, then ${ms}`);
         stamped = ms;
       }
