@@ -15,7 +15,7 @@ export interface OwnPing {
   readonly revision: number;
 }
 
-/** Whether the records have our own ping. The bit alone does not show it: an earlier ping of the slot has set it, too. */
+/** Whether the records have our own ping. The bit alone does not show it: an earlier ping has set it, too. */
 export function hasOwn(records: readonly PingRecord[], { seq, slot, revision }: OwnPing): boolean {
   return records.some((record) => record.slot === slot && record.revision >= revision && hasBit(record, seq));
 }
