@@ -6,7 +6,7 @@ import type { Namespace } from "../../src/core/store.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { aRegistration, aSession, CONFIG, everything, only, put } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-import { type Command, startProxy } from "../servers/proxy.ts";
+import { type Command, refusal, startProxy } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
 import { opened, until } from "../support/wait.ts";
 import { Heard, SLOT } from "./support.ts";
@@ -98,6 +98,23 @@ describe("a feed", () => {
     await feed.close();
     expect(lost).toHaveLength(1);
     expect(isHeartbitError(lost[0])).toBe(true);
+  });
+
+  it("is lost when the server loses each of its cursors, which the driver resumes at once and for ever", async () => {
+    let resumed = 0;
+    const proxy = await startProxy({
+      uri: newDatabase(),
+      onCommand: ({ isFeed, name }) => {
+        if (isFeed && name === "aggregate") resumed++;
+        return isFeed && name === "getMore" ? refusal(43) : undefined;
+      },
+    });
+    onTestFinished(() => proxy.stop());
+    const proxied = await openMongo(proxy.uri);
+    onTestFinished(() => proxied.close());
+    const { lost } = await listen(everything(), proxied.namespace("presence", CONFIG));
+    await until(() => lost.length > 0);
+    expect(resumed).toBeLessThan(20);
   });
 
   it("is not lost when it is closed before it is ready", async () => {

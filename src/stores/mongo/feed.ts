@@ -10,9 +10,10 @@
  * filter by key. A gateway that closes with 100,000 keys would cost 100,000 reads for each process that watches.
  *
  * The driver resumes a stream by itself after what its specification calls a resumable error (a lost connection,
- * another primary), with the token of the last batch, even an empty one, so no change is missed. Any other error ends
- * the feed: a lost history, a dropped collection, a missing right. The presence then reads again and opens another
- * feed, so no token is kept here.
+ * another primary), with the token of the last batch, even an empty one, so no change is missed. It does so at once, for
+ * as long as a stream can be opened, so a server that loses each cursor ends the feed here. Any other error ends it, too:
+ * a lost history, a dropped collection, a missing right. The presence then reads again and opens another feed, later and
+ * later if it has to, so no token is kept here.
  */
 import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
@@ -32,6 +33,9 @@ const SELECTION_LENGTH_MAX = 100_000;
 const REPORTED_MAX = 100_000;
 
 const BATCH_MAX = 1000;
+
+/** How often the driver may resume a stream in a row without an answer to it. */
+const RESUMES_MAX = 10;
 
 /** Why there is no feed. */
 const NO_FEED = {
@@ -101,9 +105,13 @@ class MongoFeed implements Feed {
     return new Promise((resolve, reject) => {
       // Even an empty first answer has a token, which the driver emits at once. The first `tryNext` resolves only after
       // another answer, for which the server waits.
-      stream.once("resumeTokenChanged", () => resolve());
+      let tokens = 0; // since the latest answer
+      stream.on("resumeTokenChanged", () => {
+        resolve();
+        if (++tokens > RESUMES_MAX) this.#lose(new Error("the server loses each cursor"));
+      });
       const run = async (): Promise<void> => {
-        for await (const changes of batches(stream)) {
+        for await (const changes of batches(stream, () => (tokens = 0))) {
           resolve();
           if (this.#isOver) return;
           if (changes.length > 0) await this.#report(changes);
@@ -200,17 +208,17 @@ function isSent({ keys, prefixes }: Selection): boolean {
 
 /**
  * The changes, as many at a time as have arrived together; none after `AWAIT_MS` without a change. One
- * that had to be awaited is returned alone: asking for another one first would delay it.
+ * that had to be awaited is returned alone: asking for another one first would delay it. Calls `answered` at each answer.
  */
-async function* batches(stream: Stream): AsyncGenerator<Document[]> {
+async function* batches(stream: Stream, answered: () => void): AsyncGenerator<Document[]> {
   let asked: Promise<Document[]> | undefined;
   for (;;) {
-    let next = asked ?? ask(stream);
+    let next = asked ?? ask(stream, answered);
     asked = undefined;
     const most = (await isSettled(next)) ? BATCH_MAX : 1;
     const changes = await next;
     while (changes.length < most) {
-      next = ask(stream);
+      next = ask(stream, answered);
       if (!(await isSettled(next))) {
         asked = next;
         break;
@@ -221,8 +229,9 @@ async function* batches(stream: Stream): AsyncGenerator<Document[]> {
   }
 }
 
-function ask(stream: Stream): Promise<Document[]> {
+function ask(stream: Stream, answered: () => void): Promise<Document[]> {
   const next = stream.tryNext().then((change) => {
+    answered();
     if (change !== null) return [understood(change)];
     if (stream.closed) throw new Error("the stream was closed");
     return [];
