@@ -83,7 +83,7 @@ const MUTANTS = [
     file: "presence/context/context.ts",
     search: "if (tookMs > suspiciousMs(periodMs)) health",
     replace: "if (tookMs > periodMs * 1e9) health",
-    by: presence("slow-read"),
+    by: presence("slow-store"),
   },
   {
     what: "suspicion: a late timer is none",
@@ -182,7 +182,7 @@ const MUTANTS = [
     file: "core/schedule.ts",
     search: "if (++this.#sent.count === 1) this.pingIn(this.#periodMs * REPEAT_OF_PERIOD);",
     replace: "if (++this.#sent.count === 0) this.pingIn(this.#periodMs * REPEAT_OF_PERIOD);",
-    by: presence("repeated-ping"),
+    by: presence("slow-store"),
   },
   {
     what: "the heartbeat: pings spread over the whole slot",
@@ -354,7 +354,7 @@ const MUTANTS = [
     search: "yield* this.#notifier.roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);",
     replace:
       "yield* this.#notifier.roster.endLoadInSteps(load, (key) => key === selected.keys && load < 0, asOf);",
-    by: presence("whole-read"),
+    by: presence("watcher"),
   },
   {
     what: "the records: of two ends the later one holds",
@@ -448,7 +448,7 @@ const MUTANTS = [
     file: "presence/slot-loop.ts",
     search: "if (this.#isIdleAndStale) return 0;",
     replace: "",
-    by: presence("idle-health"),
+    by: presence("presence"),
   },
   {
     what: "the lease: pings of a new session extend it before its keys are registered",

@@ -2,14 +2,10 @@ import { describe, expect, it } from "vitest";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { Presence } from "../../src/index.ts";
 import { Random } from "../simulator/random.ts";
-import { hear, PERIOD_MS, refusal } from "./support.ts";
+import { hear, PERIOD_MS, refusal, startAll } from "./support.ts";
 import { bench, link, other, presence } from "./two-presences.ts";
 
-/** The keys that are alive, as one that has just come finds them. */
-async function alive(): Promise<string[]> {
-  const { keys } = await (await bench.open()).presence.list();
-  return keys.filter((state) => state.alive).map(({ key }) => key);
-}
+const NOTHING = { sessions: 0, registrations: 0, pings: 0 };
 
 describe("`drop`", () => {
   it("leaves nothing of a start that was under way, and closes the presence", async () => {
@@ -19,15 +15,14 @@ describe("`drop`", () => {
     presence.on("close", () => emitted.push("close"));
     before.on("killed", () => emitted.push("killed")); // only by another
     const calls = [before.start(), presence.drop()];
-    const refused = expect(after.start()).rejects.toEqual(refusal("PRESENCE_CLOSED"));
-    await bench.clock.advance(0);
-    await Promise.all([...calls, refused]);
+    await expect(bench.during(0, after.start())).rejects.toEqual(refusal("PRESENCE_CLOSED"));
+    await Promise.all(calls);
     await bench.periods(20);
     expect([before.state, after.state, watcher.state]).toEqual(["killed", "stopped", "stopped"]);
     expect(emitted).toEqual(["close"]);
     await expect(presence.list()).rejects.toEqual(refusal("PRESENCE_CLOSED"));
-    expect(bench.store.counts("presence")).toEqual({ sessions: 0, registrations: 0, pings: 0 });
-    expect(await alive()).toEqual([]);
+    expect(bench.store.counts("presence")).toEqual(NOTHING);
+    expect(await bench.alive()).toEqual([]);
   });
 
   it("that fails leaves what is held and watched as it was", async () => {
@@ -36,13 +31,11 @@ describe("`drop`", () => {
     const watcher = presence.watcher();
     const heard = await hear(watcher, "k");
     link.fail();
-    const dropping = expect(presence.drop()).rejects.toEqual(refusal("STORE_UNAVAILABLE"));
-    await bench.periods(2);
-    await dropping;
+    await expect(bench.during(2, presence.drop())).rejects.toEqual(refusal("STORE_UNAVAILABLE"));
     link.heal();
     await bench.periods(5);
     expect([pinger.state, watcher.state, heard]).toEqual(["started", "running", ["k alive initial"]]);
-    expect(await alive()).toEqual(["k"]);
+    expect(await bench.alive()).toEqual(["k"]);
   });
 
   it("does not give session numbers again: what a process ends that has not noticed it is its own", async () => {
@@ -53,13 +46,53 @@ describe("`drop`", () => {
     const pinger = presence.pinger("z");
     await pinger.start();
     await bench.periods(10);
-    expect(await alive()).toEqual(["x", "y", "z"]);
+    expect(await bench.alive()).toEqual(["x", "y", "z"]);
     await pinger.stop();
     await bench.periods(20);
-    expect(await alive()).toEqual(["x", "y"]);
+    expect(await bench.alive()).toEqual(["x", "y"]);
     await presence.close();
-    expect(await alive()).toEqual(["y"]);
+    expect(await bench.alive()).toEqual(["y"]);
   });
+
+  it("by another ends what is held, and planned absences; health is stale until something is held again", async () => {
+    const [held, away] = await startAll(presence, ["held", "away"]);
+    const killed: (string | undefined)[] = [];
+    held?.on("killed", () => killed.push(held.state));
+    const holding = await presence.hold(["a", "b"]);
+    await away?.stop({ holdMs: 60_000 });
+    await bench.periods(2);
+    await other.drop();
+    await bench.periods(20);
+    expect([killed, away?.state, holding.size]).toEqual([["killed"], "stopped", 0]);
+    await expect(holding.add(["c"])).rejects.toEqual(refusal("CONFIG_MISMATCH"));
+    expect(presence.health).toMatchObject({
+      state: "stale",
+      reason: 'The namespace "presence" was dropped.',
+    });
+    expect(await bench.stored.config()).toBeUndefined(); // nobody has set it up again
+    const since = new Date(bench.clock.now());
+    await away?.start();
+    await bench.periods(1);
+    expect(presence.health).toEqual({ state: "healthy" });
+    expect((await presence.list()).keys).toMatchObject([{ key: "away", holders: [{ since }] }]);
+  });
+
+  it.each(["stop", "kill", "stop in the moment of waking, before which it pings,"])(
+    "is not undone by a %s of the same moment",
+    async (what) => {
+      const pinger = presence.pinger("k");
+      await pinger.start();
+      await bench.periods(2);
+      link.delay(100);
+      const isWaking = what.includes("waking");
+      if (isWaking) bench.clock.step(100);
+      const end = (): Promise<void> => (what === "kill" ? pinger.kill() : pinger.stop());
+      const calls = isWaking ? [end(), presence.drop()] : [presence.drop(), end()];
+      await bench.during(3, Promise.allSettled(calls));
+      expect(await bench.stored.config()).toBeUndefined();
+      expect(bench.store.counts("presence")).toEqual(NOTHING);
+    },
+  );
 
   it("among calls of any kind in any order: in the end just what is started is held", async () => {
     for (let seed = 1; seed <= 300; seed++) {
@@ -68,6 +101,8 @@ describe("`drop`", () => {
   });
 });
 
+const open = (store: FaultyStore | MemoryStore): Promise<Presence> =>
+  Presence.open(store, { periodMs: PERIOD_MS });
 const ignore = (): void => {};
 
 /** Gives the keys that are not held by as many as have started them. */
@@ -76,9 +111,7 @@ async function heldAfterAnything(seed: number): Promise<string[]> {
   const clock = new ManualClock({ random: () => random.next() });
   const store = new MemoryStore({ clock });
   const links = [new FaultyStore(store), new FaultyStore(store)] as const;
-  const open = (): Promise<Presence[]> =>
-    Promise.all(links.map((one) => Presence.open(one, { periodMs: PERIOD_MS })));
-  const presences = await open();
+  const presences = await Promise.all(links.map((one) => open(one)));
   const pingers = presences.flatMap((one) => ["a", "b"].map((key) => one.pinger(key)));
   for (let step = 0; step < 25; step++) {
     const pinger = random.pick(pingers);
@@ -96,7 +129,7 @@ async function heldAfterAnything(seed: number): Promise<string[]> {
   }
   for (const one of links) one.delay(0);
   await clock.advance(30 * PERIOD_MS);
-  const { keys } = await (await Presence.open(store, { periodMs: PERIOD_MS })).list();
+  const { keys } = await (await open(store)).list();
   const wrong = ["a", "b"].filter((key) => {
     const started = pingers.filter((pinger) => pinger.key === key && pinger.state === "started");
     return (keys.find((state) => state.key === key)?.holders.length ?? 0) !== started.length;
@@ -104,18 +137,3 @@ async function heldAfterAnything(seed: number): Promise<string[]> {
   await Promise.all([...presences.map((one) => one.close()), clock.advance(PERIOD_MS)]);
   return wrong;
 }
-
-it.each(["stop", "kill"] as const)(
-  "%s while the presence drops the namespace sets nothing up again",
-  async (end) => {
-    const pinger = presence.pinger("k");
-    await pinger.start();
-    await bench.periods(2);
-    link.delay(100);
-    const calls = [presence.drop(), pinger[end]()];
-    await bench.periods(3);
-    await Promise.all(calls);
-    expect(await bench.stored.config()).toBeUndefined();
-    expect(bench.store.counts("presence")).toEqual({ sessions: 0, registrations: 0, pings: 0 });
-  },
-);

@@ -1,24 +1,25 @@
 /** A majority that acknowledges late: what is written is stamped at once, and can be read when it is acknowledged. */
 import { expect, it } from "vitest";
-import type { Store } from "../../src/core/store.ts";
 import { Presence } from "../../src/index.ts";
 import { FaultyStore } from "../../src/testing/index.ts";
 import { Bench, hear, PERIOD_MS, wrap } from "./support.ts";
 
 const PERIODS = 40;
+/** How often in a period is looked whether a presence is healthy. */
+const LOOKS = 20;
 
-/** The store, with a majority that lags. */
-function lagging(bench: Bench, lagMs: () => number): Store {
-  const { clock } = bench;
+/** Three presences that hold `a`, `b` and `c`, of which the first watches all, for five periods; then the majority lags. */
+async function fleet(lag: number) {
+  const bench = new Bench();
+  let [lagMs, lapses] = [0, 0];
   const late = async <T>(act: () => Promise<T>): Promise<T> => {
-    if (lagMs() > 0) await new Promise<void>((resolve) => clock.setTimer(resolve, lagMs()));
+    if (lagMs > 0) await new Promise<void>((resolve) => bench.clock.setTimer(resolve, lagMs));
     return act();
   };
-  return wrap(bench.store, (namespace) => ({
+  const lagging = wrap(bench.store, (namespace) => ({
     ping: async (slot, seq) => {
       const ms = await namespace.time();
-      const pong = await late(() => namespace.ping(slot, seq));
-      return { ...pong, ms };
+      return { ...(await late(() => namespace.ping(slot, seq))), ms };
     },
     write: (writes, signal) => late(() => namespace.write(writes, signal)),
     kill: (key) => late(() => namespace.kill(key)),
@@ -26,25 +27,15 @@ function lagging(bench: Bench, lagMs: () => number): Store {
     nextSeq: () => late(() => namespace.nextSeq()),
     configure: (wanted) => late(() => namespace.configure(wanted)),
   }));
-}
-
-/** Three presences that hold `a`, `b` and `c`, of which the first watches all, for five periods; then the majority lags. */
-async function fleet(lag: number) {
-  const bench = new Bench();
-  let [lagMs, lapses] = [0, 0];
-  const links: FaultyStore[] = [];
+  const links = ["a", "b", "c"].map(() => new FaultyStore(lagging));
   const presences: Presence[] = [];
-  for (const key of ["a", "b", "c"]) {
-    const link = new FaultyStore(lagging(bench, () => lagMs));
+  for (const [index, link] of links.entries()) {
     const presence = await Presence.open(link, { periodMs: PERIOD_MS });
-    presence.on("lapse", () => lapses++);
-    const starting = presence.pinger(key).start();
-    await bench.periods(0);
-    await starting;
-    links.push(link);
     presences.push(presence);
+    presence.on("lapse", () => lapses++);
+    await bench.during(0, presence.pinger("abc".charAt(index)).start());
   }
-  const [watching] = presences as [Presence];
+  const watching = presences[0]!;
   const heard = await hear(watching.watcher(), { all: true });
   await bench.periods(5);
   lagMs = lag * PERIOD_MS;
@@ -55,15 +46,14 @@ async function fleet(lag: number) {
     deaths: () => heard.filter((line) => line.includes("dead")),
     crash: () => links[2]?.fail(),
     endLag: () => void (lagMs = 0),
-    /** Which part of so many periods the watching presence is healthy. */
-    healthyFor: async (periods: number): Promise<number> => {
-      const STEPS = 20;
+    /** In which part of the following periods the watching presence is healthy. */
+    healthy: async (): Promise<number> => {
       let healthy = 0;
-      for (let step = 0; step < periods * STEPS; step++) {
-        await bench.periods(1 / STEPS);
+      for (let look = 0; look < PERIODS * LOOKS; look++) {
+        await bench.periods(1 / LOOKS);
         if (watching.health.state === "healthy") healthy++;
       }
-      return healthy / (periods * STEPS);
+      return healthy / (PERIODS * LOOKS);
     },
   };
 }
@@ -71,8 +61,8 @@ async function fleet(lag: number) {
 it.each([0.26, 0.5, 0.79])(
   "a majority that lags by %d of a period makes nobody lapse and watchers stale hardly ever; a crash is reported within the bound and the lag",
   async (lag) => {
-    const { bench, lapses, deaths, crash, healthyFor } = await fleet(lag);
-    expect(await healthyFor(PERIODS)).toBeGreaterThanOrEqual(0.95);
+    const { bench, lapses, deaths, crash, healthy } = await fleet(lag);
+    expect(await healthy()).toBeGreaterThanOrEqual(0.95);
     expect([lapses(), deaths()]).toEqual([0, []]);
     const before = bench.now;
     crash();
@@ -83,10 +73,10 @@ it.each([0.26, 0.5, 0.79])(
 );
 
 it("a majority that lags by more than a period makes watchers stale, for the reason and with the lag", async () => {
-  const { bench, watching, deaths, crash, endLag, healthyFor } = await fleet(1.3);
+  const { bench, watching, deaths, crash, endLag, healthy } = await fleet(1.3);
   const reasons = new Set<string | undefined>();
   watching.on("health", ({ state, reason }) => state === "stale" && reasons.add(reason));
-  expect(await healthyFor(PERIODS)).toBeLessThan(0.5);
+  expect(await healthy()).toBeLessThan(0.5);
   expect([...reasons]).toEqual(["no ping was acknowledged for 5000 ms"]);
   expect(deaths()).toEqual([]);
   endLag();

@@ -1,37 +1,24 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { HeartbitError, type Pinger, type Presence } from "../../src/index.ts";
-import type { PingRecord } from "../../src/core/bits.ts";
+import { HeartbitError, type Presence } from "../../src/index.ts";
 import type { RegistrationRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
-import type { Cursor, OpenRecords, Page, Write } from "../../src/core/store.ts";
-import { Bench, failing, hear, PERIOD_MS, restartable, type Replace } from "./support.ts";
+import type { Write } from "../../src/core/store.ts";
+import { Bench, failing, hear, PERIOD_MS, restartable, type Replace, startAll, texts } from "./support.ts";
 
 let bench: Bench;
 beforeEach(() => void (bench = new Bench()));
 
-interface Held {
-  readonly pingers: readonly Pinger[];
-  /** That of `a`. */
-  readonly pinger: Pinger;
-  /** Another process, which holds `z`. */
-  readonly other: Presence;
-  /** What it reports of `a`. */
-  readonly heard: string[];
-}
-
-/** The presence holds `a` and the other keys for ten periods, and another process watches `a`. */
-async function hold(presence: Presence, ...keys: string[]): Promise<Held> {
-  const pinger = presence.pinger("a");
-  const pingers = [pinger, ...keys.map((key) => presence.pinger(key))];
-  await Promise.all(pingers.map((one) => one.start()));
+/** The presence holds `a` and the other keys for ten periods. Another process holds `z`, and watches `a`. */
+async function hold(presence: Presence, ...keys: string[]) {
+  const pingers = await startAll(presence, ["a", ...keys]);
   const { presence: other } = await bench.open();
   await other.pinger("z").start();
   const heard = await hear(other.watcher(), "a");
   await bench.periods(10);
-  return { pingers, pinger, other, heard };
+  return { pingers, pinger: pingers[0]!, other, heard };
 }
 
-const fifty = Array.from({ length: 50 }, (_, index) => `k${index}`);
+const fifty = texts(50, "k");
 
 /** Deletes what is stored of these keys, and nothing else. */
 function destroy(...keys: string[]): void {
@@ -39,17 +26,11 @@ function destroy(...keys: string[]): void {
   expect(bench.store.destroy("presence", doomed)).toBe(keys.length);
 }
 
-/** The keys that one that has just come finds alive. */
-async function alive(): Promise<string[]> {
-  const { keys } = await (await bench.open()).presence.list();
-  return keys.filter((state) => state.alive).map(({ key }) => key);
-}
-
 /** Those that are alive when everything that is dead now has been pruned. */
 async function aliveInTheEnd(presence: Presence): Promise<string[]> {
   await bench.periods(300);
   await presence.prune();
-  return alive();
+  return bench.alive();
 }
 
 /** What is stored of a key. */
@@ -88,7 +69,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     const { pingers } = await hold(presence, "b", "c");
     destroy("a", "b");
     await bench.periods(16); // it looks at another of the three every four periods
-    expect(await alive()).toEqual(["a", "b", "c", "z"]);
+    expect(await bench.alive()).toEqual(["a", "b", "c", "z"]);
     expect(pingers.map(({ state }) => state)).toEqual(["started", "started", "started"]);
   });
 
@@ -100,31 +81,6 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     expect(heard).toEqual(["a alive initial", "a dead killed", "a alive joined"]);
   });
 
-  it.each(["a", "b", "c"])("after a lapse, also %s, which another has ended meanwhile", async (killed) => {
-    const { presence, link } = await bench.open();
-    const { other } = await hold(presence, "b", "c");
-    const heard = await hear(other.watcher(), killed);
-    link.fail();
-    await other.kill(killed);
-    destroy(killed);
-    await bench.periods(4);
-    link.heal();
-    await bench.periods(2);
-    expect(heard.slice(-2)).toEqual([`${killed} dead killed`, `${killed} alive joined`]);
-  });
-
-  it.each([0, 1, 2, 3])("within 7 periods, though written just before and not alone (%i)", async (later) => {
-    const { presence } = await bench.open();
-    const { pinger } = await hold(presence);
-    await bench.periods(later);
-    await pinger.update("written just now");
-    destroy("a");
-    await bench.periods(2);
-    await presence.pinger("b").start();
-    await bench.periods(5);
-    expect(await alive()).toEqual(["a", "b", "z"]);
-  });
-
   it("by a process that is busy with its other keys all the time", async () => {
     const { pingers } = await hold((await bench.open()).presence, "b");
     destroy("a");
@@ -132,7 +88,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
       await pingers[1]?.update(period);
       await bench.periods(1);
     }
-    expect(await alive()).toEqual(["a", "b", "z"]);
+    expect(await bench.alive()).toEqual(["a", "b", "z"]);
   });
 
   it("once, however long the store refuses it", async () => {
@@ -147,7 +103,7 @@ describe("what is held, and whose record alone somebody has destroyed, is writte
     link.intercept();
     await bench.periods(2);
     expect(bench.store.counts("presence").registrations).toBe(3); // of b no other start
-    expect(await alive()).toEqual(["a", "b", "z"]);
+    expect(await bench.alive()).toEqual(["a", "b", "z"]);
   });
 });
 
@@ -176,38 +132,6 @@ describe("a server that is found again may have lost what it had acknowledged", 
     },
   );
 
-  it.each([
-    { when: "while it is held", isHeld: true },
-    { when: "when it is stopped", isHeld: false },
-  ])(
-    "what was started again is not outlived by a late write of the start before: $when",
-    async ({ isHeld }) => {
-      const late: Write[] = [];
-      const presence = await bench.openWith(keepWrites(late));
-      const { pinger } = await hold(presence, "b");
-      destroy("a");
-      await bench.periods(16);
-      expect((await stored("a")).map(({ start }) => start)).toEqual([2]);
-      if (isHeld) await bench.stored.write(late.slice(0, 1));
-      await bench.periods(5);
-      await pinger.stop();
-      if (!isHeld) await bench.stored.write(late.slice(0, 1));
-      expect(await aliveInTheEnd(presence)).toEqual(["b", "z"]);
-    },
-  );
-
-  it("what is lost is looked for also where the set-up cannot be written again for long", async () => {
-    const { presence, link, restart } = await restartable(bench);
-    await hold(presence, ...fifty);
-    destroy("k49");
-    link.intercept(failing("configure"));
-    restart();
-    await bench.periods(2);
-    link.intercept();
-    await bench.periods(3);
-    expect(await alive()).toContain("k49");
-  });
-
   it("a store that has lost everything is set up again, which is no drop", async () => {
     const { presence, link, restart } = await restartable(bench);
     const pinger = presence.pinger("a");
@@ -221,7 +145,7 @@ describe("a server that is found again may have lost what it had acknowledged", 
     restart();
     await bench.periods(4);
     expect(pinger.state).toBe("started");
-    expect(await alive()).toEqual(["a"]);
+    expect(await bench.alive()).toEqual(["a"]);
   });
 
   it("a process that cannot write lost records learns meanwhile that another of its keys was killed", async () => {
@@ -236,38 +160,6 @@ describe("a server that is found again may have lost what it had acknowledged", 
     await other.kill("b");
     await bench.periods(6);
     expect(killed).toBe(1);
-  });
-
-  it("a process that reads late, and registers missing keys again, learns of a kill of the start before", async () => {
-    let isDeposed = false; // a primary that has not got the latest
-    let cursor: Cursor | undefined; // as it was then
-    const lagging: Replace = (namespace) => ({
-      read: async function* (query) {
-        for await (const page of namespace.read(query)) {
-          if (!isDeposed) cursor = page.cursor ?? cursor;
-          const registrations = page.registrations.filter(({ key }) => !isDeposed || key !== "a");
-          yield { ...page, registrations, ...(cursor === undefined ? {} : { cursor }) };
-        }
-      },
-    });
-    const { presence, restart } = await restartable(bench, {}, lagging);
-    await presence.pinger("b").start();
-    await bench.periods(10);
-    const a = presence.pinger("a");
-    let killed = 0;
-    a.on("killed", () => killed++);
-    await a.start();
-    const { presence: other } = await bench.open();
-    await bench.periods(1);
-    isDeposed = true;
-    await other.kill("a");
-    restart();
-    await bench.periods(0.2);
-    isDeposed = false;
-    await bench.periods(6);
-    expect([killed, a.state]).toEqual([1, "started"]);
-    await a.stop();
-    expect(await aliveInTheEnd(presence)).toEqual(["b"]);
   });
 });
 
@@ -307,35 +199,6 @@ describe("a key that was killed, and whose record is gone before its holder lear
     await updating;
     expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
   });
-
-  it("pruned while the reads of its holder were late for more than a retention", async () => {
-    let late: { pages: Page[]; pings: PingRecord[]; open: OpenRecords } | undefined;
-    const presence = await bench.openWith(
-      (namespace) => ({
-        read: async function* (query) {
-          if (late === undefined) yield* namespace.read(query);
-          else if (query.since !== undefined && query.session === undefined)
-            yield { sessions: [], registrations: [], cursor: query.since };
-          else yield* late.pages;
-        },
-        pings: async (from) => late?.pings ?? namespace.pings(from),
-        countOpen: async (session) => late?.open ?? namespace.countOpen(session),
-      }),
-      { feed: "poll" },
-    );
-    await hear(presence.watcher(), "b"); // a process that only holds has nothing to know late reads by
-    const { pinger, other, heard } = await hold(presence, ...fifty);
-    const pages: Page[] = [];
-    for await (const page of bench.stored.read({ select: EVERYTHING })) pages.push(page);
-    const open = await bench.stored.countOpen(presence.session ?? NaN);
-    late = { pages, pings: await bench.stored.pings(0), open };
-    await other.kill("a");
-    await pruneAway(other);
-    await bench.periods(1);
-    late = undefined;
-    await bench.periods(6);
-    expect([heard.at(-1), pinger.state]).toEqual(["a alive joined", "started"]);
-  });
 });
 
 it.each([
@@ -346,21 +209,17 @@ it.each([
   async ({ restarted }) => {
     for (let wait = 0; wait < 4; wait += 0.5) {
       bench = new Bench();
-      const { presence } = await bench.open();
-      const first = presence.pinger("a");
-      await first.start();
-      await presence.pinger("b").start();
+      const [pinger] = await startAll((await bench.open()).presence, ["a", "b"]);
       await bench.periods(10);
-      await first.stop();
-      if (restarted) await first.start();
+      await pinger!.stop();
+      if (restarted) await pinger!.start();
       await bench.periods(3 + wait);
       // The server has lost all that it had of that presence, and its counter.
       bench.store.destroy("presence", { registration: () => true, session: () => true });
-      const other = await bench.openWith(() => ({ nextSeq: () => Promise.resolve(1) }));
-      const pinger = other.pinger("c");
+      const other = (await bench.openWith(() => ({ nextSeq: () => Promise.resolve(1) }))).pinger("c");
       let killed = 0;
-      pinger.on("killed", () => killed++);
-      await pinger.start();
+      other.on("killed", () => killed++);
+      await other.start();
       await bench.periods(6);
       const ended = (await stored("c")).filter(({ last }) => last !== undefined);
       expect([wait, killed, ended]).toEqual([wait, 0, []]);
@@ -401,22 +260,27 @@ it.each(["stop", "kill"] as const)(
 );
 
 it.each([
-  ["of a process that only held", false, 0],
-  ["of one that also watches", true, 0],
-  ["of a planned absence, which is over", false, 3 * PERIOD_MS],
+  { what: "of a process that only held", watches: false, isStarted: false, holdMs: 0 },
+  { what: "of one that also watches", watches: true, isStarted: false, holdMs: 0 },
+  { what: "of a planned absence, which is over", watches: false, isStarted: false, holdMs: 3 * PERIOD_MS },
+  { what: "of one that has registered it again meanwhile", watches: false, isStarted: true, holdMs: 0 },
 ])(
-  "a released key whose record was destroyed stays dead when a late write restores it: %s",
-  async (_, watches, holdMs) => {
+  "a released key whose record was destroyed stays dead when a late write restores it: $what",
+  async ({ watches, isStarted, holdMs }) => {
     const late: Write[] = [];
     const presence = await bench.openWith(keepWrites(late));
     if (watches) await hear(presence.watcher(), { all: true });
     const { pinger, heard } = await hold(presence, "b");
-    await pinger.stop({ holdMs });
+    if (!isStarted) await pinger.stop({ holdMs });
     destroy("a");
+    if (isStarted) await bench.periods(16);
+    expect((await stored("a")).map(({ start }) => start)).toEqual(isStarted ? [2] : []);
     await bench.stored.write(late.slice(0, 1));
-    await bench.periods(10);
+    await bench.periods(5);
+    if (isStarted) await pinger.stop();
+    await bench.periods(5);
     expect(heard.at(-1)).toMatch(/^a dead/);
-    expect(await alive()).toEqual(["b", "z"]);
+    expect(await aliveInTheEnd(presence)).toEqual(["b", "z"]);
   },
 );
 

@@ -4,11 +4,12 @@ import type { Listing, WatchTarget } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
 import { Subscription } from "../../src/core/subscriptions.ts";
 import { rosterOf } from "../core/histories.ts";
-import { hear, slicing, words } from "./support.ts";
+import { hear, slicing, startAll, texts, words } from "./support.ts";
 import { bench, other, presence } from "./two-presences.ts";
 
 const MANY = 20_000;
 const nothing = (): void => {};
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 describe("many", () => {
   let before: NodeJS.CpuUsage;
@@ -17,10 +18,10 @@ describe("many", () => {
   afterEach(() => expect(process.cpuUsage(before).user / 1e6).toBeLessThan(15));
 
   it.each([
-    ["keys", Array.from({ length: MANY }, (_, index) => `key-${index}`)],
-    ["prefixes", Array.from({ length: MANY }, (_, index) => ({ prefix: `prefix-${index}-` }))],
+    ["keys", texts(MANY, "key-")],
+    ["prefixes", texts(MANY, "prefix-").map((prefix) => ({ prefix: `${prefix}-` }))],
   ])("%s are watched and left one by one", async (_what, targets: WatchTarget[]) => {
-    await presence.hold(Array.from({ length: MANY }, (_, index) => `prefix-${index}-key`));
+    await presence.hold(texts(MANY, "prefix-").map((prefix) => `${prefix}-key`));
     const watcher = presence.watcher();
     for (const isLast of [false, true]) {
       for (const target of targets) watcher.watch(target, nothing);
@@ -45,10 +46,8 @@ describe("many", () => {
       await presence.pinger("room", { meta: { index } }).start();
       await other.watcher().sync();
     }
-    expect([reports, latest.length]).toEqual([joins + 1, joins]);
-    expect(latest).toEqual(
-      Array.from({ length: joins }, (_, index) => expect.objectContaining({ meta: { index } }) as object),
-    );
+    expect(reports).toBe(joins + 1);
+    expect(latest).toMatchObject(Array.from({ length: joins }, (_, index) => ({ meta: { index } })));
     expect(seen.size).toBeLessThan(4 * joins);
   });
 
@@ -56,8 +55,7 @@ describe("many", () => {
     const changes = other.watcher().changes({ all: true });
     await other.watcher().sync();
     for (let round = 0; round < 3; round++) {
-      const pingers = Array.from({ length: 100 }, (_, index) => presence.pinger(`key-${round}-${index}`));
-      await Promise.all(pingers.map((pinger) => pinger.start()));
+      const pingers = await startAll(presence, texts(100, `key-${round}-`));
       await other.watcher().sync();
       expect(internalsOf(other).gauges().watching?.undelivered).toBe(100);
       await Promise.all(pingers.map((pinger) => pinger.kill()));
@@ -70,19 +68,18 @@ describe("many", () => {
   });
 
   it("keys are killed one by one", async () => {
-    const pingers = Array.from({ length: 5 * MANY }, (_, index) => presence.pinger(`key-${index}`));
-    await Promise.all(pingers.map((pinger) => pinger.start()));
+    const pingers = await startAll(presence, texts(5 * MANY, "key-"));
     await Promise.all(pingers.map((pinger) => pinger.kill()));
   });
 
   it("keys are listed in slices", async () => {
     const keys = Array.from({ length: 3000 }, (_, index) => `key-${(index * 7919) % 3000}`);
-    await Promise.all(keys.map((key) => presence.pinger(key).start()));
+    await startAll(presence, keys);
     const { presence: slicer } = await bench.open({ clock: slicing(bench.clock) });
     let turns = 0;
     const listings: Listing[] = [];
     void slicer.list().then((listing) => listings.push(listing));
-    for (; listings.length === 0; turns++) await new Promise((resolve) => setImmediate(resolve));
+    for (; listings.length === 0; turns++) await turn();
     expect(listings[0]?.keys.map(({ key }) => key)).toEqual(keys.toSorted());
     expect(turns).toBeGreaterThan(60); // of each 100 keys: when they are read, and when their states are made
   });
@@ -108,7 +105,7 @@ describe("many", () => {
 
   it("holders of one key are reported, and go with their presence", async () => {
     const watcher = other.watcher();
-    await Promise.all(Array.from({ length: MANY }, () => presence.pinger("k").start()));
+    await startAll(presence, Array<string>(MANY).fill("k"));
     const counts: number[] = [];
     watcher.watch("k", ({ holders }) => counts.push(holders.length));
     await watcher.sync();
@@ -123,7 +120,7 @@ describe("many", () => {
   });
 
   it("changes are taken, by a few and one by one", () => {
-    const roster = rosterOf(Array.from({ length: 5 * MANY }, (_, index) => `key-${index}`));
+    const roster = rosterOf(texts(5 * MANY, "key-"));
     const subscription = new Subscription({ all: true }, nothing);
     while (roster.isTouched) for (const change of roster.changes(50)) subscription.push(change, 0);
     let count = 0;
@@ -132,9 +129,8 @@ describe("many", () => {
   });
 
   it("keys are loaded, reported and ended in slices while others start and end keys: alive and dead alternate", async () => {
-    const keys = Array.from({ length: 1500 }, (_, index) => `key-${index}`);
-    const pingers = keys.map((key) => presence.pinger(key));
-    await Promise.all(pingers.map((pinger) => pinger.start()));
+    const keys = texts(1500, "key-");
+    const pingers = await startAll(presence, keys);
     const { presence: slicer } = await bench.open({ clock: slicing(bench.clock) });
     const told = new Map<string, string[]>();
     slicer.watcher().watch({ all: true }, ({ key, alive }) => {
@@ -142,20 +138,41 @@ describe("many", () => {
     });
     let turns = 0;
     for (; told.size < keys.length; turns++) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
       const pinger = pingers[(turns * 37) % pingers.length];
       if (pinger?.state === "started") void pinger.kill();
       else void pinger?.start();
       if (told.size === 0) await bench.clock.advance(1);
     }
     await presence.close();
-    while ([...told.values()].some((states) => states.at(-1) !== "dead"))
-      await new Promise((resolve) => setImmediate(resolve));
+    while ([...told.values()].some((states) => states.at(-1) !== "dead")) await turn();
     expect(turns).toBeGreaterThan(20);
     for (const [key, states] of told) {
       const inTurn = states.map((_, index) => (index % 2 === 0 ? "alive" : "dead"));
       expect(states, key).toEqual(inTurn);
     }
+  });
+
+  it.each<[string, WatchTarget]>([
+    ["all", { all: true }],
+    ["a prefix", { prefix: "k" }],
+  ])("keys that are left and watched again while they are loaded are told whole: %s", async (_, target) => {
+    const count = 600;
+    await presence.hold(texts(count, "k"));
+    const told: number[] = [];
+    for (let turns = 0; turns < 20; turns++) {
+      const { presence: slicer } = await bench.open({ clock: slicing(bench.clock) });
+      const watcher = slicer.watcher();
+      watcher.watch(target, nothing);
+      for (let passed = 0; passed < turns; passed++) await turn();
+      watcher.unwatch(target, nothing);
+      const living = new Set<string>();
+      watcher.watch(target, ({ key }) => living.add(key));
+      await watcher.sync();
+      told.push(living.size);
+      await slicer.close();
+    }
+    expect(told).toEqual(told.map(() => count));
   });
 
   it("streams on one signal are one listener of it, so that Node warns of nothing", async () => {
@@ -166,7 +183,7 @@ describe("many", () => {
     const { signal } = new AbortController();
     for (let index = 0; index < 50; index++) watcher.changes("k", { signal });
     await watcher.sync();
-    await new Promise((resolve) => setImmediate(resolve)); // warnings come in a turn of their own
+    await turn(); // warnings come in a turn of their own
     process.off("warning", warned);
     expect(warnings).toEqual([]);
     await presence.close();

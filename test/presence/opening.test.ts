@@ -1,4 +1,4 @@
-/** What `Presence.open` takes, and what it refuses with one sentence. */
+/** What `Presence.open` takes, what it refuses with one sentence, and where a presence runs. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -7,26 +7,23 @@ import { HeartbitError, Presence } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
 import { MemoryStore } from "../../src/testing/index.ts";
 import { until } from "../support/wait.ts";
-import { Bench, refusal } from "./support.ts";
+import { aliveFor, refusal } from "./support.ts";
+import { bench, link, other, presence } from "./two-presences.ts";
 
 it("an option that does not exist is refused, by every call that takes options", async () => {
   const opened = Presence.open("memory:opening", { perriodMs: 1000 } as never);
   await expect(opened).rejects.toEqual(
     refusal("INVALID_OPTION", /^There is no option "perriodMs": the options are name, periodMs, /),
   );
-  await using presence = await Presence.open(new MemoryStore());
-  const pinger = presence.pinger("k");
   const wrong = { mta: 1 } as never;
   for (const call of [
-    () => presence.pinger("k", wrong),
-    () => presence.list(wrong),
-    () => pinger.stop(wrong),
-    () => presence.watcher().changes({ all: true }, wrong),
-    () => presence.close(wrong),
-  ]) {
-    const asked = (async (): Promise<unknown> => call())();
-    await expect(asked).rejects.toEqual(refusal("INVALID_OPTION", /^There is no option "mta"/));
-  }
+    async () => presence.pinger("k", wrong),
+    async () => presence.list(wrong),
+    async () => presence.pinger("k").stop(wrong),
+    async () => presence.watcher().changes({ all: true }, wrong),
+    async () => presence.close(wrong),
+  ])
+    await expect(call()).rejects.toEqual(refusal("INVALID_OPTION", /^There is no option "mta"/));
 });
 
 it.each(["now", "monotonic", "setTimer"])("a clock without %s is refused", async (missing) => {
@@ -34,13 +31,6 @@ it.each(["now", "monotonic", "setTimer"])("a clock without %s is refused", async
   const opened = Presence.open(new MemoryStore(), { clock });
   await expect(opened).rejects.toEqual(
     refusal("INVALID_OPTION", /a Clock, with now, monotonic and setTimer/),
-  );
-});
-
-it("a Date in a meta is refused, and the message says what to pass", async () => {
-  await using presence = await Presence.open(new MemoryStore());
-  expect(() => presence.pinger("k", { meta: { at: new Date(0) } })).toThrow(
-    refusal("INVALID_META", /meta\.at is a Date, .* toISOString\(\) or its getTime\(\)\.$/),
   );
 });
 
@@ -52,17 +42,14 @@ it("a connection whose db is not there yet is refused", async () => {
 it("nothing runs in the async context of the request that opened it", async () => {
   const request = new AsyncLocalStorage<string>();
   const seen: unknown[] = [];
-  const presence = await request.run("the request", async () => {
-    const opened = await Presence.open("memory:context", { periodMs: 100 });
-    opened.watcher().watch({ all: true }, () => seen.push(request.getStore()));
-    return opened;
+  await using opened = await request.run("the request", async () => {
+    const one = await Presence.open("memory:context", { periodMs: 100 });
+    one.watcher().watch({ all: true }, () => seen.push(request.getStore()));
+    return one;
   });
-  const other = await Presence.open("memory:context", { periodMs: 100 });
-  await other.pinger("k").start();
+  await opened.pinger("k").start();
   await until(() => seen.length > 0);
   expect(seen).toEqual([undefined]);
-  await other.close();
-  await presence.close();
 });
 
 it("two copies of the module share memory stores, errors and presences", async () => {
@@ -74,7 +61,7 @@ it("two copies of the module share memory stores, errors and presences", async (
   const ours = await Presence.open("memory:copies", { periodMs: 100 });
   const theirs = await copy.Presence.open("memory:copies", { periodMs: 100 });
   await theirs.pinger("k").start();
-  expect((await ours.list()).keys.map(({ key }) => key)).toEqual(["k"]);
+  expect(await aliveFor(ours)).toEqual(["k"]);
   expect(theirs).toBeInstanceOf(Presence);
   expect(ours).toBeInstanceOf(copy.Presence);
   expect(internalsOf(theirs).name).toBe("presence");
@@ -87,8 +74,6 @@ it("two copies of the module share memory stores, errors and presences", async (
 });
 
 it("closing on a manual clock does not wait for time to pass, although the store is away", async () => {
-  const bench = new Bench();
-  const { presence, link } = await bench.open();
   await presence.pinger("k").start();
   link.fail();
   await presence.close();
@@ -96,14 +81,11 @@ it("closing on a manual clock does not wait for time to pass, although the store
 });
 
 it("closing on a manual clock that is advanced waits for a store that comes back", async () => {
-  const bench = new Bench();
-  const [{ presence, link }, { presence: other }] = [await bench.open(), await bench.open()];
   await presence.pinger("k").start();
   link.fail();
   const closing = presence.close();
   await bench.clock.advance(1000);
   link.heal();
-  await bench.clock.advance(1000);
-  await closing;
-  expect((await other.list({ key: "k" })).keys).toMatchObject([{ alive: false }]);
+  await bench.during(0.2, closing);
+  expect(await aliveFor(other)).toEqual([]);
 });

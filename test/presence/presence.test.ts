@@ -1,12 +1,10 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { type Health, type KeyState, Presence } from "../../src/index.ts";
+import { type Health, HeartbitError, Presence } from "../../src/index.ts";
 import { FaultyStore, MemoryStore } from "../../src/testing/index.ts";
-import { hear, PERIOD_MS, refusal } from "./support.ts";
+import { aliveFor, first, hear, PERIOD_MS, refusal, restartable, startAll, texts } from "./support.ts";
 import { begin, bench, link, other, otherLink, presence } from "./two-presences.ts";
-
-const isAlive = ({ key, alive }: KeyState): unknown => [key, alive];
 
 function garbageCollector(): () => void {
   setFlagsFromString("--expose-gc");
@@ -16,13 +14,8 @@ function garbageCollector(): () => void {
 describe("a presence", () => {
   it("counts what `kill` has ended, though its first answer was lost", async () => {
     await presence.pinger("k").start();
-    let kills = 0;
-    otherLink.intercept((operation) =>
-      operation === "kill" && kills++ === 0 ? "fail after it happened" : "pass",
-    );
-    const killing = other.kill("k");
-    await bench.clock.advance(1000);
-    expect(await killing).toBe(1);
+    otherLink.intercept(first(1, "kill", "fail after it happened"));
+    expect(await bench.during(0.2, other.kill("k"))).toBe(1);
   });
 
   it("whose session another has ended by mistake takes a new number, and holds what it held", async () => {
@@ -35,17 +28,18 @@ describe("a presence", () => {
     expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed", "k alive joined"]);
   });
 
-  it("waits one period at most to be closed, for a store that never answers, and does not reject", async () => {
+  it("waits a period at most to be closed, for a store that never answers, and gives up what it was asked for", async () => {
+    await begin({ periodMs: 1000 });
     await presence.pinger("k").start();
     link.pause();
-    let closed = "";
-    presence.on("close", () => (closed += "emitted, "));
-    const closing = presence.close().then(() => (closed += "resolved"));
-    await bench.periods(0.9);
-    expect(closed).toBe("");
-    await bench.periods(0.11);
-    await closing;
-    expect(closed).toBe("emitted, resolved");
+    const events: string[] = [];
+    presence.on("close", () => events.push("close"));
+    presence.list().catch(({ code }: HeartbitError) => events.push(code)); // it would wait for 2 s
+    void presence.close().then(() => events.push("closed"));
+    await bench.clock.advance(900);
+    expect(events).toEqual([]);
+    await bench.clock.advance(110);
+    expect(events).toEqual(["close", "closed", "PRESENCE_CLOSED"]);
   });
 
   it.each([
@@ -57,9 +51,26 @@ describe("a presence", () => {
       if (when(operation)) silent.pause();
       return "pass";
     });
-    const opening = Presence.open(silent, { periodMs: 3_600_000 }).catch((error: unknown) => error);
-    await bench.clock.advance(10_000);
-    expect(await opening).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+    const opening = bench.during(2, Presence.open(silent, { periodMs: 3_600_000 }));
+    await expect(opening).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+  });
+
+  it("with a period of an hour nobody waits that long for a store that does not answer", async () => {
+    await begin({ periodMs: 3_600_000 });
+    await presence.pinger("k").start();
+    const watcher = presence.watcher();
+    await watcher.sync();
+    const outcomes: string[] = [];
+    for (const trouble of ["fail", "pause"] as const) {
+      link[trouble]();
+      for (const call of [presence.list(), presence.kill("k"), presence.prune(), watcher.sync()])
+        call.catch(({ code }: HeartbitError) => outcomes.push(code));
+      await bench.clock.advance(11_000);
+    }
+    expect(outcomes).toEqual(Array(8).fill("STORE_UNAVAILABLE"));
+    void presence.close().then(() => outcomes.push("closed"));
+    await bench.clock.advance(11_000);
+    expect(outcomes.at(-1)).toBe("closed");
   });
 
   it("has no session before something is held or watched, and then has one", async () => {
@@ -73,14 +84,8 @@ describe("a presence", () => {
   });
 
   it("leaves one session, however often its opening failed after it had happened", async () => {
-    let writes = 0;
-    link.intercept((operation) =>
-      operation === "write" && ++writes <= 5 ? "fail after it happened" : "pass",
-    );
-    const started = presence.pinger("a").start();
-    await bench.periods(1);
-    await started;
-    expect(writes).toBeGreaterThan(5);
+    link.intercept(first(5, "write", "fail after it happened"));
+    await bench.during(1, presence.pinger("a").start());
     expect(bench.store.counts("presence")).toMatchObject({ sessions: 1, registrations: 1 });
   });
 
@@ -90,52 +95,14 @@ describe("a presence", () => {
     const before = bench.store.counts("presence");
     await bench.periods(5);
     expect(bench.store.counts("presence")).toEqual(before);
-    expect(presence.vouchedUntil).toBe(null);
-  });
-
-  it("comes back from a lapse longer than the retention, when all of it has been pruned", async () => {
-    await begin({ retentionSlots: 10 });
-    await presence.pinger("k", { meta: "m" }).start();
-    const heard = await hear(other.watcher(), "k");
-    await bench.periods(4);
-    link.pause();
-    await bench.periods(40);
-    await other.prune();
-    expect((await other.list()).keys).toEqual([]);
-    link.resume();
-    await bench.periods(42);
-    await other.prune();
-    expect(heard.slice(0, 3)).toEqual(["k alive initial", "k dead expired", "k alive joined"]);
-    expect(heard.slice(3).filter((line) => line.includes("dead"))).toEqual([]);
-    expect((await other.list()).keys).toMatchObject([{ alive: true, holders: [{ meta: "m" }] }]);
-    expect(bench.store.counts("presence")).toMatchObject({ sessions: 2, registrations: 1 });
-  });
-
-  it("is `stale`, with the reason and since when, while the store is away, and `healthy` again afterwards", async () => {
-    const healths: Health[] = [];
-    presence.on("health", (health) => healths.push(health));
-    const watcher = presence.watcher();
-    watcher.on("health", (health) => healths.push(health));
-    await hear(watcher, "k");
-    await bench.periods(3);
-    expect(healths).toEqual([]);
-    const since = new Date(bench.clock.now());
-    link.fail();
-    await bench.periods(2);
-    const reason = expect.stringContaining("The store was told to fail") as string;
-    expect(presence.health).toMatchObject({ state: "stale", reason, since });
-    link.heal();
-    await bench.periods(3);
-    expect(presence.health).toEqual({ state: "healthy" });
-    expect(healths.map(({ state }) => state)).toEqual(["stale", "stale", "healthy", "healthy"]);
   });
 
   it.each([
     { how: "ends every key at once", linger: false, state: "killed" },
     { how: "with `linger` lets every key time out", linger: true, state: "stopped" },
   ])("`close` $how, with one write", async ({ linger, state }) => {
-    const pingers = ["a", "b", "c"].map((key) => presence.pinger(key));
-    await Promise.all(pingers.map((pinger) => pinger.start()));
+    const keys = ["a", "b", "c"];
+    const pingers = await startAll(presence, keys);
     const heard = await hear(other.watcher(), { all: true });
     await bench.periods(3);
     const done: string[] = [];
@@ -149,9 +116,30 @@ describe("a presence", () => {
     expect(pingers.map((pinger) => pinger.state)).toEqual([state, state, state]);
     expect(heard).toHaveLength(linger ? 3 : 6);
     await bench.periods(3);
-    expect(heard.slice(3).toSorted()).toEqual(["a", "b", "c"].map((key) => `${key} dead ${state}`));
+    expect(heard.slice(3).toSorted()).toEqual(keys.map((key) => `${key} dead ${state}`));
     expect(presence.vouchedUntil).toBe(null);
-    await expect(presence.list()).rejects.toEqual(refusal("PRESENCE_CLOSED"));
+  });
+
+  it("takes no calls once it has closed, nor do its pingers, watchers and holdings", async () => {
+    const [pinger, watcher, holding] = [presence.pinger("k"), presence.watcher(), await presence.hold(["l"])];
+    await presence.close();
+    await watcher.dead;
+    expect([pinger.state, watcher.state, watcher.error]).toEqual(["stopped", "stopped", null]);
+    for (const call of [
+      () => presence.list(),
+      () => presence.hold(["m"]),
+      () => pinger.start(),
+      () => holding.add(["m"]),
+      () => holding.update("l", 1),
+      () => holding.leave(["l"]),
+    ])
+      await expect(call()).rejects.toEqual(refusal("PRESENCE_CLOSED"));
+    for (const call of [() => presence.pinger("k"), () => presence.watcher()])
+      expect(call).toThrow(refusal("PRESENCE_CLOSED"));
+    await expect(watcher.sync()).rejects.toEqual(refusal("WATCHER_STOPPED"));
+    for (const call of [() => watcher.watch("k", () => {}), () => watcher.changes("k")])
+      expect(call).toThrow(refusal("WATCHER_STOPPED"));
+    watcher.startSync();
   });
 
   it("`await using` closes a presence, and kills a pinger", async () => {
@@ -160,35 +148,25 @@ describe("a presence", () => {
       await closed.pinger("a").start();
       await using pinger = other.pinger("b");
       await pinger.start();
-      expect((await other.list()).keys.map(isAlive)).toEqual([
-        ["a", true],
-        ["b", true],
-      ]);
+      expect(await aliveFor(other)).toEqual(["a", "b"]);
     }
-    expect((await other.list()).keys.map(({ alive }) => alive)).toEqual([false, false]);
+    expect(await aliveFor(other)).toEqual([]);
   });
 
-  it("an aborted signal closes it, and stops it from opening", async () => {
+  it("an aborted signal closes it, stops it from opening, and ends an opening that the store does not answer", async () => {
     const abort = new AbortController();
-    const { presence: aborted } = await bench.open({ signal: abort.signal });
+    const { signal } = abort;
+    const { presence: aborted } = await bench.open({ signal });
     let closed = false;
     aborted.on("close", () => (closed = true));
-    abort.abort();
-    await bench.periods(0.1);
-    expect(closed).toBe(true);
-    await expect(bench.open({ signal: abort.signal })).rejects.toEqual(refusal("PRESENCE_CLOSED"));
-  });
-
-  it("a signal aborted while it opens, on a store that does not answer, ends that at once", async () => {
     link.pause();
-    const abort = new AbortController();
-    const opening = Presence.open(link, { signal: abort.signal });
+    const opening = Presence.open(link, { signal });
     const cause = new Error("enough");
     abort.abort(cause);
     await expect(opening).rejects.toMatchObject({ code: "PRESENCE_CLOSED", cause });
-    link.resume();
-    await bench.periods(1);
-    expect((await other.list()).keys).toEqual([]);
+    await bench.periods(0.1);
+    expect(closed).toBe(true);
+    await expect(bench.open({ signal })).rejects.toEqual(refusal("PRESENCE_CLOSED"));
   });
 
   it("keeps no pinger that is not started, so that a program may make as many as it likes", async () => {
@@ -213,11 +191,12 @@ describe("a presence", () => {
     const gc = garbageCollector();
     const length = 1000;
     const heapAfter = async (count: number): Promise<number> => {
-      const keys = Array.from({ length: count }, (_, index) => `${count}-${index}-`.padEnd(length, "x"));
-      const pingers = keys.map((key) => presence.pinger(key));
-      await Promise.all(pingers.map((pinger) => pinger.start()));
+      const pingers = await startAll(
+        presence,
+        texts(count, `${count}-`).map((key) => key.padEnd(length, "x")),
+      );
       await Promise.all(pingers.map((pinger) => pinger.kill()));
-      pingers.length = keys.length = 0;
+      pingers.length = 0;
       await bench.periods(60);
       await presence.prune();
       gc();
@@ -230,19 +209,6 @@ describe("a presence", () => {
     await presence.close();
   });
 
-  it("nothing of what was held before a drop goes on after it", async () => {
-    const pinger = presence.pinger("k");
-    await pinger.start();
-    await pinger.stop({ holdMs: 60_000 });
-    await bench.periods(1);
-    await other.drop();
-    await bench.periods(6);
-    expect(pinger.state).toBe("stopped");
-    const since = new Date(bench.clock.now());
-    await pinger.start();
-    expect((await presence.list()).keys).toMatchObject([{ holders: [{ since }] }]);
-  });
-
   it("a namespace of another period refuses it, and keeps its own", async () => {
     await expect(bench.open({ periodMs: 2000 })).rejects.toMatchObject({
       code: "CONFIG_MISMATCH",
@@ -251,69 +217,7 @@ describe("a presence", () => {
     await expect(bench.open()).resolves.toBeDefined();
   });
 
-  it.each([
-    ["name", "", "a b", "x".repeat(65), "$cmd", 7],
-    ["periodMs", 99, 3_600_001, Number.NaN, "5000", 1000.5],
-    ["retentionSlots", 1],
-    ["pollMs", 0],
-    ["feed", "never"],
-    ["clock", {}],
-    ["signal", {}],
-    ["logger", 5],
-  ])("refuses a wrong %s, by its name", async (option, ...values) => {
-    for (const value of values) {
-      const opening = Presence.open(bench.store, { [option]: value });
-      const error = { name: "HeartbitError", code: "INVALID_OPTION", retryable: false };
-      await expect(opening).rejects.toMatchObject({ ...error, message: expect.stringContaining(option) });
-    }
-  });
-
-  it("refuses a wrong target, and prints no password", async () => {
-    const texts = ["", "redis://user:secret@host", "mongodb", "sqlite:", "memory:", "user:secret@host"];
-    for (const target of [...texts, null, 7, {}, []])
-      await expect(Presence.open(target as never)).rejects.toEqual(
-        refusal("INVALID_OPTION", /^(?!.*secret)/s),
-      );
-  });
-
-  it("refuses the store that it no longer has with the one to take instead", async () => {
-    const opening = Presence.open("lmdb:/var/lib/app");
-    await expect(opening).rejects.toEqual(refusal("INVALID_OPTION", /sqlite:<directory>/));
-  });
-
-  it("closing gives up what the store has not answered: nobody waits for it any more", async () => {
-    await begin({ periodMs: 1000 });
-    await presence.pinger("k").start();
-    link.pause();
-    const listing = presence.list().catch((error: unknown) => error);
-    void presence.close();
-    await bench.clock.advance(1000); // as long as closing takes; a listing would wait for 2 s
-    const later = bench.clock.advance(0).then(() => "later");
-    expect(await Promise.race([listing, later])).toMatchObject({ code: "PRESENCE_CLOSED" });
-  });
-
-  it("a listener that throws is logged and hurts nobody else; no event needs a listener", async () => {
-    const lines: string[] = [];
-    const logger = { error: (line: string) => lines.push(line) };
-    const { presence: logging, link: failing } = await bench.open({ logger });
-    let healths = 0;
-    logging.on("health", () => {
-      throw new Error("from the listener");
-    });
-    logging.once("health", () => healths++);
-    const off = (): number => healths++;
-    logging.on("health", off);
-    logging.off("health", off);
-    await logging.pinger("k").start();
-    failing.fail();
-    await bench.periods(4);
-    failing.heal();
-    await bench.periods(4);
-    expect(healths).toBe(1);
-    expect(lines).toEqual(Array(2).fill("heartbit presence: a listener of health threw: from the listener"));
-  });
-
-  it("a new one after a step back continues after the latest stored slot", async () => {
+  it("after a step back of the clock a new one continues after the latest stored slot", async () => {
     await presence.pinger("old").start();
     await bench.periods(5);
     link.pause();
@@ -326,46 +230,103 @@ describe("a presence", () => {
     expect(heard.toSorted()).toEqual(["new alive initial", "old alive initial", "old dead expired"]);
   });
 
-  it("one that cannot read the config during a step back follows the raised offset afterwards", async () => {
-    await presence.pinger("a").start();
-    await other.pinger("b").start();
-    await bench.periods(5);
-    otherLink.intercept((operation) => (operation === "config" ? "fail" : "pass"));
-    bench.clock.step(-4 * PERIOD_MS);
-    await bench.periods(6);
-    otherLink.intercept();
-    await bench.periods(4);
-    expect((await presence.list()).keys.map(isAlive)).toEqual([
-      ["a", true],
-      ["b", true],
-    ]);
-  });
-
-  it("with a period of an hour nobody waits that long for a store that does not answer", async () => {
-    await begin({ periodMs: 3_600_000 });
-    await presence.pinger("k").start();
-    const watcher = presence.watcher();
-    await watcher.sync();
-    const outcomes: string[] = [];
-    for (const trouble of ["fail", "pause"] as const) {
-      link[trouble]();
-      for (const call of [presence.list(), presence.kill("k"), presence.prune(), watcher.sync()])
-        call.catch(({ code }: { code: string }) => outcomes.push(code));
-      await bench.clock.advance(11_000);
-    }
-    expect(outcomes).toEqual(Array(8).fill("STORE_UNAVAILABLE"));
-    void presence.close().then(() => outcomes.push("closed"));
-    await bench.clock.advance(11_000);
-    expect(outcomes.at(-1)).toBe("closed");
-  });
-
   it("with a shorter retention does not prune a live key", async () => {
     const { presence: short } = await bench.open({ retentionSlots: 10 });
     const { presence: long } = await bench.open({ retentionSlots: 1000 });
     await long.pinger("k").start();
     await bench.periods(300);
     await short.prune();
-    expect((await short.list()).keys.map(isAlive)).toEqual([["k", true]]);
+    expect(await aliveFor(short)).toEqual(["k"]);
+  });
+});
+
+describe("the health of a presence", () => {
+  it("is `stale`, with the reason and since when, while the store is away, and `healthy` again afterwards", async () => {
+    const healths: Health[] = [];
+    const watcher = presence.watcher();
+    presence.on("health", (health) => healths.push(health));
+    watcher.on("health", (health) => healths.push(health));
+    await hear(watcher, "k");
+    await bench.periods(3);
+    expect(healths).toEqual([]);
+    const since = new Date(bench.clock.now());
+    link.fail();
+    await bench.periods(2);
+    const reason = expect.stringContaining("The store was told to fail") as string;
+    expect(presence.health).toMatchObject({ state: "stale", reason, since });
+    link.heal();
+    await bench.periods(3);
+    expect(presence.health).toEqual({ state: "healthy" });
+    expect(healths.map(({ state }) => state)).toEqual(["stale", "stale", "healthy", "healthy"]);
+  });
+
+  it("is told to each listener, though one throws, which is logged; no event needs a listener", async () => {
+    const lines: string[] = [];
+    const logger = { error: (line: string) => lines.push(line) };
+    const { presence: logging, link: away } = await bench.open({ logger });
+    let healths = 0;
+    logging.on("health", () => {
+      throw new Error("from the listener");
+    });
+    logging.once("health", () => healths++);
+    const off = (): number => healths++;
+    logging.on("health", off);
+    logging.off("health", off);
+    await logging.pinger("k").start();
+    away.fail();
+    await bench.periods(4);
+    away.heal();
+    await bench.periods(4);
+    expect(healths).toBe(1);
+    expect(lines).toEqual(Array(2).fill("heartbit presence: a listener of health threw: from the listener"));
+  });
+
+  // No ping and no evaluation shows then that the store answers.
+  it("that neither holds nor watches is good again once the store is found", async () => {
+    const { presence: idle, restart } = await restartable(bench);
+    restart();
+    await bench.periods(20);
+    await idle.list();
+    expect(idle.health).toEqual({ state: "healthy" });
+  });
+
+  it("is good again after a start that was refused for good", async () => {
+    let error = new HeartbitError("STORE_UNAVAILABLE", "It is away.");
+    const refused = await bench.openWith(() => ({ ping: () => Promise.reject(error) }));
+    const starting = refused.pinger("k").start();
+    starting.catch(() => {});
+    await bench.periods(1);
+    expect(refused.health.state).toBe("stale");
+    error = new HeartbitError("NOT_PERMITTED", "It refuses.");
+    await expect(bench.during(1, starting)).rejects.toEqual(refusal("NOT_PERMITTED"));
+    expect(refused.health).toEqual({ state: "healthy" });
+  });
+});
+
+describe("an opening refuses", () => {
+  it.each([
+    ["name", "", "a b", "x".repeat(65), "$cmd", 7],
+    ["periodMs", 99, 3_600_001, Number.NaN, "5000", 1000.5],
+    ["retentionSlots", 1],
+    ["pollMs", 0],
+    ["feed", "never"],
+    ["clock", {}],
+    ["signal", {}],
+    ["logger", 5],
+  ])("a wrong %s, by its name", async (option, ...values) => {
+    for (const value of values) {
+      const opening = Presence.open(bench.store, { [option]: value });
+      const error = { name: "HeartbitError", code: "INVALID_OPTION", retryable: false };
+      await expect(opening).rejects.toMatchObject({ ...error, message: expect.stringContaining(option) });
+    }
+  });
+
+  it("a wrong target, without its password, and says what to take in place of a store that is no more", async () => {
+    const targets = ["", "redis://user:secret@host", "mongodb", "sqlite:", "memory:", "user:secret@host"];
+    for (const target of [...targets, null, 7, {}, []] as never[])
+      await expect(Presence.open(target)).rejects.toEqual(refusal("INVALID_OPTION", /^(?!.*secret)/s));
+    const opening = Presence.open("lmdb:/var/lib/app");
+    await expect(opening).rejects.toEqual(refusal("INVALID_OPTION", /sqlite:<directory>/));
   });
 });
 
@@ -398,9 +359,9 @@ describe("`list`", () => {
 
   it("orders keys by code points, as the stores do", async () => {
     const keys = ["a", "a\0b", "\uE000", "\uFFFF", "\u{1F600}", "\u{10FFFF}", "a\u{1F600}", "a\uFFFF"];
-    await Promise.all(keys.map((key) => presence.pinger(key).start()));
-    const listed = (await presence.list()).keys.map(({ key }) => key);
-    expect(listed).toEqual(keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+    await startAll(presence, keys);
+    const inOrder = keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    expect(await aliveFor(presence)).toEqual(inOrder);
   });
 
   it("is not confirmed when nobody has pinged lately", async () => {
@@ -424,14 +385,11 @@ describe("`list`", () => {
 
   it("rejects with STORE_UNAVAILABLE when the store stays away, and waits out a short absence", async () => {
     link.fail();
-    const failing = presence.list().catch((error: unknown) => error);
-    await bench.periods(3);
-    expect(await failing).toMatchObject({ code: "STORE_UNAVAILABLE" });
+    await expect(bench.during(3, presence.list())).rejects.toEqual(refusal("STORE_UNAVAILABLE"));
     const waiting = presence.list();
     await bench.periods(0.3);
     link.heal();
-    await bench.periods(0.3);
-    expect(await waiting).toMatchObject({ keys: [] });
+    expect(await bench.during(0.3, waiting)).toMatchObject({ keys: [] });
   });
 });
 
@@ -439,9 +397,9 @@ describe("`list`", () => {
 const openWithSeqs = (...seqs: number[]): Promise<Presence> =>
   bench.openWith(() => ({ nextSeq: async () => seqs.shift() ?? 1000 }));
 
-async function sessions(): Promise<unknown> {
+async function holdersOfAll(): Promise<unknown> {
   const { keys } = await presence.list();
-  return keys.map(({ key, holders }) => [key, ...holders.map(({ session }) => session)]);
+  return keys.map((state) => [state.key, ...state.holders.map(({ session }) => session)].join(" "));
 }
 
 describe("a server that has lost what it had acknowledged", () => {
@@ -449,17 +407,12 @@ describe("a server that has lost what it had acknowledged", () => {
     const a = await openWithSeqs(1);
     await a.pinger("a").start();
     await bench.clock.advance(2000);
-    const b = await openWithSeqs(1, 1, 2);
-    await b.pinger("b").start();
-    expect([a.session, b.session]).toEqual([1, 2]);
+    await (await openWithSeqs(1, 1, 2)).pinger("b").start();
     await bench.periods(3);
-    expect(await sessions()).toEqual([
-      ["a", 1],
-      ["b", 2],
-    ]);
+    expect(await holdersOfAll()).toEqual(["a 1", "b 2"]);
   });
 
-  it("has lost all sessions, and given the number of one to another: no key is reported dead, and both get numbers of their own", async () => {
+  it("and gives the number of one to another: no key is reported dead, and both get numbers of their own", async () => {
     const [w, a, b] = [await openWithSeqs(5, 6), await openWithSeqs(7, 9), await openWithSeqs(7)];
     const watcher = w.watcher();
     await a.pinger("a").start();
@@ -468,12 +421,9 @@ describe("a server that has lost what it had acknowledged", () => {
     await bench.stored.prune({ beforeSlot: Infinity, beforeMs: Infinity, limit: 1e9 });
     await b.pinger("b").start();
     await bench.periods(6);
-    expect([w.session, a.session, b.session]).toEqual([6, 9, 7]);
+    expect(w.session).toBe(6);
     expect(heard.filter((line) => line.includes("dead"))).toEqual([]);
     expect(heard).toContain("b alive joined");
-    expect(await sessions()).toEqual([
-      ["a", 9],
-      ["b", 7],
-    ]);
+    expect(await holdersOfAll()).toEqual(["a 9", "b 7"]);
   });
 });

@@ -1,13 +1,15 @@
-import { expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { HeartbitError } from "../../src/core/errors.ts";
 import { Bench, failing, hear, type Replace } from "./support.ts";
 
 const RETENTION_SLOTS = 80;
 const RETENTIONS = 3;
+let bench: Bench;
+beforeEach(() => void (bench = new Bench()));
 
 /** With so many presences, how many times was pruned in a few retentions. `gaps`: nobody pings in every fourth slot. */
 async function timesPruned(presences: number, gaps = false): Promise<number> {
-  const bench = new Bench();
+  bench = new Bench();
   const pruned = new Set<number>();
   const isGap = (): boolean => gaps && Math.floor(bench.now) % 4 === 3;
   const counting: Replace = (namespace) => ({
@@ -34,7 +36,6 @@ it("is pruned some eight times in a retention, however many presences there are,
 });
 
 it("after an outage longer than the retention no process is pruned that must write its record twice", async () => {
-  const bench = new Bench();
   const options = { retentionSlots: RETENTION_SLOTS };
   const clients = [await bench.open(options), await bench.open(options)] as const;
   const [holder, watcher] = clients;
@@ -60,7 +61,6 @@ it("after an outage longer than the retention no process is pruned that must wri
 });
 
 it("where presences come and go, each for a moment, what is dead is pruned as well, some three retentions later", async () => {
-  const bench = new Bench();
   const stored: number[] = [];
   for (let time = 0; time < 30; time++) {
     const { presence } = await bench.open({ retentionSlots: 10 });
@@ -75,9 +75,7 @@ it("where presences come and go, each for a moment, what is dead is pruned as we
 });
 
 it("a pruning that keeps failing is a warning once, and again when it fails for another reason", async () => {
-  const bench = new Bench();
-  let reason = "";
-  let failed = 0;
+  let [reason, failed] = ["", 0];
   const refusing: Replace = (namespace) => ({
     prune: (query) => {
       if (reason === "") return namespace.prune(query);
@@ -101,14 +99,11 @@ it("a pruning that keeps failing is a warning once, and again when it fails for 
   ]);
 });
 
-it("that failed is tried again some slots later, and not only in the next turn", async () => {
-  const bench = new Bench();
+it("a pruning that failed is tried again some slots later, and not only in the next turn", async () => {
   const tries: unknown[] = [];
+  const no = new HeartbitError("NOT_PERMITTED", "No.");
   const failsOnce: Replace = (namespace) => ({
-    prune: (query) =>
-      tries.push(query) === 1
-        ? Promise.reject(new HeartbitError("NOT_PERMITTED", "No."))
-        : namespace.prune(query),
+    prune: (query) => (tries.push(query) === 1 ? Promise.reject(no) : namespace.prune(query)),
   });
   const presence = await bench.openWith(failsOnce, { retentionSlots: RETENTION_SLOTS });
   await presence.pinger("k").start();

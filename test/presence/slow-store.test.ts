@@ -2,9 +2,10 @@
 import { expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
-import { wrap } from "./support.ts";
+import { hear, PERIOD_MS, startAll, texts, wrap } from "./support.ts";
+import { bench, link, other, presence } from "./two-presences.ts";
 
-const PERIOD_MS = 2000;
+const SHORT_MS = 2000;
 
 /** A store of limited capacity for many processes. Counts the registrations that it is sent. */
 class SlowStore {
@@ -21,9 +22,9 @@ class SlowStore {
         return namespace.write(writes, signal);
       },
     }));
-    const presence = await Presence.open(counting, { periodMs: PERIOD_MS });
-    presence.on("lapse", () => this.lapses++);
-    return presence;
+    const opened = await Presence.open(counting, { periodMs: SHORT_MS });
+    opened.on("lapse", () => this.lapses++);
+    return opened;
   }
 
   /** How many ms of its clock pass until the work is done. */
@@ -36,9 +37,8 @@ class SlowStore {
   }
 }
 
-function startKeys(presence: Presence, count: number): Promise<unknown> {
-  return Promise.all(Array.from({ length: count }, (_, index) => presence.pinger(`key/${index}`).start()));
-}
+const startKeys = (holder: Presence, count: number): Promise<unknown> =>
+  startAll(holder, texts(count, "key/"));
 
 it.each([
   { writesPerSecond: 50, keys: 1_000 },
@@ -47,9 +47,9 @@ it.each([
   { writesPerSecond: 100_000, keys: 20_000 },
 ])("$keys keys start in the time that a store of $writesPerSecond writes a second needs", async (speed) => {
   const store = new SlowStore();
-  const presence = await store.open();
+  const holder = await store.open();
   store.faulty.capacity({ writesPerSecond: speed.writesPerSecond });
-  const tookMs = await store.timeOf(startKeys(presence, speed.keys));
+  const tookMs = await store.timeOf(startKeys(holder, speed.keys));
   expect(tookMs / ((speed.keys / speed.writesPerSecond) * 1000)).toBeLessThan(1.5);
   expect(store.sent / speed.keys).toBeLessThan(1.2);
   expect(store.lapses).toBe(0);
@@ -57,9 +57,9 @@ it.each([
 
 it("a store that takes long for each write, however small, is sent larger batches, even after it was away", async () => {
   const store = new SlowStore();
-  const presence = await store.open();
+  const holder = await store.open();
   store.faulty.delay(900);
-  const starts = startKeys(presence, 20_000);
+  const starts = startKeys(holder, 20_000);
   await store.clock.advance(3000);
   store.faulty.pause(); // several batches are given up, each smaller than the one before
   await store.clock.advance(20_000);
@@ -70,8 +70,8 @@ it("a store that takes long for each write, however small, is sent larger batche
 it("a fleet whose records were all lost comes back in the time that the store needs", async () => {
   const store = new SlowStore();
   const fleet = await Promise.all(Array.from({ length: 20 }, () => store.open()));
-  await Promise.all(fleet.map((presence) => startKeys(presence, 500)));
-  await store.clock.advance(4 * PERIOD_MS);
+  await Promise.all(fleet.map((one) => startKeys(one, 500)));
+  await store.clock.advance(4 * SHORT_MS);
   store.faulty.capacity({ writesPerSecond: 1_200 });
   [store.sent, store.lapses] = [0, 0];
   store.memory.destroy("presence", { registration: () => true, session: () => true });
@@ -83,47 +83,75 @@ it("a fleet whose records were all lost comes back in the time that the store ne
   const began = store.clock.monotonic();
   while (!(await isBack())) await store.clock.advance(500);
   // The loss is noticed by a count in the fourth slot at the latest.
-  expect(store.clock.monotonic() - began).toBeLessThan(1.5 * (10_020 / 1_200) * 1000 + 5 * PERIOD_MS);
+  expect(store.clock.monotonic() - began).toBeLessThan(1.5 * (10_020 / 1_200) * 1000 + 5 * SHORT_MS);
   expect(store.sent / 10_020).toBeLessThan(1.2);
   expect(store.lapses).toBeLessThanOrEqual(fleet.length); // for longer than the lease their keys were not stored
 });
 
 it("of many updates of a key only the latest waits, and others start beside them", async () => {
   const store = new SlowStore();
-  const presence = await store.open();
-  const busy = presence.pinger("busy");
+  const holder = await store.open();
+  const busy = holder.pinger("busy");
   await busy.start();
   store.faulty.capacity({ writesPerSecond: 50 });
   store.sent = 0;
-  const updates = Array.from({ length: 3000 }, (_, n) => busy.update({ n }));
-  expect(await store.timeOf(presence.pinger("other").start())).toBeLessThan(PERIOD_MS);
+  const updates = Array.from({ length: 3000 }, (_, n) => busy.update(n));
+  expect(await store.timeOf(holder.pinger("other").start())).toBeLessThan(SHORT_MS);
   await store.timeOf(Promise.all(updates));
   expect(store.sent).toBeLessThan(5);
-  expect((await presence.list()).keys.map(({ key, holders }) => [key, holders[0]?.meta])).toEqual([
-    ["busy", { n: 2999 }],
-    ["other", null],
-  ]);
+  expect((await holder.list({ key: "busy" })).keys).toMatchObject([{ holders: [{ meta: 2999 }] }]);
 });
 
 it.each(["auto", "poll"] as const)(
   "a crash is reported by a store whose every answer takes a tenth of the period (feed: %s)",
   async (feed) => {
-    const slow = new SlowStore();
-    const options = { periodMs: PERIOD_MS, feed };
-    const watching = Presence.open(slow.faulty, options);
-    const holding = Presence.open(slow.memory, options);
-    await slow.clock.advance(0);
-    const [watcher, holder] = [(await watching).watcher(), await holding];
-    const told: string[] = [];
-    watcher.watch("k", ({ cause }) => told.push(cause));
-    const cut = new FaultyStore(slow.memory);
-    const crashing = await Presence.open(cut, options);
-    await crashing.pinger("k").start();
-    await holder.pinger("l").start();
-    slow.faulty.delay(PERIOD_MS / 20); // a read has a page or two
-    await slow.clock.advance(10 * PERIOD_MS);
-    cut.fail();
-    await slow.clock.advance(4 * PERIOD_MS);
-    expect(told.at(-1)).toBe("expired");
+    const { presence: watching, link: slow } = await bench.open({ feed });
+    await presence.pinger("k").start();
+    await other.pinger("l").start();
+    const heard = await hear(watching.watcher(), "k");
+    slow.delay(PERIOD_MS / 20); // a read has a page or two
+    await bench.periods(10);
+    link.fail();
+    await bench.periods(4);
+    expect(heard).toEqual(["k alive initial", "k dead expired"]);
   },
 );
+
+it("reads that are slow together, though none is given up, make a watcher stale, and hold an expiry back", async () => {
+  const { presence: watching, link: slow } = await bench.open({ feed: "poll" });
+  await presence.pinger("k").start();
+  const heard = await hear(watching.watcher(), "k");
+  await bench.periods(5);
+  link.pause(); // for ever
+  slow.delay(PERIOD_MS * 0.15); // a call is given up after a fifth of a period
+  await bench.periods(5);
+  const reason = expect.stringMatching(/^a read took \d+ ms$/) as string;
+  expect(watching.health).toMatchObject({ state: "stale", reason });
+  expect(heard).toEqual(["k alive initial"]);
+  slow.heal();
+  await bench.periods(3);
+  expect(watching.health.state).toBe("healthy");
+  expect(heard).toEqual(["k alive initial", "k dead expired"]);
+});
+
+it("a ping that nobody answers is sent once more, so a connection that is dead makes nobody lapse", async () => {
+  const sent = new Map<number, number>();
+  let losesPings = false;
+  const holder = await bench.openWith((namespace) => ({
+    ping: (slot, seq) => {
+      if (!losesPings) return namespace.ping(slot, seq);
+      const count = (sent.get(slot) ?? 0) + 1;
+      sent.set(slot, count);
+      return count === 1 ? new Promise(() => {}) : namespace.ping(slot, seq);
+    },
+  }));
+  await holder.pinger("k").start();
+  await bench.periods(2);
+  losesPings = true;
+  let lapses = 0;
+  holder.on("lapse", () => lapses++);
+  await bench.periods(8);
+  expect(lapses).toBe(0);
+  expect(holder.health).toEqual({ state: "healthy" });
+  expect(new Set([...sent.values()].slice(0, -1))).toEqual(new Set([2]));
+});

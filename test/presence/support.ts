@@ -1,6 +1,7 @@
 /** One memory store on a manual clock, with presences behind links of their own. */
 import { expect } from "vitest";
-import { type Change, type Clock, Presence, type PresenceOptions, type Watcher } from "../../src/index.ts";
+import type { Change, Clock, Pinger, PresenceOptions, Watcher, WatchTarget } from "../../src/index.ts";
+import { Presence } from "../../src/index.ts";
 import type { Namespace, Page, Store, StoreNotice } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore, type Operation } from "../../src/testing/index.ts";
 
@@ -44,6 +45,46 @@ export class Bench {
   async periods(count: number): Promise<void> {
     await this.clock.advance(count * PERIOD_MS);
   }
+
+  /** Lets so many periods pass, and gives what the promise gives, which may settle earlier. */
+  async during<T>(count: number, promise: Promise<T>): Promise<T> {
+    promise.catch(() => {}); // it is rejected below
+    await this.periods(count);
+    return promise;
+  }
+
+  /** The keys that are alive for a presence that has just come. */
+  async alive(): Promise<string[]> {
+    return aliveFor((await this.open()).presence);
+  }
+}
+
+/** The keys that the presence lists as alive. */
+export async function aliveFor(presence: Presence): Promise<string[]> {
+  const { keys } = await presence.list();
+  return keys.flatMap(({ key, alive }) => (alive ? [key] : []));
+}
+
+/** So many texts, each with a number of its own. */
+export function texts(count: number, prefix: string): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+}
+
+/** Starts a pinger of each key. */
+export async function startAll(presence: Presence, keys: readonly string[]): Promise<Pinger[]> {
+  const pingers = keys.map((key) => presence.pinger(key));
+  await Promise.all(pingers.map((pinger) => pinger.start()));
+  return pingers;
+}
+
+/** For `link.intercept`: the first so many calls of the operation end like this. */
+export function first(
+  count: number,
+  operation: Operation,
+  how: "fail" | "fail after it happened" = "fail",
+): (operation: Operation) => "fail" | "fail after it happened" | "pass" {
+  let left = count;
+  return (one) => (one === operation && left-- > 0 ? how : "pass");
 }
 
 /** The clock, as if two looks at it took as long as a slice of work: what goes in slices has many turns. */
@@ -101,7 +142,7 @@ export async function restartable(
   bench: Bench,
   options: PresenceOptions = {},
   replace: Replace = () => ({}),
-): Promise<Client & { restart: () => void }> {
+) {
   const link = new FaultyStore(wrap(bench.store, replace));
   let notify: ((notice: StoreNotice) => void) | undefined;
   const noticing = wrap(link, () => ({
@@ -124,7 +165,7 @@ export function failing(...operations: Operation[]): (operation: Operation) => "
 }
 
 /** What a watcher tells of a target, as words. Resolves when it has told the present state. */
-export async function hear(watcher: Watcher, target: Parameters<Watcher["watch"]>[0]): Promise<string[]> {
+export async function hear(watcher: Watcher, target: WatchTarget): Promise<string[]> {
   const heard: string[] = [];
   watcher.watch(target, (change) => heard.push(words(change)));
   await watcher.sync();

@@ -1,63 +1,60 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { type Clock, HeartbitError, Presence } from "../../src/index.ts";
 import { StoreTime } from "../../src/core/store-time.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
-import { PERIOD_MS, wrap } from "./support.ts";
+import { PERIOD_MS } from "./support.ts";
+import { bench } from "./two-presences.ts";
 
 describe("the store's time, from answers", () => {
-  const clock = { ms: 0 };
-  const make = (): StoreTime => {
-    clock.ms = 0;
-    const now = (): number => clock.ms;
-    return new StoreTime({ now, monotonic: now, setTimer: () => () => {} }, PERIOD_MS);
-  };
+  let ms: number;
+  let time: StoreTime;
+  beforeEach(() => {
+    ms = 0;
+    time = new StoreTime({ now: () => ms, monotonic: () => ms, setTimer: () => () => {} }, PERIOD_MS);
+  });
   /** An answer that was sent and heard at these times, with a stamp of the store, whose clock is `ahead`. */
-  const answer = (time: StoreTime, sent: number, heard: number, stampedAt: number, ahead: number) => {
-    clock.ms = heard;
+  const answer = (sent: number, heard: number, stampedAt: number, ahead: number) => {
+    ms = heard;
     return time.learn(sent, heard, Math.floor(stampedAt + ahead), 0);
   };
 
   it("lies within the bounds of every answer, however long each took, and wherever it was held up", () => {
-    const time = make();
-    answer(time, 0, 100, 30, 7000);
+    answer(0, 100, 30, 7000);
     expect(Math.abs(time.now - (100 + 7000))).toBeLessThanOrEqual(time.errorMs);
     // Held up on the way there for nearly all of a minute: no guess is ahead of the truth.
-    expect(answer(time, 200, 60_000, 59_999, 7000).isStep).toBe(false);
+    expect(answer(200, 60_000, 59_999, 7000).isStep).toBe(false);
     expect(Math.abs(time.now - (60_000 + 7000))).toBeLessThanOrEqual(time.errorMs);
     // The wait for a majority, on the way back.
-    expect(answer(time, 61_000, 65_000, 61_001, 7000).isStep).toBe(false);
+    expect(answer(61_000, 65_000, 61_001, 7000).isStep).toBe(false);
     expect(time.errorMs).toBeLessThan(100);
     expect(Math.abs(time.now - (65_000 + 7000))).toBeLessThanOrEqual(time.errorMs);
   });
 
   it("is moved no further than it must be by an answer that does not agree: such a one is a step", () => {
-    const time = make();
-    answer(time, 0, 10, 5, 0);
+    answer(0, 10, 5, 0);
     // Forward by 30 s, in an answer that took 25 s: it may be that, or up to 25 s more.
-    const { byMs, isStep } = answer(time, 1000, 26_000, 25_990, 30_000);
+    const { byMs, isStep } = answer(1000, 26_000, 25_990, 30_000);
     expect(isStep).toBe(true);
     expect(byMs).toBeGreaterThan(29_900);
     expect(time.now).toBeLessThanOrEqual(26_000 + 30_000 + 20);
-    expect(answer(time, 27_000, 27_002, 27_001, 30_000).isStep).toBe(false);
+    expect(answer(27_000, 27_002, 27_001, 30_000).isStep).toBe(false);
     expect(Math.abs(time.now - 57_002)).toBeLessThanOrEqual(10);
   });
 
   it("is not taken from an answer that was overtaken by a later one", () => {
-    const time = make();
-    answer(time, 0, 10, 5, 0);
-    answer(time, 5000, 5010, 5005, 60_000);
-    expect(answer(time, 1000, 6000, 1001, 0)).toEqual({ byMs: 0, isStep: false });
+    answer(0, 10, 5, 0);
+    answer(5000, 5010, 5005, 60_000);
+    expect(answer(1000, 6000, 1001, 0)).toEqual({ byMs: 0, isStep: false });
     expect(time.now).toBeGreaterThan(60_000);
   });
 
   it("is known ever more vaguely without answers: clocks drift apart", () => {
-    const time = make();
-    answer(time, 0, 10, 5, 0);
+    answer(0, 10, 5, 0);
     const { errorMs } = time;
-    clock.ms += 1_000_000;
+    ms += 1_000_000;
     expect(time.errorMs).toBeCloseTo(errorMs + 200);
     // 100 ppm of drift agree with that.
-    expect(answer(time, clock.ms, clock.ms + 2, clock.ms + 1, 100).isStep).toBe(false);
+    expect(answer(ms, ms + 2, ms + 1, 100).isStep).toBe(false);
   });
 });
 
@@ -70,42 +67,37 @@ describe("where this machine's clock was set, and the store does not tell its ti
     { how: "answers nothing", answer: never },
     { how: "fails", answer: fails },
   ])("one ping a period is written: it $how", async ({ answer }) => {
-    const clock = new ManualClock();
-    let isOff = false;
-    let pings = 0;
-    const link = wrap(new MemoryStore({ clock }), (namespace) => ({
+    let [isOff, pings] = [false, 0];
+    const presence = await bench.openWith((namespace) => ({
       time: () => (isOff ? answer() : namespace.time()),
       ping: (slot, seqs) => {
         pings++;
         return namespace.ping(slot, seqs);
       },
     }));
-    const presence = await Presence.open(link, { periodMs: PERIOD_MS, clock });
     await presence.pinger("k").start();
-    await clock.advance(5 * PERIOD_MS);
+    await bench.periods(5);
     isOff = true;
-    clock.step(-1000);
+    bench.clock.step(-1000);
     pings = 0;
-    await clock.advance(20 * PERIOD_MS);
+    await bench.periods(20);
     expect(pings).toBeGreaterThan(10);
     expect(pings).toBeLessThanOrEqual(21); // the moment within a slot is another in each
   });
 
   it("keys are ended in time by closing, at a period of a minute", async () => {
-    const [clock, periodMs] = [new ManualClock(), 60_000];
-    const store = new MemoryStore({ clock });
+    const options = { periodMs: 60_000, name: "long" };
     let isOff = false;
-    const link = wrap(store, (namespace) => ({ time: () => (isOff ? never() : namespace.time()) }));
-    const presence = await Presence.open(link, { periodMs, clock });
+    const presence = await bench.openWith(
+      (namespace) => ({ time: () => (isOff ? never() : namespace.time()) }),
+      options,
+    );
     await presence.pinger("k").start();
-    await clock.advance(5 * periodMs);
+    await bench.clock.advance(5 * options.periodMs);
     isOff = true;
-    clock.step(10_000);
-    const closing = presence.close();
-    await clock.advance(periodMs);
-    await closing;
-    const other = await Presence.open(store, { periodMs, clock });
-    expect((await other.list()).keys.map(({ alive }) => alive)).toEqual([false]);
+    bench.clock.step(10_000);
+    await bench.during(options.periodMs / PERIOD_MS, presence.close());
+    expect((await (await bench.open(options)).presence.list()).keys).toMatchObject([{ alive: false }]);
   });
 });
 
