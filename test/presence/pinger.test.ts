@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Pinger } from "../../src/index.ts";
+import { type Pinger, Presence } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
-import { failing, hear, PERIOD_MS, refusal, startAll } from "./support.ts";
+import { failing, hear, PERIOD_MS, readThrough, refusal, startAll } from "./support.ts";
 import { begin, bench, link, other, otherLink, presence } from "./two-presences.ts";
 
 describe("a pinger", () => {
@@ -69,6 +69,29 @@ describe("a pinger", () => {
     expect((await other.list()).keys).toMatchObject([{ holders: [{ meta: { now: 2 } }] }]);
     await pinger.start();
     expect((await other.list()).keys).toMatchObject([{ holders: [{ meta: 3 }] }]);
+  });
+
+  it("restarted, is not reported dead by a watcher that reads its first start alone at first, as from a resumed feed", async () => {
+    let isLate = false;
+    const store = readThrough(bench.store, (page) => ({
+      ...page,
+      registrations: page.registrations.filter(({ start }) => !isLate || start === 1),
+    }));
+    const watcher = (await Presence.open(store, { periodMs: PERIOD_MS, feed: "poll" })).watcher();
+    const heard = await hear(watcher, "k");
+    const pinger = presence.pinger("k");
+    await pinger.start();
+    await watcher.sync();
+    isLate = true;
+    await pinger.stop({ holdMs: 100 * PERIOD_MS });
+    await pinger.start();
+    await watcher.sync();
+    isLate = false;
+    await hear(watcher, "k"); // reads it whole
+    await bench.periods(1);
+    await pinger.kill(); // and the planned absence is over with it
+    await watcher.sync();
+    expect(heard).toEqual(["k dead initial", "k alive joined", "k dead killed"]);
   });
 
   it("stopped by its `killed` listener is not taken up again", async () => {

@@ -191,6 +191,30 @@ it.each([
   },
 );
 
+it("a planned absence lasts, though the machine sleeps while its session is being opened", async () => {
+  const worlds = new Worlds();
+  const reads = new Gate();
+  const reading: Replace = (namespace) => ({
+    read: async function* (query) {
+      await reads.pass();
+      yield* namespace.read(query);
+    },
+  });
+  const [sleepy, other] = [await worlds.sleepy(wrap(worlds.store, reading)), await worlds.awake()];
+  await other.pinger("another").start();
+  const pinger = sleepy.pinger("k");
+  reads.isClosed = true;
+  const calls = Promise.all([pinger.start(), pinger.stop(absence)]);
+  await worlds.until(() => reads.waiting.length > 0);
+  await worlds.sleep(10);
+  worlds.pings.isClosed = true;
+  worlds.own.setTimer(() => worlds.pings.open(), 50);
+  reads.open();
+  await worlds.together(4);
+  await calls;
+  expect(await aliveFor(other)).toContain("k");
+});
+
 it("what another has dropped is not set up again by a write that was given up in the moment of waking", async () => {
   const clock = new ManualClock();
   const store = new MemoryStore({ clock });

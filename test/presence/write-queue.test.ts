@@ -81,14 +81,14 @@ it("a presence that writes without a pause can still kill a key", async () => {
   isOver = true;
 });
 
-describe("closing while two periods of writes wait", () => {
-  async function wait(): Promise<void> {
-    const waiting = texts(10_000, "new/");
-    link.capacity({ writesPerSecond: waiting.length / 2 / (PERIOD_MS / 1000) });
-    presence.hold(waiting).catch(() => {}); // closed before all of them are written
-    await bench.clock.advance(100);
-  }
+async function wait(): Promise<void> {
+  const waiting = texts(10_000, "new/");
+  link.capacity({ writesPerSecond: waiting.length / 2 / (PERIOD_MS / 1000) });
+  presence.hold(waiting).catch(() => {}); // closed before all of them are written
+  await bench.clock.advance(100);
+}
 
+describe("closing while two periods of writes wait", () => {
   it("ends its keys within a period", async () => {
     await presence.hold(["old/1", "old/2"]);
     const told = await hear(other.watcher(), { prefix: "old/" });
