@@ -1,8 +1,9 @@
 import { expect, it } from "vitest";
 import { planMail } from "../../src/core/mail.ts";
-import { SEGMENT_WORDS, type PingRecord } from "../../src/core/bits.ts";
+import type { PingRecord } from "../../src/core/bits.ts";
 import { StoreTime } from "../../src/core/store-time.ts";
 import { ManualClock } from "../../src/testing/index.ts";
+import { pingsOf } from "./histories.ts";
 
 const PERIOD_MS = 1000;
 
@@ -16,17 +17,12 @@ function raised(): StoreTime {
 }
 
 function pings(slot: number, stampedAt: number, ...seqs: number[]): PingRecord {
-  const words = new Int32Array(SEGMENT_WORDS);
-  for (const seq of seqs) words[seq >>> 5] = (words[seq >>> 5] ?? 0) | (1 << (seq & 31));
-  return { slot, segment: 0, words, ms: stampedAt * PERIOD_MS, revision: 1 };
+  return { ...pingsOf(slot, seqs)[0]!, ms: stampedAt * PERIOD_MS };
 }
 
 it("mail goes where a process pings next that does not know of the raised offset", () => {
-  const { slots, seqs } = planMail(
-    [pings(96, 96.2, 1), pings(97, 97.2, 1, 2), pings(100, 97.3, 3)],
-    raised(),
-    3,
-  );
+  const pinged = [pings(96, 96.2, 1), pings(97, 97.2, 1, 2), pings(100, 97.3, 3)];
+  const { slots, seqs } = planMail(pinged, raised(), 3);
   expect(slots).toEqual(new Set([97, 100]));
   expect(new Set(seqs)).toEqual(new Set([1, 2, 3]));
 });

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Coverage } from "../../src/core/coverage.ts";
 import {
   EVERYTHING,
   includesAll,
@@ -14,11 +15,9 @@ import {
 } from "../../src/core/selection.ts";
 
 /** Few letters, so that keys and prefixes meet; and those whose order is another in UTF-16 than in code points. */
-const text = fc
-  .array(fc.constantFrom("a", "b", "\0", "\uD7FF", "\uE000", "\uFFFF", "\u{10000}", "\u{10FFFF}"), {
-    maxLength: 4,
-  })
-  .map((letters) => letters.join(""));
+const letter = fc.constantFrom("a", "b", "\0", "\uD7FF", "\uE000", "\uFFFF", "\u{10000}", "\u{10FFFF}");
+const text = fc.array(letter, { maxLength: 4 }).map((letters) => letters.join(""));
+const runs = { numRuns: 1000 };
 const aTarget: fc.Arbitrary<WatchTarget> = fc.oneof(
   text.filter((key) => key !== ""),
   text.map((prefix) => ({ prefix })),
@@ -41,7 +40,7 @@ describe("a selection", () => {
       fc.property(targets, text, (list, key) => {
         expect(includesKey(select(list), key)).toBe(isMeant(list, key));
       }),
-      { numRuns: 1000 },
+      runs,
     );
   });
 
@@ -52,7 +51,7 @@ describe("a selection", () => {
         expect(isEmptySelection(a)).toBe(have.length === 0);
         expect(includesAll(a, b)).toBe(isEmptySelection(missingFrom(a, b)));
       }),
-      { numRuns: 1000 },
+      runs,
     );
     expect([isEmptySelection(NOTHING), isEmptySelection(EVERYTHING)]).toEqual([true, false]);
   });
@@ -65,7 +64,7 @@ describe("a selection", () => {
         for (const one of [...keys, ...prefixes])
           expect([...prefixes].filter((prefix) => prefix !== one && one.startsWith(prefix))).toEqual([]);
       }),
-      { numRuns: 1000 },
+      runs,
     );
   });
 
@@ -77,7 +76,7 @@ describe("a selection", () => {
         if (includesKey(missing, key)) expect(isMeant(wanted, key)).toBe(true);
         expect(isEmptySelection(missingFrom(select(wanted), select(wanted)))).toBe(true);
       }),
-      { numRuns: 1000 },
+      runs,
     );
   });
 });
@@ -99,6 +98,40 @@ describe("prefixEnd", () => {
       fc.property(fc.string({ unit: "binary" }), (prefix) => {
         const end = prefixEnd(prefix);
         if (end !== undefined) expect(Buffer.from(end).toString()).toBe(end);
+      }),
+    );
+  });
+});
+
+describe("what is loaded", () => {
+  const texts = ["a", "aa", "ab", "aab", "b"];
+  const aTargetOf = fc.oneof(
+    fc.constantFrom(...texts),
+    fc.constantFrom(...texts, "").map((prefix) => ({ prefix })),
+    fc.constant({ all: true } as const),
+  );
+
+  it("is wanted, and stays loaded for remaining targets, in whatever order targets come and leave", () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ target: aTargetOf, comes: fc.boolean() })), (steps) => {
+        const loaded = new Coverage();
+        const wanted: WatchTarget[] = [];
+        for (const { target, comes } of steps) {
+          if (comes) {
+            wanted.push(target);
+            loaded.beginLoad(select([target]), select(wanted));
+            loaded.endLoad(select(wanted));
+          } else {
+            const at = wanted.findIndex((one) => JSON.stringify(one) === JSON.stringify(target));
+            if (at < 0) continue;
+            wanted.splice(at, 1);
+            loaded.leave(target, select(wanted));
+          }
+          for (const one of wanted) expect(loaded.has(one)).toBe(true);
+          const all = select(wanted);
+          if (all.all) continue;
+          for (const key of texts) expect(includesKey(loaded, key)).toBe(includesKey(all, key));
+        }
       }),
     );
   });

@@ -33,21 +33,12 @@ describe("slots", () => {
   });
 });
 
-describe("HeartbitError", () => {
-  it("is retryable when the store was unavailable, and only then", () => {
-    expect(new HeartbitError("STORE_UNAVAILABLE", "away").retryable).toBe(true);
-    expect(new HeartbitError("NOT_PERMITTED", "no").retryable).toBe(false);
-  });
-
-  it("is distinguished by its code, and keeps its cause", () => {
-    const cause = new Error("why");
-    const error: unknown = new HeartbitError("INVALID_KEY", "bad", { cause });
-    expect([
-      isHeartbitError(error),
-      isHeartbitError(error, "INVALID_KEY"),
-      isHeartbitError(error, "INVALID_META"),
-    ]).toEqual([true, true, false]);
-    expect(isHeartbitError(cause)).toBe(false);
-    expect((error as Error).cause).toBe(cause);
-  });
+it("an error is distinguished by its code, keeps its cause, and is retryable if the store was unavailable", () => {
+  const cause = new Error("why");
+  const error = new HeartbitError("INVALID_KEY", "bad", { cause });
+  const codes = [undefined, "INVALID_KEY", "INVALID_META"] as const;
+  expect(codes.map((code) => isHeartbitError(error, code))).toEqual([true, true, false]);
+  expect(isHeartbitError(cause)).toBe(false);
+  expect([error.cause, error.retryable]).toEqual([cause, false]);
+  expect(new HeartbitError("STORE_UNAVAILABLE", "away").retryable).toBe(true);
 });
