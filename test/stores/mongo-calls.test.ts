@@ -1,31 +1,28 @@
 /** What the store makes of its client: a collection of it, the limits of its calls, its clock. */
-import { type Document, MongoClient } from "mongodb";
+import { type Db, type Document, MongoClient } from "mongodb";
 import { MongoClient as Mongo6 } from "mongodb6";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { Calls } from "../../src/stores/mongo/calls.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { everything, readAll } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-import { databaseOf } from "../servers/uri.ts";
 import { timersThatHold } from "../support/timers.ts";
+import { newClient } from "./support.ts";
 
 let client: MongoClient;
-beforeAll(async () => {
-  client = await new MongoClient(newDatabase()).connect();
-});
-afterAll(() => client.close());
+beforeEach(() => void (client = newClient()));
 
 it.each(["its database", "its client alone, as before driver 6.20"])(
   "a Collection that tells %s is a target, and its name the namespace",
   async (tells) => {
-    const collection = client.db(databaseOf(newDatabase())).collection("agents");
+    const collection = client.db().collection("agents");
     const { collectionName, dbName } = collection;
     const target = tells === "its database" ? collection : { collectionName, dbName, client };
     const presence = await Presence.open(target);
     await presence.pinger("k").start();
     expect(presence.name).toBe("agents");
-    expect(await client.db(dbName).collection("agents.records").countDocuments({ key: "k" })).toBe(1);
+    expect(await client.db().collection("agents.records").countDocuments({ key: "k" })).toBe(1);
     await presence.drop();
     await presence.close();
   },
@@ -33,7 +30,7 @@ it.each(["its database", "its client alone, as before driver 6.20"])(
 
 it("the caller's timeoutMS applies to no call of the store", async () => {
   const hurried = new Mongo6(newDatabase(), { timeoutMS: 2000 });
-  const { db } = mongoStore(hurried.db() as unknown as Parameters<typeof mongoStore>[0]);
+  const { db } = mongoStore(hurried.db() as unknown as Db);
   expect([db.timeoutMS, db.databaseName]).toEqual([undefined, hurried.db().databaseName]);
   await hurried.close();
 });
@@ -50,7 +47,7 @@ it("the limit of a call that is not answered does not keep the process alive, an
 });
 
 it("what is stamped by a clock that is most of a second behind is read all the same, however short the period", async () => {
-  const db = client.db(databaseOf(newDatabase()));
+  const db = client.db();
   const namespace = mongoStore(db).namespace("presence", { periodMs: 100, retentionSlots: 120 });
   const { cursor: since } = await readAll(namespace, { select: everything() });
   const changed = new Date((await namespace.time()) - 900);
@@ -59,7 +56,6 @@ it("what is stamped by a clock that is most of a second behind is read all the s
     .collection<Document & { _id: number }>("presence.records")
     .insertOne({ _id: 7, session: 7, ...session });
   expect([...(await readAll(namespace, { select: everything(), since })).sessions.keys()]).toEqual([7]);
-  await db.dropDatabase();
 });
 
 it("says that no connection is free, when the program's own calls have all of them", () => {

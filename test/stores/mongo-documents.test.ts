@@ -1,5 +1,5 @@
-import { BSON, type Db, type Document, type MongoClientOptions, MongoClient } from "mongodb";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { BSON, type Db, type Document, type MongoClientOptions } from "mongodb";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { Namespace } from "../../src/core/store.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import {
@@ -12,8 +12,8 @@ import {
   readAll,
 } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
-import { databaseOf, withOptions } from "../servers/uri.ts";
-import { pinged, SLOT } from "./support.ts";
+import { withOptions } from "../servers/uri.ts";
+import { newClient, pinged, SLOT } from "./support.ts";
 
 const SESSION = aSession(7, SLOT, { host: "here", pid: 42, opened: 1_800_000_000_000 });
 const REGISTRATION = aRegistration(7, "$worker.1", SLOT, {
@@ -28,16 +28,8 @@ interface AnyDocument {
   readonly [field: string]: unknown;
 }
 
-let client: MongoClient;
 let db: Db;
-beforeAll(async () => {
-  client = await new MongoClient(newDatabase()).connect();
-});
-afterAll(() => client.close());
-beforeEach(() => {
-  db = client.db(databaseOf(newDatabase()));
-});
-afterEach(() => db.dropDatabase());
+beforeEach(() => void (db = newClient().db()));
 
 async function configured(database = db): Promise<Namespace> {
   const namespace = mongoStore(database).namespace("presence", CONFIG);
@@ -158,9 +150,7 @@ describe("whatever the client's options,", () => {
   ];
 
   it.each(settings)("%s: what is written and read is the same", async (_, options) => {
-    const other = new MongoClient(newDatabase(), options);
-    onTestFinished(() => other.close());
-    const namespace = await configured(other.db(db.databaseName));
+    const namespace = await configured(newClient(options).db(db.databaseName));
     expect([await namespace.nextSeq(), await namespace.raiseOffset(0, 2)]).toEqual([1, 2]);
     await namespace.write(BOTH);
     for (const seq of [7, 31, 2000, 7]) await namespace.ping(SLOT, seq);

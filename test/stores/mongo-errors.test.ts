@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { type Document, MongoClient } from "mongodb";
+import type { Document } from "mongodb";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { isWorthRepeating, toHeartbitError } from "../../src/stores/mongo/failures.ts";
@@ -8,24 +8,23 @@ import { CONFIG } from "../../src/testing/contract/world.ts";
 import { startServer } from "../servers/index.ts";
 import { withDatabase, withLogin, withoutLoginAndOptions } from "../servers/uri.ts";
 import { settlesWithin } from "../support/wait.ts";
-import { failure, fakeServer } from "./support.ts";
+import { failure, fakeServer, newClient } from "./support.ts";
 
 /** Nobody listens there. */
 const NOBODY = "mongodb://127.0.0.1:1/heartbit";
 
-/** A client that is closed at the end of the test. */
-function clientOf(uri: string): MongoClient {
-  const client = new MongoClient(uri, { serverSelectionTimeoutMS: 30_000 });
-  onTestFinished(() => client.close());
-  return client;
-}
+/** What a member of a replica set says of itself. */
+const member = (setName: string, me: string) => ({ setName, setVersion: 1, hosts: [me], me, primary: me });
 
 describe("opening", () => {
   it.each([
     ["of a connection string", () => openMongo(NOBODY)],
     [
       "of a Db of the caller's whose client would wait for half a minute",
-      () => mongoStore(clientOf(NOBODY).db()).namespace("presence", CONFIG).config(),
+      () =>
+        mongoStore(newClient({ serverSelectionTimeoutMS: 30_000 }, NOBODY).db())
+          .namespace("presence", CONFIG)
+          .config(),
     ],
   ])("a server that is not there, %s, is STORE_UNAVAILABLE within 5 s", async (_, open) => {
     const opening = open();
@@ -45,23 +44,15 @@ describe("opening", () => {
     async (name) => {
       const refusal = { code: "INVALID_OPTION", message: expect.stringContaining(name) as string };
       expect(await failure(openMongo(withDatabase(NOBODY, name)))).toMatchObject(refusal);
-      expect(() => mongoStore(clientOf(NOBODY).db(name))).toThrow(expect.objectContaining(refusal));
+      expect(() => mongoStore(newClient({}, NOBODY).db(name))).toThrow(expect.objectContaining(refusal));
     },
   );
 
   it("a replica set of another name is INVALID_OPTION, and the message has the name", async () => {
-    const server = await fakeServer((_, __, me) => ({
-      setName: "right",
-      setVersion: 1,
-      hosts: [me],
-      me,
-      primary: me,
-    }));
+    const server = await fakeServer((_, __, me) => member("right", me));
+    const message: unknown = expect.stringContaining("replicaSet=wrong");
     const wrong = failure(openMongo(`${server.uri.split("?")[0]}?replicaSet=wrong`));
-    expect(await wrong).toMatchObject({
-      code: "INVALID_OPTION",
-      message: expect.stringMatching(/replicaSet=wrong/),
-    });
+    expect(await wrong).toMatchObject({ code: "INVALID_OPTION", message });
   });
 
   it("a server before MongoDB 4.2 is UNSUPPORTED_SERVER", async () => {
@@ -71,9 +62,7 @@ describe("opening", () => {
 
   it("a server without majority reads is UNSUPPORTED_SERVER, and the message says what to do", async () => {
     const refusal = { ok: 0, code: 148, codeName: "ReadConcernMajorityNotEnabled", errmsg: "no" };
-    const server = await fakeServer((name, _, me) =>
-      name === "find" ? refusal : { setName: "rs", setVersion: 1, hosts: [me], me, primary: me },
-    );
+    const server = await fakeServer((name, _, me) => (name === "find" ? refusal : member("rs", me)));
     expect(await failure(Presence.open(`${server.uri}x?directConnection=true`))).toMatchObject({
       code: "UNSUPPORTED_SERVER",
       message: expect.stringContaining("start every member without enableMajorityReadConcern: false"),

@@ -1,28 +1,24 @@
-import { type Document, MongoClient } from "mongodb";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Document, MongoClient } from "mongodb";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { isHeartbitError } from "../../src/core/errors.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Namespace } from "../../src/core/store.ts";
 import { mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
 import { aRegistration, aSession, CONFIG, everything, only, put } from "../../src/testing/contract/world.ts";
-import { newDatabase } from "../servers/database.ts";
-import { type Command, refusal, startProxy } from "../servers/proxy.ts";
+import { type Command, refusal } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
 import { opened, until } from "../support/wait.ts";
-import { Heard, SLOT } from "./support.ts";
+import { Heard, newClient, newProxy, SLOT } from "./support.ts";
 
 needsFeed();
 
 let client: MongoClient;
 let namespace: Namespace;
 beforeEach(async () => {
-  client = new MongoClient(newDatabase(), { maxPoolSize: 20 });
+  client = newClient({ maxPoolSize: 20 });
   namespace = mongoStore(client.db()).namespace("presence", CONFIG);
+  onTestFinished(() => namespace.close());
   await namespace.configure(CONFIG);
-});
-afterEach(async () => {
-  await namespace.close();
-  await client.close();
 });
 
 /** A feed that is ready. */
@@ -55,8 +51,7 @@ describe("a feed", () => {
 
   it("reads only updated records, those that arrive together at once, and of them the selected ones", async () => {
     const asked: Command[] = [];
-    const proxy = await startProxy({ uri: newDatabase(), onCommand: (command) => void asked.push(command) });
-    onTestFinished(() => proxy.stop());
+    const proxy = await newProxy({ onCommand: (command) => void asked.push(command) });
     const proxied = await openMongo(proxy.uri);
     onTestFinished(() => proxied.close());
     const target = proxied.namespace("presence", CONFIG);
@@ -102,14 +97,12 @@ describe("a feed", () => {
 
   it("is lost when the server loses each of its cursors, which the driver resumes at once and for ever", async () => {
     let resumed = 0;
-    const proxy = await startProxy({
-      uri: newDatabase(),
+    const proxy = await newProxy({
       onCommand: ({ isFeed, name }) => {
         if (isFeed && name === "aggregate") resumed++;
         return isFeed && name === "getMore" ? refusal(43) : undefined;
       },
     });
-    onTestFinished(() => proxy.stop());
     const proxied = await openMongo(proxy.uri);
     onTestFinished(() => proxied.close());
     const { lost } = await listen(everything(), proxied.namespace("presence", CONFIG));
@@ -139,8 +132,7 @@ describe("a feed", () => {
 
 it("a server whose change streams have no postBatchResumeToken is polled, or followed by what its events have", async () => {
   let streams = 0;
-  const proxy = await startProxy({
-    uri: newDatabase(),
+  const proxy = await newProxy({
     onReply: ({ isFeed, name }, reply) => {
       if (!isFeed) return undefined;
       if (name === "aggregate") streams++;
@@ -148,7 +140,6 @@ it("a server whose change streams have no postBatchResumeToken is polled, or fol
       return { ...reply, cursor };
     },
   });
-  onTestFinished(() => proxy.stop());
   const warnings: string[] = [];
   const logger = { warn: (line: string) => void warnings.push(line) };
   const periodMs = 400;

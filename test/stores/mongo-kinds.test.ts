@@ -1,21 +1,16 @@
 /** What kind of server it is, looked at again whenever it was lost and found. */
 import { expect, it, onTestFinished } from "vitest";
-import { newDatabase } from "../servers/database.ts";
-import { type Command, type Deployment, startProxy } from "../servers/proxy.ts";
+import type { Command, Deployment } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
 import { opened, until } from "../support/wait.ts";
+import { newProxy } from "./support.ts";
 
 needsFeed();
 
 /** A presence on a server that seems to be of this kind, and what it sends. */
 async function open(as: Deployment) {
   const commands: Command[] = [];
-  const proxy = await startProxy({
-    uri: newDatabase(),
-    as,
-    onCommand: (command) => void commands.push(command),
-  });
-  onTestFinished(() => proxy.stop());
+  const proxy = await newProxy({ as, onCommand: (command) => void commands.push(command) });
   const presence = await opened(proxy.uri, { periodMs: 400, pollMs: 100 });
   onTestFinished(() => presence.close());
   const heard: string[] = [];

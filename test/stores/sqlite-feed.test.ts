@@ -1,16 +1,13 @@
-import type { FSWatcher } from "node:fs";
-import { rmSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type FSWatcher, rmSync } from "node:fs";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { FeedSink, Namespace } from "../../src/core/store.ts";
 import { Database } from "../../src/stores/sqlite/database.ts";
 import { openFeed } from "../../src/stores/sqlite/feed.ts";
-import { openSqlite, type SqliteStore } from "../../src/stores/sqlite/index.ts";
 import { aRegistration, aSession, CONFIG, everything, put } from "../../src/testing/contract/world.ts";
 import { until } from "../support/wait.ts";
-import { newFolder } from "./support.ts";
+import { newFolder, openIn } from "./support.ts";
 
 let directory: string;
-let store: SqliteStore;
 let database: Database;
 let ns: Namespace;
 let keys: string[];
@@ -21,15 +18,12 @@ const sink: FeedSink = {
 };
 beforeEach(async () => {
   directory = newFolder();
-  store = await openSqlite(directory);
+  ns = (await openIn(directory)).namespace("n");
   database = await Database.open(directory); // as in another process: a connection of its own
-  ns = store.namespace("n");
+  onTestFinished(() => database.close());
   await ns.configure(CONFIG);
   keys = [];
   losses = [];
-});
-afterEach(async () => {
-  await Promise.all([store.close(), database.close()]);
 });
 
 /** As where a user has all the watches that the system gives. */

@@ -8,10 +8,10 @@ import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { hasBit, type PingRecord } from "../../src/core/bits.ts";
 import type { Cursor, Namespace } from "../../src/core/store.ts";
 import { loadDriver } from "../../src/stores/sqlite/driver.ts";
-import { openSqlite, type SqliteStore } from "../../src/stores/sqlite/index.ts";
+import type { SqliteStore } from "../../src/stores/sqlite/index.ts";
 import { CONFIG, everything, keysOf, only, readAll } from "../../src/testing/contract/world.ts";
 import { until } from "../support/wait.ts";
-import { newFolder } from "./support.ts";
+import { newFolder, openIn } from "./support.ts";
 
 /** What was acknowledged to a worker. */
 interface Acknowledged {
@@ -24,10 +24,7 @@ interface Acknowledged {
 
 /** So many processes are killed while they write, in each round; HEARTBIT_KILL_ROUNDS=10 for a thorough run. */
 const KILLS = 21;
-const ROUNDS = Array.from(
-  { length: Number(process.env["HEARTBIT_KILL_ROUNDS"] ?? 1) },
-  (_, index) => index + 1,
-);
+const ROUNDS = Array(Number(process.env["HEARTBIT_KILL_ROUNDS"] ?? 1)).keys();
 const LANES = 3;
 
 const WORKER = resolve(import.meta.dirname, "sqlite-worker.mjs");
@@ -45,15 +42,14 @@ let seqs: number[];
 
 beforeEach(async () => {
   directory = newFolder();
-  store = await openSqlite(directory);
+  store = await openIn(directory);
   ns = store.namespace("shared");
   await ns.configure(CONFIG);
   acknowledged = [];
   seqs = [];
 });
-afterEach(async () => {
+afterEach(() => {
   for (const child of children) child.kill("SIGKILL");
-  await store.close();
 });
 
 /** A worker, wrapped in another command where one is given. Notes what it is given, and what was acknowledged to it. */
@@ -82,10 +78,8 @@ async function stop(child: ChildProcess): Promise<void> {
 
 /** Checks that all that was acknowledged is stored, and found in each way. */
 async function expectStored(since?: Cursor): Promise<void> {
-  const ways = [
-    await readAll(ns, { select: everything() }),
-    await readAll(ns, { select: everything(), since }),
-  ];
+  const select = everything();
+  const ways = [await readAll(ns, { select }), await readAll(ns, { select, since })];
   const pings = new Map<string, PingRecord>();
   for (const record of await ns.pings(0)) pings.set(`${record.slot}.${record.segment}`, record);
   for (const { seq, pinger, key, length, ended } of acknowledged) {
@@ -97,10 +91,10 @@ async function expectStored(since?: Cursor): Promise<void> {
     const record = pings.get(`${10 + pinger}.${Math.floor(seq / 1024)}`);
     expect(record !== undefined && hasBit(record, seq)).toBe(true);
   }
-  for (const { key, seq, pinger } of acknowledged.slice(0, 50))
-    expect([...(await readAll(ns, { select: only(key) })).registrations.keys()]).toContain(
-      `${seq}.${pinger}.1`,
-    );
+  for (const { key, seq, pinger } of acknowledged.slice(0, 50)) {
+    const { registrations } = await readAll(ns, { select: only(key) });
+    expect([...registrations.keys()]).toContain(`${seq}.${pinger}.1`);
+  }
 }
 
 /** What SQLite itself finds wrong with the file. */
@@ -112,7 +106,7 @@ function integrity(): string {
 }
 
 describe("processes that share a SQLite directory", () => {
-  it.each(ROUNDS)(
+  it.each([...ROUNDS])(
     "may be killed with -9 while they write: nothing acknowledged is lost, no number is given twice (round %i)",
     async () => {
       const { cursor } = await readAll(ns, {});

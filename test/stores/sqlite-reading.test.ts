@@ -1,6 +1,5 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { loadDriver } from "../../src/stores/sqlite/driver.ts";
-import { openSqlite } from "../../src/stores/sqlite/index.ts";
 import { SCHEMA } from "../../src/stores/sqlite/schema.ts";
 import { Sql } from "../../src/stores/sqlite/sql.ts";
 import {
@@ -9,9 +8,10 @@ import {
   CONFIG,
   everything,
   only,
+  put,
   readAll,
 } from "../../src/testing/contract/world.ts";
-import { newFolder } from "./support.ts";
+import { newFolder, openIn } from "./support.ts";
 
 /** More than two pages. */
 const KEYS = 2500;
@@ -25,22 +25,20 @@ function plansOf(statements: ReadonlySet<string>): string[] {
   return plans.map((rows) => (rows as { detail: string }[]).map(({ detail }) => detail).join("; "));
 }
 
-it("each page begins where the one before ended, whatever is read", async () => {
-  const store = await openSqlite(newFolder());
-  onTestFinished(() => store.close());
-  const namespace = store.namespace("n");
+it("each page begins where the one before ended, whatever is read, and the event loop turns between them", async () => {
+  const namespace = (await openIn(newFolder())).namespace("n");
   await namespace.configure(CONFIG);
   const { cursor } = await readAll(namespace, { select: everything() });
   const keys = Array.from({ length: KEYS }, (_, pinger) =>
     aRegistration(1, `user/${pinger}`, 10, { pinger }),
   );
-  await namespace.write([
-    { kind: "session", session: aSession(1, 10) },
-    ...keys.map((registration) => ({ kind: "registration", registration }) as const),
-  ]);
+  await namespace.write([put.session(aSession(1, 10)), ...keys.map(put.registration)]);
 
   const json = vi.spyOn(Sql.prototype, "json");
   onTestFinished(() => json.mockRestore());
+  let turns = 0;
+  const turn = (): void => void (turns++, setImmediate(turn).unref());
+  setImmediate(turn).unref();
   for (const query of [
     { select: everything() },
     { select: everything(), since: cursor },
@@ -48,6 +46,7 @@ it("each page begins where the one before ended, whatever is read", async () => 
     { session: 1 },
   ])
     expect((await readAll(namespace, query)).registrations.size).toBe(KEYS);
+  expect(turns).toBeGreaterThanOrEqual(4 * 2);
   const later = new Set(json.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes("start) > (")));
   const plans = plansOf(later);
   expect(plans).toHaveLength(4); // all, changes, a prefix, those of a session

@@ -1,21 +1,12 @@
 /** Who may use a store: its user alone, unless the umask says otherwise; and no file that somebody else has put there. */
 import { execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeEach, describe, expect, inject, it, onTestFinished } from "vitest";
 import { openSqlite } from "../../src/stores/sqlite/index.ts";
-import { failure, newFolder } from "./support.ts";
+import { failure, newFolder, openIn } from "./support.ts";
 
 const isRoot = process.getuid?.() === 0;
 const OTHER_USER = 12_345;
@@ -49,8 +40,7 @@ describe.skipIf(process.platform === "win32")("the rights to a store", () => {
     "are its user's alone, and shared where the umask lets others write: %o",
     async (mask, ofDirectories, ofFiles) => {
       process.umask(mask);
-      const store = await openSqlite(directory);
-      onTestFinished(() => store.close());
+      const store = await openIn(directory);
       await store.namespace("n").nextSeq();
       const inner = dirname(store.path);
       const files = readdirSync(inner);

@@ -2,13 +2,16 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Document } from "mongodb";
+import { type Document, MongoClient, type MongoClientOptions } from "mongodb";
 import { expect, onTestFinished } from "vitest";
 import { forEachSession } from "../../src/core/bits.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
 import type { Selection } from "../../src/core/selection.ts";
 import type { Feed, Namespace, Page } from "../../src/core/store.ts";
+import { openSqlite, type SqliteStore } from "../../src/stores/sqlite/index.ts";
+import { newDatabase } from "../servers/database.ts";
 import { type FakeServer, startFakeServer } from "../servers/fake-server.ts";
+import { type Proxy, type ProxyOptions, startProxy } from "../servers/proxy.ts";
 
 /** A slot for the long period of the contract's `CONFIG`: time limits follow the period, and are not tested. */
 export const SLOT = 360_000_000;
@@ -18,6 +21,30 @@ export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "heartbit-stores-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** A store in the folder. It is closed at the end of the test. */
+export async function openIn(
+  folder: string,
+  options: Parameters<typeof openSqlite>[1] = {},
+): Promise<SqliteStore> {
+  const store = await openSqlite(folder, options);
+  onTestFinished(() => store.close());
+  return store;
+}
+
+/** A client of a new database, or of the given server. It is closed at the end of the test. */
+export function newClient(options: MongoClientOptions = {}, uri = newDatabase()): MongoClient {
+  const client = new MongoClient(uri, options);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+/** A proxy before a new database, or before the given server. It is stopped at the end of the test. */
+export async function newProxy(options: Omit<ProxyOptions, "uri">, uri = newDatabase()): Promise<Proxy> {
+  const proxy = await startProxy({ uri, ...options });
+  onTestFinished(() => proxy.stop());
+  return proxy;
 }
 
 /** The numbers of the sessions that pinged from the slot on, in order. */

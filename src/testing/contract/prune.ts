@@ -224,18 +224,23 @@ export const pruneTests: Suite = (test) => {
   );
 
   test(
-    "live records do not use up the limit: the dead behind 300 live ones are deleted too",
+    "what stays does not use up the limit: the dead behind 300 live ones and 120 planned absences are deleted too",
     configured(async ({ ns, slot }) => {
-      const living = Array.from({ length: 300 }, (_, index) => index + 1);
-      await ns.write(
-        living.flatMap((seq) => [
-          put.session(aSession(seq, slot + 9)),
-          put.registration(aRegistration(seq, "lives", slot)),
-        ]),
-      );
-      await ns.write([put.session(aSession(301, slot)), put.registration(aRegistration(301, "dead", slot))]);
-      assert.deepEqual(await pruneAll(ns, slot + 9, EVER, 5), { sessions: 1, registrations: 1, slots: 0 });
-      assert.equal((await readAll(ns, { select: everything() })).registrations.size, 300);
+      const seqs = Array.from({ length: 420 }, (_, index) => index + 1);
+      const writes = seqs.flatMap((seq) => {
+        // Those that are away have closed, long ago.
+        const isAway = seq > 300;
+        const held = aRegistration(seq, "stays", slot);
+        const start = [put.session(aSession(seq, isAway ? slot : slot + 9)), put.registration(held)];
+        return isAway ? [...start, put.end(held, slot + 1000), put.endSession(seq, 0)] : start;
+      });
+      await ns.write(writes);
+      await ns.write([
+        put.session(aSession(500, slot + 1)),
+        put.registration(aRegistration(500, "dead", slot + 1)),
+      ]);
+      assert.deepEqual(await pruneAll(ns, slot + 9, EVER, 50), { sessions: 1, registrations: 1, slots: 0 });
+      assert.equal((await readAll(ns, { select: everything() })).registrations.size, 420);
     }),
   );
 
