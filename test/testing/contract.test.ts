@@ -8,6 +8,7 @@ import { describe, expect, inject, it } from "vitest";
 import type { Namespace, Page, Pong, Store, Write } from "../../src/core/store.ts";
 import { aRegistration, aSession, CONFIG, put, readAll } from "../../src/testing/contract/world.ts";
 import { MemoryStore, storeContract } from "../../src/testing/index.ts";
+import { type Replace, wrap } from "../presence/support.ts";
 
 /** The suite's tests by their sentence, declared for the store but not run. */
 function collect(makeStore: () => Store): Map<string, () => Promise<void>> {
@@ -22,39 +23,22 @@ function collect(makeStore: () => Store): Map<string, () => Promise<void>> {
   return tests;
 }
 
-type Changes = { [Member in keyof Namespace]?: Namespace[Member] | undefined };
+/** What is wrong with a store: what its namespaces do in place of what they should. */
+type Spoil = (ns: Namespace) => { [Member in keyof Namespace]?: Namespace[Member] | undefined };
 
-/** A store whose namespaces are changed by `spoil`. */
-function spoilt(spoil: (ns: Namespace) => Changes): Store {
-  const memory = new MemoryStore();
-  const namespace = (name: string): Namespace => {
-    const ns = memory.namespace(name);
-    const changes = spoil(ns);
-    return new Proxy(ns, {
-      get: (_, member: keyof Namespace) => {
-        if (member in changes) return changes[member];
-        const value = ns[member];
-        return typeof value === "function" ? value.bind(ns) : value;
-      },
-    });
-  };
-  return { kind: "spoilt", clock: memory.clock, namespace, close: () => memory.close() };
-}
+const spoilt = (spoil: Spoil): Store => wrap(new MemoryStore(), spoil as Replace);
 
-async function* map(
-  pages: AsyncIterable<Page>,
-  change: (page: Page) => Page,
-): AsyncGenerator<Page, void, undefined> {
+async function* map(pages: AsyncIterable<Page>, change: (page: Page) => Page): AsyncGenerator<Page> {
   for await (const page of pages) yield change(page);
 }
 
-/** The change of a namespace whose writes go through this. */
-function writing(change: (writes: readonly Write[]) => readonly Write[]): (ns: Namespace) => Changes {
-  return (ns) => ({ write: (writes) => ns.write(change(writes)) });
-}
+/** Its writes go through this. */
+const writing =
+  (change: (writes: readonly Write[]) => readonly Write[]): Spoil =>
+  (ns) => ({ write: (writes) => ns.write(change(writes)) });
 
 /** Declares that the suite finds a store of which this is wrong, by the tests whose names have the sentence. */
-function finds(wrong: string, sentence: string, spoil: (ns: Namespace) => Changes): void {
+function finds(wrong: string, sentence: string, spoil: Spoil): void {
   it(`finds a store that ${wrong}`, async () => {
     const tests = [...collect(() => spoilt(spoil))].filter(([name]) => name.includes(sentence));
     expect(tests.length, sentence).toBeGreaterThan(0);
@@ -149,23 +133,17 @@ describe("the contract suite", () => {
     countOpen: async (session) => {
       const { opened } = await ns.countOpen(session);
       const { sessions, registrations } = await readAll(ns, { session });
-      const ends = Array.from(
-        [...sessions.values(), ...registrations.values()],
-        ({ last = Infinity }) => last,
-      );
-      return { count: ends.filter((last) => last > Date.now() / CONFIG.periodMs + 500).length, opened };
+      const later = Date.now() / CONFIG.periodMs + 500;
+      const records = [...sessions.values(), ...registrations.values()];
+      return { count: records.filter(({ last = Infinity }) => last > later).length, opened };
     },
   }));
   finds("does not say when a session was opened", "countOpen says when the session was opened", (ns) => ({
     countOpen: async (session) => ({ count: (await ns.countOpen(session)).count }),
   }));
-  finds(
-    "gives all of the asked session's registrations",
-    "the registrations that have ended alone",
-    (ns) => ({
-      read: (query) => ns.read({ ...query, registrations: "all" }),
-    }),
-  );
+  finds("gives all of the asked session's records", "the registrations that have ended alone", (ns) => ({
+    read: (query) => ns.read({ ...query, registrations: "all" }),
+  }));
   finds("has no session for the asking", "a read gives the asked session's record and its", (ns) => ({
     read: (query) => ns.read({ ...query, session: undefined }),
   }));
@@ -230,9 +208,8 @@ describe("the contract suite", () => {
        import { MemoryStore, storeContract } from "${built}/testing/index.js";
        storeContract(() => new MemoryStore(), { describe, test });`,
     );
-    const output = execFileSync(process.execPath, ["--test", "--test-reporter=tap", file], {
-      encoding: "utf8",
-    });
+    const options = ["--test", "--test-reporter=tap", file];
+    const output = execFileSync(process.execPath, options, { encoding: "utf8" });
     rmSync(directory, { recursive: true });
     expect(output).toMatch(/^# fail 0$/m);
     expect(Number(/^# pass (\d+)$/m.exec(output)?.[1])).toBeGreaterThan(110);
