@@ -1,14 +1,11 @@
 /** Real processes on real stores: crashed with -9, paused, and with a server that goes away. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { describe, expect, it } from "vitest";
-import type { Change, Presence, PresenceOptions, Watcher } from "../src/index.ts";
+import type { Change, Presence, Watcher } from "../src/index.ts";
 import { newDatabase } from "./servers/database.ts";
 import { startServer } from "./servers/index.ts";
-import { answered, opened, until } from "./support/wait.ts";
-import { Worker } from "./support/workers.ts";
+import { backends, World } from "./support/backends.ts";
+import { answered, passes, until } from "./support/wait.ts";
 
 const PERIOD_MS = 1000;
 
@@ -50,71 +47,43 @@ class Log {
   }
 }
 
-const stores = [
-  {
-    name: "SQLite",
-    feed: "auto" as const,
-    target: async () => `sqlite:${await mkdtemp(join(tmpdir(), "heartbit-"))}`,
-  },
-  { name: "MongoDB with its feed", feed: "auto" as const, target: async () => newDatabase() },
-  { name: "MongoDB by polling", feed: "poll" as const, target: async () => newDatabase() },
-];
-
-describe.concurrent.each(stores)("on $name, real processes", ({ target: makeTarget, feed }) => {
+describe.concurrent.each(backends.slice(1))("on $name, real processes", (backend) => {
   it("killed with -9 are reported dead after 1.1 to 2.5 periods without suspicion, and no others are", async () => {
-    const target = await makeTarget();
-    const options: PresenceOptions = { periodMs: PERIOD_MS, feed };
-    await using presence = await opened(target, options);
-    const log = await Log.of(presence);
+    await using world = await World.of(backend, { periodMs: PERIOD_MS });
+    const log = await Log.of(await world.open());
     const heldUp = monitorEventLoopDelay();
     heldUp.enable();
-    const workers = await Promise.all(
-      Array.from({ length: 4 }, (_, index) => Worker.start(target, options, `key-${index}`)),
-    );
-    try {
-      for (const index of workers.keys()) await log.hear(`key-${index} alive joined`);
-      // Long enough that the start is no trouble any more.
-      await until(() => performance.now() > (log.told.at(-1)?.atMs ?? 0) + 3 * PERIOD_MS);
-      for (const index of [1, 3]) {
-        const untilMs = ((await workers[index]?.vouchedUntil()) ?? 0) - performance.timeOrigin;
-        const crashedMs = performance.now();
-        await workers[index]?.crash();
-        const toldMs = await log.hear(`key-${index} dead expired`);
-        const periods = (toldMs - crashedMs) / PERIOD_MS;
-        // Never before it was vouched for; which is 1.1 periods after the crash, unless this machine held its ping up.
-        expect(toldMs).toBeGreaterThanOrEqual(untilMs - 0.02 * PERIOD_MS);
-        if (untilMs - crashedMs >= 1.1 * PERIOD_MS) expect(periods).toBeGreaterThanOrEqual(1.1 - 0.02);
-        const afterTrouble = (toldMs - log.countedFrom(crashedMs, toldMs)) / PERIOD_MS;
-        // A read may take a fifth of a period without being trouble, and this process may have been held up itself.
-        expect(afterTrouble).toBeLessThanOrEqual(2.5 + 0.3 + heldUp.max / 1e6 / PERIOD_MS);
-      }
-      expect(log.deaths.toSorted()).toEqual([1, 3].map((index) => `key-${index} dead expired`));
-    } finally {
-      await Promise.all(workers.map((worker) => worker.crash()));
-      await presence.close(); // it would write into the directory while that is removed
-      if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
+    const workers = await Promise.all([0, 1, 2, 3].map((index) => world.work(`key-${index}`)));
+    for (const index of workers.keys()) await log.hear(`key-${index} alive joined`);
+    // Long enough that the start is no trouble any more.
+    await until(() => performance.now() > (log.told.at(-1)?.atMs ?? 0) + 3 * PERIOD_MS);
+    for (const index of [1, 3]) {
+      const untilMs = ((await workers[index]?.vouchedUntil()) ?? 0) - performance.timeOrigin;
+      const crashedMs = performance.now();
+      await workers[index]?.crash();
+      const toldMs = await log.hear(`key-${index} dead expired`);
+      const periods = (toldMs - crashedMs) / PERIOD_MS;
+      // Never before it was vouched for; which is 1.1 periods after the crash, unless this machine held its ping up.
+      expect(toldMs).toBeGreaterThanOrEqual(untilMs - 0.02 * PERIOD_MS);
+      if (untilMs - crashedMs >= 1.1 * PERIOD_MS) expect(periods).toBeGreaterThanOrEqual(1.1 - 0.02);
+      const afterTrouble = (toldMs - log.countedFrom(crashedMs, toldMs)) / PERIOD_MS;
+      // A read may take a fifth of a period without being trouble, and this process may have been held up itself.
+      expect(afterTrouble).toBeLessThanOrEqual(2.5 + 0.3 + heldUp.max / 1e6 / PERIOD_MS);
     }
+    expect(log.deaths.toSorted()).toEqual([1, 3].map((index) => `key-${index} dead expired`));
   });
 
   it("paused until it is reported dead knows it when it continues, and is reported alive again", async () => {
-    const target = await makeTarget();
-    const options: PresenceOptions = { periodMs: PERIOD_MS / 2, feed };
-    await using presence = await opened(target, options);
-    const log = await Log.of(presence);
-    const worker = await Worker.start(target, options, "k");
-    try {
-      await log.hear("k alive joined");
-      worker.process.kill("SIGSTOP");
-      await log.hear("k dead expired");
-      const died = log.told.length - 1;
-      worker.process.kill("SIGCONT");
-      await worker.told("lapse");
-      await until(() => log.told.findLastIndex(({ words }) => words === "k alive joined") > died);
-    } finally {
-      await worker.crash();
-      await presence.close(); // it would write into the directory while that is removed
-      if (target.startsWith("sqlite:")) await rm(target.slice(7), { recursive: true, force: true });
-    }
+    await using world = await World.of(backend, { periodMs: PERIOD_MS / 2 });
+    const log = await Log.of(await world.open());
+    const worker = await world.work("k");
+    await log.hear("k alive joined");
+    worker.process.kill("SIGSTOP");
+    await log.hear("k dead expired");
+    const died = log.told.length - 1;
+    worker.process.kill("SIGCONT");
+    await worker.told("lapse");
+    await until(() => log.told.findLastIndex(({ words }) => words === "k alive joined") > died);
   });
 });
 
@@ -124,41 +93,34 @@ describe.concurrent("a MongoDB server that goes away and comes back", () => {
     async (way, { onTestFinished }) => {
       const server = await startServer();
       onTestFinished(() => server.stop());
-      const target = newDatabase(server.uri);
-      const options: PresenceOptions = { periodMs: PERIOD_MS };
-      await using presence = await opened(target, options);
+      const backend = { name: "MongoDB", target: async () => newDatabase(server.uri) };
+      await using world = await World.of(backend, { periodMs: PERIOD_MS });
+      const presence = await world.open();
       const log = await Log.of(presence);
       const own = presence.pinger("own");
       await own.start();
-      const workers = await Promise.all(
-        Array.from({ length: 3 }, (_, index) => Worker.start(target, options, `key-${index}`)),
-      );
-      try {
-        for (const index of workers.keys()) await log.hear(`key-${index} alive joined`);
-        const healthy = (): boolean => presence.health.state === "healthy";
-        if (way === "kill9") await server.kill9();
-        else server.pause();
-        await until(() => !healthy());
-        const away = performance.now();
-        await until(() => performance.now() > away + 4 * PERIOD_MS);
-        if (way === "kill9") await server.restart();
-        else server.resume();
-        await until(healthy);
-        // Whoever had not come back by now would be told dead in these periods.
-        const back = performance.now();
-        await until(() => performance.now() > back + 4 * PERIOD_MS && healthy());
-        expect(log.deaths).toEqual([]);
-        expect(own.state).toBe("started");
-        // And it goes on: a join and a crash are told.
-        const late = await Worker.start(target, options, "late");
-        workers.push(late);
-        await log.hear("late alive joined");
-        await late.crash();
-        await log.hear("late dead expired");
-        expect(log.deaths).toEqual(["late dead expired"]);
-      } finally {
-        await Promise.all(workers.map((worker) => worker.crash()));
-      }
+      const keys = ["key-0", "key-1", "key-2"];
+      await Promise.all(keys.map((key) => world.work(key)));
+      for (const key of keys) await log.hear(`${key} alive joined`);
+      const healthy = (): boolean => presence.health.state === "healthy";
+      if (way === "kill9") await server.kill9();
+      else server.pause();
+      await until(() => !healthy());
+      await passes(4 * PERIOD_MS);
+      if (way === "kill9") await server.restart();
+      else server.resume();
+      await until(healthy);
+      // Whoever had not come back by now would be told dead in these periods.
+      await passes(4 * PERIOD_MS);
+      await until(healthy);
+      expect(log.deaths).toEqual([]);
+      expect(own.state).toBe("started");
+      // And it goes on: a join and a crash are told.
+      const late = await world.work("late");
+      await log.hear("late alive joined");
+      await late.crash();
+      await log.hear("late dead expired");
+      expect(log.deaths).toEqual(["late dead expired"]);
     },
   );
 });

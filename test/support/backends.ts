@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Presence, PresenceOptions, Target } from "../../src/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { opened } from "./wait.ts";
+import { Worker } from "./workers.ts";
 
 export interface Backend {
   readonly name: string;
@@ -22,11 +23,12 @@ export const backends: readonly Backend[] = [
   { name: "MongoDB by polling", target: async () => newDatabase(), options: { feed: "poll" } },
 ];
 
-/** Opens presences of one namespace, and closes and drops all at the end of the test. */
+/** Opens presences of one namespace, and processes that hold keys in it; ends all at the end of the test. */
 export class World implements AsyncDisposable {
   readonly target: Target;
   readonly #options: PresenceOptions;
   readonly #opened: Presence[] = [];
+  readonly #workers: Promise<Worker>[] = [];
 
   private constructor(target: Target, options: PresenceOptions) {
     this.target = target;
@@ -43,7 +45,15 @@ export class World implements AsyncDisposable {
     return presence;
   }
 
+  /** A process that holds the keys. */
+  work(...keys: string[]): Promise<Worker> {
+    const worker = Worker.start(this.target as string, this.#options, ...keys);
+    this.#workers.push(worker);
+    return worker;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#workers.map(async (worker) => (await worker).crash()));
     await Promise.all(this.#opened.map((presence) => presence.close()));
     if (typeof this.target === "string" && this.target.startsWith("sqlite:")) {
       await rm(this.target.slice(7), { recursive: true, force: true });
