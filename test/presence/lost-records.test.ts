@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { HeartbitError, type Presence } from "../../src/index.ts";
+import { HeartbitError, type Pinger, type Presence } from "../../src/index.ts";
 import type { RegistrationRecord } from "../../src/core/records.ts";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { Write } from "../../src/core/store.ts";

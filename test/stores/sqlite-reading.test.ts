@@ -54,9 +54,7 @@ it("each page begins where the one before ended, whatever is read, and the event
 });
 
 it("open records are counted some at a time, by its index, with several starts of a pinger", async () => {
-  const store = await openSqlite(newFolder());
-  onTestFinished(() => store.close());
-  const namespace = store.namespace("n");
+  const namespace = (await openIn(newFolder())).namespace("n");
   await namespace.configure(CONFIG);
   const starts = Array.from({ length: 12_000 }, (_, at) =>
     aRegistration(1, "key", 10, { pinger: at >> 1, start: 1 + (at % 2) }),
