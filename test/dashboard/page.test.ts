@@ -328,34 +328,41 @@ describe("the page", () => {
     ]);
   });
 
-  it.each(["light", "dark"] as const)("has nothing that axe finds wrong, in %s", async (colorScheme) => {
-    const { holder, link, front } = await newStage({ token: TOKEN, allowWrites: true });
-    await holder.pinger("a", { meta: { x: [1, 2] } }).start();
-    const gone = holder.pinger("gone");
-    await gone.start();
-    await gone.stop();
-    const seen = await visit(browser(), `${front.url}?show=all`, { colorScheme });
-    const { page } = seen;
-    await page.getByLabel("Token").waitFor();
-    expect(await wrongs(page)).toEqual([]);
-    await page.getByLabel("Token").fill(TOKEN);
-    await page.keyboard.press("Enter");
-    await shows(page, () => changesOf(page).then((told) => told[0]), "gone stopped, dead");
-    await shows(page, () => page.locator(".beat").count(), 2);
-    expect(await wrongs(page)).toEqual([]);
-    await page.locator(".grid .virtual .row").first().click();
-    await page.getByRole("button", { name: "Kill…" }).click();
-    expect(await wrongs(page)).toEqual([]);
-    link.fail();
-    await page.getByText("State: stale").waitFor();
-    expect(await wrongs(page)).toEqual([]);
-    await page.setViewportSize(PHONE.viewport);
-    for (const part of ["Keys", "Pulse", "Changes"]) {
-      await page.getByRole("button", { name: part, exact: true }).click();
+  it.each(["light", "dark"] as const)(
+    "has nothing that axe finds wrong, in %s, up to a kill that it asks for once more",
+    async (colorScheme) => {
+      const { holder, link, front } = await newStage({ token: TOKEN, allowWrites: true });
+      const pinger = holder.pinger("a", { meta: { x: [1, 2] } }).on("killed", () => void pinger.stop());
+      await pinger.start();
+      const gone = holder.pinger("gone");
+      await gone.start();
+      await gone.stop();
+      const seen = await visit(browser(), `${front.url}?show=all`, { colorScheme });
+      const { page } = seen;
+      await page.getByLabel("Token").waitFor();
       expect(await wrongs(page)).toEqual([]);
-    }
-    clean(seen);
-  });
+      await page.getByLabel("Token").fill(TOKEN);
+      await page.keyboard.press("Enter");
+      await shows(page, () => changesOf(page).then((told) => told[0]), "gone stopped, dead");
+      await shows(page, () => page.locator(".beat").count(), 2);
+      expect(await wrongs(page)).toEqual([]);
+      await page.locator(".grid .virtual .row").first().click();
+      await page.getByRole("button", { name: "Kill…" }).click();
+      expect(await wrongs(page)).toEqual([]);
+      expect(await page.locator(".about strong").textContent()).toBe("alive");
+      await page.getByRole("button", { name: "Report it dead now" }).click();
+      await shows(page, () => page.locator(".about strong").textContent(), "dead");
+      link.fail();
+      await page.getByText("State: stale").waitFor();
+      expect(await wrongs(page)).toEqual([]);
+      await page.setViewportSize(PHONE.viewport);
+      for (const part of ["Keys", "Pulse", "Changes"]) {
+        await page.getByRole("button", { name: part, exact: true }).click();
+        expect(await wrongs(page)).toEqual([]);
+      }
+      clean(seen);
+    },
+  );
 
   it("turns to the other colours, remembers it, and says how to begin where there are no keys yet", async () => {
     const { front } = await newStage();
@@ -426,19 +433,6 @@ describe("the page", () => {
     await page.locator(".grid .virtual .row").click();
     await page.getByRole("heading", { name: "History" }).waitFor();
     expect(await page.getByRole("button", { name: "Kill…" }).count()).toBe(0); // it only reads
-  });
-
-  it("kills a key where it may, when it has asked once more", async () => {
-    const { holder, front } = await newStage({ token: TOKEN, allowWrites: true });
-    const pinger = holder.pinger("a").on("killed", () => void pinger.stop());
-    await pinger.start();
-    const { page } = await visit(browser(), `${front.url}?key=a&show=all`);
-    await page.getByLabel("Token").fill(TOKEN);
-    await page.keyboard.press("Enter");
-    await page.getByRole("button", { name: "Kill…" }).click();
-    expect(await page.locator(".about strong").textContent()).toBe("alive");
-    await page.getByRole("button", { name: "Report it dead now" }).click();
-    await shows(page, () => page.locator(".about strong").textContent(), "dead");
   });
 
   it("shows what keys and metas hold as text, whatever it is", async () => {

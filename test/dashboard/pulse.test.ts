@@ -61,7 +61,7 @@ describe("GET /api/pulse", () => {
     expect(await ended(4)).toBe("gone");
   });
 
-  it("returns only changes, if requested", async () => {
+  it("returns only changes, if requested, and everything after a read of another server", async () => {
     const stage = await newStage();
     await stage.bench.periods(5.7);
     const first = await view(stage);
@@ -70,6 +70,7 @@ describe("GET /api/pulse", () => {
     await stage.bench.periods(1);
     const second = await view(stage, first.read);
     expect(second.pings.map(({ slot }) => slot)).toEqual([second.slot]);
+    expect((await view(stage, 999_999)).pings).toEqual((await view(stage)).pings);
   });
 
   it("shows a ping that came after its slot was read as late, and a slot without one as a gap", async () => {

@@ -1,15 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { dashboard } from "../../src/dashboard/index.ts";
 import { Bench } from "../presence/support.ts";
-import { newStage, type Stage, StreamClient, TOKEN, words } from "./support.ts";
-
-const WRITES = { token: TOKEN, allowWrites: true };
-
-/** The status of an answer, and the code of its refusal. */
-async function refusal(response: Response): Promise<[status: number, code: string]> {
-  const { error } = (await response.json()) as { error: { code: string } };
-  return [response.status, error.code];
-}
+import {
+  newStage,
+  refusal,
+  type Stage,
+  StreamClient,
+  TOKEN,
+  untilHealthIs,
+  words,
+  WRITES,
+} from "./support.ts";
 
 /** The keys of a listing, and where to go on. */
 async function listed({ json }: Stage, query: string): Promise<{ keys: string[]; next?: string }> {
@@ -18,36 +19,16 @@ async function listed({ json }: Stage, query: string): Promise<{ keys: string[];
   return page.next === undefined ? { keys } : { keys, next: page.next };
 }
 
-/** Lets periods pass until `/healthz` answers with the status: processes notice by themselves. */
-async function untilHealthIs(status: number, { bench, ask }: Stage): Promise<void> {
-  for (let period = 0; (await ask("/healthz")).status !== status; period++) {
-    expect(period).toBeLessThan(30);
-    await bench.periods(1);
-  }
-}
-
 const ODD_KEYS = [
-  ".",
-  "..",
-  "x/../y",
-  "a/b",
-  "a//b/",
-  "kill",
-  "x/kill",
-  "%2e",
-  "%2F",
-  "100%",
-  "a+b c",
-  "a?b#c&d=e",
-  "a\nb",
-  "a\rb",
-  "a\u2028b",
-  "\0",
-  "☃ \u{1F600}",
-  "__proto__",
-  "k".repeat(1024),
-  "\n".repeat(1024),
-];
+  ". .. x/../y a/b a//b/ kill x/kill %2e %2F 100% a?b#c&d=e __proto__".split(" "),
+  ["a+b c", "a\nb", "a\rb", "a\u2028b", "\0", "☃ \u{1F600}", "k".repeat(1024), "\n".repeat(1024)],
+].flat();
+
+/** The method, the path and the query of a line such as `GET /api/keys`. */
+const requestOf = (line: string): [path: string, init: { method: string }] => {
+  const [method = "", path = ""] = line.split(" ");
+  return [path, { method }];
+};
 
 describe("GET /api/keys", () => {
   it("lists the live keys, those with a prefix, the dead, or all, in their order", async () => {
@@ -111,10 +92,10 @@ describe("GET /api/keys", () => {
     expect(await json("/api/keys")).not.toHaveProperty("stale");
   });
 
-  it("fails while the namespace is gone, and goes on by itself when it is there again", async () => {
+  it("fails while the namespace is gone, which it does not make, and goes on when another does", async () => {
     const stage = await newStage();
-    const { ask, json, hold } = stage;
-    const { presence: other } = await hold(["before"]);
+    const { bench, ask, json, link, hold } = stage;
+    const { presence: other, pingers } = await hold(["before"]);
     const gone = new StreamClient(await ask("/api/changes"));
     await gone.all();
     await gone.close();
@@ -127,12 +108,18 @@ describe("GET /api/keys", () => {
     expect(answer.headers.get("retry-after")).toBe("2");
     expect(await refusal(answer)).toEqual([503, "NOT_WATCHING"]);
     expect((await ask("/api/keys/before")).status).toBe(503);
+    await bench.periods(20);
+    expect([await bench.stored.config(), pingers[0]?.state]).toEqual([undefined, "killed"]);
+    link.fail();
     await hold(["after"]);
+    await bench.periods(5);
+    expect((await ask("/healthz")).status).toBe(503);
+    link.heal();
     await untilHealthIs(200, stage);
     expect(await listed(stage, "?state=all")).toEqual({ keys: ["after"] });
     const told = words(await stream.all());
     expect(told.slice(told.indexOf("snapshot"))).toEqual(["snapshot", "keys after:1", "past", "ready"]);
-    const again = await ask("/api/changes", { headers: { "last-event-id": gone.lastId ?? "" } });
+    const again = await ask("/api/changes", { headers: { "last-event-id": gone.lastId } });
     expect(words(await new StreamClient(again).all())[0]).toBe("hello anew");
   });
 
@@ -204,26 +191,29 @@ describe("PUT /api/keys/:key", () => {
     expect(await json("/api/keys/a")).toMatchObject({ alive: true });
   });
 
-  it("what is held outlives a close for the rest of its ttl", async () => {
-    const { bench, order, dashboard: closing } = await newStage(WRITES);
-    const { presence: other } = await bench.open();
-    const alive = async (): Promise<boolean | undefined> => (await other.list({ key: "a" })).keys[0]?.alive;
-    await order("/api/keys/a?ttl=60000", { method: "PUT" });
-    await closing.close();
-    other.watcher().watch("a", () => {}); // so that somebody pings
-    await bench.periods(10);
-    expect(await alive()).toBe(true);
-    await bench.periods(6);
-    expect(await alive()).toBe(false);
+  it("does not prolong what is held where it is refused", async () => {
+    const { bench, order, json } = await newStage(WRITES);
+    await order("/api/keys/job?ttl=2000", { method: "PUT" });
+    const body = JSON.stringify({ ttl: 600_000, meta: "x".repeat(17_000) });
+    expect((await order("/api/keys/job", { method: "PUT", body })).status).toBe(400);
+    await bench.periods(4);
+    expect(await json("/api/keys/job")).toMatchObject({ alive: false });
   });
 
-  it("after a close holds nothing that nobody would let go of", async () => {
+  it("what is held outlives a close for the rest of its ttl, and after it nothing more is held", async () => {
     const { bench, order, dashboard: closing } = await newStage(WRITES);
     const { presence: other } = await bench.open();
+    const put = (key: string): Promise<Response> => order(`/api/keys/${key}?ttl=60000`, { method: "PUT" });
+    const states = async (): Promise<string[]> =>
+      (await other.list()).keys.map(({ key, alive }) => `${key} ${alive}`);
+    await put("a");
     await closing.close();
-    const answer = await order("/api/keys/a?ttl=60000", { method: "PUT" });
-    expect(await refusal(answer)).toEqual([503, "PRESENCE_CLOSED"]);
-    expect((await other.list({ key: "a" })).keys).toEqual([]);
+    expect(await refusal(await put("b"))).toEqual([503, "PRESENCE_CLOSED"]);
+    other.watcher().watch("a", () => {}); // so that somebody pings
+    await bench.periods(10);
+    expect(await states()).toEqual(["a true"]);
+    await bench.periods(6);
+    expect(await states()).toEqual(["a false"]);
   });
 
   it("holds the key again after another has dropped the namespace", async () => {
@@ -320,6 +310,10 @@ describe("a request is refused that", () => {
     ["BAD_REQUEST", "has a parameter where there is none", "GET /api/keys/a?state=all"],
     ["BAD_REQUEST", "has one of another route", "GET /api/changes?prefix=a"],
     ["BAD_REQUEST", "has one of another route", "GET /api/pulse?before=1"],
+    ["BAD_REQUEST", "asks for the pulse after no number", "GET /api/pulse?after=abc"],
+    ["BAD_REQUEST", "asks for the pulse after less than none", "GET /api/pulse?after=-1"],
+    ["BAD_REQUEST", "asks for the pulse after a part of one", "GET /api/pulse?after=1.5"],
+    ["BAD_REQUEST", "asks for the pulse after nothing", "GET /api/pulse?after="],
     ["BAD_REQUEST", "has a key that is not UTF-8", "GET /api/keys/%FF"],
     ["INVALID_KEY", "has a key that is too long", `GET /api/keys/${long}`],
     ["NOT_FOUND", "asks for a key that never was", "GET /api/keys/never"],
@@ -336,15 +330,23 @@ describe("a request is refused that", () => {
     ["BAD_REQUEST", "holds for a time that is no number", "PUT /api/keys/a", '{"ttl":"30s"}'],
     ["BAD_REQUEST", "has a body that is no JSON", "PUT /api/keys/a", "{"],
     ["BAD_REQUEST", "has a body that is no object", "PUT /api/keys/a", "[1]"],
+    [
+      "BAD_REQUEST",
+      "has a body that is not UTF-8",
+      "PUT /api/keys",
+      Buffer.from('{"ttl":5000,"key":"\xff"}', "latin1"),
+    ],
+    ["BAD_REQUEST", "has a body with an unknown field", "PUT /api/keys/a", '{"ttl":5000,"metadata":1}'],
+    ["BAD_REQUEST", "has a body with a field of another route", "POST /api/keys/a/kill", '{"ttl":5000}'],
     ["INVALID_META", "holds with a meta that is too large", "PUT /api/keys/a", bigMeta],
     ["TOO_LARGE", "has more than 32 KiB", "PUT /api/keys/a", bigMeta.repeat(2)],
     ["BAD_REQUEST", "lets go of no key", "DELETE /api/keys"],
     ["BAD_REQUEST", "kills no key", "POST /api/keys/kill"],
     ["BAD_REQUEST", "kills with a parameter that is unknown", "POST /api/keys/a/kill?why=1"],
-  ])("%s: %s", async (code, _what, line, body?: string) => {
+  ])("%s: %s", async (code, _what, line, body?: string | Buffer) => {
     const stage = await newStage(WRITES);
-    const [method = "", path = ""] = line.split(" ");
-    const answer = await stage.order(path, { method, ...(body === undefined ? {} : { body }) });
+    const [path, init] = requestOf(line);
+    const answer = await stage.order(path, body === undefined ? init : { ...init, body: body as BodyInit });
     expect(await refusal(answer)).toEqual([{ NOT_FOUND: 404, TOO_LARGE: 413 }[code] ?? 400, code]);
     expect(await listed(stage, "?state=all")).toEqual({ keys: [] });
   });
@@ -365,32 +367,32 @@ describe("a request is refused that", () => {
 
   it("uses another method than those that a path takes, which are told", async () => {
     const { order } = await newStage(WRITES);
-    for (const [path, allow] of [
-      ["/healthz", "GET, HEAD"],
-      ["/api/keys", "GET, HEAD, PUT, DELETE"],
+    for (const [line, allow] of [
+      ["POST /healthz", "GET, HEAD"],
+      ["POST /api/keys", "GET, HEAD, PUT, DELETE"],
+      ...["HEAD", "POST", "PUT", "DELETE"].map((method) => [`${method} /api/changes`, "GET"] as const),
     ] as const) {
-      const answer = await order(path, { method: "POST" });
-      expect(answer.headers.get("allow")).toBe(allow);
-      expect(await refusal(answer)).toEqual([405, "METHOD_NOT_ALLOWED"]);
+      const answer = await order(...requestOf(line));
+      expect([line, answer.status, answer.headers.get("allow")]).toEqual([line, 405, allow]);
+      if (!line.startsWith("HEAD")) expect(await refusal(answer)).toEqual([405, "METHOD_NOT_ALLOWED"]);
     }
-    expect((await order("/api/changes", { method: "HEAD" })).status).toBe(405);
   });
 
   it("writes where the dashboard only reads", async () => {
     const { order } = await newStage({ token: TOKEN });
     for (const line of ["PUT /api/keys/a?ttl=5000", "DELETE /api/keys/a", "POST /api/keys/a/kill"]) {
-      const [method = "", path = ""] = line.split(" ");
-      expect(await refusal(await order(path, { method }))).toEqual([403, "WRITES_OFF"]);
+      expect(await refusal(await order(...requestOf(line)))).toEqual([403, "WRITES_OFF"]);
     }
   });
 });
 
 describe("which requests are accepted", () => {
-  const local = ["localhost", "localhost:7077", "x.localhost", "LOCALHOST"];
-  const addresses = ["127.0.0.1:7077", "[::1]:7077", "10.1.2.3"];
-  it.each([...local, ...addresses, "ops.example.net:443"])("those to the host %s", async (host) => {
+  it("those to hosts that are this machine's or named", async () => {
     const { ask } = await newStage({ hosts: ["Ops.Example.net"] });
-    expect((await ask("/api/keys", { headers: { host } })).status).toBe(200);
+    const local = "localhost localhost:7077 x.localhost LOCALHOST 127.0.0.1:7077 [::1]:7077 10.1.2.3";
+    for (const host of [...local.split(" "), "ops.example.net:443"]) {
+      expect([host, (await ask("/api/keys", { headers: { host } })).status]).toEqual([host, 200]);
+    }
   });
 
   const names = ["example.net", "evil.example:7077", "localhost.evil.example", "127.0.0.1.evil.example", ""];
@@ -447,7 +449,9 @@ describe("which requests are accepted", () => {
     const paths = ["/api/keys", "/api/keys/never", "/api/changes", "/api/pulse", "/metrics", "/healthz"];
     for (const path of paths) {
       const { headers, body } = await ask(path);
-      expect(headers.get("cache-control")).toMatch(/^no-store\b/);
+      // Nothing on the way may keep events back.
+      const caching = path === "/api/changes" ? "no-store, no-transform" : "no-store";
+      expect(headers.get("cache-control")).toBe(caching);
       expect(headers.get("content-security-policy")).toBe("default-src 'none'; frame-ancestors 'none'");
       expect(headers.get("x-content-type-options")).toBe("nosniff");
       await body?.cancel();
@@ -494,6 +498,8 @@ describe("dashboard", () => {
     [{ basePath: "x" }, "basePath"],
     [{ hosts: ["a:1"] }, "hosts"],
     [{ hosts: "a" }, "hosts"],
+    [{ hosts: ["ops.example.net", "http://x"] }, '"http://x"'],
+    [{ hosts: ["ops.example.net", ""] }, '""'],
     [{ token: "with spaces in the middle" }, "token"],
     [{ allowWrites: true }, "allowWrites"],
     [{ allowWrites: "yes", token: TOKEN }, "allowWrites"],

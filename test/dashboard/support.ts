@@ -1,12 +1,14 @@
 /** For tests: a dashboard over a memory store on a manual clock, and a client of its streams. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { onTestFinished } from "vitest";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { expect, onTestFinished } from "vitest";
+import { EventParser } from "../../dashboard/src/net/sse.ts";
 import { dashboard, type DashboardOptions } from "../../src/dashboard/index.ts";
 import { Bench } from "../presence/support.ts";
 
 export const TOKEN = "a-token-of-16-characters-or-more";
+export const WRITES = { token: TOKEN, allowWrites: true };
 
 export type Stage = Awaited<ReturnType<typeof newStage>>;
 
@@ -39,17 +41,25 @@ export async function newStage(options: DashboardOptions = {}, bench = new Bench
   return { bench, presence, link, dashboard: made, ask, order, json, hold };
 }
 
-/** An HTTP server that can go away, and whose port another can take. It ends with the test. */
-interface Front {
-  readonly url: string;
-  readonly port: number;
-  readonly close: () => Promise<void>;
+/** The status of an answer, and the code of its refusal. */
+export async function refusal(response: Response): Promise<[status: number, code: string]> {
+  const { error } = (await response.json()) as { error: { code: string } };
+  return [response.status, error.code];
 }
 
+/** Lets periods pass until `/healthz` answers with the status: processes notice by themselves. */
+export async function untilHealthIs(status: number, { bench, ask }: Stage): Promise<void> {
+  for (let period = 0; (await ask("/healthz")).status !== status; period++) {
+    expect(period).toBeLessThan(30);
+    await bench.periods(1);
+  }
+}
+
+/** An HTTP server that can go away, and whose port another can take. It ends with the test. */
 export async function listen(
   listener: (incoming: IncomingMessage, outgoing: ServerResponse) => unknown,
   port = 0,
-): Promise<Front> {
+): Promise<{ url: string; port: number; close: () => Promise<void> }> {
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
   await once(server.listen(port, "127.0.0.1"), "listening");
   const bound = (server.address() as AddressInfo).port;
@@ -61,10 +71,29 @@ export async function listen(
   return { url: `http://127.0.0.1:${bound}/`, port: bound, close };
 }
 
-/** One server-sent event; a comment has the name "". */
+/** A client that writes its requests by itself, and reads nothing before it is told to. */
+export function send({ url }: { url: string }, text: string): Socket {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1").pause();
+  onTestFinished(() => void socket.destroy());
+  socket.on("error", () => {}).write(text);
+  return socket;
+}
+
+/** All that the client is answered, up to the end of its connection. */
+export async function readAll(socket: Socket): Promise<string> {
+  let text = "";
+  socket.setEncoding("utf8").on("data", (some: string) => (text += some));
+  socket.resume();
+  await new Promise((resolve) => socket.once("close", resolve));
+  return text;
+}
+
+export const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+
+/** One server-sent event. */
 export interface Told {
   readonly event: string;
-  readonly id: string | undefined;
+  readonly id: string;
   readonly data: unknown;
 }
 
@@ -72,50 +101,41 @@ export interface Told {
 export class StreamClient {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #utf8 = new TextDecoder();
-  readonly #events: Told[] = [];
-  #text = "";
+  readonly #parser = new EventParser();
   #next: ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]> | undefined;
-  lastId: string | undefined;
+  lastId = "";
   ended = false;
 
   constructor(response: Response) {
-    if (response.body === null) throw new Error("The answer has no body.");
-    this.#reader = response.body.getReader();
+    this.#reader = response.body!.getReader();
     onTestFinished(() => this.close());
   }
 
   /** Takes all that there is to tell now. */
   async all(): Promise<Told[]> {
-    for (;;) {
+    const events: Told[] = [];
+    while (!this.ended) {
       this.#next ??= this.#reader.read();
       const waited = new Promise<undefined>((resolve) =>
-        setImmediate(() => setImmediate(() => resolve(undefined))),
+        setImmediate(() => setImmediate(resolve, undefined)),
       );
       const result = await Promise.race([this.#next, waited]);
-      if (result === undefined) return this.#events.splice(0);
+      if (result === undefined) break;
       this.#next = undefined;
-      if (result.done) {
-        this.ended = true;
-        return this.#events.splice(0);
+      this.ended = result.done;
+      for (const { event, id, data } of this.#parser.take(
+        this.#utf8.decode(result.value, { stream: true }),
+      )) {
+        events.push({ event, id, data: JSON.parse(data) });
+        this.lastId = id;
       }
-      this.#parse(this.#utf8.decode(result.value, { stream: true }));
     }
+    return events;
   }
 
   /** The connection is lost. */
   async close(): Promise<void> {
     await this.#reader.cancel();
-  }
-
-  #parse(text: string): void {
-    const blocks = (this.#text + text).split("\n\n");
-    this.#text = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
-      const id = field("id");
-      if (id !== undefined) this.lastId = id;
-      this.#events.push({ event: field("event") ?? "", id, data: JSON.parse(field("data") ?? "null") });
-    }
   }
 }
 
@@ -131,7 +151,6 @@ export function words(events: readonly Told[]): string[] {
       return `keys ${keys.map(([key, , holders]) => `${key}:${holders.length}`).join(" ")}`;
     }
     if (event === "hello") return `hello ${(data as { resumed: boolean }).resumed ? "again" : "anew"}`;
-    if (event === "health") return `health ${(data as { state: string }).state}`;
-    return event;
+    return event === "health" ? `health ${(data as { state: string }).state}` : event;
   });
 }
