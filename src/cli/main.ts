@@ -102,6 +102,11 @@ function makeProgram(): Command {
     .configureOutput({ writeOut: writeHelp, writeErr: writeTalk, outputError: () => {} })
     .exitOverride();
   addCommonOptions(program);
+  // Otherwise an unknown command with --help gets the general help.
+  program.on("beforeHelp", () => {
+    const [name = "-"] = program.args;
+    if (!name.startsWith("-")) program.parse([name], { from: "user" });
+  });
   program.addHelpText(
     "after",
     examples([
