@@ -1,5 +1,5 @@
 /** For tests: the real command as a child process, on a store of its own. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,11 +72,10 @@ export function start(
   args: readonly string[],
   env: Env = {},
   atEnd: (end: () => void) => void = onTestFinished,
+  stdin: "ignore" | "pipe" = "ignore",
 ): Running {
-  const child = spawn(process.execPath, [main(), ...args], {
-    env: cleanEnv(env),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const options = { env: cleanEnv(env), stdio: [stdin, "pipe", "pipe"] } satisfies SpawnOptions;
+  const child = spawn(process.execPath, [main(), ...args], options);
   atEnd(() => void child.kill("SIGKILL"));
   return new Running(child);
 }

@@ -105,6 +105,17 @@ describe("run", () => {
     },
   );
 
+  it("leaves the stdin of its command blocking when a signal comes, as it was", async ({ skip }) => {
+    skip(process.platform !== "linux", "only Linux has /proc, which shows the flags of a pipe");
+    const script = "trap 'cat /proc/self/fdinfo/0; exit 7' INT; echo ready; while :; do sleep 0.05; done";
+    const run = start(["run", "a", "--", "sh", "-c", script], await newStore(), onTestFinished, "pipe");
+    await run.says("stdout", /ready/);
+    run.child.kill("SIGINT");
+    const { code, stdout } = await run.ended;
+    const [, flags = ""] = /^flags:\s+([0-7]+)$/m.exec(stdout) ?? [];
+    expect([code, parseInt(flags, 8) & 0o4000]).toEqual([7, 0]); // O_NONBLOCK
+  });
+
   it("says when another has reported the key dead, and holds it on", async () => {
     const env = await newStore(SHORT);
     const run = await idling(env);

@@ -56,30 +56,25 @@ describe("settings", () => {
   const FILE = { store: "sqlite:/file", name: "file", period: 7000 };
   const env = { HEARTBIT_STORE: "sqlite:/env", HEARTBIT_NAME: "env", HEARTBIT_PERIOD: "2s" };
 
-  it("take flags before the environment", () => {
-    expect(settingsFrom({ store: "sqlite:/flag", name: "flag", period: 300 }, env, FILE)).toEqual({
-      store: "sqlite:/flag",
-      name: "flag",
-      periodMs: 300,
-    });
-  });
-
-  it("take the environment where there are no flags, and an empty variable for none", () => {
-    expect(settingsFrom({}, env, FILE)).toEqual({ store: "sqlite:/env", name: "env", periodMs: 2000 });
-    const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
-    expect(settingsFrom({}, empty, {})).toEqual({
-      store: "sqlite:/data/heartbit",
-      isDefaultStore: true,
-      name: "presence",
-      periodMs: undefined,
-    });
-  });
-
-  it("take the file where there is nothing else", () => {
-    expect(settingsFrom({}, {}, FILE)).toEqual({ store: "sqlite:/file", name: "file", periodMs: 7000 });
-    const mixed = settingsFrom({ name: "flag" }, { HEARTBIT_PERIOD: "2s" }, FILE);
-    expect(mixed).toEqual({ store: "sqlite:/file", name: "flag", periodMs: 2000 });
-  });
+  const settings = (store: string, name: string, periodMs: number | undefined) => ({ store, name, periodMs });
+  const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
+  const flags = { store: "sqlite:/flag", name: "flag", period: 300 };
+  const byDefault = { ...settings("sqlite:/data/heartbit", "presence", undefined), isDefaultStore: true };
+  it.each([
+    ["flags before the environment", flags, env, FILE, settings("sqlite:/flag", "flag", 300)],
+    ["the environment where there are no flags", {}, env, FILE, settings("sqlite:/env", "env", 2000)],
+    ["the file where there is nothing else", {}, {}, FILE, settings("sqlite:/file", "file", 7000)],
+    ["an empty variable for none", {}, empty, {}, byDefault],
+    [
+      "each by itself",
+      { name: "flag" },
+      { HEARTBIT_PERIOD: "2s" },
+      FILE,
+      settings("sqlite:/file", "flag", 2000),
+    ],
+  ])("take %s", (_what, given, variables, file, taken) =>
+    expect(settingsFrom(given, variables, file)).toEqual(taken),
+  );
 
   it("refuse a period that is none, and name the variable", () => {
     expect(() => settingsFrom({}, { HEARTBIT_PERIOD: "soon" })).toThrow(/HEARTBIT_PERIOD is "soon"/);
@@ -108,6 +103,7 @@ describe("heartbit.config.json", () => {
     const text = '{"store": "mongodb://db/app", "name": "agents", "period": "2s"}';
     expect(await readFrom(text)).toEqual({ store: "mongodb://db/app", name: "agents", period: 2000 });
     expect(await readFrom('{"period": 500}')).toEqual({ period: 500 });
+    expect(await readFrom('\uFEFF{"name":"agents"}')).toEqual({ name: "agents" }); // a byte order mark
     expect(readConfigFile(join(await newDirectory(), "none.json"))).toEqual({});
   });
 
@@ -170,10 +166,17 @@ describe("text for a terminal", () => {
     expect(widthOf("👍é")).toBe(3);
   });
 
-  it("says what to do about an error, in one line", () => {
-    expect(explain(new HeartbitError("STORE_UNAVAILABLE", "No server\nanswered."))).toBe(
-      "No server answered. Is it running, and is --store (or HEARTBIT_STORE) right?",
-    );
+  it.each([
+    ["STORE_UNAVAILABLE", "", "No. Is it running, and is --store (or HEARTBIT_STORE) right?"],
+    ["STORE_UNAVAILABLE", "sqlite:/x", "No. Is --store (or HEARTBIT_STORE) right?"],
+    ["NOT_PERMITTED", "", "No. Check the user, its password and its rights in --store."],
+    [
+      "NOT_PERMITTED",
+      "sqlite:/x",
+      "No. Give this user the rights to the directory, or choose another --store.",
+    ],
+  ] as const)("says what to do about %s in the store %j, in one line", (code, store, line) => {
+    expect(explain(new HeartbitError(code, "No.\n"), store)).toBe(line);
   });
 });
 
@@ -195,12 +198,7 @@ describe("the demo's verdict, with a period of a second,", () => {
     ["one after an earlier suspicion", { toldMs: 3000 }, suspicion(-500, -100), "reported 280 ms too late"],
     ["one before a suspicion", { toldMs: 3000 }, suspicion(3500, 4000), "reported 280 ms too late"],
     ["an early one after a suspicion", { toldMs: 900 }, suspicion(0, 500), "reported 180 ms too early"],
-    [
-      "a stop that is reported as a crash",
-      { toldMs: 1200, bound: runningOut(1000) },
-      [],
-      "reported 280 ms too early",
-    ],
+    ["a stop as a crash", { toldMs: 1200, bound: runningOut(1000) }, [], "reported 280 ms too early"],
   ])("on %s", (_what, seen, suspicions, fault) =>
     expect(faultOf({ happenedMs: 0, bound, ...seen }, 1000, suspicions)).toBe(fault),
   );
