@@ -56,25 +56,18 @@ describe("settings", () => {
   const FILE = { store: "sqlite:/file", name: "file", period: 7000 };
   const env = { HEARTBIT_STORE: "sqlite:/env", HEARTBIT_NAME: "env", HEARTBIT_PERIOD: "2s" };
 
-  const settings = (store: string, name: string, periodMs: number | undefined) => ({ store, name, periodMs });
   const empty = { HEARTBIT_STORE: "", HEARTBIT_NAME: "", HEARTBIT_PERIOD: "", XDG_DATA_HOME: "/data" };
   const flags = { store: "sqlite:/flag", name: "flag", period: 300 };
-  const byDefault = { ...settings("sqlite:/data/heartbit", "presence", undefined), isDefaultStore: true };
   it.each([
-    ["flags before the environment", flags, env, FILE, settings("sqlite:/flag", "flag", 300)],
-    ["the environment where there are no flags", {}, env, FILE, settings("sqlite:/env", "env", 2000)],
-    ["the file where there is nothing else", {}, {}, FILE, settings("sqlite:/file", "file", 7000)],
-    ["an empty variable for none", {}, empty, {}, byDefault],
-    [
-      "each by itself",
-      { name: "flag" },
-      { HEARTBIT_PERIOD: "2s" },
-      FILE,
-      settings("sqlite:/file", "flag", 2000),
-    ],
-  ])("take %s", (_what, given, variables, file, taken) =>
-    expect(settingsFrom(given, variables, file)).toEqual(taken),
-  );
+    ["flags before the environment", flags, env, FILE, "sqlite:/flag flag 300"],
+    ["the environment where there are no flags", {}, env, FILE, "sqlite:/env env 2000"],
+    ["the file where there is nothing else", {}, {}, FILE, "sqlite:/file file 7000"],
+    ["an empty variable for none", {}, empty, {}, "sqlite:/data/heartbit presence undefined, by default"],
+    ["each by itself", { name: "flag" }, { HEARTBIT_PERIOD: "2s" }, FILE, "sqlite:/file flag 2000"],
+  ])("take %s", (_what, given, variables, file, taken) => {
+    const { store, name, periodMs, isDefaultStore } = settingsFrom(given, variables, file);
+    expect(`${store} ${name} ${periodMs}${isDefaultStore === true ? ", by default" : ""}`).toBe(taken);
+  });
 
   it("refuse a period that is none, and name the variable", () => {
     expect(() => settingsFrom({}, { HEARTBIT_PERIOD: "soon" })).toThrow(/HEARTBIT_PERIOD is "soon"/);

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { Running } from "../cli/heartbit.ts";
+import { checkDashboard } from "../package/first-hour/consumer.ts";
 import { makeOnce } from "../package/make-once.ts";
 import { until } from "../support/wait.ts";
 
@@ -185,9 +186,7 @@ it.each(["express", "fastify", "hono"])(
   async (name) => {
     const server = run(`dashboard/${name}.js`, "0");
     const url = await line(server, /^http.*\n/m);
-    const answer = await fetch(`${url}api/keys`);
-    expect(answer.status).toBe(200);
-    expect(await answer.text()).toContain(`server/${server.pid}`);
+    await checkDashboard(url.slice(0, -1), `server/${server.pid}`);
     expect((await fetch(`${url}healthz`)).status).toBe(200);
     expect((await fetch(`${url}api/nothing`)).status).toBe(404);
     expect(await (await fetch(new URL("/", url))).text()).toBe("yours");

@@ -26,7 +26,7 @@ const COMPILER = {
   module: "NodeNext",
   types: ["node"],
   strict: true,
-  skipLibCheck: true, // the compiler has read these already; scripts/first-hour.mjs reads all
+  skipLibCheck: true, // the compiler has read these already; npm run first-hour reads all
 };
 
 const error = { logLevel: ExtractorLogLevel.Error };

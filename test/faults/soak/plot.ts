@@ -1,5 +1,4 @@
 /** Plots: lines over minutes. */
-import { round, svg, text } from "../../docs/svg.ts";
 import type { Sample } from "./samples.ts";
 
 const [WIDTH, HEIGHT] = [760, 300];
@@ -11,6 +10,16 @@ const LINES = [
   ["#2e7d4f", "2 3"],
   ["#7a3b8f", "9 3 2 3"],
 ] as const;
+const STYLE = `
+    text { font: 14px system-ui, sans-serif; fill: #1f2328; }
+    .small { font-size: 12px; fill: #59636e; }
+    .line { stroke: #d1d9e0; fill: none; }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #f0f6fc; }
+      .small { fill: #9198a1; }
+      .line { stroke: #3d444d; }
+    }
+  `;
 const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 /** At most four quantities of one unit. */
@@ -19,7 +28,7 @@ export function plot(title: string, names: readonly string[], samples: readonly 
   const [xMax, yMax] = [samples.at(-1)?.minute ?? 1, Math.max(1, ...names.flatMap(of)) * 1.1];
   const x = (minute: number): number => round(LEFT + (minute / xMax) * (RIGHT - LEFT));
   const y = (value: number): number => round(BOTTOM - (value / yMax) * (BOTTOM - TOP));
-  return svg(title, WIDTH, HEIGHT, [
+  const parts = [
     text(LEFT, 22, title, "", "start"),
     ...TICKS.flatMap((part) => [
       `<path class="line" d="M${LEFT} ${y(part * yMax)}H${RIGHT}"/>`,
@@ -37,5 +46,17 @@ export function plot(title: string, names: readonly string[], samples: readonly 
         text(left + 30, HEIGHT - 14, name, "small", "start"),
       ];
     }),
-  ]);
+  ];
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">
+  <title>${title}</title>
+  <style>${STYLE}</style>
+${parts.map((part) => `  ${part}`).join("\n")}
+</svg>
+`;
+}
+
+const round = (value: number): number => Math.round(value * 10) / 10;
+
+function text(at: number, y: number, content: string, kind: string, anchor = "middle"): string {
+  return `<text x="${round(at)}" y="${y}" text-anchor="${anchor}"${kind && ` class="${kind}"`}>${content}</text>`;
 }

@@ -1,32 +1,16 @@
-/** Programs that test with heartbit, in Jest and Vitest, with fake timers. */
+/** Programs that test with heartbit in Jest. In Vitest this repository does so itself. */
 import { join } from "node:path";
-import { Consumer } from "./consumer.ts";
-import { expectMatch, pinned, type Tools, versionsIn } from "./tools.ts";
+import { expect, it } from "vitest";
+import { Consumer, STORES } from "./consumer.ts";
 
-export async function testing({ report, tarball }: Tools): Promise<void> {
-  const packages = ["jest@30", ...pinned("vitest", "@photostructure/sqlite", "mongodb")];
-  await using consumer = await Consumer.install({ tarball, packages });
-  const { folder } = consumer;
+const consumer = await Consumer.install({ packages: ["jest@30", ...STORES] });
+const rootDir = join(consumer.folder, "jest");
+const config = JSON.stringify({ fakeTimers: { enableGlobally: true }, rootDir });
 
-  const jest = (args: string[]): Promise<string> =>
-    consumer.run(process.execPath, ["node_modules/jest/bin/jest.js", ...args]).then(({ output }) => output);
-  const jestVersion = (): string => versionsIn(consumer, "jest");
-
-  await report.try("Jest as it comes: every entry point and store by require, and fake timers", async () => {
-    const output = await jest(["--rootDir", join(folder, "jest")]);
-    expectMatch(output, /Tests: +3 passed, 3 total/);
-    return jestVersion();
-  });
-
-  await report.try("Jest with fake timers everywhere", async () => {
-    const config = JSON.stringify({ fakeTimers: { enableGlobally: true }, rootDir: join(folder, "jest") });
-    expectMatch(await jest(["--config", config, "-t", "manual clock"]), /Tests: .*1 passed/);
-    return jestVersion();
-  });
-
-  await report.try("Vitest with fake timers", async () => {
-    const args = ["node_modules/vitest/vitest.mjs", "run", "--root", "vitest", "--reporter", "verbose"];
-    await consumer.must(process.execPath, args);
-    return versionsIn(consumer, "vitest");
-  });
-}
+it.each([
+  ["as it comes: every entry point and store by require, and fake timers", ["--rootDir", rootDir], 3],
+  ["with fake timers everywhere", ["--config", config, "-t", "manual clock"], 1],
+])("Jest %s", async (_what, args, passed) => {
+  const { output } = await consumer.run(process.execPath, ["node_modules/jest/bin/jest.js", ...args]);
+  expect(output).toMatch(new RegExp(`Tests: .*${passed} passed`));
+});
