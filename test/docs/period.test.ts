@@ -5,15 +5,15 @@ import { read } from "./pages.ts";
 
 /** The cells of the rows that begin as the pattern says. */
 function rows(page: string, pattern: RegExp): string[][] {
-  const lines = read(page)
-    .split("\n")
-    .filter((line) => pattern.test(line));
-  return lines.map((line) =>
-    line
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  );
+  const lines = read(page).split("\n");
+  return lines
+    .filter((line) => pattern.test(line))
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split("|")
+        .map((one) => one.trim()),
+    );
 }
 
 const msOf = (cell: string): number => Number.parseFloat(cell) * (/\d ms/.test(cell) ? 1 : 1000);

@@ -49,15 +49,12 @@ const AVOIDED_NAMES =
 const PUBLIC_NAMES = /\b(told|toldMs|toldAfterMs|troubles?)\b/g;
 const PRINTS_PUBLIC_NAMES = join("src", "cli");
 
-interface Line {
-  readonly where: string;
-  readonly text: string;
-}
+type Line = Readonly<Record<"where" | "text", string>>;
 
-const linesOf = (file: string): Line[] =>
-  read(file)
-    .split("\n")
-    .map((text, index) => ({ where: `${file}:${index + 1}`, text }));
+function linesOf(file: string): Line[] {
+  const lines = read(file).split("\n");
+  return lines.map((text, index) => ({ where: `${file}:${index + 1}`, text }));
+}
 
 const code = ["src", join("dashboard", "src")].flatMap((folder) =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
@@ -68,10 +65,7 @@ const code = ["src", join("dashboard", "src")].flatMap((folder) =>
 /** The comment in a line of code, and its texts in quotes. */
 function wordsOf(line: string): string {
   const comment = /^\s*(?:\{?\/\*\*?|\*|\/\/)(.*)$/.exec(line)?.[1] ?? / \/\/ (.*)$/.exec(line)?.[1] ?? "";
-  const texts = Array.from(
-    line.matchAll(/"([^"]*)"|`([^`]*)`/g),
-    ([, plain, template = ""]) => plain ?? template,
-  );
+  const texts = Array.from(line.matchAll(/(["`])(.*?)\1/g), ([, , text = ""]) => text);
   // Texts of several words are messages. Others are names.
   const messages = texts.filter((text) => text.includes(" ")).map((text) => text.replace(/\$\{[^}]*\}/g, ""));
   return [comment, ...messages].join(" ");
@@ -110,11 +104,11 @@ describe("readers need not decode the English", () => {
   });
 
   it("so do the pages", () => {
-    const faults = pages.flatMap((page) => {
+    const faults = pages.map((page) => {
       const avoided = ABOUT_THE_JUDGE.test(page) ? AVOIDED.filter(([word]) => !word.test("judge")) : AVOIDED;
       return page === UNCHECKED ? [] : faultsOf(linesOf(page), avoided);
     });
-    expect(faults).toEqual([]);
+    expect(faults.flat()).toEqual([]);
   });
 
   it("the check finds such a word in a comment, a message and a page", () => {
