@@ -60,7 +60,3 @@ it("on a read-only file system ls works, and run says what cannot be written", a
     output: expect.stringMatching(/^heartbit: .*read-only/i) as string,
   });
 });
-
-it("npx heartbit demo ends with ok", async () => {
-  expect((await consumer.must("npx", ["heartbit", "demo"], { env: clean })).stdout).toMatch(/\nok\n$/);
-});

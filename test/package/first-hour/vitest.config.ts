@@ -22,6 +22,6 @@ export default defineConfig({
     ],
     reporters: ["verbose"],
     maxWorkers: 2,
-    testTimeout: 600_000,
+    testTimeout: 1_800_000, // a registry and a busy machine may be slow
   },
 });
