@@ -4,6 +4,7 @@
  */
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once, type EventEmitter } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -119,9 +120,7 @@ interface Message {
   readonly said?: string;
 }
 
-interface Socket {
-  on(event: string, listener: (data: unknown) => void): void;
-  once(event: string, listener: (...args: unknown[]) => void): void;
+interface Socket extends EventEmitter {
   send(text: string): void;
   terminate(): void;
 }
@@ -133,10 +132,7 @@ async function enter(url: string, hello: object): Promise<{ socket: Socket; told
   const socket = new WebSocket(url.replace("http", "ws"));
   const told: Message[] = [];
   socket.on("message", (data) => told.push(JSON.parse(String(data)) as Message));
-  await new Promise<void>((resolve, reject) => {
-    socket.once("open", () => resolve());
-    socket.once("error", reject);
-  });
+  await once(socket, "open");
   onTestFinished(() => socket.terminate());
   socket.send(JSON.stringify(hello));
   return { socket, told };
@@ -173,9 +169,9 @@ describe("chat", () => {
     const url = await line(run("chat/server.js", "0"), /^http.*\n/m);
     for (const nonsense of ["null", "{", '{"hello":{}}', '{"sing":"la"}']) {
       const { socket } = await enter(url, { hello: "eve", device: "x" });
-      const closed = new Promise((resolve) => socket.once("close", resolve));
+      const closed = once(socket, "close");
       socket.send(nonsense);
-      expect(await closed).toBe(1008);
+      expect((await closed)[0]).toBe(1008);
     }
     expect((await fetch(url)).status).toBe(200);
   });

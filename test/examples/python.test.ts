@@ -49,7 +49,7 @@ async function hold(uri: string, ...keys: string[]): Promise<Running> {
 }
 
 it.skipIf(python === "")(
-  "the example in Python holds keys that heartbit reports, lists those that heartbit holds, agrees on ends and crashes",
+  "the example in Python holds keys that heartbit reports, lists those that heartbit holds, agrees on kills, ends and crashes",
   async () => {
     const uri = newDatabase();
     await using presence = await Presence.open(uri, { periodMs: PERIOD_MS });
@@ -66,6 +66,9 @@ it.skipIf(python === "")(
     expect(reported.map((one) => one.split(" ").at(-1))).toEqual(["joined", "joined", "joined"]);
     expect(await list(uri)).toEqual(["node", "python/crashes", "python/crashes too", "python/stops"]);
 
+    await presence.kill("python/crashes too");
+    await until(() => reported.includes("python/crashes too killed"));
+    expect(await list(uri)).toEqual(["node", "python/crashes", "python/stops"]);
     stopping.child.kill("SIGINT");
     await until(() => reported.includes("python/stops killed"));
     crashing.child.kill("SIGKILL");

@@ -23,16 +23,13 @@ const STOPPED = { effect: "cut off", isPause: true } as const;
 
 // Why a kind of fault cannot be on a scene.
 
-function needsMongo(scene: Scene): string | undefined {
-  return scene.kind === "mongodb" ? undefined : "there is no server";
+function needsMongo({ kind: store }: Scene): string | undefined {
+  return store === "mongodb" ? undefined : "there is no server";
 }
 
 function ours(scene: Scene): string | undefined {
-  const foreign =
-    scene.server === undefined
-      ? "the server of MONGODB_URI is not ours: see --kill and --restart"
-      : undefined;
-  return needsMongo(scene) ?? foreign;
+  const foreign = "the server of MONGODB_URI is not ours: see --kill and --restart";
+  return needsMongo(scene) ?? (scene.server === undefined ? foreign : undefined);
 }
 
 function canPause(scene: Scene): string | undefined {
@@ -45,17 +42,17 @@ function noLinks({ links }: Scene): string | undefined {
 
 function noFakeClocks(scene: Scene): string | undefined {
   if (scene.kind === "sqlite") return "the wall clock of the machine is the store's, and one for all";
-  const isThere = faked(scene).length > 0;
-  return isThere ? undefined : "libfaketime is not installed (Debian: apt-get install libfaketime)";
+  if (faked(scene).length > 0) return undefined;
+  return "libfaketime is not installed (Debian: apt-get install libfaketime)";
 }
 
 function noDirectory({ kind: store }: Scene): string | undefined {
   return store === "sqlite" ? undefined : "there is no directory";
 }
 
-function noDisk(scene: Scene): string | undefined {
-  if (scene.kind !== "sqlite") return "it is the server's disk, not a disk of its own";
-  return scene.disk === undefined ? "a small file system could not be mounted, which takes root" : undefined;
+function noDisk({ kind: store, disk }: Scene): string | undefined {
+  if (store !== "sqlite") return "it is the server's disk, not a disk of its own";
+  return disk === undefined ? "a small file system could not be mounted, which takes root" : undefined;
 }
 
 /** One that hits the whole store, of which there is one at a time. */
@@ -104,25 +101,23 @@ const BY_FAIL_POINT: readonly Kind[] = [
 ];
 
 function failing(what: string, commands: readonly string[], fails: (scene: Scene) => Document): Kind {
-  const settings = {
+  const often = {
     weight: 3,
     exclusive: "fail point",
     asksServer: true,
     lasts: 2,
     unfit: needsMongo,
   } as const;
-  return kind(`fail point: ${what}`, settings, async (scene) => {
+  return kind(`fail point: ${what}`, often, async (scene) => {
     const { random } = scene;
     const failCommands = random.chance(0.3) ? [...commands] : [random.pick(commands)];
     const mode = random.chance(0.5) ? "alwaysOn" : { times: random.whole(1, 60) };
-    const data = { failCommands, appName: APP_NAME, ...fails(scene) };
     const configure = (more: Document): Promise<Document> =>
       admin(scene, { configureFailPoint: "failCommand", ...more });
-    await configure({ mode, data });
-    const detail = `${failCommands.join(", ")}; ${JSON.stringify(mode)}`;
+    await configure({ mode, data: { failCommands, appName: APP_NAME, ...fails(scene) } });
     // Where the server has gone, so has the fail point.
     const heal = (): Promise<void> => untilDone(async () => (await configure({ mode: "off" }))["ok"] === 1);
-    return { ...HAMPERED, detail, heal };
+    return { ...HAMPERED, detail: `${failCommands.join(", ")}; ${JSON.stringify(mode)}`, heal };
   });
 }
 
@@ -137,12 +132,7 @@ const ON_STORED: readonly Kind[] = [
   dropping("indexes dropped", 1, ["records", "pings"], "dropIndexes"),
 ];
 
-function dropping(
-  name: string,
-  weight: number,
-  collections: readonly string[],
-  drop: "drop" | "dropIndexes",
-): Kind {
+function dropping(name: string, weight: number, collections: string[], drop: "drop" | "dropIndexes"): Kind {
   const settings = { weight, asksServer: true, lasts: 0, unfit: needsMongo };
   return kind(name, settings, async ({ control, namespace, random }) => {
     const what = random.pick(collections);
@@ -157,12 +147,8 @@ const ON_LINKS: readonly Kind[] = [
   linked("cut", 5, CUT_OFF, () => ({ kind: "cut" })),
   linked("held", 3, HELD, () => ({ kind: "hold", directions: BOTH })),
   linked("held in one direction", 4, HAMPERED, (scene) => ({ kind: "hold", directions: [oneOfBoth(scene)] })),
-  linked("delayed", 3, HAMPERED, (scene) => ({ kind: "delay", directions: BOTH, ms: delay(scene) })),
-  linked("delayed in one direction", 3, HAMPERED, (scene) => ({
-    kind: "delay",
-    directions: [oneOfBoth(scene)],
-    ms: delay(scene),
-  })),
+  linked("delayed", 3, HAMPERED, (scene) => delay(scene, BOTH)),
+  linked("delayed in one direction", 3, HAMPERED, (scene) => delay(scene, [oneOfBoth(scene)])),
   linked("half-closed", 4, HAMPERED, (scene) => ({ kind: "half-close", direction: oneOfBoth(scene) })),
 ];
 
@@ -173,12 +159,8 @@ function linked(what: string, weight: number, effect: Pick<Applied, "effect" | "
     const who = some(scene.random, [...scene.links.keys()]);
     const condition = draw(scene);
     const heals = who.map((name) => scene.links.get(name)?.impose(condition));
-    return {
-      who,
-      ...effect,
-      detail: JSON.stringify(condition),
-      heal: () => heals.forEach((heal) => heal?.()),
-    };
+    const heal = (): void => heals.forEach((each) => each?.());
+    return { who, ...effect, detail: JSON.stringify(condition), heal };
   });
 }
 
@@ -186,8 +168,8 @@ function oneOfBoth({ random }: Scene): Direction {
   return random.pick(BOTH);
 }
 
-function delay({ random, periodMs }: Scene): number {
-  return Math.round(periodMs * random.between(0.02, 0.6));
+function delay({ random, periodMs }: Scene, directions: readonly Direction[]): Condition {
+  return { kind: "delay", directions, ms: Math.round(periodMs * random.between(0.02, 0.6)) };
 }
 
 const ON_PROCESSES: readonly Kind[] = [

@@ -22,11 +22,7 @@ const values = new Command("npm run faults --")
   .option("--store <name>", "mongodb (the server of MONGODB_URI, or one of its own) or sqlite", "mongodb")
   .option("--seed <seed>", "of the faults", String(Math.floor(Math.random() * 1e9)))
   .option("--period <ms>", "of the presences", "5000")
-  .option(
-    "--durable <which>",
-    "MongoDB with its journal (yes), without (no), or half of the time each",
-    "both",
-  )
+  .option("--durable <which>", "MongoDB with its journal: yes, no, or both, half of the time each", "both")
   .option("--out <folder>", "for the logs", "node_modules/.cache/heartbit-faults-logs")
   .option("--only <pattern>", "the kinds of faults whose names this regular expression matches", "")
   .option("--kill <command>", "a shell command that kills the server of MONGODB_URI, or one of its members")
@@ -81,7 +77,7 @@ async function runOne(kind: "mongodb" | "sqlite", isDurable: boolean, parts: num
       if (index % START_TOGETHER === 0) await member.ready;
     }
     await Promise.all(fleet.map((member) => member.ready));
-    await new Nemesis(scene, note, new RegExp(values.only)).run({ rounds, faults }, console.log);
+    await new Nemesis(scene, note, new RegExp(values.only)).run(rounds, faults, console.log);
     note({ e: "end" });
   } finally {
     await Promise.all(fleet.map((member) => member.crash()));

@@ -17,11 +17,6 @@ const CRASHES_IN_CALM = 2;
 /** A call that takes longer than this part of a period makes watchers suspicious, if it is theirs. */
 const SLOW = 0.05;
 
-export interface Campaign {
-  readonly rounds: number;
-  readonly faults: number;
-}
-
 /** How many rounds there are in so many minutes. */
 export function roundsIn(minutes: number, periodMs: number): number {
   return Math.max(1, Math.floor((minutes * 60_000) / ((STORM + CALM) * periodMs)));
@@ -47,7 +42,7 @@ export class Nemesis {
     if (this.#kinds.length === 0) throw new Error(`There is no fault like ${only} that can be done here.`);
   }
 
-  async run({ rounds, faults }: Campaign, say: (line: string) => void): Promise<void> {
+  async run(rounds: number, faults: number, say: (line: string) => void): Promise<void> {
     const over = new AbortController();
     const watched = this.#watchMachine(over.signal);
     try {
@@ -70,20 +65,18 @@ export class Nemesis {
   /** Notes when the store, or this machine, is slow by itself: that is a reason for a suspicion like any other. */
   async #watchMachine(over: AbortSignal): Promise<void> {
     const { periodMs } = this.#scene;
-    const watch = async (what: string, takes: number, act: () => Promise<unknown>): Promise<void> => {
+    const pauseMs = periodMs / 10;
+    const watch = async (what: string, act: () => Promise<unknown>): Promise<void> => {
       while (!over.aborted) {
         const from = now();
         await act().catch(() => {}); // it is away, which is a fault that is noted
-        if (now() - from > takes + periodMs * SLOW) this.#note({ e: "busy", from, what });
+        await after(pauseMs);
+        if (now() - from > pauseMs + periodMs * SLOW) this.#note({ e: "busy", from, what });
       }
     };
-    const pauseMs = periodMs / 10;
     await Promise.all([
-      watch("this machine is slow", pauseMs, () => after(pauseMs)),
-      watch("the store is slow", pauseMs, async () => {
-        await this.#scene.probe();
-        await after(pauseMs);
-      }),
+      watch("this machine is slow", () => Promise.resolve()),
+      watch("the store is slow", () => this.#scene.probe()),
     ]);
   }
 
@@ -133,11 +126,9 @@ export class Nemesis {
 
   /** Undefined while none can begin beside those that are under way. */
   #draw(): Kind | undefined {
-    const fit = this.#kinds.filter(
-      ({ exclusive, asksServer }) =>
-        (exclusive === undefined || !this.#taken.has(exclusive)) &&
-        !(asksServer === true && this.#isServerDown),
-    );
+    const fit = this.#kinds.filter(({ exclusive = "", asksServer = false }) => {
+      return !this.#taken.has(exclusive) && !(asksServer && this.#isServerDown);
+    });
     let left = this.#scene.random.next() * fit.reduce((sum, { weight }) => sum + weight, 0);
     return fit.find(({ weight }) => (left -= weight) < 0) ?? fit.at(-1);
   }

@@ -3,7 +3,7 @@ import { exec, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type Document, MongoClient } from "mongodb";
+import { MongoClient } from "mongodb";
 import { EVERYTHING } from "../../src/core/selection.ts";
 import type { PresenceOptions } from "../../src/index.ts";
 import { openSqlite } from "../../src/stores/sqlite/index.ts";
@@ -13,8 +13,6 @@ import { Random } from "../simulator/random.ts";
 import { Member, type Note } from "./fleet.ts";
 import { Link } from "./link.ts";
 import type { Killable, Scene } from "./scene.ts";
-
-const execute = promisify(exec);
 
 export interface StageSettings {
   readonly store: "mongodb" | "sqlite";
@@ -44,17 +42,11 @@ export function setStage(settings: StageSettings, note: Note): Promise<Scene> {
 
 async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
   const { isDurable, periodMs, seed } = settings;
-  const given = process.env["MONGODB_URI"];
-  const server =
-    given === undefined || given === ""
-      ? await startServer({ durable: isDurable, say: console.log })
-      : undefined;
-  const uri = withDatabase(server?.uri ?? given ?? "", `heartbit_faults_${process.pid}`);
-  const control = new MongoClient(directly(uri), {
-    appName: "nemesis",
-    serverSelectionTimeoutMS: CONTROL_MS,
-    heartbeatFrequencyMS: 500,
-  });
+  const given = process.env["MONGODB_URI"] ?? "";
+  const server = given === "" ? await startServer({ durable: isDurable, say: console.log }) : undefined;
+  const uri = withDatabase(server?.uri ?? given, `heartbit_faults_${process.pid}`);
+  const patience = { serverSelectionTimeoutMS: CONTROL_MS, heartbeatFrequencyMS: 500 };
+  const control = new MongoClient(directly(uri), { appName: "nemesis", ...patience });
   const db = control.db();
   const { version } = await db.admin().command({ buildInfo: 1 });
   const name = server?.name ?? "the server of MONGODB_URI";
@@ -69,8 +61,10 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     const target = link === undefined ? uri : directly(withHost(uri, `127.0.0.1:${link.port}`));
     fleet.push(new Member({ ...role, target, faketime: index % 3 === 0 ? faketime : undefined }, note));
   }
-  const count = (what: string, query: Document = {}): Promise<number> =>
-    db.collection(`${NAMESPACE}.${what}`).countDocuments(query);
+  const count = (what: string, has?: string): Promise<number> =>
+    db
+      .collection(`${NAMESPACE}.${what}`)
+      .countDocuments(has === undefined ? {} : { [has]: { $exists: true } });
   return {
     kind: "mongodb",
     place: `${name} (as MongoDB ${version}), ${isDurable ? "durable" : "acknowledging before the journal"}`,
@@ -83,8 +77,8 @@ async function setMongo(settings: StageSettings, note: Note): Promise<Scene> {
     isDurable,
     control,
     count: async () => ({
-      sessions: await count("records", { opened: { $exists: true } }),
-      registrations: await count("records", { pinger: { $exists: true } }),
+      sessions: await count("records", "opened"),
+      registrations: await count("records", "pinger"),
       pings: await count("pings"),
     }),
     probe: () =>
@@ -107,7 +101,7 @@ function withKillable(server: Killable | undefined, { kill, restart }: StageSett
 }
 
 async function run(command: string): Promise<void> {
-  await execute(command);
+  await promisify(exec)(command);
 }
 
 async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
@@ -122,10 +116,9 @@ async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
     random: new Random(seed),
     periodMs,
     namespace: NAMESPACE,
-    fleet: Array.from(
-      { length: processes },
-      (_, index) => new Member({ ...roleOf(index, settings), ...own }, note),
-    ),
+    fleet: Array.from({ length: processes }, (_, index) => {
+      return new Member({ ...roleOf(index, settings), ...own }, note);
+    }),
     links: new Map(),
     isDurable: true,
     directory,
@@ -158,12 +151,8 @@ async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
 function roleOf(index: number, { periodMs, retentionSlots, processes, built, logs }: StageSettings) {
   const kind = index % 10;
   const pair = index % 5 === 0 ? [`pair/${index % Math.ceil(processes / 2)}`] : [];
-  const options: PresenceOptions = {
-    name: NAMESPACE,
-    periodMs,
-    retentionSlots,
-    feed: index % 7 === 3 ? "poll" : "auto",
-  };
+  const feed: PresenceOptions["feed"] = index % 7 === 3 ? "poll" : "auto";
+  const options: PresenceOptions = { name: NAMESPACE, periodMs, retentionSlots, feed };
   return {
     name: `p${String(index).padStart(2, "0")}`,
     keys: kind === 9 ? [] : kind >= 7 ? [`web/${index}`, `db/${index}`] : [`web/${index}`, ...pair],

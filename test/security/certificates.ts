@@ -19,7 +19,7 @@ export interface CertificateOptions {
   /** Self-signed where there is none. */
   readonly by?: Certificate;
   readonly host?: string;
-  readonly expired?: boolean;
+  readonly days?: number;
   readonly isAuthority?: boolean;
 }
 
@@ -28,20 +28,19 @@ export class Certificates implements AsyncDisposable {
   readonly #directory = mkdtemp(join(tmpdir(), "heartbit-certificates-"));
 
   async make(name: string, options: CertificateOptions = {}): Promise<Certificate> {
-    const { by, host = "IP:127.0.0.1", expired = false, isAuthority = false } = options;
+    const { by, host = "IP:127.0.0.1", days = 2, isAuthority = false } = options;
     const path = join(await this.#directory, name);
     const [cert, key, both] = [`${path}.crt`, `${path}.key`, `${path}.pem`];
-    const subject = ["-subj", `/O=heartbit/CN=${name}`];
-    await run("openssl", ["req", "-new", ...KEY, ...subject, "-keyout", key, "-out", `${path}.csr`]);
+    const request = ["-subj", `/O=heartbit/CN=${name}`, "-keyout", key, "-out", `${path}.csr`];
+    await run("openssl", ["req", "-new", ...KEY, ...request]);
     const extensions = isAuthority
       ? "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign"
       : `basicConstraints=CA:FALSE\nsubjectAltName=${host}`;
     await writeFile(`${path}.ext`, extensions);
     const signer =
       by === undefined ? ["-signkey", key] : ["-CA", by.cert, "-CAkey", by.key, "-CAcreateserial"];
-    const days = ["-days", expired ? "-1" : "2"];
     const from = ["-req", "-in", `${path}.csr`, "-extfile", `${path}.ext`];
-    await run("openssl", ["x509", ...from, ...signer, ...days, "-out", cert]);
+    await run("openssl", ["x509", ...from, ...signer, "-days", `${days}`, "-out", cert]);
     await writeFile(both, `${await readFile(cert, "utf8")}${await readFile(key, "utf8")}`);
     return { cert, key, both };
   }

@@ -66,12 +66,10 @@ function wrongFor(field: string): unknown[] {
   return [undefined, ...ODD, ...others.flatMap(([, values]) => values)];
 }
 
+type Place = (index: number) => Fields;
+
 /** Documents with one field each that is missing, or cannot be. `place` gives each a place of its own. */
-function spoilt(
-  proper: Fields,
-  place: (index: number) => Fields,
-  idOf: (fields: Fields) => unknown,
-): Foreign[] {
+function spoilt(proper: Fields, place: Place, idOf: (fields: Fields) => unknown): Foreign[] {
   const names = Object.keys({ ...proper, ...place(0) });
   const wrong = names.flatMap((name) => wrongFor(name).map((value) => ({ [name]: value })));
   return wrong.map((one, index) => {

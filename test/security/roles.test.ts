@@ -25,13 +25,12 @@ let count = 0;
 /** The way to the server of a user with the privileges, which holds the user to them. */
 async function access(privileges: Privilege[]): Promise<Authorized> {
   const isMongod = ["mongod", "memory"].includes(logins.server.kind);
-  return authorize(await logins.newUser({ privileges }, "sesame"), isMongod ? "all" : privileges);
+  return authorize(await logins.newUser(privileges, "sesame"), isMongod ? "all" : privileges);
 }
 
 const readOnly = async (name: string): Promise<Authorized> =>
   access(await privilegesOf("heartbitWatch", name));
 const writer = (): string => withDatabase(logins.server.uri, DATABASE);
-
 const newName = (): string => `ns${count++}`;
 
 /** Those of the role of the guide, without an action on the collections whose names end so. */

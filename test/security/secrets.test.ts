@@ -72,8 +72,8 @@ describe("on a server with logins", () => {
   let wrong: string;
   let readOnly: string;
   beforeAll(async () => {
-    right = await logins.newUser({ roles: ["readWrite"] }, PARTS.join("@"));
-    readOnly = await logins.newUser({ roles: ["read"] }, PARTS.join("@"));
+    right = await logins.newUser("readWrite", PARTS.join("@"));
+    readOnly = await logins.newUser("read", PARTS.join("@"));
     wrong = right.replace(encodeURIComponent("@"), "");
   });
 

@@ -1,8 +1,7 @@
 /** For the tests of security: a server with logins, the roles of docs/security.md, and all that an error tells. */
 import { readFile } from "node:fs/promises";
-import { inspect } from "node:util";
-import { type Document, MongoClient } from "mongodb";
-import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { MongoClient } from "mongodb";
+import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 import type { Presence, PresenceOptions, Target } from "../../src/index.ts";
 import { startServer, type TestServer, withDatabase } from "../servers/index.ts";
 import { withLogin, withoutLoginAndOptions, withOptions } from "../servers/uri.ts";
@@ -47,17 +46,17 @@ export class ServerWithLogins {
     });
   }
 
-  /** The connection string of a new user with built-in roles, or with exactly these privileges. */
-  async newUser(
-    rights: { roles: string[] } | { privileges: Privilege[] },
-    password: string,
-  ): Promise<string> {
+  /** The connection string of a new user with a built-in role, or with exactly these privileges. */
+  async newUser(rights: string | Privilege[], password: string): Promise<string> {
     const user = `user${this.#users++}`;
     const db = this.admin.db(DATABASE);
-    let roles: (string | Document)[] = [{ role: user, db: DATABASE }];
-    if ("roles" in rights) ({ roles } = rights);
-    else await db.command({ createRole: user, privileges: rights.privileges, roles: [] });
-    await db.command({ createUser: user, pwd: password, roles });
+    const own = typeof rights !== "string";
+    if (own) await db.command({ createRole: user, privileges: rights, roles: [] });
+    await db.command({
+      createUser: user,
+      pwd: password,
+      roles: [own ? { role: user, db: DATABASE } : rights],
+    });
     const bare = withDatabase(withoutLoginAndOptions(this.server.uri), DATABASE);
     return withOptions(withLogin(bare, user, password), `authSource=${DATABASE}`);
   }
@@ -72,10 +71,7 @@ export async function open(target: Target, options: PresenceOptions = {}): Promi
 
 /** What the promise rejects with. */
 export async function failure(promise: Promise<unknown>): Promise<{ error: Error }> {
-  const error: unknown = await promise.then(
-    () => new Error("It resolved."),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof Error) return { error };
-  throw new Error(`It rejected with ${inspect(error)}.`);
+  const error: unknown = await promise.then(() => "It resolved.").catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(Error);
+  return { error: error as Error };
 }

@@ -46,7 +46,7 @@ beforeAll(async () => {
     startServer(),
   ]);
   const wrong = {
-    expired: { by: authority, expired: true },
+    expired: { by: authority, days: -1 },
     "self-signed": {},
     "of another authority": { by: other },
     "for another host": { by: authority, host: "DNS:db.example.net" },
@@ -65,8 +65,10 @@ afterAll(async () => {
   await certificates[Symbol.asyncDispose]();
 });
 
-const tls = (): string => `tls=true&tlsCAFile=${authority.cert}`;
-const withCertificate = ({ both }: Certificate): string => `${tls()}&tlsCertificateKeyFile=${both}`;
+const withAuthority = (file: string): string => `tls=true&tlsCAFile=${file}`;
+const tls = (): string => withAuthority(authority.cert);
+const withCertificate = ({ both }: Pick<Certificate, "both">): string =>
+  `${tls()}&tlsCertificateKeyFile=${both}`;
 const x509 = (own: Certificate): string =>
   `${withCertificate(own)}&authMechanism=MONGODB-X509&authSource=%24external`;
 
@@ -118,8 +120,7 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, () => string>>>> 
   STORE_UNAVAILABLE: {
     "no certificate where one is wanted": () => asAgent(mutual, tls()),
     "a certificate of another authority": () => asAgent(mutual, withCertificate(stranger)),
-    "an authority that did not sign the server's": () =>
-      asAgent(secured, `tls=true&tlsCAFile=${stranger.cert}`),
+    "an authority that did not sign the server's": () => asAgent(secured, withAuthority(stranger.cert)),
     "no authority at all": () => asAgent(secured, "tls=true"),
     "no TLS with a server that wants it": () => asAgent(secured, ""),
     "TLS with a server that has none": () => withOptions(withDatabase(plain.uri, "app"), tls()),
@@ -127,14 +128,13 @@ const REFUSED: Readonly<Record<string, Readonly<Record<string, () => string>>>> 
     "a self-signed certificate": () => impostor("self-signed"),
     "a server of another authority": () => impostor("of another authority"),
     "a certificate for another host": () => impostor("for another host"),
-    "a file of authorities that holds none": () => asAgent(secured, `tls=true&tlsCAFile=${SPOILT}`),
+    "a file of authorities that holds none": () => asAgent(secured, withAuthority(SPOILT)),
   },
   INVALID_OPTION: {
-    "a file of authorities that is not there": () => asAgent(secured, `tls=true&tlsCAFile=${MISSING}`),
-    "a certificate file that is not there": () =>
-      asAgent(secured, `${tls()}&tlsCertificateKeyFile=${MISSING}`),
-    "a certificate file that holds none": () => asAgent(secured, `${tls()}&tlsCertificateKeyFile=${SPOILT}`),
-    "a folder for a certificate": () => asAgent(secured, `${tls()}&tlsCertificateKeyFile=%2Ftmp`),
+    "a file of authorities that is not there": () => asAgent(secured, withAuthority(MISSING)),
+    "a certificate file that is not there": () => asAgent(secured, withCertificate({ both: MISSING })),
+    "a certificate file that holds none": () => asAgent(secured, withCertificate({ both: SPOILT })),
+    "a folder for a certificate": () => asAgent(secured, withCertificate({ both: "%2Ftmp" })),
     "an option of TLS that contradicts another": () =>
       asAgent(secured, `${tls()}&tlsInsecure=true&tlsAllowInvalidCertificates=false`),
   },

@@ -33,9 +33,9 @@ mkdirSync(options.out, { recursive: true });
 const samplesFile = join(options.out, "samples.jsonl");
 writeFileSync(samplesFile, "");
 
-const given = process.env["MONGODB_URI"];
-const server = given === undefined || given === "" ? await startServer({ say: console.log }) : undefined;
-const target = withDatabase(server?.uri ?? given ?? "", `heartbit_soak_${process.pid}`);
+const given = process.env["MONGODB_URI"] ?? "";
+const server = given === "" ? await startServer({ say: console.log }) : undefined;
+const target = withDatabase(server?.uri ?? given, `heartbit_soak_${process.pid}`);
 const warnings: string[] = [];
 
 interface Worker {

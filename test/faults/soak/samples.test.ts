@@ -9,9 +9,7 @@ function hour(name: string, value: (minute: number) => number): Sample[] {
 }
 
 /** Up and down, as memory goes. */
-function noise(minute: number): number {
-  return 5 * Math.sin(minute * 3.7);
-}
+const noise = (minute: number): number => 5 * Math.sin(minute * 3.7);
 
 describe("the soak", () => {
   it.each<[what: string, name: string, isFlat: boolean, perHour: number, of: (minute: number) => number]>([
