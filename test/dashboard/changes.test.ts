@@ -211,7 +211,8 @@ describe("GET /api/changes", () => {
       await closing;
       expect(await late.text()).toBe("");
       expect([await client.all(), client.ended]).toEqual([[], true]);
-      expect(await refusal(await stage.ask("/api/changes"))).toEqual([503, "PRESENCE_CLOSED"]);
+      for (const path of ["changes", "keys", "keys/a", "pulse"])
+        expect(await refusal(await stage.ask(`/api/${path}`))).toEqual([503, "PRESENCE_CLOSED"]);
     },
   );
 
