@@ -107,7 +107,7 @@ describe("a feed", () => {
     onTestFinished(() => proxied.close());
     const { lost } = await listen(everything(), proxied.namespace("presence", CONFIG));
     await until(() => lost.length > 0);
-    expect(resumed).toBeLessThan(20);
+    expect(resumed).toBeLessThan(10);
   });
 
   it("is not lost when it is closed before it is ready", async () => {

@@ -35,7 +35,7 @@ const REPORTED_MAX = 100_000;
 const BATCH_MAX = 1000;
 
 /** How often the driver may resume a stream in a row without an answer to it. */
-const RESUMES_MAX = 10;
+const RESUMES_MAX = 3;
 
 /** Why there is no feed. */
 const NO_FEED = {
