@@ -3,7 +3,8 @@
  * back, so the retention counts back from the fourth latest slot with pings. If there are no four recent ones, an
  * outage has just ended, or presences only open for a moment. Then only very old records are deleted.
  *
- * Only pings stamped in their own slot count. Those that were held up in an outage arrive at its end, all at once.
+ * Of slots whose pings were stamped at nearly the same time only one counts: what was held up in an outage arrives at
+ * its end, all at once.
  */
 import type { PingRecord } from "./bits.ts";
 import type { Config } from "./records.ts";
@@ -37,18 +38,22 @@ export function longestRetention(own: number, config: Config | undefined): numbe
   return Math.max(own, config?.retentionSlots ?? 0);
 }
 
-/**
- * The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`, and in
- * which slot the store's time in ms lies.
- */
+/** Pings of two slots that came in time are stamped so many periods apart at least. */
+const APART = 0.6;
+
+/** The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`. */
 export function oldestKept(
-  pings: Iterable<PingRecord>,
-  slotOf: (ms: number) => Slot,
+  pings: readonly PingRecord[],
   j: Slot,
-  retention: number,
+  { periodMs, retention }: { readonly periodMs: number; readonly retention: number },
 ): Slot {
-  const pinged = new Set<Slot>();
-  for (const { slot, ms } of pings) if (slot <= j && slotOf(ms) === slot) pinged.add(slot);
-  const latest = [...pinged].toSorted((a, b) => b - a);
-  return (latest[RETURN_SLOTS - 1] ?? j - (VERY_OLD - 1) * retention) - retention;
+  let counted: PingRecord | undefined;
+  let count = 0;
+  for (const ping of pings.toSorted((a, b) => b.slot - a.slot || b.ms - a.ms)) {
+    if (ping.slot > j || ping.ms === 0 || ping.slot === counted?.slot) continue;
+    if (Math.abs(ping.ms - (counted?.ms ?? -Infinity)) < APART * periodMs) continue;
+    counted = ping;
+    if (++count === RETURN_SLOTS) return ping.slot - retention;
+  }
+  return j - VERY_OLD * retention;
 }

@@ -206,7 +206,7 @@ export class SlotLoop {
     if (this.#isIdleAndStale) health.markHealthy();
     await requests.serve("time", () => sampleTime(this.#context));
     if (config.mustCatchUp) await config.catchUp();
-    await requests.serve("spread", () => config.spread());
+    await requests.serve("spread", () => config.spread(this.#holding.session.ownPing));
     this.#caughtUp = clock.monotonic();
   }
 

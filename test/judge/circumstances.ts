@@ -250,11 +250,14 @@ export class Circumstances {
     const noticedMs = this.ms(PERIODS.pingsApart) + this.#log.roundTripMs;
     return this.#all.flatMap((other) => {
       if (other === process) return [];
-      const cuts = (this.#own.get(other)?.downs ?? []).filter(({ effect }) => effect !== "hampered");
-      return merge(cuts)
-        .filter(
-          ({ from, to }) => to <= other.to && this.#backMs(from - noticedMs, to) > this.ms(PERIODS.movesOn),
-        )
+      const downs = this.#own.get(other)?.downs ?? [];
+      // While it is hampered it may not notice either, so that what comes right before a cut counts as well.
+      const away = merge(downs.map(({ from, to }) => ({ from: from - noticedMs, to })));
+      return merge(downs.filter(({ effect }) => effect !== "hampered"))
+        .filter(({ from, to }) => {
+          const since = away.find((span) => span.from < from && from <= span.to)?.from ?? from;
+          return to <= other.to && this.#backMs(since, to) > this.ms(PERIODS.movesOn);
+        })
         .map(({ to }) => ({ from: to, to: to + this.ms(PERIODS.stepBack) }));
     });
   }

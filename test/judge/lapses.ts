@@ -40,7 +40,7 @@ function judgeCalm(of: Case, process: Process): void {
   const nextMs = of.ms(PERIODS.pingsApart) + of.log.roundTripMs;
   for (let t = of.log.from; t <= of.log.to; t += of.ms(0.25)) {
     const left = process.vouchedAt(t) - t;
-    if (left >= least || !isWell(t)) continue;
+    if (left >= least || left === -Infinity || !isWell(t)) continue; // it has none before its first start
     const wasSet = process.clockSetAt.some((at) => at <= t && t <= at + nextMs);
     if (wasSet && of.excuse("clock set ahead")) continue;
     return of.find("late", t, `${process.name} is well, and vouched for only for ${of.periods(left)} more`);

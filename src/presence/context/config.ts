@@ -1,6 +1,7 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { PERIODS_TO_DEATH } from "../../core/alive.ts";
 import { dropped, isRefusal } from "../../core/errors.ts";
+import { hasOwn, notFresh, type OwnPing } from "../../core/freshness.ts";
 import { planMail } from "../../core/mail.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -117,11 +118,14 @@ export class NamespaceConfig {
    * After raising the offset, and after each step of the clock since: mail makes a process that noticed no step read
    * the config. A process that does not ping in the slots of that mail has a lapse, and reads the config after it.
    */
-  async spread(): Promise<void> {
+  async spread(own?: OwnPing): Promise<void> {
     if (!this.#hasRaised) return;
     const { namespace, time } = this.#context;
-    const pings = namespace.pings(time.slot - this.#raisedBy - LEASE_SLOTS);
-    const { slots, seqs } = planMail(await bulk(this.#context, "read pings", pings), time, this.#raisedBy);
+    const from = time.slot - this.#raisedBy - LEASE_SLOTS;
+    const pings = await bulk(this.#context, "read pings", namespace.pings(from));
+    // A stale read lacks those who have just come.
+    if (own !== undefined && own.slot >= from && !hasOwn(pings, own)) throw notFresh("ping");
+    const { slots, seqs } = planMail(pings, time, this.#raisedBy);
     for (const slot of slots) await leaveMail(this.#context, slot, seqs);
   }
 

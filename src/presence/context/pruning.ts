@@ -49,9 +49,8 @@ async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
 }
 
 async function readOldestKept(context: Context, config: Config | undefined): Promise<Slot> {
-  const { namespace, time } = context;
+  const { namespace, time, periodMs } = context;
   const latest = evaluationSlot(time.position);
   const pings = await bulk(context, "read pings", namespace.pings(latest - READ_SLOTS));
-  const slotOf = (ms: number): Slot => Math.floor(time.positionOf(ms));
-  return oldestKept(pings, slotOf, latest, longestRetention(context.retentionSlots, config));
+  return oldestKept(pings, latest, { periodMs, retention: longestRetention(context.retentionSlots, config) });
 }

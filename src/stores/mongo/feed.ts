@@ -10,10 +10,10 @@
  * filter by key. A gateway that closes with 100,000 keys would cost 100,000 reads for each process that watches.
  *
  * The driver resumes a stream by itself after what its specification calls a resumable error (a lost connection,
- * another primary), with the token of the last batch, even an empty one, so no change is missed. It does so at once, for
- * as long as a stream can be opened, so a server that loses each cursor ends the feed here. Any other error ends it, too:
- * a lost history, a dropped collection, a missing right. The presence then reads again and opens another feed, later and
- * later if it has to, so no token is kept here.
+ * another primary), with the token of the last batch, even an empty one, so no change is missed. It does so at once,
+ * for as long as a stream can be opened, so a server that loses each cursor ends the feed here. Any other error ends
+ * it, too: a lost history, a dropped collection, a missing right. The presence then reads again and opens another feed,
+ * later and later if it has to, so no token is kept here.
  */
 import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
