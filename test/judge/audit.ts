@@ -197,14 +197,15 @@ class Auditor {
     const of = this.#case;
     const starts = (of.holders.get(key) ?? []).map(({ holding }) => holding.from).filter((from) => from <= t);
     const latest = Math.max(...starts);
+    const apart = Math.max(of.ms(1), ...watches.map(({ process }) => this.#heardMs(process, t)));
     let first: { readonly name: string; readonly holders: string } | undefined;
     const surest = watches.toSorted((a, b) => Number(this.#mayBeLate(a)) - Number(this.#mayBeLate(b)));
     for (const watch of surest) {
       const { process, subscription } = watch;
       const view = viewAt(subscription, key, t);
-      // Two report a death up to a slot apart.
-      const isNew = (view?.t ?? -Infinity) > t - of.ms(1) || viewAt(subscription, key, t + of.ms(1)) !== view;
-      if (isNew || subscription.to < t + of.ms(1)) continue;
+      // Two report a death up to a slot apart, and a join as far as their feeds are silent.
+      const isNew = (view?.t ?? -Infinity) > t - apart || viewAt(subscription, key, t + apart) !== view;
+      if (isNew || subscription.to < t + apart) continue;
       const sessions = (view?.holders ?? []).map(({ session }) => session).toSorted((a, b) => a - b);
       const holders = JSON.stringify(sessions);
       const name = `${process.name}/${subscription.id}`;

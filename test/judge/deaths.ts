@@ -204,7 +204,9 @@ class ReportsJudge {
     for (const { process, holding } of of.holders.get(key) ?? []) {
       if (before !== undefined && !process.isIn(before)) continue;
       const over = of.overOf(process, holding);
-      if (holding.meant === cause && isNews(holding.endingAt, over, PERIODS.death)) return;
+      const isMeant = holding.meant === cause && holding.endingAt <= t;
+      if (isMeant && isNews(holding.endingAt, over, PERIODS.death)) return;
+      if (isMeant && of.mayLackPings(watch.process, over, t) && of.excuse("only reads")) return;
       if (process.closesAs === cause && isNews(process.closingAt, process.to, PERIODS.death)) return;
       if ((of.isRestoring(process, t) || of.hasLostWrites(process, t)) && of.excuse("destroyed records"))
         return;

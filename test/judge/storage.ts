@@ -71,9 +71,12 @@ function boundsOf(of: Case, since: number, t: number, lostBy: (process: Process)
   return { sessions, registrations };
 }
 
-/** What was dead before is pruned: since then some process ran and could write for so many retentions. */
+/**
+ * What was dead before is pruned: since then some process ran and could write for so many retentions, and by how much
+ * the store's clock stepped back meanwhile.
+ */
 function keptSince(of: Case, t: number): number {
-  const needMs = RETENTIONS_STORED * of.ms(of.log.retentionSlots);
+  const needMs = RETENTIONS_STORED * of.ms(of.log.retentionSlots) + of.around.steppedBack(-Infinity, t);
   const stepMs = of.ms(1);
   let able = 0;
   let at = t;

@@ -104,8 +104,10 @@ export class NamespaceConfig {
     this.#raisingFrom = from;
     this.#hasRaised = true;
     try {
-      const raising = namespace.raiseOffset(from, from + Math.max(1, behind));
-      this.#raise(await bulk(this.#context, "offset", raising));
+      const to = from + Math.max(1, behind);
+      const offset = await bulk(this.#context, "offset", namespace.raiseOffset(from, to));
+      if (offset > to) await sampleTime(this.#context); // another raised it, perhaps after another step
+      this.#raise(offset);
       requests.add("spread");
     } catch (error) {
       if (!isRefusal(error)) throw error;
