@@ -1,6 +1,6 @@
 /** How the command ends: its exit codes, and one line for each error. */
 import { CommanderError } from "commander";
-import { type ErrorCode, isHeartbitError } from "../core/errors.ts";
+import { Dropped, type ErrorCode, isHeartbitError } from "../core/errors.ts";
 import { printable, withoutPasswords } from "./text.ts";
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, notSo: 3, notExecutable: 126, notFound: 127 } as const;
@@ -54,6 +54,6 @@ export function sentenceOf(error: unknown): string {
 
 /** What to do about it, if that is known. */
 export function adviceOn(error: unknown, store = ""): string | undefined {
-  if (!isHeartbitError(error)) return undefined;
+  if (!isHeartbitError(error) || error instanceof Dropped) return undefined;
   return (store.startsWith("sqlite:") ? ADVICE_ON_SQLITE : ADVICE)[error.code];
 }

@@ -32,15 +32,24 @@ export function checkPrefix(prefix: unknown): string {
  */
 export function encodeMeta(meta: unknown): string {
   if (meta === undefined) return "null";
-  checkPlain(meta, "meta", new Set());
-  // Undefined if a built-in prototype was given a `toJSON`.
-  const text = JSON.stringify(meta) as string | undefined;
+  const text = textOf(meta);
   if (text === undefined) throw invalidMeta("JSON makes nothing of it");
   const bytes = utf8.encode(text).length;
   if (bytes > META_BYTES_MAX) {
     throw invalidMeta(`it has ${bytes} bytes as JSON, the limit is ${META_BYTES_MAX}`);
   }
   return text;
+}
+
+/** Undefined if a built-in prototype was given a `toJSON`. */
+function textOf(meta: unknown): string | undefined {
+  try {
+    checkPlain(meta, "meta", new Set());
+    return JSON.stringify(meta);
+  } catch (error) {
+    if (error instanceof HeartbitError) throw error;
+    throw invalidMeta(`reading it failed: ${String(error)}`, error); // by a getter, or a proxy
+  }
 }
 
 /**
@@ -111,6 +120,7 @@ function invalidKey(why: string): HeartbitError {
   );
 }
 
-function invalidMeta(why: string): HeartbitError {
-  return new HeartbitError("INVALID_META", `A meta must be plain data of at most 16 KiB of JSON: ${why}.`);
+function invalidMeta(why: string, cause?: unknown): HeartbitError {
+  const message = `A meta must be plain data of at most 16 KiB of JSON: ${why}.`;
+  return new HeartbitError("INVALID_META", message, { cause });
 }

@@ -58,6 +58,13 @@ export class GivenUp extends HeartbitError {
   }
 }
 
+/** @internal The error of a presence whose namespace is gone. */
+export class Dropped extends HeartbitError {
+  constructor(name: string) {
+    super("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
+  }
+}
+
 /**
  * @internal The store refuses something that it has permitted to this presence before. It may permit it again, since
  * servers also refuse because of passing faults: a router cannot read the users, or a user is created again.
@@ -106,9 +113,4 @@ export function alreadyStarted(key: string): HeartbitError {
 export function watcherStopped(cause: Error | null): HeartbitError {
   const why = cause === null ? "." : ` because it failed: ${cause.message}`;
   return new HeartbitError("WATCHER_STOPPED", `The watcher has stopped${why}`, { cause });
-}
-
-/** @internal The error of a presence whose namespace is gone. */
-export function dropped(name: string): HeartbitError {
-  return new HeartbitError("CONFIG_MISMATCH", `The namespace "${name}" was dropped.`);
 }

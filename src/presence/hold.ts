@@ -1,6 +1,6 @@
 /** Many keys that are held together, without a handle for each: a gateway holds 100,000. */
 import { checkKey, encodeMeta } from "../core/checks.ts";
-import { dropped } from "../core/errors.ts";
+import { Dropped } from "../core/errors.ts";
 import { Registration, succeed } from "../core/registration.ts";
 import type { Steps } from "../core/roster.ts";
 import { checkIterable, checkOptionsObject } from "../lib/arguments.ts";
@@ -110,7 +110,7 @@ export class Holding<Meta = unknown> {
   async #take(key: string, meta: string): Promise<void> {
     const { context, registrations } = this.#side;
     this.#side.checkOpen();
-    if (this.#timesLost !== registrations.timesLost) throw dropped(context.name);
+    if (this.#timesLost !== registrations.timesLost) throw new Dropped(context.name);
     const earlier = this.#held.get(key);
     if (earlier !== undefined) return registrations.update(earlier, meta);
     await this.#start(key, registrations.nextPinger(), meta);

@@ -9,7 +9,7 @@
  * Each start is a registration of its own. `succeed` (core/registration.ts) says how it treats the start before it.
  */
 import { encodeMeta } from "../core/checks.ts";
-import { alreadyStarted, closed, dropped } from "../core/errors.ts";
+import { alreadyStarted, closed, Dropped } from "../core/errors.ts";
 import { Registration, succeed } from "../core/registration.ts";
 import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
@@ -150,7 +150,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   async #take(timesLost: number): Promise<void> {
     const { context, registrations } = this.#holding;
     this.#holding.checkOpen();
-    if (timesLost !== registrations.timesLost) throw dropped(context.name);
+    if (timesLost !== registrations.timesLost) throw new Dropped(context.name);
     const isOver = this.#isOver || timesLost !== this.#timesLost;
     const succession = succeed(this.#latest, isOver, context.time);
     const registration = new Registration(this, this.key, this.#number, this.#meta, succession);

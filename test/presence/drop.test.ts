@@ -77,7 +77,8 @@ describe("`drop`", () => {
     expect((await presence.list()).keys).toMatchObject([{ key: "away", holders: [{ since }] }]);
   });
 
-  it.each(["stop", "kill", "stop in the moment of waking, before which it pings,"])(
+  const WAKING = "stop in the moment of waking, before which it pings,";
+  it.each(["stop", "kill", WAKING, "stop, right after it, in the moment of waking"])(
     "is not undone by a %s of the same moment",
     async (what) => {
       const pinger = presence.pinger("k");
@@ -87,7 +88,7 @@ describe("`drop`", () => {
       const isWaking = what.includes("waking");
       if (isWaking) bench.clock.step(100);
       const end = (): Promise<void> => (what === "kill" ? pinger.kill() : pinger.stop());
-      const calls = isWaking ? [end(), presence.drop()] : [presence.drop(), end()];
+      const calls = what === WAKING ? [end(), presence.drop()] : [presence.drop(), end()];
       await bench.during(3, Promise.allSettled(calls));
       expect(await bench.stored.config()).toBeUndefined();
       expect(bench.store.counts("presence")).toEqual(NOTHING);

@@ -139,6 +139,7 @@ describe("a pinger", () => {
     ["a circle", circular],
     ["an undefined in an array", [undefined]],
     ["an array with toJSON", { list: Object.assign([1], { toJSON: () => undefined }) }],
+    ["a getter that throws", Object.defineProperty({}, "a", { get: () => expect.fail(), enumerable: true })],
     ["an object with toJSON", [{ toJSON: () => undefined }]],
     ["more than 16 KiB", "x".repeat(16 * 1024)],
   ])("refuses %s as meta", async (_, meta) => {

@@ -1,6 +1,6 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { PERIODS_TO_DEATH } from "../../core/alive.ts";
-import { dropped, isRefusal } from "../../core/errors.ts";
+import { Dropped, isRefusal } from "../../core/errors.ts";
 import { hasOwn, notFresh, type OwnPing } from "../../core/freshness.ts";
 import { planMail } from "../../core/mail.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
@@ -66,7 +66,7 @@ export class NamespaceConfig {
   async check(): Promise<void> {
     if ((await this.#read()) !== undefined) return;
     if (!this.#context.requests.has("restore") && !this.#configuring.isRunning)
-      throw dropped(this.#context.name);
+      throw new Dropped(this.#context.name);
     await this.configure();
   }
 

@@ -4,7 +4,7 @@
  */
 import { Backlog } from "../../core/backlog.ts";
 import { BatchSize } from "../../core/batch-size.ts";
-import { closed, isFinal, toError } from "../../core/errors.ts";
+import { closed, GivenUp, isFinal, toError } from "../../core/errors.ts";
 import { patienceMs, retryMs } from "../../core/limits.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Registration, Unwritten } from "../../core/registration.ts";
@@ -82,7 +82,7 @@ export class WriteQueue {
       try {
         const { record, heartbeat } = await this.#session.open();
         // A record with a slot from before a sleep does not prove life.
-        if (time.mayHaveSlept) await heartbeat.confirm();
+        if (time.mayHaveSlept && !(await heartbeat.confirm())) throw new GivenUp("No ping since a sleep.");
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {
