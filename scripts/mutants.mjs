@@ -229,6 +229,48 @@ const MUTANTS = [
   },
   // holding
   {
+    what: "the lapse: not found while the keys move to another session",
+    file: "core/lease.ts",
+    search: "return this.#isLapsed ? Infinity",
+    replace: "return this.#isLapsed || this.#moves > 0 ? Infinity",
+    by: presence("lost-records"),
+  },
+  {
+    what: "pruning: pings that were held up in an outage count as those of the living",
+    file: "core/pruning.ts",
+    search: "< APART * periodMs) continue;",
+    replace: "< 0) continue;",
+    by: [CORE],
+  },
+  {
+    what: "the evidence: an earlier ping of the same slot shows a fresh read",
+    file: "core/freshness.ts",
+    search: "record.revision >= revision",
+    replace: "record.revision >= 0",
+    by: [SIMULATOR],
+  },
+  {
+    what: "mail: planned by a stale read",
+    file: "presence/context/config.ts",
+    search: "&& !hasOwn(pings, own)) throw",
+    replace: "&& false) throw",
+    by: [SIMULATOR],
+  },
+  {
+    what: "the offset: followed with a time from before another step",
+    file: "presence/context/config.ts",
+    search: "if (offset > to) await",
+    replace: "if (offset < 0) await",
+    by: [SIMULATOR],
+  },
+  {
+    what: "writing: without a ping after a sleep, and so after a drop",
+    file: "presence/holding/write-queue.ts",
+    search: "!(await heartbeat.confirm())",
+    replace: "(await heartbeat.confirm(), false)",
+    by: presence("drop"),
+  },
+  {
     what: "mail: ignored",
     file: "presence/holding/heartbeat.ts",
     search: 'if (hasMail) requests.add("mail");',

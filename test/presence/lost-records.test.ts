@@ -313,6 +313,24 @@ it("the pings of a new session extend the lease only once its keys are registere
   expect(presence.vouchedUntil?.getTime()).toBeGreaterThan(bench.clock.now() + PERIOD_MS);
 });
 
+it("a lease that runs out while no new session can be opened is a lapse at once", async () => {
+  let refuses = false;
+  const { presence, restart } = await restartable(bench, {}, (namespace) => ({
+    nextSeq: () => (refuses ? new Promise(() => {}) : namespace.nextSeq()),
+  }));
+  await presence.pinger("a").start();
+  await bench.periods(5);
+  let lapsedAt = Infinity;
+  presence.on("lapse", () => (lapsedAt = bench.clock.now()));
+  bench.store.destroy("presence", { session: () => true, registration: () => true });
+  refuses = true;
+  restart();
+  await bench.periods(1);
+  const until = presence.vouchedUntil?.getTime() ?? 0;
+  await bench.periods(3);
+  expect(lapsedAt - until).toBeLessThan(PERIOD_MS / 50);
+});
+
 it("starts and ends while the open records are counted are no loss: nothing is read for them", async () => {
   const pingers = fifty.map((key) => (): Pinger => presence.pinger(key));
   let [counts, reads] = [0, 0];
