@@ -6,6 +6,7 @@ import { writeReport } from "./report/document.ts";
 import { goalOf, markdownOf } from "./report/markdown.ts";
 import { keep, kept } from "./report/results.ts";
 import { crash } from "./scenarios/crash.ts";
+import { hot } from "./scenarios/hot.ts";
 import { idle } from "./scenarios/idle.ts";
 import { keeping } from "./scenarios/keeping.ts";
 import { sqlite } from "./scenarios/sqlite.ts";
@@ -27,6 +28,7 @@ const SCENARIOS: readonly Scenario[] = [
   reading,
   told,
   starting,
+  hot,
   crash,
   million,
   sessions,
@@ -48,6 +50,7 @@ The MongoDB server is the one that MONGODB_URI names, or one that is started for
 const NOT_QUICK = new Set([
   "keeping-1000",
   "keeping-10000",
+  "hot",
   "crash",
   "sessions",
   "storage",

@@ -20,6 +20,12 @@ export function median(figures: readonly number[]): number {
   return quantiles(figures).p50;
 }
 
+/** How far the figures are apart, as a part of their median. */
+export function spreadOf(figures: readonly number[]): number {
+  const { min, p50, max } = quantiles(figures);
+  return (max - min) / p50;
+}
+
 export interface PowerLaw {
   readonly factor: number;
   readonly exponent: number;

@@ -6,7 +6,7 @@ import { type Collection, Long } from "mongodb";
 import { forMany } from "./many.ts";
 import { AT_ONCE, connectTo } from "./mongo-peer.ts";
 import { pollAlive, repeat } from "./poll.ts";
-import { type Fleet, type FleetSize, keysOf, type Member, type Peer, type PeerOptions } from "./peer.ts";
+import { type Fleet, type FleetSize, keysOf, type Member, type PeerOptions, type Polled } from "./peer.ts";
 
 /** Bits in a field of the slot's document: its numbers were 64-bit, with a sign. */
 const FIELD_BITS = 63;
@@ -22,14 +22,14 @@ interface SlotDocument {
   readonly alive: Readonly<Record<string, Long | number>>;
 }
 
-export async function openDesign2014(options: PeerOptions): Promise<Peer> {
+export async function openDesign2014(options: PeerOptions): Promise<Polled> {
   const db = await connectTo(options);
   const beings = db.collection<Being>("beings");
   await beings.createIndex({ key: 1 });
   return new Design2014(options, beings, db.collection<SlotDocument>("pings"));
 }
 
-class Design2014 implements Peer {
+class Design2014 implements Polled {
   readonly #options: PeerOptions;
   readonly #beings: Collection<Being>;
   readonly #pings: Collection<SlotDocument>;
@@ -79,6 +79,10 @@ class Design2014 implements Peer {
 
   async who(): Promise<number> {
     return (await this.#alive()).length;
+  }
+
+  whoAgain(): Promise<number> {
+    return this.who();
   }
 
   async close(): Promise<void> {

@@ -63,10 +63,6 @@ class Etcd implements Peer {
     watcher.on("delete", ({ key }) => told(key.toString().slice(prefix.length), false));
   }
 
-  async who(): Promise<number> {
-    return (await this.#client.getAll().prefix(this.#name("")).keys()).length;
-  }
-
   async close(): Promise<void> {
     for (const lease of this.#leases) lease.release();
     this.#client.close();

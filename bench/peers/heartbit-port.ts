@@ -1,12 +1,13 @@
 /** heartbit by the port of its store: what presences write, for more processes than fit into this one as presences. */
-import type { Db } from "mongodb";
+import { type Db, Int32 } from "mongodb";
+import { groupBits } from "../../src/core/bits.ts";
 import { FORMAT_VERSION } from "../../src/core/records.ts";
 import type { Namespace, Store } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { wait } from "../measure/time.ts";
 import { fill, fillSessions } from "./fill.ts";
 import { connectTo } from "./mongo-peer.ts";
-import { type FleetSize, keysOf, type Peer, type PeerOptions } from "./peer.ts";
+import { type FleetSize, keysOf, type PeerOptions } from "./peer.ts";
 
 export const RETENTION_SLOTS = 120;
 
@@ -25,21 +26,11 @@ export async function setUp(store: Store, name: string, periodMs: number): Promi
 /** So many pings are under way at a time. */
 const PINGS_AT_ONCE = 32;
 
-/** What of heartbit its pings are: a fleet that does nothing besides. How many keys a process has makes no difference to it. */
-export function openPings(options: PeerOptions): Pick<Peer, "fleet" | "close"> {
-  return {
-    fleet: async ({ processes }) => {
-      const fleet = await PortFleet.open(options, { processes, keysEach: 1 });
-      return { ping: (process) => fleet.ping(process), close: () => fleet.close() };
-    },
-    close: () => Promise.resolve(),
-  };
-}
-
 export class PortFleet {
   readonly namespace: Namespace;
   readonly seqs: readonly number[];
   readonly db: Db;
+  readonly #name: string;
   readonly #periodMs: number;
 
   static async open(options: PeerOptions, size: FleetSize): Promise<PortFleet> {
@@ -52,15 +43,21 @@ export class PortFleet {
       namespace,
       seqs.map((session, process) => ({ session, slot, keys: keysOf(process, size) })),
     );
-    const fleet = new PortFleet(db, namespace, seqs, periodMs);
+    const fleet = new PortFleet(db, namespace, seqs, options);
     await fleet.pingAll();
     return fleet;
   }
 
-  private constructor(db: Db, namespace: Namespace, seqs: readonly number[], periodMs: number) {
+  private constructor(
+    db: Db,
+    namespace: Namespace,
+    seqs: readonly number[],
+    { name, periodMs }: PeerOptions,
+  ) {
     this.db = db;
     this.namespace = namespace;
     this.seqs = seqs;
+    this.#name = name;
     this.#periodMs = periodMs;
   }
 
@@ -73,9 +70,22 @@ export class PortFleet {
     await this.namespace.ping(this.slot, this.seqs[process]!);
   }
 
-  /** Pings of all, or of some, in this slot and the one before: to keep alive what is only read. */
+  /** As if all, or some, had pinged in this slot and in the one before: to keep alive what is only read. */
   async pingAll(seqs = this.seqs): Promise<void> {
-    for (const slot of [this.slot - 1, this.slot]) await pingTogether(this.namespace, slot, seqs);
+    const pings = this.db.collection<{ _id: string }>(`${this.#name}.pings`);
+    for (const slot of [this.slot - 1, this.slot]) {
+      const expireAt = new Date(Date.now() + 2 * RETENTION_SLOTS * this.#periodMs);
+      for (const [segment, words] of groupBits(seqs)) {
+        const bits = Object.fromEntries(Array.from(words, ([word, mask]) => [word, { or: new Int32(mask) }]));
+        const update = {
+          $bit: bits,
+          $inc: { count: 1 },
+          $currentDate: { now: true },
+          $setOnInsert: { slot, expireAt },
+        };
+        await pings.updateOne({ _id: `${slot}.${segment}` }, update as object, { upsert: true });
+      }
+    }
   }
 
   /** Waits for the next slot, where this one ends in less than this many ms. */

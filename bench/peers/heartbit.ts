@@ -1,18 +1,17 @@
-/** heartbit itself, by its public API: each process is a presence. They share one client. */
+/** heartbit itself, by its public API: each process is a presence. */
 import type { Db } from "mongodb";
 import { type Clock, Presence } from "../../src/index.ts";
-import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
-import { fill, persist } from "./fill.ts";
+import { benchDatabase } from "../servers/database.ts";
+import { persist } from "./fill.ts";
 import { RETENTION_SLOTS } from "./heartbit-port.ts";
 import { forMany } from "./many.ts";
 import { AT_ONCE, connectTo, STREAMS_POOL } from "./mongo-peer.ts";
 import { type Fleet, type FleetSize, keysOf, type Member, type Peer, type PeerOptions } from "./peer.ts";
 
-/** Above so many keys in all, a process starts one pinger, and its other keys are written through the store's port. */
-const PINGERS_MAX = 20_000;
-/** Each of these writes a thousand keys and more: a server answers a few such calls in their time, not fifty. */
-const FILLED_AT_ONCE = 4;
+/** With a thousand keys or more each, so many processes start at a time. */
+const FEW_AT_ONCE = 4;
+const MANY_KEYS = 1000;
 /**
  * By chance nothing is pruned in the first retention. The stand-in goes through all keys for that, whatever the limit: of
  * a million it would do nothing else.
@@ -40,15 +39,14 @@ class Heartbit implements Peer {
 
   async fleet(size: FleetSize): Promise<Fleet> {
     const presences: Presence[] = [];
-    const asPingers = size.processes * size.keysEach <= PINGERS_MAX;
-    await forMany(size.processes, asPingers ? AT_ONCE : FILLED_AT_ONCE, async (process) => {
-      const clock = asPingers ? systemClock : LATE_PRUNING;
-      const presence = await persist(() => this.#open(this.#db, clock));
+    await forMany(size.processes, size.keysEach < MANY_KEYS ? AT_ONCE : FEW_AT_ONCE, async (process) => {
+      const clock = size.processes * size.keysEach < MANY_KEYS * MANY_KEYS ? systemClock : LATE_PRUNING;
+      // As README shows: a connection string, so a client of its own.
+      const target =
+        size.ownClients === true ? benchDatabase(this.#options.uri ?? "", this.#options.name) : this.#db;
+      const presence = await persist(() => this.#open(target, clock));
       presences.push(presence);
-      const keys = keysOf(process, size);
-      const started = asPingers ? keys : keys.slice(0, 1);
-      await Promise.all(started.map((key) => presence.pinger(key).start()));
-      await this.#fill(presence, keys.slice(started.length));
+      await presence.hold(keysOf(process, size));
     });
     return {
       close: async () => {
@@ -71,11 +69,6 @@ class Heartbit implements Peer {
     await watcher.sync();
   }
 
-  async who(): Promise<number> {
-    const { keys } = await (await this.#presence()).list();
-    return keys.filter(({ alive }) => alive).length;
-  }
-
   async close(): Promise<void> {
     await Promise.all(this.#presences.map((presence) => presence.close({ linger: true })));
     await this.#db.client.close();
@@ -87,9 +80,9 @@ class Heartbit implements Peer {
     return (this.#own ??= this.#open());
   }
 
-  async #open(db = this.#db, clock = systemClock): Promise<Presence> {
+  async #open(target: Db | string = this.#db, clock = systemClock): Promise<Presence> {
     const { name, periodMs } = this.#options;
-    const presence = await Presence.open(db, {
+    const presence = await Presence.open(target, {
       name,
       periodMs,
       retentionSlots: RETENTION_SLOTS,
@@ -98,13 +91,5 @@ class Heartbit implements Peer {
     });
     this.#presences.push(presence);
     return presence;
-  }
-
-  async #fill({ session }: Presence, keys: readonly string[]): Promise<void> {
-    if (keys.length === 0 || session === undefined) return;
-    const { name, periodMs } = this.#options;
-    const namespace = mongoStore(this.#db).namespace(name, { periodMs, retentionSlots: RETENTION_SLOTS });
-    const slot = Math.floor(Date.now() / periodMs);
-    await fill(namespace, [{ session, slot, keys, firstPinger: 1 }]);
   }
 }

@@ -11,11 +11,11 @@ import { openZookeeper } from "./zookeeper.ts";
 export const PEERS = {
   heartbit: (options: PeerOptions) => openHeartbit(options),
   "heartbit, polling": (options: PeerOptions) => openHeartbit(options, "poll"),
-  "naive MongoDB": (options: PeerOptions) => openNaive(options, "single"),
-  "naive MongoDB, bulk": (options: PeerOptions) => openNaive(options, "bulk"),
+  "naive MongoDB": openNaive,
   "2014 design": openDesign2014,
   "raw change stream": openRawStream,
-  Redis: openRedis,
+  Redis: (options: PeerOptions) => openRedis(options, "processes"),
+  "Redis, a key each": (options: PeerOptions) => openRedis(options, "keys"),
   etcd: openEtcd,
   ZooKeeper: openZookeeper,
 } satisfies Readonly<Record<string, (options: PeerOptions) => Promise<Peer>>>;

@@ -10,6 +10,9 @@ export const STREAMS_POOL = 1000;
 /** How many calls are made at once where many are: enough to keep a server of two cores busy. */
 export const AT_ONCE = 50;
 
+/** As safe as heartbit's writes: a peer that is acknowledged by one server does less. */
+export const MAJORITY = { writeConcern: { w: "majority" } } as const;
+
 export async function connectTo({ uri, name }: PeerOptions, maxPoolSize = CONNECTIONS): Promise<Db> {
   if (uri === undefined) throw new Error("a MongoDB peer needs a uri");
   const client = new MongoClient(benchDatabase(uri, name), { maxPoolSize });

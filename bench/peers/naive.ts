@@ -1,9 +1,10 @@
 /**
- * Naive MongoDB: a document a key with the time at which it was last seen, stamped by the server; an index over that
- * time; readers that poll. Two ways to write: a process updates each of its keys by itself, or all in one bulk.
+ * Naive MongoDB: a document a process with the time at which it was last seen, stamped by the server, and an index over
+ * that time. The keys of a process stand in another document, which is written once, so that a ping updates little.
+ * Readers poll: they read which processes are alive, and the keys of those that they do not know yet.
  */
-import type { AnyBulkWriteOperation, Collection } from "mongodb";
-import { AT_ONCE, connectTo } from "./mongo-peer.ts";
+import type { Collection } from "mongodb";
+import { AT_ONCE, connectTo, MAJORITY } from "./mongo-peer.ts";
 import { pollAlive, repeat } from "./poll.ts";
 import { forMany } from "./many.ts";
 import {
@@ -11,8 +12,8 @@ import {
   type FleetSize,
   keysOf,
   type Member,
-  type Peer,
   type PeerOptions,
+  type Polled,
   silenceMs,
 } from "./peer.ts";
 
@@ -21,56 +22,66 @@ interface Seen {
   readonly lastSeen: Date;
 }
 
-/** In one command; more are no faster. */
-const BULK_MAX = 1000;
+interface Keys {
+  readonly _id: string;
+  readonly keys: readonly string[];
+}
+
 /** How often a reader looks: as often as heartbit does where a server has no change streams. */
 const POLL_MS = 1000;
-/** The broom: what has not been seen for ten minutes goes. */
+/** What has not been seen for ten minutes is removed. */
 const EXPIRES_SECONDS = 600;
 
 const SEEN = { $currentDate: { lastSeen: true } } as const;
 
-export async function openNaive(options: PeerOptions, writes: "single" | "bulk"): Promise<Peer> {
+export async function openNaive(options: PeerOptions): Promise<Polled> {
   const db = await connectTo(options);
-  const seen = db.collection<Seen>("naive");
+  const seen = db.collection<Seen>("seen");
   await seen.createIndex({ lastSeen: 1 }, { expireAfterSeconds: EXPIRES_SECONDS });
-  return new Naive(options, seen, writes);
+  return new Naive(options, seen, db.collection<Keys>("keys"));
 }
 
-class Naive implements Peer {
+class Naive implements Polled {
   readonly #options: PeerOptions;
   readonly #seen: Collection<Seen>;
-  readonly #writes: "single" | "bulk";
+  readonly #keys: Collection<Keys>;
+  /** Of processes that this reader knows. */
+  readonly #known = new Map<string, readonly string[]>();
   /** End what it does again and again. */
   readonly #ends = new Set<() => void>();
 
-  constructor(options: PeerOptions, seen: Collection<Seen>, writes: "single" | "bulk") {
+  constructor(options: PeerOptions, seen: Collection<Seen>, keys: Collection<Keys>) {
     this.#options = options;
     this.#seen = seen;
-    this.#writes = writes;
+    this.#keys = keys;
   }
 
   async fleet(size: FleetSize): Promise<Fleet> {
-    await forMany(size.processes, AT_ONCE, (process) => this.#bulk(keysOf(process, size)));
+    const own: Collection<Seen>[] = [];
+    const ping = async (process: number): Promise<void> => this.#ping(`${process}`, own[process]);
+    await forMany(size.processes, AT_ONCE, async (process) => {
+      if (size.ownClients === true) own[process] = (await connectTo(this.#options)).collection<Seen>("seen");
+      await this.#register(`${process}`, keysOf(process, size));
+      await ping(process);
+    });
     return {
-      ping: async (process) => {
-        const keys = keysOf(process, size);
-        if (this.#writes === "bulk") await this.#bulk(keys);
-        else for (const key of keys) await this.#single(key);
-      },
+      ping,
       close: async () => {
         await this.#seen.deleteMany({});
+        await this.#keys.deleteMany({});
+        await Promise.all(own.map((seen) => seen.db.client.close()));
       },
     };
   }
 
   async join(key: string): Promise<Member> {
-    const end = await repeat(() => this.#single(key), this.#options.periodMs);
+    await this.#register(key, [key]);
+    const end = await repeat(() => this.#ping(key), this.#options.periodMs);
     this.#ends.add(end);
     return {
       kill: async () => {
         end();
-        await this.#seen.deleteOne({ _id: key });
+        await this.#seen.deleteOne({ _id: key }, MAJORITY);
       },
     };
   }
@@ -80,6 +91,11 @@ class Naive implements Peer {
   }
 
   async who(): Promise<number> {
+    this.#known.clear();
+    return this.whoAgain();
+  }
+
+  async whoAgain(): Promise<number> {
     return (await this.#alive()).length;
   }
 
@@ -88,23 +104,22 @@ class Naive implements Peer {
     await this.#seen.db.client.close();
   }
 
-  async #single(key: string): Promise<void> {
-    await this.#seen.updateOne({ _id: key }, SEEN, { upsert: true });
+  async #register(process: string, keys: readonly string[]): Promise<void> {
+    await this.#keys.insertOne({ _id: process, keys }, MAJORITY);
   }
 
-  async #bulk(keys: readonly string[]): Promise<void> {
-    for (let first = 0; first < keys.length; first += BULK_MAX) {
-      const updates = keys.slice(first, first + BULK_MAX).map((key): AnyBulkWriteOperation<Seen> => ({
-        updateOne: { filter: { _id: key }, update: SEEN, upsert: true },
-      }));
-      await this.#seen.bulkWrite(updates, { ordered: false });
-    }
+  async #ping(process: string, seen = this.#seen): Promise<void> {
+    await seen.updateOne({ _id: process }, SEEN, { upsert: true, ...MAJORITY });
   }
 
-  /** By the index alone would not do: the keys stand in the documents. */
   async #alive(): Promise<string[]> {
     const after = new Date(Date.now() - silenceMs(this.#options));
     const found = await this.#seen.find({ lastSeen: { $gte: after } }, { projection: { _id: 1 } }).toArray();
-    return found.map(({ _id }) => _id);
+    const unknown = found.map(({ _id }) => _id).filter((process) => !this.#known.has(process));
+    if (unknown.length > 0) {
+      for await (const { _id, keys } of this.#keys.find({ _id: { $in: unknown } }))
+        this.#known.set(_id, keys);
+    }
+    return found.flatMap(({ _id }) => this.#known.get(_id) ?? []);
   }
 }

@@ -20,6 +20,8 @@ export interface PeerOptions {
 export interface FleetSize {
   readonly processes: number;
   readonly keysEach: number;
+  /** Whether each process has a client of the MongoDB driver of its own, as real processes do. Else they share one. */
+  readonly ownClients?: boolean;
 }
 
 export interface Peer {
@@ -32,10 +34,16 @@ export interface Peer {
   join(key: string): Promise<Member>;
   /** Tells who lives and who has died, from now on. Resolves when it will miss nothing. */
   watch(told: (key: string, alive: boolean) => void): Promise<void>;
-  /** Reads who is alive, anew, as one who has just come; gives how many keys are. */
-  who(): Promise<number>;
   /** Ends what it has opened. What was held dies of itself. */
   close(): Promise<void>;
+}
+
+/** A peer whose readers poll. */
+export interface Polled extends Peer {
+  /** Reads which keys are alive, as a reader that has just come; returns how many. */
+  who(): Promise<number>;
+  /** The same, as that reader does it in each period. */
+  whoAgain(): Promise<number>;
 }
 
 export interface Fleet {

@@ -51,10 +51,6 @@ class RawStream implements Peer {
     await new Promise((resolve) => stream.once("resumeTokenChanged", resolve));
   }
 
-  async who(): Promise<number> {
-    return this.#keys.countDocuments();
-  }
-
   async close(): Promise<void> {
     for (const stream of this.#streams) await stream.close();
     await this.#keys.db.client.close();

@@ -1,6 +1,7 @@
 /**
- * Redis: a key that expires for each key, set anew in each period, all of a process's in one pipeline. Joins are
- * published; ends are Redis' own notifications of what has expired or was deleted.
+ * Redis: one key a process, which expires and is set again in each period, and a set of the keys that it holds. Joins
+ * and leaves are published; of a process that has expired Redis itself notifies. The other way, with a key that
+ * expires for each key, sets all of them again in each period, those of a process in one pipeline.
  */
 import { createClient } from "redis";
 import { forMany } from "./many.ts";
@@ -17,12 +18,14 @@ import {
 
 type Client = Awaited<ReturnType<typeof connect>>;
 
-const CONNECTIONS = 100;
-const JOINED = "joined";
-const SCAN_COUNT = 1000;
+/** What expires: a key for each process, or one for each key. */
+type Expires = "processes" | "keys";
 
-export async function openRedis(options: PeerOptions): Promise<Peer> {
-  return new Redis(options, await connect(options));
+const CONNECTIONS = 100;
+const MEMBERS_AT_ONCE = 1000;
+
+export async function openRedis(options: PeerOptions, expires: Expires): Promise<Peer> {
+  return new Redis(options, expires, await connect(options));
 }
 
 async function connect({ address }: PeerOptions) {
@@ -31,25 +34,32 @@ async function connect({ address }: PeerOptions) {
 
 class Redis implements Peer {
   readonly #options: PeerOptions;
+  readonly #expires: Expires;
   readonly #client: Client;
   readonly #others: Client[] = [];
   readonly #ends = new Set<() => void>();
 
-  constructor(options: PeerOptions, client: Client) {
+  constructor(options: PeerOptions, expires: Expires, client: Client) {
     this.#options = options;
+    this.#expires = expires;
     this.#client = client;
   }
 
   async fleet(size: FleetSize): Promise<Fleet> {
     const clients: Client[] = [];
-    await forMany(Math.min(size.processes, CONNECTIONS), 10, async () => {
-      clients.push(await connect(this.#options));
+    const count = size.ownClients === true ? size.processes : Math.min(size.processes, CONNECTIONS);
+    await forMany(count, 10, async (index) => {
+      clients[index] = await connect(this.#options);
     });
     const ping = async (process: number): Promise<void> => {
-      const client = clients[process % clients.length];
-      if (client !== undefined) await this.#set(client, keysOf(process, size));
+      const client = clients[process % clients.length] as Client;
+      if (this.#expires === "processes") await this.#ping(client, `${process}`);
+      else await this.#setAll(client, keysOf(process, size));
     };
-    await forMany(size.processes, CONNECTIONS, ping);
+    await forMany(size.processes, CONNECTIONS, async (process) => {
+      if (this.#expires === "processes") await this.#hold(`${process}`, keysOf(process, size));
+      await ping(process);
+    });
     return {
       ping,
       close: async () => {
@@ -60,17 +70,19 @@ class Redis implements Peer {
   }
 
   async join(key: string): Promise<Member> {
-    await this.#client
-      .multi()
-      .set(this.#name(key), "", { PX: silenceMs(this.#options) })
-      .publish(this.#name(JOINED), key)
-      .exec();
-    const end = await repeat(() => this.#set(this.#client, [key]), this.#options.periodMs);
+    await this.#hold(key, [key]);
+    await this.#ping(this.#client, key);
+    await this.#client.publish(this.#name("joined"), key);
+    const end = await repeat(() => this.#ping(this.#client, key), this.#options.periodMs);
     this.#ends.add(end);
     return {
       kill: async () => {
         end();
-        await this.#client.del(this.#name(key));
+        await this.#client
+          .multi()
+          .del([this.#name(`process:${key}`), this.#name(`keys:${key}`)])
+          .publish(this.#name("left"), key)
+          .exec();
       },
     };
   }
@@ -78,19 +90,15 @@ class Redis implements Peer {
   async watch(told: (key: string, alive: boolean) => void): Promise<void> {
     const client = await connect(this.#options);
     this.#others.push(client);
-    const prefix = this.#name("");
-    const gone = (name: string): void => {
-      if (name.startsWith(prefix)) told(name.slice(prefix.length), false);
+    const prefix = this.#name("process:");
+    const expired = async (name: string): Promise<void> => {
+      if (!name.startsWith(prefix)) return;
+      const keys = await this.#client.sMembers(this.#name(`keys:${name.slice(prefix.length)}`));
+      for (const key of keys) told(key, false);
     };
-    await client.subscribe(this.#name(JOINED), (key) => told(key, true));
-    await client.subscribe(["__keyevent@0__:expired", "__keyevent@0__:del"], gone);
-  }
-
-  async who(): Promise<number> {
-    let count = 0;
-    const pages = this.#client.scanIterator({ MATCH: `${this.#name("")}*`, COUNT: SCAN_COUNT });
-    for await (const names of pages) count += names.length;
-    return count;
+    await client.subscribe(this.#name("joined"), (key) => told(key, true));
+    await client.subscribe(this.#name("left"), (key) => told(key, false));
+    await client.subscribe("__keyevent@0__:expired", (name) => void expired(name));
   }
 
   async close(): Promise<void> {
@@ -98,14 +106,22 @@ class Redis implements Peer {
     for (const client of [this.#client, ...this.#others]) client.destroy();
   }
 
-  /** Of a key, in Redis. */
-  #name(key: string): string {
-    return `${this.#options.name}:${key}`;
+  #name(rest: string): string {
+    return `${this.#options.name}:${rest}`;
   }
 
-  async #set(client: Client, keys: readonly string[]): Promise<void> {
+  async #hold(process: string, keys: readonly string[]): Promise<void> {
+    for (let first = 0; first < keys.length; first += MEMBERS_AT_ONCE)
+      await this.#client.sAdd(this.#name(`keys:${process}`), keys.slice(first, first + MEMBERS_AT_ONCE));
+  }
+
+  async #ping(client: Client, process: string): Promise<void> {
+    await client.set(this.#name(`process:${process}`), "", { PX: silenceMs(this.#options) });
+  }
+
+  async #setAll(client: Client, keys: readonly string[]): Promise<void> {
     const pipeline = client.multi();
-    for (const key of keys) pipeline.set(this.#name(key), "", { PX: silenceMs(this.#options) });
+    for (const key of keys) pipeline.set(this.#name(`key:${key}`), "", { PX: silenceMs(this.#options) });
     await pipeline.execAsPipeline();
   }
 }

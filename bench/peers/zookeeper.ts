@@ -73,10 +73,6 @@ class Zookeeper implements Peer {
     await look();
   }
 
-  async who(): Promise<number> {
-    return (await this.#children()).length;
-  }
-
   async close(): Promise<void> {
     for (const client of this.#clients) client.close();
   }

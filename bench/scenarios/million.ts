@@ -30,7 +30,8 @@ const HEAP = ["--expose-gc", "--max-old-space-size=8192"];
 const GOAL_KEYS = 1_000_000;
 const LOAD_MS = 10_000;
 const BYTES_A_KEY = 300;
-const QUIET_CPU_MS = 5;
+/** Beyond what an idle client of the driver costs. */
+const QUIET_CPU_MS = 10;
 const BLOCK_MS = 20;
 
 interface Result {
@@ -145,8 +146,8 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
     ),
     goal(
       "quiet",
-      `under ${QUIET_CPU_MS} ms of CPU a quiet period`,
-      quiet.cpuMsAPeriod,
+      `at most ${QUIET_CPU_MS} ms of CPU a quiet period beyond an idle client of the driver`,
+      quiet.cpuMsAPeriod - idleMsAPeriod,
       "ms",
       QUIET_CPU_MS,
       last.keys,
@@ -166,7 +167,7 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
   });
   return {
     title: `A watcher of ${last.keys.toLocaleString("en-US")} keys, and how it grows`,
-    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at most), written and kept alive through the store's port. One watcher of all of them runs in a process of its own, through the public API, and measures itself. Memory is measured after a garbage collection. The longest block of the event loop is in elapsed time, so it includes other work of the machine. At the end a tenth of the processes stop pinging, ${DEATHS_TIMES} times. Figures are medians, except the blocks, which are all listed.${last.keys < GOAL_KEYS ? " The goals are meant for 1,000,000 keys: this run had fewer." : ""}`,
+    about: `Processes of ${KEYS_EACH} keys each (${processes.toLocaleString("en-US")} at most), written and kept alive through the store's port. One watcher of all of them runs in a process of its own, through the public API, and measures itself. Memory a key is measured after a garbage collection; the peak is the greatest resident memory of the process. The longest block of the event loop is in elapsed time, so it includes other work of the machine. At the end a tenth of the processes stop pinging, ${DEATHS_TIMES} times. Figures are medians, except the blocks, which are all listed.${last.keys < GOAL_KEYS ? " The goals are meant for 1,000,000 keys: this run had fewer." : ""}`,
     tables: [
       {
         title: "Growth",
@@ -178,6 +179,7 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
           "server CPU, s",
           "client CPU, s",
           "memory, bytes a key",
+          "peak memory, MB",
         ],
         rows: results.map((one) => [
           one.keys.toLocaleString("en-US"),
@@ -187,6 +189,7 @@ function report(results: readonly Result[], last: LastResult, { quick }: Effort)
           show(one.loadServerMs / 1000),
           show(one.load.cpuMs / 1000),
           show(one.load.bytesAKey),
+          show(one.load.peakMb),
         ]),
       },
       {

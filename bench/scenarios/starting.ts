@@ -7,7 +7,9 @@ import { type Section, show } from "../report/section.ts";
 import { startMongo } from "../servers/mongo.ts";
 import type { Scenario } from "./scenario.ts";
 
-const GOAL_MS = 6000;
+const GOAL_MS = 5000;
+/** 40 % less than format version 1 took: 6.37 s. */
+const GOAL_SERVER_MS = 3800;
 
 export const starting: Scenario = {
   name: "starting",
@@ -34,6 +36,7 @@ export const starting: Scenario = {
 function report(costs: readonly Cost[], keys: number): Section {
   const of = (what: (cost: Cost) => number): number => median(costs.map(what));
   const seconds = (of(({ wallMs }) => wallMs) / 1000) * (100_000 / keys);
+  const serverSeconds = (of(({ serverMs }) => serverMs) / 1000) * (100_000 / keys);
   const best = (Math.min(...costs.map(({ wallMs }) => wallMs)) / 1000) * (100_000 / keys);
   return {
     title: "Starting many keys at once",
@@ -55,9 +58,15 @@ function report(costs: readonly Cost[], keys: number): Section {
     goals: [
       {
         id: "starting",
-        text: `100,000 keys are started in under ${GOAL_MS / 1000} s`,
+        text: `100,000 keys are started in at most ${GOAL_MS / 1000} s`,
         figure: `${show(seconds)} s${keys === 100_000 ? "" : `, by ten times ${keys.toLocaleString("en-US")}`} (best of the turns: ${show(best)} s)`,
-        reached: seconds < GOAL_MS / 1000,
+        reached: seconds <= GOAL_MS / 1000,
+      },
+      {
+        id: "starting-cpu",
+        text: `100,000 keys are started with at most ${GOAL_SERVER_MS / 1000} s of server CPU, 40 % less than with format version 1`,
+        figure: `${show(serverSeconds)} s`,
+        reached: serverSeconds <= GOAL_SERVER_MS / 1000,
       },
     ],
   };

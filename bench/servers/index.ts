@@ -27,7 +27,7 @@ export class Servers {
   /** The server that a peer needs; undefined where it is not installed. */
   of(peer: PeerName): BenchServer | undefined {
     const { redis, etcd, zookeeper } = this.#others.running;
-    if (peer === "Redis") return redis;
+    if (peer.startsWith("Redis")) return redis;
     if (peer === "etcd") return etcd;
     if (peer === "ZooKeeper") return zookeeper;
     return this.#mongo;

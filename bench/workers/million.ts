@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Presence, type Watcher } from "../../src/index.ts";
 import { ownCpuMs } from "../measure/cpu.ts";
+import { peakMb } from "../measure/process.ts";
 import { clockMs, until, wait } from "../measure/time.ts";
 
 export interface Target {
@@ -20,6 +21,8 @@ export interface Loaded {
   readonly ms: number;
   readonly cpuMs: number;
   readonly bytesAKey: number;
+  /** The greatest resident memory of the process. */
+  readonly peakMb: number;
   readonly blockMs: number;
 }
 
@@ -75,7 +78,8 @@ async function load({ uri, name, periodMs: period }: Target, keys: number): Prom
     ms = clockMs() - began;
   });
   const cpuMs = ownCpuMs() - cpu;
-  return { keys: alive, ms, cpuMs, bytesAKey: (memoryUsed() - bytes) / alive, blockMs };
+  const peak = peakMb(process.pid);
+  return { keys: alive, ms, cpuMs, bytesAKey: (memoryUsed() - bytes) / alive, peakMb: peak, blockMs };
 }
 
 /** One after the other: to look at the event loop each millisecond costs more than all else. */

@@ -26,8 +26,8 @@ const LATEST = 0.4;
  */
 const SPACING_MS = 0.5;
 
-/** The position, in slots, at which session `seq` pings in `slot`. */
-function pingPosition(slot: Slot, seq: number, periodMs: number): number {
+/** @internal The position, in slots, at which session `seq` pings in `slot`. */
+export function pingPosition(slot: Slot, seq: number, periodMs: number): number {
   const width = Math.min((SEGMENT_SESSIONS * SPACING_MS) / periodMs, LATEST - EARLIEST);
   const start = EARLIEST + (LATEST - EARLIEST - width) * hash(slot, Math.floor(seq / SEGMENT_SESSIONS));
   return slot + start + (width * (seq % SEGMENT_SESSIONS)) / SEGMENT_SESSIONS;
