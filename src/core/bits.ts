@@ -24,7 +24,8 @@ export interface PingRecord {
   readonly revision: number;
 }
 
-type Bits = Pick<PingRecord, "segment" | "words">;
+/** @internal Who pinged in a slot, without when. */
+export type Bits = Pick<PingRecord, "slot" | "segment" | "words">;
 
 /** @internal Where a session's bit is. */
 export function bitOf(seq: number): { segment: number; word: number; mask: number } {

@@ -1,5 +1,5 @@
 /** Which session pinged in which slot, as the page draws it. The bits are those stored: see src/core/bits.ts. */
-import { forEachSession, hasBit, type PingRecord } from "../../../src/core/bits.ts";
+import { type Bits, forEachSession, hasBit } from "../../../src/core/bits.ts";
 
 /** As the server sends it: see docs/dashboard.md. */
 export interface PulsePage {
@@ -26,8 +26,8 @@ export type Cell = "none" | "ping" | "late" | "missed" | "outage" | "due";
 /** A crash is reported after at most this many periods in which somebody has pinged. */
 const SILENT_SLOTS = 3;
 
-interface Ping extends Omit<PingRecord, "ms"> {
-  readonly late: Omit<PingRecord, "ms"> | undefined;
+interface Ping extends Bits {
+  readonly late: Bits | undefined;
 }
 
 export class Pulse {
