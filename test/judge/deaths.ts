@@ -346,6 +346,10 @@ class ReportsJudge {
     const of = this.#case;
     if (of.around.wasDown(watcher, t, t) && from >= of.around.readAsOf(watcher, t, t) - of.ms(1))
       return of.excuse("first state of a stale read");
+    const isAhead = of.around
+      .faultsOf(watcher)
+      .some(({ aheadMs = 0 }) => aheadMs > of.ms(PERIODS.routerAhead));
+    if (isAhead && of.excuse("first state by a router's clock")) return true;
     const pinged = Math.max(
       ...of.processes.map((one) => (one.isThere(t) ? this.#pingedUntil(one, t) : -Infinity)),
     );

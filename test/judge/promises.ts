@@ -44,6 +44,7 @@ export const LIMITS = {
   "lagging reads": "If something else answers in its place and lags",
   "only reads": "A watcher without the right to write has no ping of its own.",
   "a router's clock": "It may then report expiries early, by 0.4 periods at most",
+  "first state by a router's clock": "If it starts then, its first state may show a living key as dead.",
   "killed before the first state": "A watcher that starts before a holder has taken up a killed key",
   "endless faults": "No expiry is reported while faults follow each other",
 } as const;
