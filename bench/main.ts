@@ -42,6 +42,7 @@ const HELP = `npm run bench -- [options]
   --quick         in less than three minutes, with smaller sizes; writes no report
   --only a,b      these parts alone: ${SCENARIOS.map(({ name }) => name).join(", ")}
   --max-keys N    no more keys than so many are watched and read: for a small machine
+  --max-processes N  no more processes than so many are kept alive: for a machine that is shared
   --report        runs nothing; writes docs/benchmarks.md anew, of the latest results
 
 The MongoDB server is the one that MONGODB_URI names, or one that is started for it.`;
@@ -63,6 +64,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string" },
     "max-keys": { type: "string", default: "1000000" },
+    "max-processes": { type: "string", default: "10000" },
     report: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -94,6 +96,7 @@ async function run({ name, run: measure }: Scenario): Promise<void> {
   const section = await measure({
     quick: values.quick,
     maxKeys,
+    maxProcesses: Number(values["max-processes"]),
     say: (line) => console.error(`${name}: ${line}`),
   });
   const [after = NaN] = loadavg();

@@ -23,15 +23,11 @@ export async function setUp(store: Store, name: string, periodMs: number): Promi
   });
   return namespace;
 }
-/** So many pings are under way at a time. */
-const PINGS_AT_ONCE = 32;
-
 export class PortFleet {
   readonly namespace: Namespace;
   readonly seqs: readonly number[];
   readonly db: Db;
-  readonly #name: string;
-  readonly #periodMs: number;
+  readonly #options: PeerOptions;
 
   static async open(options: PeerOptions, size: FleetSize): Promise<PortFleet> {
     const db = await connectTo(options);
@@ -48,21 +44,15 @@ export class PortFleet {
     return fleet;
   }
 
-  private constructor(
-    db: Db,
-    namespace: Namespace,
-    seqs: readonly number[],
-    { name, periodMs }: PeerOptions,
-  ) {
+  private constructor(db: Db, namespace: Namespace, seqs: readonly number[], options: PeerOptions) {
     this.db = db;
     this.namespace = namespace;
     this.seqs = seqs;
-    this.#name = name;
-    this.#periodMs = periodMs;
+    this.#options = options;
   }
 
   get slot(): number {
-    return Math.floor(Date.now() / this.#periodMs);
+    return Math.floor(Date.now() / this.#options.periodMs);
   }
 
   /** One process's ping, as its presence makes it. */
@@ -72,25 +62,12 @@ export class PortFleet {
 
   /** As if all, or some, had pinged in this slot and in the one before: to keep alive what is only read. */
   async pingAll(seqs = this.seqs): Promise<void> {
-    const pings = this.db.collection<{ _id: string }>(`${this.#name}.pings`);
-    for (const slot of [this.slot - 1, this.slot]) {
-      const expireAt = new Date(Date.now() + 2 * RETENTION_SLOTS * this.#periodMs);
-      for (const [segment, words] of groupBits(seqs)) {
-        const bits = Object.fromEntries(Array.from(words, ([word, mask]) => [word, { or: new Int32(mask) }]));
-        const update = {
-          $bit: bits,
-          $inc: { count: 1 },
-          $currentDate: { now: true },
-          $setOnInsert: { slot, expireAt },
-        };
-        await pings.updateOne({ _id: `${slot}.${segment}` }, update as object, { upsert: true });
-      }
-    }
+    for (const slot of [this.slot - 1, this.slot]) await pingTogether(this.db, this.#options, slot, seqs);
   }
 
   /** Waits for the next slot, where this one ends in less than this many ms. */
   async withinSlot(leastMs: number): Promise<void> {
-    const leftMs = this.#periodMs - (Date.now() % this.#periodMs);
+    const leftMs = this.#options.periodMs - (Date.now() % this.#options.periodMs);
     if (leftMs < leastMs) await wait(leftMs + 1);
   }
 
@@ -100,13 +77,22 @@ export class PortFleet {
   }
 }
 
-/** The pings of some sessions in a slot, many at a time. */
+/** What is stored when these sessions have pinged in the slot: one write for each segment. */
 export async function pingTogether(
-  namespace: Pick<Namespace, "ping">,
+  db: Db,
+  { name, periodMs }: PeerOptions,
   slot: number,
   seqs: readonly number[],
 ): Promise<void> {
-  for (let first = 0; first < seqs.length; first += PINGS_AT_ONCE) {
-    await Promise.all(seqs.slice(first, first + PINGS_AT_ONCE).map((seq) => namespace.ping(slot, seq)));
+  const pings = db.collection<{ _id: string }>(`${name}.pings`);
+  const expireAt = new Date(Date.now() + 2 * RETENTION_SLOTS * periodMs);
+  for (const [segment, words] of groupBits(seqs)) {
+    const bits = Object.fromEntries(Array.from(words, ([word, mask]) => [word, { or: new Int32(mask) }]));
+    const stamped = {
+      $inc: { count: 1 },
+      $currentDate: { now: true as const },
+      $setOnInsert: { slot, expireAt },
+    };
+    await pings.updateOne({ _id: `${slot}.${segment}` }, { $bit: bits, ...stamped }, { upsert: true });
   }
 }

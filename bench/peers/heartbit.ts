@@ -16,7 +16,7 @@ const MANY_KEYS = 1000;
  * By chance nothing is pruned in the first retention. The stand-in goes through all keys for that, whatever the limit: of
  * a million it would do nothing else.
  */
-const LATE_PRUNING: Clock = { ...systemClock, random: () => (1 + Math.random()) / 2 };
+export const LATE_PRUNING: Clock = { ...systemClock, random: () => (1 + Math.random()) / 2 };
 
 /** `feed`: `poll` as on a server without change streams. */
 export async function openHeartbit(options: PeerOptions, feed: "auto" | "poll" = "auto"): Promise<Peer> {

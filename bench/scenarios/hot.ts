@@ -70,7 +70,7 @@ export const hot: Scenario = {
 function report(results: readonly Result[]): Section {
   return {
     title: "The hottest document",
-    about: `All ${SEGMENT_SESSIONS.toLocaleString("en-US")} sessions of a segment ping in each slot, at the moments at which presences do: 0.5 ms apart, or closer if that is more than 30 % of the slot. All of them update one document. A ping is late if it is not acknowledged in a fifth of the period: a presence then sends it once more. The sessions share one client, with at most 100 connections, and one process, which is a part of the delay.`,
+    about: `All ${SEGMENT_SESSIONS.toLocaleString("en-US")} sessions of a segment ping in each slot, at the moments at which presences do: 0.5 ms apart, or closer if that is more than 30 % of the slot. All of them update one document. A ping is late if it is not acknowledged in a fifth of the period: a presence then sends it once more. The sessions share one client, with at most 100 connections, and one process: where their rate times the client CPU of a ping is near a whole processor, as with the shorter periods, that process is what pings wait for.`,
     tables: [
       {
         title: "A ping",

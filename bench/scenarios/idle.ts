@@ -1,6 +1,7 @@
 /** What a presence asks of MongoDB in a period: its commands, counted as the driver sends them. */
 import { type CommandStartedEvent, MongoClient } from "mongodb";
 import { Presence } from "../../src/index.ts";
+import { LATE_PRUNING } from "../peers/heartbit.ts";
 import { benchDatabase } from "../servers/database.ts";
 import { wait } from "../measure/time.ts";
 import { type Cost, costOf, perOne } from "../measure/window.ts";
@@ -10,7 +11,7 @@ import type { Scenario } from "./scenario.ts";
 
 /** Until what has been written at the start is not read again. */
 const SETTLING_PERIODS = 4;
-const PERIOD_MS = 1000;
+const PERIOD_MS = 2000;
 /** A process counts its records in every fourth period, and reads the config in every 32nd. */
 const PERIODS = 16;
 const QUICK_PERIODS = 4;
@@ -51,7 +52,7 @@ export const idle: Scenario = {
       const options = { monitorCommands: true, serverMonitoringMode: "poll", maxPoolSize: 10 } as const;
       const client = await new MongoClient(uri, options).connect();
       const name = `kind-${rows.length}`;
-      const presence = await Presence.open(client.db(), { name, periodMs: PERIOD_MS });
+      const presence = await Presence.open(client.db(), { name, periodMs: PERIOD_MS, clock: LATE_PRUNING });
       await presence.hold(Array.from({ length: kind.keys }, (_, key) => `key-${key}`));
       if (kind.watches) {
         const watcher = presence.watcher();
@@ -101,7 +102,7 @@ function report(rows: readonly Row[], periods: number): Section {
   });
   return {
     title: "What a presence asks of the server in a quiet period",
-    about: `Counted as the driver sends them, over ${periods} periods of ${PERIOD_MS / 1000} s without any change, with a client like the one that heartbit makes from a connection string. In every fourth period a process has the server count its open records, by an index alone, and in every 32nd it reads the config. A change stream's \`getMore\` waits at the server for up to 5 s. Pruning happens at random, in one of 120 periods. CPU is that of the server and of this process, with monitoring.`,
+    about: `Counted as the driver sends them, over ${periods} periods of ${PERIOD_MS / 1000} s without any change, with a client like the one that heartbit makes from a connection string. In every fourth period a process has the server count its open records, by an index alone, and in every 32nd it reads the config. A change stream's \`getMore\` waits at the server for up to 5 s. Without pruning, which happens at random, in one of 120 periods. CPU is that of the server and of this process, with monitoring.`,
     tables: [
       {
         title: "Commands a period",

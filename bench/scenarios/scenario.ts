@@ -5,6 +5,8 @@ export interface Effort {
   readonly quick: boolean;
   /** No more keys than this, where a scenario can do with fewer: for a machine with little memory or time. */
   readonly maxKeys: number;
+  /** No more processes than this are simulated: where each needs a presence, a machine has room for so many. */
+  readonly maxProcesses: number;
   /** Says what is being done, for who waits. */
   readonly say: (line: string) => void;
 }

@@ -110,7 +110,7 @@ async function openHeartbit(server: Server): Promise<Design> {
     },
     slot: async (slot, living) => {
       const pinging = [...living].map((process) => seqs.get(process)!);
-      await pingTogether(namespace, slot, pinging);
+      await pingTogether(db, { ...options, name: "presence" }, slot, pinging);
       // As presences do: their session's record is what tells pruning that they live.
       const old = [...living].filter((process) => slot - written.get(process)!.slot >= RETENTION_SLOTS / 2);
       for (const process of old) written.set(process, { ...written.get(process)!, slot });
