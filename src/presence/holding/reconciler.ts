@@ -18,7 +18,7 @@ import { candidatesInSteps, compareAll, type Difference, writtenInSteps } from "
 import type { Registration } from "../../core/registration.ts";
 import type { Slot } from "../../core/slots.ts";
 import { Slices } from "../../lib/timers.ts";
-import { bulk, type Context, soon } from "../context/context.ts";
+import { bulk, type Context } from "../context/context.ts";
 import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
 import { type OpenSession, readSession, type Session } from "./session.ts";
@@ -116,7 +116,7 @@ export class Reconciler {
     if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
     const { openCount: before, added, released } = declared;
     const { seq, opened } = session.record;
-    const open = await soon(this.#context, "count", namespace.countOpen(seq));
+    const open = await bulk(this.#context, "count", namespace.countOpen(seq));
     if (session !== this.#session.current) return;
     // Starts and ends that happened meanwhile may or may not be counted.
     const least = before.least - (declared.released - released);

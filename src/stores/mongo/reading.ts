@@ -47,8 +47,8 @@ export async function pings(context: Context, from: Slot): Promise<PingRecord[]>
 
 /**
  * How many records of the session are open, and when it was opened. An aggregation that uses only the fields of one
- * index needs no documents. (The command `count` could not return the time, and is not in the Stable API of every
- * release.)
+ * index needs no documents, but goes through an entry for each key. (The command `count` could not return the time, and
+ * is not in the Stable API of every release.)
  */
 export async function countOpen(context: Context, session: number): Promise<OpenRecords> {
   const { calls, limits, names } = context;
@@ -58,7 +58,7 @@ export async function countOpen(context: Context, session: number): Promise<Open
     { $group: { _id: null, count: { $sum: 1 }, opened: { $max: "$opened" } } },
   ];
   const command = { aggregate: names.records, pipeline, cursor: {}, readConcern };
-  const { cursor } = await calls.command("count", command, limits.quickMs);
+  const { cursor } = await calls.command("count", command, limits.bulkMs);
   const [found] = (cursor as { firstBatch: Document[] }).firstBatch;
   const opened: unknown = found?.["opened"];
   return {
