@@ -52,7 +52,8 @@ class Redis implements Peer {
       clients[index] = await connect(this.#options);
     });
     const ping = async (process: number): Promise<void> => {
-      const client = clients[process % clients.length] as Client;
+      const client = clients[process % clients.length];
+      if (client === undefined) return;
       if (this.#expires === "processes") await this.#ping(client, `${process}`);
       else await this.#setAll(client, keysOf(process, size));
     };
