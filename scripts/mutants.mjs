@@ -287,8 +287,8 @@ const MUTANTS = [
   {
     what: "the reconciler: missing records are not registered again",
     file: "presence/holding/reconciler.ts",
-    search: "const missing = difference.missing.filter((registration) => written.has(registration));",
-    replace: "const missing: typeof difference.missing = [];",
+    search: "this.#registrations.apply(compare());",
+    replace: "this.#registrations.apply({ ...compare(), missing: [] });",
     by: presence("lost-records"),
   },
   {
@@ -502,7 +502,7 @@ const MUTANTS = [
   {
     what: "declarations: released keys are never forgotten",
     file: "presence/holding/reconciler.ts",
-    search: "this.#registrations.declared.forgetBefore(oldestRetained(this.#context));",
+    search: "declared.forgetBefore(oldestRetained(this.#context));",
     replace: "oldestRetained(this.#context);",
     by: presence("presence"),
   },
