@@ -25,6 +25,8 @@ export interface Kill {
   readonly doneAt: number;
   /** Whether it was done by a write that arrived after its call was over: nobody leaves mail then. */
   readonly isLate: boolean;
+  /** Whether it was acknowledged; else it may never be done. */
+  readonly isDone: boolean;
 }
 
 export interface Watch {
@@ -150,13 +152,20 @@ export class Case {
       else if (line.e === "has killed") {
         const index = open.findIndex(({ key }) => key === line.key);
         const begunAt = index === -1 ? line.t : (open.splice(index, 1)[0]?.begunAt ?? line.t);
-        kills.push({ key: line.key, by: process, begunAt, doneAt: line.t, isLate: index === -1 });
+        kills.push({
+          key: line.key,
+          by: process,
+          begunAt,
+          doneAt: line.t,
+          isLate: index === -1,
+          isDone: true,
+        });
       }
     }
     // One that was not acknowledged may be done later.
     for (const { key, begunAt } of open) {
       const doneAt = this.around.dueOf(process, begunAt, PERIODS.noticedQuiet);
-      kills.push({ key, by: process, begunAt, doneAt, isLate: false });
+      kills.push({ key, by: process, begunAt, doneAt, isLate: false, isDone: false });
     }
     return kills;
   }

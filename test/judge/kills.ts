@@ -13,7 +13,7 @@ export function judgeKills(of: Case): number {
   }
   for (const kill of of.kills) {
     for (const { process, holding } of of.holders.get(kill.key) ?? []) {
-      const isHeld = holding.from <= kill.begunAt && holding.endingAt > kill.doneAt;
+      const isHeld = kill.isDone && holding.from <= kill.begunAt && holding.endingAt > kill.doneAt;
       if (isHeld && judgeKill(of, kill, process, holding.endingAt)) checked++;
     }
   }
