@@ -252,7 +252,7 @@ const MUTANTS = [
   {
     what: "mail: planned by a stale read",
     file: "presence/context/config.ts",
-    search: "&& !hasOwn(pings, own)) throw",
+    search: "&& lacksOwn(pings, from, own)) throw",
     replace: "&& false) throw",
     by: [SIMULATOR],
   },

@@ -10,7 +10,7 @@ import { printable } from "./text.ts";
 const START_LIMIT_MS = 5000;
 const START_LIMIT_PERIODS = 2;
 
-/** An event of a held key. `held`: others can see it. `dropped`: the namespace is gone, and the key is not held any more. */
+/** An event of a key. `held`: others can see it. `dropped`: the namespace is gone, and the key is not held any more. */
 export type HoldEvent =
   | { readonly event: "held"; readonly key: string; readonly session: number | undefined }
   | { readonly event: "killed"; readonly key: string }

@@ -12,12 +12,18 @@ export interface OwnPing {
   readonly slot: Slot;
   /** Its stamp: the store's time in ms. */
   readonly ms: number;
+  /** The `revision` of its answer. */
   readonly revision: number;
 }
 
 /** Whether the records have our own ping. The bit alone does not show it: an earlier ping has set it, too. */
 export function hasOwn(records: readonly PingRecord[], { seq, slot, revision }: OwnPing): boolean {
   return records.some((record) => record.slot === slot && record.revision >= revision && hasBit(record, seq));
+}
+
+/** Whether a read of the slots from `from` on should have our own ping, and has not. */
+export function lacksOwn(records: readonly PingRecord[], from: Slot, own: OwnPing): boolean {
+  return own.slot >= from && !hasOwn(records, own);
 }
 
 /** The latest slot with a ping; -Infinity if there is none. */
@@ -38,7 +44,7 @@ export function distrust(
   if (own === undefined) {
     return latestPinged(records) >= j ? undefined : "nobody has pinged in the latest slot";
   }
-  if (own.slot < from || hasOwn(records, own)) return undefined;
+  if (!lacksOwn(records, from, own)) return undefined;
   return "a read lacks our own latest ping: it is not fresh";
 }
 

@@ -3,8 +3,8 @@
  * back, so the retention counts back from the fourth latest slot with pings. If there are no four recent ones, an
  * outage has just ended, or presences only open for a moment. Then only very old records are deleted.
  *
- * Of slots whose pings were stamped at nearly the same time only one counts: what was held up in an outage arrives at
- * its end, all at once.
+ * Of slots whose pings were stamped at nearly the same time only one counts: pings that were held up in an outage
+ * arrive at its end, all at once.
  */
 import type { PingRecord } from "./bits.ts";
 import type { Config } from "./records.ts";

@@ -85,7 +85,7 @@ export interface Candidates<D extends Declared> {
   readonly missing: readonly D[];
 }
 
-/** What is held and written: only what is written before a read begins can be missing from it. */
+/** Held registrations that are written: only those written before a read begins can be missing from it. */
 export function* writtenInSteps<D extends Declared>(
   declared: ReadonlyMap<number, D>,
 ): Generator<void, D[], void> {

@@ -1,7 +1,7 @@
 /** The config of a namespace, on which all its presences agree: sets it up, follows it, and notices when it is gone. */
 import { PERIODS_TO_DEATH } from "../../core/alive.ts";
 import { Dropped, isRefusal } from "../../core/errors.ts";
-import { hasOwn, notFresh, type OwnPing } from "../../core/freshness.ts";
+import { lacksOwn, notFresh, type OwnPing } from "../../core/freshness.ts";
 import { planMail } from "../../core/mail.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -126,7 +126,7 @@ export class NamespaceConfig {
     const from = time.slot - this.#raisedBy - LEASE_SLOTS;
     const pings = await bulk(this.#context, "read pings", namespace.pings(from));
     // A stale read lacks those who have just come.
-    if (own !== undefined && own.slot >= from && !hasOwn(pings, own)) throw notFresh("ping");
+    if (own !== undefined && lacksOwn(pings, from, own)) throw notFresh("ping");
     const { slots, seqs } = planMail(pings, time, this.#raisedBy);
     for (const slot of slots) await leaveMail(this.#context, slot, seqs);
   }
