@@ -52,7 +52,7 @@ function documentOf(results: readonly Result[], notRun: readonly string[]): stri
     "What heartbit costs beside its alternatives. Each part measures all of them side by side, in one run. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did at the time, as the last line of each part says: a load average far above 1 means that others used its processors, which raises CPU times, too. The benchmarks write this file themselves:",
     "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, from Debian's packages\nnpm run bench                 # all parts, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file again\nMONGODB_URI=mongodb://… npm run bench\n```",
     `Machine: ${machine}; Node ${process.version}.${missing.size === 0 ? "" : ` Not installed, so missing: ${[...missing].join(", ")}.`}`,
-    "CPU time is what the server's process has used according to `/proc`, not elapsed time. Peers take turns in each round, except in keeping alive, where each has its rounds in turn. [`bench/peers`](../bench/peers) has one file for each peer.",
+    "CPU time is what the server's process has used according to `/proc`, not elapsed time. Peers take turns in each round, except in keeping alive, where each has its rounds in turn. The folder `bench/peers` of the repository has one file for each peer.",
     ...(notRun.length === 0 ? [] : [`Parts that were not run for this report: ${notRun.join(", ")}.`]),
     "## Goals",
     `${goals.length - unreached.length} of ${goals.length} are reached.`,
