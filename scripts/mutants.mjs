@@ -514,11 +514,25 @@ const MUTANTS = [
     by: [CORE],
   },
   {
+    what: "the comparison in steps: passes over an older meta",
+    file: "core/reconcile.ts",
+    search: "!== undefined || record.revision < own.revision;",
+    replace: "!== undefined;",
+    by: [CORE],
+  },
+  {
+    what: "missing records: registered again after a read that is not fresh",
+    file: "presence/holding/reconciler.ts",
+    search: "if (compare().missing.length > 0) await this.#checkFresh(session);",
+    replace: "",
+    by: presence("lost-records"),
+  },
+  {
     what: "questions: asked once, however long the answer takes",
     file: "presence/context/context.ts",
     search: "times: 4",
     replace: "times: 1",
-    by: [SIMULATOR],
+    by: presence("time"),
   },
   {
     what: "pings: a refused one is sent again a whole period later",

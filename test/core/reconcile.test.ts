@@ -1,6 +1,13 @@
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { KILLED } from "../../src/core/alive.ts";
-import { candidatesInSteps, compareAll, type Declared, writtenInSteps } from "../../src/core/reconcile.ts";
+import {
+  candidatesInSteps,
+  compare,
+  compareAll,
+  type Declared,
+  writtenInSteps,
+} from "../../src/core/reconcile.ts";
 import type { RegistrationRecord } from "../../src/core/records.ts";
 
 const SLOT = 100;
@@ -66,4 +73,36 @@ it("many are compared in steps of a few hundred, and in the end only what may di
   expect(found).toMatchObject({ outdated: [{ pinger: 7 }], missing: [{ pinger: 0 }] });
   declared.delete(0); // by the time that it counts, it is not held any more
   expect(compareAll(declared, candidates, SLOT).missing).toEqual([]);
+});
+
+it("what is compared in steps is the same as at once, also when writes under way have ended meanwhile", () => {
+  const few = fc.integer({ min: 1, max: 4 });
+  const last = fc.constantFrom(undefined, KILLED, SLOT - 5, SLOT + 20);
+  const own = fc.record({
+    pinger: few,
+    start: few,
+    firstStart: few,
+    revision: few,
+    last,
+    isWritten: fc.boolean(),
+  });
+  const record = fc.record({ pinger: few, start: few, revision: few, last });
+  fc.assert(
+    fc.property(fc.array(own), fc.array(record), (owns, stored) => {
+      const declared = new Map(owns.map((one) => [one.pinger, one as Declared]));
+      const records = stored.map((one) => ({ ...STORED, ...one }) as RegistrationRecord);
+      const written = resultOf(writtenInSteps(declared));
+      const candidates = resultOf(candidatesInSteps(declared, records, written, SLOT));
+      for (const [pinger, one] of declared) {
+        if (!written.includes(one)) declared.set(pinger, { ...one, isWritten: true });
+      }
+      const { missing, ...found } = compareAll(declared, candidates, SLOT);
+      expect(found).toEqual(compare(declared, records, SLOT));
+      const isThere = (one: Declared): boolean =>
+        records.some(({ pinger, start }) => pinger === one.pinger && start === one.start);
+      const lost = written.filter((one) => !isThere(one) && !found.killed.includes(one));
+      expect(missing).toEqual(lost);
+    }),
+    { numRuns: 2000 },
+  );
 });

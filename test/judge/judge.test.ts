@@ -666,6 +666,12 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       3.1   w hears j killed
       110.0 stored 3 sessions 1 registrations 80 pings
       111.0 end`,
+    legal("what died stays stored while nobody runs who may delete it")`
+      2.0   w only reads
+      3.0   p crashes
+      5.2   w hears k expired
+      110.0 stored 2 sessions 1 registrations 80 pings
+      111.0 end`,
     broken("storage", "registrations grow, although the store lost everything three times")`
       10.0  store loses all
       20.0  store loses all

@@ -72,8 +72,8 @@ function boundsOf(of: Case, since: number, t: number, lostBy: (process: Process)
 }
 
 /**
- * What was dead before is pruned: since then some process ran and could write for so many retentions, and by how much
- * the store's clock stepped back meanwhile.
+ * What was dead before is pruned: since then some process that pings ran and could write for so many retentions, and by how
+ * much the store's clock stepped back meanwhile.
  */
 function keptSince(of: Case, t: number): number {
   const needMs = RETENTIONS_STORED * of.ms(of.log.retentionSlots) + of.around.steppedBack(-Infinity, t);
@@ -81,8 +81,9 @@ function keptSince(of: Case, t: number): number {
   let able = 0;
   let at = t;
   for (; able < needMs && at > of.log.from; at -= stepMs) {
-    if (of.processes.some((one) => one.isThere(at) && !of.around.wasDown(one, at - stepMs, at)))
-      able += stepMs;
+    const prunes = (one: Process): boolean =>
+      one.pingsFrom <= at && one.isThere(at) && !of.around.wasDown(one, at - stepMs, at);
+    if (of.processes.some(prunes)) able += stepMs;
   }
   return at;
 }

@@ -9,7 +9,7 @@
  *      2.0  p stops web/1 4             for so many periods; also: p kills web/1, p updates web/1 2
  *      3.0  q reports web/1             kills the key of another; p learns of web/1: the event `killed`
  *      4.0  p crashes                   also: exits, closes, lingers, lapses, breaks; renews: pings under another number;
- *                                       sets clock: its wall clock, ahead
+ *                                       sets clock: its wall clock, ahead; only reads: it never pings
  *      5.0  w stale                     and healthy
  *      6.0  all cut off for 3           also: held, hampered, disturbed, paused, asleep, set back asleep; names, with commas
  *      7.0  all lag 0.4 for 2           also: w ahead 0.3 for 2, a router's clock; p silent for 2: it does not ping, for no reason
@@ -137,7 +137,8 @@ class Story {
       [life.to, life.how] = [done, "closed"];
     } else if (what === "crashes" || what === "exits") {
       [life.to, life.how] = [t, what === "crashes" ? "crashed" : "exited"];
-    } else if (what === "renews") note({ e: "session", session: ++teller.session });
+    } else if (what === "only") lines.splice(1, 1);
+    else if (what === "renews") note({ e: "session", session: ++teller.session });
     else if (what === "lapses") note({ e: "lapse" });
     else if (what === "sets") {
       note({ e: "clock set" });

@@ -201,6 +201,26 @@ describe("a key that was killed, and whose record is gone before its holder lear
   });
 });
 
+it("records that only a read of a lagging member lacks are not registered again", async () => {
+  let lags = false;
+  let asked = 0;
+  const { presence, restart } = await restartable(bench, {}, (namespace) => ({
+    pings: async (from) => (lags ? [] : namespace.pings(from)),
+    read: async function* (query) {
+      if (lags) asked++;
+      for await (const page of namespace.read(query)) yield lags ? { ...page, registrations: [] } : page;
+    },
+  }));
+  await hold(presence, "b");
+  lags = true;
+  restart();
+  await bench.periods(3);
+  expect(asked).toBeGreaterThan(0);
+  lags = false;
+  await bench.periods(10);
+  expect((await stored("a")).map(({ start }) => start)).toEqual([1]);
+});
+
 it.each([
   { what: "what is held", restarted: true },
   { what: "what is over", restarted: false },

@@ -101,6 +101,21 @@ describe("where this machine's clock was set, and the store does not tell its ti
   });
 });
 
+it("a question whose answers are lost is asked again after a fifth of the period, and after twice as long", async () => {
+  let asked: number[] | undefined;
+  const presence = await bench.openWith((namespace) => ({
+    time: () => (asked !== undefined && asked.push(bench.now) < 3 ? never() : namespace.time()),
+  }));
+  await bench.periods(20);
+  const began = bench.now;
+  asked = [];
+  let isListed = false;
+  void presence.list().then(() => (isListed = true));
+  await bench.periods(0.7);
+  expect(asked.map((at) => Number((at - began).toFixed(2)))).toEqual([0, 0.2, 0.6]);
+  expect(isListed).toBe(true);
+});
+
 it.each([100, 200, 1000])(
   "a wall clock that goes on in steps of 16 ms is no sleep, at a period of %i ms",
   async (periodMs) => {

@@ -95,7 +95,9 @@ describe("a refusal that passes ends nothing", () => {
       await until(() => presence.health.state === "healthy");
       for (const one of [other, listing])
         // Not there at all, if it has been pruned meanwhile.
-        expect((await answered(() => one.list({ key: "own" }))).keys.filter(({ alive }) => alive)).toEqual([]);
+        expect((await answered(() => one.list({ key: "own" }))).keys.filter(({ alive }) => alive)).toEqual(
+          [],
+        );
       expect(heard).not.toContain("mine false");
       expect(heard).not.toContain("theirs false");
     } finally {
