@@ -90,7 +90,7 @@ it("what is compared in steps is the same as at once, also when writes under way
   fc.assert(
     fc.property(fc.array(own), fc.array(record), (owns, stored) => {
       const declared = new Map(owns.map((one) => [one.pinger, one as Declared]));
-      const records = stored.map((one) => ({ ...STORED, ...one }) as RegistrationRecord);
+      const records = stored.map((one) => ({ ...STORED, ...one }));
       const written = resultOf(writtenInSteps(declared));
       const candidates = resultOf(candidatesInSteps(declared, records, written, SLOT));
       for (const [pinger, one] of declared) {

@@ -72,8 +72,8 @@ function boundsOf(of: Case, since: number, t: number, lostBy: (process: Process)
 }
 
 /**
- * What was dead before is pruned: since then some process that pings ran and could write for so many retentions, and by how
- * much the store's clock stepped back meanwhile.
+ * What was dead before is pruned: since then some process that pings ran and could write for so many retentions, and by
+ * how much the store's clock stepped back meanwhile.
  */
 function keptSince(of: Case, t: number): number {
   const needMs = RETENTIONS_STORED * of.ms(of.log.retentionSlots) + of.around.steppedBack(-Infinity, t);
