@@ -313,13 +313,17 @@ class ReportsJudge {
     return comesBack ? undefined : "short outage";
   }
 
-  /** Once for long enough to be reported dead, or twice. */
+  /** For long enough to be reported dead; or for less, and then again. */
   #isCutOff(cuts: readonly Span[]): boolean {
     const of = this.#case;
-    const counting = cuts.filter(({ from, to }) => to - from > of.ms(PERIODS.cutTwice));
-    return counting.some(({ from, to }, i) => {
-      const before = counting[i - 1]?.to ?? -Infinity;
-      return to - from > of.ms(PERIODS.cutOff) || from - before <= of.ms(PERIODS.cutsApart);
+    const isLongerThan = (periods: number, { from, to }: Span): boolean => to - from > of.ms(periods);
+    return cuts.some((cut, i) => {
+      const isSecond = cuts
+        .slice(0, i)
+        .some(
+          (first) => isLongerThan(PERIODS.cutTwice, first) && cut.from - first.to <= of.ms(PERIODS.cutsApart),
+        );
+      return isSecond || isLongerThan(PERIODS.cutOff, cut);
     });
   }
 

@@ -1,7 +1,7 @@
 /** What ended is reported, once and in its bound: to each watcher without a reason for a suspicion. */
 import type { Case, Holder, Watch } from "./case.ts";
 import { PERIODS } from "./promises.ts";
-import { type Process, viewAt } from "./process.ts";
+import { type Process, type View, viewAt } from "./process.ts";
 
 export interface Ends {
   readonly checked: number;
@@ -59,6 +59,9 @@ function judgeEnd(
   const view = viewAt(subscription, key, due);
   if (process.isIn(view)) {
     if (isExcused(of, holder, watcher, due)) return undefined;
+    const timedOut = of.around.dueOf(watcher, from, PERIODS.death);
+    const timesOut = timedOut > end || !process.isIn(viewAt(subscription, key, timedOut));
+    if (timesOut && isEarlierSession(of, process, view) && of.excuse("lagging reads")) return undefined;
     of.find(
       "late",
       due,
@@ -83,4 +86,17 @@ function isExcused(of: Case, { process, holding }: Holder, watcher: Process, due
   return (
     (of.isRestoring(process, endingAt) || of.isRestoring(watcher, due)) && of.excuse("destroyed records")
   );
+}
+
+/** Whether a view shows only a session that the process took for lost, because its reads lagged. */
+function isEarlierSession(of: Case, process: Process, view: View | undefined): boolean {
+  const sessions = process.lines.filter((line) => line.e === "session");
+  const renewed = sessions.at(-1);
+  const lagged = of.around
+    .faultsOf(process)
+    .some(
+      ({ mayLag, from, to }) =>
+        mayLag === true && renewed !== undefined && from <= renewed.t && renewed.t <= to,
+    );
+  return lagged && !view?.holders.some(({ session }) => session === renewed?.session);
 }

@@ -317,6 +317,18 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       20.9  w hears k expired
       21.0  p lapses
       21.1  w hears k joined p`,
+    excused(
+      "cut off alone",
+      "a process that was cut off for a while, and then for a moment, is reported dead",
+    )`
+      20.0  p cut off for 0.45
+      20.0  p silent for 1
+      21.2  p cut off for 0.17
+      21.2  p silent for 0.4
+      21.5  p lapses
+      21.55 w hears k expired
+      22.4  w hears k joined p
+      40.0  end`,
     broken("false death", "a process that was cut off alone twice, once for nothing, is reported dead")`
       19.5  p cut off for 0.04
       20.24 p cut off for 0.76
@@ -349,6 +361,30 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       21.9  w lag 0.5 for 2
       22.6  w hears k expired
       22.9  w hears k joined p`,
+    excused("lagging reads", "a process took its session for lost, and closes: the earlier one times out")`
+      20.0  p behind for 3
+      21.0  p renews
+      21.1  w hears k updated 101@1 p@1
+      22.0  p closes
+      22.1  w hears k updated 101@1
+      23.4  w hears k expired
+      40.0  end`,
+    broken("late", "a process took its session for lost, and closes: the earlier one lives on")`
+      20.0  p behind for 3
+      21.0  p renews
+      21.1  w hears k updated 101@1 p@1
+      22.0  p closes
+      22.1  w hears k updated 101@1
+      26.0  w hears k expired
+      40.0  end`,
+    broken("late", "a process took its session for lost, and closes: the later one times out")`
+      20.0  p behind for 3
+      21.0  p renews
+      21.1  w hears k updated 101@1 p@1
+      22.0  p closes
+      22.5  w hears k updated p@1
+      23.4  w hears k expired
+      40.0  end`,
   ],
   lapses: [
     broken("lapse", "a process that was reported dead is not told of its lapse")`

@@ -69,7 +69,7 @@ export const PERIODS = {
   killNoticedLate: 4,
   /** A process that alone is cut off for longer may be reported dead. */
   cutOff: 0.8,
-  /** So may one that is cut off alone twice, each time for longer than so many, and so many apart at most. */
+  /** So may one that is cut off alone for longer than so many, and again so many later at most, however briefly. */
   cutTwice: 0.2,
   cutsApart: 2,
   /** An outage that lasts so long leaves a slot empty, wherever it begins. */

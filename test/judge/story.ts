@@ -12,7 +12,8 @@
  *                                       sets clock: its wall clock, ahead; only reads: it never pings
  *      5.0  w stale                     and healthy
  *      6.0  all cut off for 3           also: held, hampered, disturbed, paused, asleep, set back asleep; names, with commas
- *      7.0  all lag 0.4 for 2           also: w ahead 0.3 for 2, a router's clock; p silent for 2: it does not ping, for no reason
+ *      7.0  all lag 0.4 for 2           also: w ahead 0.3 for 2, a router's clock; p behind for 2: its reads may lag;
+ *                                       p silent for 2: it does not ping, for no reason
  *      8.0  clock steps -3
  *      9.0  store loses all             the latest, some
  *      9.0  stored 2 sessions 3 registrations 40 pings
@@ -42,6 +43,7 @@ const FAULTS: Readonly<Record<string, Omit<Fault, "kind" | "who" | "from" | "to"
   held: { effect: "held" },
   hampered: { effect: "hampered" },
   disturbed: { effect: "disturbed" },
+  behind: { effect: "disturbed", mayLag: true },
   silent: { effect: "disturbed", isHint: true },
   paused: { effect: "cut off", isPause: true },
   asleep: { effect: "cut off", isPause: true, isSleep: true, isQuiet: true },
