@@ -528,6 +528,13 @@ const MUTANTS = [
     by: presence("lost-records"),
   },
   {
+    what: "suspicions: none of a question for the time that took long",
+    file: "presence/watching/evaluator.ts",
+    search: "await sampleTime(this.#context);\n      noteRead(this.#context, began);",
+    replace: "await sampleTime(this.#context);\n      void began;",
+    by: presence("watcher"),
+  },
+  {
     what: "questions: asked once, however long the answer takes",
     file: "presence/context/context.ts",
     search: "times: 4",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change, HeartbitError, Presence } from "../../src/index.ts";
 import { FaultyStore } from "../../src/testing/index.ts";
-import { failing, hear, PERIOD_MS, readThrough, refusal, startAll, texts, words } from "./support.ts";
+import { failing, hear, PERIOD_MS, readThrough, refusal, startAll, texts, words, wrap } from "./support.ts";
 import { begin, bench, link, other, otherLink, presence } from "./two-presences.ts";
 
 describe("a watcher", () => {
@@ -41,6 +41,29 @@ describe("a watcher", () => {
     await bench.periods(125);
     expect(await bench.stored.pings(0)).not.toEqual([]);
     expect(refused.health.state).toBe("healthy");
+  });
+
+  it("reports no death right after an outage, though it may only read, and was asking for the time all the while", async () => {
+    const periodMs = 1000;
+    await begin({ periodMs });
+    const readerLink = new FaultyStore(bench.store);
+    const no = new HeartbitError("NOT_PERMITTED", "It may only read.");
+    const readOnly = wrap(readerLink, () => ({ nextSeq: () => Promise.reject(no) }));
+    const reader = await Presence.open(readOnly, { periodMs });
+    await startAll(presence, ["k"]);
+    await startAll(other, ["other"]);
+    const heard = await hear(reader.watcher(), "k");
+    await bench.clock.advance(20.85 * periodMs);
+    for (const one of [link, otherLink, readerLink]) one.pause();
+    await bench.clock.advance(1.87 * periodMs);
+    otherLink.resume();
+    readerLink.resume();
+    await bench.clock.advance(0.04 * periodMs);
+    expect(reader.health.reason).toMatch("a read took 1");
+    link.resume();
+    await bench.clock.advance(10 * periodMs);
+    expect(heard).toEqual(["k alive initial"]);
+    expect(reader.health.state).toBe("healthy");
   });
 
   it("reports no death by a read that no write confirms: a primary that was cut off answers reads for a while", async () => {

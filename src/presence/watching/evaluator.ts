@@ -69,10 +69,13 @@ export class Evaluator {
   }
 
   async #evaluate(): Promise<void> {
-    const { time, periodMs } = this.#context;
+    const { time, periodMs, clock } = this.#context;
     // A presence that does not ping learns the store's time by asking for it.
-    if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2)
+    if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2) {
+      const began = clock.monotonic();
       await sampleTime(this.#context);
+      noteRead(this.#context, began);
+    }
     const slot = evaluationSlot(time.position);
     const isRepeated = slot <= this.#evaluated;
     const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
