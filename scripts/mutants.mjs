@@ -530,8 +530,8 @@ const MUTANTS = [
   {
     what: "suspicions: none of a question for the time that took long",
     file: "presence/watching/evaluator.ts",
-    search: "await sampleTime(this.#context);\n      noteRead(this.#context, began);",
-    replace: "await sampleTime(this.#context);\n      void began;",
+    search: "await timed(this.#context, sampleTime(this.#context));",
+    replace: "await sampleTime(this.#context);",
     by: presence("watcher"),
   },
   {

@@ -5,10 +5,8 @@ import type { Roster } from "./roster.ts";
 import { compareCodePoints } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 import { sortInSteps } from "./sort-in-steps.ts";
+import { STEP } from "./steps.ts";
 import type { StoreTime } from "./store-time.ts";
-
-/** A step goes through about this many keys. */
-const STEP_KEYS = 100;
 
 /** A key that was found. */
 export interface FoundKey {
@@ -23,7 +21,7 @@ export interface FoundKey {
 export function* hasExpiredInSteps(roster: Roster): Generator<void, boolean, void> {
   let count = 0;
   for (const key of roster.keys()) {
-    if (++count % STEP_KEYS === 0) yield;
+    if (++count % STEP === 0) yield;
     if (roster.isAlive(key)) continue;
     for (const { registration, session } of roster.registrations(key)) {
       if (registration.last === undefined && session.last === undefined) return true;
@@ -51,7 +49,7 @@ export function* listInSteps<Item extends { readonly key: string }>(
 ): Generator<void, Item[], void> {
   const items: Item[] = [];
   for (const key of roster.keys()) {
-    if (items.push(toItem(find(roster, time, key))) % STEP_KEYS === 0) yield;
+    if (items.push(toItem(find(roster, time, key))) % STEP === 0) yield;
   }
   return yield* sortInSteps(items, (a, b) => compareCodePoints(a.key, b.key));
 }

@@ -16,6 +16,7 @@
 import { KILLED } from "./alive.ts";
 import type { RegistrationId, RegistrationRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
+import { STEP } from "./steps.ts";
 
 /** What a process declares about one pinger: its latest start. */
 export interface Declared {
@@ -75,9 +76,6 @@ export function compare<D extends Declared>(
   return difference;
 }
 
-/** A step goes through about this many registrations. */
-const STEP_REGISTRATIONS = 200;
-
 /** What may differ after a read of all records of this session. */
 export interface Candidates<D extends Declared> {
   readonly differing: readonly RegistrationRecord[];
@@ -93,7 +91,7 @@ export function* writtenInSteps<D extends Declared>(
   let count = 0;
   for (const own of declared.values()) {
     if (own.last === undefined && own.isWritten) written.push(own);
-    if (++count % STEP_REGISTRATIONS === 0) yield;
+    if (++count % STEP === 0) yield;
   }
   return written;
 }
@@ -112,12 +110,12 @@ export function* candidatesInSteps<D extends Declared>(
     const own = declared.get(record.pinger);
     if (own !== undefined && isSameStart(own, record)) found.add(own);
     if (own !== undefined && mayDiffer(own, record, slot)) differing.push(record);
-    if (++count % STEP_REGISTRATIONS === 0) yield;
+    if (++count % STEP === 0) yield;
   }
   const missing: D[] = [];
   for (const own of written) {
     if (!found.has(own)) missing.push(own);
-    if (++count % STEP_REGISTRATIONS === 0) yield;
+    if (++count % STEP === 0) yield;
   }
   return { differing, missing };
 }

@@ -29,6 +29,7 @@ import {
 import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 import { after, SortedKeys } from "./sorted-keys.ts";
+import { doAll, STEP, type Steps } from "./steps.ts";
 
 /** Why a key's state changed. */
 export type Transition = "joined" | "updated" | "stopped" | "killed" | "expired";
@@ -40,17 +41,6 @@ export interface RosterChange {
   /** The live holders before and now, oldest first. The key is alive when there is one. */
   readonly before: readonly HolderState[];
   readonly now: readonly HolderState[];
-}
-
-/** A step goes through about this many registrations. */
-const STEP_REGISTRATIONS = 200;
-
-/** @internal Work in steps, which is complete when the iteration ends. */
-export type Steps = Generator<void, void, void>;
-
-/** @internal Does all steps at once. */
-export function doAll(steps: Steps): void {
-  while (steps.next().done !== true);
 }
 
 /** @internal */
@@ -101,7 +91,7 @@ export class Roster {
     let [keys, count] = [0, 0];
     const sessions = new Set<Session>();
     for (const known of this.#keys.values()) {
-      if (++count % STEP_REGISTRATIONS === 0) yield;
+      if (++count % STEP === 0) yield;
       const living = listOf(known).filter((registration) => this.#isAlive(registration));
       if (living.length > 0) keys++;
       for (const { session } of living) sessions.add(session);
@@ -179,7 +169,7 @@ export class Roster {
     for (const registrations of this.#falling(g)) {
       for (const { record } of registrations) {
         this.#touch(record.key);
-        if (++count % STEP_REGISTRATIONS === 0) yield;
+        if (++count % STEP === 0) yield;
       }
     }
     this.#g = g;
@@ -214,7 +204,7 @@ export class Roster {
   *endLoadInSteps(load: number, selected: (key: string) => boolean, asOf: Slot = Infinity): Steps {
     let count = 0;
     for (const key of this.#keys.keys()) {
-      if (++count % STEP_REGISTRATIONS === 0) yield;
+      if (++count % STEP === 0) yield;
       for (const registration of this.#registrationsOf(key)) {
         if (registration.readIn >= load || registration.record.slot >= asOf || !selected(key)) continue;
         this.#touch(key);
@@ -234,7 +224,7 @@ export class Roster {
     for (const keys of prefix !== "" && this.#isSorted ? [this.keysWith(prefix)] : rest) {
       for (const key of keys) {
         if (key.startsWith(prefix) && !selected(key)) this.drop(key);
-        if (++count % STEP_REGISTRATIONS === 0) yield;
+        if (++count % STEP === 0) yield;
       }
     }
   }
@@ -290,7 +280,7 @@ export class Roster {
     let count = 0;
     for (const key of this.#keys.keys()) {
       sorted.add(key);
-      if (++count % STEP_REGISTRATIONS === 0) yield;
+      if (++count % STEP === 0) yield;
     }
     this.#isSorted = true;
   }
@@ -300,7 +290,7 @@ export class Roster {
     for (let from = prefix; ;) {
       const keys = this.#some(prefix, from);
       yield* keys;
-      if (keys.length < STEP_REGISTRATIONS) return;
+      if (keys.length < STEP) return;
       from = after(keys.at(-1) ?? "");
     }
   }
@@ -393,7 +383,7 @@ export class Roster {
     const silent = this.#isSilent(session, oldest);
     let count = 0;
     for (const registration of session.registrations.values()) {
-      if (++count % STEP_REGISTRATIONS === 0) yield;
+      if (++count % STEP === 0) yield;
       const { slot, last = session.record.last } = registration.record;
       // A registration that ended with its session ended when the session's record changed.
       const ended = registration.record.last === undefined ? session.record.changed : undefined;
@@ -436,7 +426,7 @@ export class Roster {
   #some(prefix: string, from: string): string[] {
     const some: string[] = [];
     for (const key of this.#sorted?.startingWith(prefix, from) ?? []) {
-      if (some.push(key) === STEP_REGISTRATIONS) break;
+      if (some.push(key) === STEP) break;
     }
     return some;
   }

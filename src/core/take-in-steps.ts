@@ -1,8 +1,6 @@
-import type { Roster, Steps } from "./roster.ts";
+import type { Roster } from "./roster.ts";
+import { STEP, type Steps } from "./steps.ts";
 import type { Page } from "./store.ts";
-
-/** A step takes about this many registrations. */
-const STEP_REGISTRATIONS = 100;
 
 /** Takes a page into a roster, except registrations of keys that are not wanted. */
 export function* takeInSteps(
@@ -13,6 +11,6 @@ export function* takeInSteps(
   for (const session of sessions) roster.session(session);
   for (const [index, registration] of registrations.entries()) {
     if (isWanted(registration.key)) roster.registration(registration);
-    if (index % STEP_REGISTRATIONS === 0) yield;
+    if (index % STEP === 0) yield;
   }
 }

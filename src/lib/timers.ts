@@ -174,7 +174,7 @@ export class Slices {
     this.#end = this.#clock.monotonic() + SLICE_MS;
   }
 
-  /** Continues the slice in which the work before it ended. */
+  /** Does work that may take several slices. The first has only what the last work left of its own. */
   async continueIn(work: (slices: this) => Promise<void>): Promise<void> {
     this.#end = this.#clock.monotonic() + this.#leftMs;
     if (this.isOver) await this.turn();

@@ -2,7 +2,7 @@
 import { checkKey, encodeMeta } from "../core/checks.ts";
 import { Dropped } from "../core/errors.ts";
 import { Registration, succeed } from "../core/registration.ts";
-import type { Steps } from "../core/roster.ts";
+import type { Steps } from "../core/steps.ts";
 import { checkIterable, checkOptionsObject } from "../lib/arguments.ts";
 import { handled } from "../lib/handled.ts";
 import { InOrder } from "../lib/queue.ts";

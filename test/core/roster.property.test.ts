@@ -1,7 +1,8 @@
 /** The roster against a naive model of it, over random histories. A failing run prints its seed. */
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { doAll, Roster, type RosterChange } from "../../src/core/roster.ts";
+import { Roster, type RosterChange } from "../../src/core/roster.ts";
+import { doAll } from "../../src/core/steps.ts";
 import { history, KEYS, pingsOf, type Step } from "./histories.ts";
 import { Model, type ModelChange } from "./model.ts";
 

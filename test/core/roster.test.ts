@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { RegistrationRecord, SessionRecord } from "../../src/core/records.ts";
-import { doAll, Roster } from "../../src/core/roster.ts";
+import { Roster } from "../../src/core/roster.ts";
+import { doAll } from "../../src/core/steps.ts";
 import { pingsOf, registrationOf } from "./histories.ts";
 
 const session = (seq: number, more: Partial<SessionRecord> = {}): SessionRecord => {

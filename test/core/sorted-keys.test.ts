@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Prefixes } from "../../src/core/prefixes.ts";
-import { doAll } from "../../src/core/roster.ts";
+import { doAll } from "../../src/core/steps.ts";
 import { after, SortedKeys } from "../../src/core/sorted-keys.ts";
 import { registrationOf, rosterOf } from "./histories.ts";
 

@@ -49,11 +49,15 @@ export function readPages(context: Context, query: ReadQuery, bound = soon): Asy
   return eachOf(context.namespace.read(query), (next) => bound(context, "read", next));
 }
 
-/** Notes how long a read took: over a fifth of the period is a suspicion. `began`: a monotonic time, in ms. */
-export function noteRead({ clock, periodMs, health, instrumentation }: Context, began: number): void {
+/** The result of a read. If it took longer than a fifth of the period, that is a suspicion. */
+export async function timed<T>(context: Context, read: Promise<T>): Promise<T> {
+  const { clock, periodMs, health, instrumentation } = context;
+  const began = clock.monotonic();
+  const result = await read;
   const tookMs = clock.monotonic() - began;
   instrumentation.emit("answered", "read", tookMs);
   if (tookMs > suspiciousMs(periodMs)) health.suspect(`a read took ${Math.round(tookMs)} ms`);
+  return result;
 }
 
 /** Notes a failure as a suspicion. `doing`: what the read was for. */

@@ -16,7 +16,7 @@ import type { Roster } from "../../core/roster.ts";
 import { isEmptySelection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { type Context, noteRead, sampleTime, soon } from "../context/context.ts";
+import { type Context, sampleTime, soon, timed } from "../context/context.ts";
 import { followAhead, oldestRetained, readState } from "../context/pings.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import type { ChangeFeed } from "./change-feed.ts";
@@ -69,13 +69,10 @@ export class Evaluator {
   }
 
   async #evaluate(): Promise<void> {
-    const { time, periodMs, clock } = this.#context;
+    const { time, periodMs } = this.#context;
     // A presence that does not ping learns the store's time by asking for it.
-    if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2) {
-      const began = clock.monotonic();
-      await sampleTime(this.#context);
-      noteRead(this.#context, began);
-    }
+    if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2)
+      await timed(this.#context, sampleTime(this.#context));
     const slot = evaluationSlot(time.position);
     const isRepeated = slot <= this.#evaluated;
     const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
@@ -101,12 +98,10 @@ export class Evaluator {
 
   /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */
   async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
-    const { clock, namespace, health, requests } = this.#context;
+    const { namespace, health, requests } = this.#context;
     const own = this.#holding.session.ownPing;
     const from = Math.max(earliest, oldestRetained(this.#context));
-    const began = clock.monotonic();
-    const records = await soon(this.#context, "read pings", namespace.pings(from));
-    noteRead(this.#context, began);
+    const records = await timed(this.#context, soon(this.#context, "read pings", namespace.pings(from)));
     if (await followAhead(this.#context, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);

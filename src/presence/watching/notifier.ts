@@ -9,7 +9,8 @@
  *
  * One turn ends before the next begins. The event loop runs between two slices.
  */
-import { Roster, type RosterChange, type Steps } from "../../core/roster.ts";
+import { Roster, type RosterChange } from "../../core/roster.ts";
+import type { Steps } from "../../core/steps.ts";
 import { prefixOf, type WatchTarget } from "../../core/selection.ts";
 import { type Subscription, Subscriptions } from "../../core/subscriptions.ts";
 import type { Context } from "../context/context.ts";

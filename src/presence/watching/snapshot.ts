@@ -5,13 +5,13 @@
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import { notFresh } from "../../core/freshness.ts";
 import { ReadPlan } from "../../core/read-plan.ts";
-import { doAll, type Steps } from "../../core/roster.ts";
+import { doAll, type Steps } from "../../core/steps.ts";
 import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
 import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { bulk, type Context, noteRead, readPages, soon } from "../context/context.ts";
+import { bulk, type Context, readPages, soon, timed } from "../context/context.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
@@ -85,8 +85,7 @@ export class Snapshot {
   }
 
   async #poll(): Promise<void> {
-    const { clock, time, health } = this.#context;
-    const began = clock.monotonic();
+    const { time, health } = this.#context;
     this.#polls++;
     const selected = copyOf(this.coverage);
     const { slot } = time;
@@ -95,8 +94,7 @@ export class Snapshot {
     const { isWhole, removes, since } = this.plan.begin(slot, mayRemove);
     const load = isWhole ? this.#notifier.roster.beginLoad() : 0;
     try {
-      const { cursor, asOf } = await this.#read(selected, since);
-      noteRead(this.#context, began);
+      const { cursor, asOf } = await timed(this.#context, this.#read(selected, since));
       if (isCurrent) this.plan.advance(cursor, slot);
       if (removes) this.plan.keepWhole({ load, selected, asOf });
     } catch (error) {

@@ -5,7 +5,7 @@
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { loadRetryMs, retryMs, syncLimitMs } from "../../core/limits.ts";
 import { includesPrefix, isEmptySelection, missingFrom, prefixOf, select } from "../../core/selection.ts";
-import type { Steps } from "../../core/roster.ts";
+import type { Steps } from "../../core/steps.ts";
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { handled } from "../../lib/handled.ts";
 import { retry, type RetryPolicy } from "../../lib/retry.ts";
