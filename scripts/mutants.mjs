@@ -535,6 +535,13 @@ const MUTANTS = [
     by: presence("watcher"),
   },
   {
+    what: "sleep: a death is not confirmed again after one",
+    file: "presence/watching/evaluator.ts",
+    search: "mustAsk = time.mayHaveSlept",
+    replace: "mustAsk = false",
+    by: presence("sleep"),
+  },
+  {
     what: "questions: asked once, however long the answer takes",
     file: "presence/context/context.ts",
     search: "times: 4",

@@ -164,6 +164,31 @@ it("a watcher that sleeps between a read and the report reports no key dead that
   expect(heard).toEqual(["k alive initial"]);
 });
 
+it("a watcher whose clock is set ahead in the moment of reporting a crash reports it in time", async () => {
+  const worlds = new Worlds();
+  const [holder, watching] = [new FaultyStore(worlds.store), new FaultyStore(worlds.store)];
+  const a = await Presence.open(holder, { periodMs: PERIOD_MS, clock: worlds.world });
+  const [w, other] = [await worlds.sleepy(watching), await worlds.awake()];
+  await startAll(a, ["k"]);
+  await startAll(other, ["another"]);
+  const hearing = hear(w.watcher(), "k");
+  await worlds.together(8);
+  const heard = await hearing;
+  let [reads, most, since] = [0, 0, -Infinity];
+  watching.intercept((operation) => {
+    if (operation !== "pings") return "pass";
+    reads = worlds.own.monotonic() - since < PERIOD_MS / 2 ? reads + 1 : 1;
+    since = worlds.own.monotonic();
+    most = Math.max(most, reads);
+    if (reads === 3) worlds.own.step(3 * PERIOD_MS); // in the one that confirms the death
+    return "pass";
+  });
+  holder.fail();
+  await worlds.together(2.55);
+  expect(heard).toEqual(["k alive initial", "k dead expired"]);
+  expect(most).toBe(4);
+});
+
 const absence = { holdMs: 8 * PERIOD_MS };
 it.each([
   { what: "its planned absence begins", slept: 10, calls: (pinger: Pinger) => [pinger.stop(absence)] },

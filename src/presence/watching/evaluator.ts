@@ -117,14 +117,13 @@ export class Evaluator {
 
   /** Moves `g`, and removes missing records, unless there was a suspicion. */
   async #reportDeaths(slot: Slot): Promise<void> {
-    const { health, retentionSlots, requests } = this.#context;
+    const { health, retentionSlots, requests, time } = this.#context;
     const oldest = slot - retentionSlots;
     if (!this.#mayReportDeaths(slot)) return;
-    if (this.#wouldEnd(slot, oldest)) {
-      if (!this.#snapshot.plan.hasWhole) await this.#readPings(slot - 1, slot);
-      if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;
-      if (this.#context.time.mayHaveSlept) return; // the read is out of date; the next ping shows it
-    }
+    if (this.#wouldEnd(slot, oldest) && !this.#snapshot.plan.hasWhole) await this.#readPings(slot - 1, slot);
+    // Once more if this machine may have slept meanwhile, since the read may be old then.
+    for (let mustAsk = true; mustAsk && this.#wouldEnd(slot, oldest); mustAsk = time.mayHaveSlept)
+      if (!(await this.#confirm(slot))) return;
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
     await this.#notifier.doUnreported(this.#roster.evaluateInSteps(slot, oldest));
@@ -146,7 +145,8 @@ export class Evaluator {
    */
   async #confirm(slot: Slot): Promise<boolean> {
     const heartbeat = this.#holding.session.current?.heartbeat;
-    if (heartbeat !== undefined && !(await heartbeat.confirm())) return false;
+    if (heartbeat === undefined) await timed(this.#context, sampleTime(this.#context));
+    else if (!(await heartbeat.confirm())) return false;
     const goesOn = await this.#readPings(slot - 1, slot);
     await this.#snapshot.poll();
     return goesOn;
