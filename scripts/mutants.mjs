@@ -542,6 +542,13 @@ const MUTANTS = [
     by: presence("sleep"),
   },
   {
+    what: "loads: without the pings of the holders",
+    file: "presence/watching/snapshot.ts",
+    search: "await readPings(this.#context, roster, roster.g, this.#holding.session.ownPing);",
+    replace: "",
+    by: presence("watcher"),
+  },
+  {
     what: "questions: asked once, however long the answer takes",
     file: "presence/context/context.ts",
     search: "times: 4",

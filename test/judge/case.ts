@@ -137,11 +137,15 @@ export class Case {
     });
   }
 
-  /** Whether it has no pings of its own, and no other process pinged all the time to show that its reads are fresh. */
+  /**
+   * Whether it has no pings of its own, and no other process pinged all the time to show that its reads are fresh, or
+   * the store's clock had to catch up with what it had shown.
+   */
   mayLackPings(process: Process, from: number, to: number): boolean {
     const pinged = (other: Process): boolean =>
       other.pingsFrom <= from && this.around.isCalmFrom(other, from, to);
-    return process.pingsFrom === Infinity && !this.processes.some(pinged);
+    if (process.pingsFrom !== Infinity) return false;
+    return !this.processes.some(pinged) || this.around.catchesUp(from, to);
   }
 
   #killsBy(process: Process): Kill[] {

@@ -180,6 +180,16 @@ export class Circumstances {
     return back.reduce((sum, { ms }) => sum - ms, 0);
   }
 
+  /** Whether the store's clock stepped forward, and back before everyone had pinged, and may still have to catch up. */
+  catchesUp(from: number, to: number): boolean {
+    const forward = this.steps.filter(({ ms }) => ms > 0);
+    const hasShown = (at: number): boolean =>
+      forward.some((step) => step.at <= at && at - step.at <= this.ms(PERIODS.pingsApart));
+    return this.steps.some(
+      ({ at, ms }) => ms < 0 && hasShown(at) && at <= to && at - ms + this.ms(1) >= from,
+    );
+  }
+
   hasStep(from: number, to: number): boolean {
     return this.steps.some(({ at }) => at >= from && at <= to);
   }

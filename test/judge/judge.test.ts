@@ -684,6 +684,29 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       20.3  w unwatches
       20.4  w stale
       22.4  w healthy`,
+    excused(
+      "only reads",
+      "the clock steps forward, and back at once: a watcher that only reads waits for it",
+    )`
+      0.1  w only reads
+      20.0 clock steps 5
+      20.2 w stale
+      20.8 clock steps -4.5
+      28.2 w healthy`,
+    broken(
+      "unhealed",
+      "the clock steps forward, and back at once: a watcher that only reads is stale for too long",
+    )`
+      0.1  w only reads
+      20.0 clock steps 5
+      20.2 w stale
+      20.8 clock steps -4.5
+      30.2 w healthy`,
+    broken("unhealed", "the clock steps forward, and back at once: a watcher that pings is stale for long")`
+      20.0 clock steps 5
+      20.2 w stale
+      20.8 clock steps -4.5
+      28.2 w healthy`,
     broken("unhealed", "a process ends by itself")`
       20.4  p exits
       22.5  w hears k expired`,

@@ -66,6 +66,19 @@ describe("a watcher", () => {
     expect(reader.health.state).toBe("healthy");
   });
 
+  it("first reports a key alive whose holder pings late in each slot, whenever it begins to watch it", async () => {
+    for (let part = 2; part < 4; part += 0.1) {
+      await begin();
+      await startAll(presence, ["k"]);
+      await startAll(other, ["own"]);
+      await hear(other.watcher(), "own");
+      await bench.periods(5);
+      link.delay(0.94 * PERIOD_MS);
+      await bench.periods(part);
+      expect([part, await hear(other.watcher(), "k")]).toEqual([part, ["k alive initial"]]);
+    }
+  });
+
   it("reports no death by a read that no write confirms: a primary that was cut off answers reads for a while", async () => {
     await presence.pinger("k").start();
     const heard = await hear(other.watcher(), "k");

@@ -1,7 +1,7 @@
 /** Reading the pings: how far back, and what to do about pings of slots to come. */
 import { evaluationSlot, latestComplete } from "../../core/alive.ts";
 import type { PingRecord } from "../../core/bits.ts";
-import { hasOwn, latestPinged, notFresh, type OwnPing } from "../../core/freshness.ts";
+import { hasOwn, lacksOwn, latestPinged, notFresh, type OwnPing } from "../../core/freshness.ts";
 import type { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
 import { bulk, type Context, sampleTime } from "./context.ts";
@@ -34,10 +34,16 @@ export async function readState(context: Context, roster: Roster, own?: OwnPing)
   return slot;
 }
 
-/** Reads all pings from a slot on into the roster. Reports no deaths, so it may take its time. */
-export async function readPings(context: Context, roster: Roster, from: Slot): Promise<PingRecord[]> {
+/** Reads all pings from a slot on into the roster. Rejects if the read should have `own`, if given, and has not. */
+export async function readPings(
+  context: Context,
+  roster: Roster,
+  from: Slot,
+  own?: OwnPing,
+): Promise<PingRecord[]> {
   const records = await bulk(context, "read pings", context.namespace.pings(from));
   for (const record of records) roster.bits(record);
+  if (own !== undefined && lacksOwn(records, from, own)) throw notFresh("ping");
   return records;
 }
 

@@ -41,9 +41,7 @@ async function prune(context: Context, beforeSlot: Slot): Promise<Pruned> {
   for (;;) {
     const pruned = await attempt(context, () => bulk(context, "prune", namespace.prune(query)));
     instrumentation.emit("pruned", pruned);
-    total.sessions += pruned.sessions;
-    total.registrations += pruned.registrations;
-    total.slots += pruned.slots;
+    for (const kind of ["sessions", "registrations", "slots"] as const) total[kind] += pruned[kind];
     if (pruned.sessions + pruned.registrations + pruned.slots === 0) return total;
   }
 }

@@ -91,10 +91,9 @@ export class Registrations {
       registration.start++;
       this.queue.add(registration, "start");
     }
-    if (missing.length > 0)
-      this.#context.log.warn(
-        `${missing.length} registrations were missing from the store, and are registered again`,
-      );
+    const { length } = missing;
+    if (length > 0)
+      this.#context.log.warn(`${length} registrations were missing from the store, and are registered again`);
     for (const registration of killed) {
       this.declared.delete(registration);
       registration.owner.endedByOther(registration);

@@ -170,7 +170,8 @@ export class Session {
         const record = { host: hostname(), pid: process.pid, seq, opened, slot: time.slot };
         const write = { kind: "session", session: record } as const;
         await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
-        if (!(await this.#isAnothers(record))) return { record, heartbeat, touched: record.slot };
+        const { session: stored = record } = await readSession(this.#context, seq); // a stale read may lack it
+        if (isSameSession(stored, record)) return { record, heartbeat, touched: record.slot };
         // A server that lost acknowledged writes has given us the number of another session.
         heartbeat.stop();
         numbered = opened = undefined;
@@ -187,12 +188,6 @@ export class Session {
     this.#current = session;
     this.#lease = lease;
     return session;
-  }
-
-  /** Whether the stored record is not the one that we wrote. If a stale read does not show it yet, it is ours. */
-  async #isAnothers(record: SessionRecord): Promise<boolean> {
-    const { session } = await readSession(this.#context, record.seq);
-    return session !== undefined && !isSameSession(session, record);
   }
 
   /** A record that was written while the namespace was lost must not look alive. */

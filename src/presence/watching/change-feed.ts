@@ -18,6 +18,7 @@ import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { bulk, type Context } from "../context/context.ts";
+import { quietly } from "../../lib/handled.ts";
 import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -87,7 +88,7 @@ export class ChangeFeed {
 
   async stop(): Promise<void> {
     this.#sleeper.end();
-    await closeQuietly(this.#live?.feed);
+    await quietly(this.#live?.feed.close());
   }
 
   #start(): void {
@@ -134,7 +135,7 @@ export class ChangeFeed {
     let lost: Error | undefined;
     const before = this.#live;
     this.#live = undefined;
-    await closeQuietly(before?.feed);
+    await quietly(before?.feed.close());
     const feed = namespace.feed?.(selected, {
       page: (page) => {
         if (this.#live?.feed === feed) this.#measure(page);
@@ -151,7 +152,7 @@ export class ChangeFeed {
       if (lost !== undefined) throw lost;
       if (this.#sleeper.ended) throw new Error("ended");
     } catch (error) {
-      void closeQuietly(feed);
+      void quietly(feed.close());
       throw error;
     }
     this.#failure.end();
@@ -181,15 +182,11 @@ export class ChangeFeed {
     const { clock, periodMs, health, instrumentation, requests } = this.#context;
     instrumentation.emit("feedLost");
     health.suspect(`the change feed was lost: ${describe(error)}`);
-    void closeQuietly(live.feed);
+    void quietly(live.feed.close());
     this.#live = undefined;
     // Do not hammer a server that accepts every feed and keeps none.
     this.#failures = clock.monotonic() - live.since >= periodMs ? 0 : this.#failures + 1;
     requests.sleeper.wake(); // changes are polled from now on
     this.#start();
   }
-}
-
-async function closeQuietly(feed: Feed | undefined): Promise<void> {
-  await feed?.close().catch(() => {});
 }

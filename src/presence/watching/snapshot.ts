@@ -12,6 +12,7 @@ import type { Cursor, Page } from "../../core/store.ts";
 import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { bulk, type Context, readPages, soon, timed } from "../context/context.ts";
+import { readPings } from "../context/pings.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
 import type { Notifier } from "./notifier.ts";
@@ -36,14 +37,16 @@ export class Snapshot {
 
   /** Reads a whole selection, which is followed from then on. */
   async load(selected: Selection): Promise<void> {
-    const polls = this.#polls;
-    const isPolling = this.#polling.isRunning;
+    const { roster, subscriptions } = this.#notifier;
+    const polls = this.#polling.isRunning ? -1 : this.#polls; // one that runs overlaps, too
     const { slot } = this.#context.time;
     const isCurrent = this.#isCurrent;
-    this.coverage.beginLoad(selected, this.#notifier.subscriptions.wanted);
+    this.coverage.beginLoad(selected, subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, bulk);
-    this.coverage.endLoad(this.#notifier.subscriptions.wanted);
-    if (isPolling || polls !== this.#polls) {
+    // A holder of one of them may have pinged since the pings of its slot were read.
+    await readPings(this.#context, roster, roster.g, this.#holding.session.ownPing);
+    this.coverage.endLoad(subscriptions.wanted);
+    if (polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
       await this.#read(selected, isCurrent ? cursor : undefined, bulk);
     } else if (isCurrent && !this.plan.hasCursor) this.plan.advance(cursor, slot);
