@@ -549,6 +549,13 @@ const MUTANTS = [
     by: presence("watcher"),
   },
   {
+    what: "patience: none for a majority that lags",
+    file: "core/patience.ts",
+    search: "OF_PING * this.#pingMs",
+    replace: "0 * this.#pingMs",
+    by: presence("slow-store"),
+  },
+  {
     what: "questions: asked once, however long the answer takes",
     file: "presence/context/context.ts",
     search: "times: 4",

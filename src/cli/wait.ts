@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { checkKey } from "../core/checks.ts";
-import { isHeartbitError } from "../core/errors.ts";
+import { GivenUp, isHeartbitError } from "../core/errors.ts";
 import type { Change } from "../core/change.ts";
+import { unlessAborted } from "../lib/abort.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper, within } from "../lib/timers.ts";
@@ -14,6 +15,8 @@ import { adviseOnPlace, describePlace } from "./settings.ts";
 import { ChangeLines, isSimilar, printable } from "./text.ts";
 import { describeHealth } from "./watch.ts";
 
+/** How long a similar key is looked for, in ms. */
+const HINT_LIMIT_MS = 1000;
 /** How long the present state may take to load, in ms: `--timeout 0` still checks once. */
 const FIRST_LIMIT_MS = 5000;
 
@@ -70,7 +73,8 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   const after = timeout === 0 ? "" : ` after ${formatDuration(timeout)}`;
   if (dead) out.say(`${printable(key)} is still alive${after}.`);
   else {
-    const meant = await similarTo(key, presence);
+    // Not for a loop that checks again and again: it reads all keys.
+    const meant = timeout === 0 ? undefined : await similarTo(key, presence);
     const hint = meant === undefined ? "" : ` Did you mean ${printable(meant)}?`;
     out.say(
       `${printable(key)} is not alive${after} ${describePlace(settings)}.${hint}${adviseOnPlace(settings)}`,
@@ -81,7 +85,10 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
 
 /** A live key that differs by what is easily mistyped. */
 async function similarTo(key: string, presence: Presence): Promise<string | undefined> {
-  const listing = await presence.list().catch(() => undefined); // it is only a hint
+  if (presence.health.state === "stale") return undefined;
+  const listing = await within(systemClock, HINT_LIMIT_MS, "the hint", presence.list()).catch(
+    () => undefined,
+  );
   return listing?.keys.find((state) => state.alive && isSimilar(state.key, key))?.key;
 }
 
@@ -99,13 +106,17 @@ async function isProven(
   const sleeper = new Sleeper(systemClock);
   signal.addEventListener("abort", () => sleeper.end());
   for (let look = 0; ; look++) {
-    const listing = await presence.list({ key }).catch(ifRetryable);
+    const listing = await unlessAborted(presence.list({ key }), signal, overdue).catch(ifRetryable);
     if (listing?.confirmed === true) return listing.keys.some(({ alive }) => alive);
     if (signal.aborted) return false;
     if (look === 0)
       out.say(`${printable(key)} was alive when pings were last seen; waiting for recent ones.`);
     await sleeper.sleep(presence.periodMs / 2);
   }
+}
+
+function overdue(): GivenUp {
+  return new GivenUp("The time is up.");
 }
 
 function ifRetryable(error: unknown): undefined {

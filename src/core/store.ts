@@ -82,7 +82,7 @@ export interface Page {
   readonly sessions: readonly SessionRecord[];
   /** In any order. */
   readonly registrations: readonly RegistrationRecord[];
-  /** Only on the last page: a read with it finds what has changed since this read began. */
+  /** On the last page at least: a read with it finds what has changed since this read began. */
   readonly cursor?: Cursor;
 }
 

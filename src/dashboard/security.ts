@@ -34,7 +34,7 @@ export function checkOrigin(request: Request): void {
   const origin = request.headers.get("origin");
   const isOtherSite = site !== null && site !== "same-origin" && site !== "none";
   // The scheme is not compared: TLS may end before us.
-  const isOtherOrigin = origin !== null && originHost(origin) !== hostOf(request);
+  const isOtherOrigin = origin !== null && originHost(origin) !== withoutDefaultPort(hostOf(request));
   if (!isOtherSite && !isOtherOrigin) return;
   throw new Refusal("FORBIDDEN_ORIGIN", "Pages of other sites may not ask this server anything.");
 }
@@ -64,7 +64,12 @@ function hostOf(request: Request): string {
 
 /** Undefined if it is not a URL: a page that hides its origin sends `null`. */
 function originHost(origin: string): string | undefined {
-  return URL.canParse(origin) ? new URL(origin).host : undefined;
+  return URL.canParse(origin) ? withoutDefaultPort(new URL(origin).host) : undefined;
+}
+
+/** Proxies may name the port that a URL leaves out. */
+function withoutDefaultPort(host: string): string {
+  return host.replace(/:(?:80|443)$/, "");
 }
 
 /** Without the port, and an IPv6 address without its brackets. */

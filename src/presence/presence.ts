@@ -3,7 +3,7 @@
  */
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { closed } from "../core/errors.ts";
-import { closeLimitMs, OPEN_LIMIT_MS } from "../core/limits.ts";
+import { closeLimitMs, OPEN_LIMIT_MS, quickMs } from "../core/limits.ts";
 import { select } from "../core/selection.ts";
 import type { Pruned, Store } from "../core/store.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
@@ -22,6 +22,7 @@ import { makeLog } from "../lib/log.ts";
 import { followAhead } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
 import { Requests } from "../lib/requests.ts";
+import { Patience } from "../core/patience.ts";
 import { StoreTime } from "../core/store-time.ts";
 import type { PresenceEvents } from "./events.ts";
 import { type HeldKey, Holding } from "./hold.ts";
@@ -98,6 +99,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
       },
       clock,
       time,
+      patience: new Patience(periodMs),
       health: new HealthMonitor({ time, clock, events, log, namespace }),
       requests: new Requests(clock),
       events,
@@ -254,7 +256,8 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#ignoreAbort();
     this.#loop.stop();
     for (const watcher of this.#loop.watchers) await watcher.stop();
-    const end = clock.monotonic() + closeLimitMs(periodMs);
+    const holds = this.#holding.registrations.declared.byPinger.size > 0; // else only its session is left behind
+    const end = clock.monotonic() + (holds ? closeLimitMs(periodMs) : quickMs(periodMs));
     const inTime = <T>(work: Promise<T>): Promise<T> =>
       withinOrStill(clock, Math.max(0, end - clock.monotonic()), "close", work);
     await inTime(this.#holding.close(how)).catch((error: unknown) =>

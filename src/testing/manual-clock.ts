@@ -1,5 +1,5 @@
 /** A clock that stands still until it is advanced. */
-import { show } from "../core/checks.ts";
+import { invalid as invalidOption, show } from "../core/checks.ts";
 import type { Clock } from "../core/clock.ts";
 import { HeartbitError } from "../core/errors.ts";
 import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
@@ -36,6 +36,8 @@ export class ManualClock implements Clock {
   constructor(options: ManualClockOptions = {}) {
     const { start = Date.UTC(2026, 0, 1), random } = checkOptionsObject(options, ["start", "random"]);
     this.#start = checkNumber("start", start, 0, DATE_MS_MAX);
+    if (random !== undefined && typeof random !== "function")
+      throw invalidOption("random", show(random), "a function");
     this.random = random ?? seeded();
   }
 
@@ -69,7 +71,8 @@ export class ManualClock implements Clock {
    * negative or not a number: only `step` can set the time back.
    */
   advance(ms: number): Promise<void> {
-    if (!Number.isFinite(ms) || ms < 0) throw invalid("is advanced", ms, "a number of ms, 0 or more");
+    if (!Number.isFinite(ms) || ms < 0)
+      return Promise.reject(invalid("is advanced", ms, "a number of ms, 0 or more"));
     this.#advances++;
     const run = this.#advancing.then(() => this.#run(ms)).finally(() => this.#advances--);
     this.#advancing = run.catch(() => {});

@@ -35,9 +35,16 @@ describe("where nothing is found", () => {
     };
     expect(await talk("ls", "job-")).toEqual([0, "", `No keys that begin with "job-" are alive ${place}.\n`]);
     expect(await talk("kill", "worker")).toEqual([0, "0 holders ended\n", `Nobody holds worker ${place}.\n`]);
-    const mistyped = `wroker-1 is not alive ${place}. Did you mean worker-1?\n`;
-    expect(await talk("wait", "wroker-1", "--timeout", "0")).toEqual([3, "", mistyped]);
-    expect(await talk("wait", "other", "--timeout", "0")).toEqual([3, "", `other is not alive ${place}.\n`]);
+    const mistyped = `wroker-1 is not alive after 10 ms ${place}. Did you mean worker-1?\n`;
+    expect(await talk("wait", "wroker-1", "--timeout", "10ms")).toEqual([3, "", mistyped]);
+    // A loop that checks again and again must not have all keys read each time.
+    expect(await talk("wait", "wroker-1", "--timeout", "0")).toEqual([
+      3,
+      "",
+      `wroker-1 is not alive ${place}.\n`,
+    ]);
+    const unlike = `other is not alive after 10 ms ${place}.\n`;
+    expect(await talk("wait", "other", "--timeout", "10ms")).toEqual([3, "", unlike]);
     const watch = start(["watch", "job-", "--name", "other"], env);
     const nothing = /No keys that begin with "job-" are alive yet in the namespace "other" .*\.\n/;
     await watch.says("stderr", nothing);

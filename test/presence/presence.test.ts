@@ -42,6 +42,16 @@ describe("a presence", () => {
     expect(events).toEqual(["close", "closed", "PRESENCE_CLOSED"]);
   });
 
+  it("waits only a fifth of a period to be closed if it holds nothing, since nobody misses it", async () => {
+    await begin({ periodMs: 10_000 });
+    await hear(presence.watcher(), "k");
+    link.pause();
+    let isClosed = false;
+    void presence.close().then(() => (isClosed = true));
+    await bench.clock.advance(2010);
+    expect(isClosed).toBe(true);
+  });
+
   it.each([
     { what: "answers nothing", when: () => true },
     { what: "does not tell its time", when: (operation: string) => operation === "time" },

@@ -47,13 +47,24 @@ it.each([
   expect(sent.at(-1)).toMatchObject({ fields: { _id: 0, now: 1, "mail.1": 1 }, writeConcern });
 });
 
-it("a write, even of one key, may wait a period for its majority, as a slow majority is no failure", async () => {
-  const slow = mongoStore(client.db()).namespace("presence", { ...CONFIG, periodMs: 20_000 });
+it("a write, even of one key, may wait 2.5 periods for its majority, as a slow majority is no failure", async () => {
+  const slow = mongoStore(client.db()).namespace("presence", { ...CONFIG, periodMs: 8000 });
   await slow.write([session]);
   await slow.mail(SLOT, [1]);
   const updates = sent.filter((command) => "update" in command);
   const waited = { w: "majority", wtimeout: 20_000 };
   expect(updates.map(({ writeConcern }) => writeConcern as Document)).toEqual([waited, waited]);
+});
+
+it("each page of a read is one answer of the server, so that a caller can wait for each by itself", async () => {
+  await namespace.write([session, registration(1)]);
+  sent.length = 0;
+  const pages = namespace.read({ select: only("k1") })[Symbol.asyncIterator]();
+  const [first, second, end] = [await pages.next(), names().length, await pages.next()];
+  expect(first.value).toMatchObject({ sessions: [], registrations: [] });
+  expect([second, names().length]).toEqual([1, 2]);
+  expect(end.value).toMatchObject({ sessions: [{ seq: 1 }], registrations: [{ key: "k1" }] });
+  expect((await pages.next()).done).toBe(true);
 });
 
 it("reading what has changed is one command: what is selected, all sessions, and the asked session", async () => {

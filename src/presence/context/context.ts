@@ -2,6 +2,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { isFinal } from "../../core/errors.ts";
 import { hedgeMs, patienceMs, quickMs, retryMs, stepMs, suspiciousMs } from "../../core/limits.ts";
+import type { Patience } from "../../core/patience.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
@@ -23,6 +24,7 @@ export interface Context {
   readonly config: NamespaceConfig;
   readonly clock: Clock;
   readonly time: StoreTime;
+  readonly patience: Patience;
   readonly health: HealthMonitor;
   readonly requests: Requests<Request>;
   readonly events: Emitter<PresenceEvents>;
@@ -34,14 +36,14 @@ export interface Context {
   readonly pollMs: number;
 }
 
-/** Gives a small operation up after a fifth of the period, at most ten seconds. */
-export function soon<T>({ clock, periodMs }: Context, what: string, operation: Promise<T>): Promise<T> {
-  return within(clock, quickMs(periodMs), what, operation);
+/** Gives a small read up after a fifth of the period, at most ten seconds. */
+export function soon<T>(context: Context, what: string, read: Promise<T>): Promise<T> {
+  return timed(context, within(context.clock, quickMs(context.periodMs), what, read));
 }
 
-/** Gives an operation on many records up after a period, at least two seconds and at most ten. */
-export function bulk<T>(context: Context, what: string, operation: Promise<T>): Promise<T> {
-  return within(context.clock, patienceMs(context.periodMs), what, operation);
+/** Gives an operation on many records, or one that must be acknowledged, up after a while: see core/patience.ts. */
+export function bulk<T>({ clock, patience }: Context, what: string, operation: Promise<T>): Promise<T> {
+  return within(clock, patience.limitMs, what, operation);
 }
 
 /** The pages of a read, each bounded by `bound`. */
@@ -60,13 +62,8 @@ export async function timed<T>(context: Context, read: Promise<T>): Promise<T> {
   return result;
 }
 
-/** Notes a failure as a suspicion. `doing`: what the read was for. */
-export function noteFailure(
-  context: Context,
-  what: "ping" | "read",
-  error: unknown,
-  doing = `a ${what}`,
-): void {
+/** Notes a failure as a suspicion. `doing`: what it was for. */
+export function noteFailure(context: Context, what: "ping" | "read", error: unknown, doing: string): void {
   context.instrumentation.emit("failed", what);
   context.health.suspect(`${doing} failed: ${describe(error)}`);
 }

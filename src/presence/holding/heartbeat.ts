@@ -85,7 +85,7 @@ export class Heartbeat {
 
   /** Sends a ping of the present slot, and processes its answer. */
   async #ping(): Promise<void> {
-    const { clock, time, namespace, instrumentation, periodMs } = this.#context;
+    const { clock, time, namespace, instrumentation, patience, periodMs } = this.#context;
     const { slot } = time;
     const sent = clock.monotonic();
     const sentWall = clock.now();
@@ -95,13 +95,14 @@ export class Heartbeat {
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
       this.#schedule.acknowledged(sent);
       this.#refusals = 0;
+      patience.pinged(clock.monotonic() - sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, sentWall, pong);
     } catch (error) {
       const isOvertaken = this.#schedule.failed(sent);
       if (this.#isStopped || isOvertaken) throw error;
-      noteFailure(this.#context, "ping", error);
+      noteFailure(this.#context, "ping", error, "a ping");
       if (isRefusal(error)) this.#schedule.pingIn(refusedPingMs(periodMs, ++this.#refusals));
       else if (!this.#schedule.isAnyUnderWay) this.#schedule.pingIn(retryMs(periodMs));
       this.#context.requests.sleeper.wake(); // the loop sleeps until a later time

@@ -2,11 +2,11 @@
 import { KILLED } from "../../core/alive.ts";
 import { show } from "../../core/checks.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
-import { closeLimitMs } from "../../core/limits.ts";
+import { closeLimitMs, quickMs } from "../../core/limits.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { within } from "../../lib/timers.ts";
-import { attempt, bulk, type Context, leaveMail, soon } from "../context/context.ts";
+import { attempt, bulk, type Context, leaveMail } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
@@ -98,7 +98,8 @@ export class HoldingSide {
     const { clock, name, time, periodMs } = this.context;
     const { declared, queue } = this.registrations;
     // If very much is queued, starts and metas are given up: they would end with the session.
-    await soon(this.context, "close", queue.idle()).catch(() => queue.giveUp(closed(name), false));
+    const idle = within(clock, quickMs(periodMs), "close", queue.idle());
+    await idle.catch(() => queue.giveUp(closed(name), false));
     // Planned absences are written before the session ends, so that they outlive it. That may take half of the time.
     const ended = declared.hasUnwrittenEnd ? queue.idle() : Promise.resolve();
     await within(clock, closeLimitMs(periodMs) / 2, "end its keys", ended).catch(() => {});

@@ -103,14 +103,11 @@ export class ChangeFeed {
   /** Opens a feed of everything wanted, in place of the previous one. Tries until it succeeds or is refused. */
   async #open(): Promise<void> {
     const pauseMs = (): number => feedRetryMs(this.#context.periodMs, this.#failures);
-    const policy = {
-      pauseMs,
-      givesUp: isFinal,
-      failed: (error: unknown) => {
-        this.#failures++;
-        this.#failure.note(error);
-      },
+    const failed = (error: unknown): void => {
+      this.#failures++;
+      this.#failure.note(error);
     };
+    const policy = { pauseMs, givesUp: isFinal, failed };
     if (this.#failures > 0) await this.#sleeper.sleep(pauseMs());
     await retry(this.#sleeper, policy, () => this.#openOnce()).catch((error: unknown) => {
       if (this.#sleeper.ended) return;

@@ -101,7 +101,7 @@ export class Evaluator {
     const { namespace, health, requests } = this.#context;
     const own = this.#holding.session.ownPing;
     const from = Math.max(earliest, oldestRetained(this.#context));
-    const records = await timed(this.#context, soon(this.#context, "read pings", namespace.pings(from)));
+    const records = await soon(this.#context, "read pings", namespace.pings(from));
     if (await followAhead(this.#context, records)) return false;
     for (const record of records) this.#roster.bits(record);
     const reason = distrust(records, from, slot, own);

@@ -11,7 +11,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
 import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { bulk, type Context, readPages, soon, timed } from "../context/context.ts";
+import { bulk, type Context, readPages, soon } from "../context/context.ts";
 import { readPings } from "../context/pings.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
@@ -97,7 +97,7 @@ export class Snapshot {
     const { isWhole, removes, since } = this.plan.begin(slot, mayRemove);
     const load = isWhole ? this.#notifier.roster.beginLoad() : 0;
     try {
-      const { cursor, asOf } = await timed(this.#context, this.#read(selected, since));
+      const { cursor, asOf } = await this.#read(selected, since);
       if (isCurrent) this.plan.advance(cursor, slot);
       if (removes) this.plan.keepWhole({ load, selected, asOf });
     } catch (error) {

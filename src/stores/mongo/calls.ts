@@ -55,7 +55,9 @@ export interface Limits {
    * another connection, while the first still counts.
    */
   readonly pingMs: number;
-  /** A page of a read, and a write: one that waits for a slow majority is late, and not lost. */
+  /** A write, as long as a ping: one that waits for a slow majority is late, and not lost. */
+  readonly writeMs: number;
+  /** A page of a read, and whatever else may take long. */
   readonly bulkMs: number;
 }
 
@@ -65,6 +67,7 @@ export function limitsFor(periodMs: number): Limits {
     closingMs: CLOSING_MS,
     quickMs: Math.min(Math.max(periodMs / 5, QUICK_MS_MIN), QUICK_MS_MAX),
     pingMs: Math.min(Math.max(PING_PERIODS * periodMs, PING_MS_MIN), PING_MS_MAX),
+    writeMs: Math.min(Math.max(PING_PERIODS * periodMs, BULK_MS_MIN), BULK_MS_MAX),
     bulkMs: Math.min(Math.max(periodMs, BULK_MS_MIN), BULK_MS_MAX),
   };
 }

@@ -85,14 +85,15 @@ interface MongoCursor extends Cursor {
 
 export async function* read(context: Context, query: ReadQuery): AsyncGenerator<Page> {
   const cursor: MongoCursor = { store: { ms: await reachedMs(context) } };
-  let page: Page | undefined;
-  for await (const next of pages(context, query)) {
-    if (page !== undefined) yield page;
-    page = next;
+  let isEmpty = true;
+  for await (const page of pages(context, query)) {
+    isEmpty = false;
+    yield { ...page, cursor };
   }
-  yield { sessions: [], registrations: [], ...page, cursor };
+  if (isEmpty) yield { sessions: [], registrations: [], cursor };
 }
 
+/** Each page is one answer of the server, since the caller waits for a page only so long. */
 async function* pages(context: Context, query: ReadQuery): AsyncGenerator<Page> {
   const given = new Set<number>();
   for (const filter of filtersOf(context, query)) {
@@ -100,8 +101,9 @@ async function* pages(context: Context, query: ReadQuery): AsyncGenerator<Page> 
       const { sessions, registrations } = recordsIn(context, batch);
       for (const { seq } of sessions) given.add(seq);
       const asked = registrations.filter((registration) => isAsked(query, registration));
-      const page = await withSessions(context, asked, given);
-      yield { ...page, sessions: [...sessions, ...page.sessions] };
+      const waiting = asked.filter(({ session }) => !given.has(session));
+      yield { sessions, registrations: asked.filter(({ session }) => given.has(session)) };
+      if (waiting.length > 0) yield await withSessions(context, waiting, given);
     }
   }
 }

@@ -232,11 +232,11 @@ async function run(
   batch: Pick<Batch, "ordered" | "statements">,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { bulkMs } = context.limits; // even for one statement: a majority may lag, and a late answer is no failure
+  const { writeMs } = context.limits; // even for one statement
   let { statements } = batch;
   for (let duplicates = 0; statements.length > 0; duplicates++) {
     const command = { update: collection, updates: statements, ordered: batch.ordered };
-    const refused = refusalsIn(await context.send(doing, command, bulkMs, signal));
+    const refused = refusalsIn(await context.send(doing, command, writeMs, signal));
     const refusal = refused.find(({ code }) => code !== DUPLICATE_KEY);
     if (refusal !== undefined || duplicates === DUPLICATES_MAX) {
       throw toHeartbitError(refusal ?? refused[0], doing);
