@@ -551,8 +551,8 @@ const MUTANTS = [
   {
     what: "patience: none for a majority that lags",
     file: "core/patience.ts",
-    search: "OF_PING * this.#pingMs",
-    replace: "0 * this.#pingMs",
+    search: "return now - sent < limitMs ?",
+    replace: "return sent < 0 ?",
     by: presence("slow-store"),
   },
   {

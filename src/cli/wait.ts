@@ -106,7 +106,7 @@ async function isProven(
   const sleeper = new Sleeper(systemClock);
   signal.addEventListener("abort", () => sleeper.end());
   for (let look = 0; ; look++) {
-    const listing = await unlessAborted(presence.list({ key }), signal, overdue).catch(ifRetryable);
+    const listing = await unlessAborted(presence.list({ key }), signal, timeIsUp).catch(ifRetryable);
     if (listing?.confirmed === true) return listing.keys.some(({ alive }) => alive);
     if (signal.aborted) return false;
     if (look === 0)
@@ -115,7 +115,7 @@ async function isProven(
   }
 }
 
-function overdue(): GivenUp {
+function timeIsUp(): GivenUp {
   return new GivenUp("The time is up.");
 }
 

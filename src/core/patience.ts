@@ -1,30 +1,51 @@
 /**
- * How long an operation on many records, or one that must be acknowledged, may take: a period, at least two seconds and
- * at most ten. If the majority lags, as the latest ping shows, twice as long as that ping took: a late acknowledgement is
- * not a lost one. But no longer than a ping counts, since a store that takes so long keeps nobody alive.
+ * When a write that is not acknowledged is given up. Its connection may be dead: then it must be sent again soon. Or
+ * the majority lags, and it is only late: pings are late then, too. So it is given up when a ping that was sent after
+ * it has been acknowledged, and in any case when a ping would no longer count.
  */
 import { PERIODS_TO_DEATH } from "./alive.ts";
-import { patienceMs } from "./limits.ts";
+import type { Clock } from "./clock.ts";
+import { retryMs } from "./limits.ts";
 
-/** How much longer than the latest ping another acknowledgement may take. */
+/** While no ping is under way, as before a session is open: so many times what the latest one took. */
 const OF_PING = 2;
 
+/** All times are monotonic, in ms. */
 export class Patience {
+  readonly #clock: Clock;
   readonly #periodMs: number;
-  #pingMs = 0;
+  /** When the latest ping was sent; and the latest one that was acknowledged, and how long that took. */
+  #sent = -Infinity;
+  #acknowledged = -Infinity;
+  #tookMs = 0;
 
-  constructor(periodMs: number) {
+  constructor(clock: Clock, periodMs: number) {
+    this.#clock = clock;
     this.#periodMs = periodMs;
   }
 
-  /** The latest ping was acknowledged after so many ms. */
-  pinged(afterMs: number): void {
-    this.#pingMs = afterMs;
+  /** A ping is sent at this time. */
+  sent(now: number): void {
+    this.#sent = now;
   }
 
-  /** In ms. */
-  get limitMs(): number {
-    const lagging = Math.min(OF_PING * this.#pingMs, PERIODS_TO_DEATH * this.#periodMs);
-    return Math.max(patienceMs(this.#periodMs), lagging);
+  /** The ping that was sent at this time is acknowledged. */
+  acknowledged(sent: number): void {
+    this.#tookMs = this.#clock.monotonic() - sent;
+    this.#acknowledged = Math.max(this.#acknowledged, sent);
+  }
+
+  /** For a write that is sent now: how many ms to wait for it, before this is asked again. 0: give it up. */
+  begin(): () => number {
+    const began = this.#clock.monotonic();
+    return () => this.#moreMs(began, this.#clock.monotonic());
+  }
+
+  #moreMs(sent: number, now: number): number {
+    if (this.#acknowledged > sent) return 0;
+    const mostMs = PERIODS_TO_DEATH * this.#periodMs;
+    const isUnderWay = this.#sent > this.#acknowledged;
+    const limitMs = isUnderWay ? mostMs : Math.min(OF_PING * this.#tookMs, mostMs);
+    return now - sent < limitMs ? retryMs(this.#periodMs) : 0;
   }
 }

@@ -4,15 +4,25 @@ import { GivenUp } from "../core/errors.ts";
 import { turn } from "./turn.ts";
 
 /**
- * The result of the operation, or a rejection with `STORE_UNAVAILABLE` if it has not answered within `limitMs`. It is
- * only given up, and may still happen.
+ * The result of the operation, or a rejection with `STORE_UNAVAILABLE` if it has not answered within `limitMs`, and for
+ * as long as `moreMs` gives more than 0. It is only given up, and may still happen.
  */
-export function within<T>(clock: Clock, limitMs: number, what: string, operation: Promise<T>): Promise<T> {
+export function within<T>(
+  clock: Clock,
+  limitMs: number,
+  what: string,
+  operation: Promise<T>,
+  moreMs = (): number => 0,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const cancel = clock.setTimer(() => {
-      reject(new GivenUp(`The store did not answer in ${Math.ceil(limitMs)} ms (${what}).`));
-    }, limitMs);
-    operation.then(resolve, reject).finally(cancel);
+    const waitFor = (ms: number, waitedMs: number): (() => void) =>
+      clock.setTimer(() => {
+        const more = moreMs();
+        if (more > 0) cancel = waitFor(more, waitedMs + more);
+        else reject(new GivenUp(`The store did not answer in ${Math.ceil(waitedMs)} ms (${what}).`));
+      }, ms);
+    let cancel = waitFor(limitMs, limitMs);
+    operation.then(resolve, reject).finally(() => cancel());
   });
 }
 

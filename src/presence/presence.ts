@@ -99,7 +99,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
       },
       clock,
       time,
-      patience: new Patience(periodMs),
+      patience: new Patience(clock, periodMs),
       health: new HealthMonitor({ time, clock, events, log, namespace }),
       requests: new Requests(clock),
       events,

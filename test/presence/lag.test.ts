@@ -72,11 +72,11 @@ it.each([0.26, 0.5, 0.79])(
   },
 );
 
-it("a majority that lags by more than a period makes watchers stale, for the reason and with the lag", async () => {
+it("a majority that lags by more than a period makes nobody dead, and watchers stale only at first, for that reason", async () => {
   const { bench, watching, deaths, crash, endLag, healthy } = await fleet(1.3);
   const reasons = new Set<string | undefined>();
   watching.on("health", ({ state, reason }) => state === "stale" && reasons.add(reason));
-  expect(await healthy()).toBeLessThan(0.5);
+  expect(await healthy()).toBeGreaterThan(0.9);
   expect([...reasons]).toEqual(["no ping was acknowledged for 5000 ms"]);
   expect(deaths()).toEqual([]);
   endLag();

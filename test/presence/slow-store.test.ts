@@ -136,13 +136,15 @@ it.each(["auto", "poll"] as const)(
   },
 );
 
+/** Acknowledged late by more than a period. */
+async function late<T>(work: Promise<T>): Promise<T> {
+  const result = await work;
+  await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 1.2 * PERIOD_MS));
+  return result;
+}
+
 it("what is written is acknowledged by a majority that lags by more than a period, and is sent once or twice", async () => {
   let sent = 0;
-  const late = async <T>(work: Promise<T>): Promise<T> => {
-    const result = await work;
-    await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 1.2 * PERIOD_MS));
-    return result;
-  };
   const lagging = await bench.openWith((namespace) => ({
     ping: (slot, seq) => late(namespace.ping(slot, seq)),
     write: (writes, signal) => {

@@ -152,8 +152,7 @@ export class NamespaceConfig {
 
   #raise(offset: number): void {
     const { time, health, requests } = this.#context;
-    const isNews = time.isKnown;
-    const before = time.offset;
+    const { isKnown: isNews, offset: before } = time;
     if (!time.raise(offset) || !isNews) return;
     this.#raisedBy += offset - before;
     health.suspect("the store's clock has stepped back, and the slots were moved on");

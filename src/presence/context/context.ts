@@ -41,9 +41,15 @@ export function soon<T>(context: Context, what: string, read: Promise<T>): Promi
   return timed(context, within(context.clock, quickMs(context.periodMs), what, read));
 }
 
-/** Gives an operation on many records, or one that must be acknowledged, up after a while: see core/patience.ts. */
-export function bulk<T>({ clock, patience }: Context, what: string, operation: Promise<T>): Promise<T> {
-  return within(clock, patience.limitMs, what, operation);
+/** Gives an operation on many records up after a period, at least two seconds and at most ten. */
+export function bulk<T>(context: Context, what: string, operation: Promise<T>): Promise<T> {
+  return within(context.clock, patienceMs(context.periodMs), what, operation);
+}
+
+/** Like `bulk`, for a write, which may wait for a majority that lags: see core/patience.ts. */
+export function written<T>(context: Context, what: string, write: Promise<T>): Promise<T> {
+  const { clock, patience, periodMs } = context;
+  return within(clock, patienceMs(periodMs), what, write, patience.begin());
 }
 
 /** The pages of a read, each bounded by `bound`. */
@@ -103,7 +109,7 @@ export function readConfig(context: Context): Promise<Config | undefined> {
 
 /** Leaves mail for these sessions. They ping once a slot: later in this slot, or in the next one. */
 export async function leaveMail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
-  await Promise.all([slot, slot + 1].map((at) => bulk(context, "mail", context.namespace.mail(at, seqs))));
+  await Promise.all([slot, slot + 1].map((at) => written(context, "mail", context.namespace.mail(at, seqs))));
 }
 
 /** Asks the store for its time: before the first ping, and in a presence that does not ping. */

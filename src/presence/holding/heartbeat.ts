@@ -90,12 +90,13 @@ export class Heartbeat {
     const sent = clock.monotonic();
     const sentWall = clock.now();
     this.#schedule.sent(slot, sent);
+    patience.sent(sent);
     try {
       const limitMs = (deathPosition(slot) - slot) * periodMs; // later it no longer counts
       const pong = await within(clock, limitMs, "ping", namespace.ping(slot, this.#seq));
       this.#schedule.acknowledged(sent);
       this.#refusals = 0;
-      patience.pinged(clock.monotonic() - sent);
+      patience.acknowledged(sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
       this.#take(slot, sent, sentWall, pong);

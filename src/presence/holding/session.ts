@@ -19,7 +19,7 @@ import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { ask, bulk, type Context, persistently, readPages } from "../context/context.ts";
+import { ask, bulk, type Context, persistently, readPages, written } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -110,7 +110,7 @@ export class Session {
     if (session === undefined) return;
     const { slot } = this.#context.time;
     const write = { kind: "touch", session: session.record.seq, slot } as const;
-    await bulk(this.#context, "write", this.#context.namespace.write([write]));
+    await written(this.#context, "write", this.#context.namespace.write([write]));
     session.touched = Math.max(session.touched, slot);
   }
 
@@ -133,8 +133,7 @@ export class Session {
     this.#life.abort(error);
     this.#life = new AbortController();
     if (this.#current !== undefined) this.#disown(this.#current);
-    this.#current = this.#lease = undefined;
-    this.#opening = undefined;
+    this.#current = this.#lease = this.#opening = undefined;
     this.sleeper.wake();
   }
 
@@ -169,7 +168,7 @@ export class Session {
         opened ??= Math.floor(time.now);
         const record = { host: hostname(), pid: process.pid, seq, opened, slot: time.slot };
         const write = { kind: "session", session: record } as const;
-        await bulk(this.#context, "open a session", this.#context.namespace.write([write]));
+        await written(this.#context, "open a session", this.#context.namespace.write([write]));
         const { session: stored = record } = await readSession(this.#context, seq); // a stale read may lack it
         if (isSameSession(stored, record)) return { record, heartbeat, touched: record.slot };
         // A server that lost acknowledged writes has given us the number of another session.

@@ -8,7 +8,7 @@ import { closed, GivenUp, isFinal, toError } from "../../core/errors.ts";
 import { patienceMs, retryMs } from "../../core/limits.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Registration, Unwritten } from "../../core/registration.ts";
-import { bulk, type Context } from "../context/context.ts";
+import { type Context, written } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import type { Session } from "./session.ts";
 
@@ -33,9 +33,9 @@ export class WriteQueue {
    */
   write(registration: Registration, unwritten: Unwritten): Promise<void> {
     if (this.#session.isStopped) return Promise.reject(closed(this.#context.name));
-    const written = registration.written();
+    const isWritten = registration.written();
     this.add(registration, unwritten);
-    return written;
+    return isWritten;
   }
 
   /** Like `write`, without waiting for it. */
@@ -102,17 +102,16 @@ export class WriteQueue {
   async #writeBatch(seq: number): Promise<void> {
     const { clock, namespace, time } = this.#context;
     const batch = this.#backlog.take(seq, this.#size.begin(clock.monotonic()), time);
-    const { writes } = batch;
     const cancel = new AbortController();
     try {
-      await bulk(this.#context, "write", namespace.write(writes, cancel.signal));
+      await written(this.#context, "write", namespace.write(batch.writes, cancel.signal));
     } catch (error) {
       cancel.abort();
-      this.#size.failed(writes.length, clock.monotonic());
+      this.#size.failed(batch.writes.length, clock.monotonic());
       this.#backlog.putBack(batch);
       throw error;
     }
-    this.#size.acknowledged(writes.length, clock.monotonic());
+    this.#size.acknowledged(batch.writes.length, clock.monotonic());
     this.#backlog.acknowledge(batch);
   }
 }

@@ -74,8 +74,7 @@ export class Evaluator {
     if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2)
       await timed(this.#context, sampleTime(this.#context));
     const slot = evaluationSlot(time.position);
-    const isRepeated = slot <= this.#evaluated;
-    const isQuiet = !isRepeated && this.#readUpTo >= slot - 1;
+    const isQuiet = slot > this.#evaluated && this.#readUpTo >= slot - 1;
     // The evaluation slot is enough if everyone is known to be alive; else a late ping in the one before matters, too.
     const isEnough = isQuiet && !this.#roster.isAnyoneSilent;
     // One after the other: it needs one connection.
