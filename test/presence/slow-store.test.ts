@@ -153,9 +153,14 @@ it("what is written is acknowledged by a majority that lags by more than a perio
     },
   }));
   const pinger = lagging.pinger("k");
-  await bench.during(5, pinger.start());
-  await bench.during(2, pinger.update(1));
-  await bench.during(2, pinger.kill());
+  const done: string[] = [];
+  void pinger.start().then(() => done.push("started"));
+  await bench.periods(5);
+  void pinger.update(1).then(() => done.push("updated"));
+  await bench.periods(2);
+  void pinger.kill().then(() => done.push("killed"));
+  await bench.periods(2);
+  expect(done).toEqual(["started", "updated", "killed"]);
   expect(sent).toBeLessThan(8); // the session, a start, a meta and an end
 });
 
