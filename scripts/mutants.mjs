@@ -83,7 +83,7 @@ const MUTANTS = [
     file: "presence/context/context.ts",
     search: "if (tookMs > suspiciousMs(periodMs)) health",
     replace: "if (tookMs > periodMs * 1e9) health",
-    by: presence("slow-store"),
+    by: presence("watcher"),
   },
   {
     what: "suspicion: a late timer is none",
