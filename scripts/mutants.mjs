@@ -530,8 +530,8 @@ const MUTANTS = [
   {
     what: "suspicions: none of a question for the time that took long",
     file: "presence/watching/evaluator.ts",
-    search: "await timed(this.#context, sampleTime(this.#context));",
-    replace: "await sampleTime(this.#context);",
+    search: "periodMs / 2)\n      await timed(this.#context, sampleTime(this.#context));",
+    replace: "periodMs / 2)\n      await sampleTime(this.#context);",
     by: presence("watcher"),
   },
   {
