@@ -7,7 +7,7 @@ import { PERIODS_TO_DEATH } from "./alive.ts";
 import type { Clock } from "./clock.ts";
 import { retryMs } from "./limits.ts";
 
-/** While no ping is under way, as before a session is open: so many times what the latest one took. */
+/** While no ping is under way (no session is open yet), a write may take so many times as long as the latest ping. */
 const OF_PING = 2;
 
 /** All times are monotonic, in ms. */
@@ -35,7 +35,10 @@ export class Patience {
     this.#acknowledged = Math.max(this.#acknowledged, sent);
   }
 
-  /** For a write that is sent now: how many ms to wait for it, before this is asked again. 0: give it up. */
+  /**
+   * Begins to wait for a write that is sent now. Whenever the returned function is called, it says how many ms more to
+   * wait before the next call; 0: the write is given up.
+   */
   begin(): () => number {
     const began = this.#clock.monotonic();
     return () => this.#moreMs(began, this.#clock.monotonic());

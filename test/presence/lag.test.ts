@@ -72,7 +72,7 @@ it.each([0.26, 0.5, 0.79])(
   },
 );
 
-it("a majority that lags by more than a period makes nobody dead, and watchers stale only at first, for that reason", async () => {
+it("a majority that lags by more than a period makes nobody dead, and watchers stale only at first", async () => {
   const { bench, watching, deaths, crash, endLag, healthy } = await fleet(1.3);
   const reasons = new Set<string | undefined>();
   watching.on("health", ({ state, reason }) => state === "stale" && reasons.add(reason));

@@ -143,7 +143,7 @@ async function late<T>(work: Promise<T>): Promise<T> {
   return result;
 }
 
-it("what is written is acknowledged by a majority that lags by more than a period, and is sent once or twice", async () => {
+it("writes wait for a majority that lags by more than a period, and are sent once or twice", async () => {
   let sent = 0;
   const lagging = await bench.openWith((namespace) => ({
     ping: (slot, seq) => late(namespace.ping(slot, seq)),

@@ -101,7 +101,7 @@ describe("where this machine's clock was set, and the store does not tell its ti
   });
 });
 
-it("a question whose answers are lost is asked again after a fifth of the period, and after twice as long", async () => {
+it("a question without an answer is asked again after a fifth of the period, then twice as long", async () => {
   let asked: number[] | undefined;
   const presence = await bench.openWith((namespace) => ({
     time: () => (asked !== undefined && asked.push(bench.now) < 3 ? never() : namespace.time()),

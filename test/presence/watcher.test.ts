@@ -43,7 +43,7 @@ describe("a watcher", () => {
     expect(refused.health.state).toBe("healthy");
   });
 
-  it("reports no death right after an outage, though it may only read, and was asking for the time all the while", async () => {
+  it("that may only read reports no death right after an outage in which it asked for the time", async () => {
     const periodMs = 1000;
     await begin({ periodMs });
     const readerLink = new FaultyStore(bench.store);

@@ -139,8 +139,8 @@ export class Evaluator {
   }
 
   /**
-   * Pings and reads once more. This read has everything that was acknowledged before it, such as a ping late in the
-   * slot before, or a planned absence. Returns whether that succeeded.
+   * Pings and reads once more: this read has everything that was acknowledged before it, such as a ping late in the
+   * slot before, or a planned absence. Without the right to ping it asks for the time. Returns whether that succeeded.
    */
   async #confirm(slot: Slot): Promise<boolean> {
     const heartbeat = this.#holding.session.current?.heartbeat;

@@ -232,7 +232,7 @@ async function run(
   batch: Pick<Batch, "ordered" | "statements">,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { writeMs } = context.limits; // even for one statement
+  const { writeMs } = context.limits; // even for one statement: each waits for a majority
   let { statements } = batch;
   for (let duplicates = 0; statements.length > 0; duplicates++) {
     const command = { update: collection, updates: statements, ordered: batch.ordered };
