@@ -1,9 +1,16 @@
 import { isHeartbitError } from "../../src/core/errors.ts";
 import { Presence, type PresenceOptions, type Target } from "../../src/index.ts";
 
-/** Resolves when the condition holds. The runner's time-out is the bound. */
+/** What takes so long hangs. The runner ends a test a minute later, without saying what it waits for. */
+const HANGS_MS = 240_000;
+
+/** Resolves when the condition holds. Rejects, with the condition, when it hangs. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  const end = performance.now() + HANGS_MS;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`This did not come to be: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** Resolves when so many ms have passed on this machine's clock: for what must not happen meanwhile. */
@@ -32,11 +39,12 @@ export async function settlesWithin(ms: number, promise: Promise<unknown>): Prom
 
 /** The answer of a call, asked again while the store is too busy to give it in time, as a program does. */
 export async function answered<T>(call: () => Promise<T>): Promise<T> {
+  const end = performance.now() + HANGS_MS;
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (!isHeartbitError(error, "STORE_UNAVAILABLE")) throw error;
+      if (!isHeartbitError(error, "STORE_UNAVAILABLE") || performance.now() > end) throw error;
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
