@@ -254,7 +254,7 @@ const MUTANTS = [
     file: "presence/context/config.ts",
     search: "&& lacksOwn(pings, from, own)) throw",
     replace: "&& false) throw",
-    by: [SIMULATOR],
+    by: presence("time"),
   },
   {
     what: "the offset: followed with a time from before another step",

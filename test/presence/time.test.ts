@@ -3,7 +3,7 @@ import { type Clock, HeartbitError, Presence } from "../../src/index.ts";
 import { StoreTime } from "../../src/core/store-time.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { PERIOD_MS } from "./support.ts";
-import { bench } from "./two-presences.ts";
+import { bench, other } from "./two-presences.ts";
 
 describe("the store's time, from answers", () => {
   let ms: number;
@@ -99,6 +99,25 @@ describe("where this machine's clock was set, and the store does not tell its ti
     await bench.during(options.periodMs / PERIOD_MS, presence.close());
     expect((await (await bench.open(options)).presence.list()).keys).toMatchObject([{ alive: false }]);
   });
+});
+
+it("whoever moves the slots on leaves mail for every session, even if its first read of their pings is stale", async () => {
+  let staleReads = 0;
+  const mailed = new Set<number>();
+  const presence = await bench.openWith((namespace) => ({
+    pings: async (from) => (staleReads-- > 0 ? [] : namespace.pings(from)),
+    mail: (slot, seqs) => {
+      for (const seq of seqs) mailed.add(seq);
+      return namespace.mail(slot, seqs);
+    },
+  }));
+  await presence.pinger("k").start();
+  await other.pinger("o").start();
+  await bench.periods(2);
+  staleReads = 1;
+  bench.clock.step(-10 * PERIOD_MS);
+  await bench.periods(3);
+  expect([...mailed].toSorted()).toEqual([1, 2]);
 });
 
 it("a question without an answer is asked again after a fifth of the period, then twice as long", async () => {
