@@ -5,6 +5,7 @@ import { clockMs } from "./measure/time.ts";
 import { writeReport } from "./report/document.ts";
 import { goalOf, markdownOf } from "./report/markdown.ts";
 import { keep, kept } from "./report/results.ts";
+import { blocking } from "./scenarios/blocking.ts";
 import { crash } from "./scenarios/crash.ts";
 import { hot } from "./scenarios/hot.ts";
 import { idle } from "./scenarios/idle.ts";
@@ -31,6 +32,7 @@ const SCENARIOS: readonly Scenario[] = [
   hot,
   crash,
   million,
+  blocking,
   sessions,
   storage,
   startup,
@@ -53,6 +55,7 @@ const NOT_QUICK = new Set([
   "keeping-10000",
   "hot",
   "crash",
+  "blocking",
   "sessions",
   "storage",
   "startup",

@@ -21,8 +21,8 @@ const KEYS_EACH = 1000;
 /** What was written in the last two periods is read again by each poll: keys are loaded that have been there for longer. */
 const SETTLED_AFTER_PERIODS = 3;
 const QUIET_PERIODS = 5;
-/** After a load V8 tidies its heap for a while. */
-const QUIET_AFTER_PERIODS = 2;
+/** After a load all keys are looked at until their processes have pinged, and V8 tidies its heap. */
+const QUIET_AFTER_PERIODS = 8;
 /** Each time another tenth dies. The longest moment of one time says as much of the machine as of the watcher. */
 const DEATHS_TIMES = 3;
 const HEAP = ["--expose-gc", "--max-old-space-size=8192"];
@@ -101,7 +101,7 @@ async function measure(
     });
     const result = { processes, keys, writeMs, storedBytes, load, loadServerMs: serverMs };
     if (quietPeriods === undefined) return result;
-    say("registration quiet");
+    say("a quiet period");
     await wait(QUIET_AFTER_PERIODS * periodMs);
     const [quiet, idleMs] = await Promise.all([
       worker.ask<Quiet>({ kind: "quiet", periods: quietPeriods }),
