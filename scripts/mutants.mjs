@@ -109,14 +109,14 @@ const MUTANTS = [
   {
     what: "a read that lacks our own ping is trusted",
     file: "core/freshness.ts",
-    search: "if (own.slot < from || hasOwn(records, own)) return undefined;",
+    search: "if (!lacksOwn(records, from, own)) return undefined;",
     replace: "if (own.slot <= Infinity) return undefined;",
     by: { kinds: "stale" },
   },
   {
     what: "a death is not confirmed by a ping and a second read",
     file: "presence/watching/evaluator.ts",
-    search: "if (this.#wouldEnd(slot, oldest) && !(await this.#confirm(slot))) return;",
+    search: "if (!(await this.#confirm(slot))) return;",
     replace: "",
     by: presence("watcher"),
   },
@@ -322,7 +322,7 @@ const MUTANTS = [
   {
     what: "the session: a number that another has is used",
     file: "presence/holding/session.ts",
-    search: "if (!(await this.#isAnothers(record))) return",
+    search: "if (isSameSession(stored, record)) return",
     replace: "if (record.seq > 0) return",
     by: presence("presence", "lost-records"),
   },
