@@ -63,7 +63,7 @@ export class PortReader {
     ]);
     let pinged = 0;
     for (const record of records) {
-      this.#roster.bits(record);
+      this.#roster.addPings(record);
       forEachSession(record, () => pinged++);
     }
     this.#roster.evaluate(slot, slot - RETENTION_SLOTS);
@@ -73,8 +73,8 @@ export class PortReader {
   async #readChanges(): Promise<void> {
     const query = { select: EVERYTHING, since: this.#cursor };
     for await (const { sessions, registrations, cursor } of this.#namespace.read(query)) {
-      for (const session of sessions) this.#roster.session(session);
-      for (const registration of registrations) this.#roster.registration(registration);
+      for (const session of sessions) this.#roster.addSession(session);
+      for (const registration of registrations) this.#roster.addRegistration(registration);
       this.#cursor = cursor ?? this.#cursor;
     }
   }

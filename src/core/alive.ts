@@ -20,10 +20,8 @@
  * A watcher may report an expiry only if it has had no suspicion since the start of slot `j - 1`. A suspicion is any
  * sign that its view of the store may be out of date. Until then it keeps `g` where it is.
  */
+import { KILLED } from "./records.ts";
 import type { Slot } from "./slots.ts";
-
-/** The `last` of a record that was killed: dead now, whatever has pinged. */
-export const KILLED = 0;
 
 /** A process is reported dead this many periods after the start of the slot of its last ping. */
 export const PERIODS_TO_DEATH = 2.5;

@@ -1,7 +1,7 @@
 /**
  * Bit sets: which sessions pinged. In each slot a segment of 1,024 sessions has one set of bits, in 32-bit words,
  * because the database's bitwise update works on integers. A segment has no more sessions because all of them update
- * the same document, and one document takes only some 4,000 updates a second.
+ * the same document, and one document takes only some 2,000 to 4,000 updates a second.
  */
 import type { Slot } from "./slots.ts";
 

@@ -19,10 +19,10 @@ export interface HolderState {
 export const MANY_HOLDERS = 32;
 
 /** A session as the roster knows it. */
-export interface Session {
+export interface KnownSession {
   record: SessionRecord;
   /** The latest start of each of its pingers: an earlier start is ended by a later one. */
-  readonly registrations: Map<number, Registration>;
+  readonly registrations: Map<number, KnownRegistration>;
   /** The load in which it was last read. */
   readIn: number;
   /** Of a previous owner of its number: the latest slot with a bit of its own. */
@@ -30,9 +30,9 @@ export interface Session {
 }
 
 /** A registration as the roster knows it. Immutable: a newer version replaces it. */
-export interface Registration {
+export interface KnownRegistration {
   readonly record: RegistrationRecord;
-  readonly session: Session;
+  readonly session: KnownSession;
   /** The load in which it was last read. */
   readIn: number;
   /** As it is reported, for a key with many: see `holdersOf`. */
@@ -40,11 +40,11 @@ export interface Registration {
 }
 
 /** Oldest first. Nearly every key has one registration: a list for each would take a sixth of all memory. */
-export type Registrations = Registration | Registration[];
+export type OneOrMany = KnownRegistration | KnownRegistration[];
 
-export const NOBODY: Registrations = [];
+export const NO_REGISTRATIONS: OneOrMany = [];
 
-export function listOf(registrations: Registrations): Registration[] {
+export function listOf(registrations: OneOrMany): KnownRegistration[] {
   return Array.isArray(registrations) ? registrations : [registrations];
 }
 
@@ -61,7 +61,7 @@ export function sameHolders(a: readonly HolderState[], b: readonly HolderState[]
 }
 
 /** Most registrations are appended: sorting a list of thousands again for each would take too long. */
-export function insertBySeniority(registrations: Registration[], registration: Registration): void {
+export function insertBySeniority(registrations: KnownRegistration[], registration: KnownRegistration): void {
   let at = registrations.length;
   for (let other = registrations[at - 1]; other !== undefined && bySeniority(other, registration) > 0;) {
     at--;
@@ -70,18 +70,18 @@ export function insertBySeniority(registrations: Registration[], registration: R
   registrations.splice(at, 0, registration);
 }
 
-export function bySeniority({ record: a }: Registration, { record: b }: Registration): number {
+export function bySeniority({ record: a }: KnownRegistration, { record: b }: KnownRegistration): number {
   return a.since - b.since || a.session - b.session || a.pinger - b.pinger;
 }
 
 /** A key with many holders keeps the objects: making thousands for each join would take too long. */
-export function holdersOf(registrations: Registrations): HolderState[] {
+export function holdersOf(registrations: OneOrMany): HolderState[] {
   const list = listOf(registrations);
   if (list.length < MANY_HOLDERS) return list.map(holderOf);
   return list.map((registration) => (registration.holder ??= holderOf(registration)));
 }
 
-function holderOf({ record, session }: Registration): HolderState {
+function holderOf({ record, session }: KnownRegistration): HolderState {
   const { host, pid } = session.record;
   return { session: record.session, host, pid, since: record.since, meta: record.meta };
 }

@@ -1,5 +1,6 @@
 /** The state of keys as one read finds it, by the rule alone, without the history that a watcher has. */
-import { deathPosition, KILLED } from "./alive.ts";
+import { deathPosition } from "./alive.ts";
+import { KILLED } from "./records.ts";
 import type { HolderState } from "./holders.ts";
 import type { Roster } from "./roster.ts";
 import { compareCodePoints } from "./selection.ts";

@@ -13,8 +13,7 @@
  * A missing record becomes a new start, because another process may have killed it before it was lost. Anyone who saw
  * that end treats the old start as ended for good.
  */
-import { KILLED } from "./alive.ts";
-import type { RegistrationId, RegistrationRecord } from "./records.ts";
+import { KILLED, type RegistrationId, type RegistrationRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 import { STEP } from "./steps.ts";
 

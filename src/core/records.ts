@@ -12,6 +12,9 @@ export const FORMAT_VERSION = 2;
 const BASE_EPOCH_MS = 1_767_225_600_000; // 2026-01-01
 const BASES = 2 ** 30;
 
+/** The `last` of a record that was killed: dead now, whatever has pinged. */
+export const KILLED = 0;
+
 /** Set by the first presence that opens a namespace; all others must agree. */
 export interface Config {
   /** The version of the stored format. */
@@ -72,7 +75,7 @@ export interface RegistrationId {
   readonly session: number;
   /** The pinger's number in its session. */
   readonly pinger: number;
-  /** How many times the pinger had been started. */
+  /** The number of this start, from 1. A record that is registered again is a new start. */
   readonly start: number;
 }
 

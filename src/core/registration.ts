@@ -1,7 +1,7 @@
 /** One start of one pinger of this presence: what is declared about it, and how it becomes records. */
-import { deathPosition, KILLED } from "./alive.ts";
+import { deathPosition } from "./alive.ts";
 import type { Declared } from "./reconcile.ts";
-import type { RegistrationRecord } from "./records.ts";
+import { KILLED, type RegistrationRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 import type { Write } from "./store.ts";
 import type { StoreTime } from "./store-time.ts";

@@ -1,7 +1,7 @@
 /**
  * The roster: a state machine that takes records and bits, and returns changes.
  *
- *   feed       `session`, `registration`, `bits`: in any order, twice or late, since they merge (see records.ts)
+ *   feed       `addSession`, `addRegistration`, `addPings`: in any order, twice or late, since they merge (records.ts)
  *   evaluate   `evaluate(j)` moves `g`; only this turns absence into death (see alive.ts)
  *   take       `changes()` returns the difference between the state now and at the last `changes()`
  *
@@ -11,7 +11,7 @@
  * A change is always the difference of two states, whatever the roster is fed, so alive and dead alternate for each
  * key.
  */
-import { isAliveAt, KILLED, lastPing, latestComplete } from "./alive.ts";
+import { isAliveAt, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
 import {
   bySeniority,
@@ -20,13 +20,19 @@ import {
   insertBySeniority,
   listOf,
   MANY_HOLDERS,
-  NOBODY,
-  type Registration,
-  type Registrations,
+  NO_REGISTRATIONS,
+  type KnownRegistration,
+  type OneOrMany,
   sameHolders,
-  type Session,
+  type KnownSession,
 } from "./holders.ts";
-import { type RegistrationRecord, mergeRegistrations, mergeSessions, type SessionRecord } from "./records.ts";
+import {
+  KILLED,
+  type RegistrationRecord,
+  mergeRegistrations,
+  mergeSessions,
+  type SessionRecord,
+} from "./records.ts";
 import type { Slot } from "./slots.ts";
 import { after, SortedKeys } from "./sorted-keys.ts";
 import { doAll, STEP, type Steps } from "./steps.ts";
@@ -46,26 +52,26 @@ export interface RosterChange {
 /** @internal */
 export class Roster {
   readonly #bits = new LatestBits();
-  readonly #sessions = new Map<number, Session>();
+  readonly #sessions = new Map<number, KnownSession>();
   /**
    * Sessions whose number has another owner now. This happens only if a server lost writes that it had acknowledged.
    * The previous owner finds out and takes another number. Until then its own earlier pings keep its registrations
    * alive.
    */
-  readonly #previousOwners = new Set<Session>();
-  readonly #keys = new Map<string, Registrations>();
+  readonly #previousOwners = new Set<KnownSession>();
+  readonly #keys = new Map<string, OneOrMany>();
   /** The same keys in order, once keys with a prefix have been requested. */
   #sorted: SortedKeys | undefined;
   /** Whether all keys are in order. */
   #isSorted = false;
   /** Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits. */
-  readonly #individuallyLeased = new Set<Registration>();
+  readonly #individuallyLeased = new Set<KnownRegistration>();
   /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
-  readonly #touched = new Map<string, Registrations>();
+  readonly #touched = new Map<string, OneOrMany>();
   /** Of keys with many holders: those at the last `changes()`. */
-  readonly #reported = new Map<string, Registrations>();
-  /** Where `changes` is in them: a new iteration would skip over all entries deleted before. */
-  #next: Iterator<[string, Registrations]> | undefined;
+  readonly #reported = new Map<string, OneOrMany>();
+  /** The position of `changes` in `#touched`. A new iterator would first step over all entries deleted so far. */
+  #next: Iterator<[string, OneOrMany]> | undefined;
   #g: Slot = -Infinity;
   #load = 0;
 
@@ -89,7 +95,7 @@ export class Roster {
   /** How many keys are alive, and how many sessions hold them. Goes through every key, and pauses between. */
   *censusInSteps(): Generator<void, { keys: number; sessions: number }, void> {
     let [keys, count] = [0, 0];
-    const sessions = new Set<Session>();
+    const sessions = new Set<KnownSession>();
     for (const known of this.#keys.values()) {
       if (++count % STEP === 0) yield;
       const living = listOf(known).filter((registration) => this.#isAlive(registration));
@@ -101,8 +107,8 @@ export class Roster {
 
   // ---- feeding
 
-  /** Takes a session's record. */
-  session(record: SessionRecord): void {
+  /** Adds a session's record. */
+  addSession(record: SessionRecord): void {
     let session = this.#sessions.get(record.seq);
     if (session !== undefined && record.opened < session.record.opened) return; // of the previous owner
     if (session !== undefined && record.opened > session.record.opened) {
@@ -122,8 +128,8 @@ export class Roster {
     if (ends) for (const registration of session.registrations.values()) this.#follow(registration);
   }
 
-  /** Takes a registration's record. Ignores it if its session is unknown: stores report the session first. */
-  registration(record: RegistrationRecord): void {
+  /** Adds a registration's record. Ignores it if its session is unknown: stores report the session first. */
+  addRegistration(record: RegistrationRecord): void {
     const session = this.#sessions.get(record.session);
     if (session === undefined) return;
     session.readIn = this.#load;
@@ -145,8 +151,8 @@ export class Roster {
     }
   }
 
-  /** Takes the pings of a slot and segment. */
-  bits(record: PingRecord): void {
+  /** Adds the pings of a slot and segment. */
+  addPings(record: PingRecord): void {
     this.#bits.add(record, (seq, slot) => {
       const session = this.#sessions.get(seq);
       if (session !== undefined && this.#revives(session, slot)) this.#touchSessionBacked(session);
@@ -364,7 +370,7 @@ export class Roster {
   }
 
   /** The registrations that are alive, and would not be with this `g`. */
-  *#falling(g: Slot): IterableIterator<Registration[]> {
+  *#falling(g: Slot): IterableIterator<KnownRegistration[]> {
     const falls = (last: Slot): boolean => isAliveAt(last, this.#g) && !isAliveAt(last, g);
     for (const sessions of [this.#sessions.values(), this.#previousOwners]) {
       for (const session of sessions) {
@@ -375,11 +381,11 @@ export class Roster {
       if (falls(this.#lastPing(registration))) yield [registration];
   }
 
-  #sessionBacked(session: Session): Registration[] {
+  #sessionBacked(session: KnownSession): KnownRegistration[] {
     return [...session.registrations.values()].filter(({ record }) => record.last === undefined);
   }
 
-  *#forgetRegistrations(session: Session, oldest: Slot, oldestMs: number): Steps {
+  *#forgetRegistrations(session: KnownSession, oldest: Slot, oldestMs: number): Steps {
     const silent = this.#isSilent(session, oldest);
     let count = 0;
     for (const registration of session.registrations.values()) {
@@ -393,20 +399,20 @@ export class Roster {
     }
   }
 
-  #isForgotten(session: Session, oldest: Slot): boolean {
+  #isForgotten(session: KnownSession, oldest: Slot): boolean {
     return session.registrations.size === 0 && this.#isSilent(session, oldest);
   }
 
-  #isSilent(session: Session, oldest: Slot): boolean {
+  #isSilent(session: KnownSession, oldest: Slot): boolean {
     return Math.max(session.record.slot, this.#latestBit(session)) < oldest;
   }
 
-  #latestBit(session: Session): Slot {
+  #latestBit(session: KnownSession): Slot {
     return session.lastBit ?? this.#bits.latest(session.record.seq);
   }
 
   /** Why the key's state changed. */
-  #cause(before: readonly Registration[], now: readonly HolderState[]): Transition {
+  #cause(before: readonly KnownRegistration[], now: readonly HolderState[]): Transition {
     if (now.length > 0) return before.length === 0 ? "joined" : "updated";
     let cause: Transition = "expired";
     for (const { record, session } of before) {
@@ -432,20 +438,20 @@ export class Roster {
   }
 
   /** Touches the keys of the registrations that share the session's bits. */
-  #touchSessionBacked(session: Session): void {
+  #touchSessionBacked(session: KnownSession): void {
     for (const { record } of this.#sessionBacked(session)) this.#touch(record.key);
   }
 
   /**
    * The live registrations of the key, oldest first. Allocates nothing for a key with one: very many may be touched.
    */
-  #living(key: string): Registrations {
-    const registrations = this.#keys.get(key) ?? NOBODY;
-    if (!Array.isArray(registrations)) return this.#isAlive(registrations) ? registrations : NOBODY;
+  #living(key: string): OneOrMany {
+    const registrations = this.#keys.get(key) ?? NO_REGISTRATIONS;
+    if (!Array.isArray(registrations)) return this.#isAlive(registrations) ? registrations : NO_REGISTRATIONS;
     return registrations.filter((registration) => this.#isAlive(registration));
   }
 
-  #insert(registration: Registration): void {
+  #insert(registration: KnownRegistration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.set(pinger, registration);
     const others = this.#keys.get(key);
@@ -457,7 +463,7 @@ export class Roster {
     this.#follow(registration);
   }
 
-  #replace(known: Registration, registration: Registration): void {
+  #replace(known: KnownRegistration, registration: KnownRegistration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.set(pinger, registration);
     this.#individuallyLeased.delete(known);
@@ -467,7 +473,7 @@ export class Roster {
     this.#follow(registration);
   }
 
-  #remove(registration: Registration): void {
+  #remove(registration: KnownRegistration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.delete(pinger);
     this.#individuallyLeased.delete(registration);
@@ -481,13 +487,13 @@ export class Roster {
   }
 
   /** A copy, which does not change when registrations come and go. */
-  #registrationsOf(key: string): Registration[] {
-    const registrations = this.#keys.get(key) ?? NOBODY;
+  #registrationsOf(key: string): KnownRegistration[] {
+    const registrations = this.#keys.get(key) ?? NO_REGISTRATIONS;
     return Array.isArray(registrations) ? registrations.slice() : [registrations];
   }
 
   /** Keeps `#individuallyLeased` up to date for the registration. */
-  #follow(registration: Registration): void {
+  #follow(registration: KnownRegistration): void {
     const { last, slot } = registration.record;
     const own =
       last !== undefined ||
@@ -497,23 +503,23 @@ export class Roster {
   }
 
   /** Whether a write or ping of the session in `slot` brings it back to life. */
-  #revives(session: Session, slot: Slot): boolean {
+  #revives(session: KnownSession, slot: Slot): boolean {
     if (session.record.last !== undefined) return false;
     return !isAliveAt(this.#leasedUntil(session), this.#g) && isAliveAt(slot, this.#g);
   }
 
   /** The latest slot in which the registrations that share the session's bits count as alive. */
-  #leasedUntil(session: Session): Slot {
+  #leasedUntil(session: KnownSession): Slot {
     const { last, slot } = session.record;
     return last ?? Math.max(slot, this.#latestBit(session));
   }
 
-  #lastPing(registration: Registration): Slot {
+  #lastPing(registration: KnownRegistration): Slot {
     const { slot, last } = registration.session.record;
     return lastPing(registration.record, { slot, last, bit: this.#latestBit(registration.session) });
   }
 
-  #isAlive(registration: Registration): boolean {
+  #isAlive(registration: KnownRegistration): boolean {
     return isAliveAt(this.#lastPing(registration), this.#g);
   }
 }

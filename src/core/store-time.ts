@@ -33,9 +33,12 @@ export class StoreTime {
   #bounds: Bounds | undefined;
   /** The store's time minus the monotonic time, in ms. */
   #distance = 0;
-  /** When the request of the latest answer was sent: a monotonic time, in ms; and the wall time minus that. */
+  /**
+   * When the request of the latest answer was sent: a monotonic time, in ms; and by how much the wall time was ahead of
+   * that.
+   */
   #sent = -Infinity;
-  #wallDistance = Infinity;
+  #wallLead = Infinity;
   #offset = 0;
   #highest = -Infinity;
 
@@ -64,7 +67,7 @@ export class StoreTime {
 
   /** For how long this machine may have slept since the latest answer, in ms. A busy one seems to have slept some. */
   get sleptMs(): number {
-    return this.#clock.now() - this.#clock.monotonic() - this.#wallDistance;
+    return this.#clock.now() - this.#clock.monotonic() - this.#wallLead;
   }
 
   /** How far `now` may be off, in ms. */
@@ -125,18 +128,18 @@ export class StoreTime {
 
   /**
    * Learns from the stamp `ms` of a request that was sent and answered at these monotonic times, when the wall time was
-   * `wallDistance` ahead of the monotonic time. Returns by how many ms our view of the store's time has changed, and
+   * `wallLead` ahead of the monotonic time. Returns by how many ms our view of the store's time has changed, and
    * whether that was a step: more than the bounds allow.
    */
   learn(
     sent: number,
     answered: number,
     ms: number,
-    wallDistance: number,
+    wallLead: number,
   ): { readonly byMs: number; readonly isStep: boolean } {
     if (sent < this.#sent) return { byMs: 0, isStep: false }; // overtaken by a later one
     this.#sent = sent;
-    this.#wallDistance = wallDistance;
+    this.#wallLead = wallLead;
     const answer = { least: ms - answered, most: ms + RESOLUTION_MS - sent, at: answered };
     if (this.#bounds === undefined) {
       this.#bounds = answer;

@@ -7,7 +7,8 @@
  *   `NOT_PERMITTED` for a missing right or wrong credentials, `UNSUPPORTED_SERVER` if this server can never do it.
  * - Every write is idempotent. The caller may give it up and repeat it, and it may still happen minutes after it was
  *   given up, without harm.
- * - After a write has resolved, every read that begins in any process sees it.
+ * - After a write has resolved, every read that begins later sees it, in any process, unless a deposed primary answers
+ *   the read. Readers recognize such a stale read: it lacks their own latest ping.
  * - The store neither keeps nor changes its arguments, and does not touch what it returned.
  */
 import type { PingRecord } from "./bits.ts";
@@ -69,7 +70,7 @@ export interface Pong {
   readonly ms: number;
   /** The `revision` of the pings of its slot and segment since this ping. A read with a smaller one is older. */
   readonly revision: number;
-  /** Whether the session has mail in this slot: another process ended one of its records. */
+  /** Whether the session has mail in this slot: another process ended one of its records, or raised the offset. */
   readonly hasMail: boolean;
 }
 
@@ -185,7 +186,8 @@ export interface Namespace {
    * - pings of slots before `beforeSlot`;
    * - sessions whose `slot` is before it and whose `last` is absent or before it, unless a registration of theirs
    *   remains. (A living process raises the `slot` of its session well within the retention.)
-   * - registrations whose `slot` and `last` are before it; and those without a `last` whose session is to be deleted;
+   * - registrations whose `slot` and `last` are before it; and those without a `last` whose session is not stored, or
+   *   is to be deleted;
    * - nothing that was `changed` after `beforeMs`.
    * Raises the config's `prunedBefore`, if there is a config.
    */

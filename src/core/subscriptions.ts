@@ -38,7 +38,7 @@ export class Subscription {
   ready = false;
   #cancelled = false;
   readonly #pending = new Map<string, Pending>();
-  /** Where `take` is: a new iteration would skip over all entries deleted before. */
+  /** The position of `take` in `#pending`. A new iterator would first step over all entries deleted so far. */
   #next: Iterator<[string, Pending]> | undefined;
   readonly #arrived: () => void;
 

@@ -8,9 +8,9 @@ export function* takeInSteps(
   { sessions, registrations }: Page,
   isWanted: (key: string) => boolean,
 ): Steps {
-  for (const session of sessions) roster.session(session);
+  for (const session of sessions) roster.addSession(session);
   for (const [index, registration] of registrations.entries()) {
-    if (isWanted(registration.key)) roster.registration(registration);
+    if (isWanted(registration.key)) roster.addRegistration(registration);
     if (index % STEP === 0) yield;
   }
 }

@@ -54,9 +54,7 @@ const KNOWN = [
 ] as const satisfies readonly (keyof PresenceOptions)[];
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 
-/**
- * @internal The options with their defaults, or `INVALID_OPTION`. `name` defaults to the target's name if it has one.
- */
+/** @internal The options with defaults, or `INVALID_OPTION`. `name` defaults to the target's name if it has one. */
 export function checkOptions(options: PresenceOptions, targetName: string | undefined): CheckedOptions {
   checkOptionsObject(options, KNOWN);
   const { name = targetName ?? "presence", feed = "auto", clock, logger, signal } = options;

@@ -1,8 +1,9 @@
 /**
  * The handle with which a program holds one key.
  *
- *   stopped --start--> started --stop--> stopped --start--> started
- *                      started --kill--> killed  --start--> started
+ *   stopped --start--> started --stop, or start fails--> stopped
+ *   started, stopped --kill--> killed --start--> started
+ *   started --the namespace is dropped--> killed
  *
  * If another process kills the key, the pinger stays `started`, emits `killed`, and takes the key up again.
  *

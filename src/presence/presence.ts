@@ -1,6 +1,4 @@
-/**
- * The entry point of the library: one opened namespace. This file puts the parts together and has no rules of its own.
- */
+/** The entry point of the library: one opened namespace. Puts the parts together, and has no rules of its own. */
 import { checkKey, checkPrefix } from "../core/checks.ts";
 import { closed } from "../core/errors.ts";
 import { closeLimitMs, OPEN_LIMIT_MS, quickMs } from "../core/limits.ts";
@@ -161,8 +159,8 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
 
   /**
    * Holds many keys at once, without a pinger for each. Resolves when others can see them; waits for a store that is
-   * away. If a key is given twice, its last meta counts. Rejects with `INVALID_KEY`, `INVALID_META` or `INVALID_OPTION`,
-   * and then holds none of them, and with `PRESENCE_CLOSED`, `NOT_PERMITTED` or `CONFIG_MISMATCH`.
+   * away. Of a key that is given twice the last meta counts. Rejects with `INVALID_KEY`, `INVALID_META` or
+   * `INVALID_OPTION`, and then holds none of them, and with `PRESENCE_CLOSED`, `NOT_PERMITTED` or `CONFIG_MISMATCH`.
    */
   async hold(keys: Iterable<HeldKey<Meta>>): Promise<Holding<Meta>> {
     this.#holding.checkOpen();

@@ -1,15 +1,16 @@
 /**
  * The one loop of a presence. It sleeps until something is due or was requested (context/requests.ts), and starts it:
  *
- *   time, ping    at the slot's moment            holding/heartbeat.ts   the answer tells the store's time
- *   config        when it may have changed        context/config.ts
+ *   ping          at the slot's moment            holding/heartbeat.ts   the answer has the store's time
+ *   config        when it may have changed        context/config.ts      also asks for the time if it is uncertain
  *   reconcile     when there is a reason          holding/reconciler.ts
  *   read          every `pollMs` without a feed   watching/snapshot.ts
  *   evaluate      at half of the slot             watching/evaluator.ts  reads, reports, evaluates, notifies
  *   prune         about once in a retention       context/pruning.ts
  *
- * Each of these runs once at a time, beside the others, so a slow read delays no ping. A failure is a suspicion, and
- * the activity is tried again. Only a namespace that is gone, or was set up by another, ends what is held and watched.
+ * They run side by side, and none twice at once, so a slow read delays no ping. A failure is a suspicion (one of
+ * pruning is only logged), and the activity is tried again. Only a namespace that is gone, or was set up again with
+ * another period or format version, ends what is held and watched.
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { catchUpMs, retryMs } from "../core/limits.ts";
@@ -245,7 +246,7 @@ export class SlotLoop {
     requests.add("restore", "ping", "reconcile", "feed", "poll");
   }
 
-  /** The namespace is gone, or was set up by another: everything that was held or watched ends. */
+  /** The namespace is gone, or was set up again with another period or version: what was held or watched ends. */
   #lose(error: HeartbitError): void {
     this.#context.requests.clear();
     this.#context.health.suspect(error.message);

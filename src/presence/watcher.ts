@@ -2,7 +2,8 @@
  * Reports changes of liveness of the keys that it watches.
  *
  *   running --stop--> stopped
- *   running --the namespace is gone or was set up by another, or a right was never granted--> failed
+ *   running --the namespace is gone, or was set up again with another period or format version--> failed
+ *   running --a right was never granted--> failed
  *
  * Any other fault makes it `stale`, as its `health` says, and passes by itself.
  */
@@ -66,9 +67,7 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     });
   }
 
-  /**
-   * `failed` only for faults that can never pass. After any other fault it stays `running`, and its health is `stale`.
-   */
+  /** `failed` only for faults that can never pass. After any other it stays `running`, and its health is `stale`. */
   get state(): WatcherState {
     return this.#state;
   }

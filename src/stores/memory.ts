@@ -4,10 +4,10 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { bitOf, type PingRecord, SEGMENT_WORDS } from "../core/bits.ts";
-import { KILLED } from "../core/alive.ts";
 import { invalid, show } from "../core/checks.ts";
 import { GivenUp } from "../core/errors.ts";
 import {
+  KILLED,
   type RegistrationId,
   type RegistrationRecord,
   type Config,

@@ -5,11 +5,11 @@ import {
   deathPosition,
   isAliveAt,
   evaluationSlot,
-  KILLED,
   latestComplete,
   mayReportDeaths,
   PERIODS_TO_DEATH,
 } from "../../src/core/alive.ts";
+import { KILLED } from "../../src/core/records.ts";
 
 /** The rule (3) as it stands: of the complete slots the latest, the evaluation slot itself counting as not empty. */
 function latestCompleteRead(j: number, oldest: number, nonEmpty: ReadonlySet<number>): number {

@@ -32,8 +32,8 @@ export function registrationOf(pinger: number, key: string): RegistrationRecord 
 /** A roster in which one session holds each key. */
 export function rosterOf(keys: readonly string[]): Roster {
   const roster = new Roster();
-  roster.session({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
-  for (const [pinger, key] of keys.entries()) roster.registration(registrationOf(pinger, key));
+  roster.addSession({ seq: 1, host: "h", pid: 1, opened: 0, slot: 10 });
+  for (const [pinger, key] of keys.entries()) roster.addRegistration(registrationOf(pinger, key));
   return roster;
 }
 

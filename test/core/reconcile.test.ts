@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { KILLED } from "../../src/core/alive.ts";
 import {
   candidatesInSteps,
   compare,
@@ -8,7 +7,7 @@ import {
   type Declared,
   writtenInSteps,
 } from "../../src/core/reconcile.ts";
-import type { RegistrationRecord } from "../../src/core/records.ts";
+import { KILLED, type RegistrationRecord } from "../../src/core/records.ts";
 
 const SLOT = 100;
 const DECLARED: Declared = { pinger: 1, start: 3, firstStart: 3, revision: 5, isWritten: true };

@@ -42,13 +42,13 @@ function take(step: Step, roster: Roster, model: Model, fed: Step[]): void {
 
 function feedOne(step: Step, roster: Roster, model: Model): void {
   if (step.do === "session") {
-    roster.session(step.session);
+    roster.addSession(step.session);
     model.session(step.session);
   } else if (step.do === "registration") {
-    roster.registration(step.registration);
+    roster.addRegistration(step.registration);
     model.registration(step.registration);
   } else if (step.do === "bits") {
-    for (const record of pingsOf(step.slot, step.seqs)) roster.bits(record);
+    for (const record of pingsOf(step.slot, step.seqs)) roster.addPings(record);
     model.bits(step.slot, step.seqs);
   }
 }

@@ -17,15 +17,16 @@ const registration = (
 
 /** In the slots from `from` to `until` these sessions ping. */
 function ping(roster: Roster, from: number, until: number, ...seqs: number[]): void {
-  for (let slot = from; slot <= until; slot++) for (const record of pingsOf(slot, seqs)) roster.bits(record);
+  for (let slot = from; slot <= until; slot++)
+    for (const record of pingsOf(slot, seqs)) roster.addPings(record);
 }
 
 /** A roster that has heard of these, pinged in the slots from 10 to `until` by the sessions. */
 function heard(registrations: readonly RegistrationRecord[], until = 10): Roster {
   const roster = new Roster();
   const seqs = [...new Set(registrations.map((one) => one.session))];
-  for (const seq of seqs) roster.session(session(seq));
-  for (const one of registrations) roster.registration(one);
+  for (const seq of seqs) roster.addSession(session(seq));
+  for (const one of registrations) roster.addRegistration(one);
   ping(roster, 10, until, ...seqs);
   return roster;
 }
@@ -64,11 +65,11 @@ describe("Roster", () => {
       registration(3, "b"),
       registration(3, "c", { pinger: 2 }),
     ]);
-    roster.session(session(4));
+    roster.addSession(session(4));
     roster.evaluate(10, 1);
     expect(roster.censusInSteps().next().value).toEqual({ keys: 3, sessions: 3 });
-    roster.registration(registration(3, "b", { last: 0 }));
-    roster.session(session(2, { last: 0 }));
+    roster.addRegistration(registration(3, "b", { last: 0 }));
+    roster.addSession(session(2, { last: 0 }));
     expect(roster.censusInSteps().next().value).toEqual({ keys: 2, sessions: 2 });
   });
 
@@ -85,8 +86,8 @@ describe("Roster", () => {
     roster.changes(1);
     roster.discardChanges();
     expect([roster.isTouched, reported(roster), roster.isAlive("b")]).toEqual([false, [], true]);
-    roster.registration(registration(2, "b", { last: 10 }));
-    roster.registration(registration(3, "c", { last: 0 }));
+    roster.addRegistration(registration(2, "b", { last: 10 }));
+    roster.addRegistration(registration(3, "c", { last: 0 }));
     expect(reported(roster)).toEqual(["c killed"]);
   });
 });
@@ -95,10 +96,10 @@ describe("Roster.forget", () => {
   it("keeps the dead until the retention is over, so that a late record does not bring them back", () => {
     const roster = heard([registration(1, "a", { changed: 1000 })], 40);
     reported(roster);
-    roster.registration(registration(1, "a", { last: 0, changed: 2000 }));
+    roster.addRegistration(registration(1, "a", { last: 0, changed: 2000 }));
     expect(reported(roster)).toEqual(["a killed"]);
     doAll(roster.forgetInSteps(30, 1500));
-    roster.registration(registration(1, "a", { changed: 1000 }));
+    roster.addRegistration(registration(1, "a", { changed: 1000 }));
     expect([reported(roster), roster.isAlive("a")]).toEqual([[], false]);
     doAll(roster.forgetInSteps(30, 2500));
     expect(roster.size.keys).toBe(0);
@@ -107,7 +108,7 @@ describe("Roster.forget", () => {
   it("keeps those that ended with their session as long as those that ended by themselves", () => {
     const roster = heard([registration(1, "a", { changed: 1000 })], 40);
     reported(roster);
-    roster.session(session(1, { last: 0, changed: 2000 }));
+    roster.addSession(session(1, { last: 0, changed: 2000 }));
     expect(reported(roster)).toEqual(["a killed"]);
     doAll(roster.forgetInSteps(30, 1500));
     expect([...roster.keys()]).toEqual(["a"]);

@@ -85,7 +85,7 @@ describe("the keys of a roster that have a prefix", () => {
     steps.next();
     roster.drop("user/1/1");
     roster.drop("user/299/2999");
-    roster.registration(registrationOf(9999, "user/1/new"));
+    roster.addRegistration(registrationOf(9999, "user/1/new"));
     doAll(steps);
     const wanted = [...keys, "user/1/new"].filter((key) => !["user/1/1", "user/299/2999"].includes(key));
     expect([...roster.keysWith("user/")]).toEqual(wanted.toSorted());

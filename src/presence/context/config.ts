@@ -60,8 +60,8 @@ export class NamespaceConfig {
   }
 
   /**
-   * Follows the config. Rejects with `CONFIG_MISMATCH` if the namespace was dropped, or set up again by another. A store
-   * that was lost and found again may have lost the config too: then it is set up again.
+   * Follows the config. Rejects with `CONFIG_MISMATCH` if the namespace was dropped, or set up again with another
+   * period or format version. A store that was found again may have lost the config too: then it is set up again.
    */
   async check(): Promise<void> {
     if ((await this.#read()) !== undefined) return;

@@ -3,8 +3,9 @@
  *
  *   healthy --suspicion--> stale --an evaluation or a ping without suspicion--> healthy
  *
- * A suspicion is any sign that this process's view of the store may be stale: a failed or late read or ping, a lost
- * primary or change feed, a timer that fired late, a step of the store's clock, a read that lacks our own latest ping.
+ * A suspicion is any sign that this process's view of the store may be out of date: a failed read or write, a late ping
+ * or read, a lost primary or change feed, a timer that fired late, a step of the store's clock, a read that lacks our
+ * own latest ping.
  */
 import type { Context } from "./context.ts";
 

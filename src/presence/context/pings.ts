@@ -42,7 +42,7 @@ export async function readPings(
   own?: OwnPing,
 ): Promise<PingRecord[]> {
   const records = await bulk(context, "read pings", context.namespace.pings(from));
-  for (const record of records) roster.bits(record);
+  for (const record of records) roster.addPings(record);
   if (own !== undefined && lacksOwn(records, from, own)) throw notFresh("ping");
   return records;
 }

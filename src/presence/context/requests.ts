@@ -7,7 +7,7 @@ export type Request =
   | "ping"
   /** Ask for the store's time: its bounds are too wide. */
   | "time"
-  /** Read which of our records have been ended: there is mail. */
+  /** Read the config, and which of our records have been ended: there is mail. */
   | "mail"
   /** Compare everything that is held with what is stored: records may be missing. */
   | "reconcile"

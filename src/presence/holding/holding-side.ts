@@ -1,5 +1,5 @@
 /** The holding side of a presence: its session, the registrations that it declares, and the reconciler. */
-import { KILLED } from "../../core/alive.ts";
+import { KILLED } from "../../core/records.ts";
 import { show } from "../../core/checks.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
 import { closeLimitMs, quickMs } from "../../core/limits.ts";

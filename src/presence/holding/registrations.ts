@@ -13,7 +13,7 @@ import type { Context } from "../context/context.ts";
 import type { Session } from "./session.ts";
 import { WriteQueue } from "./write-queue.ts";
 
-const NOBODY: Owner = { endedByOther: () => {}, lost: () => {} };
+const NO_OWNER: Owner = { endedByOther: () => {}, lost: () => {} };
 
 export class Registrations {
   readonly declared = new Declarations();
@@ -59,7 +59,7 @@ export class Registrations {
     registration.end(time, how === "killed" ? -Infinity : clock.monotonic() + how.holdMs);
     this.declared.release(registration);
     return this.queue.write(registration, "end").finally(() => {
-      registration.owner = NOBODY; // so that the pinger can be garbage-collected
+      registration.owner = NO_OWNER; // so that the pinger can be garbage-collected
     });
   }
 

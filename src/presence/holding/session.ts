@@ -9,12 +9,11 @@
  * The first ping comes before the record, so that the record has the slot of the store's own time.
  */
 import { hostname } from "node:os";
-import { KILLED } from "../../core/alive.ts";
 import { closed, type HeartbitError } from "../../core/errors.ts";
 import { retryMs } from "../../core/limits.ts";
 import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
-import { isSameSession, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
+import { KILLED, isSameSession, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";

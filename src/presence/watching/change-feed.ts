@@ -22,9 +22,7 @@ import { quietly } from "../../lib/handled.ts";
 import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/**
- * Above this many keys and prefixes the feed covers everything: narrowing it would cost the server more than it saves.
- */
+/** Above this many keys and prefixes the feed covers everything: narrowing it costs the server more than it saves. */
 const NAMES_MAX = 64;
 
 export type FeedState = "off" | "opening" | "live" | "refused";

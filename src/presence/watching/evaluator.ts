@@ -102,7 +102,7 @@ export class Evaluator {
     const from = Math.max(earliest, oldestRetained(this.#context));
     const records = await soon(this.#context, "read pings", namespace.pings(from));
     if (await followAhead(this.#context, records)) return false;
-    for (const record of records) this.#roster.bits(record);
+    for (const record of records) this.#roster.addPings(record);
     const reason = distrust(records, from, slot, own);
     // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot
     // again.

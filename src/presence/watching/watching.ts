@@ -153,9 +153,7 @@ export class Watching {
     await this.feed.stop();
   }
 
-  /**
-   * A presence that watches also pings, so that it can recognize fresh reads, and slots in which nobody could write.
-   */
+  /** A presence that watches also pings, so that it can recognize fresh reads and slots in which nobody could write. */
   async #begin(): Promise<void> {
     const { health, requests, log } = this.#context;
     let isOpeningLater = false;

@@ -3,9 +3,13 @@
  * created only by its `_id`, and changes only by `$max`, `$min` and a newer revision.
  */
 import type { Document } from "mongodb";
-import { KILLED } from "../../core/alive.ts";
 import { bitOf, groupBits } from "../../core/bits.ts";
-import type { RegistrationId, RegistrationRecord, SessionRecord } from "../../core/records.ts";
+import {
+  KILLED,
+  type RegistrationId,
+  type RegistrationRecord,
+  type SessionRecord,
+} from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Pong, Write } from "../../core/store.ts";
 import type { Context } from "./context.ts";

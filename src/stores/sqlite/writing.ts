@@ -1,6 +1,10 @@
 /** The merge rules of `core/records.ts` as SQL: each write is one statement, which changes no row needlessly. */
-import { KILLED } from "../../core/alive.ts";
-import type { RegistrationId, RegistrationRecord, SessionRecord } from "../../core/records.ts";
+import {
+  KILLED,
+  type RegistrationId,
+  type RegistrationRecord,
+  type SessionRecord,
+} from "../../core/records.ts";
 import type { Write } from "../../core/store.ts";
 import { escaped, type Head, SESSION_PINGER, SESSION_START } from "./schema.ts";
 import type { Sql } from "./sql.ts";
