@@ -117,7 +117,7 @@ const MUTANTS = [
     what: "a death is not confirmed by a ping and a second read",
     file: "presence/watching/evaluator.ts",
     search: "if (!(await this.#confirm(slot))) return;",
-    replace: "",
+    replace: "break;",
     by: presence("watcher"),
   },
   {
@@ -145,7 +145,7 @@ const MUTANTS = [
   {
     what: "the lease: kept by the monotonic clock alone, which stands still in a sleep",
     file: "core/lease.ts",
-    search: "return Math.min(wallUntil, this.#clock.now() + until - this.#clock.monotonic());",
+    search: "return Math.min(untilWall, this.#clock.now() + until - this.#clock.monotonic());",
     replace: "return this.#clock.now() + until - this.#clock.monotonic();",
     by: presence("sleep"),
   },
@@ -537,14 +537,14 @@ const MUTANTS = [
   {
     what: "sleep: a death is not confirmed again after one",
     file: "presence/watching/evaluator.ts",
-    search: "mustAsk = time.mayHaveSlept",
-    replace: "mustAsk = false",
+    search: "if (!time.mayHaveSlept) break;",
+    replace: "break;",
     by: presence("sleep"),
   },
   {
     what: "loads: without the pings of the holders",
     file: "presence/watching/snapshot.ts",
-    search: "await readPings(this.#context, roster, roster.g, this.#holding.session.ownPing);",
+    search: "await readPings(this.#context, roster, roster.g, this.#holdingSide.session.ownPing);",
     replace: "",
     by: presence("watcher"),
   },

@@ -7,8 +7,8 @@ export class Declarations {
   /** Those of them that are released, in the order of their release. */
   readonly #released = new Set<Registration>();
   /** How many starts were declared, and how many releases, so far. */
-  added = 0;
-  released = 0;
+  startCount = 0;
+  releaseCount = 0;
 
   /** By the pinger's number. */
   get byPinger(): ReadonlyMap<number, Registration> {
@@ -48,7 +48,7 @@ export class Declarations {
     const before = this.#latest.get(registration.pinger);
     if (before !== undefined) this.#released.delete(before);
     this.#latest.set(registration.pinger, registration);
-    this.added++;
+    this.startCount++;
   }
 
   /** Its pinger has released it. */
@@ -56,7 +56,7 @@ export class Declarations {
     if (this.#latest.get(registration.pinger) !== registration) return;
     this.#released.delete(registration);
     this.#released.add(registration);
-    this.released++;
+    this.releaseCount++;
   }
 
   /** Declares nothing about it any more. Does nothing if its pinger has started again since. */
@@ -70,7 +70,7 @@ export class Declarations {
     this.#released.clear();
   }
 
-  /** Registrations released before slot `oldest` have been pruned, or will be soon. */
+  /** Forgets registrations released before slot `oldest`: they have been pruned, or will be soon. */
   forgetBefore(oldest: Slot): void {
     for (const registration of this.#released) {
       if (registration.endedIn >= oldest) break;

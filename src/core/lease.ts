@@ -24,11 +24,11 @@ interface Ping {
 /** The latest ping that counts. */
 interface Extension extends Ping {
   /** When it was acknowledged, by the wall clock, in ms; and its stamp, in slots. */
-  readonly acknowledged: number;
+  readonly receivedWall: number;
   readonly stamped: number;
   /** When the lease runs out, by the monotonic clock and by the wall clock, in ms. */
   readonly until: number;
-  readonly wallUntil: number;
+  readonly untilWall: number;
 }
 
 export class Lease {
@@ -50,17 +50,17 @@ export class Lease {
   /** The earliest time at which a watcher could report this process dead, by the wall clock, in ms. */
   get until(): number | undefined {
     if (this.#latest === undefined) return undefined;
-    const { until, wallUntil } = this.#latest;
-    return Math.min(wallUntil, this.#clock.now() + until - this.#clock.monotonic());
+    const { until, untilWall } = this.#latest;
+    return Math.min(untilWall, this.#clock.now() + until - this.#clock.monotonic());
   }
 
-  /** How many slots the longest lapse since `returned` lasted, from the last ping before it to the first after it. */
+  /** How many slots the longest lapse since `recovered` lasted, from the last ping before it to the first after it. */
   get lapsedSlots(): number {
     return this.#lapsedSlots;
   }
 
-  /** All that the lapses may have changed is as it should be again. */
-  returned(): void {
+  /** Everything that the lapses may have changed has been restored. */
+  recovered(): void {
     this.#lapsedSlots = 0;
   }
 
@@ -74,25 +74,25 @@ export class Lease {
     this.#moves--;
   }
 
-  /** When `lapse` will find that it has run out: a monotonic time, in ms. Infinity if it has already. */
+  /** When `noteLapse` will find that it has run out: a monotonic time, in ms. Infinity if it has already. */
   get lapsesAt(): number {
     return this.#isLapsed ? Infinity : (this.#latest?.until ?? Infinity);
   }
 
   /**
-   * If the lease has run out since the last call, by our clock or by the stamp of an answer (in slots): from when to
-   * when, by the wall clock, in ms.
+   * Returns the lapse if the lease has run out since the last call, by our clock or by the stamp of an answer (in
+   * slots): its start and end, by the wall clock, in ms.
    */
-  lapse(stamped = -Infinity): { readonly from: number; readonly to: number } | undefined {
+  noteLapse(stamped = -Infinity): { readonly from: number; readonly to: number } | undefined {
     const latest = this.#latest;
     if (latest === undefined || this.#isLapsed) return undefined;
     const [to, now] = [this.#clock.now(), this.#clock.monotonic()];
     if (stamped < deathPosition(latest.slot) && now < latest.until) return undefined;
     this.#isLapsed = true;
-    const [until, wallUntil] = [Math.min(latest.until, now), Math.min(latest.wallUntil, to)];
-    this.#latest = { ...latest, until, wallUntil }; // a stamp shows it before our clocks do
+    const [until, untilWall] = [Math.min(latest.until, now), Math.min(latest.untilWall, to)];
+    this.#latest = { ...latest, until, untilWall }; // a stamp shows it before our clocks do
     // Our own clocks may not show the whole lapse, if the machine slept or they were set.
-    const from = Math.min(latest.acknowledged, to - (this.#time.position - latest.stamped) * this.#periodMs);
+    const from = Math.min(latest.receivedWall, to - (this.#time.position - latest.stamped) * this.#periodMs);
     return { from, to };
   }
 
@@ -109,7 +109,7 @@ export class Lease {
     if (endsLapse) this.#lapsedSlots = Math.max(this.#lapsedSlots, slot - before);
     this.#isLapsed = false;
     if (slot < before) return { counts: true, endsLapse };
-    const [acknowledged, stamped] = [this.#clock.now(), this.#time.positionOf(ms)];
+    const [receivedWall, stamped] = [this.#clock.now(), this.#time.positionOf(ms)];
     const ping = { slot, ms, sent, received: this.#clock.monotonic(), offset: this.#time.offset };
     let until = sent + leftMs;
     // A ping that waited long before it was stamped seems to end the lease earlier than the one before it. Both are
@@ -117,7 +117,7 @@ export class Lease {
     if (this.#latest !== undefined && !endsLapse && hasSameClock(this.#latest, ping)) {
       until = Math.max(until, this.#latest.until);
     }
-    this.#latest = { ...ping, acknowledged, stamped, until, wallUntil: sentWall + until - sent };
+    this.#latest = { ...ping, receivedWall, stamped, until, untilWall: sentWall + until - sent };
     return { counts: true, endsLapse };
   }
 }

@@ -60,9 +60,9 @@ function find(roster: Roster, time: StoreTime, key: string): FoundKey {
   const [oldest] = holders;
   if (oldest !== undefined) return { key, holders, sinceMs: oldest.since };
   let sinceMs = -Infinity;
-  for (const { registration, session, last } of roster.registrations(key)) {
+  for (const { registration, session, lastPing } of roster.registrations(key)) {
     const killedMs = registration.last === KILLED ? registration.changed : session.changed;
-    sinceMs = Math.max(sinceMs, last === KILLED ? (killedMs ?? 0) : time.at(deathPosition(last)));
+    sinceMs = Math.max(sinceMs, lastPing === KILLED ? (killedMs ?? 0) : time.at(deathPosition(lastPing)));
   }
   return { key, holders, sinceMs };
 }

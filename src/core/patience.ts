@@ -1,22 +1,25 @@
 /**
- * When a write that is not acknowledged is given up. Its connection may be dead: then it must be sent again soon. Or
- * the majority lags, and it is only late: pings are late then, too. So it is given up when a ping that was sent after
- * it has been acknowledged, and in any case when a ping would no longer count.
+ * When an unacknowledged write is given up. If its connection is dead, it must be sent again soon. If the majority
+ * lags, it is only late, and so are pings. So it is given up once a ping that was sent after it is acknowledged, and in
+ * any case when a ping would no longer count.
  */
 import { PERIODS_TO_DEATH } from "./alive.ts";
 import type { Clock } from "./clock.ts";
 import { retryMs } from "./limits.ts";
 
-/** While no ping is under way (no session is open yet), a write may take so many times as long as the latest ping. */
+/**
+ * While no ping is under way (such as before a session is open), a write may take this many times as long as the latest
+ * ping.
+ */
 const OF_PING = 2;
 
 /** All times are monotonic, in ms. */
 export class Patience {
   readonly #clock: Clock;
   readonly #periodMs: number;
-  /** When the latest ping was sent; and the latest one that was acknowledged, and how long that took. */
+  /** When the latest ping was sent; and the latest acknowledged one, and how long its acknowledgement took. */
   #sent = -Infinity;
-  #acknowledged = -Infinity;
+  #acknowledgedSent = -Infinity;
   #tookMs = 0;
 
   constructor(clock: Clock, periodMs: number) {
@@ -32,7 +35,7 @@ export class Patience {
   /** The ping that was sent at this time is acknowledged. */
   acknowledged(sent: number): void {
     this.#tookMs = this.#clock.monotonic() - sent;
-    this.#acknowledged = Math.max(this.#acknowledged, sent);
+    this.#acknowledgedSent = Math.max(this.#acknowledgedSent, sent);
   }
 
   /**
@@ -45,9 +48,9 @@ export class Patience {
   }
 
   #moreMs(sent: number, now: number): number {
-    if (this.#acknowledged > sent) return 0;
+    if (this.#acknowledgedSent > sent) return 0;
     const mostMs = PERIODS_TO_DEATH * this.#periodMs;
-    const isUnderWay = this.#sent > this.#acknowledged;
+    const isUnderWay = this.#sent > this.#acknowledgedSent;
     const limitMs = isUnderWay ? mostMs : Math.min(OF_PING * this.#tookMs, mostMs);
     return now - sent < limitMs ? retryMs(this.#periodMs) : 0;
   }

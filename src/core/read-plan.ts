@@ -13,8 +13,8 @@ import type { Selection } from "./selection.ts";
 import type { Slot } from "./slots.ts";
 import type { Cursor } from "./store.ts";
 
-/** A read of everything, at a time when a death could be reported. */
-export interface WholeRead {
+/** A read of everything whose missing records may be removed. */
+export interface Removal {
   /** See `Roster.beginLoad`. */
   readonly load: number;
   readonly selected: Selection;
@@ -27,15 +27,15 @@ export class ReadPlan {
   #due: "changes" | "all" | "removal" = "changes";
   /** The next poll reads changes since this cursor. */
   #cursor: { readonly at: Cursor; readonly slot: Slot } | undefined;
-  /** The latest whole read, until `takeWhole`. */
-  #whole: WholeRead | undefined;
+  /** The latest one, until `takeRemoval`. */
+  #removal: Removal | undefined;
 
   constructor(retentionSlots: number) {
     this.#retentionSlots = retentionSlots;
   }
 
-  /** Whether more is due than what has changed. */
-  get isBehind(): boolean {
+  /** Whether a read of everything is due. */
+  get mustReadAll(): boolean {
     return this.#due !== "changes";
   }
 
@@ -43,9 +43,9 @@ export class ReadPlan {
     return this.#cursor !== undefined;
   }
 
-  /** Whether a whole read waits for `takeWhole`. */
-  get hasWhole(): boolean {
-    return this.#whole !== undefined;
+  /** Whether a removal waits for `takeRemoval`. */
+  get hasRemoval(): boolean {
+    return this.#removal !== undefined;
   }
 
   /** The next poll reads everything, because changes may have been missed. */
@@ -54,19 +54,19 @@ export class ReadPlan {
   }
 
   /**
-   * A poll begins in this slot. It reads everything, or changes since a cursor. `removes`: it makes a `WholeRead`. A
+   * A poll begins in this slot. It reads everything, or changes since a cursor. `removes`: it makes a `Removal`. A
    * stale read lacks much, so that requires that a death may be reported.
    */
   begin(
     slot: Slot,
     mayReportDeaths: boolean,
-  ): { isWhole: boolean; removes: boolean; since: Cursor | undefined } {
+  ): { readsAll: boolean; removes: boolean; since: Cursor | undefined } {
     // Records that ended in between may have been pruned since, and would be missed.
     if (this.#cursor !== undefined && slot - this.#cursor.slot > this.#retentionSlots / 2) this.resync();
-    const removes = this.isBehind && mayReportDeaths;
-    const isWhole = removes || this.#due === "all";
-    if (isWhole) this.#due = "removal";
-    return { isWhole, removes, since: isWhole ? undefined : this.#cursor?.at };
+    const removes = this.mustReadAll && mayReportDeaths;
+    const readsAll = removes || this.#due === "all";
+    if (readsAll) this.#due = "removal";
+    return { readsAll, removes, since: readsAll ? undefined : this.#cursor?.at };
   }
 
   /** The next poll reads what changes after a read that began in this slot. */
@@ -74,15 +74,15 @@ export class ReadPlan {
     if (at !== undefined) this.#cursor = { at, slot };
   }
 
-  keepWhole(whole: WholeRead): void {
-    this.#whole = whole;
+  keepRemoval(removal: Removal): void {
+    this.#removal = removal;
   }
 
-  /** The latest whole read, whose missing records are to be removed now. Call only when a death may be reported. */
-  takeWhole(): WholeRead | undefined {
-    const whole = this.#whole;
-    this.#whole = undefined;
-    if (whole !== undefined && this.#due === "removal") this.#due = "changes";
-    return whole;
+  /** The latest removal, which is to be done now. Call only when a death may be reported. */
+  takeRemoval(): Removal | undefined {
+    const removal = this.#removal;
+    this.#removal = undefined;
+    if (removal !== undefined && this.#due === "removal") this.#due = "changes";
+    return removal;
   }
 }

@@ -103,7 +103,7 @@ export class Registration implements Declared {
   }
 }
 
-/** What a start inherits from the start before it. */
+/** How a start continues from the start before it. */
 interface Succession {
   readonly start: number;
   readonly since: number;
@@ -124,7 +124,11 @@ interface Succession {
  *
  * `isOver`: whether another process has killed the earlier one, or it was lost with its namespace.
  */
-export function succeed(earlier: Registration | undefined, isOver: boolean, time: StoreTime): Succession {
+export function successionOf(
+  earlier: Registration | undefined,
+  isOver: boolean,
+  time: StoreTime,
+): Succession {
   const now = Math.floor(time.now);
   if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
   const start = earlier.start + 1;

@@ -15,22 +15,22 @@ import { isAliveAt, lastPing, latestComplete } from "./alive.ts";
 import { LatestBits, type PingRecord } from "./bits.ts";
 import {
   bySeniority,
-  type HolderState,
   holdersOf,
+  type HolderState,
   insertBySeniority,
+  type KnownRegistration,
+  type KnownSession,
   listOf,
   MANY_HOLDERS,
   NO_REGISTRATIONS,
-  type KnownRegistration,
   type OneOrMany,
   sameHolders,
-  type KnownSession,
 } from "./holders.ts";
 import {
   KILLED,
-  type RegistrationRecord,
   mergeRegistrations,
   mergeSessions,
+  type RegistrationRecord,
   type SessionRecord,
 } from "./records.ts";
 import type { Slot } from "./slots.ts";
@@ -125,7 +125,8 @@ export class Roster {
     const ends = merged.last !== session.record.last;
     if (ends || this.#revives(session, merged.slot)) this.#touchSessionBacked(session);
     session.record = merged;
-    if (ends) for (const registration of session.registrations.values()) this.#follow(registration);
+    if (ends)
+      for (const registration of session.registrations.values()) this.#updateIndividuallyLeased(registration);
   }
 
   /** Adds a registration's record. Ignores it if its session is unknown: stores report the session first. */
@@ -179,17 +180,17 @@ export class Roster {
       }
     }
     this.#g = g;
-    for (const registration of this.#individuallyLeased) this.#follow(registration);
+    for (const registration of this.#individuallyLeased) this.#updateIndividuallyLeased(registration);
   }
 
   /** Whether `evaluate` would find a death now. */
-  wouldEnd(j: Slot, oldest: Slot): boolean {
+  wouldFindDeath(j: Slot, oldest: Slot): boolean {
     for (const registrations of this.#falling(this.#nextG(j, oldest)))
       if (registrations.length > 0) return true;
     return false;
   }
 
-  /** Whether a session that has not ended is no longer heard from. It may come back until it is forgotten. */
+  /** Whether a session that has not ended looks dead: a late ping of it would bring it back. */
   get isAnyoneSilent(): boolean {
     for (const session of this.#sessions.values()) {
       const hasEnded = session.record.last !== undefined || session.registrations.size === 0;
@@ -229,14 +230,14 @@ export class Roster {
     const rest = [this.#keys.keys(), this.#touched.keys()];
     for (const keys of prefix !== "" && this.#isSorted ? [this.keysWith(prefix)] : rest) {
       for (const key of keys) {
-        if (key.startsWith(prefix) && !selected(key)) this.drop(key);
+        if (key.startsWith(prefix) && !selected(key)) this.forgetKey(key);
         if (++count % STEP === 0) yield;
       }
     }
   }
 
   /** Forgets one key, without reporting it. */
-  drop(key: string): void {
+  forgetKey(key: string): void {
     for (const registration of this.#registrationsOf(key)) this.#remove(registration);
     this.#touched.delete(key);
     this.#reported.delete(key);
@@ -294,7 +295,7 @@ export class Roster {
   /** The keys of `keys()` with the prefix. The keys must be in order. Meanwhile keys may come and go. */
   *keysWith(prefix: string): IterableIterator<string> {
     for (let from = prefix; ;) {
-      const keys = this.#some(prefix, from);
+      const keys = this.#nextKeys(prefix, from);
       yield* keys;
       if (keys.length < STEP) return;
       from = after(keys.at(-1) ?? "");
@@ -306,15 +307,14 @@ export class Roster {
     registration: RegistrationRecord;
     session: SessionRecord;
     alive: boolean;
-    last: Slot;
+    lastPing: Slot;
   }> {
     for (const registration of this.#registrationsOf(key)) {
-      const last = this.#lastPing(registration);
       yield {
         registration: registration.record,
         session: registration.session.record,
         alive: this.#isAlive(registration),
-        last,
+        lastPing: this.#lastPing(registration),
       };
     }
   }
@@ -386,7 +386,7 @@ export class Roster {
   }
 
   *#forgetRegistrations(session: KnownSession, oldest: Slot, oldestMs: number): Steps {
-    const silent = this.#isSilent(session, oldest);
+    const isLongGone = this.#isLongGone(session, oldest);
     let count = 0;
     for (const registration of session.registrations.values()) {
       if (++count % STEP === 0) yield;
@@ -394,16 +394,16 @@ export class Roster {
       // A registration that ended with its session ended when the session's record changed.
       const ended = registration.record.last === undefined ? session.record.changed : undefined;
       const changed = Math.max(registration.record.changed ?? 0, ended ?? 0);
-      const over = last === undefined ? silent : last < oldest && changed < oldestMs;
+      const over = last === undefined ? isLongGone : last < oldest && changed < oldestMs;
       if (over && slot < oldest && !this.#touched.has(registration.record.key)) this.#remove(registration);
     }
   }
 
   #isForgotten(session: KnownSession, oldest: Slot): boolean {
-    return session.registrations.size === 0 && this.#isSilent(session, oldest);
+    return session.registrations.size === 0 && this.#isLongGone(session, oldest);
   }
 
-  #isSilent(session: KnownSession, oldest: Slot): boolean {
+  #isLongGone(session: KnownSession, oldest: Slot): boolean {
     return Math.max(session.record.slot, this.#latestBit(session)) < oldest;
   }
 
@@ -429,7 +429,7 @@ export class Roster {
   }
 
   /** Some of the keys with the prefix, from this text on. The keys must be in order. */
-  #some(prefix: string, from: string): string[] {
+  #nextKeys(prefix: string, from: string): string[] {
     const some: string[] = [];
     for (const key of this.#sorted?.startingWith(prefix, from) ?? []) {
       if (some.push(key) === STEP) break;
@@ -460,7 +460,7 @@ export class Roster {
       this.#sorted?.add(key);
     } else if (Array.isArray(others)) insertBySeniority(others, registration);
     else this.#keys.set(key, [others, registration].toSorted(bySeniority));
-    this.#follow(registration);
+    this.#updateIndividuallyLeased(registration);
   }
 
   #replace(known: KnownRegistration, registration: KnownRegistration): void {
@@ -470,7 +470,7 @@ export class Roster {
     const registrations = this.#keys.get(key);
     if (Array.isArray(registrations)) registrations[registrations.indexOf(known)] = registration;
     else this.#keys.set(key, registration);
-    this.#follow(registration);
+    this.#updateIndividuallyLeased(registration);
   }
 
   #remove(registration: KnownRegistration): void {
@@ -493,7 +493,7 @@ export class Roster {
   }
 
   /** Keeps `#individuallyLeased` up to date for the registration. */
-  #follow(registration: KnownRegistration): void {
+  #updateIndividuallyLeased(registration: KnownRegistration): void {
     const { last, slot } = registration.record;
     const own =
       last !== undefined ||

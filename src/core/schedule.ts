@@ -1,5 +1,5 @@
 /**
- * When a session pings:
+ * When a session pings. (presence/holding/heartbeat.ts handles failures and refusals.)
  *
  *   at the slot's moment                               ping
  *   unanswered after a fifth of the period             ping once more; the first ping still counts
@@ -103,14 +103,14 @@ export class PingSchedule {
 
   /** The ping that was sent at this time was acknowledged. */
   acknowledged(sent: number): void {
-    this.#over(sent);
+    this.#settled(sent);
     this.#lateAt = Infinity; // until the next ping is sent
     this.#answeredSent = Math.max(this.#answeredSent, sent);
   }
 
   /** The ping that was sent at this time failed. Returns whether a later one was acknowledged. */
   failed(sent: number): boolean {
-    this.#over(sent);
+    this.#settled(sent);
     return sent < this.#answeredSent;
   }
 
@@ -120,8 +120,8 @@ export class PingSchedule {
     else if (slot === this.#time.slot) this.#pingAfter(slot);
   }
 
-  /** Once after a period without an acknowledgement: how many ms ago the first unacknowledged ping was sent. */
-  lateMs(): number | undefined {
+  /** After a period without an acknowledgement, once: how long ago, in ms, the first unacknowledged ping was sent. */
+  takeLateMs(): number | undefined {
     const now = this.#clock.monotonic();
     if (now < this.#lateAt) return undefined;
     const waitedMs = now - this.#lateAt + this.#periodMs;
@@ -129,7 +129,7 @@ export class PingSchedule {
     return waitedMs;
   }
 
-  #over(sent: number): void {
+  #settled(sent: number): void {
     if (sent >= this.#sent.since) this.#sent.underWay--;
   }
 

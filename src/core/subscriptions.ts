@@ -118,7 +118,7 @@ export class Subscriptions {
   readonly #byKey = new Map<string, Set<Subscription>>();
   readonly #byPrefix = new Map<string, Set<Subscription>>();
   readonly #ofAll = new Set<Subscription>();
-  readonly #each = new Set<Subscription>();
+  readonly #subscriptions = new Set<Subscription>();
   readonly #unready = new Set<Subscription>();
   readonly #keys = new Set<string>();
   readonly #prefixes = new Prefixes();
@@ -137,27 +137,27 @@ export class Subscriptions {
   /** How many changes they have not taken yet. */
   get pending(): number {
     let pending = 0;
-    for (const subscription of this.#each) pending += subscription.pending;
+    for (const subscription of this.#subscriptions) pending += subscription.pending;
     return pending;
   }
 
   add(subscription: Subscription): void {
-    this.#each.add(subscription);
+    this.#subscriptions.add(subscription);
     this.#unready.add(subscription);
     const { target } = subscription;
     const prefix = prefixOf(target);
-    if (typeof target === "string") put(this.#byKey, this.#keys, target, subscription);
-    else if (prefix) put(this.#byPrefix, this.#prefixes, prefix, subscription);
+    if (typeof target === "string") addTo(this.#byKey, this.#keys, target, subscription);
+    else if (prefix) addTo(this.#byPrefix, this.#prefixes, prefix, subscription);
     else this.#ofAll.add(subscription);
   }
 
   delete(subscription: Subscription): void {
-    this.#each.delete(subscription);
+    this.#subscriptions.delete(subscription);
     this.#unready.delete(subscription);
     const { target } = subscription;
     const prefix = prefixOf(target);
-    if (typeof target === "string") take(this.#byKey, this.#keys, target, subscription);
-    else if (prefix) take(this.#byPrefix, this.#prefixes, prefix, subscription);
+    if (typeof target === "string") removeFrom(this.#byKey, this.#keys, target, subscription);
+    else if (prefix) removeFrom(this.#byPrefix, this.#prefixes, prefix, subscription);
     else this.#ofAll.delete(subscription);
   }
 
@@ -174,7 +174,7 @@ export class Subscriptions {
 
   /** Whether any subscription gets changes. */
   get areAnyReady(): boolean {
-    return this.#each.size > this.#unready.size;
+    return this.#subscriptions.size > this.#unready.size;
   }
 
   /** The subscriptions that include the key. */
@@ -185,7 +185,7 @@ export class Subscriptions {
   }
 }
 
-function put(
+function addTo(
   by: Map<string, Set<Subscription>>,
   names: Set<string>,
   name: string,
@@ -197,7 +197,7 @@ function put(
   names.add(name);
 }
 
-function take(
+function removeFrom(
   by: Map<string, Set<Subscription>>,
   names: Set<string>,
   name: string,

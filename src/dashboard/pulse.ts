@@ -6,7 +6,7 @@ import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts"
 import { NOTHING } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import { internalsOf } from "../presence/internals.ts";
-import { readPages, type Context, soon } from "../presence/context/context.ts";
+import { type Context, quickly, readPages } from "../presence/context/context.ts";
 import type { Board } from "./board.ts";
 
 /** How many slots the pulse goes back. */
@@ -113,7 +113,7 @@ export class Pulse {
     const { namespace, time } = this.#context;
     const { slot, position } = time;
     const oldest = slot - PULSE_SLOTS + 1;
-    const records = await soon(
+    const records = await quickly(
       this.#context,
       "read pings",
       namespace.pings(Math.max(oldest, this.#slot - 1)),

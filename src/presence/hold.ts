@@ -1,7 +1,7 @@
 /** Many keys that are held together, without a handle for each: a gateway holds 100,000. */
 import { checkKey, encodeMeta } from "../core/checks.ts";
 import { Dropped } from "../core/errors.ts";
-import { Registration, succeed } from "../core/registration.ts";
+import { Registration, successionOf } from "../core/registration.ts";
 import type { Steps } from "../core/steps.ts";
 import { checkIterable, checkOptionsObject } from "../lib/arguments.ts";
 import { handled } from "../lib/handled.ts";
@@ -92,7 +92,7 @@ export class Holding<Meta = unknown> {
       yield;
     }
     for (const [key, meta] of metas) {
-      written.push(handled(this.#take(key, meta)));
+      written.push(handled(this.#addOrUpdate(key, meta)));
       yield;
     }
   }
@@ -107,7 +107,7 @@ export class Holding<Meta = unknown> {
     }
   }
 
-  async #take(key: string, meta: string): Promise<void> {
+  async #addOrUpdate(key: string, meta: string): Promise<void> {
     const { context, registrations } = this.#side;
     this.#side.checkOpen();
     if (this.#timesLost !== registrations.timesLost) throw new Dropped(context.name);
@@ -119,7 +119,7 @@ export class Holding<Meta = unknown> {
   /** `ended`: the start that another process has ended, if there is one. */
   async #start(key: string, pinger: number, meta: string, ended?: Registration): Promise<void> {
     const { context, registrations } = this.#side;
-    const succession = succeed(ended, true, context.time);
+    const succession = successionOf(ended, true, context.time);
     const registration = new Registration(this, key, pinger, meta, succession);
     this.#held.set(key, registration);
     try {

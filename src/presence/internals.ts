@@ -4,7 +4,7 @@
  */
 import { invalid } from "../core/checks.ts";
 import { shared } from "../lib/shared.ts";
-import type { WatchingGauges } from "./watching/watching.ts";
+import type { WatchingGauges } from "./watching/watching-side.ts";
 import type { Context } from "./context/context.ts";
 
 export interface Internals extends Context {

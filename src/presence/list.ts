@@ -5,7 +5,7 @@ import type { Selection } from "../core/selection.ts";
 import { takeInSteps } from "../core/take-in-steps.ts";
 import { Slices } from "../lib/timers.ts";
 import { type Holder, toHolder } from "../core/change.ts";
-import { bulk, type Context, readPages, sampleTime } from "./context/context.ts";
+import { type Context, patiently, readPages, sampleTime } from "./context/context.ts";
 import { oldestRetained, readPings, readState } from "./context/pings.ts";
 
 /** The state of one key. */
@@ -40,7 +40,7 @@ export async function readListing(context: Context, selected: Selection): Promis
   if (context.time.ageMs > context.periodMs || context.time.mayHaveSlept) await sampleTime(context);
   const slot = await readState(context, roster);
   const slices = new Slices(context.clock);
-  for await (const page of readPages(context, { select: selected }, bulk)) {
+  for await (const page of readPages(context, { select: selected }, patiently)) {
     await slices.doAll(takeInSteps(roster, page, () => true));
     roster.discardChanges();
   }

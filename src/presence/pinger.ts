@@ -7,11 +7,11 @@
  *
  * If another process kills the key, the pinger stays `started`, emits `killed`, and takes the key up again.
  *
- * Each start is a registration of its own. `succeed` (core/registration.ts) says how it treats the start before it.
+ * Each start is a registration of its own. `successionOf` (core/registration.ts) says how it continues the one before.
  */
 import { encodeMeta } from "../core/checks.ts";
 import { alreadyStarted, closed, Dropped } from "../core/errors.ts";
-import { Registration, succeed } from "../core/registration.ts";
+import { Registration, successionOf } from "../core/registration.ts";
 import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { Emitter, Subscribable } from "../lib/emitter.ts";
 import { InOrder } from "../lib/queue.ts";
@@ -38,7 +38,7 @@ export interface PingerEvents {
 export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /** The key that it holds, or would hold. */
   readonly key: string;
-  readonly #holding: HoldingSide;
+  readonly #holdingSide: HoldingSide;
   readonly #number: number;
   readonly #events: Emitter<PingerEvents>;
   /** A kill by key must finish before the next call takes effect. Undefined until there is one. */
@@ -55,19 +55,19 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   #ending: Promise<void> | undefined;
 
   /** @internal Use `presence.pinger(key)`. */
-  constructor(holding: HoldingSide, key: string, meta: unknown) {
-    const events = new Emitter<PingerEvents>(holding.listenerThrew, key);
+  constructor(holdingSide: HoldingSide, key: string, meta: unknown) {
+    const events = new Emitter<PingerEvents>(holdingSide.listenerThrew, key);
     super(events);
     this.#events = events;
     this.key = key;
-    this.#holding = holding;
-    this.#number = holding.registrations.nextPinger();
+    this.#holdingSide = holdingSide;
+    this.#number = holdingSide.registrations.nextPinger();
     this.#meta = encodeMeta(meta);
   }
 
   /** `started` from the call of `start` on, even before others can see it. */
   get state(): PingerState {
-    return this.#state === "started" ? (this.#holding.closedAs ?? "started") : this.#state;
+    return this.#state === "started" ? (this.#holdingSide.closedAs ?? "started") : this.#state;
   }
 
   /**
@@ -76,11 +76,11 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
    * or has another period); then the key is not held.
    */
   start(): Promise<void> {
-    if (this.#holding.isClosed) return Promise.reject(closed(this.#holding.context.name));
+    if (this.#holdingSide.isClosed) return Promise.reject(closed(this.#holdingSide.context.name));
     if (this.#state === "started") return Promise.reject(alreadyStarted(this.key));
     this.#state = "started";
-    const { timesLost } = this.#holding.registrations;
-    return this.#inOrder(() => this.#take(timesLost));
+    const { timesLost } = this.#holdingSide.registrations;
+    return this.#inOrder(() => this.#register(timesLost));
   }
 
   /**
@@ -104,7 +104,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
     if (this.#state === "started") return this.#end("killed");
-    this.#holding.checkOpen();
+    this.#holdingSide.checkOpen();
     this.#state = "killed";
     this.#ending = (this.#calls ??= new InOrder()).runAlone(() => this.#killKey());
     return this.#ending;
@@ -120,8 +120,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     this.#meta = text;
     await this.#inOrder(async () => {
       if (this.#latest === undefined || this.#state !== "started") return;
-      this.#holding.checkOpen();
-      await this.#holding.registrations.update(this.#latest, text);
+      this.#holdingSide.checkOpen();
+      await this.#holdingSide.registrations.update(this.#latest, text);
     });
   }
 
@@ -136,7 +136,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
 
   async #killKey(): Promise<void> {
     try {
-      await this.#holding.kill(this.key);
+      await this.#holdingSide.kill(this.key);
       this.#isOver = true;
     } catch (error) {
       if (this.#state === "killed") {
@@ -148,12 +148,12 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   }
 
   /** `timesLost`: the count when `start` was called. */
-  async #take(timesLost: number): Promise<void> {
-    const { context, registrations } = this.#holding;
-    this.#holding.checkOpen();
+  async #register(timesLost: number): Promise<void> {
+    const { context, registrations } = this.#holdingSide;
+    this.#holdingSide.checkOpen();
     if (timesLost !== registrations.timesLost) throw new Dropped(context.name);
     const isOver = this.#isOver || timesLost !== this.#timesLost;
-    const succession = succeed(this.#latest, isOver, context.time);
+    const succession = successionOf(this.#latest, isOver, context.time);
     const registration = new Registration(this, this.key, this.#number, this.#meta, succession);
     this.#latest = registration;
     this.#isOver = false;
@@ -170,19 +170,19 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
     this.#state = how === "killed" ? "killed" : "stopped";
     this.#ending = this.#inOrder(async () => {
       // The namespace was lost meanwhile: ending the key would set it up again.
-      if (this.#latest === undefined || this.#timesLost !== this.#holding.registrations.timesLost) return;
-      await this.#holding.registrations.end(this.#latest, how);
+      if (this.#latest === undefined || this.#timesLost !== this.#holdingSide.registrations.timesLost) return;
+      await this.#holdingSide.registrations.end(this.#latest, how);
     });
     return this.#ending;
   }
 
   /** @internal Another process has ended this registration: the key is taken up again. */
   endedByOther(registration: Registration): void {
-    if (this.#latest !== registration || this.#state !== "started" || this.#holding.isClosed) return;
+    if (this.#latest !== registration || this.#state !== "started" || this.#holdingSide.isClosed) return;
     this.#isOver = true;
     this.#events.emit("killed");
     if (this.#state !== "started" || this.#latest !== registration) return;
-    this.#holding.takeUpAgain(this.key, () => this.#take(this.#timesLost));
+    this.#holdingSide.takeUpAgain(this.key, () => this.#register(this.#timesLost));
   }
 
   /** @internal The namespace is gone, and the key with it. */

@@ -11,13 +11,13 @@ import { outsideOfRequests } from "../lib/outside.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { JoinedRun, within, withinOrStill } from "../lib/timers.ts";
 import { NamespaceConfig } from "./context/config.ts";
-import { attempt, bulk, type Context, sampleTime } from "./context/context.ts";
+import { type Context, forAWhile, patiently, sampleTime } from "./context/context.ts";
 import { guarded } from "../stores/guard.ts";
 import { type Health, HealthMonitor } from "./context/health.ts";
 import type { Instrumentation } from "./context/instrumentation.ts";
 import { type Gauges, isPresence, setInternals } from "./internals.ts";
 import { makeLog } from "../lib/log.ts";
-import { followAhead } from "./context/pings.ts";
+import { handleFuturePings } from "./context/pings.ts";
 import { pruneAll } from "./context/pruning.ts";
 import { Requests } from "../lib/requests.ts";
 import { Patience } from "../core/patience.ts";
@@ -42,7 +42,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   readonly #context: Context;
   /** The store, if it was opened here. */
   readonly #ownStore: Store | undefined;
-  readonly #holding: HoldingSide;
+  readonly #holdingSide: HoldingSide;
   readonly #loop: SlotLoop;
   readonly #delivery: RoundRobin<Change>;
   #ignoreAbort: () => void = () => {};
@@ -110,11 +110,11 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const config = new NamespaceConfig(context);
     this.#context = context;
     this.#ownStore = ownsStore ? store : undefined;
-    this.#holding = new HoldingSide(context);
-    this.#loop = new SlotLoop(this.#holding);
+    this.#holdingSide = new HoldingSide(context);
+    this.#loop = new SlotLoop(this.#holdingSide);
     this.#delivery = new RoundRobin(clock, (error) => log.error("a listener of changes threw", error));
     const gauges = (): Gauges => ({
-      held: this.#holding.registrations.declared.heldCount,
+      held: this.#holdingSide.registrations.declared.heldCount,
       watching: this.#loop.watching?.gauges,
     });
     setInternals(this, { ...context, gauges });
@@ -132,7 +132,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
 
   /** The number of this presence's session; undefined until its first pinger or watcher has started. */
   get session(): number | undefined {
-    return this.#holding.session.current?.record.seq;
+    return this.#holdingSide.session.current?.record.seq;
   }
 
   /** Whether this process's pings and its view of the store are up to date. */
@@ -146,15 +146,15 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * after `close`.
    */
   get vouchedUntil(): Date | null {
-    const until = this.#holding.session.lease?.until;
-    return until === undefined || this.#holding.isClosed ? null : new Date(until);
+    const until = this.#holdingSide.session.lease?.until;
+    return until === undefined || this.#holdingSide.isClosed ? null : new Date(until);
   }
 
   /** Makes a pinger of the key, not started yet. Throws `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`. */
   pinger(key: string, options: { readonly meta?: Meta } = {}): Pinger<Meta> {
-    this.#holding.checkOpen();
+    this.#holdingSide.checkOpen();
     const { meta } = checkOptionsObject(options, ["meta"]);
-    return new Pinger(this.#holding, checkKey(key), meta);
+    return new Pinger(this.#holdingSide, checkKey(key), meta);
   }
 
   /**
@@ -163,15 +163,15 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * `INVALID_OPTION`, and then holds none of them, and with `PRESENCE_CLOSED`, `NOT_PERMITTED` or `CONFIG_MISMATCH`.
    */
   async hold(keys: Iterable<HeldKey<Meta>>): Promise<Holding<Meta>> {
-    this.#holding.checkOpen();
-    const holding = new Holding<Meta>(this.#holding);
+    this.#holdingSide.checkOpen();
+    const holding = new Holding<Meta>(this.#holdingSide);
     await holding.add(keys);
     return holding;
   }
 
   /** Makes a watcher, which runs until it is stopped. Throws `PRESENCE_CLOSED`. */
   watcher(): Watcher<Meta> {
-    this.#holding.checkOpen();
+    this.#holdingSide.checkOpen();
     return new Watcher(this.#context, this.#loop, this.#delivery);
   }
 
@@ -186,7 +186,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const { key, prefix = "" } = checkOptionsObject(options, ["prefix", "key"]);
     const target = key === undefined ? { prefix: checkPrefix(prefix) } : checkKey(key);
     const read = (): Promise<Listing> => readListing(this.#context, select([target]));
-    return (await this.#holding.attempt(read)) as Listing<Meta>;
+    return (await this.#holdingSide.forAWhile(read)) as Listing<Meta>;
   }
 
   /**
@@ -194,7 +194,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * holders were ended. Rejects with `INVALID_KEY`, `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async kill(key: string): Promise<number> {
-    return this.#holding.kill(checkKey(key));
+    return this.#holdingSide.kill(checkKey(key));
   }
 
   /**
@@ -204,7 +204,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
-    return this.#holding.whileOpen(() => pruneAll(this.#context));
+    return this.#holdingSide.whileOpen(() => pruneAll(this.#context));
   }
 
   /**
@@ -243,8 +243,8 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     await inTime(config.configure());
     await inTime(sampleTime(this.#context));
     // The store's clock may have stepped back while no presence was open.
-    await followAhead(this.#context, await inTime(namespace.pings(time.slot + 1)));
-    this.#holding.checkOpen();
+    await handleFuturePings(this.#context, await inTime(namespace.pings(time.slot + 1)));
+    this.#holdingSide.checkOpen();
     this.#loop.start();
     this.#ignoreAbort = onAbort(signal, () => void this.close());
   }
@@ -254,14 +254,14 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     this.#ignoreAbort();
     this.#loop.stop();
     for (const watcher of this.#loop.watchers) await watcher.stop();
-    const holds = this.#holding.registrations.declared.byPinger.size > 0; // else only its session is left behind
+    const holds = this.#holdingSide.registrations.declared.byPinger.size > 0; // else only its session is left
     const end = clock.monotonic() + (holds ? closeLimitMs(periodMs) : quickMs(periodMs));
     const inTime = <T>(work: Promise<T>): Promise<T> =>
       withinOrStill(clock, Math.max(0, end - clock.monotonic()), "close", work);
-    await inTime(this.#holding.close(how)).catch((error: unknown) =>
+    await inTime(this.#holdingSide.close(how)).catch((error: unknown) =>
       log.warn("not everything could be ended: what was not will time out", error),
     );
-    this.#holding.stop();
+    this.#holdingSide.stop();
     const closing = namespace.close().then(() => this.#ownStore?.close());
     await inTime(closing).catch((error: unknown) => log.debug("closing failed", error));
     events.emit("close");
@@ -269,23 +269,23 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
 
   /** Writes queued before the drop come before it; nothing is written during it or after it. */
   async #drop(): Promise<void> {
-    this.#holding.checkOpen();
+    this.#holdingSide.checkOpen();
     const { namespace, requests } = this.#context;
-    const { session, registrations } = this.#holding;
-    this.#holding.closedAs = "killed";
+    const { session, registrations } = this.#holdingSide;
+    this.#holdingSide.closedAs = "killed";
     const heartbeat = session.current?.heartbeat;
     heartbeat?.stop();
-    await bulk(this.#context, "write", registrations.queue.idle()).catch(() => {});
+    await patiently(this.#context, "write", registrations.queue.idle()).catch(() => {});
     try {
-      await attempt(this.#context, () => bulk(this.#context, "drop", namespace.drop()));
+      await forAWhile(this.#context, () => patiently(this.#context, "drop", namespace.drop()));
     } catch (error) {
       if (this.#closing !== undefined) throw closed(this.name);
-      this.#holding.closedAs = undefined;
+      this.#holdingSide.closedAs = undefined;
       heartbeat?.resume();
       requests.sleeper.wake();
       throw error;
     }
-    this.#holding.stop(); // there is nothing left to end
+    this.#holdingSide.stop(); // there is nothing left to end
     await this.close();
   }
 }

@@ -25,7 +25,7 @@ import { nextPruning, pruneInTurn } from "./context/pruning.ts";
 import { checkLapse } from "./holding/heartbeat.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
 import type { Watcher } from "./watcher.ts";
-import { Watching } from "./watching/watching.ts";
+import { WatchingSide } from "./watching/watching-side.ts";
 
 interface Activity {
   /** What it does, for messages. */
@@ -40,30 +40,30 @@ interface Activity {
 export class SlotLoop {
   readonly watchers = new Set<Watcher>();
   readonly #context: Context;
-  readonly #holding: HoldingSide;
+  readonly #holdingSide: HoldingSide;
   readonly #activities: readonly Activity[];
-  #watching: Watching | undefined;
+  #watching: WatchingSide | undefined;
   #endNotices: (() => void) | undefined;
   #isStoreLost = false;
   /** Whether the namespace is gone, and nothing was held or watched since. */
-  #isLost = false;
+  #isNamespaceLost = false;
   /** Monotonic times, in ms. */
-  #polled = -Infinity;
-  #caughtUp = -Infinity;
+  #polledAt = -Infinity;
+  #configFollowedAt = -Infinity;
   /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
   /** Infinity until the first own ping. */
   #pruneAt: Slot = Infinity;
   readonly #pruningFailure: RecurringFailure;
 
-  constructor(holding: HoldingSide) {
-    const { context, reconciler } = holding;
+  constructor(holdingSide: HoldingSide) {
+    const { context, reconciler } = holdingSide;
     const { time } = context;
     this.#context = context;
-    this.#holding = holding;
+    this.#holdingSide = holdingSide;
     this.#pruningFailure = new RecurringFailure(context.log, "pruning failed, so what is stored grows");
     this.#activities = [
-      { doing: "reading the config", nextMs: () => this.#configMs, act: () => this.#followConfig() },
+      { doing: "reading the config", nextMs: () => this.#configInMs, act: () => this.#followConfig() },
       { doing: "reconciling", nextMs: () => (reconciler.isDue ? 0 : Infinity), act: () => reconciler.run() },
       { doing: "reading changes", nextMs: () => this.#pollInMs, act: () => this.#poll() },
       {
@@ -80,7 +80,7 @@ export class SlotLoop {
   }
 
   /** The watching side, if a watcher runs. */
-  get watching(): Watching | undefined {
+  get watching(): WatchingSide | undefined {
     return this.#watching;
   }
 
@@ -90,9 +90,9 @@ export class SlotLoop {
   }
 
   /** Starts the watching side, if it does not run yet. */
-  startWatching(): Watching {
+  startWatching(): WatchingSide {
     if (this.#watching === undefined) {
-      const watching = outsideOfRequests(() => new Watching(this.#holding));
+      const watching = outsideOfRequests(() => new WatchingSide(this.#holdingSide));
       this.#watching = watching;
       watching.started.catch((error: unknown) => {
         if (this.#watching === watching) this.#failWatchers(error as Error);
@@ -127,18 +127,18 @@ export class SlotLoop {
   /** Starts everything that is due. Never waits. */
   #turn(): void {
     const { clock, requests, health } = this.#context;
-    const { current, lease } = this.#holding.session;
-    if (this.#isActive) this.#isLost = false;
+    const { current, lease } = this.#holdingSide.session;
+    if (this.#isActive) this.#isNamespaceLost = false;
     if (lease !== undefined) checkLapse(this.#context, lease); // also while the keys move to another session
     current?.heartbeat.beat();
-    const own = current?.heartbeat.own;
+    const own = current?.heartbeat.ownPing;
     if (own !== undefined && own.ms !== this.#pingSeen) {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
       // Perhaps in the first slot: all presences may be too short-lived for a second check.
       if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
       // After a lapse others may still be coming back.
-      if (requests.has("return")) this.#pruneAt = nextPruning(this.#context) + RETURN_SLOTS;
+      if (requests.has("recover")) this.#pruneAt = nextPruning(this.#context) + RETURN_SLOTS;
     }
     if (requests.take("resync")) this.#watching?.snapshot.plan.resync();
     if (requests.take("feed")) this.#watching?.feed.reopen();
@@ -157,7 +157,7 @@ export class SlotLoop {
       await activity.act();
     } catch (error) {
       if (requests.sleeper.ended) return;
-      if (isHeartbitError(error, "CONFIG_MISMATCH")) this.#lose(error);
+      if (isHeartbitError(error, "CONFIG_MISMATCH")) this.#loseNamespace(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
         pauseMs = retryMs(periodMs, error);
@@ -168,19 +168,19 @@ export class SlotLoop {
   }
 
   get #isActive(): boolean {
-    const { current, isOpening } = this.#holding.session;
+    const { current, isOpening } = this.#holdingSide.session;
     return this.#watching !== undefined || current !== undefined || isOpening;
   }
 
   /** No ping and no evaluation can show that the store answers again, so the config is read for that. */
   get #isIdleAndStale(): boolean {
-    return !this.#isActive && !this.#isLost && this.#context.health.health.state === "stale";
+    return !this.#isActive && !this.#isNamespaceLost && this.#context.health.health.state === "stale";
   }
 
   /** In how many ms the next turn is due. Infinity if only a request can bring one. */
   get #nextMs(): number {
     const now = this.#context.clock.monotonic();
-    const { current, lease } = this.#holding.session;
+    const { current, lease } = this.#holdingSide.session;
     let nextMs = Math.min(
       current?.heartbeat.nextMs ?? Infinity,
       Math.max(0, (lease?.lapsesAt ?? Infinity) - now),
@@ -190,11 +190,11 @@ export class SlotLoop {
     return nextMs;
   }
 
-  get #configMs(): number {
+  get #configInMs(): number {
     const { requests, clock, periodMs, config } = this.#context;
-    if (requests.has("restore") || requests.has("config") || requests.has("spread")) return 0;
+    if (requests.has("restore") || requests.has("config") || requests.has("announceOffset")) return 0;
     if (this.#isIdleAndStale) return 0;
-    const againMs = Math.max(0, this.#caughtUp + catchUpMs(periodMs) - clock.monotonic());
+    const againMs = Math.max(0, this.#configFollowedAt + catchUpMs(periodMs) - clock.monotonic());
     if (requests.has("time") && againMs === 0) return 0;
     return this.#isActive && config.mustCatchUp ? againMs : Infinity;
   }
@@ -207,8 +207,8 @@ export class SlotLoop {
     if (this.#isIdleAndStale) health.markHealthy();
     await requests.serve("time", () => sampleTime(this.#context));
     if (config.mustCatchUp) await config.catchUp();
-    await requests.serve("spread", () => config.spread(this.#holding.session.ownPing));
-    this.#caughtUp = clock.monotonic();
+    await requests.serve("announceOffset", () => config.announceOffset(this.#holdingSide.session.ownPing));
+    this.#configFollowedAt = clock.monotonic();
   }
 
   get #pollInMs(): number {
@@ -217,13 +217,13 @@ export class SlotLoop {
     if (watching === undefined || isEmptySelection(watching.snapshot.coverage)) return Infinity;
     if (requests.has("poll")) return 0;
     if (watching.feed.covers(watching.snapshot.coverage)) return Infinity;
-    return this.#polled + pollMs - clock.monotonic();
+    return this.#polledAt + pollMs - clock.monotonic();
   }
 
   async #poll(): Promise<void> {
     const { clock, requests } = this.#context;
     requests.take("poll");
-    this.#polled = clock.monotonic();
+    this.#polledAt = clock.monotonic();
     await this.#watching?.snapshot.poll();
   }
 
@@ -238,21 +238,21 @@ export class SlotLoop {
     const wasLost = this.#isStoreLost;
     this.#isStoreLost = notice.kind === "lost";
     if (notice.kind === "lost") return health.suspect(notice.reason);
-    if (!wasLost || this.#isLost) return; // what was dropped is not set up again
+    if (!wasLost || this.#isNamespaceLost) return; // what was dropped is not set up again
     log.info("the store is found again");
     for (const activity of this.#activities) if (activity.notBefore !== Infinity) delete activity.notBefore;
-    this.#holding.session.sleeper.wake();
+    this.#holdingSide.session.sleeper.wake();
     // Acknowledged writes may have been lost with the server, even the config.
     requests.add("restore", "ping", "reconcile", "feed", "poll");
   }
 
   /** The namespace is gone, or was set up again with another period or version: what was held or watched ends. */
-  #lose(error: HeartbitError): void {
+  #loseNamespace(error: HeartbitError): void {
     this.#context.requests.clear();
     this.#context.health.suspect(error.message);
-    this.#holding.lose(error);
+    this.#holdingSide.lose(error);
     this.#failWatchers(error);
-    this.#isLost = true;
+    this.#isNamespaceLost = true;
   }
 
   #failWatchers(error: Error): void {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Declarations } from "../../src/core/declarations.ts";
-import { type Owner, Registration, succeed } from "../../src/core/registration.ts";
+import { type Owner, Registration, successionOf } from "../../src/core/registration.ts";
 import { StoreTime } from "../../src/core/store-time.ts";
 import { ManualClock } from "../../src/testing/index.ts";
 
@@ -16,7 +16,7 @@ function timeAt(slot: number): { clock: ManualClock; time: StoreTime } {
 }
 
 function start(time: StoreTime, earlier?: Registration, isOver = false): Registration {
-  return new Registration(owner, "k", 1, "null", succeed(earlier, isOver, time));
+  return new Registration(owner, "k", 1, "null", successionOf(earlier, isOver, time));
 }
 
 describe("what is declared", () => {
@@ -59,16 +59,16 @@ describe("a new start", () => {
     const first = start(time);
     await clock.advance(PERIOD_MS);
     first.end(time, clock.monotonic());
-    expect(succeed(first, false, time)).toEqual({ start: 2, since: first.since, endsEarlier: true });
-    expect(succeed(first, true, time)).toEqual({ start: 2, since: 101_000, endsEarlier: false });
+    expect(successionOf(first, false, time)).toEqual({ start: 2, since: first.since, endsEarlier: true });
+    expect(successionOf(first, true, time)).toEqual({ start: 2, since: 101_000, endsEarlier: false });
     await clock.advance(2 * PERIOD_MS);
-    expect(succeed(first, false, time)).toEqual({ start: 2, since: 103_000, endsEarlier: true });
+    expect(successionOf(first, false, time)).toEqual({ start: 2, since: 103_000, endsEarlier: true });
   });
 
   it("has nothing to end if the one before was killed", () => {
     const { time } = timeAt(100);
     const first = start(time);
     first.end(time, -Infinity);
-    expect(succeed(first, false, time)).toEqual({ start: 2, since: 100_000, endsEarlier: false });
+    expect(successionOf(first, false, time)).toEqual({ start: 2, since: 100_000, endsEarlier: false });
   });
 });

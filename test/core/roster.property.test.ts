@@ -102,8 +102,9 @@ describe("the order in which the roster hears", () => {
           const roster = feed([...sessions, ...steps, { do: "evaluate", j: 20, oldest: 8 }]);
           return KEYS.map((key) => {
             const registrations = [...roster.registrations(key)];
-            const lives = registrations.map(({ registration: { session, pinger, start }, last, alive }) =>
-              [session, pinger, start, last, alive].join(),
+            const lives = registrations.map(
+              ({ registration: { session, pinger, start }, lastPing: last, alive }) =>
+                [session, pinger, start, last, alive].join(),
             );
             return [roster.holders(key), new Set(lives)];
           });

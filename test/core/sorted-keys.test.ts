@@ -83,8 +83,8 @@ describe("the keys of a roster that have a prefix", () => {
     const roster = rosterOf(keys);
     const steps = roster.sortInSteps();
     steps.next();
-    roster.drop("user/1/1");
-    roster.drop("user/299/2999");
+    roster.forgetKey("user/1/1");
+    roster.forgetKey("user/299/2999");
     roster.addRegistration(registrationOf(9999, "user/1/new"));
     doAll(steps);
     const wanted = [...keys, "user/1/new"].filter((key) => !["user/1/1", "user/299/2999"].includes(key));

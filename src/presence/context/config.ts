@@ -6,7 +6,7 @@ import { planMail } from "../../core/mail.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import { JoinedRun } from "../../lib/timers.ts";
-import { bulk, type Context, leaveMail, readConfig, sampleTime } from "./context.ts";
+import { type Context, leaveMail, patiently, readConfig, sampleTime } from "./context.ts";
 
 /**
  * If the store's clock steps back by at most this many slots, presences wait until it has caught up. After a longer
@@ -45,7 +45,7 @@ export class NamespaceConfig {
     const { namespace, periodMs, retentionSlots, clock } = this.#context;
     const base = baseOf(clock.now());
     const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
-    await this.#follow(await bulk(this.#context, "open", namespace.configure(wanted)));
+    await this.#follow(await patiently(this.#context, "open", namespace.configure(wanted)));
   }
 
   /** Before a session is opened: sets the namespace up again if it was dropped since. */
@@ -73,7 +73,7 @@ export class NamespaceConfig {
   /** The number of a new session. */
   async nextSeq(): Promise<number> {
     const { namespace } = this.#context;
-    return this.#base + (await bulk(this.#context, "open a session", namespace.nextSeq()));
+    return this.#base + (await patiently(this.#context, "open a session", namespace.nextSeq()));
   }
 
   /** Whether the store's clock has stepped back, or may have: then `catchUp` is due. */
@@ -105,10 +105,10 @@ export class NamespaceConfig {
     this.#hasRaised = true;
     try {
       const to = from + Math.max(1, behind);
-      const offset = await bulk(this.#context, "offset", namespace.raiseOffset(from, to));
+      const offset = await patiently(this.#context, "offset", namespace.raiseOffset(from, to));
       if (offset > to) await sampleTime(this.#context); // another raised it, perhaps after another step
       this.#raise(offset);
-      requests.add("spread");
+      requests.add("announceOffset");
     } catch (error) {
       if (!isRefusal(error)) throw error;
       this.#hasRaised = hadRaised; // a user who may only read leaves it to others
@@ -120,11 +120,11 @@ export class NamespaceConfig {
    * After raising the offset, and after each step of the clock since: mail makes a process that noticed no step read
    * the config. A process that does not ping in the slots of that mail has a lapse, and reads the config after it.
    */
-  async spread(own?: OwnPing): Promise<void> {
+  async announceOffset(own?: OwnPing): Promise<void> {
     if (!this.#hasRaised) return;
     const { namespace, time } = this.#context;
     const from = time.slot - this.#raisedBy - LEASE_SLOTS;
-    const pings = await bulk(this.#context, "read pings", namespace.pings(from));
+    const pings = await patiently(this.#context, "read pings", namespace.pings(from));
     // A stale read lacks those who have just come.
     if (own !== undefined && lacksOwn(pings, from, own)) throw notFresh("ping");
     const { slots, seqs } = planMail(pings, time, this.#raisedBy);
@@ -152,11 +152,11 @@ export class NamespaceConfig {
 
   #raise(offset: number): void {
     const { time, health, requests } = this.#context;
-    const { isKnown: isNews, offset: before } = time;
-    if (!time.raise(offset) || !isNews) return;
+    const { isKnown, offset: before } = time;
+    if (!time.raise(offset) || !isKnown) return; // the offset that a presence starts with is no news
     this.#raisedBy += offset - before;
     health.suspect("the store's clock has stepped back, and the slots were moved on");
     requests.add("ping", "reconcile", "resync");
-    if (this.#hasRaised) requests.add("spread"); // perhaps it was our raise, whose answer was lost
+    if (this.#hasRaised) requests.add("announceOffset"); // perhaps it was our raise, whose answer was lost
   }
 }

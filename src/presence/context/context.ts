@@ -36,24 +36,24 @@ export interface Context {
   readonly pollMs: number;
 }
 
-/** Gives a small read up after a fifth of the period, at most ten seconds. */
-export function soon<T>(context: Context, what: string, read: Promise<T>): Promise<T> {
+/** Gives up a small read after a fifth of the period, ten seconds at most. */
+export function quickly<T>(context: Context, what: string, read: Promise<T>): Promise<T> {
   return timed(context, within(context.clock, quickMs(context.periodMs), what, read));
 }
 
-/** Gives an operation on many records up after a period, at least two seconds and at most ten. */
-export function bulk<T>(context: Context, what: string, operation: Promise<T>): Promise<T> {
+/** Gives up a large operation, or one that a caller waits for, after a period, 2 s at least and 10 s at most. */
+export function patiently<T>(context: Context, what: string, operation: Promise<T>): Promise<T> {
   return within(context.clock, patienceMs(context.periodMs), what, operation);
 }
 
-/** Like `bulk`, for a write, which may wait for a majority that lags: see core/patience.ts. */
-export function written<T>(context: Context, what: string, write: Promise<T>): Promise<T> {
+/** Like `patiently`, for a write, which may wait for a majority that lags: see core/patience.ts. */
+export function patientlyWritten<T>(context: Context, what: string, write: Promise<T>): Promise<T> {
   const { clock, patience, periodMs } = context;
   return within(clock, patienceMs(periodMs), what, write, patience.begin());
 }
 
 /** The pages of a read, each bounded by `bound`. */
-export function readPages(context: Context, query: ReadQuery, bound = soon): AsyncGenerator<Page> {
+export function readPages(context: Context, query: ReadQuery, bound = quickly): AsyncGenerator<Page> {
   return eachOf(context.namespace.read(query), (next) => bound(context, "read", next));
 }
 
@@ -93,7 +93,7 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
   requests.add("ping");
   if (!isStep) return;
   health.suspect(`the store's clock stepped by ${Math.round(byMs)} ms`);
-  requests.add("spread", "reconcile", "resync"); // the loop reads the config while our slots are ahead of the time
+  requests.add("announceOffset", "reconcile", "resync"); // the loop reads the config while our slots are ahead
 }
 
 /** Does something small that cannot wait for a dead connection, and that does no harm when it is done twice. */
@@ -109,7 +109,10 @@ export function readConfig(context: Context): Promise<Config | undefined> {
 
 /** Leaves mail for these sessions. They ping once a slot: later in this slot, or in the next one. */
 export async function leaveMail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
-  await Promise.all([slot, slot + 1].map((at) => written(context, "mail", context.namespace.mail(at, seqs))));
+  const { namespace } = context;
+  await Promise.all(
+    [slot, slot + 1].map((at) => patientlyWritten(context, "mail", namespace.mail(at, seqs))),
+  );
 }
 
 /** Asks the store for its time: before the first ping, and in a presence that does not ping. */
@@ -124,7 +127,7 @@ export async function sampleTime(context: Context): Promise<void> {
 }
 
 /** Repeats an operation that was asked for once, such as a listing, for a while. */
-export function attempt<T>(context: Context, act: () => Promise<T>): Promise<T> {
+export function forAWhile<T>(context: Context, act: () => Promise<T>): Promise<T> {
   const { clock, requests, periodMs } = context;
   const end = clock.monotonic() + patienceMs(periodMs);
   const policy = {

@@ -1,10 +1,10 @@
-/** Reading the pings: how far back, and what to do about pings of slots to come. */
+/** Reading the pings: how far back, and what to do about pings in future slots. */
 import { evaluationSlot, latestComplete } from "../../core/alive.ts";
 import type { PingRecord } from "../../core/bits.ts";
 import { hasOwn, lacksOwn, latestPinged, notFresh, type OwnPing } from "../../core/freshness.ts";
 import type { Roster } from "../../core/roster.ts";
 import type { Slot } from "../../core/slots.ts";
-import { bulk, type Context, sampleTime } from "./context.ts";
+import { type Context, patiently, sampleTime } from "./context.ts";
 
 /** How many slots a first read goes back: they usually include a complete one. */
 const FIRST_READ_SLOTS = 4;
@@ -18,13 +18,13 @@ export function oldestRetained({ time, retentionSlots }: Context): Slot {
 
 /**
  * Reads the pings as far back as the rule needs them, and evaluates what is stored: the state for a reader without
- * history. Returns the evaluation slot. Rejects if the read lacks `own`, if given: without history only a fresh read is
- * of use.
+ * history. Returns the evaluation slot. Rejects if the read lacks `own`, if given: without history a read must be
+ * fresh.
  */
 export async function readState(context: Context, roster: Roster, own?: OwnPing): Promise<Slot> {
   const { time } = context;
   const records = await readPings(context, roster, time.slot - FIRST_READ_SLOTS);
-  await followAhead(context, records);
+  await handleFuturePings(context, records);
   if (own !== undefined && !hasOwn(records, own)) throw notFresh("ping");
   const slot = evaluationSlot(time.position);
   const oldest = oldestRetained(context);
@@ -41,7 +41,7 @@ export async function readPings(
   from: Slot,
   own?: OwnPing,
 ): Promise<PingRecord[]> {
-  const records = await bulk(context, "read pings", context.namespace.pings(from));
+  const records = await patiently(context, "read pings", context.namespace.pings(from));
   for (const record of records) roster.addPings(record);
   if (own !== undefined && lacksOwn(records, from, own)) throw notFresh("ping");
   return records;
@@ -52,11 +52,11 @@ export async function readPings(
  * process that may not write gets it from a router, which has its own clock. Otherwise the store's clock has stepped
  * back since, and the slots are moved on to follow the latest one. Returns whether there were any.
  */
-export async function followAhead(context: Context, records: readonly PingRecord[]): Promise<boolean> {
+export async function handleFuturePings(context: Context, records: readonly PingRecord[]): Promise<boolean> {
   const { time, health, config } = context;
   const latest = latestPinged(records);
   if (latest <= time.slot + SLOTS_AHEAD_MAX) return false;
-  health.suspect("the store has pings of slots to come: its clock has stepped");
+  health.suspect("the store has pings in future slots: its clock has stepped");
   await sampleTime(context);
   if (latest <= time.slot + SLOTS_AHEAD_MAX) return true;
   const stamped = Math.max(...records.filter(({ slot }) => slot === latest).map(({ ms }) => ms));

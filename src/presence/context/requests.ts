@@ -12,7 +12,7 @@ export type Request =
   /** Compare everything that is held with what is stored: records may be missing. */
   | "reconcile"
   /** Touch the session's record and compare: a lapse is over, others may have reported the keys dead. */
-  | "return"
+  | "recover"
   /** Read everything that is watched again: changes may have been missed. */
   | "resync"
   /** Read the changes now. */
@@ -24,4 +24,4 @@ export type Request =
   /** Read the config: the namespace may have been dropped, or its offset raised. */
   | "config"
   /** Leave mail for the processes that may not know of the offset, if we have raised it. */
-  | "spread";
+  | "announceOffset";

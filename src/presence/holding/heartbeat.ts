@@ -18,7 +18,7 @@ export class Heartbeat {
   readonly #seq: number;
   readonly lease: Lease;
   readonly #schedule: PingSchedule;
-  #own: OwnPing | undefined;
+  #ownPing: OwnPing | undefined;
   #isStopped = false;
   /** How many pings in a row were refused. */
   #refusals = 0;
@@ -32,8 +32,8 @@ export class Heartbeat {
   }
 
   /** Our own latest acknowledged ping. */
-  get own(): OwnPing | undefined {
-    return this.#own;
+  get ownPing(): OwnPing | undefined {
+    return this.#ownPing;
   }
 
   /** In how many ms `beat` is due. */
@@ -44,14 +44,14 @@ export class Heartbeat {
 
   /** Sends the first ping. Resolves when it is acknowledged, and the heartbeat begins; rejects if it fails. */
   async begin(): Promise<void> {
-    while (this.#own === undefined) await this.#ping();
+    while (this.#ownPing === undefined) await this.#ping();
   }
 
   /** Does everything that is due. Never waits. */
   beat(): void {
     const { requests, health } = this.#context;
-    if (this.#isStopped || this.#own === undefined) return;
-    const lateMs = this.#schedule.lateMs();
+    if (this.#isStopped || this.#ownPing === undefined) return;
+    const lateMs = this.#schedule.takeLateMs();
     if (lateMs !== undefined) health.suspect(`no ping was acknowledged for ${Math.round(lateMs)} ms`);
     if (requests.take("ping")) this.#schedule.pingIn(0);
     if (this.#schedule.isDue) this.#ping().catch(() => {}); // noted where it failed
@@ -99,7 +99,7 @@ export class Heartbeat {
       patience.acknowledged(sent);
       if (this.#isStopped) return;
       instrumentation.emit("answered", "ping", clock.monotonic() - sent);
-      this.#take(slot, sent, sentWall, pong);
+      this.#processAnswer(slot, sent, sentWall, pong);
     } catch (error) {
       const isOvertaken = this.#schedule.failed(sent);
       if (this.#isStopped || isOvertaken) throw error;
@@ -111,7 +111,7 @@ export class Heartbeat {
     }
   }
 
-  #take(slot: Slot, sent: number, sentWall: number, { ms, revision, hasMail }: Pong): void {
+  #processAnswer(slot: Slot, sent: number, sentWall: number, { ms, revision, hasMail }: Pong): void {
     const { time, requests } = this.#context;
     learnTime(this.#context, sent, sentWall, ms);
     const stamped = time.positionOf(ms);
@@ -119,8 +119,8 @@ export class Heartbeat {
     const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
     if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the present slot
     this.#schedule.counted(slot, stamped);
-    if (slot >= (this.#own?.slot ?? -Infinity)) this.#own = { seq: this.#seq, slot, ms, revision };
-    if (endsLapse) requests.add("return");
+    if (slot >= (this.#ownPing?.slot ?? -Infinity)) this.#ownPing = { seq: this.#seq, slot, ms, revision };
+    if (endsLapse) requests.add("recover");
     if (hasMail) requests.add("mail");
     requests.sleeper.wake();
   }
@@ -128,6 +128,6 @@ export class Heartbeat {
 
 /** Emits `lapse` if the lease has run out, by our clock or by `stamped`, the stamp of an answer, in slots. */
 export function checkLapse({ events }: Context, lease: Lease, stamped?: number): void {
-  const lapse = lease.lapse(stamped);
+  const lapse = lease.noteLapse(stamped);
   if (lapse !== undefined) events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
 }

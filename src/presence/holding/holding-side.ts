@@ -6,7 +6,7 @@ import { closeLimitMs, quickMs } from "../../core/limits.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { within } from "../../lib/timers.ts";
-import { attempt, bulk, type Context, leaveMail, written } from "../context/context.ts";
+import { type Context, forAWhile, leaveMail, patiently, patientlyWritten } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
@@ -56,8 +56,8 @@ export class HoldingSide {
    * Tries an operation of the program for a while, once its turn has come. Only a few run at a time, so that pings and
    * evaluations always have connections left.
    */
-  attempt<T>(act: () => Promise<T>): Promise<T> {
-    return this.#turnstile.run(() => attempt(this.context, () => this.whileOpen(act)));
+  forAWhile<T>(act: () => Promise<T>): Promise<T> {
+    return this.#turnstile.run(() => forAWhile(this.context, () => this.whileOpen(act)));
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */
@@ -66,16 +66,17 @@ export class HoldingSide {
     // Over all attempts: one whose answer was lost may have ended them.
     const sessions = new Set<number>();
     let ended = 0;
-    await this.attempt(async () => {
-      await bulk(this.context, "write", this.registrations.queue.settled(key));
+    await this.forAWhile(async () => {
+      await patiently(this.context, "write", this.registrations.queue.settled(key));
       const { keys } = await readListing(this.context, select([key]));
       const holders = keys[0]?.holders ?? [];
       ended = Math.max(ended, holders.length);
       for (const { session } of holders) sessions.add(session);
-      await written(this.context, "kill", namespace.kill(key));
+      await patientlyWritten(this.context, "kill", namespace.kill(key));
       if (sessions.size > 0) await leaveMail(this.context, time.slot, [...sessions]);
     });
-    if (sessions.has(this.session.current?.record.seq ?? -1)) requests.add("mail");
+    const own = this.session.current?.record.seq;
+    if (own !== undefined && sessions.has(own)) requests.add("mail");
     return ended;
   }
 

@@ -18,7 +18,7 @@ import { candidatesInSteps, compareAll, type Difference, writtenInSteps } from "
 import type { Registration } from "../../core/registration.ts";
 import type { Slot } from "../../core/slots.ts";
 import { Slices } from "../../lib/timers.ts";
-import { bulk, type Context } from "../context/context.ts";
+import { type Context, patiently } from "../context/context.ts";
 import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
 import { type OpenSession, readSession, type Session } from "./session.ts";
@@ -50,7 +50,7 @@ export class Reconciler {
   get isDue(): boolean {
     const { requests } = this.#context;
     if (this.#session.current === undefined) return false;
-    if (requests.has("mail") || requests.has("reconcile") || requests.has("return")) return true;
+    if (requests.has("mail") || requests.has("reconcile") || requests.has("recover")) return true;
     return this.#isCountDue || this.#looksOld;
   }
 
@@ -64,7 +64,7 @@ export class Reconciler {
     if (this.#looksOld) await this.#session.touch();
     const isLong = time.slot - this.#checked > retentionSlots / 2; // records may have been pruned meanwhile
     // One of them: the next turn of the loop continues.
-    if (await requests.serve("return", () => this.#return(session))) return;
+    if (await requests.serve("recover", () => this.#recover(session))) return;
     if (isLong) requests.add("reconcile");
     if (await requests.serve("reconcile", () => this.#compareAll(session))) return;
     if (await requests.serve("mail", () => this.#readMail(session))) return;
@@ -86,7 +86,7 @@ export class Reconciler {
     return time.slot - touched > retentionSlots / 2;
   }
 
-  async #return(session: OpenSession): Promise<void> {
+  async #recover(session: OpenSession): Promise<void> {
     const { lease } = session.heartbeat;
     await this.#context.config.check(); // mail about a raised offset reaches only a process that pings
     await this.#session.touch();
@@ -97,7 +97,7 @@ export class Reconciler {
       for (const registration of this.#registrations.declared.held())
         this.#registrations.queue.add(registration, "start");
     }
-    lease.returned();
+    lease.recovered();
   }
 
   async #readMail(session: OpenSession): Promise<void> {
@@ -114,13 +114,13 @@ export class Reconciler {
     const { declared } = this.#registrations;
     declared.forgetBefore(oldestRetained(this.#context));
     if (++this.#counts % CONFIG_COUNTS === 0) await this.#context.config.check();
-    const { openCount: before, added, released } = declared;
+    const { openCount: before, startCount, releaseCount } = declared;
     const { seq, opened } = session.record;
-    const open = await bulk(this.#context, "count", namespace.countOpen(seq));
+    const open = await patiently(this.#context, "count", namespace.countOpen(seq));
     if (session !== this.#session.current) return;
     // Starts and ends that happened meanwhile may or may not be counted.
-    const least = before.least - (declared.released - released);
-    const most = before.most + (declared.added - added);
+    const least = before.least - (declared.releaseCount - releaseCount);
+    const most = before.most + (declared.startCount - startCount);
     if (open.opened === opened && open.count >= least && open.count <= most) {
       if (least === most) this.#checked = slot;
       else this.#counted = slot; // writes under way may hide a loss, rarely for long
@@ -154,9 +154,9 @@ export class Reconciler {
   }
 
   /** Rejects if a read of the pings lacks our own latest: what was read before may lack our records for that reason. */
-  async #checkFresh({ heartbeat: { own } }: OpenSession): Promise<void> {
-    if (own === undefined) return;
-    const records = await bulk(this.#context, "read pings", this.#context.namespace.pings(own.slot));
-    if (!hasOwn(records, own)) throw notFresh("ping");
+  async #checkFresh({ heartbeat: { ownPing } }: OpenSession): Promise<void> {
+    if (ownPing === undefined) return;
+    const records = await patiently(this.#context, "read pings", this.#context.namespace.pings(ownPing.slot));
+    if (!hasOwn(records, ownPing)) throw notFresh("ping");
   }
 }

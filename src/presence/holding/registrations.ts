@@ -1,7 +1,6 @@
 /**
  * The registrations of this process: what it declares about them (core/declarations.ts), and the queue that writes it.
- * Whenever our own records are read, they are compared with it, and the difference is written (core/reconcile.ts has
- * the table).
+ * Whenever our own records are read, they are compared with it, and the difference is written (core/reconcile.ts).
  */
 import { Declarations } from "../../core/declarations.ts";
 import type { HeartbitError } from "../../core/errors.ts";

@@ -13,12 +13,13 @@ import { closed, type HeartbitError } from "../../core/errors.ts";
 import { retryMs } from "../../core/limits.ts";
 import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
-import { KILLED, isSameSession, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
+import { isSameSession, KILLED, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { ask, bulk, type Context, persistently, readPages, written } from "../context/context.ts";
+import type { Context } from "../context/context.ts";
+import { ask, patiently, patientlyWritten, persistently, readPages } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -59,11 +60,11 @@ export class Session {
 
   /** Our own latest acknowledged ping; undefined in a presence that does not ping. */
   get ownPing(): OwnPing | undefined {
-    return this.#current?.heartbeat.own;
+    return this.#current?.heartbeat.ownPing;
   }
 
-  /** Whether a ping of ours in this slot or a later one was acknowledged, if we ping. */
-  hasPingedIn(slot: Slot): boolean {
+  /** Whether a ping of ours in this slot or later was acknowledged. True if we have no session, and do not ping. */
+  arePingsCurrent(slot: Slot): boolean {
     return this.#current === undefined || (this.ownPing?.slot ?? -Infinity) >= slot;
   }
 
@@ -109,7 +110,7 @@ export class Session {
     if (session === undefined) return;
     const { slot } = this.#context.time;
     const write = { kind: "touch", session: session.record.seq, slot } as const;
-    await written(this.#context, "write", this.#context.namespace.write([write]));
+    await patientlyWritten(this.#context, "write", this.#context.namespace.write([write]));
     session.touched = Math.max(session.touched, slot);
   }
 
@@ -167,7 +168,7 @@ export class Session {
         opened ??= Math.floor(time.now);
         const record = { host: hostname(), pid: process.pid, seq, opened, slot: time.slot };
         const write = { kind: "session", session: record } as const;
-        await written(this.#context, "open a session", this.#context.namespace.write([write]));
+        await patientlyWritten(this.#context, "open a session", this.#context.namespace.write([write]));
         const { session: stored = record } = await readSession(this.#context, seq); // a stale read may lack it
         if (isSameSession(stored, record)) return { record, heartbeat, touched: record.slot };
         // A server that lost acknowledged writes has given us the number of another session.
@@ -192,7 +193,7 @@ export class Session {
   #disown({ record, heartbeat }: OpenSession): void {
     heartbeat.stop();
     const end = { kind: "endSession", session: record.seq, last: KILLED } as const;
-    bulk(this.#context, "write", this.#context.namespace.write([end])).catch((error: unknown) =>
+    patiently(this.#context, "write", this.#context.namespace.write([end])).catch((error: unknown) =>
       this.#context.log.debug("ending a lost session failed", error),
     );
   }
@@ -207,7 +208,7 @@ export async function readSession(
   const found: RegistrationRecord[] = [];
   let session: SessionRecord | undefined;
   const query = { select: NOTHING, session: seq, registrations };
-  for await (const page of readPages(context, query, bulk)) {
+  for await (const page of readPages(context, query, patiently)) {
     session ??= page.sessions.find((record) => record.seq === seq);
     found.push(...page.registrations.filter((record) => record.session === seq));
   }

@@ -8,7 +8,7 @@ import { closed, GivenUp, isFinal, toError } from "../../core/errors.ts";
 import { patienceMs, retryMs } from "../../core/limits.ts";
 import type { End } from "../../core/reconcile.ts";
 import type { Registration, Unwritten } from "../../core/registration.ts";
-import { type Context, written } from "../context/context.ts";
+import { type Context, patientlyWritten } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import type { Session } from "./session.ts";
 
@@ -33,9 +33,9 @@ export class WriteQueue {
    */
   write(registration: Registration, unwritten: Unwritten): Promise<void> {
     if (this.#session.isStopped) return Promise.reject(closed(this.#context.name));
-    const isWritten = registration.written();
+    const whenWritten = registration.written();
     this.add(registration, unwritten);
-    return isWritten;
+    return whenWritten;
   }
 
   /** Like `write`, without waiting for it. */
@@ -104,7 +104,7 @@ export class WriteQueue {
     const batch = this.#backlog.take(seq, this.#size.begin(clock.monotonic()), time);
     const cancel = new AbortController();
     try {
-      await written(this.#context, "write", namespace.write(batch.writes, cancel.signal));
+      await patientlyWritten(this.#context, "write", namespace.write(batch.writes, cancel.signal));
     } catch (error) {
       cancel.abort();
       this.#size.failed(batch.writes.length, clock.monotonic());

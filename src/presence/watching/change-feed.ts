@@ -17,7 +17,7 @@ import { latestChange } from "../../core/records.ts";
 import type { Feed, Page } from "../../core/store.ts";
 import { retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
-import { bulk, type Context } from "../context/context.ts";
+import { type Context, patiently } from "../context/context.ts";
 import { quietly } from "../../lib/handled.ts";
 import { describe, RecurringFailure } from "../../lib/log.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -134,7 +134,7 @@ export class ChangeFeed {
     const feed = namespace.feed?.(selected, {
       page: (page) => {
         if (this.#live?.feed === feed) this.#measure(page);
-        this.#snapshot.takeFed(page);
+        this.#snapshot.takePageOfFeed(page);
       },
       lost: (error) => {
         lost = toError(error);
@@ -143,7 +143,7 @@ export class ChangeFeed {
     });
     if (feed === undefined) return;
     try {
-      await bulk(this.#context, "open a feed", feed.ready);
+      await patiently(this.#context, "open a feed", feed.ready);
       if (lost !== undefined) throw lost;
       if (this.#sleeper.ended) throw new Error("ended");
     } catch (error) {

@@ -16,8 +16,8 @@ import type { Roster } from "../../core/roster.ts";
 import { isEmptySelection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { type Context, sampleTime, soon, timed } from "../context/context.ts";
-import { followAhead, oldestRetained, readState } from "../context/pings.ts";
+import { type Context, quickly, sampleTime, timed } from "../context/context.ts";
+import { handleFuturePings, oldestRetained, readState } from "../context/pings.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { Notifier } from "./notifier.ts";
@@ -28,24 +28,24 @@ const POLL_SLOTS = 2;
 
 export class Evaluator {
   readonly #context: Context;
-  readonly #holding: HoldingSide;
+  readonly #holdingSide: HoldingSide;
   readonly #roster: Roster;
   readonly #snapshot: Snapshot;
   readonly #feed: ChangeFeed;
   readonly #notifier: Notifier;
   readonly #evaluations = new OneAtATime(() => this.#evaluate());
-  /** The evaluation slot of the latest evaluation; Infinity before the first. */
-  #evaluated: Slot = Infinity;
+  /** The evaluation slot of the next evaluation; Infinity before `begin`. */
+  #next: Slot = Infinity;
   /** Up to this slot pings were read after our own ping in it was acknowledged. The next read begins here or before. */
   #readUpTo: Slot = -Infinity;
   /** The slot of the latest evaluation that read changes. */
-  #polled: Slot = -Infinity;
+  #polledSlot: Slot = -Infinity;
   /** The evaluation slot in which the roster last forgot the long dead. */
   #forgotten: Slot = -Infinity;
 
-  constructor(holding: HoldingSide, notifier: Notifier, snapshot: Snapshot, feed: ChangeFeed) {
-    this.#context = holding.context;
-    this.#holding = holding;
+  constructor(holdingSide: HoldingSide, notifier: Notifier, snapshot: Snapshot, feed: ChangeFeed) {
+    this.#context = holdingSide.context;
+    this.#holdingSide = holdingSide;
     this.#notifier = notifier;
     this.#roster = notifier.roster;
     this.#snapshot = snapshot;
@@ -54,13 +54,13 @@ export class Evaluator {
 
   /** The first evaluation, of what is stored. Rejects if the read is not fresh: see `readState`. */
   async begin(): Promise<void> {
-    const { ownPing } = this.#holding.session;
-    this.#readUpTo = this.#evaluated = await readState(this.#context, this.#roster, ownPing);
+    this.#readUpTo = await readState(this.#context, this.#roster, this.#holdingSide.session.ownPing);
+    this.#next = this.#readUpTo + 1;
   }
 
-  /** In how many ms it is due: at half of the slot after the evaluated one. Infinity before `begin`. */
+  /** In how many ms the next evaluation is due: at half of its slot. Infinity before `begin`. */
   get nextMs(): number {
-    return this.#context.time.until(this.#evaluated + 1.5);
+    return this.#context.time.until(this.#next + 0.5);
   }
 
   /** Evaluates what is stored after this call. Resolves when the subscriptions have everything that was found. */
@@ -71,37 +71,37 @@ export class Evaluator {
   async #evaluate(): Promise<void> {
     const { time, periodMs } = this.#context;
     // A presence that does not ping learns the store's time by asking for it.
-    if (this.#holding.session.current === undefined && time.ageMs >= periodMs / 2)
+    if (this.#holdingSide.session.current === undefined && time.ageMs >= periodMs / 2)
       await timed(this.#context, sampleTime(this.#context));
     const slot = evaluationSlot(time.position);
-    const isQuiet = slot > this.#evaluated && this.#readUpTo >= slot - 1;
+    const isQuiet = slot >= this.#next && this.#readUpTo >= slot - 1;
     // The evaluation slot is enough if everyone is known to be alive; else a late ping in the one before matters, too.
     const isEnough = isQuiet && !this.#roster.isAnyoneSilent;
     // One after the other: it needs one connection.
     const goesOn = await this.#readPings(isEnough ? slot : Math.min(slot - 1, this.#readUpTo), slot);
     if (this.#mustPoll(slot, isQuiet)) {
       await this.#snapshot.poll();
-      this.#polled = slot;
+      this.#polledSlot = slot;
     }
     this.#notifier.notify();
     if (goesOn) await this.#reportDeaths(slot);
-    this.#evaluated = Math.max(this.#evaluated, slot);
+    this.#next = Math.max(this.#next, slot + 1);
     await this.#notifier.notifyAll();
   }
 
   #mustPoll(slot: Slot, isQuiet: boolean): boolean {
     if (isEmptySelection(this.#snapshot.coverage)) return false;
     const isFed = this.#feed.covers(this.#snapshot.coverage);
-    return !isQuiet || !isFed || this.#snapshot.plan.isBehind || slot - this.#polled >= POLL_SLOTS;
+    return !isQuiet || !isFed || this.#snapshot.plan.mustReadAll || slot - this.#polledSlot >= POLL_SLOTS;
   }
 
   /** Reads the pings from a slot on. Returns false if the store's clock has stepped, so the evaluation must stop. */
   async #readPings(earliest: Slot, slot: Slot): Promise<boolean> {
     const { namespace, health, requests } = this.#context;
-    const own = this.#holding.session.ownPing;
+    const own = this.#holdingSide.session.ownPing;
     const from = Math.max(earliest, oldestRetained(this.#context));
-    const records = await soon(this.#context, "read pings", namespace.pings(from));
-    if (await followAhead(this.#context, records)) return false;
+    const records = await quickly(this.#context, "read pings", namespace.pings(from));
+    if (await handleFuturePings(this.#context, records)) return false;
     for (const record of records) this.#roster.addPings(record);
     const reason = distrust(records, from, slot, own);
     // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot
@@ -119,14 +119,17 @@ export class Evaluator {
     const { health, retentionSlots, requests, time } = this.#context;
     const oldest = slot - retentionSlots;
     if (!this.#mayReportDeaths(slot)) return;
-    if (this.#wouldEnd(slot, oldest) && !this.#snapshot.plan.hasWhole) await this.#readPings(slot - 1, slot);
-    // Once more if this machine may have slept meanwhile, since the read may be old then.
-    for (let mustAsk = true; mustAsk && this.#wouldEnd(slot, oldest); mustAsk = time.mayHaveSlept)
+    // A late ping in the slot before may show that nobody is dead, and reading it costs less than a confirmation.
+    if (this.#wouldFindDeath(slot, oldest) && !this.#snapshot.plan.hasRemoval)
+      await this.#readPings(slot - 1, slot);
+    while (this.#wouldFindDeath(slot, oldest)) {
       if (!(await this.#confirm(slot))) return;
+      if (!time.mayHaveSlept) break; // otherwise the read may be old: confirm again
+    }
     if (!this.#mayReportDeaths(slot) || requests.sleeper.ended) return;
     await this.#notifier.doUnreported(this.#snapshot.removeMissing());
     await this.#notifier.doUnreported(this.#roster.evaluateInSteps(slot, oldest));
-    if (this.#holding.session.hasPingedIn(slot - 1)) health.markHealthy();
+    if (this.#holdingSide.session.arePingsCurrent(slot - 1)) health.markHealthy();
     await this.#forget(slot, oldest);
   }
 
@@ -134,8 +137,8 @@ export class Evaluator {
     return mayReportDeaths(slot, this.#context.health.latestSuspicion);
   }
 
-  #wouldEnd(slot: Slot, oldest: Slot): boolean {
-    return this.#snapshot.plan.hasWhole || this.#roster.wouldEnd(slot, oldest);
+  #wouldFindDeath(slot: Slot, oldest: Slot): boolean {
+    return this.#snapshot.plan.hasRemoval || this.#roster.wouldFindDeath(slot, oldest);
   }
 
   /**
@@ -143,7 +146,7 @@ export class Evaluator {
    * slot before, or a planned absence. Without the right to ping it asks for the time. Returns whether that succeeded.
    */
   async #confirm(slot: Slot): Promise<boolean> {
-    const heartbeat = this.#holding.session.current?.heartbeat;
+    const heartbeat = this.#holdingSide.session.current?.heartbeat;
     if (heartbeat === undefined) await timed(this.#context, sampleTime(this.#context));
     else if (!(await heartbeat.confirm())) return false;
     const goesOn = await this.#readPings(slot - 1, slot);

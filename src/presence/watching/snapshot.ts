@@ -11,7 +11,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
 import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
-import { bulk, type Context, readPages, soon } from "../context/context.ts";
+import { type Context, patiently, quickly, readPages } from "../context/context.ts";
 import { readPings } from "../context/pings.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { Coverage } from "../../core/coverage.ts";
@@ -22,33 +22,34 @@ export class Snapshot {
   readonly coverage = new Coverage();
   readonly plan: ReadPlan;
   readonly #context: Context;
-  readonly #holding: HoldingSide;
+  readonly #holdingSide: HoldingSide;
   readonly #notifier: Notifier;
   readonly #polling = new OneAtATime(() => this.#poll());
   /** How many polls have begun: a load that overlaps with one must catch up. */
   #polls = 0;
 
-  constructor(holding: HoldingSide, notifier: Notifier) {
-    this.#context = holding.context;
-    this.plan = new ReadPlan(holding.context.retentionSlots);
-    this.#holding = holding;
+  constructor(holdingSide: HoldingSide, notifier: Notifier) {
+    this.#context = holdingSide.context;
+    this.plan = new ReadPlan(holdingSide.context.retentionSlots);
+    this.#holdingSide = holdingSide;
     this.#notifier = notifier;
   }
 
   /** Reads a whole selection, which is followed from then on. */
   async load(selected: Selection): Promise<void> {
     const { roster, subscriptions } = this.#notifier;
-    const polls = this.#polling.isRunning ? -1 : this.#polls; // one that runs overlaps, too
+    const polls = this.#polls;
+    const wasPolling = this.#polling.isRunning; // that poll overlaps, too
     const { slot } = this.#context.time;
     const isCurrent = this.#isCurrent;
     this.coverage.beginLoad(selected, subscriptions.wanted);
-    const { cursor } = await this.#read(selected, undefined, bulk);
+    const { cursor } = await this.#read(selected, undefined, patiently);
     // A holder of one of them may have pinged since the pings of its slot were read.
-    await readPings(this.#context, roster, roster.g, this.#holding.session.ownPing);
+    await readPings(this.#context, roster, roster.g, this.#holdingSide.session.ownPing);
     this.coverage.endLoad(subscriptions.wanted);
-    if (polls !== this.#polls) {
+    if (wasPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
-      await this.#read(selected, isCurrent ? cursor : undefined, bulk);
+      await this.#read(selected, isCurrent ? cursor : undefined, patiently);
     } else if (isCurrent && !this.plan.hasCursor) this.plan.advance(cursor, slot);
   }
 
@@ -62,15 +63,15 @@ export class Snapshot {
 
   /** Removes records that the latest whole read lacks from the roster. Call only when a death may be reported. */
   *removeMissing(): Steps {
-    const whole = this.plan.takeWhole();
-    if (whole === undefined) return;
-    const { load, selected, asOf } = whole;
+    const removal = this.plan.takeRemoval();
+    if (removal === undefined) return;
+    const { load, selected, asOf } = removal;
     yield* this.#notifier.roster.endLoadInSteps(load, (key) => includesKey(selected, key), asOf);
   }
 
   /** Takes a page of the change feed, and notifies. */
-  takeFed(page: Page): void {
-    this.#holding.registrations.takePage(page);
+  takePageOfFeed(page: Page): void {
+    this.#holdingSide.registrations.takePage(page);
     doAll(this.#takeInSteps(page));
     this.#notifier.notify();
   }
@@ -94,14 +95,14 @@ export class Snapshot {
     const { slot } = time;
     const isCurrent = this.#isCurrent;
     const mayRemove = mayReportDeaths(evaluationSlot(time.position), health.latestSuspicion);
-    const { isWhole, removes, since } = this.plan.begin(slot, mayRemove);
-    const load = isWhole ? this.#notifier.roster.beginLoad() : 0;
+    const { readsAll, removes, since } = this.plan.begin(slot, mayRemove);
+    const load = readsAll ? this.#notifier.roster.beginLoad() : 0;
     try {
       const { cursor, asOf } = await this.#read(selected, since);
       if (isCurrent) this.plan.advance(cursor, slot);
-      if (removes) this.plan.keepWhole({ load, selected, asOf });
+      if (removes) this.plan.keepRemoval({ load, selected, asOf });
     } catch (error) {
-      if (isWhole) this.plan.resync();
+      if (readsAll) this.plan.resync();
       throw error;
     }
     this.#notifier.notify();
@@ -112,20 +113,20 @@ export class Snapshot {
    * after it. The overlap of the store's cursors makes up for two periods.
    */
   get #isCurrent(): boolean {
-    return this.#holding.session.hasPingedIn(this.#context.time.slot - 1);
+    return this.#holdingSide.session.arePingsCurrent(this.#context.time.slot - 1);
   }
 
   /**
    * Reads page by page into the roster. Returns the cursor, and a slot such that the read is at least that recent. A
-   * whole read must have the record of our session. Otherwise it is stale, or the record is gone, which the reconciler
-   * finds out.
+   * whole read must have the record of our session. Otherwise it is stale, or the record is gone: the reconciler finds
+   * out.
    */
   async #read(
     selected: Selection,
     since: Cursor | undefined,
-    bound = soon,
+    bound = quickly,
   ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
-    const { session, registrations } = this.#holding;
+    const { session, registrations } = this.#holdingSide;
     const own = session.current;
     let asOf = own !== undefined || session.isOpening ? -Infinity : Infinity;
     let hasOwn = own === undefined || since !== undefined;

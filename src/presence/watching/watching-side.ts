@@ -25,12 +25,12 @@ export interface WatchingGauges {
   readonly alive: () => Promise<{ readonly keys: number; readonly sessions: number }>;
 }
 
-export class Watching {
+export class WatchingSide {
   readonly feed: ChangeFeed;
   readonly snapshot: Snapshot;
   readonly evaluator: Evaluator;
   readonly #context: Context;
-  readonly #holding: HoldingSide;
+  readonly #holdingSide: HoldingSide;
   readonly #sleeper: Sleeper;
   readonly #notifier: Notifier;
   readonly #subscriptions: Subscriptions;
@@ -40,16 +40,16 @@ export class Watching {
   readonly started: Promise<void>;
   #loading: Promise<void> | undefined;
 
-  constructor(holding: HoldingSide) {
-    const { context } = holding;
+  constructor(holdingSide: HoldingSide) {
+    const { context } = holdingSide;
     this.#context = context;
-    this.#holding = holding;
+    this.#holdingSide = holdingSide;
     this.#sleeper = new Sleeper(context.clock);
     this.#notifier = new Notifier(context);
     this.#subscriptions = this.#notifier.subscriptions;
-    this.snapshot = new Snapshot(holding, this.#notifier);
+    this.snapshot = new Snapshot(holdingSide, this.#notifier);
     this.feed = new ChangeFeed(context, this.snapshot);
-    this.evaluator = new Evaluator(holding, this.#notifier, this.snapshot, this.feed);
+    this.evaluator = new Evaluator(holdingSide, this.#notifier, this.snapshot, this.feed);
     this.started = handled(this.#begin());
   }
 
@@ -69,7 +69,7 @@ export class Watching {
     const prefix = prefixOf(target) ?? "";
     if (typeof target !== "string") {
       if (!includesPrefix(wanted, prefix)) this.#notifier.forget(this.#forgetInSteps(prefix));
-    } else if (!this.#subscriptions.wants(target)) this.#notifier.roster.drop(target);
+    } else if (!this.#subscriptions.wants(target)) this.#notifier.roster.forgetKey(target);
   }
 
   /** Removes the subscriptions of a watcher, in slices: it may have very many. */
@@ -158,7 +158,7 @@ export class Watching {
     const { health, requests, log } = this.#context;
     let isOpeningLater = false;
     await retry(this.#sleeper, this.#policy("begin"), async () => {
-      await this.#holding.session.open().catch((error: unknown) => {
+      await this.#holdingSide.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
         log.info("this user may not write, so this presence watches without pinging", error);
         if (!isOpeningLater) void this.#openLater();
@@ -183,7 +183,7 @@ export class Watching {
     };
     await this.#sleeper.sleep(periodMs);
     if (this.#sleeper.ended) return;
-    await retry(this.#sleeper, policy, () => this.#holding.session.open()).catch((error: unknown) =>
+    await retry(this.#sleeper, policy, () => this.#holdingSide.session.open()).catch((error: unknown) =>
       log.debug("no session was opened", error),
     );
   }
