@@ -97,7 +97,7 @@ class Session:
         self.ns.records.update_one({"_id": self.seq, "changed": {"$exists": False}}, create, upsert=True)
 
     def ping(self):
-        """Pings in the present slot: if it is over when the ping arrives, in the next one too. No slot comes twice."""
+        """Pings in the current slot: if it is over when the ping arrives, in the next one too. No slot comes twice."""
         while True:
             if int(self.ns.position()) < self.slot:  # the clock has stepped back: somebody may raise the offset
                 self.ns.config = self.ns.meta.find_one({"_id": "config"}) or self.ns.config

@@ -19,15 +19,15 @@ export const PROMISES = {
 export type Promised = keyof typeof PROMISES;
 
 export const LIMITS = {
-  "cut off alone": "A process that alone is cut off for more than 0.8 periods may be reported dead",
-  "short outage":
-    "An outage that leaves no slot empty counts like a cut of one's own for a process that was cut off alone as well",
+  "cut off alone": "rightly, after more than 0.8 periods, and after 2.5 it is",
+  "short outage": "An outage too short to leave a slot empty excuses nobody",
   "first state after a short outage":
     "A watcher that starts right after an outage so short that it left no slot empty may first report a key dead",
-  "first state of a stale read": "A watcher's first state may lack a key that was registered",
+  "first state of a stale read":
+    "A watcher's first state comes from a read that may be stale: it may lack a key registered since",
   "nobody pinged": "The same may happen if nobody pinged for a whole retention",
   "step while cut off":
-    "A process that alone is cut off, or crashes, while the store's clock steps, or before that is noticed, may be",
+    "If a process crashes, or alone loses the store, while the store's clock steps or before that is noticed",
   "lapse at a step":
     "Until a step of the store's clock is noticed, a process may have a `lapse` before its `vouchedUntil`.",
   "sleep that no clock shows": "If none of its clocks shows the sleep",
@@ -67,7 +67,7 @@ export const PERIODS = {
   /** A holder learns within so many that another has killed its key; if the answer to its ping was lost. */
   killNoticed: 1.5,
   killNoticedLate: 4,
-  /** A process that alone is cut off for longer may be reported dead. */
+  /** A process that is cut off for longer, while others are not, may be reported dead. */
   cutOff: 0.8,
   /** So may one that is cut off alone for longer than so many, and again so many later at most, however briefly. */
   cutTwice: 0.2,
