@@ -33,7 +33,7 @@ export function checkPrefix(prefix: unknown): string {
 export function encodeMeta(meta: unknown): string {
   if (meta === undefined) return "null";
   const text = textOf(meta);
-  if (text === undefined) throw invalidMeta("JSON makes nothing of it");
+  if (text === undefined) throw invalidMeta("it has no JSON form");
   const bytes = utf8.encode(text).length;
   if (bytes > META_BYTES_MAX) {
     throw invalidMeta(`it has ${bytes} bytes as JSON, the limit is ${META_BYTES_MAX}`);
@@ -91,7 +91,7 @@ function describeToJson(value: object): string {
   // By its tag: test environments have classes of their own.
   const isDate = Object.prototype.toString.call(value) === "[object Date]";
   return isDate
-    ? "is a Date, which would come back as a text: pass its toISOString() or its getTime()"
+    ? "is a Date, which would come back as a string: pass its toISOString() or its getTime()"
     : "has a toJSON, so it is not plain data";
 }
 

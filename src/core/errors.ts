@@ -106,7 +106,10 @@ export function closed(name: string, cause?: unknown): HeartbitError {
 
 /** @internal The error of a pinger that holds its key already. */
 export function alreadyStarted(key: string): HeartbitError {
-  return new HeartbitError("ALREADY_STARTED", `The pinger of key ${JSON.stringify(key)} is started already.`);
+  return new HeartbitError(
+    "ALREADY_STARTED",
+    `The pinger of key ${JSON.stringify(key)} has already been started.`,
+  );
 }
 
 /** @internal The error of a watcher that has stopped, or failed because of `cause`. */

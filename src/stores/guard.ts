@@ -2,7 +2,7 @@
  * The namespace as a presence sees it: without records that no clock can have written, and with passing refusals
  * distinguished from final ones.
  *
- * A stored slot ahead of the present looks like a step back of the store's clock, and slots continue from it, for
+ * A stored slot ahead of the current one looks like a step back of the store's clock, and slots continue from it, for
  * everyone and for good. A document with a wrong number must not cause that, nor keep a key alive for ever. The bound
  * is a hundred years, because a clock without a battery starts in 1970, so steps of decades do happen. After hundreds
  * of such steps a position still has enough precision for fractions of a slot.
@@ -33,7 +33,7 @@ export function guarded(
     const latest = time.slot + AHEAD_MS_MAX / periodMs;
     const far = slots.find((slot) => slot !== undefined && slot > latest);
     if (far === undefined) return true;
-    if (!hasWarned) warn(`Ignored a record of slot ${far}, more than 100 years ahead of the present.`);
+    if (!hasWarned) warn(`Ignored a record of slot ${far}, more than 100 years ahead of the current one.`);
     hasWarned = true;
     return false;
   };
@@ -50,7 +50,7 @@ export function guarded(
     config: () => call("read the config", namespace.config()),
     configure: (wanted) => call("read the config", namespace.configure(wanted)),
     raiseOffset: (from, to) => call("write the config", namespace.raiseOffset(from, to)),
-    time: () => call("tell the time", namespace.time()),
+    time: () => call("read the time", namespace.time()),
     nextSeq: () => call("number a session", namespace.nextSeq()),
     write: (writes, signal) => call("write", namespace.write(writes, signal)),
     ping: (slot, seq) => call("ping", namespace.ping(slot, seq)),
@@ -96,7 +96,7 @@ function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: S
 type Right =
   | "read the config"
   | "write the config"
-  | "tell the time"
+  | "read the time"
   | "number a session"
   | "write"
   | "ping"

@@ -104,7 +104,7 @@ describe("doctor finds", () => {
     ],
     ["a server that is too old", { hello: { maxWireVersion: 7 } }, /^error server: /],
     [
-      "a server that its makers mend no longer",
+      "a server that is no longer maintained",
       { answers: { buildInfo: { ok: 1, version: "5.0.31" } } },
       /^warning server: The server answers as MongoDB 5\.0\.31\. /,
     ],

@@ -52,14 +52,14 @@ function notLookedAt(check: string, right: string, error: unknown): Finding {
 
 async function examineVersion({ calls, limits }: Context): Promise<Finding> {
   const { version, versionArray }: Document = await calls.command(
-    "tell its version",
+    "read its version",
     { buildInfo: 1 },
     limits.openingMs,
   );
   const found = `The server answers as MongoDB ${String(version)}.`;
   const major = Number((versionArray as unknown[] | undefined)?.[0] ?? Number.parseInt(String(version), 10));
   if (major >= MAINTAINED_MAJOR) return { check: "server", level: "ok", found };
-  const advice = `Its makers mend it no longer: plan for MongoDB ${MAINTAINED_MAJOR}.0 or later.`;
+  const advice = `It is no longer maintained: plan for MongoDB ${MAINTAINED_MAJOR}.0 or later.`;
   return { check: "server", level: "warning", found, advice };
 }
 
@@ -174,7 +174,7 @@ async function currentOperations({
   const ask = async (allUsers: boolean): Promise<Document[]> => {
     const pipeline = [{ $currentOp: { allUsers, idleCursors: true } }];
     const command = { aggregate: 1, pipeline, cursor: { batchSize: 100_000 } };
-    const { cursor } = await calls.admin("tell its cursors", command, limits.bulkMs);
+    const { cursor } = await calls.admin("read its cursors", command, limits.bulkMs);
     return (cursor as { firstBatch: Document[] }).firstBatch;
   };
   try {
@@ -220,7 +220,7 @@ async function countOf(context: Context, collection: string, filter: Document): 
 async function bytesOf({ calls, limits }: Context, collection: string): Promise<number | undefined> {
   const command = { aggregate: collection, pipeline: [{ $collStats: { storageStats: {} } }], cursor: {} };
   try {
-    const { cursor } = await calls.command("tell its size", command, limits.openingMs);
+    const { cursor } = await calls.command("read its size", command, limits.openingMs);
     let bytes = 0;
     for (const { storageStats } of (cursor as { firstBatch: Document[] }).firstBatch) {
       const { storageSize, totalIndexSize } = storageStats as Document;

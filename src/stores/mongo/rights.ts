@@ -20,7 +20,7 @@ interface Privilege {
 
 export async function examineRights({ calls, limits, names }: Context): Promise<Finding> {
   const command = { connectionStatus: 1, showPrivileges: true };
-  const { authInfo }: Document = await calls.command("tell the rights", command, limits.openingMs);
+  const { authInfo }: Document = await calls.command("read the rights", command, limits.openingMs);
   const { authenticatedUsers = [], authenticatedUserPrivileges = [] } = (authInfo ?? {}) as {
     authenticatedUsers?: readonly unknown[];
     authenticatedUserPrivileges?: readonly Privilege[];

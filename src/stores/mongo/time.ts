@@ -19,7 +19,7 @@ export async function askTime(context: Context): Promise<number> {
     try {
       // Only the stamp is needed, not a durable document.
       const command = { ...stamping(names.meta), writeConcern: { w: 1 } };
-      const ms = stampOf(await upsert(calls.command.bind(calls), "tell the time", command, limits.quickMs));
+      const ms = stampOf(await upsert(calls.command.bind(calls), "read the time", command, limits.quickMs));
       clock.mayStamp = true;
       clock.sample(ms);
       return ms;
@@ -42,7 +42,7 @@ async function askShard({ calls, clock, limits, names }: Context): Promise<numbe
   // The Stable API has only `count`.
   const command = { aggregate: names.pings, pipeline: [{ $collStats: { count: {} } }], cursor: {} };
   try {
-    const { cursor }: Document = await calls.command("tell the time", command, limits.quickMs);
+    const { cursor }: Document = await calls.command("read the time", command, limits.quickMs);
     const localTime: unknown = cursor?.firstBatch?.[0]?.localTime;
     if (!(localTime instanceof Date)) return undefined;
     clock.sample(localTime.getTime());
