@@ -509,7 +509,7 @@ const MUTANTS = [
   {
     what: "mail: not where those ping who noticed no step of the clock",
     file: "core/mail.ts",
-    search: "slots.add(Math.min(present, record.slot + present - Math.floor(time.positionOf(record.ms))));",
+    search: "slots.add(Math.min(current, record.slot + current - Math.floor(time.positionOf(record.ms))));",
     replace: "",
     by: [CORE],
   },

@@ -169,7 +169,7 @@ describe.each(backends)("on $name", (backend) => {
     expect(heard[2]).toBe("k dead killed");
   });
 
-  it("Watch: first the present state, then each change; the same listener twice throws", async () => {
+  it("Watch: first the current state, then each change; the same listener twice throws", async () => {
     const { a, b } = await open();
     const watcher = b.watcher();
     const { heard, listener } = hear(watcher, "k");

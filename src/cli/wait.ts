@@ -17,7 +17,7 @@ import { describeHealth } from "./watch.ts";
 
 /** How long a similar key is looked for, in ms. */
 const HINT_LIMIT_MS = 1000;
-/** How long the present state may take to load, in ms: `--timeout 0` still checks once. */
+/** How long the current state may take to load, in ms: `--timeout 0` still checks once. */
 const FIRST_LIMIT_MS = 5000;
 
 interface WaitFlags {

@@ -14,8 +14,8 @@
  *      the oldest retained slot if there is none. In quiet times `g = j - 1`.
  *   4. A registration is alive if its last ping is in a slot `>= g`. A key is alive if one of its registrations is.
  *
- * So a process whose last ping is in slot L is reported dead when j = L + 2, which is at position L + 2.5. One missed
- * slot is forgiven. After an outage everyone has two slots to come back, because no slot next to it is complete.
+ * So a process whose last ping is in slot L is reported dead when j = L + 2: 2.5 periods after the start of slot L. One
+ * missed slot is forgiven. After an outage everyone has two slots to come back, because no slot next to it is complete.
  *
  * A watcher may report an expiry only if it has had no suspicion since the start of slot `j - 1`. A suspicion is any
  * sign that its view of the store may be out of date. Until then it keeps `g` where it is.

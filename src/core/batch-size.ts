@@ -32,14 +32,14 @@ export class BatchSize {
     return this.#most;
   }
 
-  /** The batch with so many writes was acknowledged. */
+  /** The batch with this many writes was acknowledged. */
   acknowledged(count: number, now: number): void {
     this.#ended = now;
     const isQuick = now - this.#began < this.#limitMs * QUICK;
     if (isQuick && count >= this.#most) this.#most = Math.min(BATCH_MAX, this.#most * GROW);
   }
 
-  /** The batch with so many writes failed. */
+  /** The batch with this many writes failed. */
   failed(count: number, now: number): void {
     this.#ended = now;
     this.#most = Math.max(1, Math.floor(Math.min(this.#most, count) / SHRINK));

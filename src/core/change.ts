@@ -32,7 +32,7 @@ export interface Change<Meta = unknown> {
    * - `initial`: the state at the time of `watch`
    * - `joined`: it was dead or unknown, and is alive
    * - `updated`: it is alive as before; its holders or their metas have changed
-   * - `stopped`: dead, because its last holder stopped and its last ping has run out
+   * - `stopped`: dead, because its last holder stopped and its last ping no longer counts
    * - `killed`: dead, because its last holder was killed, or closed its presence
    * - `expired`: dead, because its last holder no longer pings
    */
@@ -50,8 +50,8 @@ export function toHolder({ session, host, pid, since, meta }: HolderState): Hold
 }
 
 /**
- * @internal The changes of one subscriber. Of many holders the unchanged ones are passed as the same objects again: a
- * join costs one holder and not all.
+ * @internal The changes of one subscriber. If there are many holders, the unchanged ones are the same objects as
+ * before, so a join makes one object.
  */
 export function changesOf(subscription: Subscription): { take(): Change | undefined } {
   const toSameHolder = madeOnce(toHolder);

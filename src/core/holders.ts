@@ -1,6 +1,4 @@
-/**
- * The holders of a key: what the roster keeps of each, and how they are reported, oldest first.
- */
+/** The holders of a key: what the roster keeps of each, and how they are reported, oldest first. */
 import type { RegistrationRecord, SessionRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
@@ -15,7 +13,9 @@ export interface HolderState {
   readonly meta: string;
 }
 
-/** @internal With this many, unchanged holders are reported as the same objects, so that a join makes one, not all. */
+/**
+ * @internal From this many on, unchanged holders are reported as the same objects: a join makes one object, not all.
+ */
 export const MANY_HOLDERS = 32;
 
 /** A session as the roster knows it. */

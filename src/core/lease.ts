@@ -65,8 +65,8 @@ export class Lease {
   }
 
   /**
-   * The keys are registered under a new session, until `work` settles. Until then others know them by the previous
-   * one, which no ping extends any more.
+   * Call it while the keys are registered under a new session. Until `work` settles, pings do not extend the lease:
+   * others still know the keys by the previous session.
    */
   async move(work: Promise<unknown>): Promise<void> {
     this.#moves++;

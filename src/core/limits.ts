@@ -10,9 +10,9 @@ const QUICK_OF_PERIOD = 1 / 5;
 const RETRY_OF_PERIOD = 1 / 20;
 /** A failed load and a refused ping are tried again after this part of a period at most. */
 const DOUBLED_OF_PERIOD_MAX = 1 / 4;
-/** So many refused pings, at pauses of at most that, take longer than the lease. */
+/** This many refused pings in a row, a quarter of a period apart at most, take longer than the lease. */
 const REFUSALS_OF_LEASE = 12;
-/** If our view of the store's time changes by more than this part of a period, the present may be another slot. */
+/** If our view of the store's time changes by more than this part of a period, another slot may be current. */
 const STEP_OF_PERIOD = 1 / 10;
 /** Operations on many records, and those that a caller waits for, may take a period, within these bounds. */
 const PATIENCE_MS_MIN = 2000;
@@ -20,9 +20,9 @@ const PATIENCE_MS_MAX = 10_000;
 const SYNC_MS_MIN = 5000;
 const HEDGE_MS_MIN = 200;
 const CATCH_UP_OF_PERIOD = 1 / 4;
-/** The next attempt to open a feed comes no later than this, */
+/** The longest pause between two attempts to open a feed is the longer one of these two. */
 const FEED_PAUSE_MS_MAX = 30_000;
-/** or than this many periods: each loss is a suspicion, and an expiry needs two and a half periods without one. */
+/** Each loss of a feed is a suspicion, and an expiry needs two and a half periods without one. */
 const FEED_PAUSE_PERIODS_MAX = 6;
 
 /** The time limit of a small operation: a fifth of the period, at most ten seconds. */
@@ -53,7 +53,10 @@ export function catchUpMs(periodMs: number): number {
   return periodMs * CATCH_UP_OF_PERIOD;
 }
 
-/** A small question is asked again after this: a fifth of a period, at least 200 ms. A slow store answers meanwhile. */
+/**
+ * A small question is asked again after this: a fifth of a period, at least 200 ms. A store that is only slow has
+ * answered by then.
+ */
 export function hedgeMs(periodMs: number): number {
   return Math.max(quickMs(periodMs), HEDGE_MS_MIN);
 }
@@ -76,15 +79,15 @@ export function retryMs(periodMs: number, error?: unknown): number {
   return isRefusal(error) ? periodMs : periodMs * RETRY_OF_PERIOD;
 }
 
-/** The pause after so many failures in a row: twice as long each time, at most `mostMs`. */
+/** The pause after this many failures in a row: twice as long each time, at most `mostMs`. */
 function doubledMs(periodMs: number, failures: number, mostMs: number): number {
   return Math.min(retryMs(periodMs) * 2 ** (failures - 1), mostMs);
 }
 
 /**
- * The pause before a ping that was refused so many times in a row is sent again: at first short, so that a refusal that
- * passes costs no slot, and twice as long each time, up to a quarter of a period. Once the lease has run out it is a
- * period, because servers log each refusal.
+ * The pause before a ping that was refused this many times in a row is sent again: at first short, so that a refusal
+ * that passes costs no slot, and twice as long each time, up to a quarter of a period. Once the lease has run out it is
+ * a period, because servers log each refusal.
  */
 export function refusedPingMs(periodMs: number, refusals: number): number {
   if (refusals > REFUSALS_OF_LEASE) return periodMs;

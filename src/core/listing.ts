@@ -32,9 +32,9 @@ export function* hasExpiredInSteps(roster: Roster): Generator<void, boolean, voi
 }
 
 /**
- * Whether the dead can be distinguished from the living in slot `j`: the latest complete slot is recent, or the pings
- * began so recently that there can be none yet, and no key was found that may still be alive (`hasExpired`): after a
- * long outage the first to ping are not the only ones. If nobody pinged within the retention: whether no key was found.
+ * Whether the dead can be distinguished from the living in slot `j`. Yes, if the latest complete slot is recent. Also
+ * yes, if pings began so recently that no slot can be complete yet, and no key has expired: after a long outage the
+ * first to ping are not the only ones alive. If nobody pinged within the retention, only an empty result is certain.
  */
 export function isConfirmed(roster: Roster, j: Slot, hasExpired: boolean): boolean {
   const { earliest } = roster.pings.range();

@@ -11,15 +11,16 @@ export interface MailPlan {
 
 /**
  * A process that does not know of the raised offset pings in slots that are behind by now: by `raisedBy`, or by less if
- * it knows of an earlier raise. It pings as many slots after its latest ping as have passed since the stamp of that.
+ * it knows of an earlier raise. The slot in which it pings now is that of its latest ping plus the slots that have
+ * passed since the stamp of that ping.
  */
 export function planMail(records: readonly PingRecord[], time: StoreTime, raisedBy: number): MailPlan {
-  const present = time.slot;
-  const slots = new Set([present - raisedBy]);
+  const current = time.slot;
+  const slots = new Set([current - raisedBy]);
   const seqs = new Set<number>();
   for (const record of records) {
     forEachSession(record, (seq) => seqs.add(seq));
-    slots.add(Math.min(present, record.slot + present - Math.floor(time.positionOf(record.ms))));
+    slots.add(Math.min(current, record.slot + current - Math.floor(time.positionOf(record.ms))));
   }
   return { slots: seqs.size === 0 ? new Set() : slots, seqs: [...seqs] };
 }

@@ -38,7 +38,7 @@ export function longestRetention(own: number, config: Config | undefined): numbe
   return Math.max(own, config?.retentionSlots ?? 0);
 }
 
-/** Pings of two slots that came in time are stamped so many periods apart at least. */
+/** Pings of two slots that came in time are stamped this many periods apart at least. */
 const APART = 0.6;
 
 /** The slot before which everything dead is deleted, given the pings of the latest `READ_SLOTS` up to slot `j`. */

@@ -47,7 +47,7 @@ export interface Difference<D extends Declared> {
   readonly missing: D[];
 }
 
-/** Compares what is declared with some stored records of this session. `slot` is the present. */
+/** Compares what is declared with some stored records of this session. `slot` is the current one. */
 export function compare<D extends Declared>(
   declared: ReadonlyMap<number, D>,
   stored: Iterable<RegistrationRecord>,

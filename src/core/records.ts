@@ -39,7 +39,7 @@ export interface Config {
 /** One open presence of one process. */
 export interface SessionRecord {
   /**
-   * `Config.base` and what `nextSeq` gave: never reused. Its bit is bit `seq % 1024` of segment `floor(seq / 1024)`.
+   * `Config.base` plus the result of `nextSeq`: never reused. It has bit `seq % 1024` of segment `floor(seq / 1024)`.
    */
   readonly seq: number;
   /** The name of its machine. */
@@ -56,7 +56,7 @@ export interface SessionRecord {
   readonly changed?: number;
 }
 
-/** @internal Whether both are of one opened presence: a server that lost writes may give a number twice. */
+/** @internal Whether both are of one open presence. Equal numbers do not prove it: a lossy server gives one twice. */
 export function isSameSession(a: SessionRecord, b: SessionRecord): boolean {
   return a.seq === b.seq && a.host === b.host && a.pid === b.pid && a.opened === b.opened;
 }
@@ -131,7 +131,7 @@ export function pruned(config: Config, beforeSlot: Slot): Config {
   return beforeSlot <= (config.prunedBefore ?? -Infinity) ? config : { ...config, prunedBefore: beforeSlot };
 }
 
-/** @internal Of two `last`s the earlier holds; absent is later than any. */
+/** @internal The earlier of two `last`s wins; an absent one is later than any. */
 export function earlierLast(a: Slot | undefined, b: Slot | undefined): Slot | undefined {
   if (a === undefined) return b;
   if (b === undefined) return a;

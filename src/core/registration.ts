@@ -76,7 +76,7 @@ export class Registration implements Declared {
   }
 
   /**
-   * The writes that bring what is stored in line with what is declared. Each has the present slot, which proves life.
+   * The writes that bring what is stored in line with what is declared. Each has the current slot, which proves life.
    */
   writes(session: number, unwritten: Unwritten, time: StoreTime): Write[] {
     const { pinger, start, meta, revision } = this;
@@ -120,7 +120,7 @@ interface Succession {
  *   refused                                      now                       yes: it may have been written after all
  *   stopped, and it still counts                 that of the earlier one   yes
  *
- * So watchers do not notice a restart in time: the key was held all along.
+ * So watchers do not notice a restart while the earlier start still counts: the key was held all along.
  *
  * `isOver`: whether another process has killed the earlier one, or it was lost with its namespace.
  */

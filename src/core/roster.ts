@@ -226,7 +226,7 @@ export class Roster {
    */
   *retainInSteps(prefix: string, selected: (key: string) => boolean): Steps {
     let count = 0;
-    // A key that a load has just removed is no longer among the first, but not reported yet.
+    // `#touched` too: a key that a load has just removed is no longer in `#keys`, but its death is not reported yet.
     const rest = [this.#keys.keys(), this.#touched.keys()];
     for (const keys of prefix !== "" && this.#isSorted ? [this.keysWith(prefix)] : rest) {
       for (const key of keys) {

@@ -6,7 +6,7 @@
  *   a ping failed, and none of its slot is under way   ping again a twentieth of the period later
  *   the ping was not permitted                         ping again soon, and then in longer and longer intervals, up to
  *                                                      a period: the right may be restored
- *   the answer says that the present is another slot   ping at once
+ *   the answer says that another slot is current       ping at once
  *
  * The sessions of a segment ping together, because a server journals, replicates and acknowledges writes in groups: a
  * ping that arrives alone costs a replica set about nine times as much as one of fifty that arrive together (MongoDB
@@ -86,7 +86,7 @@ export class PingSchedule {
     return this.#sent.underWay > 0;
   }
 
-  /** Schedules the next ping in so many ms; Infinity: none. */
+  /** Schedules the next ping in this many ms; Infinity: none. */
   pingIn(ms: number): void {
     this.#due = this.#clock.monotonic() + ms;
   }

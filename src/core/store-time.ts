@@ -91,7 +91,7 @@ export class StoreTime {
     return this.#offset;
   }
 
-  /** The present, in slots. Never goes back. */
+  /** The current position. Never goes back. */
   get position(): number {
     this.#highest = Math.max(this.#highest, this.positionOf(this.now));
     return this.#highest;

@@ -68,7 +68,7 @@ export type Write =
 export interface Pong {
   /** The store's time in ms, stamped when the ping was applied, by the server that holds the pings. */
   readonly ms: number;
-  /** The `revision` of the pings of its slot and segment since this ping. A read with a smaller one is older. */
+  /** The `revision` of the pings of its slot and segment as of this ping. A read with a smaller one is older. */
   readonly revision: number;
   /** Whether the session has mail in this slot: another process ended one of its records, or raised the offset. */
   readonly hasMail: boolean;
@@ -176,7 +176,7 @@ export interface Namespace {
   countOpen(session: number): Promise<OpenRecords>;
   /** Sets `last: 0` on every registration of the key. */
   kill(key: string): Promise<void>;
-  /** Returns all ping records from slot `from` on, including those ahead of the present. */
+  /** Returns all ping records from slot `from` on, including those of future slots. */
   pings(from: Slot): Promise<PingRecord[]>;
   /** Reads sessions and registrations, page by page. Ending the iteration early frees its resources. */
   read(query: ReadQuery): AsyncIterable<Page>;

@@ -43,9 +43,9 @@ export function withinOrStill<T>(
 
 /**
  * The result of an operation that is begun again after `againMs` without an answer, since its connection may be dead,
- * and again after twice as long each time, up to so many `times`: the first success counts (a hedged request: Dean and
- * Barroso, "The Tail at Scale", 2013). Rejects if all begun so far have failed, and with `STORE_UNAVAILABLE` if none has
- * answered within `limitMs`.
+ * and again after twice as long each time, at most `times` times: the first success counts (a hedged request: Dean and
+ * Barroso, "The Tail at Scale", 2013). Rejects if all begun so far have failed, and with `STORE_UNAVAILABLE` if none
+ * has answered within `limitMs`.
  */
 export async function hedged<T>(
   clock: Clock,

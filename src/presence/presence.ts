@@ -217,9 +217,9 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
   }
 
   /**
-   * Ends every key that this presence holds: at once, or with `linger` when their last ping has run out. Stops its
-   * watchers, and closes what it opened itself. Planned absences continue. Idempotent. Waits at most one period, and
-   * ten seconds, for a store that is away. It does not reject then; the keys time out.
+   * Ends every key that this presence holds: at once, or with `linger` once their last ping no longer counts. Stops its
+   * watchers, and closes what it opened itself. Planned absences continue. Idempotent. If the store is away, it waits
+   * for a period, at most ten seconds, and does not reject: the keys then time out.
    */
   close(options: { readonly linger?: boolean } = {}): Promise<void> {
     const { linger } = checkOptionsObject(options, ["linger"]);
@@ -259,7 +259,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const inTime = <T>(work: Promise<T>): Promise<T> =>
       withinOrStill(clock, Math.max(0, end - clock.monotonic()), "close", work);
     await inTime(this.#holdingSide.close(how)).catch((error: unknown) =>
-      log.warn("not everything could be ended: what was not will time out", error),
+      log.warn("not every key could be ended; the others will time out", error),
     );
     this.#holdingSide.stop();
     const closing = namespace.close().then(() => this.#ownStore?.close());

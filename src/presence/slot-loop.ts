@@ -135,7 +135,7 @@ export class SlotLoop {
     if (own !== undefined && own.ms !== this.#pingSeen) {
       this.#pingSeen = own.ms;
       if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
-      // Perhaps in the first slot: all presences may be too short-lived for a second check.
+      // May be due at once: even if no presence lives long enough to wait for its turn, one of them prunes.
       if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
       // After a lapse others may still be coming back.
       if (requests.has("recover")) this.#pruneAt = nextPruning(this.#context) + RETURN_SLOTS;
@@ -256,7 +256,7 @@ export class SlotLoop {
   }
 
   #failWatchers(error: Error): void {
-    this.#context.log.error("watchers fail", error);
+    this.#context.log.error("all watchers have failed", error);
     for (const watcher of this.watchers) watcher.fail(error);
   }
 }

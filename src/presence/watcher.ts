@@ -83,8 +83,8 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
   }
 
   /**
-   * Calls the listener with the present state, then with each change, but never before `watch` has returned. The
-   * present state of a key is one change, alive or not; of a prefix or of all keys it is one change for each live key.
+   * Calls the listener with the current state, then with each change, but never before `watch` has returned. The
+   * current state of a key is one change, alive or not; of a prefix or of all keys it is one change for each live key.
    * Errors that the listener throws or rejects with are logged. Throws `ALREADY_WATCHED` (the same target and
    * listener), `INVALID_KEY`, `INVALID_OPTION`, `WATCHER_STOPPED`.
    */
@@ -95,7 +95,7 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     const name = nameOf(checked);
     const listeners = this.#subscriptions.get(name) ?? new Map<ChangeListener, Subscription>();
     if (listeners.has(checkedListener)) {
-      throw new HeartbitError("ALREADY_WATCHED", `This listener watches ${showTarget(checked)} already.`);
+      throw new HeartbitError("ALREADY_WATCHED", `This listener already watches ${showTarget(checked)}.`);
     }
     const arrived = (): void => this.#delivery.add(changes, checkedListener);
     const subscription = new Subscription(checked, arrived, this.#life);

@@ -68,8 +68,8 @@ export class FaultyStore implements Store {
   }
 
   /**
-   * From now on the store takes so many writes a second, by its clock: a ping is one, and each record that is written.
-   * Operations share it, taking turns record by record. An operation that its caller cancels does not happen.
+   * From now on the store takes this many writes a second, by its clock: a ping is one, and each record that is
+   * written. Operations share it, taking turns record by record. An operation that its caller cancels does not happen.
    * Default: as many as there are.
    */
   capacity(options: { readonly writesPerSecond?: number } = {}): void {
@@ -156,7 +156,7 @@ class Gate {
     this.#feeds.delete(feed);
   }
 
-  /** Runs the operation, which writes so many records, between two passages of the gate. */
+  /** Runs the operation, which writes this many records, between two passages of the gate. */
   async run<T>(operation: Operation, act: () => Promise<T>, records = 0, cancel?: AbortSignal): Promise<T> {
     await this.#pass();
     const verdict = this.decide?.(operation) ?? "pass";
@@ -201,7 +201,7 @@ class Work {
     this.#perMs = perSecond / 1000;
   }
 
-  /** Resolves when so many records are written. Rejects when that is cancelled. */
+  /** Resolves when this many records are written. Rejects when that is cancelled. */
   async done(records: number, cancel?: AbortSignal): Promise<void> {
     if (records === 0) return;
     const operation: Task = { left: records };

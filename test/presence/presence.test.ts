@@ -54,7 +54,7 @@ describe("a presence", () => {
 
   it.each([
     { what: "answers nothing", when: () => true },
-    { what: "does not tell its time", when: (operation: string) => operation === "time" },
+    { what: "does not give its time", when: (operation: string) => operation === "time" },
   ])("a store that $what refuses it in a few seconds, however long the period", async ({ when }) => {
     const silent = new FaultyStore(new MemoryStore({ clock: bench.clock }));
     silent.intercept((operation) => {

@@ -164,7 +164,7 @@ export function failing(...operations: Operation[]): (operation: Operation) => "
   return (operation) => (operations.includes(operation) ? "fail" : "pass");
 }
 
-/** What a watcher tells of a target, as words. Resolves when it has told the present state. */
+/** What a watcher tells of a target, as words. Resolves when it has told the current state. */
 export async function hear(watcher: Watcher, target: WatchTarget): Promise<string[]> {
   const heard: string[] = [];
   watcher.watch(target, (change) => heard.push(words(change)));

@@ -60,9 +60,9 @@ describe("the store's time, from answers", () => {
 
 const never = (): Promise<never> => new Promise(() => {});
 const fails = (): Promise<never> =>
-  Promise.reject(new HeartbitError("STORE_UNAVAILABLE", "It does not tell its time."));
+  Promise.reject(new HeartbitError("STORE_UNAVAILABLE", "It does not give its time."));
 
-describe("where this machine's clock was set, and the store does not tell its time", () => {
+describe("where this machine's clock was set, and the store does not give its time", () => {
   it.each([
     { how: "answers nothing", answer: never },
     { how: "fails", answer: fails },

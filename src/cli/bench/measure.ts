@@ -44,7 +44,7 @@ export async function* measure(subject: Subject): AsyncGenerator<Measurement> {
   yield await measureCrashes(subject);
 }
 
-/** Pings of unused session numbers in the present slot: each sets another bit. */
+/** Pings of unused session numbers in the current slot: each sets another bit. */
 async function measurePings({ holder }: Subject): Promise<Measurement> {
   const { namespace, time, clock } = internalsOf(holder);
   const tookMs: number[] = [];

@@ -13,7 +13,7 @@ import { type Context, leaveMail, patiently, readConfig, sampleTime } from "./co
  * step they raise the offset.
  */
 const SLOTS_BEHIND_MAX = 2;
-/** A process has not lapsed yet if it pinged in the present slot or in one of this many slots before. */
+/** A process has not lapsed yet if it pinged in the current slot or in one of this many slots before. */
 const LEASE_SLOTS = Math.floor(PERIODS_TO_DEATH);
 
 export class NamespaceConfig {
@@ -82,8 +82,8 @@ export class NamespaceConfig {
   }
 
   /**
-   * Whether a raise of the offset was not acknowledged: it may still happen, as long as nobody else raises the offset,
-   * and nobody would learn of it then.
+   * Whether a raise of the offset is still unacknowledged. It may happen late, and then nobody would learn of it. This
+   * ends when anyone raises the offset.
    */
   get #isRaising(): boolean {
     return this.#raisingFrom === this.#context.time.offset;

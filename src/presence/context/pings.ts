@@ -9,7 +9,7 @@ import { type Context, patiently, sampleTime } from "./context.ts";
 /** How many slots a first read goes back: they usually include a complete one. */
 const FIRST_READ_SLOTS = 4;
 
-/** A ping more than this many slots ahead of the present means that the store's clock has stepped. */
+/** A ping more than this many slots ahead of the current one means that the store's clock has stepped. */
 const SLOTS_AHEAD_MAX = 2;
 
 export function oldestRetained({ time, retentionSlots }: Context): Slot {
@@ -18,8 +18,7 @@ export function oldestRetained({ time, retentionSlots }: Context): Slot {
 
 /**
  * Reads the pings as far back as the rule needs them, and evaluates what is stored: the state for a reader without
- * history. Returns the evaluation slot. Rejects if the read lacks `own`, if given: without history a read must be
- * fresh.
+ * history. Returns the evaluation slot. Rejects if the read lacks `own`, if given: without history it must be fresh.
  */
 export async function readState(context: Context, roster: Roster, own?: OwnPing): Promise<Slot> {
   const { time } = context;

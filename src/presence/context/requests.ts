@@ -3,7 +3,7 @@
  * lapse, mail - act only through a request, which brings the next turn of the loop forward.
  */
 export type Request =
-  /** Ping at once: the store answers again, or the present is another slot. */
+  /** Ping at once: the store answers again, or another slot is current. */
   | "ping"
   /** Ask for the store's time: its bounds are too wide. */
   | "time"

@@ -83,7 +83,7 @@ export class Heartbeat {
     this.#schedule.pingIn(0);
   }
 
-  /** Sends a ping of the present slot, and processes its answer. */
+  /** Sends a ping of the current slot, and processes its answer. */
   async #ping(): Promise<void> {
     const { clock, time, namespace, instrumentation, patience, periodMs } = this.#context;
     const { slot } = time;
@@ -117,7 +117,7 @@ export class Heartbeat {
     const stamped = time.positionOf(ms);
     checkLapse(this.#context, this.lease, stamped);
     const { counts, endsLapse } = this.lease.extend(slot, sent, sentWall, ms);
-    if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the present slot
+    if (!counts) return this.#schedule.pingIn(0); // it came too late: ping the current slot
     this.#schedule.counted(slot, stamped);
     if (slot >= (this.#ownPing?.slot ?? -Infinity)) this.#ownPing = { seq: this.#seq, slot, ms, revision };
     if (endsLapse) requests.add("recover");

@@ -93,7 +93,7 @@ export class HoldingSide {
     this.registrations.lose(error);
   }
 
-  /** Ends every key, at once or when its last ping runs out. Resolves when that is written. */
+  /** Ends every key, at once or when its last ping no longer counts. Resolves when that is written. */
   async close(how: "stopped" | "killed"): Promise<void> {
     this.closedAs = how;
     const { clock, name, time, periodMs } = this.context;

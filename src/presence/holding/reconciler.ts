@@ -51,19 +51,19 @@ export class Reconciler {
     const { requests } = this.#context;
     if (this.#session.current === undefined) return false;
     if (requests.has("mail") || requests.has("reconcile") || requests.has("recover")) return true;
-    return this.#isCountDue || this.#looksOld;
+    return this.#isCountDue || this.#mustTouch;
   }
 
-  /** Does it. Rejects if it fails, and is due again then. */
+  /** Does the most urgent part of it. Rejects if that fails, and is due again then. */
   async run(): Promise<void> {
     const { requests, time, retentionSlots } = this.#context;
     const session = this.#session.current;
     if (session === undefined) return;
     // A new session has nothing stored that could be missing yet.
     if (this.#checked < session.record.slot) this.#checked = session.record.slot;
-    if (this.#looksOld) await this.#session.touch();
+    if (this.#mustTouch) await this.#session.touch();
     const isLong = time.slot - this.#checked > retentionSlots / 2; // records may have been pruned meanwhile
-    // One of them: the next turn of the loop continues.
+    // Serves one of these; the next turn of the loop serves the next.
     if (await requests.serve("recover", () => this.#recover(session))) return;
     if (isLong) requests.add("reconcile");
     if (await requests.serve("reconcile", () => this.#compareAll(session))) return;
@@ -80,7 +80,7 @@ export class Reconciler {
   }
 
   /** Old records are pruned, so the record of a living session is touched well within the retention. */
-  get #looksOld(): boolean {
+  get #mustTouch(): boolean {
     const { time, retentionSlots } = this.#context;
     const touched = this.#session.current?.touched ?? Infinity;
     return time.slot - touched > retentionSlots / 2;

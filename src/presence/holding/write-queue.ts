@@ -82,7 +82,8 @@ export class WriteQueue {
       try {
         const { record, heartbeat } = await this.#session.open();
         // A record with a slot from before a sleep does not prove life.
-        if (time.mayHaveSlept && !(await heartbeat.confirm())) throw new GivenUp("No ping since a sleep.");
+        if (time.mayHaveSlept && !(await heartbeat.confirm()))
+          throw new GivenUp("The machine may have slept, and no ping was acknowledged since.");
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {

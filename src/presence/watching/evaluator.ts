@@ -1,8 +1,8 @@
 /**
  * Evaluates liveness, at half of each slot and for each `sync`:
  *
- *   1. reads the pings of the evaluation slot, and the changes, in every other slot if a feed reports them
- *   2. reports what it has read
+ *   1. reads the pings of the evaluation slot, and the changes (only in every other slot while a feed reports them)
+ *   2. reports joins, updates and kills
  *   3. if a key would be dead: also reads the pings of the slot before, then pings, and reads once more. The ping
  *      proves that the primary still has its majority, so the second read has everything acknowledged before it
  *   4. if there was no suspicion since the start of the slot before: moves `g`, and reports the deaths
@@ -36,7 +36,7 @@ export class Evaluator {
   readonly #evaluations = new OneAtATime(() => this.#evaluate());
   /** The evaluation slot of the next evaluation; Infinity before `begin`. */
   #next: Slot = Infinity;
-  /** Up to this slot pings were read after our own ping in it was acknowledged. The next read begins here or before. */
+  /** The latest slot whose read had our own ping of it. A read that must miss no ping begins there or earlier. */
   #readUpTo: Slot = -Infinity;
   /** The slot of the latest evaluation that read changes. */
   #polledSlot: Slot = -Infinity;
@@ -63,7 +63,7 @@ export class Evaluator {
     return this.#context.time.until(this.#next + 0.5);
   }
 
-  /** Evaluates what is stored after this call. Resolves when the subscriptions have everything that was found. */
+  /** Evaluates by reads that begin after this call. Resolves when the subscriptions have everything that was found. */
   evaluate(): Promise<void> {
     return this.#evaluations.run();
   }

@@ -68,7 +68,7 @@ export class Notifier {
     return this.#turns.runAlone(() => this.#slices.continueIn(work));
   }
 
-  /** Passes the present state to a subscription, which gets each change from then on. */
+  /** Passes the current state to a subscription, which gets each change from then on. */
   async begin(subscription: Subscription): Promise<void> {
     await this.notifyAll();
     await this.doUnreported(this.#beginInSteps(subscription));

@@ -118,8 +118,7 @@ export class Snapshot {
 
   /**
    * Reads page by page into the roster. Returns the cursor, and a slot such that the read is at least that recent. A
-   * whole read must have the record of our session. Otherwise it is stale, or the record is gone: the reconciler finds
-   * out.
+   * whole read must have our session's record. Otherwise it is stale, or the record is gone: the reconciler finds out.
    */
   async #read(
     selected: Selection,
@@ -128,6 +127,7 @@ export class Snapshot {
   ): Promise<{ cursor: Cursor | undefined; asOf: Slot }> {
     const { session, registrations } = this.#holdingSide;
     const own = session.current;
+    // Without a session there is no record of ours that could show how recent the read is, so it is trusted.
     let asOf = own !== undefined || session.isOpening ? -Infinity : Infinity;
     let hasOwn = own === undefined || since !== undefined;
     const read: Page[] = [];

@@ -1,6 +1,6 @@
 /**
  * The watching side of a presence, shared by all its watchers: the roster, what is read into it, and the subscriptions.
- * When a subscription needs more than is loaded, it loads that, and passes the present state on.
+ * When a subscription needs more than is loaded, it loads that, and passes the current state on.
  */
 import { GivenUp, isHeartbitError } from "../../core/errors.ts";
 import { loadRetryMs, retryMs, syncLimitMs } from "../../core/limits.ts";
@@ -53,7 +53,7 @@ export class WatchingSide {
     this.started = handled(this.#begin());
   }
 
-  /** Adds a subscription: it gets the present state once that is loaded, then each change. */
+  /** Adds a subscription: it gets the current state once that is loaded, then each change. */
   subscribe(subscription: Subscription): void {
     this.#subscriptions.add(subscription);
     this.#load().catch(() => {}); // noted; a fault that can never pass fails the watchers
@@ -188,7 +188,7 @@ export class WatchingSide {
     );
   }
 
-  /** Loads what is wanted and not loaded yet, and passes the present state to subscriptions that wait for it. */
+  /** Loads what is wanted and not loaded yet, and passes the current state to subscriptions that wait for it. */
   #load(): Promise<void> {
     this.#loading ??= Promise.resolve().then(() => this.#loadWanted());
     return this.#loading;

@@ -114,7 +114,7 @@ export const pingTests: Suite = (test) => {
   );
 
   test(
-    "pings gives the slots from the asked one on, those ahead of the present included",
+    "pings gives the slots from the asked one on, those of future slots included",
     configured(async ({ ns, slot }) => {
       for (const ahead of [0, 1, 2, 50])
         for (const seq of [1, 1024 + ahead]) await ns.ping(slot + ahead, seq);

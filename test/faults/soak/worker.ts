@@ -97,7 +97,7 @@ async function openAnother(): Promise<void> {
   await other.close();
 }
 
-/** Iterators, each for some hundred changes, the present state among them. */
+/** Iterators, each for some hundred changes, the current state among them. */
 async function iterate(): Promise<void> {
   for (;;) {
     let left = 300;
