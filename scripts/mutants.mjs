@@ -221,7 +221,7 @@ const MUTANTS = [
     by: [SCENARIOS],
   },
   {
-    what: "the store's time: a raised offset is not spread by mail",
+    what: "the store's time: a raised offset is not announced by mail",
     file: "presence/context/config.ts",
     search: "if (!this.#hasRaised) return;",
     replace: "if (this.#raisedBy >= 0) return;",
@@ -507,7 +507,7 @@ const MUTANTS = [
     by: presence("presence"),
   },
   {
-    what: "mail: not where those ping who noticed no step of the clock",
+    what: "mail: not in the slots in which a process that noticed no step of the clock pings",
     file: "core/mail.ts",
     search: "slots.add(Math.min(current, record.slot + current - Math.floor(time.positionOf(record.ms))));",
     replace: "",
