@@ -2,7 +2,7 @@
 import type { Fault, Log } from "./log.ts";
 import type { Process } from "./process.ts";
 import { NOTICED_QUIET_MS_MIN, PERIODS, POLL_MS_MAX } from "./promises.ts";
-import { merge, quietSince, type Span, touches } from "./spans.ts";
+import { merge, quietSince, type Span, touches, without } from "./spans.ts";
 
 /** A process logs once a period that its event loop turns. If it has not for so many, it was stopped or starved. */
 const SILENCE_MIN = 1.3;
@@ -235,11 +235,22 @@ export class Circumstances {
       faults,
       downs: faults
         .filter(({ effect }) => effect !== "disturbed")
-        .map((fault) => ({ from: fault.from, to: fault.to + this.#log.reconnectMs, effect: fault.effect })),
+        .flatMap((fault) => this.#downsBy(fault, process)),
       troubles,
       afterSteps,
       pauses: merge(faults.filter(({ isPause }) => isPause === true)),
     };
+  }
+
+  /** A fault of the store may cut nobody off: whoever's pings were acknowledged at their pace could write. */
+  #downsBy({ who, from, to, effect }: Fault, { acknowledgedAt }: Process): Down[] {
+    const down = { from, to: to + this.#log.reconnectMs };
+    const paced = acknowledgedAt.flatMap((at, i) => {
+      const before = acknowledgedAt[i - 1] ?? -Infinity;
+      return at - before <= this.ms(PERIODS.pingsApart) ? [{ from: before, to: at }] : [];
+    });
+    const mayBeNone = who === "all" && effect === "cut off";
+    return (mayBeNone ? without(down, merge(paced)) : [down]).map((span) => ({ ...span, effect }));
   }
 
   /** A process that starts right after a step back, or while the clock shows less than before, waits with the others. */

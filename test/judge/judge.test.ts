@@ -188,6 +188,19 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       10.5  w hears k updated p
       20.4  p crashes
       22.5  w hears k stopped`,
+    broken(
+      "false death",
+      "a process that pings is reported dead under a fault of all that keeps nobody from it",
+    )`
+      20.0  all cut off in vain for 4
+      23.0  w hears k expired
+      23.1  w hears k joined p`,
+    excused("cut off alone", "a process stops alone under a fault of all that keeps nobody from pinging")`
+      20.0  all cut off in vain for 2.1
+      20.4  p paused for 3
+      22.6  w hears k expired
+      23.4  p lapses
+      23.5  w hears k joined p`,
     broken("false death", "everyone is reported dead in an outage of all")`
       20.0  all cut off for 5
       22.5  w hears k expired

@@ -89,6 +89,11 @@ export class Process {
     this.#leases = lines.filter((line) => line.e === "lease");
   }
 
+  /** When its pings were acknowledged. */
+  get acknowledgedAt(): number[] {
+    return this.#leases.map(({ t }) => t);
+  }
+
   /** Its `vouchedUntil` at a time. */
   vouchedAt(time: number): number {
     return this.#leases.findLast(({ t }) => t <= time)?.until ?? -Infinity;

@@ -28,6 +28,17 @@ export function within(spans: readonly Span[], from: number, to: number): Span[]
     .map((span) => ({ from: Math.max(span.from, from), to: Math.min(span.to, to) }));
 }
 
+/** What a span has outside of merged others. */
+export function without({ from, to }: Span, others: readonly Span[]): Span[] {
+  const rest: Span[] = [];
+  let since = from;
+  for (const other of within(others, from, to)) {
+    if (other.from > since) rest.push({ from: since, to: other.from });
+    since = other.to;
+  }
+  return since < to ? [...rest, { from: since, to }] : rest;
+}
+
 export function lengthOf(spans: readonly Span[]): number {
   return spans.reduce((sum, { from, to }) => sum + to - from, 0);
 }

@@ -13,7 +13,8 @@
  *      5.0  w stale                     and healthy
  *      6.0  all cut off for 3           also: held, hampered, disturbed, paused, asleep, set back asleep; names, with commas
  *      7.0  all lag 0.4 for 2           also: w ahead 0.3 for 2, a router's clock; p behind for 2: its reads may lag;
- *                                       p silent for 2: it does not ping, for no reason
+ *                                       p silent for 2: it does not ping, for no reason; all cut off in vain for 2: the
+ *                                       fault should keep them from writing, and does not
  *      8.0  clock steps -3
  *      9.0  store loses all             the latest, some
  *      9.0  stored 2 sessions 3 registrations 40 pings
@@ -37,9 +38,12 @@ interface Teller {
   readonly starts: Map<string, { readonly t: number; readonly n: number }>;
 }
 
+const IN_VAIN = "cut off in vain";
+
 const FAULTS: Readonly<Record<string, Omit<Fault, "kind" | "who" | "from" | "to">>> = {
   "cut off": { effect: "cut off" },
   "cut off quietly": { effect: "cut off", isQuiet: true },
+  [IN_VAIN]: { effect: "cut off" },
   held: { effect: "held" },
   hampered: { effect: "hampered" },
   disturbed: { effect: "disturbed" },
@@ -177,7 +181,7 @@ class Story {
         ? FAULTS[what]
         : { effect: "disturbed" as const, [how === "lag" ? "lagMs" : "aheadMs"]: Number(by) * PERIOD_MS };
     if (fault === undefined) throw new Error(`not a fault: ${what}`);
-    this.#fault(t, to, who, fault);
+    this.#fault(t, to, who, fault, what);
   }
 
   #lose(t: number, what: string): void {
@@ -185,8 +189,14 @@ class Story {
     this.#fault(t, t, "all", { effect: "disturbed", loses });
   }
 
-  #fault(from: number, to: number, who: string, fault: Omit<Fault, "kind" | "who" | "from" | "to">): void {
-    this.#faults.push({ kind: "a fault", who: who === "all" ? "all" : who.split(","), from, to, ...fault });
+  #fault(
+    from: number,
+    to: number,
+    who: string,
+    fault: Omit<Fault, "kind" | "who" | "from" | "to">,
+    kind = "a fault",
+  ): void {
+    this.#faults.push({ kind, who: who === "all" ? "all" : who.split(","), from, to, ...fault });
   }
 
   #store(t: number, text: string): void {
@@ -199,7 +209,8 @@ class Story {
     const end = Math.min(life.to, this.#end);
     const isCut = (t: number): Fault | undefined =>
       this.#faults.find(
-        ({ who, effect, isHint, from, to }) =>
+        ({ kind, who, effect, isHint, from, to }) =>
+          kind !== IN_VAIN &&
           (effect !== "disturbed" || isHint === true) &&
           (who === "all" || who.includes(life.name)) &&
           from <= t &&
