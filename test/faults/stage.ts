@@ -141,7 +141,7 @@ async function setSqlite(settings: StageSettings, note: Note): Promise<Scene> {
     },
     probe: () => Promise.resolve(), // what slows it down is this machine, or a lock that has a name in the faults
     end: async () => {
-      if (isMounted) execFileSync("umount", ["--lazy", directory]);
+      if (isMounted) unmount(directory);
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -181,12 +181,21 @@ function findFaketime(): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** A small file system of its own, where that may be done. */
+/** A small file system of its own, where that may be done. A run that was killed has left one. */
 function mount(folder: string): boolean {
+  try {
+    unmount(folder);
+  } catch {
+    // It has left none.
+  }
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK}`, "tmpfs", folder], { stdio: "ignore" });
     return true;
   } catch {
     return false;
   }
+}
+
+function unmount(folder: string): void {
+  execFileSync("umount", ["--lazy", folder], { stdio: "ignore" });
 }

@@ -32,6 +32,8 @@ const settings = JSON.parse(process.argv[2] ?? "{}") as WorkerSettings;
 const { periodMs = 5000 } = settings.options;
 /** How often it looks at what cannot be listened to. Fifty processes wake up for it. */
 const TICK_MS = periodMs / 20;
+/** Others may hear of a new session soon, and the process may be stopped then. */
+const SESSION_MS = 20;
 const { Presence, HeartbitError } = (await import(
   pathToFileURL(join(settings.built, "index.js")).href
 )) as typeof Library;
@@ -66,6 +68,7 @@ const pingers = settings.keys.map((key) => {
   return pinger.on("killed", () => log({ e: "killed", key }));
 });
 setInterval(tick, TICK_MS);
+setInterval(noteSession, SESSION_MS);
 setInterval(() => log({ e: "turns" }), periodMs);
 for (const prefix of settings.watched) void watch(prefix);
 process.on("message", (order: Order) => {
@@ -111,11 +114,13 @@ async function start(pinger: Library.Pinger): Promise<void> {
   log({ e: "starting", key, n });
   await pinger.start();
   tick();
+  noteSession();
   log({ e: "started", key, n });
 }
 
 async function obey(order: Order): Promise<void> {
   if (order.do === "busy") {
+    noteSession();
     for (const end = now() + order.ms; now() < end;);
   } else if (order.do === "write") {
     for (let n = 0; presence.session !== undefined; n++)
@@ -154,8 +159,10 @@ function tick(): void {
     vouched = monotonic;
     if (!Number.isNaN(monotonic)) log({ e: "lease", until: monotonic });
   }
-  if (presence.session !== session) {
-    session = presence.session;
-    log({ e: "session", session: session ?? null });
-  }
+}
+
+function noteSession(): void {
+  if (presence.session === session) return;
+  session = presence.session;
+  log({ e: "session", session: session ?? null });
 }
