@@ -525,6 +525,16 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       10.0  w reports k
       10.1  w hears k killed
       11.4  w hears k joined p`,
+    broken("kill", "a holder whose key is killed in a long fault never learns of it")`
+      5.0  all hampered for 19
+      5.5  w reports k
+      24.5  w hears k killed
+      24.6  w hears k joined p`,
+    excused("unread kill", "a holder whose key is killed can read nothing for longer than the retention")`
+      5.0  all hampered for 24
+      5.5  w reports k
+      29.1  w hears k killed
+      29.6  w hears k joined p`,
     broken("kill", "a holder learns of a kill of a key that nobody has killed")`
       20.0  p learns of k`,
     broken("lost", "a holder whose key is killed never takes it up again")`

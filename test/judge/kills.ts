@@ -51,6 +51,8 @@ function judgeKill(
   if (lost.some(({ from, to }) => from <= due && to >= begunAt - of.ms(1)) && of.excuse("destroyed end"))
     return true;
   if (of.mayHaveBeenPruned(process, doneAt) && of.excuse("long absence")) return true;
+  const readAt = due - of.ms(PERIODS.killNoticedLate);
+  if (readAt - doneAt > of.ms(of.log.retentionSlots) && of.excuse("unread kill")) return true;
   of.find("kill", due, `${process.name} did not learn in ${of.periods(due - doneAt)} that ${key} was killed`);
   return true;
 }

@@ -35,6 +35,7 @@ export const LIMITS = {
     "If the wall clock of a machine is set ahead, `vouchedUntil` is too early until the next ping",
   "step after a sleep": "A process that slept gets no `lapse` if the store's clock steps back",
   "long absence": "may find its records pruned",
+  "unread kill": "If a holder can read nothing for a whole retention",
   "destroyed records":
     "Records that are destroyed by hand, or lost with a server, are written again within six periods",
   "destroyed end": "If the record of an end is destroyed before everyone has read it",
