@@ -118,7 +118,7 @@ function makeProgram(): Command {
   );
   program.addHelpText(
     "after",
-    `\nThe store, the namespace and the period come from the flags, then the environment, then "store", "name" and "period" in ./${CONFIG_FILE}.`,
+    `\nThe store, the namespace and the period come from the flags, then the\nenvironment, then "store", "name" and "period" in ./${CONFIG_FILE}.`,
   );
   return program;
 }
