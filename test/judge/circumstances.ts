@@ -204,6 +204,11 @@ export class Circumstances {
     return this.#log.faults.some((fault) => fault.effect === "held" && fault.from <= to && fault.to >= from);
   }
 
+  /** A process that is well has the answer to its next ping within so many ms. */
+  get #nextPingMs(): number {
+    return this.ms(PERIODS.pingsApart) + this.#log.roundTripMs;
+  }
+
   #ownOf(process: Process): Own {
     const { life, lines, from, to } = process;
     const until = Math.min(to, this.#log.to);
@@ -268,7 +273,7 @@ export class Circumstances {
 
   /** A process that was away while the store's clock stepped back, or before it noticed that, moves the slots on. */
   #movedOnBy(process: Process): Span[] {
-    const noticedMs = this.ms(PERIODS.pingsApart) + this.#log.roundTripMs;
+    const noticedMs = this.#nextPingMs;
     return this.#all.flatMap((other) => {
       if (other === process) return [];
       const downs = this.#own.get(other)?.downs ?? [];
@@ -309,8 +314,8 @@ export class Circumstances {
     return faults.flatMap(({ from, stepMs }) => {
       if (stepMs === undefined) return [];
       const away = merge(troubles).filter((span) => span.from - this.ms(2) <= from && span.to > from);
-      const takes = stepMs < 0 ? PERIODS.stepBack : PERIODS.noticedQuiet;
-      return [{ from, to: Math.max(from, ...away.map(({ to }) => to)) + this.ms(takes) }];
+      const takesMs = stepMs < 0 ? this.ms(PERIODS.stepBack) : this.#nextPingMs;
+      return [{ from, to: Math.max(from, ...away.map(({ to }) => to)) + takesMs }];
     });
   }
 

@@ -456,9 +456,15 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
     excused("lapse at a step", "a process is told of a lapse since the store's clock stepped forward")`
       20.0  clock steps 6
       20.3  p lapses`,
-    broken("lapse", "a step six periods ago excuses no lapse")`
-      20.0  clock steps 6
-      26.0  p lapses`,
+    excused(
+      "lapse at a step",
+      "a process learns of the step by its next ping, 1.3 periods after the one before",
+    )`
+      20.3  clock steps 6
+      21.6  p lapses`,
+    broken("lapse", "a step of 1.6 periods ago excuses no lapse")`
+      20.3  clock steps 6
+      21.9  p lapses`,
   ],
   ends: [
     legal("a kill and a stop are reported in their bounds")`
