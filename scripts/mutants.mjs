@@ -250,6 +250,13 @@ const MUTANTS = [
     by: [SIMULATOR],
   },
   {
+    what: "comparing: another key under our number is taken for ours",
+    file: "core/reconcile.ts",
+    search: "if (own.key !== record.key) {",
+    replace: "if (own.key === undefined) {",
+    by: [CORE],
+  },
+  {
     what: "mail: planned by a stale read",
     file: "presence/context/config.ts",
     search: "&& lacksOwn(pings, from, own)) throw",

@@ -5,13 +5,14 @@
  *   held        the same                       nothing
  *   held        ended                          another process has ended it: `killed`
  *   held        an older meta                  write the meta again: `outdated`
- *   held        nothing                        register it again, as a new start: `missing`
+ *   held        nothing, or another key        register it again, as a new start: `missing`
  *   held        an earlier start, open         end that one: `ends`
  *   released    open, or ended later           end it as declared: `ends`
  *   nothing     anything                       nothing: this process has forgotten it
  *
  * A missing record becomes a new start, because another process may have killed it before it was lost. Anyone who saw
- * that end treats the old start as ended for good.
+ * that end treats the old start as ended for good. A record with another key is that of a process which was given the
+ * same session number by a server that had lost the first: it was written later than our session, and is ended.
  */
 import { KILLED, type RegistrationId, type RegistrationRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
@@ -19,6 +20,7 @@ import { STEP } from "./steps.ts";
 
 /** What a process declares about one pinger: its latest start. */
 export interface Declared {
+  readonly key: string;
   /** The pinger's number in its session. */
   readonly pinger: number;
   /** Counts the starts of the pinger, including those that were registered again. */
@@ -43,7 +45,6 @@ export interface Difference<D extends Declared> {
   readonly killed: D[];
   readonly outdated: D[];
   readonly ends: End[];
-  /** Only after a whole read. */
   readonly missing: D[];
 }
 
@@ -52,15 +53,21 @@ export function compare<D extends Declared>(
   declared: ReadonlyMap<number, D>,
   stored: Iterable<RegistrationRecord>,
   slot: Slot,
-): Omit<Difference<D>, "missing"> {
-  const difference = { killed: [] as D[], outdated: [] as D[], ends: [] as End[] };
-  const killed = new Set<D>();
+): Difference<D> {
+  const difference = { killed: [] as D[], outdated: [] as D[], ends: [] as End[], missing: [] as D[] };
+  const found = new Set<D>();
   for (const record of stored) {
     const own = declared.get(record.pinger);
     if (own === undefined) continue;
-    if (own.last === undefined && isKilled(own, record)) {
-      if (killed.has(own)) continue;
-      killed.add(own);
+    if (own.key !== record.key) {
+      if (own.last === undefined && own.isWritten && isSameStart(own, record) && !found.has(own)) {
+        found.add(own);
+        difference.missing.push(own);
+      }
+      if (record.last === undefined) difference.ends.push({ id: record, last: slot });
+    } else if (own.last === undefined && isKilled(own, record)) {
+      if (found.has(own)) continue;
+      found.add(own);
       difference.killed.push(own);
       // It was registered again before this process learned of the kill: the new start would live on.
       if (record.start < own.start)
@@ -129,11 +136,12 @@ export function compareAll<D extends Declared>(
   const killed = new Set(difference.killed);
   const isMissing = (own: D): boolean =>
     own.last === undefined && own.isWritten && declared.get(own.pinger) === own && !killed.has(own);
-  return { ...difference, missing: missing.filter(isMissing) };
+  return { ...difference, missing: [...difference.missing, ...missing.filter(isMissing)] };
 }
 
 /** Whether `compare` may find a difference, now or when a write that is under way has ended. */
 function mayDiffer(own: Declared, record: RegistrationRecord, slot: Slot): boolean {
+  if (own.key !== record.key) return true;
   if (own.last === undefined && isKilled(own, record)) return true;
   return missingEnd(own, record, slot) !== undefined || record.revision < own.revision;
 }

@@ -10,7 +10,7 @@ import {
 import { KILLED, type RegistrationRecord } from "../../src/core/records.ts";
 
 const SLOT = 100;
-const DECLARED: Declared = { pinger: 1, start: 3, firstStart: 3, revision: 5, isWritten: true };
+const DECLARED: Declared = { key: "k", pinger: 1, start: 3, firstStart: 3, revision: 5, isWritten: true };
 const STORED: RegistrationRecord = {
   session: 7,
   pinger: 1,
@@ -50,6 +50,12 @@ describe("what is declared, compared with what is stored", () => {
     ["held, with an older meta", {}, [{ revision: 4 }], { outdated: one }],
     ["held, with an older meta, while it is being written", { isWritten: false }, [{ revision: 4 }], {}],
     ["held, and not stored", {}, [], { missing: one }],
+    [
+      "held, and stored with another key, twice in the read",
+      {},
+      [{ key: "o" }, { key: "o", last: 96 }],
+      { missing: one, ...end(3, SLOT) },
+    ],
     ["held, with an earlier start that is open", {}, [{}, { start: 2 }], end(2, SLOT)],
     ["released, and stored as open", { last: 98 }, [{}], end(3, 98)],
     ["released, and stored as ended later", { last: 98 }, [{ last: 120 }], end(3, 98)],
@@ -77,7 +83,9 @@ it("many are compared in steps of a few hundred, and in the end only what may di
 it("what is compared in steps is the same as at once, also when writes under way have ended meanwhile", () => {
   const few = fc.integer({ min: 1, max: 4 });
   const last = fc.constantFrom(undefined, KILLED, SLOT - 5, SLOT + 20);
+  const key = fc.constantFrom("k", "o");
   const own = fc.record({
+    key,
     pinger: few,
     start: few,
     firstStart: few,
@@ -85,7 +93,7 @@ it("what is compared in steps is the same as at once, also when writes under way
     last,
     isWritten: fc.boolean(),
   });
-  const record = fc.record({ pinger: few, start: few, revision: few, last });
+  const record = fc.record({ key, pinger: few, start: few, revision: few, last });
   fc.assert(
     fc.property(fc.array(own), fc.array(record), (owns, stored) => {
       const declared = new Map(owns.map((one) => [one.pinger, one as Declared]));
@@ -96,11 +104,12 @@ it("what is compared in steps is the same as at once, also when writes under way
         if (!written.includes(one)) declared.set(pinger, { ...one, isWritten: true });
       }
       const { missing, ...found } = compareAll(declared, candidates, SLOT);
-      expect(found).toEqual(compare(declared, records, SLOT));
+      const { missing: replaced, ...atOnce } = compare(declared, records, SLOT);
+      expect(found).toEqual(atOnce);
       const isThere = (one: Declared): boolean =>
         records.some(({ pinger, start }) => pinger === one.pinger && start === one.start);
       const lost = written.filter((one) => !isThere(one) && !found.killed.includes(one));
-      expect(missing).toEqual(lost);
+      expect(missing).toEqual([...replaced, ...lost]);
     }),
     { numRuns: 2000 },
   );

@@ -436,4 +436,15 @@ describe("a server that has lost what it had acknowledged", () => {
     expect(heard).toContain("b alive joined");
     expect(await holdersOfAll()).toEqual(["a 9", "b 7"]);
   });
+
+  it("and lets the one write a key under the number that is the other's by now: the other holds its own all the same", async () => {
+    const b = await openWithSeqs(7);
+    await hear(b.watcher(), { all: true });
+    const record = { key: "a", since: 0, slot: Math.floor(bench.clock.now() / PERIOD_MS), meta: "null" };
+    const registration = { session: 7, pinger: 0, start: 1, revision: 0, ...record };
+    await bench.stored.write([{ kind: "registration", registration }]);
+    await b.pinger("b").start();
+    await bench.periods(3);
+    expect(await holdersOfAll()).toEqual(["b 7"]);
+  });
 });

@@ -73,7 +73,7 @@ export class Registrations {
 
   /** Compares some of our stored records, and writes the difference. Records that were not read are not missing. */
   compareSome(stored: readonly RegistrationRecord[]): void {
-    this.apply({ ...compare(this.declared.byPinger, stored, this.#context.time.slot), missing: [] });
+    this.apply(compare(this.declared.byPinger, stored, this.#context.time.slot));
   }
 
   /** Takes the record of our session: another process may have ended it. */
