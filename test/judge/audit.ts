@@ -108,6 +108,7 @@ class Auditor {
       if (from < watch.subscription.from && this.#isLate(watch, from)) continue;
       if (of.isRestoring(process, t) && of.excuse("destroyed records")) continue;
       if (of.mayHaveBeenPruned(process, t) && of.excuse("long absence")) continue;
+      if (this.#comparesLate(process) && of.excuse("a number given twice")) continue;
       const told = view === undefined ? "nothing" : `${view.alive ? "alive" : "dead"} (${view.cause})`;
       const id = `${watch.process.name}/${watch.subscription.id} ${key} ${process.name} ${from}`;
       this.#find(
@@ -117,6 +118,13 @@ class Auditor {
         `${id}: ${process.name} holds it since ${of.periods(t - from)}, but the watcher was told ${told}`,
       );
     }
+  }
+
+  /** Whether it shares a number with another process, and does not watch all keys. */
+  #comparesLate({ sessions, subscriptions, name }: Process): boolean {
+    const watchesAll = subscriptions.some(({ target }) => typeof target === "object" && "all" in target);
+    const shares = (other: Process): boolean => [...sessions].some((one) => other.sessions.has(one));
+    return !watchesAll && this.#case.processes.some((other) => other.name !== name && shares(other));
   }
 
   /** Whether its first state may be that of a read that lagged. */

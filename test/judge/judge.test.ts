@@ -554,6 +554,20 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
     broken("lost", "a watcher learns of a start after four periods")`
       10.0  q starts j
       14.0  w hears j joined q`,
+    excused(
+      "a number given twice",
+      "a process that was given the number of another starts a key that nobody hears of",
+    )`
+      9.0   q shares p
+      10.0  q starts j`,
+    broken(
+      "lost",
+      "a process that was given the number of another, and watches, starts a key that nobody hears of",
+    )`
+      9.0   q shares p
+      9.1   q watches *
+      9.2   q hears k initial p
+      10.0  q starts j`,
     broken("missed", "a watcher misses an update")`
       10.0  p updates k 2`,
     legal("a watcher hears of an update")`

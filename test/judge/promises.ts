@@ -41,6 +41,8 @@ export const LIMITS = {
   "destroyed end": "If the record of an end is destroyed before everyone has read it",
   "destroyed absence":
     "It ends early if its record is lost with a server or destroyed by hand, for some watchers earlier than for others.",
+  "a number given twice":
+    "A server that has lost what it had acknowledged may give the number of a session twice.",
   "lost writes": "A server may lose writes that it acknowledged",
   "lagging reads": "If something else answers in its place and lags",
   "only reads": "A watcher without the right to write has no ping of its own.",

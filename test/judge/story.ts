@@ -9,6 +9,7 @@
  *      2.0  p stops web/1 4             for so many periods; also: p kills web/1, p updates web/1 2
  *      3.0  q reports web/1             kills the key of another; p learns of web/1: the event `killed`
  *      4.0  p crashes                   also: exits, closes, lingers, lapses, breaks; renews: pings under another number;
+ *                                       shares q: under that of q;
  *                                       sets clock: its wall clock, ahead; only reads: it never pings
  *      5.0  w stale                     and healthy
  *      6.0  all cut off for 3           also: held, hampered, disturbed, paused, asleep, set back asleep; names, with commas
@@ -145,6 +146,8 @@ class Story {
       [life.to, life.how] = [t, what === "crashes" ? "crashed" : "exited"];
     } else if (what === "only") lines.splice(1, 1);
     else if (what === "renews") note({ e: "session", session: ++teller.session });
+    else if (what === "shares")
+      note({ e: "session", session: (teller.session = this.#tellers.get(key)?.session ?? 0) });
     else if (what === "lapses") note({ e: "lapse" });
     else if (what === "sets") {
       note({ e: "clock set" });
