@@ -7,6 +7,7 @@
  * arrive at its end, all at once.
  */
 import type { PingRecord } from "./bits.ts";
+import type { Clock } from "./clock.ts";
 import type { Config } from "./records.ts";
 import type { Slot } from "./slots.ts";
 
@@ -31,6 +32,17 @@ export function isPruningDue(
   prunedBefore: Slot = -Infinity,
 ): boolean {
   return prunedBefore > latest || beforeSlot - prunedBefore >= retention / ROUNDS;
+}
+
+/** The slot of the next check whether to prune: about once in a retention, at random, so that not all check at once. */
+export function nextPruning({ clock, retentionSlots, time }: PruningContext): Slot {
+  return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
+}
+
+interface PruningContext {
+  readonly clock: Clock;
+  readonly time: { readonly slot: Slot };
+  readonly retentionSlots: number;
 }
 
 /** The longest retention of all presences that opened the namespace: each touches its session by its own. */

@@ -8,6 +8,7 @@
  *   held        nothing, or another key        register it again, as a new start: `missing`
  *   held        an earlier start, open         end that one: `ends`
  *   released    open, or ended later           end it as declared: `ends`
+ *   released    killed                         another process has killed it in its planned absence: `killed`
  *   nothing     anything                       nothing: this process has forgotten it
  *
  * A missing record becomes a new start, because another process may have killed it before it was lost. Anyone who saw
@@ -65,7 +66,7 @@ export function compare<D extends Declared>(
         difference.missing.push(own);
       }
       if (record.last === undefined) difference.ends.push({ id: record, last: slot });
-    } else if (own.last === undefined && isKilled(own, record)) {
+    } else if (isKilled(own, record)) {
       if (found.has(own)) continue;
       found.add(own);
       difference.killed.push(own);
@@ -142,7 +143,7 @@ export function compareAll<D extends Declared>(
 /** Whether `compare` may find a difference, now or when a write that is under way has ended. */
 function mayDiffer(own: Declared, record: RegistrationRecord, slot: Slot): boolean {
   if (own.key !== record.key) return true;
-  if (own.last === undefined && isKilled(own, record)) return true;
+  if (isKilled(own, record)) return true;
   return missingEnd(own, record, slot) !== undefined || record.revision < own.revision;
 }
 
@@ -151,7 +152,8 @@ function isSameStart(a: { start: number }, b: { start: number }): boolean {
 }
 
 /** Whether another process has ended it, or an earlier start that it stands for. */
-function isKilled({ start, firstStart }: Declared, record: RegistrationRecord): boolean {
+function isKilled({ start, firstStart, last }: Declared, record: RegistrationRecord): boolean {
+  if (last !== undefined) return last !== KILLED && record.last === KILLED && record.start === start;
   if (record.start === start) return record.last !== undefined;
   return record.last === KILLED && record.start >= firstStart && record.start < start;
 }

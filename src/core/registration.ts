@@ -31,8 +31,10 @@ export class Registration implements Declared {
   /** Whether an earlier start of the pinger may still count, so that this one must end it. */
   endsEarlier: boolean;
   last: Slot | undefined = undefined;
-  /** Until when it counts after it was released: a monotonic time, in ms. */
+  /** Until when it counts after it was released: a monotonic time, in ms, as long as the machine does not sleep. */
   #heldUntil = 0;
+  /** By how much the wall time was ahead of the monotonic time when it was released. */
+  #wallLead = 0;
   /** The slot in which it was released. */
   endedIn: Slot = 0;
   unwritten: Unwritten | "nothing" = "nothing";
@@ -72,6 +74,7 @@ export class Registration implements Declared {
   end(time: StoreTime, heldUntil: number): void {
     this.endedIn = time.slot;
     this.#heldUntil = heldUntil;
+    this.#wallLead = time.wallLead;
     this.#setLast(time);
   }
 
@@ -99,7 +102,8 @@ export class Registration implements Declared {
 
   #setLast(time: StoreTime): void {
     const isKilled = this.#heldUntil === -Infinity;
-    this.last = isKilled ? KILLED : Math.max(1, Math.floor(time.positionWhen(this.#heldUntil)));
+    const sleptMs = Math.max(0, time.wallLead - this.#wallLead);
+    this.last = isKilled ? KILLED : Math.max(1, Math.floor(time.positionWhen(this.#heldUntil - sleptMs)));
   }
 }
 
@@ -129,12 +133,13 @@ export function successionOf(
   isOver: boolean,
   time: StoreTime,
 ): Succession {
-  const now = Math.floor(time.now);
+  // A machine that has just woken up is behind by its sleep until the next answer.
+  const now = Math.floor(time.now + (time.mayHaveSlept ? time.sleptMs : 0));
   if (earlier === undefined) return { start: 1, since: now, endsEarlier: false };
   const start = earlier.start + 1;
   if (isOver || earlier.last === KILLED) return { start, since: now, endsEarlier: false };
   // One slot less than the rule allows: another process's view of the time may be a little ahead of ours.
-  const counts = earlier.last !== undefined && time.position < deathPosition(earlier.last) - 1;
+  const counts = earlier.last !== undefined && time.positionOf(now) < deathPosition(earlier.last) - 1;
   return { start, since: counts ? earlier.since : now, endsEarlier: true };
 }
 

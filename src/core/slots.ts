@@ -25,6 +25,14 @@ export function slotAt(scale: SlotScale, ms: number): Slot {
   return Math.floor(positionAt(scale, ms));
 }
 
+/** @internal The oldest slot that is kept. */
+export function oldestRetained(now: {
+  readonly time: { readonly slot: Slot };
+  readonly retentionSlots: number;
+}): Slot {
+  return now.time.slot - now.retentionSlots;
+}
+
 /** @internal The store's time, in milliseconds, at a position. */
 export function timeAt(scale: SlotScale, position: number): number {
   return (position - scale.offset) * scale.periodMs;

@@ -67,7 +67,12 @@ export class StoreTime {
 
   /** For how long this machine may have slept since the latest answer, in ms. A busy one seems to have slept some. */
   get sleptMs(): number {
-    return this.#clock.now() - this.#clock.monotonic() - this.#wallLead;
+    return this.wallLead - this.#wallLead;
+  }
+
+  /** By how much this machine's wall time is ahead of its monotonic time, in ms. A sleep adds its length. */
+  get wallLead(): number {
+    return this.#clock.now() - this.#clock.monotonic();
   }
 
   /** How far `now` may be off, in ms. */
@@ -143,7 +148,7 @@ export class StoreTime {
     const answer = { least: ms - answered, most: ms + RESOLUTION_MS - sent, at: answered };
     if (this.#bounds === undefined) {
       this.#bounds = answer;
-      this.#distance = (answer.least + answer.most - RESOLUTION_MS) / 2;
+      this.#distance = answer.least; // never ahead, however long the request was on its way to the store
       return { byMs: 0, isStep: false };
     }
     const before = aged(this.#bounds, answered);

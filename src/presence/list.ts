@@ -2,11 +2,12 @@
 import { type FoundKey, hasExpiredInSteps, isConfirmed, listInSteps } from "../core/listing.ts";
 import { Roster } from "../core/roster.ts";
 import type { Selection } from "../core/selection.ts";
+import { oldestRetained } from "../core/slots.ts";
 import { takeInSteps } from "../core/take-in-steps.ts";
 import { Slices } from "../lib/timers.ts";
 import { type Holder, toHolder } from "../core/change.ts";
 import { type Context, patiently, readPages, sampleTime } from "./context/context.ts";
-import { oldestRetained, readPings, readState } from "./context/pings.ts";
+import { readPings, readState } from "./context/pings.ts";
 
 /** The state of one key. */
 export interface KeyState<Meta = unknown> {

@@ -151,7 +151,10 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   async #register(timesLost: number): Promise<void> {
     const { context, registrations } = this.#holdingSide;
     this.#holdingSide.checkOpen();
-    if (timesLost !== registrations.timesLost) throw new Dropped(context.name);
+    if (timesLost !== registrations.timesLost) {
+      if (this.#state === "started") this.#state = "stopped";
+      throw new Dropped(context.name);
+    }
     const isOver = this.#isOver || timesLost !== this.#timesLost;
     const succession = successionOf(this.#latest, isOver, context.time);
     const registration = new Registration(this, this.key, this.#number, this.#meta, succession);
@@ -187,7 +190,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
 
   /** @internal The namespace is gone, and the key with it. */
   lost(): void {
-    if (this.#state === "started") this.#state = "killed";
+    if (this.#state !== "started" || this.#timesLost === this.#holdingSide.registrations.timesLost) return;
+    this.#state = "killed";
     this.#events.emit("killed");
   }
 }

@@ -273,6 +273,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const { namespace, requests } = this.#context;
     const { session, registrations } = this.#holdingSide;
     this.#holdingSide.closedAs = "killed";
+    session.isEnding = true;
     const heartbeat = session.current?.heartbeat;
     heartbeat?.stop();
     await patiently(this.#context, "write", registrations.queue.idle()).catch(() => {});
@@ -281,8 +282,9 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     } catch (error) {
       if (this.#closing !== undefined) throw closed(this.name);
       this.#holdingSide.closedAs = undefined;
+      session.isEnding = false;
       heartbeat?.resume();
-      requests.sleeper.wake();
+      requests.add("reconcile");
       throw error;
     }
     this.#holdingSide.stop(); // there is nothing left to end

@@ -14,14 +14,14 @@
  */
 import { type HeartbitError, isHeartbitError } from "../core/errors.ts";
 import { catchUpMs, retryMs } from "../core/limits.ts";
-import { RETURN_SLOTS } from "../core/pruning.ts";
+import { nextPruning, RETURN_SLOTS } from "../core/pruning.ts";
 import { isEmptySelection } from "../core/selection.ts";
 import type { Slot } from "../core/slots.ts";
 import type { StoreNotice } from "../core/store.ts";
 import { type Context, noteFailure, noteLateness, sampleTime } from "./context/context.ts";
 import { outsideOfRequests } from "../lib/outside.ts";
 import { RecurringFailure } from "../lib/log.ts";
-import { nextPruning, pruneInTurn } from "./context/pruning.ts";
+import { pruneInTurn } from "./context/pruning.ts";
 import { checkLapse } from "./holding/heartbeat.ts";
 import type { HoldingSide } from "./holding/holding-side.ts";
 import type { Watcher } from "./watcher.ts";

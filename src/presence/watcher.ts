@@ -101,7 +101,10 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
     const subscription = new Subscription(checked, arrived, this.#life);
     const changes = changesOf(subscription);
     this.#subscriptions.set(name, listeners.set(checkedListener, subscription));
-    this.#loop.startWatching().subscribe(subscription);
+    this.#loop
+      .startWatching()
+      .subscribe(subscription)
+      .catch((error: Error) => this.fail(error));
   }
 
   /**
@@ -141,7 +144,10 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
       this.#loop.watching?.unsubscribe(subscription);
     });
     this.#streams.set(stream, subscription);
-    this.#loop.startWatching().subscribe(subscription);
+    this.#loop
+      .startWatching()
+      .subscribe(subscription)
+      .catch((error: Error) => this.fail(error));
     ignore = onAbort(signal, () => stream.end());
     return stream as AsyncIterableIterator<Change<Meta>>;
   }

@@ -59,7 +59,9 @@ describe("what is declared, compared with what is stored", () => {
     ["held, with an earlier start that is open", {}, [{}, { start: 2 }], end(2, SLOT)],
     ["released, and stored as open", { last: 98 }, [{}], end(3, 98)],
     ["released, and stored as ended later", { last: 98 }, [{ last: 120 }], end(3, 98)],
-    ["released, and stored as ended before", { last: 98 }, [{ last: KILLED }], {}],
+    ["released, and stored as ended before", { last: 98 }, [{ last: 95 }], {}],
+    ["released, and killed by another", { last: 98 }, [{ last: KILLED }], { killed: one }],
+    ["killed, and stored as killed", { last: KILLED }, [{ last: KILLED }], {}],
   ])("%s", (_, own, stored, expected) => {
     expect(difference(own, stored)).toEqual(expected);
   });

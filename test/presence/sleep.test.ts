@@ -231,13 +231,15 @@ it("a planned absence lasts, though the machine sleeps while its session is bein
   reads.isClosed = true;
   const calls = Promise.all([pinger.start(), pinger.stop(absence)]);
   await worlds.until(() => reads.waiting.length > 0);
-  await worlds.sleep(10);
+  await worlds.sleep(5);
   worlds.pings.isClosed = true;
   worlds.own.setTimer(() => worlds.pings.open(), 50);
   reads.open();
   await worlds.together(4);
   await calls;
   expect(await aliveFor(other)).toContain("k");
+  await worlds.together(3);
+  expect(await aliveFor(other)).not.toContain("k"); // the sleep counts
 });
 
 it("what another has dropped is not set up again by a write that was given up in the moment of waking", async () => {

@@ -142,6 +142,7 @@ export class NamespaceConfig {
     const error = mismatch(config, this.#context);
     if (error !== undefined) throw error;
     this.#base = config.base;
+    this.#context.retentionSlots = Math.max(this.#context.retentionSlots, config.retentionSlots);
     this.#readAt = this.#context.clock.monotonic();
     const { time } = this.#context;
     if (config.offset <= time.offset) return;

@@ -31,7 +31,8 @@ export interface Context {
   readonly log: Logger;
   readonly instrumentation: Emitter<Instrumentation>;
   readonly periodMs: number;
-  readonly retentionSlots: number;
+  /** The longest of the presences of the namespace, as the config has it. */
+  retentionSlots: number;
   /** How often changes are read without a feed, in ms. */
   readonly pollMs: number;
 }
@@ -110,9 +111,7 @@ export function readConfig(context: Context): Promise<Config | undefined> {
 /** Leaves mail for these sessions. They ping once a slot: later in this slot, or in the next one. */
 export async function leaveMail(context: Context, slot: Slot, seqs: readonly number[]): Promise<void> {
   const { namespace } = context;
-  await Promise.all(
-    [slot, slot + 1].map((at) => patientlyWritten(context, "mail", namespace.mail(at, seqs))),
-  );
+  await Promise.all([slot, slot + 1].map((at) => ask(context, "mail", () => namespace.mail(at, seqs))));
 }
 
 /** Asks the store for its time: before the first ping, and in a presence that does not ping. */

@@ -25,7 +25,8 @@ type Parts = Pick<Context, "time" | "clock" | "events" | "log" | "namespace">;
 export class HealthMonitor {
   readonly #parts: Parts;
   #health: Health = { state: "healthy" };
-  #latestSuspicion = -Infinity;
+  /** The position of the latest suspicion; -Infinity if there was none. */
+  latestSuspicion = -Infinity;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -35,14 +36,9 @@ export class HealthMonitor {
     return this.#health;
   }
 
-  /** The position of the latest suspicion; -Infinity if there was none. */
-  get latestSuspicion(): number {
-    return this.#latestSuspicion;
-  }
-
   /** Holds expiries back from now on, as a suspicion does, without turning stale: for a new watcher. */
   holdBack(): void {
-    this.#latestSuspicion = Math.max(this.#latestSuspicion, this.#parts.time.position);
+    this.latestSuspicion = Math.max(this.latestSuspicion, this.#parts.time.position);
   }
 
   suspect(why: string): void {

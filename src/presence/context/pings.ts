@@ -3,7 +3,7 @@ import { evaluationSlot, latestComplete } from "../../core/alive.ts";
 import type { PingRecord } from "../../core/bits.ts";
 import { hasOwn, lacksOwn, latestPinged, notFresh, type OwnPing } from "../../core/freshness.ts";
 import type { Roster } from "../../core/roster.ts";
-import type { Slot } from "../../core/slots.ts";
+import { oldestRetained, type Slot } from "../../core/slots.ts";
 import { type Context, patiently, sampleTime } from "./context.ts";
 
 /** How many slots a first read goes back: they usually include a complete one. */
@@ -11,10 +11,6 @@ const FIRST_READ_SLOTS = 4;
 
 /** A ping more than this many slots ahead of the current one means that the store's clock has stepped. */
 const SLOTS_AHEAD_MAX = 2;
-
-export function oldestRetained({ time, retentionSlots }: Context): Slot {
-  return time.slot - retentionSlots;
-}
 
 /**
  * Reads the pings as far back as the rule needs them, and evaluates what is stored: the state for a reader without

@@ -9,11 +9,6 @@ import { type Context, forAWhile, patiently, readConfig } from "./context.ts";
 /** How many records of each kind one call deletes. */
 const LIMIT = 1000;
 
-/** The slot of the next check whether to prune: about once in a retention, at random, so that not all check at once. */
-export function nextPruning({ clock, retentionSlots, time }: Context): Slot {
-  return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
-}
-
 /** Prunes, if nobody has recently. */
 export async function pruneInTurn(context: Context): Promise<void> {
   const { retentionSlots, time } = context;

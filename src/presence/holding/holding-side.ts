@@ -6,7 +6,7 @@ import { closeLimitMs, quickMs } from "../../core/limits.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { within } from "../../lib/timers.ts";
-import { type Context, forAWhile, leaveMail, patiently, patientlyWritten } from "../context/context.ts";
+import { type Context, forAWhile, leaveMail, patiently } from "../context/context.ts";
 import { readListing } from "../list.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Registrations } from "./registrations.ts";
@@ -72,7 +72,7 @@ export class HoldingSide {
       const holders = keys[0]?.holders ?? [];
       ended = Math.max(ended, holders.length);
       for (const { session } of holders) sessions.add(session);
-      await patientlyWritten(this.context, "kill", namespace.kill(key));
+      await patiently(this.context, "kill", namespace.kill(key));
       if (sessions.size > 0) await leaveMail(this.context, time.slot, [...sessions]);
     });
     const own = this.session.current?.record.seq;

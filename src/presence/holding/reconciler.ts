@@ -16,10 +16,9 @@
 import { hasOwn, notFresh } from "../../core/freshness.ts";
 import { candidatesInSteps, compareAll, type Difference, writtenInSteps } from "../../core/reconcile.ts";
 import type { Registration } from "../../core/registration.ts";
-import type { Slot } from "../../core/slots.ts";
+import { oldestRetained, type Slot } from "../../core/slots.ts";
 import { Slices } from "../../lib/timers.ts";
 import { type Context, patiently } from "../context/context.ts";
-import { oldestRetained } from "../context/pings.ts";
 import type { Registrations } from "./registrations.ts";
 import { type OpenSession, readSession, type Session } from "./session.ts";
 

@@ -5,7 +5,7 @@
 import { Declarations } from "../../core/declarations.ts";
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
-import type { RegistrationRecord, SessionRecord } from "../../core/records.ts";
+import { KILLED, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
 import type { Owner, Registration } from "../../core/registration.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
@@ -90,11 +90,14 @@ export class Registrations {
       registration.start++;
       this.queue.add(registration, "start");
     }
-    const { length } = missing;
-    if (length > 0)
-      this.#context.log.warn(`${length} registrations were missing from the store, and are registered again`);
+    if (missing.length > 0)
+      this.#context.log.warn(
+        `${missing.length} registrations were missing from the store, and are registered again`,
+      );
+    if (this.#session.isEnding) return; // kills are found again if a drop fails
     for (const registration of killed) {
       this.declared.delete(registration);
+      if (registration.last !== undefined) registration.last = KILLED;
       registration.owner.endedByOther(registration);
     }
   }

@@ -10,7 +10,7 @@
  */
 import { hostname } from "node:os";
 import { closed, type HeartbitError } from "../../core/errors.ts";
-import { retryMs } from "../../core/limits.ts";
+import { closeLimitMs, retryMs } from "../../core/limits.ts";
 import { Lease } from "../../core/lease.ts";
 import type { OwnPing } from "../../core/freshness.ts";
 import { isSameSession, KILLED, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
@@ -72,17 +72,13 @@ export class Session {
     return this.#opening !== undefined;
   }
 
-  get isStopped(): boolean {
-    return this.sleeper.ended;
-  }
-
   /**
    * Opens the session, if it is not open, however long that takes. Rejects for faults that can never pass, such as
    * `NOT_PERMITTED` without the right to ping or write, and with `PRESENCE_CLOSED`.
    */
   open(): Promise<OpenSession> {
     if (this.#current !== undefined) return Promise.resolve(this.#current);
-    if (this.isStopped) return Promise.reject(closed(this.#context.name));
+    if (this.sleeper.ended) return Promise.reject(closed(this.#context.name));
     if (this.#opening !== undefined) return this.#opening;
     const opening = this.#open().finally(() => {
       if (this.#opening === opening) this.#opening = undefined;
@@ -118,12 +114,13 @@ export class Session {
   async end(last: Slot): Promise<void> {
     this.isEnding = true;
     const session = this.#current ?? (await this.#opening?.catch(() => undefined));
-    if (session === undefined || this.isStopped) return; // closing has not waited for it
+    if (session === undefined || this.sleeper.ended) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
     const write = { kind: "endSession", session: session.record.seq, last } as const;
     const policy = persistently(this.#context, () => {});
     // Soon, even after a refusal: the presence closes, and there is only a period left.
-    await retry(this.sleeper, { ...policy, pauseMs: () => retryMs(periodMs) }, () =>
+    const pauseMs = (): number => retryMs(Math.min(periodMs, closeLimitMs(periodMs)));
+    await retry(this.sleeper, { ...policy, pauseMs }, () =>
       ask(this.#context, "write", () => namespace.write([write])),
     );
   }

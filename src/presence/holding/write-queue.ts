@@ -32,7 +32,7 @@ export class WriteQueue {
    * that can never pass, or with `PRESENCE_CLOSED`.
    */
   write(registration: Registration, unwritten: Unwritten): Promise<void> {
-    if (this.#session.isStopped) return Promise.reject(closed(this.#context.name));
+    if (this.#session.sleeper.ended) return Promise.reject(closed(this.#context.name));
     const whenWritten = registration.written();
     this.add(registration, unwritten);
     return whenWritten;
@@ -72,13 +72,13 @@ export class WriteQueue {
       .then(() => this.#drain())
       .finally(() => {
         this.#draining = undefined;
-        if (!this.#backlog.isEmpty && !this.#session.isStopped) this.#start();
+        if (!this.#backlog.isEmpty && !this.#session.sleeper.ended) this.#start();
       });
   }
 
   async #drain(): Promise<void> {
     const { health, time, periodMs } = this.#context;
-    while (!this.#backlog.isEmpty && !this.#session.isStopped) {
+    while (!this.#backlog.isEmpty && !this.#session.sleeper.ended) {
       try {
         const { record, heartbeat } = await this.#session.open();
         // A record with a slot from before a sleep does not prove life.
@@ -87,7 +87,7 @@ export class WriteQueue {
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {
-        if (this.#session.isStopped) break;
+        if (this.#session.sleeper.ended) break;
         if (isFinal(error)) {
           this.giveUp(toError(error));
           break;
@@ -96,7 +96,7 @@ export class WriteQueue {
         await this.#session.sleeper.sleep(retryMs(periodMs, error));
       }
     }
-    if (this.#session.isStopped) this.giveUp(closed(this.#context.name));
+    if (this.#session.sleeper.ended) this.giveUp(closed(this.#context.name));
   }
 
   /** Sends the next batch. If it fails, its writes are queued again. */

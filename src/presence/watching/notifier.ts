@@ -72,6 +72,7 @@ export class Notifier {
   async begin(subscription: Subscription): Promise<void> {
     await this.notifyAll();
     await this.doUnreported(this.#beginInSteps(subscription));
+    this.notify(); // changes that arrived meanwhile
   }
 
   /** Changes that arrive between two steps are passed on after the last one. */

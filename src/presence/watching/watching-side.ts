@@ -53,10 +53,10 @@ export class WatchingSide {
     this.started = handled(this.#begin());
   }
 
-  /** Adds a subscription: it gets the current state once that is loaded, then each change. */
-  subscribe(subscription: Subscription): void {
+  /** Adds a subscription: it gets the current state once that is loaded, then each change. Rejects if it never can. */
+  subscribe(subscription: Subscription): Promise<void> {
     this.#subscriptions.add(subscription);
-    this.#load().catch(() => {}); // noted; a fault that can never pass fails the watchers
+    return this.#load();
   }
 
   /** Removes a subscription, and forgets what is loaded and no longer wanted. */
@@ -126,14 +126,13 @@ export class WatchingSide {
         if (givesUp(error)) reject(error);
       };
       this.#pendingSyncs.add(failed);
-      within(clock, limitMs, "begin", this.started)
-        .then(() => this.#load())
-        .then(() =>
-          retry(this.#sleeper, policy, async () => {
-            await this.snapshot.poll();
-            await this.evaluator.evaluate();
-          }),
-        )
+      const work = this.#load().then(() =>
+        retry(this.#sleeper, policy, async () => {
+          await this.snapshot.poll();
+          await this.evaluator.evaluate();
+        }),
+      );
+      within(clock, limitMs, "sync", work)
         .finally(() => this.#pendingSyncs.delete(failed))
         .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
     });
