@@ -579,8 +579,8 @@ const MUTANTS = [
   {
     what: "closing: its own end is taken for one by another",
     file: "presence/holding/registrations.ts",
-    search: "if (this.#session.isEnding) return;",
-    replace: "",
+    search: "if (this.#session.isEnding) return;\n    this.#session.abandon",
+    replace: "this.#session.abandon",
     by: [SIMULATOR],
   },
   {
