@@ -4,6 +4,7 @@
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type FileSettings, readConfigFile } from "./config-file.ts";
+import { DEFAULT_DATABASE } from "../stores/mongo/uri.ts";
 import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { printable } from "./text.ts";
@@ -86,10 +87,24 @@ export function adviseOnPlace({ isDefaultStore }: Settings): string {
   return isDefaultStore === true ? " Set --store or HEARTBIT_STORE to look elsewhere." : "";
 }
 
+/** The login, the hosts, the database and the options of a connection string. */
+const MONGODB = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:\/([^@/?]*))?(?:\?[^@]*)?$/;
+
 /** The store as it appears in a message: never with a user, a password or options. */
 export function describeStore(store: string): string {
-  const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?$/.exec(store)?.[1];
-  if (hosts !== undefined) return `MongoDB at ${printable(hosts)}`;
+  const [, hosts, database = ""] = MONGODB.exec(store) ?? [];
+  // A mistyped database is as empty as a new one, so the message must name it, also if it is the default one.
+  if (hosts !== undefined)
+    return `MongoDB at ${printable(`${hosts}/${decoded(database) || DEFAULT_DATABASE}`)}`;
   if (store.startsWith("sqlite:")) return `SQLite in ${printable(store.slice(7))}`;
   return store.startsWith("memory:") ? printable(store) : "MongoDB";
+}
+
+/** What is percent-encoded in a connection string; unchanged if it is encoded wrongly, which the driver refuses. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -4,7 +4,7 @@ import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 
 /** The default if the connection string names no database. (The driver's default is "test".) */
-const DATABASE = "heartbit";
+export const DEFAULT_DATABASE = "heartbit";
 
 /** One ping loop, one polling loop and one change stream need no more. */
 const POOL_SIZE = 10;
@@ -67,7 +67,7 @@ export function makeClient(driver: typeof Driver, uri: string): { client: MongoC
     // The driver waits for such a server when it connects; all operations of heartbit go to the primary.
     const readPreference = driver.ReadPreference.primary;
     const client = new driver.MongoClient(uri, { ...defaultsFor(driver, parts), readPreference });
-    return { client, db: parts.database === "" ? client.db(DATABASE) : client.db() };
+    return { client, db: parts.database === "" ? client.db(DEFAULT_DATABASE) : client.db() };
   } catch {
     throw invalid(whyInvalid(driver, parts));
   }
