@@ -7,6 +7,7 @@
  * command while it runs no other one, and the rest are ignored.
  */
 import { constants } from "node:os";
+import { onAbort } from "../lib/abort.ts";
 
 const ENDING: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** Additional signals to pass on, as far as the system has them. */
@@ -52,11 +53,12 @@ export class Interruption {
     this.#controller.abort();
   }
 
-  /** Resolves when the command must end. */
-  ended(): Promise<void> {
-    const { signal } = this;
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  /** Resolves when the work has, or when the command must end. Rejects if the work does before that. */
+  orEnded(work: Promise<unknown>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stopListening = onAbort(this.signal, resolve);
+      work.finally(stopListening).then(() => resolve(), reject);
+    });
   }
 
   /** From now on signals go to `receive` and do not end the command, until the returned function is called. */

@@ -38,7 +38,7 @@ async function holdUntilInterrupted(
     out.say(state === "stale" ? `Stale: ${sentenceOf(reason)}` : "Healthy again.");
   });
   await hold(presence, { key, meta: command.opts<{ meta?: unknown }>().meta }, notify);
-  await Promise.race([interruption.ended(), new Promise<void>((resolve) => presence.once("close", resolve))]);
+  await interruption.orEnded(new Promise<void>((resolve) => presence.once("close", resolve)));
   await presence.close();
   if (isDropped) return EXIT.failed;
   notify({ event: "ended", key });

@@ -98,12 +98,10 @@ function mayRestart({ exitCode, error, isAsked, isStopped }: ChildEnd): boolean 
 async function pause(pinger: Pinger, pauseMs: number, interruption: Interruption): Promise<boolean> {
   const sleeper = new Sleeper(systemClock);
   const stopListening = onAbort(interruption.signal, () => sleeper.end());
-  await Promise.all([sleeper.sleep(pauseMs), Promise.race([pinger.kill(), interruption.ended()])]);
+  await Promise.all([sleeper.sleep(pauseMs), interruption.orEnded(pinger.kill())]);
   stopListening();
   if (interruption.signal.aborted) return false;
-  const started = pinger.start();
-  started.catch(() => {}); // interrupted: the presence is closed
-  await Promise.race([started, interruption.ended()]);
+  await interruption.orEnded(pinger.start());
   return !interruption.signal.aborted;
 }
 

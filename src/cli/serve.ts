@@ -72,10 +72,7 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
   try {
     if (out.json) await out.object({ event: "serving", url: serving.url });
     else out.say(`The dashboard of "${presence.name}" is at ${serving.url}`);
-    await Promise.race([
-      interruption.ended(),
-      new Promise<void>((resolve) => presence.once("close", resolve)),
-    ]);
+    await interruption.orEnded(new Promise<void>((resolve) => presence.once("close", resolve)));
   } finally {
     await serving.close();
   }

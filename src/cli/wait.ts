@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { checkKey } from "../core/checks.ts";
 import { GivenUp, isHeartbitError } from "../core/errors.ts";
 import type { Change } from "../core/change.ts";
-import { unlessAborted } from "../lib/abort.ts";
+import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper, within } from "../lib/timers.ts";
@@ -104,14 +104,18 @@ async function isProven(
 ): Promise<boolean> {
   if (cause !== "initial") return true;
   const sleeper = new Sleeper(systemClock);
-  signal.addEventListener("abort", () => sleeper.end());
-  for (let look = 0; ; look++) {
-    const listing = await unlessAborted(presence.list({ key }), signal, timeIsUp).catch(ifRetryable);
-    if (listing?.confirmed === true) return listing.keys.some(({ alive }) => alive);
-    if (signal.aborted) return false;
-    if (look === 0)
-      out.say(`${printable(key)} was alive when pings were last seen; waiting for recent ones.`);
-    await sleeper.sleep(presence.periodMs / 2);
+  const stopListening = onAbort(signal, () => sleeper.end());
+  try {
+    for (let look = 0; ; look++) {
+      const listing = await unlessAborted(presence.list({ key }), signal, timeIsUp).catch(ifRetryable);
+      if (listing?.confirmed === true) return listing.keys.some(({ alive }) => alive);
+      if (signal.aborted) return false;
+      if (look === 0)
+        out.say(`${printable(key)} was alive when pings were last seen; waiting for recent ones.`);
+      await sleeper.sleep(presence.periodMs / 2);
+    }
+  } finally {
+    stopListening();
   }
 }
 

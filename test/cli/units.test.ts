@@ -1,10 +1,12 @@
+import { getEventListeners } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { readConfigFile } from "../../src/cli/config-file.ts";
 import { absence, faultOf, runningOut, type Suspicion } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
 import { explain } from "../../src/cli/errors.ts";
+import { Interruption } from "../../src/cli/interruption.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
 import { columns, formatHolders, isSimilar, printable, printableJson, widthOf } from "../../src/cli/text.ts";
 import { describeHealth } from "../../src/cli/watch.ts";
@@ -50,6 +52,39 @@ describe("lengths of time", () => {
     [245_000, "4 m 05 s"],
     [12_000_000, "3 h 20 m"],
   ])("writes %d ms as %s", (ms, text) => expect(formatDuration(ms)).toBe(text));
+});
+
+/** An interruption that does not outlive the test. */
+function newInterruption(): Interruption {
+  const before = ENDING.map((signal) => process.listeners(signal));
+  const interruption = new Interruption();
+  onTestFinished(() => {
+    for (const [index, signal] of ENDING.entries()) {
+      for (const listener of process.listeners(signal)) {
+        if (before[index]?.includes(listener) !== true) process.off(signal, listener);
+      }
+    }
+  });
+  return interruption;
+}
+const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+describe("an interruption", () => {
+  it("is not listened to any more once the work is done, however often a command waits for work", async () => {
+    const interruption = newInterruption();
+    await interruption.orEnded(Promise.resolve());
+    expect(getEventListeners(interruption.signal, "abort")).toHaveLength(0);
+    await expect(interruption.orEnded(Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect(getEventListeners(interruption.signal, "abort")).toHaveLength(0);
+  });
+
+  it("ends the waiting for work that never does", async () => {
+    const interruption = newInterruption();
+    const waits = [1, 2].map(() => interruption.orEnded(new Promise(() => {})));
+    interruption.end(130);
+    await Promise.all(waits);
+    await interruption.orEnded(new Promise(() => {})); // it has ended already
+  });
 });
 
 describe("settings", () => {
@@ -113,9 +148,11 @@ describe("heartbit.config.json", () => {
 
 describe("no password is printed", () => {
   it.each([
-    ["mongodb://user:secret@host:27017/db?x=1", "MongoDB at host:27017"],
-    ["mongodb+srv://user:secret@host/db", "MongoDB at host"],
-    ["mongodb://host1,host2", "MongoDB at host1,host2"],
+    ["mongodb://user:secret@host:27017/db?x=1", "MongoDB at host:27017/db"],
+    ["mongodb+srv://user:secret@host/my%20db", "MongoDB at host/my db"],
+    ["mongodb://host1,host2", "MongoDB at host1,host2/heartbit"],
+    ["mongodb://user:secret@host/?authSource=admin", "MongoDB at host/heartbit"],
+    ["mongodb://host/%zz", "MongoDB at host/%zz"],
     ["mongodb://user:se/cr@et@host/db", "MongoDB"],
     ["mongodb://host/?tlsCertificateKeyFilePassword=se@cret", "MongoDB"],
   ])("describing %s", (store, described) => expect(describeStore(store)).toBe(described));
