@@ -15,7 +15,7 @@ const ANSWER_LIMIT_MS = 5000;
 
 /**
  * Calls `use` with the namespace, closes it, and returns the result. Undefined if there is no store yet, since reading
- * must not create one.
+ * must not create one. Rejects if it could not be opened anyway, for want of SQLite.
  */
 export async function withNamespace<T>(
   settings: Settings,
@@ -24,9 +24,12 @@ export async function withNamespace<T>(
 ): Promise<T | undefined> {
   const { store: target, name, periodMs } = settings;
   const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
-  // Opening the directory would create it.
   const directory = sqliteDirectory(target);
-  if (directory !== undefined && !existsSync(directory)) return undefined;
+  if (directory !== undefined && !existsSync(directory)) {
+    // Opening the directory would create it. A store that nobody can open here is an error all the same.
+    (await import("../stores/sqlite/driver.ts")).loadDriver();
+    return undefined;
+  }
   const { store } = await openStore(target, options);
   const namespace = store.namespace(name, options);
   try {

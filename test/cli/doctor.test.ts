@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Db, type Document, MongoClient } from "mongodb";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { examineAll, examineNamespace } from "../../src/cli/doctor/examination.ts";
@@ -7,7 +9,7 @@ import { Presence } from "../../src/index.ts";
 import { FaultyStore, MemoryStore } from "../../src/testing/index.ts";
 import { newDatabase } from "../servers/database.ts";
 import { startServer, withDatabase } from "../servers/index.ts";
-import { heartbit, holding, newStore } from "./heartbit.ts";
+import { heartbit, holding, newDirectory, newStore } from "./heartbit.ts";
 import * as server from "./healthy-server.ts";
 
 const { signal } = new AbortController();
@@ -77,6 +79,16 @@ const lessOnPings = [
 const STREAM = { ns: `${server.DATABASE}.presence.records`, cursor: { awaitData: true } };
 const OTHER = { ...STREAM, ns: `${server.DATABASE}.other` };
 const tooManyStreams = server.rows([...Array.from({ length: 1001 }, () => STREAM), OTHER]);
+
+/** A module after which a process finds neither the SQLite of its Node nor the package. */
+const HIDES_SQLITE = `
+  const Module = require("node:module");
+  const load = Module._load;
+  Module._load = (name, ...more) => {
+    if (!/sqlite$/.test(name)) return load(name, ...more);
+    throw Object.assign(new Error("Cannot find module '" + name + "'"), { code: "MODULE_NOT_FOUND" });
+  };
+`;
 
 /** To a user who may not see the operations of others. */
 const ownStreams = ({ pipeline }: Document): Document =>
@@ -252,6 +264,18 @@ describe("the command doctor", () => {
     expect(stdout).toMatch(/^ok +namespace +"presence" has a period of 5 s\.$/m);
     expect(stdout).toMatch(/^ok +storage +It takes [\d.]+ KB; nothing old/m);
     expect(stderr).toMatch(/^Examining the namespace "presence" in SQLite in /);
+  });
+
+  it("says what to install where there is no SQLite, also before there is a store", async () => {
+    const env = await newStore();
+    const hide = join(await newDirectory(), "hide.cjs");
+    await writeFile(hide, HIDES_SQLITE);
+    const { code, stdout, stderr } = await heartbit(["doctor"], {
+      ...env,
+      NODE_OPTIONS: `--require ${hide}`,
+    });
+    expect(stdout).toMatch(/^error {4}server {2}.*npm install @photostructure\/sqlite@1.*\n$/);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^Examining .*\n$/)]);
   });
 
   it("says what to do where there is no server, and never a password", async () => {
