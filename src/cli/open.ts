@@ -6,7 +6,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import { onAbort } from "../lib/abort.ts";
 import { checkOptions } from "../presence/options.ts";
 import { Presence } from "../presence/presence.ts";
-import { openStore, sqliteDirectory } from "../stores/target.ts";
+import { checkSqlite, openStore, sqliteDirectory } from "../stores/target.ts";
 import { within } from "../lib/timers.ts";
 import type { Settings } from "./settings.ts";
 
@@ -27,7 +27,7 @@ export async function withNamespace<T>(
   const directory = sqliteDirectory(target);
   if (directory !== undefined && !existsSync(directory)) {
     // Opening the directory would create it. A store that nobody can open here is an error all the same.
-    (await import("../stores/sqlite/driver.ts")).loadDriver();
+    await checkSqlite();
     return undefined;
   }
   const { store } = await openStore(target, options);

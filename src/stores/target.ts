@@ -6,6 +6,8 @@ import type { Store } from "../core/store.ts";
 import { shared } from "../lib/shared.ts";
 import { MemoryStore } from "./memory.ts";
 
+export { DEFAULT_DATABASE } from "./mongo/uri.ts";
+
 /** A `Db` of the MongoDB driver, 6 or 7: the caller's own, never closed by heartbit. */
 export interface MongoDb {
   /** The name of the database. */
@@ -91,6 +93,12 @@ export function sqliteDirectory(uri: string): string | undefined {
     "INVALID_OPTION",
     `The directory ${show(directory)} begins with ~, which no shell has expanded: write $HOME or the whole path.`,
   );
+}
+
+/** @internal Rejects with `UNSUPPORTED_SERVER` if no SQLite store can be opened in this process. Opens none. */
+export async function checkSqlite(): Promise<void> {
+  const { loadDriver } = await import("./sqlite/driver.ts");
+  loadDriver();
 }
 
 async function openUri(uri: string, { signal, clock }: OpenOptions): Promise<Store> {
