@@ -102,6 +102,9 @@ export function baseOf(ms: number): number {
   return Math.max(0, Math.floor(ms - BASE_EPOCH_MS)) % BASES;
 }
 
+/** The period of a namespace whose first presence was given none. */
+const PERIOD_MS_DEFAULT = 5000;
+
 /** @internal Why a presence that was opened with this period cannot use the namespace; undefined if it can. */
 export function mismatch(
   config: Config,
@@ -112,7 +115,10 @@ export function mismatch(
     return new HeartbitError("CONFIG_MISMATCH", message);
   }
   if (config.periodMs === periodMs) return undefined;
-  const message = `The namespace "${name}" has a period of ${config.periodMs} ms, but was opened with periodMs ${periodMs}.`;
+  // A presence that is given no period has the default one, which its user may never have seen.
+  const isDefault = periodMs === PERIOD_MS_DEFAULT;
+  const advice = isDefault ? `, which is the default: pass periodMs: ${config.periodMs}` : "";
+  const message = `The namespace "${name}" has a period of ${config.periodMs} ms, but was opened with periodMs ${periodMs}${advice}.`;
   return new HeartbitError("CONFIG_MISMATCH", message);
 }
 

@@ -223,7 +223,7 @@ describe("the namespace", () => {
     expect((await heartbit(["wait", "a", "--timeout", "2m"], { HEARTBIT_STORE })).code).toBe(0);
     const other = await heartbit(["ls", "--period", "5s"], { HEARTBIT_STORE });
     expect(other).toMatchObject({ code: 1, stdout: "" });
-    expect(other.stderr).toMatch(/^heartbit: .*300 ms.*5000\. Leave --period out/);
+    expect(other.stderr).toMatch(/^heartbit: .*300 ms.*5000, .* Leave --period out/);
   });
 
   it("is taken from flags, the environment, and heartbit.config.json in the current directory", async () => {

@@ -1,6 +1,7 @@
 /** The tables of periods, against the formula and the calculator. */
 import { expect, it } from "vitest";
 import { planFor } from "../../src/cli/bench/plan.ts";
+import { Presence } from "../../src/index.ts";
 import { read } from "./pages.ts";
 
 /** The cells of the rows that begin as the pattern says. */
@@ -40,4 +41,13 @@ it("the table of costs is what heartbit bench --plan reckons", () => {
       Math.round(plan.oplogMbPerDay).toLocaleString("en"),
     ]);
   }
+});
+
+it("a presence without a period does not adopt the namespace's, and is refused with what to pass", async () => {
+  const presence = await Presence.open("memory:period", { periodMs: 1000 });
+  await expect(Presence.open("memory:period")).rejects.toMatchObject({
+    code: "CONFIG_MISMATCH",
+    message: expect.stringMatching(/ periodMs 5000, which is the default: pass periodMs: 1000\.$/),
+  });
+  await presence.close();
 });
