@@ -7,6 +7,10 @@ import type { Presence } from "heartbit";
 import { dashboard, toNodeListener } from "heartbit/dashboard";
 import { PRESENCE, PresenceHealth, PresenceModule } from "./presence.module.js";
 
+/**
+ * For monitoring. Not a liveness probe: all processes are down at once while the database fails over, and restarting
+ * them helps nobody. A readiness probe only if the process is useless without the database.
+ */
 @Controller("health")
 class HealthController {
   constructor(
