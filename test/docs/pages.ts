@@ -3,13 +3,20 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The pages that people read, from the root of the repository. */
-export const pages: readonly string[] = [".", "docs", "examples", ".github"].flatMap((folder) => {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: folder !== ".", encoding: "utf8" })
-    .filter((name) => name.endsWith(".md") && !name.includes("node_modules"))
-    .toSorted()
-    .map((name) => join(folder, name));
-});
+export const pages: readonly string[] = [".", "docs", "examples", ".github"].flatMap((folder) =>
+  existsSync(folder) ? pagesIn(folder, folder !== ".") : [],
+);
+
+/** Not by a recursive `readdirSync`: the installed examples have a link to the repository, which it would follow. */
+function pagesIn(folder: string, isDeep: boolean): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  const names = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return names.flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return isDeep && entry.name !== "node_modules" ? pagesIn(path, true) : [];
+    return entry.name.endsWith(".md") ? [path] : [];
+  });
+}
 
 export function read(page: string): string {
   return readFileSync(page, "utf8");
