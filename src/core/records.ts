@@ -102,8 +102,8 @@ export function baseOf(ms: number): number {
   return Math.max(0, Math.floor(ms - BASE_EPOCH_MS)) % BASES;
 }
 
-/** The period of a namespace whose first presence was given none. */
-const PERIOD_MS_DEFAULT = 5000;
+/** @internal The period of a namespace whose first presence was given none. */
+export const PERIOD_MS_DEFAULT = 5000;
 
 /** @internal Why a presence that was opened with this period cannot use the namespace; undefined if it can. */
 export function mismatch(

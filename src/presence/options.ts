@@ -1,5 +1,6 @@
 import { invalid, show } from "../core/checks.ts";
 import { type Clock, isClock } from "../core/clock.ts";
+import { PERIOD_MS_DEFAULT } from "../core/records.ts";
 import { checkNumber, checkOptionsObject, checkSignal } from "../lib/arguments.ts";
 import type { Logger } from "../lib/log.ts";
 
@@ -65,7 +66,7 @@ export function checkOptions(options: PresenceOptions, targetName: string | unde
       "1 to 64 letters, digits, `_`, `-` or `.`, not beginning with `-` or `.`",
     );
   }
-  const periodMs = checkNumber("periodMs", options.periodMs ?? 5000, 100, 3_600_000);
+  const periodMs = checkNumber("periodMs", options.periodMs ?? PERIOD_MS_DEFAULT, 100, 3_600_000);
   const retentionSlots = checkNumber("retentionSlots", options.retentionSlots ?? 120, 10, 100_000);
   const pollMs = checkNumber("pollMs", options.pollMs ?? Math.min(periodMs / 4, 1000), 10, periodMs);
   if (!Number.isInteger(periodMs)) throw invalid("periodMs", show(periodMs), "a whole number of ms");
