@@ -4,7 +4,7 @@
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { type FileSettings, readConfigFile } from "./config-file.ts";
-import { DEFAULT_DATABASE } from "../stores/target.ts";
+import { DEFAULT_DATABASE } from "../lib/default-database.ts";
 import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { printable } from "./text.ts";

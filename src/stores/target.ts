@@ -6,8 +6,6 @@ import type { Store } from "../core/store.ts";
 import { shared } from "../lib/shared.ts";
 import { MemoryStore } from "./memory.ts";
 
-export { DEFAULT_DATABASE } from "./mongo/uri.ts";
-
 /** A `Db` of the MongoDB driver, 6 or 7: the caller's own, never closed by heartbit. */
 export interface MongoDb {
   /** The name of the database. */

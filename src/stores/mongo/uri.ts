@@ -2,9 +2,7 @@
 import type * as Driver from "mongodb";
 import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
-
-/** The default if the connection string names no database. (The driver's default is "test".) */
-export const DEFAULT_DATABASE = "heartbit";
+import { DEFAULT_DATABASE } from "../../lib/default-database.ts";
 
 /** One ping loop, one polling loop and one change stream need no more. */
 const POOL_SIZE = 10;
