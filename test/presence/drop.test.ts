@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
-import { Presence } from "../../src/index.ts";
+import { type HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import { Random } from "../simulator/random.ts";
 import { hear, PERIOD_MS, refusal, startAll } from "./support.ts";
 import { bench, link, other, presence } from "./two-presences.ts";
@@ -138,3 +138,73 @@ async function heldAfterAnything(seed: number): Promise<string[]> {
   await Promise.all([...presences.map((one) => one.close()), clock.advance(PERIOD_MS)]);
   return wrong;
 }
+
+it("a key that another process kills during a drop that fails is taken up again", async () => {
+  const pinger = presence.pinger("k");
+  let killed = 0;
+  pinger.on("killed", () => killed++);
+  await pinger.start();
+  await hear(presence.watcher(), "k"); // its feed tells of the kill at once
+  await bench.periods(3);
+  link.intercept((operation) => (operation === "drop" ? "fail" : "pass"));
+  const dropped = presence.drop().catch((error: unknown) => error);
+  await bench.periods(0.1);
+  expect(await other.kill("k")).toBe(1);
+  await bench.periods(2);
+  expect(await dropped).toMatchObject({ code: "STORE_UNAVAILABLE" });
+  await bench.periods(30);
+  expect([pinger.state, killed, await bench.alive()]).toEqual(["started", 1, ["k"]]);
+});
+
+const restarting = async (): Promise<Pinger> => {
+  const [a, b] = (await startAll(presence, ["a", "b"])) as [Pinger, Pinger];
+  a.once("killed", () => void Promise.all([b.stop(), b.start()]));
+  await bench.periods(2);
+  await other.drop();
+  await bench.periods(10);
+  return b;
+};
+
+describe("a drop by another, and calls in the `killed` listeners", () => {
+  it("a pinger that one of them restarts is started", async () => {
+    const b = await restarting();
+    expect([b.state, await bench.alive()]).toEqual(["started", ["b"]]);
+  });
+
+  it("a pinger that one of them restarts can be ended", async () => {
+    const b = await restarting();
+    await b.kill();
+    await bench.periods(10);
+    expect(await bench.alive()).toEqual([]);
+  });
+
+  it("a pinger that one of them stops has no `killed`", async () => {
+    const [a, b] = (await startAll(presence, ["a", "b"])) as [Pinger, Pinger];
+    let killed = 0;
+    b.on("killed", () => killed++);
+    a.once("killed", () => void b.stop());
+    await bench.periods(2);
+    await other.drop();
+    await bench.periods(10);
+    expect(killed).toBe(0);
+  });
+
+  it("a start that waited for a kill by key, and is refused because of the drop, leaves the pinger stopped", async () => {
+    const pinger = presence.pinger("k");
+    await startAll(presence, ["x"]);
+    await hear(presence.watcher(), "x"); // notices the drop soon
+    await bench.periods(2.45);
+    link.intercept((operation) => (operation === "kill" ? "fail" : "pass"));
+    pinger.kill().catch(() => {});
+    const refused = pinger.start().then(
+      () => "started",
+      (error: HeartbitError) => error.code,
+    );
+    await other.drop();
+    await bench.periods(4);
+    link.intercept();
+    await bench.periods(4);
+    expect(await refused).toBe("CONFIG_MISMATCH");
+    expect(pinger.state).not.toBe("started");
+  });
+});

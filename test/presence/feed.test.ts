@@ -1,7 +1,7 @@
 /** Keeping a feed open on a store that does not keep one. */
 import { describe, expect, it } from "vitest";
 import { type Feed, HeartbitError } from "../../src/index.ts";
-import { failing, hear, PERIOD_MS, type Replace, restartable } from "./support.ts";
+import { failing, hear, PERIOD_MS, type Replace, restartable, slicing, texts } from "./support.ts";
 import { bench, other, presence } from "./two-presences.ts";
 
 /** A watching presence, how often its feed was opened, and ways to lose the feed and to find the store again. */
@@ -171,4 +171,20 @@ it("a right that was refused is asked for again after a retention, and a store w
   expect(openings).toBe(1);
   await bench.periods(2);
   expect(openings).toBe(2);
+});
+
+it("a kill is reported at once by a live feed, though another subscription is just getting its state", async () => {
+  const { presence: watches } = await bench.open({ clock: slicing(bench.clock) });
+  await presence.hold([...texts(3000, "k"), "m"]);
+  const watcher = watches.watcher();
+  const heard = await hear(watcher, "m");
+  await bench.periods(1.3);
+  let isFirst = true;
+  watcher.watch({ prefix: "k" }, () => {
+    if (isFirst) void bench.stored.kill("m"); // by another process
+    isFirst = false;
+  });
+  for (let turns = 0; turns < 5000; turns++) await new Promise((resolve) => setImmediate(resolve));
+  await bench.periods(0.1);
+  expect(heard).toEqual(["m alive initial", "m dead killed"]);
 });

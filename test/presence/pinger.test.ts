@@ -181,3 +181,17 @@ it("`start`, `alive` and `watch` wait for a store that is away", async () => {
   expect(new Set(done)).toEqual(new Set(["started", true, "initial"]));
   expect(await bench.alive()).toEqual(["k", "l"]);
 });
+
+it("a key that was killed in a planned absence, and is started again, is held since then", async () => {
+  const pinger = presence.pinger("k");
+  await pinger.start();
+  await bench.periods(2);
+  await pinger.stop({ holdMs: 100 * PERIOD_MS });
+  await bench.periods(2);
+  expect(await other.kill("k")).toBe(1);
+  await bench.periods(20);
+  const started = bench.clock.now();
+  await pinger.start();
+  const { keys } = await other.list({ key: "k" });
+  expect(keys[0]?.since.getTime()).toBeGreaterThanOrEqual(started);
+});

@@ -437,7 +437,7 @@ describe("a server that has lost what it had acknowledged", () => {
     expect(await holdersOfAll()).toEqual(["a 9", "b 7"]);
   });
 
-  it("and lets the one write a key under the number that is the other's by now: the other holds its own all the same", async () => {
+  it("and one writes a key under the number that is the other's by now: the other's key is held, too", async () => {
     const b = await openWithSeqs(7);
     await hear(b.watcher(), { all: true });
     const record = { key: "a", since: 0, slot: Math.floor(bench.clock.now() / PERIOD_MS), meta: "null" };

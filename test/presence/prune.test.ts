@@ -111,3 +111,25 @@ it("a pruning that failed is tried again some slots later, and not only in the n
   await bench.periods(5);
   expect(tries.length).toBeGreaterThan(1);
 });
+
+it.each([
+  [120, 10],
+  [1000, 120],
+])(
+  "a process that comes back is seen by every watcher (retention of the holder %d, of the watcher %d)",
+  async (holds, watches) => {
+    const { presence: holder, link: away } = await bench.open({ retentionSlots: holds });
+    const { presence: watching } = await bench.open({ retentionSlots: watches });
+    await holder.pinger("k").start();
+    const heard = await hear(watching.watcher(), "k");
+    await bench.periods(20);
+    away.fail();
+    await bench.periods(holds * 0.4);
+    away.heal();
+    await bench.periods(200);
+    expect([await bench.alive(), heard]).toEqual([
+      ["k"],
+      ["k alive initial", "k dead expired", "k alive joined"],
+    ]);
+  },
+);

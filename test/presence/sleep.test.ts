@@ -1,4 +1,6 @@
 import { expect, it } from "vitest";
+import type { RegistrationRecord } from "../../src/core/records.ts";
+import { EVERYTHING } from "../../src/core/selection.ts";
 import { type Clock, type Lapse, type Pinger, Presence, type PresenceOptions } from "../../src/index.ts";
 import type { Pong, Store } from "../../src/core/store.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
@@ -352,3 +354,46 @@ it("a clock that is set while a ping is under way is no suspicion", async () => 
   await worlds.together(5);
   expect(healths).toEqual([]);
 });
+
+it.each([0, 4])(
+  "a key stopped for %d periods is held no longer because its machine slept before that was written",
+  async (periods) => {
+    const worlds = new Worlds();
+    const link = new FaultyStore(worlds.store);
+    const { pinger } = await worlds.begin({ store: link });
+    link.fail();
+    const slot = Math.floor(worlds.world.now() / PERIOD_MS);
+    const stopped = pinger.stop({ holdMs: periods * PERIOD_MS });
+    await worlds.together(0.2);
+    await worlds.sleep(100);
+    link.heal();
+    await worlds.together(1);
+    await stopped;
+    const stored: RegistrationRecord[] = [];
+    const query = { select: EVERYTHING };
+    for await (const page of worlds.store.namespace("presence").read(query))
+      stored.push(...page.registrations);
+    const last = stored.find(({ key }) => key === "k")?.last ?? 0;
+    expect(last - slot).toBeLessThanOrEqual(periods);
+  },
+);
+
+it.each(["pinger", "hold"] as const)(
+  "a key that is taken as soon as its machine wakes up is held since then (%s)",
+  async (how) => {
+    const worlds = new Worlds();
+    const { presence, other } = await worlds.begin();
+    await worlds.sleep(50);
+    await other.pinger("duty", { meta: "leader" }).start();
+    await worlds.sleep(50);
+    const woke = worlds.world.now();
+    const meta = "just woken up";
+    const taken =
+      how === "hold" ? presence.hold([{ key: "duty", meta }]) : presence.pinger("duty", { meta }).start();
+    await worlds.together(3);
+    await taken;
+    const holders = (await other.list({ key: "duty" })).keys[0]?.holders ?? []; // oldest first
+    expect(holders.map((holder) => holder.meta)).toEqual(["leader", meta]);
+    expect(holders[1]?.since.getTime()).toBeGreaterThanOrEqual(woke);
+  },
+);

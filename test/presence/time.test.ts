@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type Clock, HeartbitError, Presence } from "../../src/index.ts";
 import { StoreTime } from "../../src/core/store-time.ts";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
-import { PERIOD_MS } from "./support.ts";
+import { hear, PERIOD_MS, startAll, words, wrap } from "./support.ts";
 import { bench, other } from "./two-presences.ts";
 
 describe("the store's time, from answers", () => {
@@ -58,7 +58,7 @@ describe("the store's time, from answers", () => {
   });
 });
 
-const never = (): Promise<never> => new Promise(() => {});
+const never = <T = never>(): Promise<T> => new Promise<T>(() => {});
 const fails = (): Promise<never> =>
   Promise.reject(new HeartbitError("STORE_UNAVAILABLE", "It does not give its time."));
 
@@ -157,5 +157,135 @@ it.each([100, 200, 1000])(
     await clock.advance(300 * periodMs);
     await starting;
     expect(told).toEqual([]);
+  },
+);
+
+/** A watcher whose pings, and questions for the time, are `ms` on their way to the store; reads are quick. */
+async function farAway(ms: number) {
+  const way = { ms };
+  const go = async (): Promise<void> => {
+    if (way.ms > 0) await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, way.ms));
+  };
+  const opening = bench.openWith((namespace) => ({
+    ping: async (slot, seq) => go().then(() => namespace.ping(slot, seq)),
+    time: async () => go().then(() => namespace.time()),
+  }));
+  await bench.periods(2);
+  return { way, far: await opening };
+}
+
+describe("the first guess of the store's time", () => {
+  it.each([0.5, 0.7, 0.9])(
+    "a process that misses one ping is not reported dead (way there: %d periods)",
+    async (part) => {
+      let loses = false;
+      const holder = await bench.openWith((namespace) => ({
+        ping: (slot, seq) => (loses ? never() : namespace.ping(slot, seq)),
+      }));
+      const { way, far } = await farAway(part * PERIOD_MS);
+      await startAll(holder, ["k"]);
+      await startAll(other, ["l"]);
+      const heard: string[] = [];
+      far.watcher().watch("k", (change) => heard.push(`${words(change)} at ${bench.now.toFixed(2)}`));
+      let lapses = 0;
+      holder.on("lapse", () => lapses++);
+      await bench.periods(8.5 - bench.now);
+      loses = true; // the pings of slot 9
+      await bench.periods(9.95 - bench.now);
+      loses = false;
+      const vouched = ((holder.vouchedUntil?.getTime() ?? 0) - bench.clock.now()) / PERIOD_MS + bench.now;
+      await bench.periods(10.5 - part / 2 - 0.01 - bench.now);
+      way.ms = 0; // everything is quick from now on
+      await bench.periods(4);
+      expect({ heard, vouched, lapses, health: far.health.state }).toMatchObject({
+        heard: [expect.anything()],
+      });
+    },
+  );
+
+  it("a crash is not reported before the `vouchedUntil` of its process", async () => {
+    const { way, far } = await farAway(0.19 * PERIOD_MS);
+    const { presence: crashing, link: away } = await bench.open();
+    await startAll(crashing, ["k"]);
+    await startAll(other, ["l"]);
+    let deadAt = Infinity;
+    far.watcher().watch("k", ({ alive }) => (deadAt = alive ? deadAt : bench.clock.now()));
+    await bench.periods(8.5 - bench.now);
+    away.fail();
+    const vouched = crashing.vouchedUntil?.getTime() ?? 0;
+    await bench.periods(10.38 - bench.now);
+    way.ms = 0;
+    await bench.periods(3);
+    expect((deadAt - vouched) / PERIOD_MS).toBeGreaterThanOrEqual(0);
+  });
+
+  it("an open whose first answer was late moves nobody's slots, and gives nobody a lapse", async () => {
+    const [clock, P] = [new ManualClock(), 100];
+    const store = new MemoryStore({ clock });
+    const [a, w] = [await Presence.open(store, { periodMs: P }), await Presence.open(store, { periodMs: P })];
+    await a.pinger("k").start();
+    let lapses = 0;
+    for (const one of [a, w]) one.on("lapse", () => lapses++);
+    await hear(w.watcher(), "k");
+    await clock.advance(10 * P);
+    let isSlow = true;
+    const late = wrap(store, (namespace) => ({
+      time: async () => {
+        if (isSlow) await new Promise<void>((resolve) => void clock.setTimer(resolve, 600));
+        isSlow = false;
+        return namespace.time();
+      },
+    }));
+    const opening = Presence.open(late, { periodMs: P });
+    await clock.advance(600);
+    await (await opening).pinger("l").start();
+    await clock.advance(20 * P);
+    expect([(await store.namespace("presence").config())?.offset, lapses]).toEqual([0, 0]);
+  });
+});
+
+it.each([100, 200])(
+  "a process whose answers were lost once follows the next step of the store's clock (period %d)",
+  async (P) => {
+    const clock = new ManualClock();
+    let behindMs = 0;
+    const ofStore = {
+      now: () => clock.now() - behindMs,
+      monotonic: () => clock.monotonic(),
+      setTimer: (due: () => void, ms: number) => clock.setTimer(due, ms),
+    };
+    const store = new MemoryStore({ clock: ofStore });
+    let loses = false;
+    const a = await Presence.open(
+      wrap(store, (namespace) => ({
+        mail: async (slot, seqs) =>
+          namespace.mail(slot, seqs).then(() => (loses ? never<void>() : undefined)),
+        async *read(query) {
+          if (loses) await never();
+          yield* namespace.read(query);
+        },
+      })),
+      { periodMs: P, clock },
+    );
+    await a.pinger("k").start();
+    await clock.advance(6.1 * P);
+    loses = true; // some answers, for one and a half periods
+    behindMs += 4 * P;
+    await clock.advance(1.5 * P);
+    loses = false; // every call is answered at once from now on
+    const [b, c] = [
+      await Presence.open(store, { periodMs: P, clock }),
+      await Presence.open(store, { periodMs: P, clock }),
+    ];
+    await b.pinger("l").start();
+    const heard: string[] = [];
+    c.watcher().watch("k", (change) => {
+      const left = ((a.vouchedUntil?.getTime() ?? 0) - clock.now()) / P;
+      heard.push(`${words(change)}, vouched for ${left.toFixed(1)} more`);
+    });
+    await clock.advance(5 * P);
+    behindMs += 5 * P;
+    await clock.advance(30 * P);
+    expect(heard).toHaveLength(1);
   },
 );

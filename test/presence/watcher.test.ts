@@ -290,3 +290,17 @@ it("what was destroyed while a watcher was away is forgotten once it has read ev
   await bench.periods(8);
   expect(heard).toEqual(["k alive initial", expect.stringMatching(/^k dead/)]);
 });
+
+it("a watcher whose first read of the records is refused fails", async () => {
+  const error = new HeartbitError("NOT_PERMITTED", "not authorized");
+  const watching = await bench.openWith(() => ({
+    // oxlint-disable-next-line require-yield
+    async *read() {
+      throw error;
+    },
+  }));
+  const watcher = watching.watcher();
+  watcher.watch("k", () => {});
+  await bench.periods(20);
+  expect([watcher.state, watcher.error]).toMatchObject(["failed", { code: "NOT_PERMITTED" }]);
+});

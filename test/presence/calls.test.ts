@@ -1,0 +1,67 @@
+/** Calls that reject, or give up, after a while. */
+import { expect, it } from "vitest";
+import { aliveFor, hear } from "./support.ts";
+import { bench } from "./two-presences.ts";
+
+const never = <T>(): Promise<T> => new Promise<T>(() => {});
+
+it.each([5000, 60_000, 3_600_000])(
+  "kills do, and hold up no list, while reads are answered and writes are not (period %d)",
+  async (P) => {
+    let isAway = false;
+    const p = await bench.openWith(
+      (namespace) => ({
+        ping: (slot, seq) => (isAway ? never() : namespace.ping(slot, seq)),
+        write: (writes, signal) => (isAway ? never() : namespace.write(writes, signal)),
+        kill: (key) => (isAway ? never() : namespace.kill(key)),
+      }),
+      { periodMs: P, name: "n" },
+    );
+    await p.pinger("k").start();
+    await bench.clock.advance(P * 1.05);
+    isAway = true; // its majority is
+    await bench.clock.advance(P * 0.45); // a ping is under way
+    const began = bench.clock.monotonic();
+    const took: number[] = [];
+    const note = (): unknown => took.push(bench.clock.monotonic() - began);
+    for (let count = 0; count < 3; count++) p.kill("k").then(note, note);
+    p.list().then(note, note);
+    await bench.clock.advance(4 * P + 60_000);
+    expect(took).toHaveLength(4);
+    expect(Math.max(...took)).toBeLessThanOrEqual(10_500);
+  },
+);
+
+it.each([
+  [5000, 5500],
+  [3_600_000, 10_500],
+])("a sync does, though a load was under way before it (period %d)", async (P, mostMs) => {
+  const { presence: p, link: away } = await bench.open({ periodMs: P, name: "n" });
+  const watcher = p.watcher();
+  await hear(watcher, "x");
+  await bench.clock.advance(1000);
+  away.pause();
+  watcher.watch("y", () => {});
+  await bench.clock.advance(1000);
+  const began = bench.clock.monotonic();
+  let took = Infinity;
+  watcher.sync().catch(() => (took = bench.clock.monotonic() - began));
+  await bench.clock.advance(1_000_000);
+  expect(took).toBeLessThanOrEqual(mostMs);
+});
+
+it.each([5000, 3_600_000])(
+  "a close ends its keys though one call of the store fails (period %d)",
+  async (P) => {
+    const { presence: p, link: l } = await bench.open({ periodMs: P, name: "n" });
+    const { presence: o } = await bench.open({ periodMs: P, name: "n" });
+    await p.pinger("k").start();
+    await bench.clock.advance(P * 3);
+    let left = 1;
+    l.intercept((operation) => (operation === "write" && left-- > 0 ? "fail" : "pass"));
+    const closing = p.close();
+    await bench.clock.advance(11_000);
+    await closing;
+    expect(await aliveFor(o)).toEqual([]);
+  },
+);
