@@ -235,12 +235,13 @@ export class Circumstances {
       ...(isSilent ? [stopped(turned, until)] : []),
     ];
     const troubles = this.#troubles(faults);
+    const paced = this.#pacedSpans(process);
     const afterSteps = [...this.#noticed(faults, troubles), ...this.#inherited(from)];
     return {
       faults,
       downs: faults
         .filter(({ effect }) => effect !== "disturbed")
-        .flatMap((fault) => this.#downsBy(fault, process)),
+        .flatMap((fault) => this.#downsBy(fault, paced)),
       troubles,
       afterSteps,
       pauses: merge(faults.filter(({ isPause }) => isPause === true)),
@@ -248,14 +249,16 @@ export class Circumstances {
   }
 
   /** A fault of the store may cut nobody off: whoever's pings were acknowledged at their pace could write. */
-  #downsBy({ who, from, to, effect }: Fault, { acknowledgedAt }: Process): Down[] {
+  #downsBy({ who, from, to, effect }: Fault, paced: readonly Span[]): Down[] {
     const down = { from, to: to + this.#log.reconnectMs };
-    const paced = acknowledgedAt.flatMap((at, i) => {
-      const before = acknowledgedAt[i - 1] ?? -Infinity;
-      return at - before <= this.ms(PERIODS.pingsApart) ? [{ from: before, to: at }] : [];
-    });
     const mayBeNone = who === "all" && effect === "cut off";
-    return (mayBeNone ? without(down, merge(paced)) : [down]).map((span) => ({ ...span, effect }));
+    return (mayBeNone ? without(down, paced) : [down]).map((span) => ({ ...span, effect }));
+  }
+
+  /** When its pings were acknowledged at their pace. */
+  #pacedSpans({ acknowledgedAt }: Process): Span[] {
+    const spans = acknowledgedAt.slice(1).map((to, i) => ({ from: acknowledgedAt[i] ?? -Infinity, to }));
+    return merge(spans.filter(({ from, to }) => to - from <= this.ms(PERIODS.pingsApart)));
   }
 
   /** A process that starts right after a step back, or while the clock shows less than before, waits with the others. */

@@ -57,6 +57,8 @@ export class Process {
   readonly clockSetAt: readonly number[];
   /** Calls of `update`, and their ends, by key. */
   readonly updates: ReadonlyMap<string, readonly Update[]>;
+  /** When its pings were acknowledged. */
+  readonly acknowledgedAt: readonly number[];
   readonly #leases: readonly { readonly t: number; readonly until: number }[];
 
   constructor(life: Life) {
@@ -87,11 +89,7 @@ export class Process {
     }
     this.updates = updates;
     this.#leases = lines.filter((line) => line.e === "lease");
-  }
-
-  /** When its pings were acknowledged. */
-  get acknowledgedAt(): number[] {
-    return this.#leases.map(({ t }) => t);
+    this.acknowledgedAt = this.#leases.map(({ t }) => t);
   }
 
   /** Its `vouchedUntil` at a time. */
