@@ -19,13 +19,21 @@ export function sampleCpu(pid: number): CpuSample {
   const threads = new Map<string, number>();
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     try {
-      const schedule = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8");
-      threads.set(thread, Number(schedule.split(" ")[0]));
+      threads.set(thread, threadNs(pid, thread));
     } catch {
       // It has ended since it was listed.
     }
   }
   return { ticksMs: ticks * TICK_MS, threads };
+}
+
+function threadNs(pid: number, thread: string): number {
+  return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+}
+
+/** The ms of processor time that the main thread of this process has used: only that blocks its event loop. */
+export function mainThreadMs(): number {
+  return threadNs(process.pid, String(process.pid)) / 1e6;
 }
 
 /** The ms of processor time between two samples: exact, unless a thread has ended in between. */

@@ -1,9 +1,9 @@
 /** A process that holds many keys and watches them, and measures for how long each of its calls keeps the thread busy. */
-import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { dashboard } from "../../src/dashboard/index.ts";
 import { Presence } from "../../src/index.ts";
 import { registerMetrics } from "../../src/metrics/index.ts";
+import { mainThreadMs } from "../measure/cpu.ts";
 import { clockMs, wait } from "../measure/time.ts";
 import type { Target } from "./million.ts";
 
@@ -86,9 +86,9 @@ async function measureAll({ target, keys: count, prefixes: groups }: ToBlocking)
 async function longestTurn(what: string, act: () => unknown): Promise<Blocked> {
   let longestMs = 0;
   let isOver = false;
-  let before = threadMs();
+  let before = mainThreadMs();
   const turn = (): void => {
-    const now = threadMs();
+    const now = mainThreadMs();
     longestMs = Math.max(longestMs, now - before);
     before = now;
     if (!isOver) setImmediate(turn);
@@ -100,10 +100,4 @@ async function longestTurn(what: string, act: () => unknown): Promise<Blocked> {
   isOver = true;
   turn();
   return { what, tookMs, longestMs };
-}
-
-/** The CPU time of this thread: that of V8's and libuv's others blocks nothing. */
-function threadMs(): number {
-  const schedule = readFileSync(`/proc/self/task/${process.pid}/schedstat`, "utf8");
-  return Number(schedule.split(" ")[0]) / 1e6;
 }

@@ -9,7 +9,7 @@
 import type { PingRecord } from "./bits.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./records.ts";
-import type { Slot } from "./slots.ts";
+import type { Retained, Slot } from "./slots.ts";
 
 /** After an outage others have this many slots to come back, and to touch their sessions. */
 export const RETURN_SLOTS = 4;
@@ -35,17 +35,11 @@ export function isPruningDue(
 }
 
 /** The slot of the next check whether to prune: about once in a retention, at random, so that not all check at once. */
-export function nextPruning({ clock, retentionSlots, time }: PruningContext): Slot {
+export function nextPruning({ clock, retentionSlots, time }: Retained & { readonly clock: Clock }): Slot {
   return time.slot + 2 * retentionSlots * (clock.random?.() ?? Math.random());
 }
 
-interface PruningContext {
-  readonly clock: Clock;
-  readonly time: { readonly slot: Slot };
-  readonly retentionSlots: number;
-}
-
-/** The longest retention of all presences that opened the namespace: each touches its session by its own. */
+/** The longest retention of all presences that opened the namespace. Each goes by the longest that it knows. */
 export function longestRetention(own: number, config: Config | undefined): number {
   return Math.max(own, config?.retentionSlots ?? 0);
 }

@@ -12,8 +12,8 @@
  *   nothing     anything                       nothing: this process has forgotten it
  *
  * A missing record becomes a new start, because another process may have killed it before it was lost. Anyone who saw
- * that end treats the old start as ended for good. A record with another key is that of a process which was given the
- * same session number by a server that had lost the first: it was written later than our session, and is ended.
+ * that end treats the old start as ended for good. A record with another key comes from a process with the same session
+ * number: a server that had lost its session gave us the number again. That record is ended.
  */
 import { KILLED, type RegistrationId, type RegistrationRecord } from "./records.ts";
 import type { Slot } from "./slots.ts";
@@ -46,6 +46,7 @@ export interface Difference<D extends Declared> {
   readonly killed: D[];
   readonly outdated: D[];
   readonly ends: End[];
+  /** Some of them are found only by a whole read. */
   readonly missing: D[];
 }
 
@@ -151,7 +152,7 @@ function isSameStart(a: { start: number }, b: { start: number }): boolean {
   return a.start === b.start;
 }
 
-/** Whether another process has ended it, or an earlier start that it stands for. */
+/** Whether another process has ended it, or an earlier start that it stands for; for a released one, killed it. */
 function isKilled({ start, firstStart, last }: Declared, record: RegistrationRecord): boolean {
   if (last !== undefined) return last !== KILLED && record.last === KILLED && record.start === start;
   if (record.start === start) return record.last !== undefined;

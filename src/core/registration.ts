@@ -31,10 +31,8 @@ export class Registration implements Declared {
   /** Whether an earlier start of the pinger may still count, so that this one must end it. */
   endsEarlier: boolean;
   last: Slot | undefined = undefined;
-  /** Until when it counts after it was released: a monotonic time, in ms, as long as the machine does not sleep. */
-  #heldUntil = 0;
-  /** By how much the wall time was ahead of the monotonic time when it was released. */
-  #wallLead = 0;
+  /** Until when it counts after it was released, in ms: the earlier by one of the clocks. Undefined: it was killed. */
+  #heldUntil: { readonly monotonic: number; readonly wall: number } | undefined = undefined;
   /** The slot in which it was released. */
   endedIn: Slot = 0;
   unwritten: Unwritten | "nothing" = "nothing";
@@ -73,8 +71,8 @@ export class Registration implements Declared {
   /** Releases it. It counts until `heldUntil`, a monotonic time in ms; -Infinity: it is killed. */
   end(time: StoreTime, heldUntil: number): void {
     this.endedIn = time.slot;
-    this.#heldUntil = heldUntil;
-    this.#wallLead = time.wallLead;
+    const isKilled = heldUntil === -Infinity;
+    this.#heldUntil = isKilled ? undefined : { monotonic: heldUntil, wall: heldUntil + time.wallLead };
     this.#setLast(time);
   }
 
@@ -101,9 +99,11 @@ export class Registration implements Declared {
   }
 
   #setLast(time: StoreTime): void {
-    const isKilled = this.#heldUntil === -Infinity;
-    const sleptMs = Math.max(0, time.wallLead - this.#wallLead);
-    this.last = isKilled ? KILLED : Math.max(1, Math.floor(time.positionWhen(this.#heldUntil - sleptMs)));
+    this.last = KILLED;
+    if (this.#heldUntil === undefined) return;
+    const { monotonic, wall } = this.#heldUntil;
+    // The monotonic clock stands still in a sleep.
+    this.last = Math.max(1, Math.floor(time.positionWhen(Math.min(monotonic, wall - time.wallLead))));
   }
 }
 

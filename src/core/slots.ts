@@ -25,12 +25,15 @@ export function slotAt(scale: SlotScale, ms: number): Slot {
   return Math.floor(positionAt(scale, ms));
 }
 
-/** @internal The oldest slot that is kept. */
-export function oldestRetained(now: {
+/** @internal The current slot, and how many slots back are kept. */
+export interface Retained {
   readonly time: { readonly slot: Slot };
   readonly retentionSlots: number;
-}): Slot {
-  return now.time.slot - now.retentionSlots;
+}
+
+/** @internal The oldest slot that is kept. */
+export function oldestRetained({ time, retentionSlots }: Retained): Slot {
+  return time.slot - retentionSlots;
 }
 
 /** @internal The store's time, in milliseconds, at a position. */

@@ -38,7 +38,7 @@ export class StoreTime {
    * that.
    */
   #sent = -Infinity;
-  #wallLead = Infinity;
+  #wallLeadThen = Infinity;
   #offset = 0;
   #highest = -Infinity;
 
@@ -67,7 +67,7 @@ export class StoreTime {
 
   /** For how long this machine may have slept since the latest answer, in ms. A busy one seems to have slept some. */
   get sleptMs(): number {
-    return this.wallLead - this.#wallLead;
+    return this.wallLead - this.#wallLeadThen;
   }
 
   /** By how much this machine's wall time is ahead of its monotonic time, in ms. A sleep adds its length. */
@@ -144,7 +144,7 @@ export class StoreTime {
   ): { readonly byMs: number; readonly isStep: boolean } {
     if (sent < this.#sent) return { byMs: 0, isStep: false }; // overtaken by a later one
     this.#sent = sent;
-    this.#wallLead = wallLead;
+    this.#wallLeadThen = wallLead;
     const answer = { least: ms - answered, most: ms + RESOLUTION_MS - sent, at: answered };
     if (this.#bounds === undefined) {
       this.#bounds = answer;

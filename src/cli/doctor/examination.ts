@@ -1,7 +1,7 @@
 /** What `doctor` examines in every kind of store. What only one kind has, the store examines itself. */
 import { slotAt } from "../../core/slots.ts";
 import type { Config } from "../../core/records.ts";
-import { FORMAT_VERSION } from "../../core/records.ts";
+import { FORMAT_VERSION, PERIOD_MS_DEFAULT } from "../../core/records.ts";
 import type { Finding, Namespace } from "../../core/store.ts";
 import { within } from "../../lib/timers.ts";
 import { systemClock } from "../../lib/system-clock.ts";
@@ -18,8 +18,6 @@ export interface Subject {
   readonly periodMs: number | undefined;
 }
 
-/** The period of a namespace that nobody has set up yet, in ms. */
-const PERIOD_MS = 5000;
 /** Four times the default retention, in slots: older records should have been pruned long ago. */
 const OLD_SLOTS = 4 * 120;
 
@@ -66,7 +64,7 @@ const noStore: Finding = {
 /** All findings; changes nothing. Rejects if the store does not answer from first to last, or refuses. */
 export async function examineNamespace(namespace: Namespace, subject: Subject): Promise<Finding[]> {
   const config = await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
-  const periodMs = subject.periodMs ?? config?.periodMs ?? PERIOD_MS;
+  const periodMs = subject.periodMs ?? config?.periodMs ?? PERIOD_MS_DEFAULT;
   const samples = await takeSamples(namespace);
   const { offset, periodMs: scale } = config ?? { offset: 0, periodMs };
   const old = slotAt({ periodMs: scale, offset }, samples.storeMs) - OLD_SLOTS;

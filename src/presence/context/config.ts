@@ -3,6 +3,7 @@ import { PERIODS_TO_DEATH } from "../../core/alive.ts";
 import { Dropped, isRefusal } from "../../core/errors.ts";
 import { lacksOwn, notFresh, type OwnPing } from "../../core/freshness.ts";
 import { planMail } from "../../core/mail.ts";
+import { longestRetention } from "../../core/pruning.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import { JoinedRun } from "../../lib/timers.ts";
@@ -142,7 +143,7 @@ export class NamespaceConfig {
     const error = mismatch(config, this.#context);
     if (error !== undefined) throw error;
     this.#base = config.base;
-    this.#context.retentionSlots = Math.max(this.#context.retentionSlots, config.retentionSlots);
+    this.#context.retentionSlots = longestRetention(this.#context.retentionSlots, config);
     this.#readAt = this.#context.clock.monotonic();
     const { time } = this.#context;
     if (config.offset <= time.offset) return;

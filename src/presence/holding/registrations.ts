@@ -97,7 +97,7 @@ export class Registrations {
     if (this.#session.isEnding) return; // kills are found again if a drop fails
     for (const registration of killed) {
       this.declared.delete(registration);
-      if (registration.last !== undefined) registration.last = KILLED;
+      if (registration.last !== undefined) registration.last = KILLED; // the next start does not continue it
       registration.owner.endedByOther(registration);
     }
   }
