@@ -95,7 +95,8 @@ class ReportsJudge {
       }
       const latest = holders.reduce((a, b) => (b.holding.calledAt > a.holding.calledAt ? b : a));
       const over = overOf(latest.process, latest.holding);
-      const due = this.#case.around.dueOf(watch.process, over, PERIODS.death);
+      const since = Math.max(over, watch.process.watchesSince(view.t));
+      const due = this.#case.around.dueOf(watch.process, since, PERIODS.death);
       if (view.t <= due || watch.subscription.from > view.t - this.#case.ms(PERIODS.death)) continue;
       if (this.#isEndLost(latest.holding, view.t)) continue;
       const ago = this.#case.periods(view.t - over);

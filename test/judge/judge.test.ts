@@ -146,6 +146,27 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       1.0   q starts k
       1.2   w hears k updated p q
       20.4  p crashes`,
+    legal("a watcher starts after a crash, and an outage comes before its 2.5 periods are over")`
+      20.4  p crashes
+      21.4  q watches k
+      21.4  q hears k initial p
+      22.8  w hears k expired
+      23.2  q cut off for 4
+      23.4  q watches *
+      27.4  q hears k initial p
+      29.5  q hears k expired`,
+    broken(
+      "late",
+      "a watcher of long ago reports the holder of a crash to a new subscription after an outage",
+    )`
+      5.0   q watches k
+      5.0   q hears k initial p
+      20.4  p crashes
+      22.8  w hears k expired
+      23.2  q cut off for 4
+      23.4  q watches *
+      27.4  q hears k initial p
+      29.5  q hears k expired`,
     legal("a crash and a restart within 2.5 periods are reported as an update")`
       20.4  p crashes
       21.4  p starts k

@@ -97,6 +97,12 @@ export class Process {
     return this.#leases.findLast(({ t }) => t <= time)?.until ?? -Infinity;
   }
 
+  /** Since when the watcher that it has at a time is there. */
+  watchesSince(time: number): number {
+    const latest = timesOf(this.lines, "stops watching").findLast((t) => t <= time) ?? -Infinity;
+    return Math.min(...this.subscriptions.map(({ from }) => (from >= latest ? from : Infinity)));
+  }
+
   /** Whether it runs and has not begun to close. */
   isThere(time: number): boolean {
     return this.from <= time && time < Math.min(this.to, this.closingAt);

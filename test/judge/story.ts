@@ -22,6 +22,7 @@
  *     40.0  end
  */
 import type { Counts, Fault, Life, Line, Log } from "./log.ts";
+import { matches } from "./process.ts";
 
 const PERIOD_MS = 1000;
 const DONE_MS = 10;
@@ -168,11 +169,13 @@ class Story {
       const started = since === undefined ? (teller?.starts.get(key)?.t ?? 0) : Number(since) * PERIOD_MS;
       return { session: teller?.session ?? Number(name), since: started, meta };
     });
-    const { 1: id = "*" } = /^\[(.*)\]/.exec(key) ?? [];
-    const watches = lines.filter((line) => line.e === "watches");
-    const own = watches.findLast((line) => id === "*" || line.id === id)?.id ?? "*";
+    const watches = lines.flatMap((line) =>
+      line.e === "watches" && matches(line.target, key) ? [line] : [],
+    );
     const change = { key, alive: holders.length > 0, cause, holders };
-    lines.push({ t, e: "reported", id: own, change });
+    // Its latest subscription is told the first state, and all are told what changes.
+    for (const { id } of cause === "initial" ? watches.slice(-1) : watches)
+      lines.push({ t, e: "reported", id, change });
   }
 
   #befall(t: number, who: string, rest: string): void {
