@@ -32,7 +32,7 @@ const first = Number(values.seed);
 const runs = Number(values.runs);
 const began = Date.now();
 const totals = { failed: 0, faults: 0, changes: 0, crashes: 0, slowest: 0 };
-
+const compared = { holdings: 0, agreements: 0, health: 0, kills: 0, rightlyDead: 0 };
 const excuses = new Map<string, number>();
 
 console.log(`${runs} runs, seeds from ${first}`);
@@ -43,6 +43,12 @@ for (let seed = first; seed < first + runs; seed++) {
   totals.changes += outcome.changes;
   totals.crashes += outcome.verdict.crashes.length;
   totals.slowest = Math.max(totals.slowest, outcome.verdict.crashes.at(-1) ?? 0);
+  const { checked, rightlyDead } = outcome.verdict;
+  compared.holdings += checked.holdings;
+  compared.agreements += checked.agreements;
+  compared.health += checked.health;
+  compared.kills += checked.kills;
+  compared.rightlyDead += rightlyDead;
   for (const [limit, uses] of outcome.verdict.excuses) excuses.set(limit, (excuses.get(limit) ?? 0) + uses);
   if (values.trace === true) console.log(outcome.trace.join("\n"));
   if (outcome.wrong.length === 0) continue;
@@ -58,6 +64,10 @@ const { failed, faults, changes, crashes, slowest } = totals;
 console.log(
   `${runs} runs with ${faults} events in ${((Date.now() - began) / 1000).toFixed(0)} s: ${failed} failed; ` +
     `${changes} changes reported; ${crashes} plain crashes, reported ${slowest.toFixed(2)} periods later at most`,
+);
+console.log(
+  `compared: a view with what is held ${compared.holdings} times, two views ${compared.agreements}, health ` +
+    `${compared.health}; ${compared.kills} kills; ${compared.rightlyDead} reports, rightly, that a living process is dead`,
 );
 const used = Array.from(excuses, ([limit, uses]) => `${limit} ${uses}`).toSorted();
 console.log(`documented limits used: ${used.length === 0 ? "none" : used.join("; ")}`);
