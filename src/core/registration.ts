@@ -78,15 +78,17 @@ export class Registration implements Declared {
 
   /**
    * The writes that bring what is stored in line with what is declared. Each has the current slot, which proves life.
+   * `wasSent`: whether its start was sent before.
    */
-  writes(session: number, unwritten: Unwritten, time: StoreTime): Write[] {
+  writes(session: number, unwritten: Unwritten, wasSent: boolean, time: StoreTime): Write[] {
     const { pinger, start, meta, revision } = this;
     if (unwritten === "meta") {
       return [{ kind: "meta", registration: { session, pinger, start }, meta, revision }];
     }
     // Compute it again: slots may have moved on since the release.
     if (unwritten === "end") this.#setLast(time);
-    const put: Write = { kind: "registration", registration: this.#record(session, time.slot) };
+    const isNew = unwritten === "start" && !wasSent;
+    const put: Write = { kind: "registration", registration: this.#record(session, time.slot), isNew };
     if (!this.endsEarlier) return [put];
     // Not 0: a watcher that reads only the earlier start must not report a death.
     return [put, { kind: "end", registration: { session, pinger, start: start - 1 }, last: time.slot }];

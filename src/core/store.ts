@@ -52,8 +52,9 @@ export type Write =
   | { readonly kind: "endSession"; readonly session: number; readonly last: Slot }
   /**
    * Creates the registration, or raises its `slot` and, by its revision, its `meta`; ends it if it comes with a `last`.
+   * `isNew`: nobody has sent it before, so that it is very probably not stored yet. A store may ignore this.
    */
-  | { readonly kind: "registration"; readonly registration: RegistrationRecord }
+  | { readonly kind: "registration"; readonly registration: RegistrationRecord; readonly isNew?: boolean }
   /** Gives a registration a newer meta, by its revision. Does nothing if the registration is not stored. */
   | {
       readonly kind: "meta";

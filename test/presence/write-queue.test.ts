@@ -1,18 +1,27 @@
 /** What waits to be written, and closing a presence of which much does. */
 import { describe, expect, it } from "vitest";
-import { first, hear, PERIOD_MS, restartable, startAll, texts } from "./support.ts";
+import { GivenUp } from "../../src/core/errors.ts";
+import { hear, PERIOD_MS, restartable, startAll, texts } from "./support.ts";
 import { bench, link, other, presence } from "./two-presences.ts";
 
-it("a batch that failed is sent again", async () => {
-  await presence.pinger("first").start();
-  link.intercept(first(1, "write"));
-  let isStarted = false;
-  void presence
-    .pinger("second")
-    .start()
-    .then(() => (isStarted = true));
+it("a batch that failed is sent again, and is not called new then", async () => {
+  const news: (boolean | undefined)[] = [];
+  const noting = await bench.openWith((namespace) => ({
+    write: (writes, signal) => {
+      const registrations = writes.filter((one) => one.kind === "registration");
+      news.push(...registrations.map(({ isNew }) => isNew));
+      const fails = registrations.length > 0 && news.length === 1;
+      return fails ? Promise.reject(new GivenUp("It is away.")) : namespace.write(writes, signal);
+    },
+  }));
+  const pinger = noting.pinger("key");
+  const started = pinger.start();
   await bench.periods(1);
-  expect(isStarted).toBe(true);
+  await started;
+  await pinger.update(1);
+  await pinger.kill();
+  await pinger.start();
+  expect(news).toEqual([true, false, false, true]);
 });
 
 it("a store that takes long for each write gets fewer at a time, and has them all in the end", async () => {

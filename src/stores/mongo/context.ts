@@ -15,6 +15,8 @@ export interface Context {
   readonly retentionSlots: number;
   /** What is known about the clock that stamps writes to this namespace. */
   readonly clock: ServerClock;
+  /** Until when nothing is inserted because inserts were late: a monotonic time, in ms. */
+  readonly pace: { slowUntil: number };
   /** What kind of server it is: asked at the first use, and again after the server was lost and found. */
   server(): Promise<ServerInfo>;
   /** A command that writes, acknowledged as safely as this server can, and bounded on the server too. */

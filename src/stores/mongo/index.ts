@@ -116,6 +116,7 @@ export class MongoStore implements Store {
       names: namesOf(name),
       monitor: this.#monitor,
       clock: new ServerClock(periodMs),
+      pace: { slowUntil: -Infinity },
       server: () => this.server(),
       warn: (message) => warn?.(message),
       send: async (doing, command, limitMs, signal) => this.#write(doing, command, limitMs, signal),

@@ -28,6 +28,11 @@ const PICKED_MAX = 50;
 const OVERLAP_PERIODS = 2;
 const OVERLAP_MS_MIN = 1000;
 
+/** How far back a read of changes goes, in ms. */
+export function overlapMs(periodMs: number): number {
+  return Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
+}
+
 /** The `_id`s of sessions, and of registrations: a comparison matches only values of its own type. */
 export const SESSION_IDS = { $gte: 0 };
 export const REGISTRATION_IDS = { $gte: "" };
@@ -157,8 +162,7 @@ function ownFilters({ session, registrations }: ReadQuery): Document[] {
 /** The filters for changes of sessions, and of the selected registrations. */
 function changedFilter({ periodMs }: Context, select: Selection, since: Cursor): Document {
   const { ms } = (since as MongoCursor).store;
-  const overlapMs = Math.max(OVERLAP_PERIODS * periodMs, OVERLAP_MS_MIN);
-  const changed = { changed: { $gte: dateOf(ms - overlapMs) } };
+  const changed = { changed: { $gte: dateOf(ms - overlapMs(periodMs)) } };
   const { keys, prefixes } = partsOf(select);
   if (select.all || keys.length + prefixes.length > PICKED_MAX) return changed; // changed
   const picked = [...(keys.length === 0 ? [] : [{ key: { $in: keys } }]), ...prefixes.map(startsWith)];

@@ -106,6 +106,9 @@ export function aRegistration(
 export const put = {
   session: (session: SessionRecord): Write => ({ kind: "session", session }),
   registration: (registration: RegistrationRecord): Write => ({ kind: "registration", registration }),
+  newRegistration: (registration: RegistrationRecord): Write => {
+    return { kind: "registration", registration, isNew: true };
+  },
   end: ({ session, pinger, start }: RegistrationId, last: number): Write => ({
     kind: "end",
     registration: { session, pinger, start },

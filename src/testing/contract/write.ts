@@ -59,6 +59,37 @@ export const writeTests: Suite = (test) => {
   );
 
   test(
+    "many new registrations are read as they were written, also as changes; those that are stored already are merged",
+    configured(async ({ ns, slot }) => {
+      const many = Array.from({ length: 600 }, (_, pinger) =>
+        aRegistration(1, `key ${pinger}`, slot, { pinger, revision: pinger % 3, meta: `{"of":${pinger}}` }),
+      );
+      const stored = many.slice(100, 103).map((registration) => ({ ...registration, slot: slot + 1 }));
+      await ns.write([put.session(aSession(1, slot)), ...stored.map((one) => put.registration(one))]);
+      const [first] = stored;
+      assert.ok(first !== undefined);
+      await ns.write([put.end(first, slot)]);
+      const before = await readAll(ns, { select: everything() });
+      await ns.write(many.map((one) => put.newRegistration(one)));
+      const wanted = many.map((one, i) => {
+        const slotNow = stored[i - 100]?.slot ?? slot;
+        return i === 100 ? { ...one, slot: slotNow, last: slot } : { ...one, slot: slotNow };
+      });
+      const { registrations } = await readAll(ns, { select: everything() });
+      assert.deepEqual(
+        wanted.map((one) => plain(registrations.get(idOf(one)) ?? aRegistration(1, "not read", 0))),
+        wanted.map(plain),
+      );
+      const changed = await readAll(ns, { select: everything(), since: before.cursor });
+      const others = wanted.filter((_, i) => stored[i - 100] === undefined);
+      assert.deepEqual(
+        others.filter((one) => !changed.registrations.has(idOf(one))),
+        [],
+      );
+    }),
+  );
+
+  test(
     "no writes at all are no error",
     configured(async ({ ns }) => {
       await ns.write([]);
