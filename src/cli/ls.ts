@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { KeyState, Listing } from "../presence/list.ts";
+import type { KeyState, Listing } from "../core/listing.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";

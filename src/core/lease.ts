@@ -6,10 +6,19 @@
  * stamp, and the lease is never too long. It is kept by the monotonic clock and by the wall clock, and the earlier one
  * counts: the first stands still while the machine sleeps, and the second can be set.
  */
+// oxlint-disable eslint/no-restricted-globals -- a Date only holds a given time here
 import { deathPosition } from "./alive.ts";
 import type { Clock } from "./clock.ts";
 import type { Slot } from "./slots.ts";
 import type { StoreTime } from "./store-time.ts";
+
+/** This process could not ping for so long that others may have reported its keys dead. */
+export interface Lapse {
+  /** When its last ping was acknowledged, by this machine's wall clock. */
+  readonly from: Date;
+  /** When the lapse was noticed, by this machine's wall clock. */
+  readonly to: Date;
+}
 
 interface Ping {
   readonly slot: Slot;
@@ -31,6 +40,7 @@ interface Extension extends Ping {
   readonly untilWall: number;
 }
 
+/** @internal */
 export class Lease {
   readonly #clock: Clock;
   readonly #time: StoreTime;
@@ -79,11 +89,8 @@ export class Lease {
     return this.#isLapsed ? Infinity : (this.#latest?.until ?? Infinity);
   }
 
-  /**
-   * Returns the lapse if the lease has run out since the last call, by our clock or by the stamp of an answer (in
-   * slots): its start and end, by the wall clock, in ms.
-   */
-  noteLapse(stamped = -Infinity): { readonly from: number; readonly to: number } | undefined {
+  /** Returns the lapse if the lease has run out since the last call, by our clock or by an answer's stamp, in slots. */
+  noteLapse(stamped = -Infinity): Lapse | undefined {
     const latest = this.#latest;
     if (latest === undefined || this.#isLapsed) return undefined;
     const [to, now] = [this.#clock.now(), this.#clock.monotonic()];
@@ -93,7 +100,7 @@ export class Lease {
     this.#latest = { ...latest, until, untilWall }; // a stamp shows it before our clocks do
     // Our own clocks may not show the whole lapse, if the machine slept or they were set.
     const from = Math.min(latest.receivedWall, to - (this.#time.position - latest.stamped) * this.#periodMs);
-    return { from, to };
+    return { from: new Date(from), to: new Date(to) };
   }
 
   /**

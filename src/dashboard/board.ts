@@ -8,7 +8,7 @@ import type { Change, Holder } from "../core/change.ts";
 import { readConfig } from "../presence/context/context.ts";
 import type { Health } from "../presence/context/health.ts";
 import { internalsOf } from "../presence/internals.ts";
-import type { KeyState } from "../presence/list.ts";
+import type { KeyState } from "../core/listing.ts";
 import type { Presence } from "../presence/presence.ts";
 import { Sleeper } from "../lib/timers.ts";
 import type { Watcher } from "../presence/watcher.ts";

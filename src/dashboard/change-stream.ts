@@ -12,7 +12,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { after } from "../core/sorted-keys.ts";
-import type { KeyState } from "../presence/list.ts";
+import type { KeyState } from "../core/listing.ts";
 import { internalsOf } from "../presence/internals.ts";
 import type { Board } from "./board.ts";
 import type { Entry } from "./journal.ts";

@@ -3,7 +3,7 @@ import type { Context, Hono } from "hono";
 import { checkKey, checkPrefix, META_BYTES_MAX } from "../core/checks.ts";
 import { after } from "../core/sorted-keys.ts";
 import { internalsOf } from "../presence/internals.ts";
-import type { KeyState } from "../presence/list.ts";
+import type { KeyState } from "../core/listing.ts";
 import { within } from "../lib/timers.ts";
 import type { Board } from "./board.ts";
 import { type Holds, TTL_MS_MAX, TTL_MS_MIN } from "./holds.ts";

@@ -1,13 +1,6 @@
 /** The events of a presence. */
+import type { Lapse } from "../core/lease.ts";
 import type { Health } from "./context/health.ts";
-
-/** This process could not ping for so long that others may have reported its keys dead. */
-export interface Lapse {
-  /** When its last ping was acknowledged, by this machine's wall clock. */
-  readonly from: Date;
-  /** When the lapse was noticed, by this machine's wall clock. */
-  readonly to: Date;
-}
 
 /** A presence's events. */
 export interface PresenceEvents {

@@ -129,5 +129,5 @@ export class Heartbeat {
 /** Emits `lapse` if the lease has run out, by our clock or by `stamped`, the stamp of an answer, in slots. */
 export function checkLapse({ events }: Context, lease: Lease, stamped?: number): void {
   const lapse = lease.noteLapse(stamped);
-  if (lapse !== undefined) events.emit("lapse", { from: new Date(lapse.from), to: new Date(lapse.to) });
+  if (lapse !== undefined) events.emit("lapse", lapse);
 }
