@@ -268,23 +268,25 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     events.emit("close");
   }
 
-  /** Writes queued before the drop come before it; nothing is written during it or after it. */
+  /** Writes and openings begun before the drop come before it; nothing is written during it or after it. */
   async #drop(): Promise<void> {
     this.#holdingSide.checkOpen();
     const { namespace, requests } = this.#context;
     const { session, registrations } = this.#holdingSide;
     this.#holdingSide.closedAs = "killed";
     session.isEnding = true;
-    const heartbeat = session.current?.heartbeat;
-    heartbeat?.stop();
-    await patiently(this.#context, "write", registrations.queue.idle()).catch(() => {});
+    const opening = session.isOpening ? session.open() : undefined;
+    const before = Promise.allSettled([registrations.queue.idle(), opening]);
+    await patiently(this.#context, "write", before).catch(() => {});
     try {
-      await forAWhile(this.#context, () => patiently(this.#context, "drop", namespace.drop()));
+      await forAWhile(this.#context, () => {
+        const dropping = patiently(this.#context, "drop", namespace.drop());
+        return session.current?.heartbeat.unless(dropping) ?? dropping;
+      });
     } catch (error) {
       if (this.#closing !== undefined) throw closed(this.name);
       this.#holdingSide.closedAs = undefined;
       session.isEnding = false;
-      heartbeat?.resume();
       requests.add("reconcile");
       throw error;
     }

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { type HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import { Random } from "../simulator/random.ts";
-import { hear, PERIOD_MS, refusal, startAll } from "./support.ts";
-import { bench, link, other, presence } from "./two-presences.ts";
+import { failing, hear, PERIOD_MS, refusal, startAll } from "./support.ts";
+import { begin, bench, link, other, presence } from "./two-presences.ts";
 
 const NOTHING = { sessions: 0, registrations: 0, pings: 0 };
 
@@ -36,6 +36,59 @@ describe("`drop`", () => {
     await bench.periods(5);
     expect([pinger.state, watcher.state, heard]).toEqual(["started", "running", ["k alive initial"]]);
     expect(await bench.alive()).toEqual(["k"]);
+  });
+
+  it("that fails for two periods, after writes that failed for one, does not let what is held expire", async () => {
+    const pinger = presence.pinger("k");
+    await pinger.start();
+    const heard = await hear(other.watcher(), "k");
+    let lapses = 0;
+    presence.on("lapse", () => lapses++);
+    await bench.periods(3);
+    link.intercept(failing("write", "drop"));
+    void pinger.update(1);
+    await expect(bench.during(4, presence.drop())).rejects.toEqual(refusal("STORE_UNAVAILABLE"));
+    link.intercept();
+    await bench.periods(4);
+    expect([heard, lapses]).toEqual([["k alive initial", "k alive updated"], 0]);
+  });
+
+  it("while a watcher begins leaves nothing", async () => {
+    for (const sinceMs of [0, 60, 120, 180, 240, 300]) {
+      await begin();
+      link.delay(50);
+      presence.watcher().watch({ all: true }, () => {});
+      await bench.clock.advance(sinceMs);
+      await bench.during(1, presence.drop());
+      expect(await bench.stored.config(), `after ${sinceMs} ms`).toBeUndefined();
+      expect(bench.store.counts("presence"), `after ${sinceMs} ms`).toEqual(NOTHING);
+    }
+  });
+
+  it("by another is not undone by a start that was under way, and fails later", async () => {
+    const failLater: (() => void)[] = [];
+    let isHanging = false;
+    const holder = await bench.openWith((namespace) => ({
+      write: (writes, signal) => {
+        if (!isHanging) return namespace.write(writes, signal);
+        return new Promise((_, reject) => failLater.push(() => reject(new Error("Lost."))));
+      },
+    }));
+    await hear(holder.watcher(), "k");
+    await bench.periods(3.42); // soon after the ping of the slot
+    isHanging = true;
+    const refused = holder
+      .pinger("k")
+      .start()
+      .catch((error: unknown) => error);
+    await bench.clock.advance(10);
+    await other.drop();
+    await bench.periods(0.5);
+    isHanging = false;
+    for (const fail of failLater) fail();
+    await bench.periods(5);
+    expect(await refused).toEqual(refusal("CONFIG_MISMATCH"));
+    expect(await bench.stored.config()).toBeUndefined();
   });
 
   it("does not give session numbers again: what a process ends that has not noticed it is its own", async () => {
@@ -169,6 +222,25 @@ describe("a drop by another, and calls in the `killed` listeners", () => {
   it("a pinger that one of them restarts is started", async () => {
     const b = await restarting();
     expect([b.state, await bench.alive()]).toEqual(["started", ["b"]]);
+  });
+
+  it("a pinger that restarts itself is started, though a session was being opened when the namespace was lost", async () => {
+    await hear(presence.watcher(), "k");
+    const pinger = presence.pinger("k");
+    const restarted: unknown[] = [];
+    const settle = (how: unknown): void => void restarted.push(how);
+    pinger.once("killed", () => void pinger.start().then(() => settle("started"), settle));
+    await pinger.start();
+    await bench.periods(3);
+    bench.store.destroy("presence", { session: () => true });
+    link.intercept(failing("nextSeq"));
+    await bench.periods(2);
+    link.intercept(failing("nextSeq", "configure"));
+    await other.drop();
+    await bench.periods(3);
+    link.intercept();
+    await bench.periods(3);
+    expect(restarted).toEqual(["started"]);
   });
 
   it("a pinger that one of them restarts can be ended", async () => {

@@ -74,13 +74,16 @@ export class Heartbeat {
 
   stop(): void {
     this.#isStopped = true;
-    this.#schedule.pingIn(Infinity);
   }
 
-  /** Continues after `stop`. */
-  resume(): void {
-    this.#isStopped = false;
-    this.#schedule.pingIn(0);
+  /** Stops, and continues if the work fails: with the ping that was due meanwhile. */
+  unless<T>(work: Promise<T>): Promise<T> {
+    this.stop();
+    return work.catch((error: unknown) => {
+      this.#isStopped = false;
+      this.#context.requests.sleeper.wake();
+      throw error;
+    });
   }
 
   /** Sends a ping of the current slot, and processes its answer. */

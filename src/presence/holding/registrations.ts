@@ -16,7 +16,7 @@ const NO_OWNER: Owner = { endedByOther: () => {}, lost: () => {} };
 
 export class Registrations {
   readonly declared = new Declarations();
-  readonly queue: WriteQueue;
+  queue: WriteQueue;
   readonly #context: Context;
   readonly #session: Session;
   #pingers = 0;
@@ -128,7 +128,8 @@ export class Registrations {
 
   /** Declares nothing any more, and writes nothing. */
   forgetAll(error: Error): void {
-    this.queue.giveUp(error);
+    this.queue.abandon(error);
+    this.queue = new WriteQueue(this.#context, this.#session); // for what is held from now on
     this.declared.clear();
   }
 }

@@ -18,6 +18,8 @@ export class WriteQueue {
   readonly #backlog = new Backlog();
   readonly #size: BatchSize;
   #draining: Promise<void> | undefined;
+  /** Why it writes nothing any more. */
+  #ended: Error | undefined;
   /** The batch that is under way. */
   #sending: Promise<void> | undefined;
 
@@ -32,7 +34,7 @@ export class WriteQueue {
    * that can never pass, or with `PRESENCE_CLOSED`.
    */
   write(registration: Registration, unwritten: Unwritten): Promise<void> {
-    if (this.#session.sleeper.ended) return Promise.reject(closed(this.#context.name));
+    if (this.#isOver) return Promise.reject(closed(this.#context.name));
     const whenWritten = registration.written();
     this.add(registration, unwritten);
     return whenWritten;
@@ -67,18 +69,28 @@ export class WriteQueue {
     this.#backlog.giveUp(error, withEnds);
   }
 
+  /** Gives up everything, and what is under way if it fails. It is not used again. */
+  abandon(error: Error): void {
+    this.#ended = error;
+    this.giveUp(error);
+  }
+
+  get #isOver(): boolean {
+    return this.#ended !== undefined || this.#session.sleeper.ended;
+  }
+
   #start(): void {
     this.#draining ??= Promise.resolve()
       .then(() => this.#drain())
       .finally(() => {
         this.#draining = undefined;
-        if (!this.#backlog.isEmpty && !this.#session.sleeper.ended) this.#start();
+        if (!this.#backlog.isEmpty && !this.#isOver) this.#start();
       });
   }
 
   async #drain(): Promise<void> {
     const { health, time, periodMs } = this.#context;
-    while (!this.#backlog.isEmpty && !this.#session.sleeper.ended) {
+    while (!this.#backlog.isEmpty && !this.#isOver) {
       try {
         const { record, heartbeat } = await this.#session.open();
         // A record with a slot from before a sleep does not prove life.
@@ -87,7 +99,7 @@ export class WriteQueue {
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
       } catch (error) {
-        if (this.#session.sleeper.ended) break;
+        if (this.#isOver) break;
         if (isFinal(error)) {
           this.giveUp(toError(error));
           break;
@@ -96,7 +108,7 @@ export class WriteQueue {
         await this.#session.sleeper.sleep(retryMs(periodMs, error));
       }
     }
-    if (this.#session.sleeper.ended) this.giveUp(closed(this.#context.name));
+    if (this.#isOver) this.giveUp(this.#ended ?? closed(this.#context.name));
   }
 
   /** Sends the next batch. If it fails, its writes are queued again. */
