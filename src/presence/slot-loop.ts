@@ -35,6 +35,8 @@ interface Activity {
   readonly act: () => Promise<void>;
   /** When it may run again: a monotonic time, in ms. Infinity while it runs. */
   notBefore?: number;
+  /** Whether it failed when it last ran. */
+  isFailing?: boolean;
 }
 
 export class SlotLoop {
@@ -52,6 +54,8 @@ export class SlotLoop {
   #configFollowedAt = -Infinity;
   /** The stamp of the latest own ping that a turn has taken into account. */
   #pingSeen = 0;
+  /** The position of that turn. */
+  #pingSeenAt = -Infinity;
   /** Infinity until the first own ping. */
   #pruneAt: Slot = Infinity;
   readonly #pruningFailure: RecurringFailure;
@@ -126,7 +130,7 @@ export class SlotLoop {
 
   /** Starts everything that is due. Never waits. */
   #turn(): void {
-    const { clock, requests, health } = this.#context;
+    const { clock, time, requests, health } = this.#context;
     const { current, lease } = this.#holdingSide.session;
     if (this.#isActive) this.#isNamespaceLost = false;
     if (lease !== undefined) checkLapse(this.#context, lease); // also while the keys move to another session
@@ -134,12 +138,15 @@ export class SlotLoop {
     const own = current?.heartbeat.ownPing;
     if (own !== undefined && own.ms !== this.#pingSeen) {
       this.#pingSeen = own.ms;
-      if (this.#watching === undefined) health.markHealthy(); // else an evaluation says so
+      this.#pingSeenAt = time.position;
       // May be due at once: even if no presence lives long enough to wait for its turn, one of them prunes.
       if (this.#pruneAt === Infinity) this.#pruneAt = nextPruning(this.#context) - 1;
       // After a lapse others may still be coming back.
       if (requests.has("recover")) this.#pruneAt = nextPruning(this.#context) + RETURN_SLOTS;
     }
+    // If anything is watched, an evaluation says so.
+    const isWell = own !== undefined && health.latestSuspicion <= this.#pingSeenAt && !this.#isFailing;
+    if (this.#watching === undefined && isWell) health.markHealthy();
     if (requests.take("resync")) this.#watching?.snapshot.plan.resync();
     if (requests.take("feed")) this.#watching?.feed.reopen();
     const now = clock.monotonic();
@@ -163,8 +170,15 @@ export class SlotLoop {
         pauseMs = retryMs(periodMs, error);
       }
     }
+    activity.isFailing = pauseMs > 0;
     activity.notBefore = clock.monotonic() + pauseMs;
     requests.sleeper.wake();
+  }
+
+  /** Whether something fails again and again, so that no ping alone shows that all is well. */
+  get #isFailing(): boolean {
+    const { isFailing } = this.#holdingSide.registrations.queue;
+    return isFailing || this.#activities.some((one) => one.isFailing === true && one.nextMs() <= 0);
   }
 
   get #isActive(): boolean {

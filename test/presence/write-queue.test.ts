@@ -1,7 +1,7 @@
 /** What waits to be written, and closing a presence of which much does. */
 import { describe, expect, it } from "vitest";
 import { GivenUp } from "../../src/core/errors.ts";
-import { hear, PERIOD_MS, restartable, startAll, texts } from "./support.ts";
+import { failing, hear, PERIOD_MS, restartable, startAll, texts } from "./support.ts";
 import { bench, link, other, presence } from "./two-presences.ts";
 
 it("a batch that failed is sent again, and is not called new then", async () => {
@@ -23,6 +23,22 @@ it("a batch that failed is sent again, and is not called new then", async () => 
   await pinger.start();
   expect(news).toEqual([true, false, false, true]);
 });
+
+it.each(["write", "countOpen"] as const)(
+  "while each %s fails, a presence that only holds stays stale",
+  async (what) => {
+    const pinger = presence.pinger("k");
+    await pinger.start();
+    const states: string[] = [];
+    presence.on("health", ({ state }) => states.push(state));
+    link.intercept(failing(what));
+    void pinger.update(1);
+    await bench.periods(20);
+    link.intercept();
+    await bench.periods(1);
+    expect(states).toEqual(["stale", "healthy"]);
+  },
+);
 
 it("a store that takes long for each write gets fewer at a time, and has them all in the end", async () => {
   const eachMs = 200; // the first batch takes twice as long as it may

@@ -18,6 +18,8 @@ export class WriteQueue {
   readonly #backlog = new Backlog();
   readonly #size: BatchSize;
   #draining: Promise<void> | undefined;
+  /** Whether the latest attempt to write failed. */
+  isFailing = false;
   /** Why it writes nothing any more. */
   #ended: Error | undefined;
   /** The batch that is under way. */
@@ -98,9 +100,11 @@ export class WriteQueue {
           throw new GivenUp("The machine may have slept, and no ping was acknowledged since.");
         this.#sending = this.#writeBatch(record.seq);
         await this.#sending;
+        this.isFailing = false;
       } catch (error) {
         if (this.#isOver) break;
-        if (isFinal(error)) {
+        this.isFailing = !isFinal(error);
+        if (!this.isFailing) {
           this.giveUp(toError(error));
           break;
         }
