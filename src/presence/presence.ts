@@ -275,8 +275,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     const { session, registrations } = this.#holdingSide;
     this.#holdingSide.closedAs = "killed";
     session.isEnding = true;
-    const opening = session.isOpening ? session.open() : undefined;
-    const before = Promise.allSettled([registrations.queue.idle(), opening]);
+    const before = Promise.allSettled([registrations.queue.idle(), session.isOpening && session.open()]);
     await patiently(this.#context, "write", before).catch(() => {});
     try {
       await forAWhile(this.#context, () => {

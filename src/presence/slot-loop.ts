@@ -164,7 +164,8 @@ export class SlotLoop {
       await activity.act();
     } catch (error) {
       if (requests.sleeper.ended) return;
-      if (isHeartbitError(error, "CONFIG_MISMATCH")) this.#loseNamespace(error);
+      const isLost = isHeartbitError(error, "CONFIG_MISMATCH") && !this.#holdingSide.isClosed; // or we drop it
+      if (isLost) this.#loseNamespace(error);
       else {
         noteFailure(this.#context, "read", error, activity.doing);
         pauseMs = retryMs(periodMs, error);

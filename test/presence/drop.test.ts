@@ -3,8 +3,9 @@ import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.t
 import { type HeartbitError, type Pinger, Presence } from "../../src/index.ts";
 import { Random } from "../simulator/random.ts";
 import { failing, hear, PERIOD_MS, refusal, startAll } from "./support.ts";
-import { begin, bench, link, other, presence } from "./two-presences.ts";
+import { begin, bench, link, other, otherLink, presence } from "./two-presences.ts";
 
+const wait = (ms: number): Promise<void> => new Promise((resolve) => void bench.clock.setTimer(resolve, ms));
 const NOTHING = { sessions: 0, registrations: 0, pings: 0 };
 
 describe("`drop`", () => {
@@ -51,6 +52,35 @@ describe("`drop`", () => {
     link.intercept();
     await bench.periods(4);
     expect([heard, lapses]).toEqual([["k alive initial", "k alive updated"], 0]);
+  });
+
+  it("that is answered late leaves nothing of a ping meanwhile, and is not taken for a drop by another", async () => {
+    let readsMs = 0;
+    const watching = await bench.openWith((namespace) => ({
+      drop: async () => {
+        await namespace.drop();
+        await wait(0.8 * PERIOD_MS);
+      },
+      pings: async (from) => {
+        const pings = await namespace.pings(from);
+        if (readsMs > 0) await wait(readsMs);
+        return pings;
+      },
+    }));
+    await other.pinger("crashes").start();
+    const [pinger] = await startAll(watching, ["k"]);
+    let killed = 0;
+    pinger?.on("killed", () => killed++);
+    const watcher = watching.watcher();
+    await hear(watcher, { all: true });
+    await bench.periods(3.45);
+    otherLink.fail();
+    await bench.periods(1.98);
+    readsMs = PERIOD_MS / 10; // an evaluation is under way
+    await bench.periods(0.1);
+    await bench.during(2, watching.drop());
+    expect(bench.store.counts("presence")).toEqual(NOTHING);
+    expect([killed, watcher.state]).toEqual([0, "stopped"]);
   });
 
   it("while a watcher begins leaves nothing", async () => {

@@ -63,6 +63,7 @@ export class Heartbeat {
    */
   async confirm(): Promise<boolean> {
     const { clock, periodMs } = this.#context;
+    if (this.#isStopped) return false;
     try {
       const limits = { againMs: periodMs * REPEAT_OF_PERIOD, times: 2, limitMs: periodMs };
       await hedged(clock, limits, "ping", () => this.#ping());
