@@ -2,6 +2,7 @@
 import type * as Driver from "mongodb";
 import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
+import { cut, isMaybeUnescaped, type Parts, partsOf } from "../../lib/connection-string.ts";
 import { DEFAULT_DATABASE } from "../../lib/default-database.ts";
 
 /** One ping loop, one polling loop and one change stream need no more. */
@@ -14,38 +15,6 @@ const POLLING: MongoClientOptions = { serverMonitoringMode: "poll" };
 
 /** Names of options that contain secrets - of certificates, proxies and clouds - have one of these in them. */
 const SECRETS = ["password", "token", "secret", "properties"];
-
-/** The text of a connection string, divided where its specification divides it. */
-interface Parts {
-  readonly scheme: string;
-  /** The user and the password; undefined if there is no login. */
-  readonly login: string | undefined;
-  readonly hosts: string;
-  /** Empty if none is named. */
-  readonly database: string;
-  readonly query: string;
-}
-
-/**
- * Divides a connection string. The driver parses it, and says whether it is valid and what it means, but not which
- * options it names, nor whether it names the database "test". (The driver's parser, `mongodb-connection-string-url`, is
- * a package that heartbit cannot load: package managers hide it, and bundlers dissolve it.) The signs at which it is
- * divided must be percent-encoded everywhere else, which the driver checks.
- */
-function partsOf(uri: string): Parts {
-  const [scheme, rest = ""] = cut(uri, "://");
-  const [place, query = ""] = cut(rest, "?");
-  const [authority, database = ""] = cut(place, "/");
-  const [first, second] = cut(authority, "@");
-  const [login, hosts] = second === undefined ? [undefined, first] : [first, second];
-  return { scheme, login, hosts, database, query };
-}
-
-/** What is before the first `mark`, and what is after it; undefined if there is none. */
-function cut(text: string, mark: string): [before: string, after?: string] {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + mark.length)];
-}
 
 /** Databases that MongoDB keeps for itself: `local` is not replicated, `config` belongs to the cluster. */
 const RESERVED = new Set(["local", "config"]);
@@ -74,14 +43,6 @@ export function makeClient(driver: typeof Driver, uri: string): { client: MongoC
 function invalid(why: string): HeartbitError {
   // No cause: the driver's error quotes the connection string.
   return new HeartbitError("INVALID_OPTION", `The MongoDB connection string is not valid: ${why}.`);
-}
-
-/**
- * Whether a part of a password may be taken for a host or a database, which appear in messages. Releases of the driver
- * before 7 accept two `@`.
- */
-function isMaybeUnescaped({ hosts, database }: Parts): boolean {
-  return hosts.includes("@") || database.includes("@");
 }
 
 const MAYBE_UNESCAPED =
