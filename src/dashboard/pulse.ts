@@ -4,6 +4,7 @@
  */
 import { type PingRecord, SEGMENT_WORDS, forEachSession } from "../core/bits.ts";
 import { NOTHING } from "../core/selection.ts";
+import type { SessionRecord } from "../core/records.ts";
 import type { Slot } from "../core/slots.ts";
 import { internalsOf } from "../presence/internals.ts";
 import { type Context, quickly, readPages } from "../presence/context/context.ts";
@@ -15,6 +16,8 @@ const PULSE_SLOTS = 120;
 const READ_AT = 0.5;
 /** Processes without a key are read one by one, this many at a time. */
 const LOOKUPS_MAX = 16;
+/** A process that fell silent is read again in this many slots: it may have closed its presence. */
+const SILENT_SLOTS = 3;
 
 interface Row {
   readonly slot: Slot;
@@ -45,7 +48,7 @@ export interface PulseView {
     readonly session: number;
     readonly host: string;
     readonly pid: number;
-    /** How its last key died, if it had one; `gone` if others still hold it. */
+    /** How its last key died, if it had one; `closed` if it closed its presence; `gone` if others still hold its keys. */
     readonly ended?: string;
   }[];
   /** Bit `session % 1024` of segment `floor(session / 1024)`: base64 of 32 words of 32 bits, the least first. */
@@ -63,8 +66,8 @@ export class Pulse {
   readonly #rows = new Map<string, Row>();
   /** The slots that were read after all timely pings. */
   readonly #looked = new Set<Slot>();
-  /** The processes without a key that were read; undefined if there is no such session. */
-  readonly #asked = new Map<number, { readonly host: string; readonly pid: number } | undefined>();
+  /** The sessions that were read, with the slot of that; without a record if there is no such session. */
+  readonly #asked = new Map<number, { readonly at: Slot; readonly record: SessionRecord | undefined }>();
   #reads = 0;
   #slot: Slot = -Infinity;
   #phase = -Infinity;
@@ -151,40 +154,52 @@ export class Pulse {
     }
   }
 
-  /** The visible sessions that hold no key. */
-  #keyless(): Set<number> {
-    const sessions = new Set<number>();
+  /** The visible sessions that hold no key, with the slot of their latest ping. */
+  #keyless(): Map<number, Slot> {
+    const sessions = new Map<number, Slot>();
     for (const row of this.#rows.values()) {
       forEachSession(row, (session) => {
-        if ((this.#board.processes.get(session)?.keys ?? 0) === 0) sessions.add(session);
+        if ((this.#board.processes.get(session)?.keys ?? 0) > 0) return;
+        sessions.set(session, Math.max(row.slot, sessions.get(session) ?? -Infinity));
       });
     }
     return sessions;
   }
 
-  /** Reads the processes that ping but were never seen to hold a key, such as this one. */
+  /** Reads the processes that ping but were never seen to hold a key, such as this one, and how such a one ended. */
   async #lookUp(): Promise<void> {
     const keyless = this.#keyless();
     for (const session of this.#asked.keys()) if (!keyless.has(session)) this.#asked.delete(session);
-    const unknown = [...keyless].filter(
-      (session) => !this.#asked.has(session) && this.#board.processes.get(session) === undefined,
-    );
-    for (const session of unknown.slice(-LOOKUPS_MAX)) {
+    const wanted = [...keyless].filter(([session, pinged]) => this.#mustLookUp(session, pinged));
+    for (const [session] of wanted.slice(-LOOKUPS_MAX)) {
       for await (const page of readPages(this.#context, { select: NOTHING, session })) {
-        this.#asked.set(
-          session,
-          page.sessions.find(({ seq }) => seq === session),
-        );
+        this.#asked.set(session, {
+          at: this.#slot,
+          record: page.sessions.find(({ seq }) => seq === session),
+        });
       }
     }
   }
 
+  #mustLookUp(session: number, pinged: Slot): boolean {
+    const process = this.#board.processes.get(session);
+    if (process?.cause !== undefined) return false; // which says how it ended
+    const isSilent = pinged < (this.#looked.has(this.#slot) ? this.#slot : this.#slot - 1);
+    const asked = this.#asked.get(session);
+    if (asked === undefined) return process === undefined || isSilent;
+    const isOpen = asked.record !== undefined && asked.record.last === undefined;
+    return isSilent && isOpen && asked.at <= pinged + SILENT_SLOTS;
+  }
+
   #processes(): PulseView["processes"] {
-    return [...this.#keyless()].flatMap((session) => {
+    return [...this.#keyless().keys()].flatMap((session) => {
       const process = this.#board.processes.get(session);
-      const { host, pid } = process ?? this.#asked.get(session) ?? {};
+      const record = this.#asked.get(session)?.record;
+      const { host, pid } = process ?? record ?? {};
       if (host === undefined || pid === undefined) return [];
-      return [{ session, host, pid, ...(process === undefined ? {} : { ended: process.cause ?? "gone" }) }];
+      const isClosed = record?.last !== undefined;
+      const ended = process?.cause ?? (isClosed ? "closed" : process && "gone");
+      return [{ session, host, pid, ...(ended === undefined ? {} : { ended }) }];
     });
   }
 }

@@ -55,10 +55,45 @@ describe("GET /api/pulse", () => {
     const ended = async (session: number): Promise<string | undefined> =>
       (await view(stage)).processes.find((process) => process.session === session)?.ended;
     expect([await ended(2), await ended(3)]).toEqual(["killed", undefined]);
-    const { presence: third } = await stage.hold(["shared"]);
-    await third.close();
+    const { presence: third, pingers } = await stage.hold(["shared"]);
+    await pingers[0]?.kill();
     await stage.bench.periods(1);
     expect(await ended(4)).toBe("gone");
+    await third.close();
+    await stage.bench.periods(1);
+    expect(await ended(4)).toBe("closed");
+  });
+
+  it("tells a watcher that was closed from one that crashed, also while nobody looked", async () => {
+    const stage = await newStage();
+    const open = async (): ReturnType<typeof stage.bench.open> => {
+      const opened = await stage.bench.open();
+      opened.presence.watcher().watch({ all: true }, () => {});
+      return opened;
+    };
+    const [closed, crashed] = [await open(), await open()];
+    await stage.bench.periods(1);
+    const sessions = [closed, crashed].map(({ presence }) => presence.session);
+    const ended = async (): Promise<unknown[]> => {
+      const { processes } = await view(stage);
+      const found = sessions.map((session) => processes.find((process) => process.session === session));
+      return found.map((process) => [process?.pid, process?.ended]);
+    };
+    const [pid] = [process.pid];
+    expect(await ended()).toEqual([
+      [pid, undefined],
+      [pid, undefined],
+    ]);
+    crashed.link.fail();
+    await closed.presence.close();
+    await stage.bench.periods(8);
+    const after = [
+      [pid, "closed"],
+      [pid, undefined],
+    ];
+    expect(await ended()).toEqual(after);
+    await stage.bench.periods(1);
+    expect(await ended()).toEqual(after);
   });
 
   it("returns only changes, if requested, and everything after a read of another server", async () => {

@@ -171,7 +171,7 @@ function box(x: number, y: number, width: number, height: number, round: number)
 
 /** A session that stopped or closed has missed no ping since. */
 export function isClean(ended: string | undefined): boolean {
-  return ended === "stopped" || ended === "killed";
+  return ended === "stopped" || ended === "killed" || ended === "closed";
 }
 
 function holding(keys: number | undefined, ended: string | undefined): string {
