@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { Presence } from "../presence/presence.ts";
 import { measure, type Measurement } from "./bench/measure.ts";
-import { planFor } from "./bench/plan.ts";
+import { planFor, type PlanQuery } from "./bench/plan.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";
 import { EXIT, UsageError } from "./errors.ts";
@@ -13,8 +13,8 @@ import { columns } from "./text.ts";
 
 interface BenchFlags {
   readonly plan?: boolean;
-  readonly processes: number;
-  readonly servers: number;
+  readonly processes?: number;
+  readonly servers?: number;
 }
 
 /** The default period: short, because the measurement waits for crashes. */
@@ -30,31 +30,42 @@ export function bench(program: Command, runner: Runner): void {
       "Measures the store from this machine: how long a ping and a join take, and how soon a watcher reports a join, a kill and a crash. Takes about 15 s with the default period of 1 s. Uses a namespace of its own, which it removes. With --plan it measures nothing and touches no store, but calculates what a fleet costs a replica set.",
     )
     .option("--plan", "calculate pings a second, and MB of oplog a day")
-    .addOption(numberOption("--processes <number>", "for --plan: how many processes hold or watch keys", 100))
-    .addOption(numberOption("--servers <number>", "for --plan: members of the replica set", 3))
+    .addOption(
+      numberOption(
+        "--processes <number>",
+        "for --plan: how many processes hold or watch keys (default: 100)",
+      ),
+    )
+    .addOption(numberOption("--servers <number>", "for --plan: members of the replica set (default: 3)"))
     .addHelpText(
       "after",
       examples([
         ["heartbit bench --store mongodb://db/app", "a table in ms"],
-        ["heartbit bench --plan --processes 1000 --period 5s", "200 pings a second, and so on"],
+        ["heartbit bench --plan --processes 1000 --period 5s", "200 pings a second, …"],
       ]),
     );
   runner.on(command, run);
 }
 
-function numberOption(flags: string, description: string, preset: number): Option {
-  return new Option(flags, description).default(preset).argParser((text) => {
+function numberOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text) => {
     if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
     throw new InvalidArgumentError("Write a number from 1 to 999999999.");
   });
 }
 
 async function run(cli: Cli, command: Command): Promise<number> {
-  const { plan, ...query } = command.opts<BenchFlags>();
-  return plan === true ? tellPlan(cli, query) : tellMeasurements(cli);
+  const { plan = false, processes = 100, servers = 3 } = command.opts<BenchFlags>();
+  if (plan) return tellPlan(cli, { processes, servers });
+  const unused = ["processes", "servers"].find((option) => command.getOptionValue(option) !== undefined);
+  if (unused === undefined) return tellMeasurements(cli);
+  throw new UsageError(`--${unused} is for --plan, which calculates: without it, bench measures the store.`);
 }
 
-async function tellPlan({ out, settings }: Cli, query: Omit<BenchFlags, "plan">): Promise<number> {
+async function tellPlan(
+  { out, settings }: Cli,
+  query: Pick<PlanQuery, "processes" | "servers">,
+): Promise<number> {
   const plan = planFor({ ...query, periodMs: settings.periodMs ?? PLAN_PERIOD_MS });
   if (out.json) {
     await out.object(plan);

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./duration.ts";
 import type { Interruption } from "./interruption.ts";
 import { Output } from "./output.ts";
-import { type CommonFlags, type Settings, settingsFrom } from "./settings.ts";
+import { checkFlags, type CommonFlags, type Settings, settingsFrom } from "./settings.ts";
 
 /** Adds one command to the program. */
 export type AddCommand = (program: Command, runner: Runner) => void;
@@ -55,6 +55,7 @@ export class Runner {
           return resource;
         },
       };
+      checkFlags(flags);
       try {
         this.exitCode = await run(cli, command);
       } finally {

@@ -5,7 +5,7 @@ import { examineAll, examineNamespace } from "./doctor/examination.ts";
 import { EXIT } from "./errors.ts";
 import { withNamespace } from "./open.ts";
 import type { Output } from "./output.ts";
-import { describeStore } from "./settings.ts";
+import { describeNamespace } from "./settings.ts";
 import { type Colour, padEnd, printable } from "./text.ts";
 
 export function doctor(program: Command, runner: Runner): void {
@@ -28,7 +28,7 @@ export function doctor(program: Command, runner: Runner): void {
 
 async function examine({ out, settings, interruption }: Cli): Promise<number> {
   const { store: target, name } = settings;
-  out.say(`Examining the namespace "${printable(name)}" in ${describeStore(target)}.`);
+  out.say(`Examining ${describeNamespace(settings)}.`);
   const findings = await examineAll(
     withNamespace(settings, interruption.signal, (namespace, { kind }) =>
       examineNamespace(namespace, { ...settings, kind }),

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { openExisting } from "./open.ts";
-import { describeStore } from "./settings.ts";
+import { describeNamespace, describeUnused } from "./settings.ts";
 
 export function drop(program: Command, runner: Runner): void {
   const command = program
@@ -17,7 +17,7 @@ export function drop(program: Command, runner: Runner): void {
 }
 
 async function remove({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
-  const what = `the namespace "${settings.name}" in ${describeStore(settings.store)}`;
+  const what = describeNamespace(settings);
   if (command.opts<{ yes?: boolean }>().yes !== true) {
     throw new UsageError(`This would remove all data of ${what}: add --yes to do it.`);
   }
@@ -26,6 +26,6 @@ async function remove({ out, settings, interruption, own }: Cli, command: Comman
   await presence?.drop();
   const dropped = presence !== undefined;
   if (out.json) await out.object({ name: settings.name, dropped });
-  else out.say(dropped ? `Removed ${what}.` : `There is no ${what.slice(4)}: nothing to remove.`);
+  else out.say(dropped ? `Removed ${what}.` : describeUnused(settings, ": nothing to remove"));
   return EXIT.ok;
 }

@@ -16,7 +16,7 @@ export class CommandError extends Error {
 }
 
 const ADVICE: Partial<Record<ErrorCode, string>> = {
-  CONFIG_MISMATCH: "Leave --period out to take the namespace's own, or choose another --name.",
+  CONFIG_MISMATCH: "Choose another --name.",
   STORE_UNAVAILABLE: "Is it running, and is --store (or HEARTBIT_STORE) right?",
   NOT_PERMITTED: "Check the user, its password and its rights in --store.",
 };
@@ -55,5 +55,21 @@ export function sentenceOf(error: unknown): string {
 /** What to do about it, if that is known. */
 export function adviceOn(error: unknown, store = ""): string | undefined {
   if (!isHeartbitError(error) || error instanceof Dropped) return undefined;
+  if (error.code === "UNSUPPORTED_SERVER") return adviceOnInstalling(error.message);
   return (store.startsWith("sqlite:") ? ADVICE_ON_SQLITE : ADVICE)[error.code];
+}
+
+/** A package that is installed in the current directory is not found by a heartbit that is not. */
+export function adviceOnInstalling(
+  message: string,
+  here: string = import.meta.url,
+  [, , command = ""]: readonly string[] = process.argv,
+): string | undefined {
+  const wanted = /npm install ([^\s`]+)/.exec(message)?.[1];
+  if (wanted === undefined) return undefined;
+  if (here.includes("/_npx/"))
+    return `For npx, write: npx -p heartbit -p ${wanted} heartbit ${/^[a-z]*$/.test(command) ? command : ""}`.trimEnd();
+  return here.includes("/lib/node_modules/")
+    ? `For this heartbit, write: npm install --global ${wanted}`
+    : undefined;
 }

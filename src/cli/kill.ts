@@ -22,7 +22,9 @@ async function end({ out, settings, interruption, own }: Cli, command: Command):
   const presence = own(await openExisting(settings, interruption.signal));
   const ended = (await presence?.kill(key)) ?? 0;
   await (out.json ? out.object({ key, ended }) : out.data(`${count(ended, "holder")} ended`));
-  if (ended === 0)
-    out.say(`Nobody holds ${printable(key)} ${describePlace(settings)}.${adviseOnPlace(settings)}`);
+  if (ended === 0) {
+    const isThere = presence === undefined ? ": nobody has used it yet" : "";
+    out.say(`Nobody holds ${printable(key)} ${describePlace(settings)}${isThere}.${adviseOnPlace(settings)}`);
+  }
   return EXIT.ok;
 }

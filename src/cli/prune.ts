@@ -3,6 +3,7 @@ import { internalsOf } from "../presence/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
+import { describeUnused } from "./settings.ts";
 import { count } from "./text.ts";
 
 export function prune(program: Command, runner: Runner): void {
@@ -30,6 +31,7 @@ async function deleteOld({ out, settings, interruption, own }: Cli): Promise<num
     slots: 0,
   };
   const line = `${count(sessions, "session")}, ${count(registrations, "registration")} and ${count(slots, "slot")} deleted`;
+  if (presence === undefined) out.say(describeUnused(settings, ": nothing to delete"));
   await (out.json ? out.object({ sessions, registrations, slots }) : out.data(line));
   return EXIT.ok;
 }

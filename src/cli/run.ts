@@ -52,9 +52,9 @@ export function run(program: Command, runner: Runner): void {
     .addHelpText(
       "after",
       examples([
-        ["heartbit run web -- node server.js", "web is alive as long as the server runs"],
-        ["heartbit run job-42 --meta '{\"try\":1}' -- ./job", "others see the meta"],
-        ["heartbit run job-42 --stop-on-lapse --restart -- ./job", "ended when others may replace it"],
+        ["heartbit run web -- node server.js", "alive as long as it runs"],
+        ["heartbit run job --meta '{\"try\":1}' -- ./job", "others see the meta"],
+        ["heartbit run job --stop-on-lapse -- ./job", "ended when others may replace it"],
       ]),
     );
   runner.on(command, holdWhileRunning);

@@ -7,9 +7,11 @@ import { DEFAULT_PORT, type Serving, serve as listen } from "../dashboard/server
 import { registerMetrics } from "../metrics/register.ts";
 import type { Presence } from "../presence/presence.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
+import { formatDuration } from "./duration.ts";
 import { CommandError, EXIT, UsageError } from "./errors.ts";
 import { openPresence, whileOpening } from "./open.ts";
 import type { Output } from "./output.ts";
+import { describeUnused } from "./settings.ts";
 import { describeHealth } from "./watch.ts";
 
 interface ServeFlags {
@@ -66,10 +68,15 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
     throw new UsageError("--allow-writes needs a --token-file: anyone could kill keys.");
   }
   // The dashboard releases the keys that it holds before the presence closes.
-  const presence = own(await whileOpening(interruption.signal, (signal) => openPresence(settings, signal)));
+  let isNew = false;
+  const presence = own(
+    await whileOpening(interruption.signal, (signal) => openPresence(settings, signal, () => (isNew = true))),
+  );
   presence.on("health", (health) => out.say(describeHealth(health)));
   const serving = await startServing(presence, flags, token);
   try {
+    if (isNew)
+      out.say(describeUnused(settings, `: it is new, with a period of ${formatDuration(presence.periodMs)}`));
     if (out.json) await out.object({ event: "serving", url: serving.url });
     else out.say(`The dashboard of "${presence.name}" is at ${serving.url}`);
     await interruption.orEnded(new Promise<void>((resolve) => presence.once("close", resolve)));

@@ -3,9 +3,13 @@
  */
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { type FileSettings, readConfigFile } from "./config-file.ts";
+import { toError } from "../core/errors.ts";
+import { isMaybeUnescaped, partsOf } from "../lib/connection-string.ts";
 import { DEFAULT_DATABASE } from "../lib/default-database.ts";
-import { parseDuration } from "./duration.ts";
+import { checkOptions } from "../presence/options.ts";
+import { faultOf } from "../stores/target.ts";
+import { CONFIG_FILE, type FileSettings, readConfigFile } from "./config-file.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
 import { printable } from "./text.ts";
 
@@ -26,6 +30,8 @@ export interface Settings {
   readonly name: string;
   /** In ms; undefined: the namespace's own. */
   readonly periodMs: number | undefined;
+  /** What the user wrote it in: `--period`. */
+  readonly periodFrom?: string;
 }
 
 export function settingsFrom(
@@ -33,21 +39,79 @@ export function settingsFrom(
   env: NodeJS.ProcessEnv = process.env,
   file: FileSettings = readConfigFile(),
 ): Settings {
-  const said = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
-  const period = said("HEARTBIT_PERIOD");
-  const store = flags.store ?? said("HEARTBIT_STORE") ?? file.store;
+  const fromEnv = (name: string): Said => ({ value: env[name] === "" ? undefined : env[name], from: name });
+  const fromFile = (name: keyof FileSettings): Said => ({
+    value: file[name],
+    from: `"${name}" in ${CONFIG_FILE}`,
+  });
+  const store = firstOf(
+    { value: flags.store, from: "--store" },
+    fromEnv("HEARTBIT_STORE"),
+    fromFile("store"),
+  );
+  const name = firstOf({ value: flags.name, from: "--name" }, fromEnv("HEARTBIT_NAME"), fromFile("name"));
+  const period = firstOf(
+    { value: flags.period, from: "--period" },
+    fromEnv("HEARTBIT_PERIOD"),
+    fromFile("period"),
+  );
   return {
-    store: store ?? `sqlite:${dataDirectory(env)}`,
-    ...(store === undefined ? { isDefaultStore: true } : {}),
-    name: flags.name ?? said("HEARTBIT_NAME") ?? file.name ?? "presence",
-    periodMs: flags.period ?? (period === undefined ? file.period : periodFrom(period)),
+    ...(store === undefined
+      ? { store: `sqlite:${dataDirectory(env)}`, isDefaultStore: true }
+      : { store: checkStore(store) }),
+    name: name === undefined ? "presence" : checkName(name),
+    periodMs: period === undefined ? undefined : checkPeriod(period),
+    ...(period === undefined ? {} : { periodFrom: period.from }),
   };
 }
 
-function periodFrom(text: string): number {
-  const ms = parseDuration(text);
-  if (ms !== undefined) return ms;
-  throw new UsageError(`HEARTBIT_PERIOD is ${JSON.stringify(text)}, but must be a time like 5s or 500ms.`);
+/** A setting, and what it is called where the user wrote it. */
+interface Said {
+  readonly value: string | number | undefined;
+  readonly from: string;
+}
+type SaidValue = Said & { readonly value: string | number };
+
+function firstOf(...places: readonly Said[]): SaidValue | undefined {
+  return places.find((said): said is SaidValue => said.value !== undefined);
+}
+
+/** Throws `UsageError` if a flag is wrong. */
+export function checkFlags({ store, name, period }: CommonFlags): void {
+  if (store !== undefined) checkStore({ value: store, from: "--store" });
+  if (name !== undefined) checkName({ value: name, from: "--name" });
+  if (period !== undefined) checkPeriod({ value: period, from: "--period" });
+}
+
+function checkStore({ value, from }: SaidValue): string {
+  const fault = faultOf(String(value));
+  if (fault === undefined) return String(value);
+  const { what, hint = "" } = fault;
+  throw new UsageError(
+    `${from} ${what}, but must be mongodb://…, mongodb+srv://… or sqlite:<directory>. ${hint}`.trimEnd(),
+  );
+}
+
+/** The library's check of an option, under the name that the user knows. */
+function checkName({ value, from }: SaidValue): string {
+  try {
+    return checkOptions({ name: String(value) }, undefined).name;
+  } catch (error) {
+    throw new UsageError(toError(error).message.replace("The option name", from), { cause: error });
+  }
+}
+
+const PERIOD_MS_MIN = 100;
+const PERIOD_MS_MAX = 3_600_000;
+
+function checkPeriod({ value, from }: SaidValue): number {
+  const ms = typeof value === "number" ? value : parseDuration(value);
+  if (ms === undefined) {
+    throw new UsageError(`${from} is ${JSON.stringify(value)}, but must be a time like 5s or 500ms.`);
+  }
+  if (Number.isInteger(ms) && ms >= PERIOD_MS_MIN && ms <= PERIOD_MS_MAX) return ms;
+  const said = ms < 1000 ? `${ms} ms` : formatDuration(ms);
+  throw new UsageError(`${from} is ${said}, but must be from 100 ms to 1 h. A number alone is in ms.`);
 }
 
 /** The directory for data of this user's programs. */
@@ -77,9 +141,19 @@ function homeDirectory(): string {
   );
 }
 
+/** The namespace and its store. */
+export function describeNamespace({ store, name }: Settings): string {
+  return `the namespace "${printable(name)}" (${describeStore(store)})`;
+}
+
 /** Where a command looked, for a message that it found nothing. */
-export function describePlace({ store, name }: Settings): string {
-  return `in the namespace "${printable(name)}" (${describeStore(store)})`;
+export function describePlace(settings: Settings): string {
+  return `in ${describeNamespace(settings)}`;
+}
+
+/** Says that there is no such namespace, since nothing shows a mistyped one otherwise. `then`: what follows from that. */
+export function describeUnused(settings: Settings, then: string): string {
+  return `Nobody has used ${describeNamespace(settings)} yet${then}.${adviseOnPlace(settings)}`;
 }
 
 /** A sentence on how to look elsewhere, if the user did not say where to look; else nothing. */
@@ -87,17 +161,15 @@ export function adviseOnPlace({ isDefaultStore }: Settings): string {
   return isDefaultStore === true ? " Set --store or HEARTBIT_STORE to look elsewhere." : "";
 }
 
-/** The login, the hosts, the database and the options of a connection string. */
-const MONGODB = /^mongodb(?:\+srv)?:\/\/(?:[^@/?]*@)?([^@/?]+)(?:\/([^@/?]*))?(?:\?[^@]*)?$/;
-
 /** The store as it appears in a message: never with a user, a password or options. */
 export function describeStore(store: string): string {
-  const [, hosts, database = ""] = MONGODB.exec(store) ?? [];
-  // A mistyped database is as empty as a new one, so the message must name it, also if it is the default one.
-  if (hosts !== undefined)
-    return `MongoDB at ${printable(`${hosts}/${decoded(database) || DEFAULT_DATABASE}`)}`;
   if (store.startsWith("sqlite:")) return `SQLite in ${printable(store.slice(7))}`;
-  return store.startsWith("memory:") ? printable(store) : "MongoDB";
+  if (store.startsWith("memory:")) return `${printable(store)}, which no other process sees`;
+  const parts = partsOf(store);
+  // What is before an unescaped "@" may be a part of a password.
+  if (parts.hosts === "" || isMaybeUnescaped(parts) || parts.query.includes("@")) return "MongoDB";
+  // A mistyped database is as empty as a new one, so the message must name it, also if it is the default one.
+  return `MongoDB at ${printable(`${parts.hosts}/${decoded(parts.database) || DEFAULT_DATABASE}`)}`;
 }
 
 /** What is percent-encoded in a connection string; unchanged if it is encoded wrongly, which the driver refuses. */

@@ -23,13 +23,23 @@ export interface Room {
   readonly rows: number;
 }
 
+/** What is watched. */
+export interface Place {
+  /** The namespace, and the prefix. */
+  readonly title: string;
+  /** The store, without its secrets. */
+  readonly store: string;
+}
+
 export class Table {
-  readonly #title: string;
+  /** Whether the namespace has been set up. */
+  isThere = true;
+  readonly #place: Place;
   readonly #rows = new Map<string, Row>();
   #health: Health = { state: "healthy" };
 
-  constructor(title: string) {
-    this.#title = title;
+  constructor(place: Place) {
+    this.#place = place;
   }
 
   take(change: Change): void {
@@ -72,10 +82,10 @@ export class Table {
     const more = isCut
       ? [clip(`${all.length - shown.length} more: those that changed last are shown`, width)]
       : [];
-    return [this.#state(width, paint), "", paint("dim", clip(heading, width)), ...body, ...more].slice(
-      0,
-      height,
-    );
+    const { store } = this.#place;
+    const where = clip(this.isThere ? store : `${store}: nobody has used the namespace yet`, width);
+    const head = [this.#state(width, paint), paint("dim", where), paint("dim", clip(heading, width))];
+    return [...head, ...body, ...more].slice(0, height);
   }
 
   #state(width: number, paint: (colour: Colour, text: string) => string): string {
@@ -83,7 +93,7 @@ export class Table {
     for (const { change } of this.#rows.values()) if (change.alive) alive++;
     const dead = this.#rows.size - alive;
     const { state, reason } = this.#health;
-    const counts = `${this.#title}  ${count(alive, "key")} alive, ${dead} died recently`;
+    const counts = `${this.#place.title}  ${count(alive, "key")} alive, ${dead} died recently`;
     if (state === "healthy") return paint("bold", clip(counts, width));
     return paint("yellow", clip(`${counts}  STALE: ${printable(reason ?? "")}`, width));
   }

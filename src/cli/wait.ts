@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { checkKey } from "../core/checks.ts";
-import { GivenUp, isHeartbitError } from "../core/errors.ts";
 import type { Change } from "../core/change.ts";
 import { onAbort, unlessAborted } from "../lib/abort.ts";
 import { systemClock } from "../lib/system-clock.ts";
@@ -9,9 +8,9 @@ import { Sleeper, within } from "../lib/timers.ts";
 import { type Cli, durationOption, examples, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";
 import { EXIT } from "./errors.ts";
-import { openPresence } from "./open.ts";
+import { ifRetryable, openExisting, openOnceThere, timeIsUp } from "./open.ts";
 import type { Output } from "./output.ts";
-import { adviseOnPlace, describePlace } from "./settings.ts";
+import { adviseOnPlace, describePlace, describeUnused } from "./settings.ts";
 import { ChangeLines, isSimilar, printable } from "./text.ts";
 import { describeHealth } from "./watch.ts";
 
@@ -47,11 +46,36 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   const key = checkKey(command.args[0]);
   const { dead = false, timeout = Infinity } = command.opts<WaitFlags>();
   const began = systemClock.monotonic();
-  const presence = own(await openPresence(settings, interruption.signal));
-  const watcher = presence.watcher();
-  watcher.on("health", (health) => out.say(describeHealth(health)));
   const overdue = new AbortController();
   const signal = AbortSignal.any([interruption.signal, overdue.signal]);
+  const tell = (change: Change): Promise<void> =>
+    out.json ? out.object(change) : out.data(new ChangeLines(out.paint).line(change));
+  const tellTimeOut = async (what: string): Promise<number> => {
+    if (out.json) await out.object({ key, alive: dead, timedOut: true });
+    out.say(what);
+    return EXIT.notSo;
+  };
+  const after = timeout === 0 ? "" : ` after ${formatDuration(timeout)}`;
+
+  let presence = own(await openExisting(settings, interruption.signal));
+  if (presence === undefined && dead) {
+    out.say(describeUnused(settings, `, so ${printable(key)} counts as dead`));
+    await tell({ key, alive: false, at: new Date(), cause: "initial", holders: [] });
+    return EXIT.ok;
+  }
+  if (presence === undefined && timeout > 0) {
+    out.say(describeUnused(settings, ": waiting until a process does"));
+    const stopTimer = systemClock.setTimer(() => overdue.abort(), timeout);
+    presence = own(await openOnceThere(settings, interruption.signal, signal));
+    stopTimer();
+    if (interruption.signal.aborted) return EXIT.ok;
+  }
+  if (presence === undefined) {
+    const place = `${describePlace(settings)}: nobody has used it yet.${adviseOnPlace(settings)}`;
+    return tellTimeOut(`${printable(key)} is not alive${after} ${place}`);
+  }
+  const watcher = presence.watcher();
+  watcher.on("health", (health) => out.say(describeHealth(health)));
   const changes = watcher.changes(key, { signal });
   const first = await within(systemClock, FIRST_LIMIT_MS, "the first load", changes.next());
   const leftMs = timeout - (systemClock.monotonic() - began);
@@ -61,7 +85,7 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   try {
     for (let next = first; next.done !== true; next = await changes.next()) {
       if (!(await isSo(next.value))) continue;
-      await (out.json ? out.object(next.value) : out.data(new ChangeLines(out.paint).line(next.value)));
+      await tell(next.value);
       return EXIT.ok;
     }
   } finally {
@@ -69,18 +93,12 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   }
   if (watcher.error !== null) throw watcher.error;
   if (interruption.signal.aborted) return EXIT.ok;
-  if (out.json) await out.object({ key, alive: dead, timedOut: true });
-  const after = timeout === 0 ? "" : ` after ${formatDuration(timeout)}`;
-  if (dead) out.say(`${printable(key)} is still alive${after}.`);
-  else {
-    // Not for a loop that checks again and again: it reads all keys.
-    const meant = timeout === 0 ? undefined : await similarTo(key, presence);
-    const hint = meant === undefined ? "" : ` Did you mean ${printable(meant)}?`;
-    out.say(
-      `${printable(key)} is not alive${after} ${describePlace(settings)}.${hint}${adviseOnPlace(settings)}`,
-    );
-  }
-  return EXIT.notSo;
+  if (dead) return tellTimeOut(`${printable(key)} is still alive${after}.`);
+  // Not for a loop that checks again and again: it reads all keys.
+  const meant = timeout === 0 ? undefined : await similarTo(key, presence);
+  const hint = meant === undefined ? "" : ` Did you mean ${printable(meant)}?`;
+  const place = `${describePlace(settings)}.${hint}${adviseOnPlace(settings)}`;
+  return tellTimeOut(`${printable(key)} is not alive${after} ${place}`);
 }
 
 /** A live key that differs by what is easily mistyped. */
@@ -117,12 +135,4 @@ async function isProven(
   } finally {
     stopListening();
   }
-}
-
-function timeIsUp(): GivenUp {
-  return new GivenUp("The time is up.");
-}
-
-function ifRetryable(error: unknown): undefined {
-  if (!isHeartbitError(error) || !error.retryable) throw error;
 }

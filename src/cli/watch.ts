@@ -1,15 +1,16 @@
 import type { Command } from "commander";
 import type { Health } from "../presence/context/health.ts";
 import type { Change } from "../core/change.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import { turn } from "../lib/turn.ts";
 import { internalsOf } from "../presence/internals.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT, sentenceOf } from "./errors.ts";
-import { openPresence } from "./open.ts";
+import { openExisting, openOnceThere } from "./open.ts";
 import type { Output } from "./output.ts";
 import { Screen } from "./screen.ts";
-import { adviseOnPlace, describePlace } from "./settings.ts";
-import { Table } from "./table.ts";
+import { adviseOnPlace, describePlace, describeStore, describeUnused } from "./settings.ts";
+import { type Place, Table } from "./table.ts";
 import { ChangeLines, printable } from "./text.ts";
 
 export function watch(program: Command, runner: Runner): void {
@@ -35,6 +36,8 @@ export function watch(program: Command, runner: Runner): void {
 interface View {
   health(health: Health): void;
   change(change: Change): void | Promise<void>;
+  /** Whether the namespace has been set up. */
+  isThere(is: boolean, sentence?: string): void;
   /** At the beginning nothing is there. */
   nothing(sentence: string): void;
   close(): void;
@@ -43,36 +46,47 @@ interface View {
 async function follow({ out, settings, interruption, own }: Cli, command: Command): Promise<number> {
   const [prefix = ""] = command.args;
   const isPlain = command.opts<{ plain?: boolean }>().plain === true;
-  const presence = own(await openPresence(settings, interruption.signal));
-  const title = `${presence.name}${prefix === "" ? "" : `: ${printable(prefix)}…`}`;
-  const { time } = internalsOf(presence);
-  const watcher = presence.watcher();
-  const view = out.isScreen && !isPlain ? viewTable(title, () => time.now, out) : viewLines(out);
-  watcher.on("health", (health) => view.health(health));
-  let isNothing = true;
-  const tellNothing = async (): Promise<void> => {
-    await watcher.sync();
-    await turn(); // what is there is shown first
-    const meant = prefix === "" ? "No keys" : `No keys that begin with ${printable(JSON.stringify(prefix))}`;
-    if (isNothing)
-      view.nothing(`${meant} are alive yet ${describePlace(settings)}.${adviseOnPlace(settings)}`);
+  const { signal } = interruption;
+  let presence = own(await openExisting(settings, signal));
+  const place = {
+    title: `${printable(settings.name)}${prefix === "" ? "" : `: ${printable(prefix)}…`}`,
+    store: describeStore(settings.store),
   };
+  const nowMs = (): number => (presence === undefined ? systemClock.now() : internalsOf(presence).time.now);
+  const view = out.isScreen && !isPlain ? viewTable(place, nowMs, out) : viewLines(out);
   try {
-    const changes = watcher.changes({ prefix }, { signal: interruption.signal });
+    if (presence === undefined) {
+      view.isThere(false, describeUnused(settings, ": waiting until a process does"));
+      presence = own(await openOnceThere(settings, signal, signal));
+      if (presence === undefined) return EXIT.ok;
+      view.isThere(true);
+    }
+    const watcher = presence.watcher();
+    watcher.on("health", (health) => view.health(health));
+    let isNothing = true;
+    const tellNothing = async (): Promise<void> => {
+      await watcher.sync();
+      await turn(); // what is there is shown first
+      const meant =
+        prefix === "" ? "No keys" : `No keys that begin with ${printable(JSON.stringify(prefix))}`;
+      if (isNothing)
+        view.nothing(`${meant} are alive yet ${describePlace(settings)}.${adviseOnPlace(settings)}`);
+    };
+    const changes = watcher.changes({ prefix }, { signal });
     tellNothing().catch(() => {}); // the watcher's health says why
     for await (const change of changes) {
       isNothing = false;
       await view.change(change);
     }
+    if (watcher.error !== null) throw watcher.error;
+    return EXIT.ok;
   } finally {
     view.close();
   }
-  if (watcher.error !== null) throw watcher.error;
-  return EXIT.ok;
 }
 
-function viewTable(title: string, nowMs: () => number, out: Output): View {
-  const table = new Table(title);
+function viewTable(place: Place, nowMs: () => number, out: Output): View {
+  const table = new Table(place);
   const screen = new Screen((room) => table.lines(room, nowMs(), out.paint));
   return {
     health(health) {
@@ -81,6 +95,10 @@ function viewTable(title: string, nowMs: () => number, out: Output): View {
     },
     change(change) {
       table.take(change);
+      screen.changed();
+    },
+    isThere(is) {
+      table.isThere = is;
       screen.changed();
     },
     nothing: () => {}, // an empty table says so
@@ -93,6 +111,7 @@ function viewLines(out: Output): View {
   return {
     health: (health) => out.say(describeHealth(health)),
     change: (change) => (out.json ? out.object(change) : out.data(lines.line(change))),
+    isThere: (_, sentence) => sentence !== undefined && out.say(sentence),
     nothing: (sentence) => out.say(sentence),
     close: () => {},
   };

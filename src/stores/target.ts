@@ -110,18 +110,35 @@ async function openUri(uri: string, { signal, clock }: OpenOptions): Promise<Sto
     return openSqlite(directory, clock === undefined ? {} : { clock });
   }
   if (uri.startsWith("memory:") && uri.length > 7) return memory(uri.slice(7), clock);
-  if (uri === "sqlite:" || uri === "memory:") throw badTarget(`${show(uri)} with nothing after the colon`);
   if (uri.startsWith("lmdb:"))
     throw new HeartbitError(
       "INVALID_OPTION",
       "The embedded store is sqlite:<directory> now, not lmdb:<directory>.",
     );
+  throw badTarget(`a string that ${faultOf(uri)?.what}`, faultOf(uri)?.hint);
+}
+
+/** What is wrong with a target that is a string, and what to write instead, if that can be guessed. */
+interface TargetFault {
+  readonly what: string;
+  readonly hint?: string;
+}
+
+/** @internal What is wrong with the scheme of a target; undefined if it names a kind of store. */
+export function faultOf(uri: string): TargetFault | undefined {
+  if (/^(?:mongodb(?:\+srv)?:\/\/|sqlite:.|memory:.)/s.test(uri)) return undefined;
+  if (uri === "sqlite:" || uri === "memory:") return { what: `has nothing after ${show(uri)}` };
   // Show only the part before the first colon: the rest may contain a password.
   const scheme = /^[a-z][a-z+.-]*:/i.exec(uri)?.[0];
-  throw badTarget(
-    scheme === undefined ? "a string without a scheme" : `a string that begins with ${show(scheme)}`,
-  );
+  const what = scheme === undefined ? "has no scheme" : `begins with ${show(scheme)}`;
+  if (/^mongodb\b/i.test(uri)) return { what, hint: "The scheme is mongodb:// in lower case." };
+  if (HOST.test(uri)) return { what, hint: "Write mongodb:// before a host." };
+  return DIRECTORY.test(uri) ? { what, hint: "Write sqlite: before a directory." } : { what };
 }
+
+/** A host, with a port or a database. */
+const HOST = /^(?:localhost|[\w.-]+:\d{1,5}|\[[\da-f:]+\](?::\d{1,5})?|\d+(?:\.\d+){3})(?:[/?,]|$)/i;
+const DIRECTORY = /^(?:[./~\\]|[a-z]:[/\\])/i;
 
 function memory(label: string, clock: Clock | undefined): Store {
   const memories = shared("memory", () => new Map<string, Store>());
@@ -156,9 +173,9 @@ function isConnection(target: unknown): target is MongoConnection {
   return typeof target === "object" && target !== null && "db" in target;
 }
 
-function badTarget(what: string): HeartbitError {
-  return new HeartbitError(
-    "INVALID_OPTION",
-    `The target is ${what}, but must be mongodb://…, mongodb+srv://…, sqlite:<directory>, memory:<label>, a Db, something with a db, a Collection or a Store.`,
-  );
+function badTarget(what: string, hint?: string): HeartbitError {
+  const wanted =
+    "mongodb://…, mongodb+srv://…, sqlite:<directory>, memory:<label>, a Db, something with a db, a Collection or a Store";
+  const more = hint === undefined ? "" : ` ${hint}`;
+  return new HeartbitError("INVALID_OPTION", `The target is ${what}, but must be ${wanted}.${more}`);
 }

@@ -28,6 +28,11 @@ it("bench --plan reckons pings a second and the oplog of a day, and touches no s
 });
 
 describe("bench", () => {
+  it("refuses what only a plan takes into account", async () => {
+    const { code, stderr } = await heartbit(["bench", "--processes", "5"], await newStore());
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/^heartbit: --processes is for --plan, /)]);
+  });
+
   it("says how far it is where a person reads stderr, and leaves nothing of that", async () => {
     const { running } = inTerminal([process.execPath, main(), "bench"], await newStore("300ms"));
     await running.says("stdout", /pinging …[^\n]*joining and killing …[^\n]*crashing 4 processes[^\n]*…/);

@@ -45,9 +45,39 @@ describe("where nothing is found", () => {
     ]);
     const unlike = `other is not alive after 10 ms ${place}.\n`;
     expect(await talk("wait", "other", "--timeout", "10ms")).toEqual([3, "", unlike]);
-    const watch = start(["watch", "job-", "--name", "other"], env);
-    const nothing = /No keys that begin with "job-" are alive yet in the namespace "other" .*\.\n/;
+    const watch = start(["watch", "job-"], env);
+    const nothing = /No keys that begin with "job-" are alive yet in the namespace "presence" .*\.\n/;
     await watch.says("stderr", nothing);
+  });
+
+  it("a command that only looks names a namespace that is not there, and does not set it up", async () => {
+    const env = await newStore("300ms");
+    await holding("a", env);
+    const unused = `Nobody has used the namespace "other" (SQLite in ${(env["HEARTBIT_STORE"] ?? "").slice(7)}) yet`;
+    const look = async (...args: string[]): Promise<unknown> => {
+      const { code, stderr } = await heartbit([...args, "--name", "other"], env);
+      return [code, stderr];
+    };
+    expect(await look("wait", "a", "--dead")).toEqual([0, `${unused}, so a counts as dead.\n`]);
+    expect(await look("prune")).toEqual([0, `${unused}: nothing to delete.\n`]);
+    expect(await look("drop", "--yes")).toEqual([0, `${unused}: nothing to remove.\n`]);
+    expect(await look("kill", "a")).toEqual([0, expect.stringMatching(/"other" .*: nobody has used it yet/)]);
+    expect(await look("wait", "a", "--timeout", "0")).toEqual([
+      3,
+      expect.stringMatching(/^a is not alive in the namespace "other" .*: nobody has used it yet\.\n$/),
+    ]);
+    expect(await look("wait", "a", "--timeout", "10ms")).toEqual([
+      3,
+      expect.stringContaining(`${unused}: waiting until a process does.\na is not alive after 10 ms`),
+    ]);
+    const waits = start(["wait", "a", "--name", "other"], { HEARTBIT_STORE: env["HEARTBIT_STORE"] ?? "" });
+    const watch = start(["watch", "--name", "other"], { HEARTBIT_STORE: env["HEARTBIT_STORE"] ?? "" });
+    for (const running of [waits, watch]) await running.says("stderr", /: waiting until a process does\.\n/);
+    const { stdout } = await heartbit(["doctor"], { ...env, HEARTBIT_NAME: "other" });
+    expect(stdout).toMatch(/"other" is not set up yet.*\n +If a program uses it already, that has another/);
+    await holding("a", env, "--name", "other"); // with another period than theirs would have been
+    expect((await waits.ended).code).toBe(0);
+    await watch.says("stdout", / a +alive +/);
   });
 
   it("ls says how to look elsewhere, and makes nothing, where there is no namespace", async () => {
@@ -210,7 +240,7 @@ it("drop does nothing without --yes, and with it removes all", async () => {
   await held.ended;
   const refused = await heartbit(["drop"], env);
   expect(refused).toMatchObject({ code: 2, stdout: "" });
-  expect(refused.stderr).toMatch(/the namespace "presence" in SQLite in .*: add --yes/);
+  expect(refused.stderr).toMatch(/the namespace "presence" \(SQLite in .*\): add --yes/);
   expect((await heartbit(["ls", "--all"], env)).stdout).toMatch(/^a /);
   expect((await heartbit(["drop", "--yes"], env)).code).toBe(0);
   expect((await heartbit(["ls", "--all"], env)).stdout).toBe("");
@@ -223,7 +253,11 @@ describe("the namespace", () => {
     expect((await heartbit(["wait", "a", "--timeout", "2m"], { HEARTBIT_STORE })).code).toBe(0);
     const other = await heartbit(["ls", "--period", "5s"], { HEARTBIT_STORE });
     expect(other).toMatchObject({ code: 1, stdout: "" });
-    expect(other.stderr).toMatch(/^heartbit: .*300 ms.*5000, .* Leave --period out/);
+    expect(other.stderr).toMatch(
+      /^heartbit: .* of 300 ms, not 5 s: leave --period out, or choose another --name\.\n$/,
+    );
+    const said = await heartbit(["watch"], { HEARTBIT_STORE, HEARTBIT_PERIOD: "5s" });
+    expect(said.stderr).toMatch(/leave HEARTBIT_PERIOD out/);
   });
 
   it("is taken from flags, the environment, and heartbit.config.json in the current directory", async () => {
@@ -281,7 +315,14 @@ describe("what cannot be", () => {
     [["help", "nonsense"], /unknown command 'nonsense'/],
     [["ls", "--stor", "x"], /unknown option '--stor' \(Did you mean --store\?\) See: heartbit ls --help/],
     [["ls", "--period", "soon"], /'soon' is invalid\. Write a time like/],
-    [["ls", "--period", "1"], /periodMs is 1, but must be/],
+    [["ls", "--period", "1"], /--period is 1 ms, but must be from 100 ms to 1 h\. A number alone is in ms\./],
+    [["demo", "--period", "2h"], /--period is 2 h 00 m, but must be/],
+    [["ls", "--name", "a b"], /--name is "a b", but must be 1 to 64 letters/],
+    [
+      ["ls", "--store", "localhost:27017"],
+      /^heartbit: --store begins with "localhost:", .* Write mongodb:\/\/ before/,
+    ],
+    [["ls", "--store", "sqlite:"], /--store has nothing after "sqlite:"/],
     [["ls", "a", "b"], /too many arguments/],
     [["ls", "--store", "redis://me:secret@host"], /begins with "redis:"/],
     [["ls", "--store", "sqlite:~/x"], /begins with ~, which no shell has expanded: write \$HOME/],
@@ -337,6 +378,7 @@ it("--help of each command, and of all, is on stdout, with examples, and 0; help
     expect(stdout).toMatch(new RegExp(`^Usage: heartbit ${commands[index - 1] ?? "<command>"}`));
     expect(stdout).toMatch(/Examples:\n {2}heartbit /);
     expect(stdout).toContain("--store <target>");
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
   });
   for (const name of commands) expect(helps[0]?.stdout).toMatch(new RegExp(`^  ${name} `, "m"));
   expect([await heartbit(["help"]), await heartbit(["help", "demo"])]).toEqual(helps.slice(0, 2));

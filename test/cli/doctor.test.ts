@@ -263,7 +263,7 @@ describe("the command doctor", () => {
     expect(stdout).toMatch(/^ok +server +The sqlite store answers\.$/m);
     expect(stdout).toMatch(/^ok +namespace +"presence" has a period of 5 s\.$/m);
     expect(stdout).toMatch(/^ok +storage +It takes [\d.]+ KB; nothing old/m);
-    expect(stderr).toMatch(/^Examining the namespace "presence" in SQLite in /);
+    expect(stderr).toMatch(/^Examining the namespace "presence" \(SQLite in /);
   });
 
   it("says what to install where there is no SQLite, also before there is a store", async () => {
@@ -288,10 +288,14 @@ describe("the command doctor", () => {
 
   it("steers no terminal with its settings, which may come from a config file of another's directory", async () => {
     const name = "a\u001b]0;title\u0007";
-    for (const store of [{ HEARTBIT_STORE: `memory:${name}` }, await newStore()]) {
-      const { stdout, stderr } = await heartbit(["doctor"], { ...store, HEARTBIT_NAME: name });
+    const named = { ...(await newStore()), HEARTBIT_NAME: name };
+    for (const [env, shown] of [
+      [{ HEARTBIT_STORE: `memory:${name}` }, "a\\x1b]0;title\\x07"],
+      [named, "a\\u001b]0;title\\u0007"],
+    ] as const) {
+      const { stdout, stderr } = await heartbit(["doctor"], env);
       for (const char of ["\u001b", "\u0007"]) expect(stdout + stderr).not.toContain(char);
-      expect(stderr).toContain("a\\x1b]0;title\\x07");
+      expect(stderr).toContain(shown);
     }
   });
 });

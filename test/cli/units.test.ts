@@ -5,13 +5,25 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { readConfigFile } from "../../src/cli/config-file.ts";
 import { absence, faultOf, runningOut, type Suspicion } from "../../src/cli/demo/verdict.ts";
 import { formatDuration, parseDuration } from "../../src/cli/duration.ts";
-import { explain } from "../../src/cli/errors.ts";
+import { adviceOnInstalling, explain } from "../../src/cli/errors.ts";
 import { Interruption } from "../../src/cli/interruption.ts";
 import { dataDirectory, describeStore, settingsFrom } from "../../src/cli/settings.ts";
 import { columns, formatHolders, isSimilar, printable, printableJson, widthOf } from "../../src/cli/text.ts";
 import { describeHealth } from "../../src/cli/watch.ts";
 import { HeartbitError } from "../../src/core/errors.ts";
+import { findDriver } from "../../src/stores/sqlite/driver.ts";
+import { checkOptions } from "../../src/presence/options.ts";
 import { newDirectory } from "./heartbit.ts";
+
+/** What it throws; undefined if nothing. */
+function errorOf(act: () => unknown): unknown {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
 
 describe("a key", () => {
   it.each([
@@ -104,8 +116,21 @@ describe("settings", () => {
     expect(`${store} ${name} ${periodMs}${isDefaultStore === true ? ", by default" : ""}`).toBe(taken);
   });
 
-  it("refuse a period that is none, and name the variable", () => {
+  it("refuse what is wrong, and name the place where it is written", () => {
     expect(() => settingsFrom({}, { HEARTBIT_PERIOD: "soon" })).toThrow(/HEARTBIT_PERIOD is "soon"/);
+    expect(() => settingsFrom({}, { HEARTBIT_STORE: "db:27017" })).toThrow(
+      /^HEARTBIT_STORE begins with "db:"/,
+    );
+    const file = { name: "a b" };
+    expect(() => settingsFrom({}, { XDG_DATA_HOME: "/x" }, file)).toThrow(
+      /^"name" in heartbit.config.json is/,
+    );
+  });
+
+  it.each([99, 100, 100.5, 3_600_000, 3_600_001])("judge a period of %d ms as the library does", (period) => {
+    const own = errorOf(() => settingsFrom({ period }, { XDG_DATA_HOME: "/x" }, {}));
+    const library = errorOf(() => checkOptions({ periodMs: period }, undefined));
+    expect(own === undefined).toBe(library === undefined);
   });
 
   it.each([
@@ -154,12 +179,36 @@ describe("no password is printed", () => {
     ["mongodb://user:secret@host/?authSource=admin", "MongoDB at host/heartbit"],
     ["mongodb://host/%zz", "MongoDB at host/%zz"],
     ["mongodb://user:se/cr@et@host/db", "MongoDB"],
+    ["mongodb://user:se?cret@host/db", "MongoDB"],
+    ["mongodb://user:secret@[::1]:27017,host2/db?replicaSet=rs", "MongoDB at [::1]:27017,host2/db"],
     ["mongodb://host/?tlsCertificateKeyFilePassword=se@cret", "MongoDB"],
   ])("describing %s", (store, described) => expect(describeStore(store)).toBe(described));
 
   it("in an error that quotes one", () => {
     const error = new Error("cannot reach mongodb://user:sec@ret@host/db");
     expect(explain(error)).toBe("cannot reach mongodb://***@host/db.");
+  });
+});
+
+describe("where a package is missing", () => {
+  const missing = errorOf(() =>
+    findDriver((name) => {
+      throw Object.assign(new Error(`Cannot find module '${name}'`), { code: "MODULE_NOT_FOUND" });
+    }),
+  );
+
+  it.each([
+    [
+      "/root/.npm/_npx/1f/node_modules/heartbit/dist/cli/main.js",
+      "For npx, write: npx -p heartbit -p @photostructure/sqlite@1 heartbit demo",
+    ],
+    [
+      "/usr/lib/node_modules/heartbit/dist/cli/main.js",
+      "For this heartbit, write: npm install --global @photostructure/sqlite@1",
+    ],
+    ["/app/node_modules/heartbit/dist/cli/main.js", undefined],
+  ])("the advice for %s is where that looks", (file, advice) => {
+    expect(adviceOnInstalling(String(missing), `file://${file}`, ["node", file, "demo"])).toBe(advice);
   });
 });
 

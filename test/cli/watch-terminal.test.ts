@@ -17,16 +17,17 @@ const holders = (many: number, meta: unknown): Change["holders"] =>
 
 describe("the table", () => {
   const ROOM = { columns: 60, rows: 10 };
+  const PLACE = { title: "presence", store: "MongoDB at db/app" };
 
   it("shows the living and the lately dead by key, with how long they have been so, and why it is stale", () => {
-    const table = new Table("presence");
+    const table = new Table(PLACE);
     table.take(change("b", true, 1000));
     table.take(change("a", true, 2000));
     table.take(change("b", false, 5000));
     table.take(change("a", true, 6000, { cause: "updated" })); // which is no birth
     expect(table.lines(ROOM, 8000, plain)).toEqual([
       "presence  1 key alive, 1 died recently",
-      "",
+      "MongoDB at db/app",
       "KEY  STATE  FOR  CAUSE    HOLDERS",
       "a    alive  6 s  updated  h:7",
       "b    dead   3 s  killed",
@@ -34,10 +35,12 @@ describe("the table", () => {
     table.setHealth({ state: "stale", reason: "ping failed" });
     const [later] = table.lines(ROOM, 66_000, plain);
     expect(later).toBe("presence  1 key alive, 0 died recently  STALE: ping failed");
+    table.isThere = false;
+    expect(table.lines(ROOM, 66_000, plain)[1]).toBe("MongoDB at db/app: nobody has used the namespace yet");
   });
 
   it("shows what has changed last where there is no room for all, in no more lines and columns than there are", () => {
-    const table = new Table("presence");
+    const table = new Table(PLACE);
     for (let index = 0; index < 50; index++) {
       table.take(change(`key-${index}-${"x".repeat(50)}\n`, true, 1000 * (1 + index)));
     }
@@ -54,7 +57,7 @@ describe("the table", () => {
   });
 
   it("is drawn in time, however much there is of what holders say of themselves, and however many hold a key", () => {
-    const table = new Table("presence");
+    const table = new Table(PLACE);
     for (let index = 0; index < 40; index++) {
       table.take(change(`key-${index}`, true, 1000, { holders: holders(1, "é".repeat(8000)) }));
     }
@@ -73,7 +76,7 @@ describe("watch on a terminal", () => {
     const env = await newStore();
     const held = await holding("worker-1", env);
     const { running, type, resize } = inTerminal([process.execPath, main(), "watch"], env);
-    await running.says("stdout", /\[\?1049h[^]*presence {2}1 key alive[^]*worker-1 {2}alive/);
+    await running.says("stdout", /\[\?1049h[^]*presence {2}1 key alive[^]*SQLite in \/[^]*worker-1 {2}alive/);
     held.child.kill("SIGINT");
     await running.says("stdout", /0 keys alive, 1 died recently[^]*worker-1 {2}dead/);
     resize(24, 6);

@@ -90,7 +90,8 @@ function examineConfig(config: Config | undefined, { name, periodMs }: Subject):
   const check = "namespace";
   if (config === undefined) {
     const found = `"${name}" is not set up yet: the first process that holds or watches a key does that.`;
-    return { check, level: "ok", found };
+    const advice = "If a program uses it already, that has another --store or --name.";
+    return { check, level: "ok", found, advice };
   }
   if (config.version !== FORMAT_VERSION) {
     return {
