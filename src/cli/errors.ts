@@ -67,9 +67,11 @@ export function adviceOnInstalling(
 ): string | undefined {
   const wanted = /npm install ([^\s`]+)/.exec(message)?.[1];
   if (wanted === undefined) return undefined;
+  const name = /^[a-z]*$/.test(command) ? command : "";
+  const advice = wanted === "mongodb" ? [] : ["For MongoDB, set --store (or HEARTBIT_STORE)."];
   if (here.includes("/_npx/"))
-    return `For npx, write: npx -p heartbit -p ${wanted} heartbit ${/^[a-z]*$/.test(command) ? command : ""}`.trimEnd();
-  return here.includes("/lib/node_modules/")
-    ? `For this heartbit, write: npm install --global ${wanted}`
-    : undefined;
+    advice.push(`For npx, write: npx -p heartbit -p ${wanted} heartbit ${name}`.trim());
+  if (here.includes("/lib/node_modules/"))
+    advice.push(`For this heartbit, write: npm install --global ${wanted}`);
+  return advice.length === 0 ? undefined : advice.join(" ");
 }

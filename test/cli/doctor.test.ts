@@ -274,7 +274,9 @@ describe("the command doctor", () => {
       ...env,
       NODE_OPTIONS: `--require ${hide}`,
     });
-    expect(stdout).toMatch(/^error {4}server {2}.*npm install @photostructure\/sqlite@1.*\n$/);
+    expect(stdout).toMatch(
+      /^error {4}server {2}.*npm install @photostructure\/sqlite@1.*\n +For MongoDB, set --store.*\n$/,
+    );
     expect([code, stderr]).toEqual([1, expect.stringMatching(/^Examining .*\n$/)]);
   });
 

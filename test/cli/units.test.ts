@@ -200,13 +200,13 @@ describe("where a package is missing", () => {
   it.each([
     [
       "/root/.npm/_npx/1f/node_modules/heartbit/dist/cli/main.js",
-      "For npx, write: npx -p heartbit -p @photostructure/sqlite@1 heartbit demo",
+      "For MongoDB, set --store (or HEARTBIT_STORE). For npx, write: npx -p heartbit -p @photostructure/sqlite@1 heartbit demo",
     ],
     [
       "/usr/lib/node_modules/heartbit/dist/cli/main.js",
-      "For this heartbit, write: npm install --global @photostructure/sqlite@1",
+      "For MongoDB, set --store (or HEARTBIT_STORE). For this heartbit, write: npm install --global @photostructure/sqlite@1",
     ],
-    ["/app/node_modules/heartbit/dist/cli/main.js", undefined],
+    ["/app/node_modules/heartbit/dist/cli/main.js", "For MongoDB, set --store (or HEARTBIT_STORE)."],
   ])("the advice for %s is where that looks", (file, advice) => {
     expect(adviceOnInstalling(String(missing), `file://${file}`, ["node", file, "demo"])).toBe(advice);
   });
