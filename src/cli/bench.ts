@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { Presence } from "../presence/presence.ts";
 import { measure, type Measurement } from "./bench/measure.ts";
 import { planFor, type PlanQuery } from "./bench/plan.ts";
-import { type Cli, examples, type Runner } from "./cli.ts";
+import { checkOptionsOf, type Cli, examples, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { whileOpening } from "./open.ts";
@@ -13,8 +13,8 @@ import { columns } from "./text.ts";
 
 interface BenchFlags {
   readonly plan?: boolean;
-  readonly processes?: number;
-  readonly servers?: number;
+  readonly processes: number;
+  readonly servers: number;
 }
 
 /** The default period: short, because the measurement waits for crashes. */
@@ -30,13 +30,8 @@ export function bench(program: Command, runner: Runner): void {
       "Measures the store from this machine: how long a ping and a join take, and how soon a watcher reports a join, a kill and a crash. Takes about 15 s with the default period of 1 s. Uses a namespace of its own, which it removes. With --plan it measures nothing and touches no store, but calculates what a fleet costs a replica set.",
     )
     .option("--plan", "calculate pings a second, and MB of oplog a day")
-    .addOption(
-      numberOption(
-        "--processes <number>",
-        "for --plan: how many processes hold or watch keys (default: 100)",
-      ),
-    )
-    .addOption(numberOption("--servers <number>", "for --plan: members of the replica set (default: 3)"))
+    .addOption(numberOption("--processes <number>", "for --plan: how many processes hold or watch keys", 100))
+    .addOption(numberOption("--servers <number>", "for --plan: members of the replica set", 3))
     .addHelpText(
       "after",
       examples([
@@ -47,19 +42,17 @@ export function bench(program: Command, runner: Runner): void {
   runner.on(command, run);
 }
 
-function numberOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text) => {
+function numberOption(flags: string, description: string, preset: number): Option {
+  return new Option(flags, description).default(preset).argParser((text) => {
     if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
     throw new InvalidArgumentError("Write a number from 1 to 999999999.");
   });
 }
 
 async function run(cli: Cli, command: Command): Promise<number> {
-  const { plan = false, processes = 100, servers = 3 } = command.opts<BenchFlags>();
-  if (plan) return tellPlan(cli, { processes, servers });
-  const unused = ["processes", "servers"].find((option) => command.getOptionValue(option) !== undefined);
-  if (unused === undefined) return tellMeasurements(cli);
-  throw new UsageError(`--${unused} is for --plan, which calculates: without it, bench measures the store.`);
+  checkOptionsOf(command, ["processes", "servers"], "plan");
+  const { plan, ...query } = command.opts<BenchFlags>();
+  return plan === true ? tellPlan(cli, query) : tellMeasurements(cli);
 }
 
 async function tellPlan(

@@ -1,6 +1,7 @@
 /** What every command receives, and how it is defined and run. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./duration.ts";
+import { UsageError } from "./errors.ts";
 import type { Interruption } from "./interruption.ts";
 import { Output } from "./output.ts";
 import { checkFlags, type CommonFlags, type Settings, settingsFrom } from "./settings.ts";
@@ -80,6 +81,17 @@ export function durationOption(flags: string, description: string): Option {
     if (ms === undefined) throw new InvalidArgumentError("Write a time like 30s, 500ms or 2m.");
     return ms;
   });
+}
+
+/** Throws `UsageError` if one of the options is given without the one that it is for: it would have no effect. */
+export function checkOptionsOf(command: Command, options: readonly string[], needed: string): void {
+  const isGiven = (name: string): boolean => {
+    const option = command.options.find(({ long }) => long === `--${name}`);
+    return option !== undefined && command.getOptionValueSource(option.attributeName()) === "cli";
+  };
+  const unused = isGiven(needed) ? undefined : options.find(isGiven);
+  if (unused !== undefined)
+    throw new UsageError(`--${unused} needs --${needed}, without which it has no effect.`);
 }
 
 export function metaOption(): Option {

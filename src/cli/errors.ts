@@ -18,7 +18,7 @@ export class CommandError extends Error {
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   CONFIG_MISMATCH: "Choose another --name.",
   STORE_UNAVAILABLE: "Is it running, and is --store (or HEARTBIT_STORE) right?",
-  NOT_PERMITTED: "Check the user, its password and its rights in --store.",
+  NOT_PERMITTED: "Check the user, its password, its database (authSource) and its rights in --store.",
 };
 
 const ADVICE_ON_SQLITE: typeof ADVICE = {
@@ -56,7 +56,8 @@ export function sentenceOf(error: unknown): string {
 export function adviceOn(error: unknown, store = ""): string | undefined {
   if (!isHeartbitError(error) || error instanceof Dropped) return undefined;
   if (error.code === "UNSUPPORTED_SERVER") return adviceOnInstalling(error.message);
-  return (store.startsWith("sqlite:") ? ADVICE_ON_SQLITE : ADVICE)[error.code];
+  if (!store.startsWith("sqlite:")) return ADVICE[error.code];
+  return /disk is full|ENOSPC/.test(error.message) ? "Make room on that disk." : ADVICE_ON_SQLITE[error.code];
 }
 
 /** A package that is installed in the current directory is not found by a heartbit that is not. */

@@ -1,5 +1,5 @@
 /** Opens the store, the namespace or the presence that a command works on. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { GivenUp, isHeartbitError } from "../core/errors.ts";
 import { type Config, FORMAT_VERSION } from "../core/records.ts";
 import type { Namespace, Store } from "../core/store.ts";
@@ -30,7 +30,7 @@ export async function withNamespace<T>(
   const { store: target, name, periodMs } = settings;
   const options = checkOptions({ name, signal, ...(periodMs === undefined ? {} : { periodMs }) }, undefined);
   const directory = sqliteDirectory(target);
-  if (directory !== undefined && !existsSync(directory)) {
+  if (directory !== undefined && isMissing(directory)) {
     // Opening the directory would create it. A store that nobody can open here is an error all the same.
     await checkSqlite();
     return undefined;
@@ -42,6 +42,16 @@ export async function withNamespace<T>(
   } finally {
     await namespace.close();
     await store.close();
+  }
+}
+
+/** Whether it is not there, and not only out of sight: a directory that may not be read may have a store. */
+function isMissing(directory: string): boolean {
+  try {
+    statSync(directory);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
 }
 

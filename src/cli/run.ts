@@ -4,7 +4,7 @@ import { onAbort } from "../lib/abort.ts";
 import type { Pinger } from "../presence/pinger.ts";
 import { Sleeper } from "../lib/timers.ts";
 import { type ChildEnd, runChild } from "./child.ts";
-import { type Cli, durationOption, examples, metaOption, type Runner } from "./cli.ts";
+import { checkOptionsOf, type Cli, durationOption, examples, metaOption, type Runner } from "./cli.ts";
 import { formatDuration } from "./duration.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { Guardian } from "./guardian.ts";
@@ -66,6 +66,7 @@ async function holdWhileRunning(
 ): Promise<number> {
   const [key = "", cmd = "", ...args] = command.args;
   if (cmd === "") throw new UsageError("The command to run is empty.");
+  checkOptionsOf(command, ["grace"], "stop-on-lapse");
   const { meta, restart = false, stopOnLapse = false, grace: graceMs } = command.opts<RunFlags>();
   const presence = own(await openPresence(settings, interruption.signal));
   let stop = new AbortController();

@@ -2,7 +2,9 @@ import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { Registry } from "prom-client";
+import { isHeartbitError } from "../core/errors.ts";
 import { dashboard } from "../dashboard/dashboard.ts";
+import { checkDashboardOptions, type DashboardOptions } from "../dashboard/options.ts";
 import { DEFAULT_PORT, type Serving, serve as listen } from "../dashboard/server.ts";
 import { registerMetrics } from "../metrics/register.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -67,13 +69,15 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
   if (flags.allowWrites === true && token === undefined) {
     throw new UsageError("--allow-writes needs a --token-file: anyone could kill keys.");
   }
+  const options = dashboardOptions(flags, token);
+  asFlags(() => checkDashboardOptions(options));
   // The dashboard releases the keys that it holds before the presence closes.
   let isNew = false;
   const presence = own(
     await whileOpening(interruption.signal, (signal) => openPresence(settings, signal, () => (isNew = true))),
   );
   presence.on("health", (health) => out.say(describeHealth(health)));
-  const serving = await startServing(presence, flags, token);
+  const serving = await startServing(presence, flags, options);
   try {
     if (isNew)
       out.say(describeUnused(settings, `: it is new, with a period of ${formatDuration(presence.periodMs)}`));
@@ -86,23 +90,51 @@ async function run({ out, settings, interruption, own }: Cli, command: Command):
   return EXIT.ok;
 }
 
-async function startServing(
-  presence: Presence,
-  flags: ServeFlags,
+function dashboardOptions(
+  { host, allowHost = [], allowWrites = false, staleAfter }: ServeFlags,
   token: string | undefined,
-): Promise<Serving> {
-  const { host, port, allowHost = [], allowWrites = false, staleAfter } = flags;
-  const registry = new Registry();
-  registerMetrics(presence, registry);
-  const made = dashboard(presence, {
+): DashboardOptions {
+  return {
     hosts: isIP(host) === 0 ? [...allowHost, host] : allowHost,
     allowWrites,
     staleAfterMs: staleAfter,
-    metrics: () => registry.metrics(),
     ...(token === undefined ? {} : { token }),
-  });
+  };
+}
+
+/** What the options of the dashboard are called here. */
+const FLAGS: Readonly<Record<string, string>> = {
+  host: "--host",
+  hosts: "--allow-host",
+  token: "What --token-file has",
+  staleAfterMs: "--stale-after",
+};
+
+/** The error of an option, under the name that the user knows. */
+function inFlags(error: unknown): unknown {
+  if (!isHeartbitError(error, "INVALID_OPTION")) return error;
+  const said = error.message.replace(/^The option (\w+)/, (all, option: string) => FLAGS[option] ?? all);
+  return new UsageError(said, { cause: error });
+}
+
+function asFlags(check: () => unknown): void {
   try {
-    return await listen(made, { host, port, hasToken: token !== undefined });
+    check();
+  } catch (error) {
+    throw inFlags(error);
+  }
+}
+
+async function startServing(
+  presence: Presence,
+  { host, port }: ServeFlags,
+  options: DashboardOptions,
+): Promise<Serving> {
+  const registry = new Registry();
+  registerMetrics(presence, registry);
+  const made = dashboard(presence, { ...options, metrics: () => registry.metrics() });
+  try {
+    return await listen(made, { host, port, hasToken: options.token !== undefined });
   } catch (error) {
     await made.close();
     throw explainListening(error, { host, port });
@@ -116,7 +148,7 @@ function explainListening(error: unknown, { host, port }: Pick<ServeFlags, "host
     return new CommandError(`Port ${port} may not be used by this user: choose another --port.`);
   if (code === "EADDRNOTAVAIL")
     return new CommandError(`${host} is not an address of this machine: choose another --host.`);
-  return error;
+  return inFlags(error);
 }
 
 /** Warns if others can read it. */

@@ -78,15 +78,19 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   watcher.on("health", (health) => out.say(describeHealth(health)));
   const changes = watcher.changes(key, { signal });
   const first = await within(systemClock, FIRST_LIMIT_MS, "the first load", changes.next());
-  const leftMs = timeout - (systemClock.monotonic() - began);
+  // A check that is made once is not cut short: it would find what lives not alive.
+  const isOnce = timeout === 0;
+  const leftMs = isOnce ? FIRST_LIMIT_MS : timeout - (systemClock.monotonic() - began);
   const cancel = systemClock.setTimer(() => overdue.abort(), leftMs);
   const isSo = (change: Change): boolean | Promise<boolean> =>
-    change.alive !== dead && (dead || isProven(presence, change, signal, out));
+    change.alive !== dead && (dead || isProven(presence, change, { signal, isOnce }, out));
   try {
     for (let next = first; next.done !== true; next = await changes.next()) {
-      if (!(await isSo(next.value))) continue;
-      await tell(next.value);
-      return EXIT.ok;
+      if (await isSo(next.value)) {
+        await tell(next.value);
+        return EXIT.ok;
+      }
+      if (isOnce) break;
     }
   } finally {
     cancel();
@@ -117,7 +121,7 @@ async function similarTo(key: string, presence: Presence): Promise<string | unde
 async function isProven(
   presence: Presence,
   { key, cause }: Change,
-  signal: AbortSignal,
+  { signal, isOnce }: { readonly signal: AbortSignal; readonly isOnce: boolean },
   out: Output,
 ): Promise<boolean> {
   if (cause !== "initial") return true;
@@ -127,7 +131,7 @@ async function isProven(
     for (let look = 0; ; look++) {
       const listing = await unlessAborted(presence.list({ key }), signal, timeIsUp).catch(ifRetryable);
       if (listing?.confirmed === true) return listing.keys.some(({ alive }) => alive);
-      if (signal.aborted) return false;
+      if (signal.aborted || isOnce) return false;
       if (look === 0)
         out.say(`${printable(key)} was alive when pings were last seen; waiting for recent ones.`);
       await sleeper.sleep(presence.periodMs / 2);

@@ -30,7 +30,7 @@ it("bench --plan reckons pings a second and the oplog of a day, and touches no s
 describe("bench", () => {
   it("refuses what only a plan takes into account", async () => {
     const { code, stderr } = await heartbit(["bench", "--processes", "5"], await newStore());
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/^heartbit: --processes is for --plan, /)]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/^heartbit: --processes needs --plan, /)]);
   });
 
   it("says how far it is where a person reads stderr, and leaves nothing of that", async () => {

@@ -333,6 +333,8 @@ describe("what cannot be", () => {
     [["run", "a"], /missing required argument 'cmd'/],
     [["run", "a", "--meta", "{", "--", "true"], /Write JSON/],
     [["run", "a", "--grace", "soon", "--", "true"], /Write a time like/],
+    [["run", "a", "--grace", "5s", "--", "true"], /--grace needs --stop-on-lapse, without which/],
+    [["wait", "a", "--store", `sqlite:${import.meta.filename}/x`], /is not a directory|ENOTDIR/],
     [["ping", "a", "--meta", `"${"x".repeat(17_000)}"`], /16 KiB/],
     [["mongodb://me:secret@host"], /unknown command 'mongodb:\/\/\*\*\*@host'/],
     [["demo", "--store", "memory:x"], /share no memory/],

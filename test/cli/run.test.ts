@@ -149,7 +149,7 @@ describe("run", () => {
     const args = ["run", "a", "--period", "1s", ...node("console.log('started')")];
     const { code, stdout, stderr } = await heartbit(args, env);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toMatch(/^heartbit: .* has a period of 5000 ms, .*\n$/);
+    expect(stderr).toMatch(/^heartbit: .* has a period of 5 s, not 1 s: .*\n$/);
   });
 });
 

@@ -248,7 +248,11 @@ describe("text for a terminal", () => {
   it.each([
     ["STORE_UNAVAILABLE", "", "No. Is it running, and is --store (or HEARTBIT_STORE) right?"],
     ["STORE_UNAVAILABLE", "sqlite:/x", "No. Is --store (or HEARTBIT_STORE) right?"],
-    ["NOT_PERMITTED", "", "No. Check the user, its password and its rights in --store."],
+    [
+      "NOT_PERMITTED",
+      "",
+      "No. Check the user, its password, its database (authSource) and its rights in --store.",
+    ],
     [
       "NOT_PERMITTED",
       "sqlite:/x",
@@ -256,6 +260,8 @@ describe("text for a terminal", () => {
     ],
   ] as const)("says what to do about %s in the store %j, in one line", (code, store, line) => {
     expect(explain(new HeartbitError(code, "No.\n"), store)).toBe(line);
+    const full = new HeartbitError("STORE_UNAVAILABLE", "database or disk is full");
+    expect(explain(full, "sqlite:/x")).toBe("database or disk is full. Make room on that disk.");
   });
 });
 

@@ -94,19 +94,31 @@ describe("heartbit serve", () => {
   });
 
   it.each([
-    [["--host", "0.0.0.0"], /The option host is "0\.0\.0\.0", but must be a loopback address/],
+    [["--host", "0.0.0.0"], /--host is "0\.0\.0\.0", but must be a loopback address/],
     [["--host", "::"], /loopback address/],
     [["--allow-writes"], /--allow-writes needs a --token-file/],
     [["--port", "70000"], /Write a port/],
     [["--port", "x"], /Write a port/],
     [["--token-file", "/nowhere/token"], /cannot be read \(ENOENT\)/],
-    [["--stale-after", "48h"], /staleAfterMs is 172800000/],
-    [["--allow-host", "a:1"], /hosts/],
+    [["--stale-after", "48h"], /--stale-after is 172800000/],
+    [["--allow-host", "a:1"], /--allow-host is \["a:1"\]/],
   ])("refuses %j in a line, with 2", async (args, message) => {
     const { code, stdout, stderr } = await heartbit(["serve", ...args], await newStore());
     expect(stderr).toMatch(message);
     expect(stderr.trimEnd()).toMatch(/^heartbit: .* See: heartbit serve --help$/);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  });
+
+  it("refuses what is no token before it opens the namespace", async () => {
+    const file = await tokenFile();
+    await writeFile(file, "short");
+    const env = await newStore();
+    const { code, stderr } = await heartbit(["serve", "--token-file", file], env);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^heartbit: What --token-file has is not what/),
+    ]);
+    expect((await heartbit(["ls"], env)).stderr).toMatch(/: nobody has used it yet\.\n$/);
   });
 
   it("binds to other addresses with a token, and says where others can read its file", async () => {

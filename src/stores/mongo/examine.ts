@@ -65,7 +65,7 @@ async function examineVersion({ calls, limits }: Context): Promise<Finding> {
 
 async function examineTopology({ calls, limits }: Context): Promise<Finding> {
   const check = "topology";
-  const reply = await calls.command("say who it is", { hello: 1 }, limits.openingMs);
+  const reply = await calls.command("open a connection", { hello: 1 }, limits.openingMs);
   const { msg, setName, hosts = [], passives = [], arbiters = [] }: Document = reply;
   if (msg === "isdbgrid") return { check, level: "ok", found: "It is a sharded cluster." };
   if (typeof setName !== "string") {

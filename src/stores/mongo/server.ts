@@ -79,10 +79,10 @@ function localTimeOf(reply: Document): number {
 async function hello(calls: Calls, limitMs: number): Promise<Document> {
   const asClasses = { promoteValues: false, promoteLongs: false };
   try {
-    return await calls.command("say who it is", { hello: 1 }, limitMs, asClasses);
+    return await calls.command("open a connection", { hello: 1 }, limitMs, asClasses);
   } catch (error) {
     if (codeOf(error) !== COMMAND_NOT_FOUND) throw error;
-    return calls.command("say who it is", { isMaster: 1 }, limitMs, asClasses);
+    return calls.command("open a connection", { isMaster: 1 }, limitMs, asClasses);
   }
 }
 
