@@ -62,16 +62,16 @@ const NOT_QUICK = new Set([
   "sqlite",
 ]);
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    only: { type: "string" },
-    "max-keys": { type: "string", default: "1000000" },
-    "max-processes": { type: "string", default: "10000" },
-    report: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
+const OPTIONS = {
+  quick: { type: "boolean", default: false },
+  only: { type: "string" },
+  "max-keys": { type: "string", default: "1000000" },
+  "max-processes": { type: "string", default: "10000" },
+  report: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+} as const;
+
+const { values } = parsed();
 
 if (values.help) console.log(HELP);
 else {
@@ -79,6 +79,16 @@ else {
   if (!values.quick) await report();
 }
 process.exit(); // clients of servers that have ended go on looking for them
+
+/** The arguments. Ends the program if there is one that it does not know. */
+function parsed(): ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>> {
+  try {
+    return parseArgs({ options: OPTIONS });
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${HELP}`);
+    return process.exit(2);
+  }
+}
 
 /** The scenarios to be run. Throws for a name that none has. */
 function wanted(): Scenario[] {
