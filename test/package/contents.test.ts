@@ -8,7 +8,7 @@ import { pack, type Tarball } from "./pack.ts";
 
 const PARTS = ["dist/dashboard", "dist/cjs", "docs", "deploy", "examples"];
 /** What may be packed, in bytes: the library and the command, and all of it. */
-const PACKED_MAX = { library: 188_000, all: 640_000 };
+const PACKED_MAX = { library: 200_000, all: 640_000 };
 
 /** The values of each entry point. Its types are in api/. */
 const VALUES = {
