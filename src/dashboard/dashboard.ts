@@ -5,6 +5,7 @@ import type { Presence } from "../presence/presence.ts";
 import { Board } from "./board.ts";
 import { Holds } from "./holds.ts";
 import { checkDashboardOptions, type DashboardOptions } from "./options.ts";
+import { answerToBug } from "./refusal.ts";
 import { makeRoutes } from "./routes.ts";
 
 /** The dashboard of one presence. */
@@ -31,15 +32,18 @@ export function dashboard(presence: Presence, options: DashboardOptions = {}): D
   const { log } = internalsOf(presence);
   const board = new Board(presence);
   const holds = new Holds(presence);
-  const routes = makeRoutes({
-    ...checked,
-    board,
-    holds,
-    failed: (error) => log.error("a request to the dashboard failed", toError(error)),
-  });
+  const failed = (error: unknown): void => log.error("a request to the dashboard failed", toError(error));
+  const routes = makeRoutes({ ...checked, board, holds, failed });
   let closing: Promise<void> | undefined;
   return {
-    handler: async (request) => routes.fetch(request),
+    handler: async (request) => {
+      try {
+        return await routes.fetch(request);
+      } catch (error) {
+        failed(error); // not an `Error`: those are answered in the routes
+        return answerToBug();
+      }
+    },
     close() {
       closing ??= Promise.all([board.close(), holds.close()]).then(() => undefined);
       return closing;

@@ -28,7 +28,7 @@ export interface DashboardOptions {
 export interface CheckedDashboardOptions {
   /** Without a slash at its end: empty for the root. */
   readonly basePath: string;
-  /** In lower case. */
+  /** As browsers send them. */
   readonly hosts: ReadonlySet<string>;
   readonly token: string | undefined;
   readonly allowWrites: boolean;
@@ -45,18 +45,18 @@ const KNOWN = [
   "metrics",
 ] as const satisfies readonly (keyof DashboardOptions)[];
 const TOKEN = /^[A-Za-z0-9._~+/=-]{16,512}$/;
-const PATH = /^\/(?:[A-Za-z0-9._~-]+\/?)*$/;
+const PATH = /^(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._~-]+)*\/?$/;
 const STALE_AFTER_MS_MAX = 86_400_000;
 
 /** @internal The options with their defaults, or `INVALID_OPTION`. A token is never shown. */
 export function checkDashboardOptions(options: DashboardOptions): CheckedDashboardOptions {
   checkOptionsObject(options, KNOWN);
   const { basePath = "/", hosts = [], token, allowWrites = false, staleAfterMs = 30_000, metrics } = options;
-  if (typeof basePath !== "string" || !PATH.test(basePath)) {
+  if (typeof basePath !== "string" || basePath === "" || !PATH.test(basePath)) {
     throw invalid("basePath", show(basePath), "a path such as /presence");
   }
   if (!Array.isArray(hosts)) throw invalid("hosts", show(hosts), "an array of host names without a port");
-  const other: unknown = hosts.find((host) => typeof host !== "string" || !/^[^\s:/]+$/.test(host));
+  const other: unknown = hosts.find((host) => asHost(host) === undefined);
   if (other !== undefined)
     throw invalid("hosts", `[${show(other)}]`, "host names without a scheme or a port");
   checkToken(token);
@@ -72,12 +72,18 @@ export function checkDashboardOptions(options: DashboardOptions): CheckedDashboa
   }
   return {
     basePath: basePath.replace(/\/$/, ""),
-    hosts: new Set(hosts.map((host) => host.toLowerCase())),
+    hosts: new Set(hosts.map(asHost).filter((host) => host !== undefined)),
     token,
     allowWrites,
     staleAfterMs,
     metrics,
   };
+}
+
+/** The host name as browsers send it: in lower case, in ASCII. Undefined if it is none. */
+function asHost(host: unknown): string | undefined {
+  if (typeof host !== "string" || !/^[^\s:/?#@*\\]+$/.test(host)) return undefined;
+  return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : undefined;
 }
 
 /** Throws `INVALID_OPTION` if it is not a token. */

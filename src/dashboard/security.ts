@@ -19,7 +19,7 @@ export function checkUrl(request: Request): void {
   throw new Refusal("TOO_LARGE", `The URL is longer than ${URL_CHARS_MAX} characters.`);
 }
 
-/** `hosts`: the names that are allowed, in lower case. */
+/** `hosts`: the names that are allowed, as browsers send them. */
 export function checkHost(request: Request, hosts: ReadonlySet<string>): void {
   const name = hostnameOf(hostOf(request));
   if (name === "localhost" || name.endsWith(".localhost") || isIP(name) !== 0 || hosts.has(name)) return;

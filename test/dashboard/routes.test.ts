@@ -388,9 +388,10 @@ describe("a request is refused that", () => {
 
 describe("which requests are accepted", () => {
   it("those to hosts that are this machine's or named", async () => {
-    const { ask } = await newStage({ hosts: ["Ops.Example.net"] });
+    const { ask } = await newStage({ hosts: ["Ops.Example.net", "Bücher.example"] });
     const local = "localhost localhost:7077 x.localhost LOCALHOST 127.0.0.1:7077 [::1]:7077 10.1.2.3";
-    for (const host of [...local.split(" "), "ops.example.net:443"]) {
+    const named = ["ops.example.net:443", "xn--bcher-kva.example"];
+    for (const host of [...local.split(" "), ...named]) {
       expect([host, (await ask("/api/keys", { headers: { host } })).status]).toEqual([host, 200]);
     }
   });
@@ -491,13 +492,19 @@ it("GET /metrics is what the option gives, absent without it, and reveals no int
   expect(await answer.text()).toBe("heartbit_keys 3\n");
   expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
   expect((await (await newStage()).ask("/metrics")).status).toBe(404);
-  const failing = await newStage({ metrics: () => Promise.reject(new Error("secret")) });
-  expect(await refusal(await failing.ask("/metrics"))).toEqual([500, "INTERNAL"]);
+  for (const error of [new Error("secret"), "secret", undefined]) {
+    const failing = await newStage({ metrics: () => Promise.reject(error) });
+    expect(await refusal(await failing.ask("/metrics"))).toEqual([500, "INTERNAL"]);
+  }
 });
 
 describe("dashboard", () => {
   it.each([
     [{ basePath: "x" }, "basePath"],
+    [{ basePath: "" }, "basePath"],
+    [{ basePath: "/a/../b" }, "basePath"],
+    [{ basePath: `/${"a".repeat(60)} b` }, "basePath"], // at once, however long it is
+    [{ hosts: ["*.example.net"] }, "hosts"],
     [{ hosts: ["a:1"] }, "hosts"],
     [{ hosts: "a" }, "hosts"],
     [{ hosts: ["ops.example.net", "http://x"] }, '"http://x"'],
