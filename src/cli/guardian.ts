@@ -5,12 +5,15 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 
-/** Each line is the command's process id, or empty while there is none. The end of the pipe ends that process. */
+/**
+ * Each line is the command's process id, negative for its process group, or empty while there is none. The end of the
+ * pipe ends that process or group.
+ */
 const SCRIPT = `pid=
 while read -r line; do pid=$line; done
-[ -n "$pid" ] && kill -TERM "$pid" || exit 0
-for try in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" || exit 0; sleep 0.1; done
-kill -KILL "$pid"`;
+[ -n "$pid" ] && kill -s TERM -- "$pid" || exit 0
+for try in 1 2 3 4 5 6 7 8 9 10; do kill -s 0 -- "$pid" || exit 0; sleep 0.1; done
+kill -s KILL -- "$pid"`;
 
 export class Guardian {
   /** Undefined where there is none. */
@@ -30,7 +33,7 @@ export class Guardian {
     this.shell = shell;
   }
 
-  /** From now on the process ends with heartbit, until `release`. */
+  /** From now on the process, or the group of a negative number, ends with heartbit, until `release`. */
   guard(pid: number | undefined): void {
     if (pid !== undefined) this.shell?.stdin?.write(`${pid}\n`);
   }

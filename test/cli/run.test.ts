@@ -11,12 +11,14 @@ import {
   type Env,
   heartbit,
   isRunning,
+  main,
   newDirectory,
   newStore,
   type Running,
   SHORT,
   start,
 } from "./heartbit.ts";
+import { CTRL_C, inTerminal } from "./terminal.ts";
 
 const node = (script: string): string[] => ["--", process.execPath, "-e", script];
 const keys = async (env: Env): Promise<string> => (await heartbit(["ls"], env)).stdout;
@@ -46,6 +48,15 @@ describe("run", () => {
     ["process.on('SIGTERM', () => {});", "a command that does not"],
   ])("takes the command with it when it is killed itself (%j: %s)", async (script) => {
     const command = node(`${script} console.log(process.pid); ${IDLE}`);
+    const run = start(["run", "a", ...command], await newStore());
+    const [, pid] = await run.says("stdout", /(\d+)\n/);
+    run.child.kill("SIGKILL");
+    await until(() => !isRunning(Number(pid)));
+  });
+
+  it("takes with it what the command has started, where no terminal is", async () => {
+    const script = `"$0" -e 'console.log(process.pid); ${IDLE}'; true`;
+    const command = ["--", "sh", "-c", script, process.execPath];
     const run = start(["run", "a", ...command], await newStore());
     const [, pid] = await run.says("stdout", /(\d+)\n/);
     run.child.kill("SIGKILL");
@@ -104,6 +115,18 @@ describe("run", () => {
       expect(await run.ended).toEqual({ code: 9, signal: null, stdout: "ready\nheard\n", stderr: "" });
     },
   );
+
+  it("leaves Ctrl-C to the terminal, which has sent it to the command, whatever stdin is", async () => {
+    const env = await newStore();
+    const script = `let heard = 0; process.on("SIGINT", () => heard++ || setTimeout(() => {
+      console.log("heard " + heard); process.exit(0); }, 500)); console.log("ready"); ${IDLE}`;
+    const run = ["run", "a", ...node(script)];
+    const shell = ["sh", "-c", 'exec "$0" "$@" < /dev/null', process.execPath, main(), ...run];
+    const { running, type } = inTerminal(shell, env);
+    await running.says("stdout", /ready/);
+    type(CTRL_C);
+    await running.says("stdout", /heard \S*1\b/);
+  });
 
   it("leaves the stdin of its command blocking when a signal comes, as it was", async ({ skip }) => {
     skip(process.platform !== "linux", "only Linux has /proc, which shows the flags of a pipe");
@@ -240,6 +263,17 @@ describe("run --stop-on-lapse", () => {
     await heartbit(["drop", "--yes"], env);
     const { code, stderr } = await run.ended;
     expect([code, stderr]).toEqual([143, expect.stringMatching(/dropped the namespace: a is not held/)]);
+  });
+
+  it("ends what the command has started, and waits for that no longer than the time it has", async () => {
+    const env = await newStore(SHORT);
+    const script = `"$0" -e 'process.on("SIGTERM", () => {}); console.log(process.pid); ${IDLE}'; true`;
+    const flags = ["--stop-on-lapse", "--grace", "1s", "--", "sh", "-c", script, process.execPath];
+    const run = start(["run", "a", ...flags], env);
+    const [, pid] = await run.says("stdout", /(\d+)\n/);
+    await heartbit(["drop", "--yes"], env);
+    await run.ended;
+    expect(isRunning(Number(pid))).toBe(false);
   });
 
   it("kills it where it does not end in time, and starts it again with --restart", async () => {
