@@ -21,6 +21,10 @@ export class Screen {
     process.kill(process.pid, "SIGSTOP");
   };
   readonly #resume = (): void => this.#enter();
+  readonly #quit = (): void => {
+    this.#restore();
+    process.kill(process.pid, "SIGQUIT");
+  };
   #cancelTimer = (): void => {};
   #isChanged = false;
   #isClosed = false;
@@ -34,6 +38,7 @@ export class Screen {
     process.once("exit", this.#restore); // a second Ctrl-C ends the process at once
     process.on("SIGTSTP", this.#suspend); // Ctrl-Z
     process.on("SIGCONT", this.#resume);
+    process.once("SIGQUIT", this.#quit); // Ctrl-\, which ends the process without "exit"
     this.#enter();
   }
 
@@ -61,6 +66,7 @@ export class Screen {
     process.off("exit", this.#restore);
     process.off("SIGTSTP", this.#suspend);
     process.off("SIGCONT", this.#resume);
+    process.off("SIGQUIT", this.#quit);
     this.#restore();
   }
 

@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import { cleanEnv, type Env, Running } from "./heartbit.ts";
 
 export const CTRL_C = "\u0003";
+export const CTRL_BACKSLASH = "\u001c";
 export const CTRL_Z = "\u001a";
 export const TAB = "\t";
 

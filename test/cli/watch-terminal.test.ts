@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Table } from "../../src/cli/table.ts";
 import type { Change } from "../../src/index.ts";
 import { holding, main, newStore } from "./heartbit.ts";
-import { CTRL_C, CTRL_Z, inTerminal } from "./terminal.ts";
+import { CTRL_BACKSLASH, CTRL_C, CTRL_Z, inTerminal } from "./terminal.ts";
 
 const plain = (_: unknown, text: string): string => text;
 
@@ -96,6 +96,14 @@ describe("watch on a terminal", () => {
     await running.says("stdout", /\[\?1049l.\[\?1049h[^]*0 keys alive/);
     type(CTRL_C);
     expect((await running.ended).code).toBe(130);
+  });
+
+  it("gives the terminal back when Ctrl-\\ ends it", async () => {
+    const { running, type } = inTerminal([process.execPath, main(), "watch"], await newStore());
+    await running.says("stdout", /0 keys alive/);
+    type(CTRL_BACKSLASH);
+    const { code, stdout } = await running.ended;
+    expect([code, stdout]).toEqual([-3 & 255, expect.stringMatching(/\[\?25h.\[\?1049l/)]);
   });
 
   it.each([
