@@ -58,6 +58,11 @@ export function printable(text: string): string {
   return text.replace(UNSEEN, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
+/** As `printable`, except that line breaks stay. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}
+
 /** `web-1:4711` */
 export function formatProcess({ host, pid }: { readonly host: string; readonly pid: number }): string {
   return `${printable(host)}:${pid}`;

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { formatAge, formatMeta, formatProcess, printable } from "../../dashboard/src/format.ts";
+import {
+  formatAge,
+  formatMeta,
+  formatProcess,
+  printable,
+  printableLines,
+} from "../../dashboard/src/format.ts";
 import { type Cause, Keys } from "../../dashboard/src/model/keys.ts";
 import { Pulse, type PulsePage } from "../../dashboard/src/model/pulse.ts";
 import { EventParser } from "../../dashboard/src/net/sse.ts";
@@ -105,6 +111,13 @@ describe("Keys", () => {
     for (const key of ["w0", "w11", "w3", "w3b"]) keys.change(change(key, [1], "joined"));
     const all = ["w0", "w1", "w2", "w3", "w3b", "w9", "w10", "w11"];
     expect(names(keys)).toEqual(all);
+    for (const key of ["w10000000000000", "w9999999999999", "w007"]) keys.change(change(key, [1], "joined"));
+    expect(names(keys).filter((key) => /\d{3}/.test(key))).toEqual([
+      "w007",
+      "w9999999999999",
+      "w10000000000000",
+    ]);
+    expect(names(keys).indexOf("w007")).toBe(all.indexOf("w9"));
   });
 
   it("gives the same list until something changes", () => {
@@ -203,6 +216,7 @@ describe("formats", () => {
   it("hide nothing in keys and metas", () => {
     expect(printable("a\u0000\u202eb\u2028\u3164c")).toBe("a\\u{0}\\u{202e}b\\u{2028}\\u{3164}c");
     expect(printable("❤\ufe0f")).toBe("❤\ufe0f");
+    expect(printableLines('{\n "\\\\u{a}\u202e"')).toBe('{\n "\\\\u{a}\\u{202e}"');
     expect(formatProcess({ host: "\u202eweb", pid: 7 })).toBe("\\u{202e}web:7");
     expect([formatMeta(null), formatMeta({ a: "\u200b" })]).toEqual(["", '{"a":"\\u{200b}"}']);
   });

@@ -425,6 +425,9 @@ describe("the page", () => {
     await form.fill("not the token at all");
     await page.keyboard.press("Enter");
     await page.getByText("That is not the token.").waitFor();
+    await form.fill("a token in no alphabet of headers: ключ");
+    await page.keyboard.press("Enter");
+    await page.getByText("That is not the token.").waitFor();
     await form.fill(TOKEN);
     await page.getByRole("button", { name: "Open" }).click();
     await shows(page, () => keysOf(page), ["a"]);
@@ -442,7 +445,9 @@ describe("the page", () => {
     const seen = await visit(browser(), front.url);
     const { page } = seen;
     await shows(page, () => keysOf(page), ['<img src=x onerror="document.title=1">\\u{202e}\\u{a}']);
+    expect(await page.locator(".grid .virtual .name").getAttribute("title")).toMatch(/\\u\{202e\}\\u\{a\}$/);
     await page.locator(".grid .virtual .row").click();
+    await shows(page, () => page.title(), expect.stringMatching(/\\u\{202e\}\\u\{a\} · heartbit$/));
     await shows(page, () => page.locator(".holder pre").textContent(), '{\n  "<script>": "</pre><b>"\n}');
     expect(await page.locator(".app img, .app b:not(.process b)").count()).toBe(0);
     clean(seen);

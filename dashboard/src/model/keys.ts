@@ -203,8 +203,9 @@ function byOrder(a: Key, b: Key): number {
   return a.order < b.order ? -1 : Number(a.order > b.order);
 }
 
+/** Numbers begin with how many digits they have: whoever has more is larger. */
 function orderOf(key: string): string {
-  return key.replace(/\d+/g, (digits) => digits.padStart(12, "0"));
+  return key.replace(/0*(\d+)/g, (_, digits: string) => `${String(digits.length).padStart(4, "0")}${digits}`);
 }
 
 function textOf(key: Key): string {

@@ -27,6 +27,8 @@ export function hasToken(): boolean {
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   const token = sessionStorage.getItem(STORED);
+  // No header can have it, so no server has such a token.
+  if (token !== null && /[^ -~]/.test(token)) throw new RequestError(401, "That is not the token.");
   if (token !== null) headers.set("authorization", `Bearer ${token}`);
   let response: Response;
   try {

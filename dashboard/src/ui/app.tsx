@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { printable } from "../format.ts";
 import type { Model } from "../model/model.ts";
 import { ChangesPanel } from "./changes.tsx";
 import { Header } from "./header.tsx";
@@ -34,7 +35,7 @@ export function App({ model }: { readonly model: Model }) {
   });
   useEffect(() => {
     const what = address.key ?? hello?.name;
-    document.title = what === undefined ? "heartbit" : `${what} · heartbit`;
+    document.title = what === undefined ? "heartbit" : `${printable(what)} · heartbit`;
   }, [address.key, hello?.name]);
 
   if (link.state === "locked") {

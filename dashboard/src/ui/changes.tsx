@@ -47,7 +47,7 @@ function ChangeRow({ change, open }: { readonly change: Change; readonly open: (
         {formatClock(atMs)}
       </time>
       <CauseWord cause={cause} alive={alive} />
-      <button type="button" class="link" onClick={open} title={key}>
+      <button type="button" class="link" onClick={open} title={printable(key)}>
         {printable(key)}
       </button>
     </div>

@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { formatAge, formatClock, formatMoment, formatProcess, printable } from "../format.ts";
+import { formatAge, formatClock, formatMoment, formatProcess, printable, printableLines } from "../format.ts";
 import type { Change, Holder, Key } from "../model/keys.ts";
 import type { Model } from "../model/model.ts";
 import { CauseWord } from "./changes.tsx";
@@ -110,7 +110,7 @@ function HolderCard({ model, holder, ended }: HolderProps) {
         </div>
       </dl>
       {width > 0 && <Strip cells={model.pulse.cells(session, count, ended)} cell={cell} />}
-      {meta !== null && <pre>{printable(JSON.stringify(meta, null, 2)).replaceAll("\\u{a}", "\n")}</pre>}
+      {meta !== null && <pre>{printableLines(JSON.stringify(meta, null, 2))}</pre>}
     </div>
   );
 }

@@ -193,7 +193,7 @@ function KeyRow({ row, index, now, chosen, open, choose }: RowProps) {
         <Dot alive={alive} />
         {alive ? "alive" : wordFor(cause)}
       </span>
-      <span role="gridcell" class="cell name" title={key}>
+      <span role="gridcell" class="cell name" title={printable(key)}>
         {printable(key)}
       </span>
       <span role="gridcell" class="cell since" title={formatMoment(sinceMs)}>

@@ -1,4 +1,4 @@
-import { formatClock } from "../format.ts";
+import { formatClock, printable } from "../format.ts";
 import type { Model } from "../model/model.ts";
 
 /** What to know before trusting what is shown. A screen reader reads it as it appears. */
@@ -30,6 +30,6 @@ export function Notices({ model }: { readonly model: Model }) {
 }
 
 function sentence(reason = "The reason is not known"): string {
-  const text = `${reason[0]?.toUpperCase() ?? ""}${reason.slice(1)}`;
+  const text = printable(`${reason[0]?.toUpperCase() ?? ""}${reason.slice(1)}`);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

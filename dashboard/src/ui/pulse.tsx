@@ -27,7 +27,9 @@ export function PulsePanel({ model, narrow = false }: PartProps) {
         <h2 id="pulse-title">Pulse</h2>
         <span class="aside">
           {formatNumber(sessions.length)} {sessions.length === 1 ? "process" : "processes"}, each ping a cell
-          {pulse.latest?.error !== undefined && <em class="bad"> · not read: {pulse.latest.error}</em>}
+          {pulse.latest?.error !== undefined && (
+            <em class="bad"> · not read: {printable(pulse.latest.error)}</em>
+          )}
         </span>
         <Legend />
       </div>
