@@ -9,6 +9,7 @@ import type { Slot } from "../core/slots.ts";
 import { internalsOf } from "../presence/internals.ts";
 import { type Context, quickly, readPages } from "../presence/context/context.ts";
 import type { Board } from "./board.ts";
+import { inPieces, type Pace } from "./pieces.ts";
 
 /** How many slots the pulse goes back. */
 const PULSE_SLOTS = 120;
@@ -18,6 +19,8 @@ const READ_AT = 0.5;
 const LOOKUPS_MAX = 16;
 /** A process that fell silent is read again in this many slots: it may have closed its presence. */
 const SILENT_SLOTS = 3;
+/** A view is sent in pieces of about this many characters. */
+const PIECE_CHARS = 32 * 1024;
 
 interface Row {
   readonly slot: Slot;
@@ -27,9 +30,11 @@ interface Row {
   readonly late: Int32Array;
   /** The number of the read in which it last changed. */
   read: number;
+  /** As it is sent, made when it is first asked for. */
+  text: string | undefined;
 }
 
-export interface PulseView {
+interface PulseView {
   /** Pass it back to get only changes after it. */
   readonly read: number;
   /** The slot of the latest read. */
@@ -62,6 +67,7 @@ export interface PulseView {
 
 export class Pulse {
   readonly #board: Board;
+  readonly #pace: Pace;
   readonly #context: Context;
   readonly #rows = new Map<string, Row>();
   /** The slots that were read after all timely pings. */
@@ -74,20 +80,27 @@ export class Pulse {
   #error: string | undefined;
   #reading: Promise<void> | undefined;
 
-  constructor(board: Board) {
+  constructor(board: Board, pace: Pace) {
     this.#board = board;
+    this.#pace = pace;
     this.#context = internalsOf(board.presence);
   }
 
   /**
-   * Changes after the read with this number; everything if it is 0, or a number of an earlier server that has not come
-   * yet. Never rejects because of the store.
+   * A `PulseView` as JSON, with the changes after the read with this number; everything if it is 0, or a number of an
+   * earlier server that has not come yet. Never rejects because of the store.
    */
-  async view(after: number): Promise<PulseView> {
-    const { time, periodMs } = this.#context;
+  async view(after: number): Promise<ReadableStream<Uint8Array>> {
     const known = after > this.#reads ? 0 : after;
-    if (phaseAt(time.position) > this.#phase) await this.#readOnce();
-    return {
+    if (phaseAt(this.#context.time.position) > this.#phase) await this.#readOnce();
+    const pieces = this.#piecesAfter(known);
+    return inPieces(this.#pace, async () => pieces.next().value ?? undefined);
+  }
+
+  /** Pings that come between two pieces come with the next view, too. */
+  *#piecesAfter(known: number): Generator<string, void> {
+    const { time, periodMs } = this.#context;
+    const about: Omit<PulseView, "pings"> = {
       read: this.#reads,
       slot: this.#slot,
       slotMs: time.at(this.#slot),
@@ -96,8 +109,17 @@ export class Pulse {
       ...(this.#error === undefined ? {} : { error: this.#error }),
       own: this.#board.presence.session ?? null,
       processes: this.#processes(),
-      pings: [...this.#rows.values()].filter(({ read }) => read > known).map(toView),
     };
+    const rows = [...this.#rows.values()].filter(({ read }) => read > known);
+    let piece = `${JSON.stringify(about).slice(0, -1)},"pings":[`;
+    for (const [at, row] of rows.entries()) {
+      row.text ??= JSON.stringify(toView(row));
+      piece += at === 0 ? row.text : `,${row.text}`;
+      if (piece.length < PIECE_CHARS) continue;
+      yield piece;
+      piece = "";
+    }
+    yield `${piece}]}`;
   }
 
   #readOnce(): Promise<void> {
@@ -141,6 +163,7 @@ export class Pulse {
         words: new Int32Array(SEGMENT_WORDS),
         late: new Int32Array(SEGMENT_WORDS),
         read: 0,
+        text: undefined,
       };
       this.#rows.set(id, row);
     }
@@ -151,16 +174,22 @@ export class Pulse {
       row.words[at] = (row.words[at] ?? 0) | fresh;
       if (isLate) row.late[at] = (row.late[at] ?? 0) | fresh;
       row.read = this.#reads;
+      row.text = undefined;
     }
   }
 
   /** The visible sessions that hold no key, with the slot of their latest ping. */
   #keyless(): Map<number, Slot> {
     const sessions = new Map<number, Slot>();
-    for (const row of this.#rows.values()) {
-      forEachSession(row, (session) => {
-        if ((this.#board.processes.get(session)?.keys ?? 0) > 0) return;
-        sessions.set(session, Math.max(row.slot, sessions.get(session) ?? -Infinity));
+    const seen = new Map<number, Int32Array>();
+    // From the latest slot back, so that each session, which is in most slots, is looked at once.
+    for (const { slot, segment, words } of [...this.#rows.values()].toSorted((a, b) => b.slot - a.slot)) {
+      const all = seen.get(segment) ?? new Int32Array(SEGMENT_WORDS);
+      const fresh = words.map((word, at) => word & ~(all[at] ?? 0));
+      words.forEach((word, at) => (all[at] = (all[at] ?? 0) | word));
+      seen.set(segment, all);
+      forEachSession({ slot, segment, words: fresh }, (session) => {
+        if ((this.#board.processes.get(session)?.keys ?? 0) === 0) sessions.set(session, slot);
       });
     }
     return sessions;

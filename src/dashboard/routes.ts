@@ -82,14 +82,14 @@ export function makeRoutes(options: RoutesOptions): Hono {
     if (board.isClosed) throw new HeartbitError("PRESENCE_CLOSED", "The dashboard is closed.");
     await next();
   });
-  app.get("/metrics", (context) => tellMetrics(context, options.metrics));
   const pace = new Pace(internalsOf(board.presence).clock);
+  app.get("/metrics", metricsRoute(options.metrics, pace));
   app.all("/api/changes", changes(options, pace));
-  const pulse = new Pulse(board);
-  app.get("/api/pulse", async ({ req, json }) => {
+  const pulse = new Pulse(board, pace);
+  app.get("/api/pulse", async ({ req, body }) => {
     const after = queryOf(req.raw, ["after"]).one("after") ?? "0";
     if (!/^\d{1,15}$/.test(after)) throw bad("after", "the number of a read");
-    return json(await pulse.view(Number(after)));
+    return body(await pulse.view(Number(after)), 200, { "content-type": "application/json" });
   });
   addKeysRoutes(app, { ...options, pace });
   const start = basePath.length + 1;
@@ -111,9 +111,20 @@ function tellHealth(context: Context, board: Board, staleAfterMs: number): Respo
   return context.json({ state, ...(since === undefined ? {} : { since }) }, isWell ? 200 : 503);
 }
 
-async function tellMetrics(context: Context, metrics: RoutesOptions["metrics"]): Promise<Response> {
-  if (metrics === undefined) throw new Refusal("NOT_FOUND", "This server has no metrics.");
-  return context.body(await metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+/** Requests that come meanwhile get the same text, so that many at once cost little. */
+function metricsRoute(
+  metrics: RoutesOptions["metrics"],
+  pace: Pace,
+): (context: Context) => Promise<Response> {
+  let underWay: Promise<string> | undefined;
+  return async ({ body }) => {
+    if (metrics === undefined) throw new Refusal("NOT_FOUND", "This server has no metrics.");
+    underWay ??= pace
+      .next()
+      .then(metrics)
+      .finally(() => (underWay = undefined));
+    return body(await underWay, 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  };
 }
 
 function changes({ board, allowWrites }: RoutesOptions, pace: Pace): (context: Context) => Response {

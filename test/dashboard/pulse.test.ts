@@ -160,6 +160,19 @@ describe("GET /api/pulse", () => {
     expect((await view(stage)).error).toBe(undefined);
   });
 
+  it("costs little for each who asks, however many processes there are", async () => {
+    const stage = await newStage();
+    const slot = Math.floor(stage.bench.clock.now() / 5000);
+    for (let at = slot - 118; at <= slot + 1; at++) {
+      await Promise.all(Array.from({ length: 6000 }, (_, seq) => stage.bench.stored.ping(at, seq)));
+    }
+    await stage.bench.periods(1);
+    expect((await view(stage)).pings).toHaveLength(720);
+    const before = process.cpuUsage();
+    for (let asked = 0; asked < 20; asked++) await (await stage.order("/api/pulse")).text();
+    expect(process.cpuUsage(before).user / 1000 / 20).toBeLessThan(12);
+  });
+
   it("keeps 120 slots", async () => {
     const stage = await newStage();
     await stage.bench.periods(10);

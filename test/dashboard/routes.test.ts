@@ -498,6 +498,16 @@ it("GET /metrics is what the option gives, absent without it, and reveals no int
   }
 });
 
+it("GET /metrics makes one text for all who ask at once", async () => {
+  let made = 0;
+  const metrics = async (): Promise<string> => `heartbit_made ${await Promise.resolve(++made)}\n`;
+  const { ask } = await newStage({ metrics });
+  const texts = (): Promise<string[]> =>
+    Promise.all([1, 2, 3].map(async () => (await ask("/metrics")).text()));
+  expect(new Set(await texts())).toEqual(new Set(["heartbit_made 1\n"]));
+  expect(new Set(await texts())).toEqual(new Set(["heartbit_made 2\n"]));
+});
+
 describe("dashboard", () => {
   it.each([
     [{ basePath: "x" }, "basePath"],
