@@ -7,6 +7,7 @@ The namespace is "presence". Something of heartbit must have set it up: `heartbi
 """
 
 import os
+import re
 import socket
 import sys
 import time
@@ -54,7 +55,7 @@ class Namespace:
         self.ask_time()
         j, oldest = int(self.position() - 0.5), int(self.position()) - self.config["retention"]
         bits, pinged = {}, {j}
-        for document in self.pings.find({"slot": {"$gte": oldest}}):
+        for document in filter(is_pings, self.pings.find({"slot": {"$gte": oldest}})):
             slot, segment = map(int, document["_id"].split("."))
             words = {int(name): word for name, word in document.items() if name.isdigit()}
             for index in range(1024):
@@ -82,6 +83,18 @@ def is_record(document):
     """Anybody may have written what lies in a collection."""
     numbers = ["session", "slot", "last"] + (["pinger", "start"] if isinstance(document["_id"], str) else ["pid"])
     return all(isinstance(document.get(name), (int, float)) for name in numbers)
+
+
+def is_pings(document):
+    named = re.compile(r"(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,11})", re.ASCII).fullmatch(str(document["_id"]))
+    others = document.keys() - {"_id", "slot", "now", "count", "mail", "expireAt"}
+    words = map(str, range(32))
+    return named and others <= set(words) and all(isinstance(document[word], int) for word in others)
+
+
+def printable(key):
+    """A key may have any character, such as a line break."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in key)
 
 
 class Session:
@@ -158,13 +171,15 @@ def upsert(collection, id, update, fields=None, attempts=10):
 def main(uri, command, *keys):
     namespace = Namespace(uri)
     if command == "list":
-        print("\n".join(namespace.living()))
+        print("\n".join(map(printable, namespace.living())))
         return
+    if command != "hold" or "" in keys or not keys:
+        raise SystemExit(__doc__)
     session = Session(namespace)
     try:
         for key in keys:
             session.hold(key)
-        print("holds", *keys, flush=True)
+        print("holds", *map(printable, keys), flush=True)
         session.keep_alive()
     except KeyboardInterrupt:
         session.close()

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { MongoClient } from "mongodb";
 import { expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { Running } from "../cli/heartbit.ts";
@@ -48,6 +49,17 @@ async function hold(uri: string, ...keys: string[]): Promise<Running> {
   return running;
 }
 
+/** What somebody else may have written, which a reader must ignore. */
+async function addForeign(uri: string): Promise<void> {
+  await using client = new MongoClient(uri);
+  const strangers = ["x", 5, "1.y", "900000000.0"].map((id) => ({ _id: id as never, slot: 9e8, 0: "x" }));
+  await client.db().collection("presence.pings").insertMany(strangers);
+  await client
+    .db()
+    .collection("presence.records")
+    .insertOne({ _id: "strange" as never });
+}
+
 it.skipIf(python === "")(
   "the example in Python holds keys that heartbit reports, lists those that heartbit holds, agrees on kills, ends and crashes",
   async () => {
@@ -66,6 +78,7 @@ it.skipIf(python === "")(
     expect(reported.map((one) => one.split(" ").at(-1))).toEqual(["joined", "joined", "joined"]);
     expect(await list(uri)).toEqual(["node", "python/crashes", "python/crashes too", "python/stops"]);
 
+    await addForeign(uri);
     await presence.kill("python/crashes too");
     await until(() => reported.includes("python/crashes too killed"));
     expect(await list(uri)).toEqual(["node", "python/crashes", "python/stops"]);
