@@ -1,7 +1,7 @@
 /**
- * Ends the command of `run` if heartbit itself is killed. Otherwise the command would go on without its key, beside
- * the one that is started in its place. The guardian is a shell that reads from a pipe. Only heartbit holds the other
- * end, and the system closes it when heartbit ends, in whatever way.
+ * Ends the command of `run`, or a process of `bench`, if heartbit itself is killed. Otherwise a command would go on
+ * without its key, beside the one that is started in its place. The guardian is a shell that reads from a pipe. Only
+ * heartbit holds the other end, and the system closes it when heartbit ends, in whatever way.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 

@@ -1,6 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { quantilesOf } from "../../src/cli/bench/quantiles.ts";
-import { heartbit, main, newStore, start } from "./heartbit.ts";
+import { until } from "../support/wait.ts";
+import { heartbit, isRunning, main, newStore, start } from "./heartbit.ts";
 import { inTerminal } from "./terminal.ts";
 
 it("of some times, the median, the 99 % and the most are some of them", () => {
@@ -39,6 +41,19 @@ describe("bench", () => {
     const { code, stdout } = await running.ended;
     expect(stdout).toContain("\r\u001b[KWHAT ");
     expect(code).toBe(0);
+  });
+
+  it("takes its processes with it when it is killed itself", async () => {
+    const { child, pid } = start(["bench"], await newStore("300ms"));
+    const crashing = (): number[] => {
+      const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
+      const found = [...stdout.matchAll(/^ *(\d+) +(\d+) .* ping crash-\d$/gm)];
+      return found.filter(([, , parent]) => Number(parent) === pid).map(([, one]) => Number(one));
+    };
+    await until(() => crashing().length > 0);
+    const left = crashing();
+    child.kill("SIGKILL");
+    await until(() => !left.some(isRunning));
   });
 
   it("ends with 130 when it is interrupted", async () => {

@@ -7,6 +7,7 @@ import type { Presence } from "../../presence/presence.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { CommandError } from "../errors.ts";
+import { Guardian } from "../guardian.ts";
 import { type Quantiles, quantilesOf } from "./quantiles.ts";
 
 export interface Measurement extends Quantiles {
@@ -108,7 +109,9 @@ interface Crash {
 async function crash(key: string, { reported, env, signal, afterMs }: Crash): Promise<number> {
   const [, main = ""] = process.argv;
   const child = spawn(process.execPath, [main, "ping", key], { env, stdio: ["ignore", "ignore", "pipe"] });
-  const ended = once(child, "exit");
+  const guardian = new Guardian();
+  guardian.guard(child.pid);
+  const ended = once(child, "exit").finally(() => guardian.release());
   const end = (): void => void child.kill("SIGKILL");
   signal.addEventListener("abort", end);
   try {
