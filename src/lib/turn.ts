@@ -12,3 +12,9 @@ export function turn(): Promise<void> {
     later(resolve);
   });
 }
+
+/** After all sockets that are found closed now have said so: Node reports that at the end of a turn. */
+export async function afterClosings(): Promise<void> {
+  await turn();
+  await turn();
+}

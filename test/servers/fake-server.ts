@@ -5,6 +5,8 @@ import { answer as replyTo, onMessage, read } from "./wire.ts";
 
 export interface FakeServer {
   readonly uri: string;
+  /** Ends all connections at once, as a server that is started again. */
+  readonly cut: () => void;
   stop(): Promise<void>;
 }
 
@@ -12,11 +14,11 @@ type Answer = (command: Document, address: string) => Document | Promise<Documen
 
 /** Answers each command with what `answer` gives for it. */
 export async function startFakeServer(answer: Answer): Promise<FakeServer> {
-  const { address, stop } = await listen((socket) => {
+  const { address, cut, stop } = await listen((socket) => {
     onMessage(socket, (message) => {
       const answered = Promise.resolve(answer(read(message), `127.0.0.1:${socket.localPort}`));
       void answered.then((body) => socket.writable && socket.write(replyTo(message, body)));
     });
   });
-  return { uri: `mongodb://${address}/`, stop };
+  return { uri: `mongodb://${address}/`, cut, stop };
 }

@@ -1,4 +1,4 @@
-import { type Document, MongoClient } from "mongodb";
+import { type Document, Long, MongoClient } from "mongodb";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Namespace, StoreNotice } from "../../src/core/store.ts";
 import { type MongoStore, mongoStore, openMongo } from "../../src/stores/mongo/index.ts";
@@ -222,3 +222,30 @@ it("a primary that refuses connections is found to be gone at once, and not at t
     ),
   );
 });
+
+it.each(["find", "findAndModify"])(
+  "a server that is started again during %s is found again, though the driver's own connection ends with the others",
+  async (during) => {
+    let isCut = false;
+    const fake = await fakeServer((name, command) => {
+      if (name === during && !isCut) {
+        isCut = true;
+        fake.cut();
+      }
+      const cursor = { id: Long.ZERO, ns: `${String(command["$db"])}.none`, firstBatch: [] };
+      return { cursor, value: { now: new Date(), seq: 7 } };
+    });
+    const found = await openMongo(fake.uri);
+    onTestFinished(() => found.close());
+    const asked = found.namespace("presence", CONFIG);
+    const lost: unknown[] = [];
+    asked.notices?.((notice) => {
+      if (notice.kind === "lost") lost.push(asked.time()); // as a presence, which calls at once
+    });
+    await passes(600); // the driver asks whom it has asked less than 500 ms ago only later
+    await (during === "find" ? asked.config() : asked.nextSeq());
+    await Promise.all(lost);
+    expect([isCut, lost.length]).toEqual([true, 1]);
+    await asked.close();
+  },
+);

@@ -7,6 +7,7 @@
 import type { Db, Document, MongoClient } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
 import { setLimit } from "../../lib/system-clock.ts";
+import { afterClosings } from "../../lib/turn.ts";
 import { codeOf, isWorthRepeating, ServerRefusal, toHeartbitError, UNAUTHORIZED } from "./failures.ts";
 
 /** How documents are read and written, whatever the client's options. Text in other encodings must not fail a read. */
@@ -100,21 +101,28 @@ export class Calls {
     options: Document = {},
     ending?: AbortSignal,
   ): Promise<Document> {
-    const run = async (signal: AbortSignal): Promise<Document> => {
-      const once = async (): Promise<Document> => {
-        const reply = await this.db.command(command, { ...PLAIN, ...options, signal });
-        refuseWriteConcernError(reply);
-        return reply;
-      };
-      try {
-        return await once();
-      } catch (error) {
-        if (signal.aborted || !isWorthRepeating(error)) throw error;
-        this.#onSilence();
-        return await once();
-      }
+    const once = async (signal: AbortSignal): Promise<Document> => {
+      const reply = await this.db.command(command, { ...PLAIN, ...options, signal });
+      refuseWriteConcernError(reply);
+      return reply;
     };
-    return this.bounded(doing, limitMs, run, ending);
+    return this.bounded(doing, limitMs, (signal) => this.twice(signal, () => once(signal)), ending);
+  }
+
+  /**
+   * Does it once more if the connection or the primary was lost, but only after the driver knows which of its other
+   * connections were lost too. A driver that needs a server before that may send its `hello` over a closed connection,
+   * and then waits for ever. (So do not let it repeat reads by itself.)
+   */
+  async twice<T>(signal: AbortSignal, once: () => Promise<T>): Promise<T> {
+    try {
+      return await once();
+    } catch (error) {
+      if (signal.aborted || !isWorthRepeating(error)) throw error;
+      await afterClosings();
+      this.#onSilence();
+      return once();
+    }
   }
 
   /** A command on the server as a whole. */
@@ -160,7 +168,7 @@ export class Calls {
         .then(resolve)
         .catch((error: unknown) => {
           if (codeOf(error) === UNAUTHORIZED) this.#onUnauthorized();
-          if (isWorthRepeating(error)) this.#onSilence();
+          if (isWorthRepeating(error)) void afterClosings().then(this.#onSilence);
           reject(toHeartbitError(error, doing));
         });
     });

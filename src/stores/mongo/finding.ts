@@ -1,5 +1,5 @@
 /** Finding documents, page by page, each within its time. */
-import type { Collection, Document, Filter, FindOptions } from "mongodb";
+import type { Document, RunCommandCursor } from "mongodb";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 
@@ -9,37 +9,55 @@ const PAGES_IN_TIME = 10;
 
 type Doc = Document & { _id: unknown };
 
-/** Documents in batches, each within the limit. Ending the iteration early kills the cursor on the server. */
+interface FindOptions {
+  readonly limit?: number;
+  readonly projection?: Document;
+  readonly sort?: Document;
+  readonly readConcern?: { readonly level: string };
+}
+
+/**
+ * Documents in batches, each within the limit. Ending the iteration early kills the cursor on the server. A plain
+ * command, which the driver does not repeat: see `Calls.twice`.
+ */
 export async function* find(
   context: Context,
   collection: string,
   filter: Document,
-  options: Pick<FindOptions, "limit" | "projection" | "readConcern" | "sort"> = {},
+  options: FindOptions = {},
 ): AsyncGenerator<Doc[]> {
   const { calls, limits } = context;
-  const { readConcern = (await context.server()).readConcern } = options;
+  const { readConcern = (await context.server()).readConcern, limit = Infinity } = options;
   const abort = new AbortController();
-  const documents: Collection<Doc> = calls.db.collection<Doc>(collection, { readConcern, ...PLAIN });
-  const cursor = documents.find(filter as Filter<Doc>, {
+  const command = {
+    find: collection,
+    filter,
     ...options,
-    ...PLAIN,
     readConcern,
-    readPreference: "primary",
-    batchSize: PAGE_DOCUMENTS,
+    // One more than the limit lets the server close the cursor with its first answer.
+    batchSize: Math.min(limit + 1, PAGE_DOCUMENTS),
     maxTimeMS: PAGES_IN_TIME * limits.bulkMs,
-    signal: abort.signal,
-  });
-  const next = async (signal: AbortSignal): Promise<Doc[]> => {
+  };
+  const cursorOptions: Document = { ...PLAIN, signal: abort.signal };
+  const open = (): RunCommandCursor =>
+    calls.db.runCursorCommand(command, cursorOptions).setBatchSize(PAGE_DOCUMENTS);
+  let cursor: RunCommandCursor | undefined;
+  const page = async (signal: AbortSignal): Promise<Doc[]> => {
     signal.addEventListener("abort", () => abort.abort(), { once: true });
-    return (await cursor.hasNext()) ? cursor.readBufferedDocuments() : [];
+    const began = cursor;
+    const hasNext =
+      began === undefined
+        ? await calls.twice(signal, () => (cursor = open()).hasNext())
+        : await began.hasNext();
+    return hasNext ? ((cursor as RunCommandCursor).readBufferedDocuments() as Doc[]) : [];
   };
   try {
     for (;;) {
-      const batch = await calls.bounded("read", limits.bulkMs, next);
+      const batch = await calls.bounded("read", limits.bulkMs, page);
       if (batch.length === 0) return;
       yield batch;
     }
   } finally {
-    await calls.bounded("end a read", limits.closingMs, () => cursor.close()).catch(() => undefined);
+    await calls.bounded("end a read", limits.closingMs, async () => cursor?.close()).catch(() => undefined);
   }
 }

@@ -11,6 +11,7 @@ import type {
 } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
 import { systemClock } from "../../lib/system-clock.ts";
+import { afterClosings } from "../../lib/turn.ts";
 
 type Listener = (notice: StoreNotice) => void;
 
@@ -112,21 +113,24 @@ export class Monitor {
 
   /** Another kind of server answers than before. */
   noteOtherKind(): void {
-    this.#tell({ kind: "lost", reason: "the server has become another kind of deployment" });
-    this.#tell({ kind: "found" });
+    void this.#tell({ kind: "lost", reason: "the server has become another kind of deployment" });
+    void this.#tell({ kind: "found" });
   }
 
   readonly #onTopology = ({ previousDescription, newDescription }: TopologyDescriptionChangedEvent): void => {
     const before = primaryOf(previousDescription.servers.values());
     const now = primaryOf(newDescription.servers.values());
     if (before === now) return;
-    if (before !== undefined) this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
+    if (before !== undefined)
+      void this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
     if (now === undefined) return;
     this.#found++;
-    this.#tell({ kind: "found" });
+    void this.#tell({ kind: "found" });
   };
 
-  #tell(notice: StoreNotice): void {
+  /** Later, since listeners call the server at once: see `Calls.twice`. */
+  async #tell(notice: StoreNotice): Promise<void> {
+    await afterClosings();
     for (const listener of this.#listeners) listener(notice);
   }
 }
