@@ -98,6 +98,12 @@ export function isFinal(error: unknown): boolean {
   );
 }
 
+/** @internal The error; if the store did not answer, with the reason if one is known. */
+export function withReason(error: unknown, reason: string | undefined): unknown {
+  if (reason === undefined || !isHeartbitError(error, "STORE_UNAVAILABLE")) return error;
+  return new HeartbitError(error.code, `${error.message.replace(/\.$/, "")}; ${reason}.`, { cause: error });
+}
+
 /** @internal The error of a call on a presence that was closed. */
 export function closed(name: string, cause?: unknown): HeartbitError {
   const options = cause === undefined ? {} : { cause };

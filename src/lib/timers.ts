@@ -19,11 +19,15 @@ export function within<T>(
       clock.setTimer(() => {
         const more = moreMs();
         if (more > 0) cancel = waitFor(more, waitedMs + more);
-        else reject(new GivenUp(`The store did not answer in ${Math.ceil(waitedMs)} ms (${what}).`));
+        else reject(unanswered(waitedMs, what));
       }, ms);
     let cancel = waitFor(limitMs, limitMs);
     operation.then(resolve, reject).finally(() => cancel());
   });
+}
+
+function unanswered(waitedMs: number, what: string): GivenUp {
+  return new GivenUp(`The store did not answer in ${Math.ceil(waitedMs)} ms (${what}).`);
 }
 
 /** Like `within`. On a clock that stands still it also gives up as soon as nothing more happens. */
@@ -64,7 +68,8 @@ export async function hedged<T>(
     try {
       return await within(clock, isLast ? leftMs : pauseMs, what, first);
     } catch (error) {
-      if (isLast || haveFailed) throw error;
+      if (haveFailed) throw error;
+      if (isLast) throw unanswered(limitMs, what);
       attempts.push(begin());
     }
   }

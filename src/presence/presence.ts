@@ -205,7 +205,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
    * `STORE_UNAVAILABLE`, `NOT_PERMITTED`, `PRESENCE_CLOSED`.
    */
   async prune(): Promise<Pruned> {
-    return this.#holdingSide.whileOpen(() => pruneAll(this.#context));
+    return this.#holdingSide.forAWhile(() => pruneAll(this.#context));
   }
 
   /**

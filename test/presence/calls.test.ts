@@ -65,3 +65,35 @@ it.each([5000, 3_600_000])(
     expect(await aliveFor(o)).toEqual([]);
   },
 );
+
+it("prunes run a few at a time, as lists and kills do, so that pings have connections left", async () => {
+  let running = 0;
+  const p = await bench.openWith(
+    () => ({
+      prune: () => {
+        running++;
+        return never();
+      },
+    }),
+    { name: "n" },
+  );
+  for (let count = 0; count < 20; count++) p.prune().catch(() => {});
+  await bench.clock.advance(100);
+  expect(running).toBe(3);
+});
+
+it("a rejection says how long the store did not answer, and why if that is known", async () => {
+  let isAway = false;
+  const p = await bench.openWith(
+    (namespace) => ({
+      time: () => (isAway ? never() : namespace.time()),
+      delay: () => (isAway ? "no connection is free" : undefined),
+    }),
+    { name: "n", periodMs: 5000 },
+  );
+  isAway = true;
+  await bench.clock.advance(6000); // its view of the store's time is too old
+  const failed = p.list().catch((error: Error) => error.message);
+  await bench.clock.advance(20_000);
+  expect(await failed).toBe("The store did not answer in 5000 ms (time); no connection is free.");
+});

@@ -1,7 +1,7 @@
 /** The holding side of a presence: its session, the registrations that it declares, and the reconciler. */
 import { KILLED } from "../../core/records.ts";
 import { show } from "../../core/checks.ts";
-import { closed, type HeartbitError } from "../../core/errors.ts";
+import { closed, type HeartbitError, withReason } from "../../core/errors.ts";
 import { closeLimitMs, quickMs } from "../../core/limits.ts";
 import { select } from "../../core/selection.ts";
 import { Turnstile } from "../../lib/queue.ts";
@@ -43,21 +43,20 @@ export class HoldingSide {
     if (this.isClosed) throw closed(this.context.name);
   }
 
-  /** Does an operation of the program. Rejects with `PRESENCE_CLOSED` if the presence is closed before or meanwhile. */
-  async whileOpen<T>(act: () => Promise<T>): Promise<T> {
-    this.checkOpen();
-    return act().catch((error: unknown) => {
-      this.checkOpen();
-      throw error;
-    });
-  }
-
   /**
    * Tries an operation of the program for a while, once its turn has come. Only a few run at a time, so that pings and
-   * evaluations always have connections left.
+   * evaluations always have connections left. Rejects with `PRESENCE_CLOSED` if the presence is closed before or
+   * meanwhile.
    */
   forAWhile<T>(act: () => Promise<T>): Promise<T> {
-    return this.#turnstile.run(() => forAWhile(this.context, () => this.whileOpen(act)));
+    const whileOpen = async (): Promise<T> => {
+      this.checkOpen();
+      return act().catch((error: unknown) => {
+        this.checkOpen();
+        throw withReason(error, this.context.namespace.delay?.());
+      });
+    };
+    return this.#turnstile.run(() => forAWhile(this.context, whileOpen));
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */
