@@ -205,6 +205,11 @@ export interface Namespace {
   /** Optional: why calls are late on this side of the store, as a clause; undefined if nothing is known. */
   delay?(): string | undefined;
   /**
+   * Optional: runs an operation of the program once its turn has come among those of all presences that share this
+   * store's connections, so that their pings always have some left.
+   */
+  inTurn?<T>(act: () => Promise<T>): Promise<T>;
+  /**
    * Optional: examines what only this kind of store has, for `doctor`, and changes nothing. Records older than
    * `beforeSlot` should have been pruned long ago. A missing right is a finding, not a rejection.
    */

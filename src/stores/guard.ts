@@ -70,6 +70,7 @@ export function guarded(
     ...(namespace.feed === undefined ? {} : { feed: feedOf(namespace, ofPage, permitted) }),
     ...(namespace.notices === undefined ? {} : { notices: namespace.notices.bind(namespace) }),
     ...(namespace.delay === undefined ? {} : { delay: namespace.delay.bind(namespace) }),
+    ...(namespace.inTurn === undefined ? {} : { inTurn: namespace.inTurn.bind(namespace) }),
     close: () => {
       waits.giveUp(new GivenUp("The presence was closed before the store had answered."));
       return namespace.close();

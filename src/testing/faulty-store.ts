@@ -8,7 +8,7 @@ import { checkNumber, checkOptionsObject } from "../lib/arguments.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
 /** An operation that passes the gate: each member of a namespace that does I/O. */
-export type Operation = Exclude<keyof Namespace, "close" | "notices" | "delay" | "examine">;
+export type Operation = Exclude<keyof Namespace, "close" | "notices" | "delay" | "inTurn" | "examine">;
 
 /** The outcome of an operation: it happens; it does not; or it happens and still rejects. */
 export type Verdict = "pass" | "fail" | "fail after it happened";
@@ -247,6 +247,7 @@ class FaultyNamespace implements Namespace {
   readonly feed?: NonNullable<Namespace["feed"]>;
   readonly notices?: NonNullable<Namespace["notices"]>;
   readonly delay?: NonNullable<Namespace["delay"]>;
+  readonly inTurn?: NonNullable<Namespace["inTurn"]>;
   readonly examine?: NonNullable<Namespace["examine"]>;
   readonly #inner: Namespace;
   readonly #gate: Gate;
@@ -263,6 +264,8 @@ class FaultyNamespace implements Namespace {
     if (notices !== undefined) this.notices = notices;
     const delay = inner.delay?.bind(inner);
     if (delay !== undefined) this.delay = delay;
+    const inTurn = inner.inTurn?.bind(inner);
+    if (inTurn !== undefined) this.inTurn = inTurn;
     const examine = inner.examine?.bind(inner);
     if (examine !== undefined) this.examine = examine;
   }

@@ -8,6 +8,7 @@ import { mongoStore } from "../../src/stores/mongo/index.ts";
 import { everything, readAll } from "../../src/testing/contract/world.ts";
 import { newDatabase } from "../servers/database.ts";
 import { timersThatHold } from "../support/timers.ts";
+import { passes } from "../support/wait.ts";
 import { newClient } from "./support.ts";
 
 let client: MongoClient;
@@ -73,3 +74,21 @@ it("says that no connection is free, when the program's own calls have all of th
   expect(namespace.delay?.()).toBeUndefined();
   end?.();
 });
+
+it.each([
+  [1, 1],
+  [10, 3],
+  [0, 30],
+])(
+  "of %d connections operations of the program use %d, however many presences there are",
+  async (most, used) => {
+    const own = new MongoClient(`mongodb://a/?maxPoolSize=${most}`);
+    let running = 0;
+    for (let count = 0; count < 30; count++) {
+      const one = mongoStore(own.db("x")).namespace(`n${count}`, { periodMs: 5000, retentionSlots: 120 });
+      void one.inTurn?.(() => new Promise(() => running++));
+    }
+    await passes(0);
+    expect(running).toBe(used);
+  },
+);

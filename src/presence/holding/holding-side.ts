@@ -56,7 +56,8 @@ export class HoldingSide {
         throw withReason(error, this.context.namespace.delay?.());
       });
     };
-    return this.#turnstile.run(() => forAWhile(this.context, whileOpen));
+    const tried = (): Promise<T> => forAWhile(this.context, whileOpen);
+    return this.#turnstile.run(() => this.context.namespace.inTurn?.(tried) ?? tried());
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */

@@ -10,6 +10,7 @@ import type {
   TopologyDescriptionChangedEvent,
 } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
+import { Turnstile } from "../../lib/queue.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { afterClosings } from "../../lib/turn.ts";
 
@@ -19,6 +20,9 @@ type Listener = (notice: StoreNotice) => void;
 const LOOK_MS = 1000;
 /** A server that is only slow must not be asked more for that. */
 const LOOK_AGAIN_MS = 5000;
+
+/** The share of the client's connections that operations of the program may have, in all its presences together. */
+const SHARE_OF_POOL = 0.3;
 
 /** The kinds of servers that take writes. */
 const WRITABLE = new Set(["RSPrimary", "Standalone", "Mongos", "LoadBalancer"]);
@@ -33,6 +37,8 @@ export function monitorOf(client: MongoClient): Monitor {
 }
 
 export class Monitor {
+  /** What operations of the program wait at. */
+  readonly turnstile: Turnstile;
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
   #found = 0;
@@ -43,6 +49,9 @@ export class Monitor {
 
   constructor(client: MongoClient) {
     this.#client = client;
+    const { maxPoolSize } = client.options;
+    const most = maxPoolSize === 0 ? Infinity : Math.floor(SHARE_OF_POOL * maxPoolSize);
+    this.turnstile = new Turnstile(Math.max(1, most));
   }
 
   /** How many times a server was found or a connection lost while somebody listened: its kind may have changed. */

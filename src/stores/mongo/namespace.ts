@@ -214,6 +214,10 @@ export class MongoNamespace implements Namespace {
     return `no connection of the client is free: all ${maxPoolSize} of its maxPoolSize are in use`;
   }
 
+  inTurn<T>(act: () => Promise<T>): Promise<T> {
+    return this.#context.monitor.turnstile.run(act);
+  }
+
   async examine(beforeSlot: Slot): Promise<Finding[]> {
     return examine(this.#context, beforeSlot);
   }
