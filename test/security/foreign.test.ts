@@ -4,7 +4,7 @@ import type { PresenceOptions, Presence } from "../../src/index.ts";
 import { PING_FIELDS, toPing, toRegistration, toSession } from "../../src/stores/mongo/documents.ts";
 import { newDatabase } from "../servers/database.ts";
 import { databaseOf } from "../servers/uri.ts";
-import { until } from "../support/wait.ts";
+import { answered, until } from "../support/wait.ts";
 import { open } from "./support.ts";
 
 const PERIOD_MS = 600;
@@ -154,7 +154,7 @@ describe("documents that heartbit did not write", () => {
       expect(confirmed).toBe(true);
       const listed = keys.map(({ key, alive }) => `${key} ${alive}`);
       expect(listed).toEqual(["joiner true", "leaver false", "mine true"]);
-      await presence.prune();
+      await answered(() => presence.prune());
       await until(() => presence.health.state === "healthy");
       expect(warnings.filter((line) => line.includes("unrecognized documents"))).toHaveLength(1);
       expect(warnings.filter((line) => line.includes("100 years"))).toHaveLength(1);
