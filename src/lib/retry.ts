@@ -1,4 +1,6 @@
 /** The only way in which heartbit repeats failed operations. */
+import { isFinal } from "../core/errors.ts";
+import { retryMs } from "../core/limits.ts";
 import type { Sleeper } from "./timers.ts";
 
 /** How an operation is repeated. */
@@ -26,4 +28,9 @@ export async function retry<T>(sleeper: Sleeper, policy: RetryPolicy, act: () =>
       if (sleeper.ended) throw error;
     }
   }
+}
+
+/** Repeats an operation until it succeeds, or never can. */
+export function persistently(periodMs: number, failed: (error: unknown) => void): RetryPolicy {
+  return { pauseMs: (_, error) => retryMs(periodMs, error), givesUp: isFinal, failed };
 }

@@ -261,6 +261,11 @@ export class Circumstances {
     return merge(spans.filter(({ from, to }) => to - from <= this.ms(PERIODS.pingsApart)));
   }
 
+  /** Whether it started while the store's clock showed less than before a step back, and may not have caught up yet. */
+  startedBehind(process: Process, time: number): boolean {
+    return touches(this.#inherited(process.from), time, time);
+  }
+
   /** A process that starts right after a step back, or while the clock shows less than before, waits with the others. */
   #inherited(from: number): Span[] {
     let [shown, shiftMs, to] = [-Infinity, 0, from];

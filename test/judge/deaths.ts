@@ -355,6 +355,7 @@ class ReportsJudge {
       .faultsOf(watcher)
       .some(({ aheadMs = 0 }) => aheadMs > of.ms(PERIODS.routerAhead));
     if (isAhead && of.excuse("first state by a router's clock")) return true;
+    if (of.around.startedBehind(process, t)) return of.excuse("first state after a step back");
     const pinged = Math.max(
       ...of.processes.map((one) => (one.isThere(t) ? this.#pingedUntil(one, t) : -Infinity)),
     );

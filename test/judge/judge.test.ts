@@ -624,6 +624,26 @@ const LOGS: Readonly<Record<string, readonly Told[]>> = {
       20.0  v watches k
       20.1  v hears k initial
       21.3  v hears k joined p`,
+    excused(
+      "first state after a step back",
+      "a key that is started right after a step back is first reported dead to a new watcher",
+    )`
+      20.0  clock steps -3
+      20.6  q starts j
+      21.5  v watches j
+      21.5  v hears j initial
+      21.8  v hears j joined q
+      21.8  w hears j joined q`,
+    broken(
+      "false death",
+      "a key that was started after a step back is reported dead to a watcher of much later",
+    )`
+      20.0  clock steps -3
+      20.6  q starts j
+      21.5  w hears j joined q
+      26.0  v watches j
+      26.0  v hears j initial
+      26.5  v hears j joined q`,
     broken("false death", "a watcher that starts in quiet times first reports a key dead")`
       20.0  v watches k
       20.1  v hears k initial

@@ -25,6 +25,8 @@ export const LIMITS = {
     "A watcher that starts right after an outage so short that it left no slot empty may first report a key dead",
   "first state of a stale read":
     "A watcher's first state comes from a read that may be stale: it may lack a key registered since",
+  "first state after a step back":
+    "A process that starts while the store's clock shows less than before a step back pings behind the others",
   "nobody pinged": "The same may happen if nobody pinged for a whole retention",
   "step while cut off":
     "If a process crashes, or alone loses the store, while the store's clock steps or before that is noticed",

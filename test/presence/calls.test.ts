@@ -97,3 +97,29 @@ it("a rejection says how long the store did not answer, and why if that is known
   await bench.clock.advance(20_000);
   expect(await failed).toBe("The store did not answer in 5000 ms (time); no connection is free.");
 });
+
+it("a sync waits for a read that goes on, however long it takes, and rejects once that stops", async () => {
+  let pages = 12;
+  const p = await bench.openWith(
+    (namespace) => ({
+      read: async function* (query) {
+        const slowly = query.select.all ? pages : 0; // not our own records
+        for (let page = 0; page < slowly; page++) {
+          await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 800));
+          yield { sessions: [], registrations: [] };
+        }
+        if (slowly === 1) await never();
+        yield* namespace.read(query);
+      },
+    }),
+    { name: "n", periodMs: 5000 },
+  );
+  const watcher = p.watcher();
+  watcher.watch({ all: true }, () => {});
+  const outcome = (): Promise<string> => watcher.sync().then(() => "done", String);
+  const [done] = await Promise.all([outcome(), bench.clock.advance(60_000)]);
+  expect(done).toBe("done");
+  pages = 1;
+  const [failed] = await Promise.all([outcome(), bench.clock.advance(15_000)]);
+  expect(failed).toContain("did not answer");
+});

@@ -7,7 +7,7 @@ import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Namespace, Page, ReadQuery } from "../../core/store.ts";
 import type { Emitter } from "../../lib/emitter.ts";
-import { retry, type RetryPolicy } from "../../lib/retry.ts";
+import { retry } from "../../lib/retry.ts";
 import { eachOf, hedged, within } from "../../lib/timers.ts";
 import type { PresenceEvents } from "../events.ts";
 import type { NamespaceConfig } from "./config.ts";
@@ -134,9 +134,4 @@ export function forAWhile<T>(context: Context, act: () => Promise<T>): Promise<T
     givesUp: (error: unknown) => isFinal(error) || clock.monotonic() >= end,
   };
   return retry(requests.sleeper, policy, act);
-}
-
-/** Repeats an operation until it succeeds, or never can. */
-export function persistently({ periodMs }: Context, failed: (error: unknown) => void): RetryPolicy {
-  return { pauseMs: (_, error) => retryMs(periodMs, error), givesUp: isFinal, failed };
 }

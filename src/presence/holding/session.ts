@@ -16,10 +16,10 @@ import type { OwnPing } from "../../core/freshness.ts";
 import { isSameSession, KILLED, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
 import { NOTHING } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
-import { retry } from "../../lib/retry.ts";
+import { persistently, retry } from "../../lib/retry.ts";
 import { Sleeper } from "../../lib/timers.ts";
 import type { Context } from "../context/context.ts";
-import { ask, patiently, patientlyWritten, persistently, readPages } from "../context/context.ts";
+import { ask, patiently, patientlyWritten, readPages } from "../context/context.ts";
 import { describe } from "../../lib/log.ts";
 import { Heartbeat } from "./heartbeat.ts";
 
@@ -117,7 +117,7 @@ export class Session {
     if (session === undefined || this.sleeper.ended) return; // closing has not waited for it
     const { namespace, periodMs } = this.#context;
     const write = { kind: "endSession", session: session.record.seq, last } as const;
-    const policy = persistently(this.#context, () => {});
+    const policy = persistently(this.#context.periodMs, () => {});
     // Soon, even after a refusal: the presence closes, and there is only a period left.
     const pauseMs = (): number => retryMs(Math.min(periodMs, closeLimitMs(periodMs)));
     await retry(this.sleeper, { ...policy, pauseMs }, () =>
@@ -149,7 +149,7 @@ export class Session {
     let numbered: { readonly seq: number; readonly heartbeat: Heartbeat } | undefined;
     let opened: number | undefined;
     const failed = (error: unknown): void => health.suspect(`opening a session failed: ${describe(error)}`);
-    const session = await retry(this.sleeper, persistently(this.#context, failed), async () => {
+    const session = await retry(this.sleeper, persistently(this.#context.periodMs, failed), async () => {
       signal.throwIfAborted();
       for (;;) {
         if (numbered === undefined) {

@@ -27,6 +27,8 @@ export class Snapshot {
   readonly #polling = new OneAtATime(() => this.#poll());
   /** How many polls have begun: a load that overlaps with one must catch up. */
   #polls = 0;
+  /** When a page was last read or taken: a monotonic time, in ms. */
+  latestPageAt = -Infinity;
 
   constructor(holdingSide: HoldingSide, notifier: Notifier) {
     this.#context = holdingSide.context;
@@ -85,6 +87,7 @@ export class Snapshot {
     for (const page of pages) {
       yield* this.#takeInSteps(page);
       this.#notifier.discardChanges();
+      this.latestPageAt = this.#context.clock.monotonic();
     }
   }
 
@@ -141,6 +144,7 @@ export class Snapshot {
       }
       registrations.takePage(page);
       read.push(page);
+      this.latestPageAt = this.#context.clock.monotonic();
       cursor = page.cursor ?? cursor;
     }
     if (!hasOwn && own === session.current) {

@@ -8,9 +8,9 @@ import { includesPrefix, isEmptySelection, missingFrom, prefixOf, select } from 
 import type { Steps } from "../../core/steps.ts";
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { handled } from "../../lib/handled.ts";
-import { retry, type RetryPolicy } from "../../lib/retry.ts";
+import { persistently, retry, type RetryPolicy } from "../../lib/retry.ts";
 import { Sleeper, Slices, within } from "../../lib/timers.ts";
-import { type Context, noteFailure, persistently } from "../context/context.ts";
+import { type Context, noteFailure } from "../context/context.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
 import { Evaluator } from "./evaluator.ts";
@@ -88,10 +88,7 @@ export class WatchingSide {
     yield* this.#forgetInSteps("");
   }
 
-  /**
-   * Forgets keys with the prefix that are no longer wanted. A key that is wanted again meanwhile is kept: it is loaded
-   * again anyway, and after this, since work on the roster is done in turn.
-   */
+  /** Forgets keys with the prefix that are not wanted. One that is wanted again meanwhile is loaded again after this. */
   #forgetInSteps(prefix: string): Steps {
     return this.#notifier.roster.retainInSteps(prefix, (key) => this.#subscriptions.wants(key));
   }
@@ -117,9 +114,15 @@ export class WatchingSide {
   sync(): Promise<void> {
     const { clock, periodMs } = this.#context;
     const limitMs = syncLimitMs(periodMs);
-    const end = clock.monotonic() + limitMs;
-    // A store that has not answered may still do so, as long as this waits.
-    const givesUp = (error: unknown): boolean => !(error instanceof GivenUp) || clock.monotonic() >= end;
+    const began = clock.monotonic();
+    let hasFailed = false;
+    // A read that goes on may take long. One that has failed begins again, and its pages are no progress.
+    const since = (): number => (hasFailed ? began : Math.max(began, this.snapshot.latestPageAt));
+    const leftMs = (): number => since() + limitMs - clock.monotonic();
+    const givesUp = (error: unknown): boolean => {
+      hasFailed = true;
+      return !(error instanceof GivenUp) || leftMs() <= 0; // it may still answer
+    };
     const policy = { pauseMs: () => retryMs(periodMs), givesUp };
     return new Promise((resolve, reject) => {
       const failed = (error: unknown): void => {
@@ -132,7 +135,7 @@ export class WatchingSide {
           await this.evaluator.evaluate();
         }),
       );
-      within(clock, limitMs, "sync", work)
+      within(clock, limitMs, "sync", work, leftMs)
         .finally(() => this.#pendingSyncs.delete(failed))
         .then(resolve, (error: unknown) => (this.#sleeper.ended ? resolve() : reject(error as Error)));
     });
@@ -170,10 +173,7 @@ export class WatchingSide {
     requests.sleeper.wake(); // the loop evaluates from now on
   }
 
-  /**
-   * Opens the session once the right to write is there: servers refuse for passing faults, too. Asks in longer and
-   * longer intervals, up to a retention, since a server logs each refusal.
-   */
+  /** Opens the session once the right to write is there. Asks less and less often, since servers log each refusal. */
   async #openLater(): Promise<void> {
     const { periodMs, retentionSlots, log } = this.#context;
     const policy = {
@@ -220,7 +220,7 @@ export class WatchingSide {
   #policy(doing: string): RetryPolicy {
     const { periodMs } = this.#context;
     return {
-      ...persistently(this.#context, (error) => {
+      ...persistently(periodMs, (error) => {
         noteFailure(this.#context, "read", error, doing);
         for (const syncFailed of this.#pendingSyncs) syncFailed(error);
       }),
