@@ -10,6 +10,9 @@ const SEGMENT = 1024;
 const SLOTS_AHEAD = 4;
 const SLOTS_OF_STEP = 8;
 
+/** A session is young for so many periods at least. */
+const YOUNG = 2;
+
 interface Bounds {
   readonly sessions: number;
   readonly registrations: number;
@@ -26,10 +29,15 @@ export function judgeStorage(of: Case): void {
       ...of.around.longAbsences(process).map((at) => ({ from: at, to: at })),
     ];
     const bounds = boundsOf(of, since, t, lostBy);
-    // A process whose reads lag may take its session for lost.
+    // A process whose reads lag may take its session for lost, and the next one too while it is young.
     const lagging = boundsOf(of, since, t, (process) => [
       ...lostBy(process),
-      ...of.around.faultsOf(process).filter(({ mayLag }) => mayLag === true),
+      ...of.around
+        .faultsOf(process)
+        .filter(({ mayLag }) => mayLag === true)
+        .flatMap((span) =>
+          Array.from({ length: Math.ceil((span.to - span.from) / of.ms(YOUNG)) }, () => span),
+        ),
     ]);
     for (const kind of ["sessions", "registrations"] as const) {
       const [count, most] = [counts[kind], bounds[kind]];
