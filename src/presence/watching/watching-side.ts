@@ -88,7 +88,7 @@ export class WatchingSide {
     yield* this.#forgetInSteps("");
   }
 
-  /** Forgets keys with the prefix that are not wanted. One that is wanted again meanwhile is loaded anew after this. */
+  /** Forgets keys with the prefix that are not wanted. One that is wanted again meanwhile is loaded after this. */
   #forgetInSteps(prefix: string): Steps {
     return this.#notifier.roster.retainInSteps(prefix, (key) => this.#subscriptions.wants(key));
   }
