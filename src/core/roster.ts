@@ -87,6 +87,11 @@ export class Roster {
     return this.#bits;
   }
 
+  /** How many registrations of the session are known. */
+  countOf(seq: number): number {
+    return this.#sessions.get(seq)?.registrations.size ?? 0;
+  }
+
   /** How many keys and sessions are known. */
   get size(): { keys: number; sessions: number } {
     return { keys: this.#keys.size, sessions: this.#sessions.size };
@@ -109,6 +114,11 @@ export class Roster {
 
   /** Adds a session's record. */
   addSession(record: SessionRecord): void {
+    doAll(this.addSessionInSteps(record));
+  }
+
+  /** The end of a session, and its return, take effect in the last step. */
+  *addSessionInSteps(record: SessionRecord): Steps {
     let session = this.#sessions.get(record.seq);
     if (session !== undefined && record.opened < session.record.opened) return; // of the previous owner
     if (session !== undefined && record.opened > session.record.opened) {
@@ -123,10 +133,11 @@ export class Roster {
     session.readIn = this.#load;
     const merged = mergeSessions(session.record, record);
     const ends = merged.last !== session.record.last;
-    if (ends || this.#revives(session, merged.slot)) this.#touchSessionBacked(session);
-    session.record = merged;
-    if (ends)
-      for (const registration of session.registrations.values()) this.#updateIndividuallyLeased(registration);
+    if (ends || this.#revives(session, merged.slot)) yield* this.#touchSessionBackedInSteps(session);
+    session.record = mergeSessions(session.record, record); // others may have come between two steps
+    if (!ends) return;
+    for (const registration of this.#individuallyLeased)
+      if (registration.session === session) this.#updateIndividuallyLeased(registration);
   }
 
   /** Adds a registration's record. Ignores it if its session is unknown: stores report the session first. */
@@ -156,7 +167,8 @@ export class Roster {
   addPings(record: PingRecord): void {
     this.#bits.add(record, (seq, slot) => {
       const session = this.#sessions.get(seq);
-      if (session !== undefined && this.#revives(session, slot)) this.#touchSessionBacked(session);
+      if (session !== undefined && this.#revives(session, slot))
+        doAll(this.#touchSessionBackedInSteps(session));
     });
   }
 
@@ -438,8 +450,12 @@ export class Roster {
   }
 
   /** Touches the keys of the registrations that share the session's bits. */
-  #touchSessionBacked(session: KnownSession): void {
-    for (const { record } of this.#sessionBacked(session)) this.#touch(record.key);
+  *#touchSessionBackedInSteps(session: KnownSession): Steps {
+    let count = 0;
+    for (const { record } of session.registrations.values()) {
+      if (record.last === undefined) this.#touch(record.key);
+      if (++count % STEP === 0) yield;
+    }
   }
 
   /**

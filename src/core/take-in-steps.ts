@@ -8,7 +8,7 @@ export function* takeInSteps(
   { sessions, registrations }: Page,
   isWanted: (key: string) => boolean,
 ): Steps {
-  for (const session of sessions) roster.addSession(session);
+  for (const session of sessions) yield* roster.addSessionInSteps(session);
   for (const [index, registration] of registrations.entries()) {
     if (isWanted(registration.key)) roster.addRegistration(registration);
     if (index % STEP === 0) yield;

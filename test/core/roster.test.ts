@@ -38,6 +38,25 @@ const reported = (roster: Roster): string[] => roster.changes().map(({ key, caus
 
 /** All else is compared with a model: roster.property.test.ts. */
 describe("Roster", () => {
+  it("ends a session in steps: what comes between two of them counts as well", () => {
+    const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
+    const roster = heard([
+      ...keys.map((key, pinger) => registration(1, key, { pinger })),
+      registration(1, "absent", { pinger: 1000, last: 30 }),
+    ]);
+    roster.changes();
+    const steps = roster.addSessionInSteps(session(1, { last: 12 }));
+    for (let step = 0; step < 3; step++) expect(steps.next().done).toBe(false);
+    expect(roster.isAlive("key-1")).toBe(true);
+    roster.addSession(session(1, { last: 0 })); // it is killed meanwhile
+    roster.addRegistration(registration(1, "late", { pinger: 1001 }));
+    doAll(steps);
+    const told = reported(roster);
+    expect(told).toHaveLength(1000);
+    expect(new Set(told.map((line) => line.split(" ")[1]))).toEqual(new Set(["killed"]));
+    expect([roster.isAlive("late"), roster.isAlive("absent")]).toEqual([false, true]);
+  });
+
   it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {
     const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard([

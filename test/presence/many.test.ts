@@ -153,6 +153,22 @@ describe("many", () => {
     }
   });
 
+  it("the end of a process with many keys, as a feed reports it, is taken in slices", async () => {
+    const keys = texts(10_000, "key-");
+    await presence.hold(keys);
+    const { presence: slicer } = await bench.open({ clock: slicing(bench.clock), feed: "auto" });
+    const dead = new Set<string>();
+    const watcher = slicer.watcher();
+    watcher.watch({ all: true }, ({ key, alive }) => void (alive || dead.add(key)));
+    await watcher.sync();
+    await presence.close();
+    let turns = 0;
+    for (; dead.size === 0; turns++) await turn(); // nothing is reported before all is taken
+    expect(turns).toBeGreaterThan(20);
+    while (dead.size < keys.length) await turn();
+    expect(watcher.state).toBe("running");
+  });
+
   it.each<[string, WatchTarget]>([
     ["all", { all: true }],
     ["a prefix", { prefix: "k" }],

@@ -113,13 +113,12 @@ export class Notifier {
         subscription.push(change, atMs);
         isReported = true;
       }
-      if (isReported) this.#note(change, atMs);
+      if (isReported) this.#noteForMetrics(change, atMs);
     }
     return this.roster.isTouched;
   }
 
-  /** Notes the change for metrics. */
-  #note({ key, cause }: RosterChange, atMs: number): void {
+  #noteForMetrics({ key, cause }: RosterChange, atMs: number): void {
     // A key that was removed because a whole read lacked it has no registrations left.
     const last = cause === "expired" ? this.roster.lastPingOf(key) : undefined;
     const silentMs = last === undefined ? undefined : atMs - this.#context.time.at(last);

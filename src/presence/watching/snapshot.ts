@@ -5,7 +5,7 @@
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import { notFresh } from "../../core/freshness.ts";
 import { ReadPlan } from "../../core/read-plan.ts";
-import { doAll, type Steps } from "../../core/steps.ts";
+import { doAll, MANY, type Steps } from "../../core/steps.ts";
 import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
@@ -74,7 +74,10 @@ export class Snapshot {
   /** Takes a page of the change feed, and notifies. */
   takePageOfFeed(page: Page): void {
     this.#holdingSide.registrations.takePage(page);
-    doAll(this.#takeInSteps(page));
+    const steps = this.#takeInSteps(page);
+    const isLong = page.sessions.some(({ seq }) => this.#notifier.roster.countOf(seq) > MANY);
+    if (isLong) void this.#notifier.doUnreported(steps).then(() => this.#notifier.notify());
+    else doAll(steps);
     this.#notifier.notify();
   }
 

@@ -141,7 +141,6 @@ export class WatchingSide {
     });
   }
 
-  /** The current gauges. */
   get gauges(): WatchingGauges {
     return {
       feed: this.feed.state,
