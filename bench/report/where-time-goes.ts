@@ -32,6 +32,8 @@ export const whereTimeGoes: Readonly<Record<string, string>> = {
     "For each key: its record takes some 200 bytes (50 of them its name), an entry in each of two maps some 75, and its link to its session some 40.",
   "million-deaths":
     "Reporting takes 4 ms at a time. Longer blocks are the garbage collector among a million keys, and a process that waits for a CPU.",
+  blocking:
+    "Work is done in slices of 4 ms; longer turns are the garbage collector's, with two presences of 200,000 keys in one process, and code that runs for the first time.",
   packed:
     "It has each module twice, as an ES module and as CommonJS, and all of the documentation, with two pictures of the dashboard of 159 kB together.",
   "sqlite-starts": "64 processes of Node start on two processors, which others used as well: see the load.",
