@@ -151,7 +151,7 @@ export function describePlace(settings: Settings): string {
   return `in ${describeNamespace(settings)}`;
 }
 
-/** Says that there is no such namespace, since nothing shows a mistyped one otherwise. `then`: what follows from that. */
+/** Says that there is no such namespace: nothing else shows that it was mistyped. `then`: what follows from that. */
 export function describeUnused(settings: Settings, then: string): string {
   return `Nobody has used ${describeNamespace(settings)} yet${then}.${adviseOnPlace(settings)}`;
 }

@@ -53,7 +53,7 @@ interface PulseView {
     readonly session: number;
     readonly host: string;
     readonly pid: number;
-    /** How its last key died, if it had one; `closed` if it closed its presence; `gone` if others still hold its keys. */
+    /** How its last key died, if it had one; `closed`: it closed its presence; `gone`: others still hold its keys. */
     readonly ended?: string;
   }[];
   /** Bit `session % 1024` of segment `floor(session / 1024)`: base64 of 32 words of 32 bits, the least first. */

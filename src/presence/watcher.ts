@@ -174,7 +174,7 @@ export class Watcher<Meta = unknown> extends Subscribable<WatcherEvents> {
   /**
    * Reads and evaluates now. Resolves when the listeners have been called with everything that was found, or it is in
    * the buffers of `changes`. Rejects with the store's error if it answers with one, such as `NOT_PERMITTED`, with
-   * `STORE_UNAVAILABLE` if nothing has come from it for a period, at least 5 s and at most 10 s, and with `WATCHER_STOPPED`.
+   * `STORE_UNAVAILABLE` if nothing came from it for a period, at least 5 s and at most 10 s, and with `WATCHER_STOPPED`.
    */
   async sync(): Promise<void> {
     this.#checkRunning();

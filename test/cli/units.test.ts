@@ -199,7 +199,7 @@ describe("where a package is missing", () => {
 
   it.each([
     [
-      "/root/.npm/_npx/1f/node_modules/heartbit/dist/cli/main.js",
+      "/home/ann/.npm/_npx/1f/node_modules/heartbit/dist/cli/main.js",
       "For MongoDB, set --store (or HEARTBIT_STORE). For npx, write: npx -p heartbit -p @photostructure/sqlite@1 heartbit demo",
     ],
     [

@@ -254,7 +254,7 @@ describe("a drop by another, and calls in the `killed` listeners", () => {
     expect([b.state, await bench.alive()]).toEqual(["started", ["b"]]);
   });
 
-  it("a pinger that restarts itself is started, though a session was being opened when the namespace was lost", async () => {
+  it("a pinger that restarts itself is started, though a session was opening when the namespace was lost", async () => {
     await hear(presence.watcher(), "k");
     const pinger = presence.pinger("k");
     const restarted: unknown[] = [];

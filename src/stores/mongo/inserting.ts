@@ -22,7 +22,7 @@ import {
   STATEMENTS_MAX,
   TOGETHER_MAX,
 } from "./statements.ts";
-import { overlapMs } from "./reading.ts";
+import { chunks, overlapMs } from "./reading.ts";
 import { askTime, reachedMs } from "./time.ts";
 
 /** With fewer, reading the time afterwards costs more than it saves. */
@@ -58,15 +58,12 @@ export async function insert(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const inserted: Inserted[] = [];
-  const commands = split(registrations);
-  for (let at = 0; at < commands.length; at += TOGETHER_MAX) {
-    const some = commands.slice(at, at + TOGETHER_MAX);
+  for (const some of chunks(split(registrations), TOGETHER_MAX)) {
     inserted.push(...(await Promise.all(some.map((records) => insertSome(context, records, signal)))));
   }
   const late = await lateOnes(context, inserted);
   if (late.length > 0) context.pace.slowUntil = systemClock.monotonic() + SLOW_MS;
-  for (let at = 0; at < late.length; at += STATEMENTS_MAX) {
-    const ids = late.slice(at, at + STATEMENTS_MAX);
+  for (const ids of chunks(late, STATEMENTS_MAX)) {
     const stamp = { q: { _id: { $in: ids } }, u: { $currentDate: { changed: true } }, multi: true };
     await run(context, "write", context.names.records, { ordered: true, statements: [stamp] }, signal);
   }
