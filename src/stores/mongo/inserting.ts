@@ -1,7 +1,7 @@
 /**
  * Many new registrations are inserted together: for the server an insert is a third of the work of an upsert. But it
  * cannot have the server stamp the document. So each has the time that the server's clock had reached when it was sent,
- * and must be visible a period later, because readers of changes go back two periods (reading.ts). The time is read
+ * and must be visible within a period, because readers of changes go back two periods (reading.ts). The time is read
  * again afterwards. Where the answer took longer, or the clock has stepped forward, the server stamps the documents
  * after all.
  */
