@@ -552,7 +552,7 @@ const MUTANTS = [
   {
     what: "loads: without the pings of the holders",
     file: "presence/watching/snapshot.ts",
-    search: "await readPings(this.#context, roster, roster.g, this.#holdingSide.session.ownPing);",
+    search: "await this.#notifier.doUnreported(roster.addPingsInSteps(pings));",
     replace: "",
     by: presence("watcher"),
   },
@@ -565,9 +565,9 @@ const MUTANTS = [
   },
   {
     what: "questions: asked once, however long the answer takes",
-    file: "presence/context/context.ts",
-    search: "times: 4",
-    replace: "times: 1",
+    file: "core/limits.ts",
+    search: "HEDGE_TIMES = 4",
+    replace: "HEDGE_TIMES = 1",
     by: presence("time"),
   },
   {

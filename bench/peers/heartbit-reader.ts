@@ -62,10 +62,8 @@ export class PortReader {
       changes ? this.#readChanges() : undefined,
     ]);
     let pinged = 0;
-    for (const record of records) {
-      this.#roster.addPings(record);
-      forEachSession(record, () => pinged++);
-    }
+    for (const record of records) forEachSession(record, () => pinged++);
+    this.#roster.addPings(records);
     this.#roster.evaluate(slot, slot - RETENTION_SLOTS);
     return pinged;
   }

@@ -94,8 +94,8 @@ export class LatestBits {
     return { earliest, latest };
   }
 
-  /** Adds a record. Calls `rising` for each session whose latest slot this raises, before it is raised. */
-  add(record: PingRecord, rising?: (seq: number, slot: Slot) => void): void {
+  /** Adds a record. */
+  add(record: PingRecord): void {
     let slots = this.#segments.get(record.segment);
     if (slots === undefined) {
       slots = new Float64Array(SEGMENT_SESSIONS).fill(-Infinity);
@@ -106,9 +106,7 @@ export class LatestBits {
     forEachSession(record, (seq) => {
       any = true;
       const index = seq % SEGMENT_SESSIONS;
-      if (record.slot <= (known[index] ?? -Infinity)) return;
-      rising?.(seq, record.slot);
-      known[index] = record.slot;
+      known[index] = Math.max(known[index] ?? -Infinity, record.slot);
     });
     if (any) this.#nonEmpty.add(record.slot);
   }

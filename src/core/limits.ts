@@ -19,6 +19,7 @@ const PATIENCE_MS_MIN = 2000;
 const PATIENCE_MS_MAX = 10_000;
 const SYNC_MS_MIN = 5000;
 const HEDGE_MS_MIN = 200;
+const HEDGE_TIMES = 4;
 const CATCH_UP_OF_PERIOD = 1 / 4;
 /** The longest pause between two attempts to open a feed is the longer one of these two. */
 const FEED_PAUSE_MS_MAX = 30_000;
@@ -38,6 +39,11 @@ export function patienceMs(periodMs: number, leastMs = PATIENCE_MS_MIN): number 
 /** How long opening a presence waits for each answer of the store. */
 export const OPEN_LIMIT_MS = 5000;
 
+/** The time limit of a question that may be one of opening: nothing depends on that yet, so it may take longer. */
+export function answerMs(periodMs: number, isOpening: boolean): number {
+  return isOpening ? OPEN_LIMIT_MS : patienceMs(periodMs);
+}
+
 /** How long closing a presence waits for the store: a period, at most ten seconds. */
 export function closeLimitMs(periodMs: number): number {
   return patienceMs(periodMs, 0);
@@ -54,11 +60,15 @@ export function catchUpMs(periodMs: number): number {
 }
 
 /**
- * A small question is asked again after this: a fifth of a period, at least 200 ms. A store that is only slow has
- * answered by then.
+ * When a small question is asked again, how often it is asked, and when it is given up. First it is asked again after a
+ * fifth of the period, at least 200 ms: a store that is only slow has answered by then.
  */
-export function hedgeMs(periodMs: number): number {
-  return Math.max(quickMs(periodMs), HEDGE_MS_MIN);
+export function hedging(
+  periodMs: number,
+  isOpening: boolean,
+): { againMs: number; times: number; limitMs: number } {
+  const againMs = Math.max(quickMs(periodMs), HEDGE_MS_MIN);
+  return { againMs, times: HEDGE_TIMES, limitMs: answerMs(periodMs, isOpening) };
 }
 
 /** A successful read that took longer, and a timer that fired later than this, is a suspicion. */

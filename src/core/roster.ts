@@ -12,7 +12,7 @@
  * key.
  */
 import { isAliveAt, lastPing, latestComplete } from "./alive.ts";
-import { LatestBits, type PingRecord } from "./bits.ts";
+import { forEachSession, LatestBits, type PingRecord } from "./bits.ts";
 import {
   bySeniority,
   holdersOf,
@@ -163,13 +163,15 @@ export class Roster {
     }
   }
 
-  /** Adds the pings of a slot and segment. */
-  addPings(record: PingRecord): void {
-    this.#bits.add(record, (seq, slot) => {
-      const session = this.#sessions.get(seq);
-      if (session !== undefined && this.#revives(session, slot))
-        doAll(this.#touchSessionBackedInSteps(session));
-    });
+  /** Adds pings. */
+  addPings(records: readonly PingRecord[]): void {
+    doAll(this.addPingsInSteps(records));
+  }
+
+  /** The sessions that return by their pings do so in the last step. */
+  *addPingsInSteps(records: readonly PingRecord[]): Steps {
+    for (const session of this.#returning(records)) yield* this.#touchSessionBackedInSteps(session);
+    for (const record of records) this.#bits.add(record);
   }
 
   /**
@@ -447,6 +449,18 @@ export class Roster {
       if (some.push(key) === STEP) break;
     }
     return some;
+  }
+
+  /** The sessions that these pings bring back to life. */
+  #returning(records: readonly PingRecord[]): Set<KnownSession> {
+    const returning = new Set<KnownSession>();
+    for (const record of records) {
+      forEachSession(record, (seq) => {
+        const session = this.#sessions.get(seq);
+        if (session !== undefined && this.#revives(session, record.slot)) returning.add(session);
+      });
+    }
+    return returning;
   }
 
   /** Touches the keys of the registrations that share the session's bits. */

@@ -20,7 +20,7 @@ export async function readListing(context: Context, selected: Selection): Promis
   }
   // Older pings say when an expired key was last heard from.
   const hasExpired = await slices.doAll(hasExpiredInSteps(roster));
-  if (hasExpired) await readPings(context, roster, oldestRetained(context));
+  if (hasExpired) roster.addPings(await readPings(context, oldestRetained(context)));
   const keys = await slices.doAll(listInSteps(roster, context.time));
   return { asOf: new Date(context.time.now), confirmed: isConfirmed(roster, slot, hasExpired), keys };
 }

@@ -240,11 +240,11 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
 
   async #begin(signal: AbortSignal | undefined): Promise<void> {
     const { config, namespace, clock, time } = this.#context;
-    const inTime = <T>(work: Promise<T>): Promise<T> => within(clock, OPEN_LIMIT_MS, "open", work);
-    await inTime(config.configure());
-    await inTime(sampleTime(this.#context));
+    await config.configure();
+    await sampleTime(this.#context);
     // The store's clock may have stepped back while no presence was open.
-    await handleFuturePings(this.#context, await inTime(namespace.pings(time.slot + 1)));
+    const pings = within(clock, OPEN_LIMIT_MS, "open", namespace.pings(time.slot + 1));
+    await handleFuturePings(this.#context, await pings);
     this.#holdingSide.checkOpen();
     this.#loop.start();
     this.#ignoreAbort = onAbort(signal, () => void this.close());

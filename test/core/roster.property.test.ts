@@ -48,7 +48,7 @@ function feedOne(step: Step, roster: Roster, model: Model): void {
     roster.addRegistration(step.registration);
     model.registration(step.registration);
   } else if (step.do === "bits") {
-    for (const record of pingsOf(step.slot, step.seqs)) roster.addPings(record);
+    roster.addPings(pingsOf(step.slot, step.seqs));
     model.bits(step.slot, step.seqs);
   }
 }

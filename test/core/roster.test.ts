@@ -17,8 +17,7 @@ const registration = (
 
 /** In the slots from `from` to `until` these sessions ping. */
 function ping(roster: Roster, from: number, until: number, ...seqs: number[]): void {
-  for (let slot = from; slot <= until; slot++)
-    for (const record of pingsOf(slot, seqs)) roster.addPings(record);
+  for (let slot = from; slot <= until; slot++) roster.addPings(pingsOf(slot, seqs));
 }
 
 /** A roster that has heard of these, pinged in the slots from 10 to `until` by the sessions. */
@@ -55,6 +54,25 @@ describe("Roster", () => {
     expect(told).toHaveLength(1000);
     expect(new Set(told.map((line) => line.split(" ")[1]))).toEqual(new Set(["killed"]));
     expect([roster.isAlive("late"), roster.isAlive("absent")]).toEqual([false, true]);
+  });
+
+  it("brings sessions back in steps: what comes between two of them counts as well", () => {
+    const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
+    const roster = heard(keys.map((key, pinger) => registration(1, key, { pinger })));
+    roster.changes();
+    ping(roster, 11, 20, 2);
+    roster.evaluate(20, 1);
+    expect(reported(roster)).toHaveLength(1000);
+    const steps = roster.addPingsInSteps(pingsOf(20, [1]));
+    for (let step = 0; step < 3; step++) expect(steps.next().done).toBe(false);
+    expect(keys.some((key) => roster.isAlive(key))).toBe(false);
+    roster.addRegistration(registration(1, "late", { pinger: 1001 }));
+    roster.addRegistration(registration(1, "key-0", { pinger: 0, start: 2, last: 0 })); // killed meanwhile
+    doAll(steps);
+    const told = reported(roster);
+    expect(told).toHaveLength(1000);
+    expect(new Set(told.map((line) => line.split(" ")[1]))).toEqual(new Set(["joined"]));
+    expect([roster.isAlive("late"), roster.isAlive("key-0")]).toEqual([true, false]);
   });
 
   it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {

@@ -74,8 +74,7 @@ describe("the vectors of the stored format hold for this library", () => {
     const roster = new Roster();
     for (const one of understood(sessions, documents.toSession)) roster.addSession(one);
     for (const one of understood(registrations, documents.toRegistration)) roster.addRegistration(one);
-    for (const one of understood(stored.pings.map(readAsHeartbitDoes), documents.toPing))
-      roster.addPings(one);
+    roster.addPings(understood(stored.pings.map(readAsHeartbitDoes), documents.toPing));
     roster.evaluate(evaluationSlot(positionAt(config, ms)), slotAt(config, ms) - config.retentionSlots);
     const keys = new Set(registrations.map(({ key }) => String(key)));
     expect([...keys].filter((key) => roster.isAlive(key)).toSorted()).toEqual(alive);

@@ -4,6 +4,10 @@ import { aliveFor, hear } from "./support.ts";
 import { bench } from "./two-presences.ts";
 
 const never = <T>(): Promise<T> => new Promise<T>(() => {});
+const slowly = async <T>(answer: () => Promise<T>): Promise<T> => {
+  await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 4500));
+  return answer();
+};
 
 it.each([5000, 60_000, 3_600_000])(
   "kills do, and hold up no list, while reads are answered and writes are not (period %d)",
@@ -103,12 +107,12 @@ it("a sync waits for a read that goes on, however long it takes, and rejects onc
   const p = await bench.openWith(
     (namespace) => ({
       read: async function* (query) {
-        const slowly = query.select.all ? pages : 0; // not our own records
-        for (let page = 0; page < slowly; page++) {
+        const count = query.select.all ? pages : 0; // not our own records
+        for (let page = 0; page < count; page++) {
           await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 800));
           yield { sessions: [], registrations: [] };
         }
-        if (slowly === 1) await never();
+        if (count === 1) await never();
         yield* namespace.read(query);
       },
     }),
@@ -123,3 +127,27 @@ it("a sync waits for a read that goes on, however long it takes, and rejects onc
   const [failed] = await Promise.all([outcome(), bench.clock.advance(15_000)]);
   expect(failed).toContain("did not answer");
 });
+
+it("opening waits for five seconds for each answer, however short the period", async () => {
+  const opening = bench.openWith(
+    (namespace) => ({
+      configure: (wanted) => slowly(() => namespace.configure(wanted)),
+      time: () => slowly(() => namespace.time()),
+      pings: (from) => slowly(() => namespace.pings(from)),
+    }),
+    { name: "n", periodMs: 100 },
+  );
+  await bench.clock.advance(15_000);
+  expect((await opening).periodMs).toBe(100);
+});
+
+it.each(["configure", "time", "pings"] as const)(
+  "opening gives up five seconds after an unanswered `%s`",
+  async (call) => {
+    const began = bench.clock.monotonic();
+    const opening = bench.openWith(() => ({ [call]: never }), { name: "n", periodMs: 1000 });
+    const failed = opening.catch(({ message }: Error) => `${message} ${bench.clock.monotonic() - began}`);
+    await bench.clock.advance(15_000);
+    expect(await failed).toMatch(/^The store did not answer in 5000 ms \(.*\)\. 5000$/);
+  },
+);

@@ -3,10 +3,11 @@ import { PERIODS_TO_DEATH } from "../../core/alive.ts";
 import { Dropped, isRefusal } from "../../core/errors.ts";
 import { lacksOwn, notFresh, type OwnPing } from "../../core/freshness.ts";
 import { planMail } from "../../core/mail.ts";
+import { answerMs } from "../../core/limits.ts";
 import { longestRetention } from "../../core/pruning.ts";
 import { baseOf, type Config, FORMAT_VERSION, mismatch } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
-import { JoinedRun } from "../../lib/timers.ts";
+import { JoinedRun, within } from "../../lib/timers.ts";
 import { type Context, leaveMail, patiently, readConfig, sampleTime } from "./context.ts";
 
 /**
@@ -43,10 +44,11 @@ export class NamespaceConfig {
   }
 
   async #configure(): Promise<void> {
-    const { namespace, periodMs, retentionSlots, clock } = this.#context;
+    const { namespace, periodMs, retentionSlots, clock, time } = this.#context;
     const base = baseOf(clock.now());
     const wanted = { version: FORMAT_VERSION, periodMs, offset: 0, retentionSlots, base };
-    await this.#follow(await patiently(this.#context, "open", namespace.configure(wanted)));
+    const limitMs = answerMs(periodMs, !time.isKnown);
+    await this.#follow(await within(clock, limitMs, "open", namespace.configure(wanted)));
   }
 
   /** Before a session is opened: sets the namespace up again if it was dropped since. */

@@ -1,7 +1,7 @@
 /** What the parts of one presence share, and how they call the store: for how long, and how often. */
 import type { Clock } from "../../core/clock.ts";
 import { isFinal } from "../../core/errors.ts";
-import { hedgeMs, patienceMs, quickMs, retryMs, stepMs, suspiciousMs } from "../../core/limits.ts";
+import { hedging, patienceMs, quickMs, retryMs, stepMs, suspiciousMs } from "../../core/limits.ts";
 import type { Patience } from "../../core/patience.ts";
 import type { Config } from "../../core/records.ts";
 import type { Slot } from "../../core/slots.ts";
@@ -98,9 +98,9 @@ export function learnTime(context: Context, sent: number, sentWall: number, ms: 
 }
 
 /** Does something small that cannot wait for a dead connection, and that does no harm when it is done twice. */
-export function ask<T>({ clock, periodMs }: Context, what: string, begin: () => Promise<T>): Promise<T> {
-  const limits = { againMs: hedgeMs(periodMs), times: 4, limitMs: patienceMs(periodMs) };
-  return hedged(clock, limits, what, begin);
+export function ask<T>(context: Context, what: string, begin: () => Promise<T>): Promise<T> {
+  const { clock, periodMs, time } = context;
+  return hedged(clock, hedging(periodMs, !time.isKnown), what, begin);
 }
 
 /** The stored config; undefined if the namespace is not set up. */

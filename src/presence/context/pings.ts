@@ -18,26 +18,21 @@ const SLOTS_AHEAD_MAX = 2;
  */
 export async function readState(context: Context, roster: Roster, own?: OwnPing): Promise<Slot> {
   const { time } = context;
-  const records = await readPings(context, roster, time.slot - FIRST_READ_SLOTS);
+  const records = await readPings(context, time.slot - FIRST_READ_SLOTS);
+  roster.addPings(records);
   await handleFuturePings(context, records);
   if (own !== undefined && !hasOwn(records, own)) throw notFresh("ping");
   const slot = evaluationSlot(time.position);
   const oldest = oldestRetained(context);
   const isEmpty = (at: Slot): boolean => roster.pings.isEmpty(at);
-  if (latestComplete(slot, oldest, isEmpty) === oldest) await readPings(context, roster, oldest);
+  if (latestComplete(slot, oldest, isEmpty) === oldest) roster.addPings(await readPings(context, oldest));
   roster.evaluate(slot, oldest);
   return slot;
 }
 
-/** Reads all pings from a slot on into the roster. Rejects if the read should have `own`, if given, and has not. */
-export async function readPings(
-  context: Context,
-  roster: Roster,
-  from: Slot,
-  own?: OwnPing,
-): Promise<PingRecord[]> {
+/** Reads all pings from a slot on. Rejects if the read should have `own`, if given, and has not. */
+export async function readPings(context: Context, from: Slot, own?: OwnPing): Promise<PingRecord[]> {
   const records = await patiently(context, "read pings", context.namespace.pings(from));
-  for (const record of records) roster.addPings(record);
   if (own !== undefined && lacksOwn(records, from, own)) throw notFresh("ping");
   return records;
 }

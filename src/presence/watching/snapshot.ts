@@ -47,7 +47,8 @@ export class Snapshot {
     this.coverage.beginLoad(selected, subscriptions.wanted);
     const { cursor } = await this.#read(selected, undefined, patiently);
     // A holder of one of them may have pinged since the pings of its slot were read.
-    await readPings(this.#context, roster, roster.g, this.#holdingSide.session.ownPing);
+    const pings = await readPings(this.#context, roster.g, this.#holdingSide.session.ownPing);
+    await this.#notifier.doUnreported(roster.addPingsInSteps(pings));
     this.coverage.endLoad(subscriptions.wanted);
     if (wasPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
