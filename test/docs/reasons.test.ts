@@ -16,6 +16,10 @@ const MADE = [
   /\? undefined : ("\w+ \w+ [^"]*")/g,
   /\breturn ("a read lacks [^"]*")/g,
   /\breturn (`the primary was lost[^`]*`|"the primary was lost[^"]*")/g,
+  /\breturn (`no connection of the client[^`]*`)/g,
+  /\bkind: "lost", reason: ("[^"]*")/g,
+  /#reopen\([^,]*, ("[^"]*")\)/g,
+  /\bconst sentence = (`[^`]*`)/g,
 ];
 
 /** The section of the page under a heading. */
@@ -34,9 +38,11 @@ it("every reason is explained", () => {
   const reasons = MADE.flatMap((made) => [...sources.matchAll(made)].map(([, literal = ""]) => literal));
   expect(reasons.length).toBeGreaterThan(8);
   const table = section("What each health reason means");
-  const explained = [...table.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text);
+  const explained = [...table.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text.replace("\n", " "));
   const isExplained = (reason: string): boolean =>
-    explained.some((text) => patternOf(reason).test(text) || patternOf(reason).test(`${text}: …`));
+    explained.some((text) =>
+      [text, `${text}: …`, text.replace(/^… /, "")].some((one) => patternOf(reason).test(one)),
+    );
   expect(reasons.filter((reason) => !isExplained(reason))).toEqual([]);
 });
 
