@@ -1,7 +1,7 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { anchorsOf, pages, prose } from "./pages.ts";
+import { anchorsOf, pages, prose, read } from "./pages.ts";
 
 interface Link {
   readonly page: string;
@@ -38,6 +38,20 @@ describe("within the documentation", () => {
       ),
     );
     expect(named.filter((file) => !existsSync(file))).toEqual([]);
+  });
+
+  it("every test that the tables of bugs name by its words is there", () => {
+    const tests = ["test", join("src", "testing")].flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".ts"))
+        .map((name) => read(join(folder, name))),
+    );
+    const named = Array.from(
+      read("docs/reliability.md").matchAll(/^\|.*[)`\w], "([^"]+)" \|$/gm),
+      ([, words = ""]) => words,
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((words) => !tests.some((test) => test.includes(words)))).toEqual([]);
   });
 
   it("every page of docs can be reached from the README", () => {
