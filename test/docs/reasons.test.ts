@@ -1,4 +1,4 @@
-/** Every reason that `health` can have, and every code of an error, is explained in docs/operations.md. */
+/** Every health reason, every code of an error and every check of `doctor` is explained in the documentation. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -23,8 +23,8 @@ const MADE = [
 ];
 
 /** The section of the page under a heading. */
-function section(heading: string): string {
-  const [, after = ""] = read("docs/operations.md").split(`\n## ${heading}\n`);
+function section(heading: string, page = "docs/operations.md"): string {
+  const [, after = ""] = read(page).split(`\n## ${heading}\n`);
   return after.split("\n## ")[0] ?? "";
 }
 
@@ -52,4 +52,12 @@ it("every code of an error is explained", () => {
   expect(codes).toContain(new HeartbitError("STORE_UNAVAILABLE", "It is away.").code);
   const table = section("When something is refused");
   expect(codes.filter((code) => !table.includes(`\`${code}\``))).toEqual([]);
+});
+
+it("every check of doctor is explained", () => {
+  const declared = /const CHECKS = \[([^\]]*)\]/.exec(sources)?.[1] ?? "";
+  const checks = [...declared.matchAll(/"([^"]+)"/g)].map(([, check = ""]) => check);
+  expect(checks).toContain("server");
+  const table = section("doctor", "docs/command.md");
+  expect(checks.filter((check) => !table.includes(`\n| ${check} |`))).toEqual([]);
 });

@@ -89,7 +89,7 @@ async function examineTopology({ calls, limits }: Context): Promise<Finding> {
   };
 }
 
-/** Above these parts of the period watchers are stale, or no lease holds. */
+/** Above the first part of the period a majority is slow; above the second, watchers are stale. */
 const SLOW_MAJORITY = 1 / 2;
 const TOO_SLOW_MAJORITY = 4 / 5;
 const MAJORITY_SAMPLES = 5;
