@@ -1,4 +1,4 @@
-/** The tables of periods, against the formula and the calculator. */
+/** Figures that can be computed, against the formula, the calculator and a count. */
 import { expect, it } from "vitest";
 import { planFor } from "../../src/cli/bench/plan.ts";
 import { Presence } from "../../src/index.ts";
@@ -41,6 +41,13 @@ it("the table of costs is what heartbit bench --plan reckons", () => {
       Math.round(plan.oplogMbPerDay).toLocaleString("en"),
     ]);
   }
+});
+
+it("the reached goals of the benchmarks are counted", () => {
+  const page = read("docs/benchmarks.md");
+  const [, reached, goals] = /^(\d+) of (\d+) are reached\.$/m.exec(page) ?? [];
+  expect(page.match(/^- Reached: /gm)).toHaveLength(Number(reached));
+  expect(page.match(/^- (\*\*Not reached\*\*|Reached): /gm)).toHaveLength(Number(goals));
 });
 
 it("a presence without a period does not adopt the namespace's, and is refused with what to pass", async () => {
