@@ -6,6 +6,7 @@
  */
 import type { Db, Document, MongoClient } from "mongodb";
 import { GivenUp, HeartbitError } from "../../core/errors.ts";
+import { onAbort } from "../../lib/abort.ts";
 import { setLimit } from "../../lib/system-clock.ts";
 import { afterClosings } from "../../lib/turn.ts";
 import { codeOf, isWorthRepeating, ServerRefusal, toHeartbitError, UNAUTHORIZED } from "./failures.ts";
@@ -158,12 +159,11 @@ export class Calls {
         giveUp(new GivenUp(`MongoDB could not ${doing}: no answer within ${Math.ceil(limitMs)} ms.`));
         this.#onSilence();
       }, limitMs);
-      const end = (): void => giveUp(endedBefore(doing));
-      ending?.addEventListener("abort", end, { once: true });
+      const stopListening = onAbort(ending, () => giveUp(endedBefore(doing)));
       running
         .finally(() => {
           cancel();
-          ending?.removeEventListener("abort", end);
+          stopListening();
         })
         .then(resolve)
         .catch((error: unknown) => {

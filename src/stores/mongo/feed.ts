@@ -19,6 +19,8 @@ import type { ChangeStream, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 import { EVERYTHING, type Selection } from "../../core/selection.ts";
 import type { Feed, FeedSink } from "../../core/store.ts";
+import { handled, quietly } from "../../lib/handled.ts";
+import { turn } from "../../lib/turn.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { toHeartbitError } from "./failures.ts";
@@ -69,11 +71,11 @@ class MongoFeed implements Feed {
     this.#context = context;
     this.#select = isSent(select) ? select : EVERYTHING;
     this.#sink = sink;
-    this.ready = this.#open().catch(async (error: unknown) => {
+    const opening = this.#open().catch(async (error: unknown) => {
       await this.close();
       throw toHeartbitError(error, "open a change stream");
     });
-    this.ready.catch(() => undefined); // a caller that closes the feed early need not await it
+    this.ready = handled(opening); // a caller that closes the feed early need not await it
   }
 
   async close(): Promise<void> {
@@ -83,7 +85,7 @@ class MongoFeed implements Feed {
     if (stream === undefined) return;
     const { calls, limits } = this.#context;
     streamsAt(this.#context).count--;
-    await calls.bounded("end a change stream", limits.closingMs, () => stream.close()).catch(() => undefined);
+    await quietly(calls.bounded("end a change stream", limits.closingMs, () => stream.close()));
   }
 
   async #open(): Promise<void> {
@@ -236,8 +238,7 @@ function ask(stream: Stream, answered: () => void): Promise<Document[]> {
     if (stream.closed) throw new Error("the stream was closed");
     return [];
   });
-  next.catch(() => undefined); // awaited in its turn
-  return next;
+  return handled(next); // awaited in its turn
 }
 
 function understood(change: Document): Document {
@@ -248,8 +249,7 @@ function understood(change: Document): Document {
 
 /** Whether it settles without waiting: what the driver already has arrives before the next turn of the event loop. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
-  const turn = new Promise<false>((resolve) => setImmediate(resolve, false));
-  return Promise.race([turn, promise.then(() => true)]).catch(() => true);
+  return Promise.race([turn().then(() => false), promise.then(() => true)]).catch(() => true);
 }
 
 function streamsAt({ calls }: Context): { count: number } {

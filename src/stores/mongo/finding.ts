@@ -1,5 +1,6 @@
 /** Finding documents, page by page, each within its time. */
 import type { Document, RunCommandCursor } from "mongodb";
+import { quietly } from "../../lib/handled.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 
@@ -58,6 +59,6 @@ export async function* find(
       yield batch;
     }
   } finally {
-    await calls.bounded("end a read", limits.closingMs, async () => cursor?.close()).catch(() => undefined);
+    await quietly(calls.bounded("end a read", limits.closingMs, async () => cursor?.close()));
   }
 }

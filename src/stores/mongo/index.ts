@@ -4,6 +4,7 @@ import type { Db, Document, MongoClient } from "mongodb";
 import { HeartbitError } from "../../core/errors.ts";
 import type { Namespace, NamespaceScale, Store } from "../../core/store.ts";
 import { unlessAborted } from "../../lib/abort.ts";
+import { quietly } from "../../lib/handled.ts";
 import { Calls, limitsFor } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { namesOf } from "./indexes.ts";
@@ -133,7 +134,7 @@ export class MongoStore implements Store {
     const client = this.#client;
     if (client === undefined) return;
     this.#reviver?.end();
-    await this.#calls.bounded("close", OPENING.closingMs, () => client.close()).catch(() => undefined);
+    await quietly(this.#calls.bounded("close", OPENING.closingMs, () => client.close()));
   }
 
   /** Not if the driver has one address only: a slow server must not be asked more for that. */

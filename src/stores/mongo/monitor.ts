@@ -10,6 +10,7 @@ import type {
   TopologyDescriptionChangedEvent,
 } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
+import { quietly } from "../../lib/handled.ts";
 import { Turnstile } from "../../lib/queue.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { afterClosings } from "../../lib/turn.ts";
@@ -75,10 +76,7 @@ export class Monitor {
     this.#looked = now;
     const nobody = { mode: "secondary", tags: [{ heartbit: "nobody" }] };
     const options: Document = { readPreference: nobody, signal: AbortSignal.timeout(LOOK_MS) };
-    this.#client
-      .db("admin")
-      .command({ ping: 1 }, options)
-      .catch(() => undefined);
+    void quietly(this.#client.db("admin").command({ ping: 1 }, options));
   }
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */

@@ -9,6 +9,7 @@
  * again. The driver logs in only once, when it makes a connection, and keeps using the logged-out connections.
  */
 import type { Document, MongoClient, TopologyDescriptionChangedEvent } from "mongodb";
+import { quietly } from "../../lib/handled.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 
 const RETRY_MS_MIN = 250;
@@ -65,12 +66,12 @@ export class Reviver {
   async #revive(): Promise<void> {
     if (this.#isReviving || this.#isOver) return;
     this.#isReviving = true;
-    await this.#client.close().catch(() => undefined); // this reports an empty topology too, which is ignored
+    await quietly(this.#client.close()); // this reports an empty topology too, which is ignored
     for (let pauseMs = RETRY_MS_MIN; !this.#isOver && !(await this.#connects()); pauseMs *= 2) {
       await new Promise<void>((resolve) => systemClock.setTimer(resolve, Math.min(pauseMs, RETRY_MS_MAX)));
     }
     this.#isReviving = false;
-    if (this.#isOver) await this.#client.close().catch(() => undefined);
+    if (this.#isOver) await quietly(this.#client.close());
   }
 
   async #connects(): Promise<boolean> {

@@ -27,7 +27,7 @@ import {
 import { reachedMs } from "./time.ts";
 import { upsert } from "./upsert.ts";
 
-/** Statements that share one kind of order. */
+/** Statements of one command. */
 interface Batch {
   readonly ordered: boolean;
   /** Whether it only puts registrations: the order of such batches does not affect the result. */
@@ -45,22 +45,20 @@ export async function write(
   writes: readonly Write[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const sessions = new Batches();
-  for (const one of writes) if (one.kind === "session") sessions.add(false, putSession(one.session));
+  const sessions = new Batches(false);
+  for (const one of writes) if (one.kind === "session") sessions.add(putSession(one.session));
   await sessions.run(context, signal);
   const inserted = insertable(context, writes);
   await insert(context, inserted, signal);
-  const others = new Batches();
+  const others = new Batches(true);
   for (const one of writes) {
     if (one.kind === "registration") {
       const { registration } = one;
-      if (!inserted.has(registration))
-        others.add(true, putRegistration(registration), sizeOf(registration), true);
-    } else if (one.kind === "meta") others.add(true, [newer(one.registration, one)], 3 * one.meta.length);
-    else if (one.kind === "end")
-      others.add(true, [endWith({ _id: registrationId(one.registration) }, one.last)]);
-    else if (one.kind === "touch") others.add(true, [touch(one.session, one.slot)]);
-    else if (one.kind === "endSession") others.add(true, [endWith({ _id: one.session }, one.last)]);
+      if (!inserted.has(registration)) others.add(putRegistration(registration), sizeOf(registration), true);
+    } else if (one.kind === "meta") others.add([newer(one.registration, one)], 3 * one.meta.length);
+    else if (one.kind === "end") others.add([endWith({ _id: registrationId(one.registration) }, one.last)]);
+    else if (one.kind === "touch") others.add([touch(one.session, one.slot)]);
+    else if (one.kind === "endSession") others.add([endWith({ _id: one.session }, one.last)]);
   }
   await others.run(context, signal);
 }
@@ -117,9 +115,15 @@ export async function kill(context: Context, key: string): Promise<void> {
   await run(context, "kill", context.names.records, { ordered: true, statements });
 }
 
-/** Splits statements into batches, where the kind of order changes or a batch is full. */
+/** Splits statements into batches, as many as fit into one command. */
 class Batches {
+  readonly #ordered: boolean;
   readonly #all: Batch[] = [];
+
+  /** `ordered`: the server stops at the first statement that fails. */
+  constructor(ordered: boolean) {
+    this.#ordered = ordered;
+  }
 
   async run(context: Context, signal: AbortSignal | undefined): Promise<void> {
     for (const some of this.#together()) {
@@ -127,16 +131,15 @@ class Batches {
     }
   }
 
-  add(ordered: boolean, statements: readonly Statement[], extraBytes = 0, puts = false): void {
+  add(statements: readonly Statement[], extraBytes = 0, puts = false): void {
     const bytes = statements.length * STATEMENT_BYTES + extraBytes;
     let batch = this.#all.at(-1);
     if (
       batch === undefined ||
-      batch.ordered !== ordered ||
       batch.statements.length + statements.length > STATEMENTS_MAX ||
       batch.bytes + bytes > BYTES_MAX
     ) {
-      batch = { ordered, puts, statements: [], bytes: 0 };
+      batch = { ordered: this.#ordered, puts, statements: [], bytes: 0 };
       this.#all.push(batch);
     }
     batch.statements.push(...statements);
