@@ -52,10 +52,10 @@ function numberOption(flags: string, description: string, preset: number): Optio
 async function run(cli: Cli, command: Command): Promise<number> {
   checkOptionsOf(command, ["processes", "servers"], "plan");
   const { plan, ...query } = command.opts<BenchFlags>();
-  return plan === true ? tellPlan(cli, query) : tellMeasurements(cli);
+  return plan === true ? printPlan(cli, query) : printMeasurements(cli);
 }
 
-async function tellPlan(
+async function printPlan(
   { out, settings }: Cli,
   query: Pick<PlanQuery, "processes" | "servers">,
 ): Promise<number> {
@@ -76,7 +76,7 @@ async function tellPlan(
   return EXIT.ok;
 }
 
-async function tellMeasurements({ out, settings, interruption, own }: Cli): Promise<number> {
+async function printMeasurements({ out, settings, interruption, own }: Cli): Promise<number> {
   const { signal } = interruption;
   const { store } = settings;
   if (store.startsWith("memory:")) {

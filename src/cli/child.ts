@@ -70,7 +70,7 @@ export function runChild(
     let cancelKill: (() => void) | undefined;
     const undivert = interruption.divert((signal) => {
       isAsked ||= ENDING.has(signal);
-      handOn(signal, child);
+      passOn(signal, child);
     });
     const ignoreStop = onAbort(stop, () => {
       isStopped = send("SIGTERM", target);
@@ -118,7 +118,7 @@ function notStarted(
 /** Signals that a terminal sends to all its foreground processes: the child already has them. */
 const OF_TERMINAL = new Set<NodeJS.Signals>(["SIGINT", "SIGQUIT"]);
 
-function handOn(signal: NodeJS.Signals, child: ChildProcess): void {
+function passOn(signal: NodeJS.Signals, child: ChildProcess): void {
   // Do not send them twice: for many programs the second Ctrl-C means "now, without cleaning up".
   if (OF_TERMINAL.has(signal) && terminal().isForeground) return;
   child.kill(signal);

@@ -11,11 +11,11 @@ import { onAbort } from "../lib/abort.ts";
 
 const ENDING: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** Additional signals to pass on, as far as the system has them. */
-const HANDED_ON: readonly NodeJS.Signals[] =
+const ALSO_PASSED_ON: readonly NodeJS.Signals[] =
   process.platform === "win32" ? [] : ["SIGQUIT", "SIGUSR1", "SIGUSR2"];
 
 /** Signals that do not ask a command to end. */
-const PASSED_OVER = new Set<NodeJS.Signals>(["SIGUSR1", "SIGUSR2"]);
+const IGNORED = new Set<NodeJS.Signals>(["SIGUSR1", "SIGUSR2"]);
 
 /** The exit code of a shell for a command that a signal ended: 130 for SIGINT. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {
@@ -28,7 +28,7 @@ export class Interruption {
   #diverted: ((signal: NodeJS.Signals) => void) | undefined;
   readonly #hear = (signal: NodeJS.Signals): void => {
     if (this.#diverted !== undefined) this.#diverted(signal);
-    else if (PASSED_OVER.has(signal)) return;
+    else if (IGNORED.has(signal)) return;
     else if (this.signal.aborted) process.exit(exitCodeOfSignal(signal));
     else this.end(exitCodeOfSignal(signal));
   };
@@ -64,7 +64,7 @@ export class Interruption {
   /** From now on signals go to `receive` and do not end the command, until the returned function is called. */
   divert(receive: (signal: NodeJS.Signals) => void): () => void {
     this.#diverted = receive;
-    for (const signal of HANDED_ON) process.off(signal, this.#hear).on(signal, this.#hear);
+    for (const signal of ALSO_PASSED_ON) process.off(signal, this.#hear).on(signal, this.#hear);
     // Listen from now on: without a listener each of these signals would end the process at once.
     return () => (this.#diverted = undefined);
   }

@@ -87,7 +87,7 @@ async function holdWhileRunning(
     stop = new AbortController();
   }
   await presence.close();
-  return tellEnd(end, { key, restarts }, out);
+  return reportEnd(end, { key, restarts }, out);
 }
 
 /** Whether to start the command again: it failed by itself, or was ended because of a lapse. */
@@ -111,7 +111,7 @@ function describeEnd({ exitCode, signal, isStopped }: ChildEnd): string {
   return signal === null ? `exited with ${exitCode}` : `was ended by ${signal}`;
 }
 
-async function tellEnd(
+async function reportEnd(
   { exitCode, signal, error, isStopped }: ChildEnd,
   { key, restarts }: { readonly key: string; readonly restarts: number },
   out: Output,

@@ -1,6 +1,6 @@
 /** Bodies that are made piece by piece, each when the client has taken the one before it. */
 import type { Clock } from "../core/clock.ts";
-import { Turnstile } from "../lib/queue.ts";
+import { Semaphore } from "../lib/queue.ts";
 import { Slices } from "../lib/timers.ts";
 
 /**
@@ -8,7 +8,7 @@ import { Slices } from "../lib/timers.ts";
  * many clients there are, the event loop gets its turns.
  */
 export class Pace {
-  readonly #turnstile = new Turnstile(1);
+  readonly #semaphore = new Semaphore(1);
   readonly #slices: Slices;
 
   constructor(clock: Clock) {
@@ -17,7 +17,7 @@ export class Pace {
 
   /** Resolves when it is time for the next piece of work. */
   next(): Promise<void> {
-    return this.#turnstile.run(async () => {
+    return this.#semaphore.run(async () => {
       if (this.#slices.isOver) await this.#slices.turn();
     });
   }

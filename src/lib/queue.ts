@@ -26,7 +26,7 @@ export class InOrder {
 }
 
 /** Lets a limited number of calls run at a time; the others wait in order. */
-export class Turnstile {
+export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 

@@ -280,7 +280,7 @@ export class Presence<Meta = unknown> extends Subscribable<PresenceEvents> {
     try {
       await forAWhile(this.#context, () => {
         const dropping = patiently(this.#context, "drop", namespace.drop());
-        return session.current?.heartbeat.unless(dropping) ?? dropping;
+        return session.current?.heartbeat.stopFor(dropping) ?? dropping;
       });
     } catch (error) {
       if (this.#closing !== undefined) throw closed(this.name);

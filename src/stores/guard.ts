@@ -45,7 +45,8 @@ export function guarded(
   });
   const waits = new Waits();
   const permitted = new Set<Right>();
-  const call = <T>(right: Right, work: Promise<T>): Promise<T> => waits.until(heed(permitted, right, work));
+  const call = <T>(right: Right, work: Promise<T>): Promise<T> =>
+    waits.until(withPassingRefusals(permitted, right, work));
   return {
     config: () => call("read the config", namespace.config()),
     configure: (wanted) => call("read the config", namespace.configure(wanted)),
@@ -88,7 +89,7 @@ function feedOf(namespace: Namespace, ofPage: (page: Page) => Page, permitted: S
       lost: (error) => sink.lost(error),
     });
     // A caller that closes the feed early need not await it.
-    const ready = handled(heed(permitted, "follow changes", feed.ready));
+    const ready = handled(withPassingRefusals(permitted, "follow changes", feed.ready));
     return { ready, close: () => feed.close() };
   };
 }
@@ -108,7 +109,7 @@ type Right =
   | "follow changes";
 
 /** The result of the work. A refusal of something permitted before becomes a `PassingRefusal`. */
-async function heed<T>(permitted: Set<Right>, right: Right, work: Promise<T>): Promise<T> {
+async function withPassingRefusals<T>(permitted: Set<Right>, right: Right, work: Promise<T>): Promise<T> {
   try {
     const result = await work;
     permitted.add(right);

@@ -78,7 +78,7 @@ export class Heartbeat {
   }
 
   /** Stops, and continues if the work fails: with the ping that was due meanwhile. */
-  unless<T>(work: Promise<T>): Promise<T> {
+  stopFor<T>(work: Promise<T>): Promise<T> {
     this.stop();
     return work.catch((error: unknown) => {
       this.#isStopped = false;

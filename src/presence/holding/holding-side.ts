@@ -4,7 +4,7 @@ import { show } from "../../core/checks.ts";
 import { closed, type HeartbitError, withReason } from "../../core/errors.ts";
 import { closeLimitMs, quickMs } from "../../core/limits.ts";
 import { select } from "../../core/selection.ts";
-import { Turnstile } from "../../lib/queue.ts";
+import { Semaphore } from "../../lib/queue.ts";
 import { within } from "../../lib/timers.ts";
 import { type Context, forAWhile, leaveMail, patiently } from "../context/context.ts";
 import { readListing } from "../list.ts";
@@ -20,7 +20,7 @@ export class HoldingSide {
   readonly session: Session;
   readonly registrations: Registrations;
   readonly reconciler: Reconciler;
-  readonly #turnstile = new Turnstile(CALLS_AT_A_TIME);
+  readonly #semaphore = new Semaphore(CALLS_AT_A_TIME);
   /** How the presence's keys ended when it closed; undefined while it is open. */
   closedAs: "stopped" | "killed" | undefined;
 
@@ -57,7 +57,7 @@ export class HoldingSide {
       });
     };
     const tried = (): Promise<T> => forAWhile(this.context, whileOpen);
-    return this.#turnstile.run(() => this.context.namespace.inTurn?.(tried) ?? tried());
+    return this.#semaphore.run(() => this.context.namespace.inTurn?.(tried) ?? tried());
   }
 
   /** Reports the key dead now, whoever holds it. Returns how many live holders were ended. */

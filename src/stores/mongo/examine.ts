@@ -1,6 +1,5 @@
 /**
- * What `doctor` asks of a MongoDB server: its version, topology, change streams, indexes, the user's rights, the storage,
- * and how soon a majority acknowledges. Every question is asked by itself: one that may not be asked spoils no other.
+ * What `doctor` asks of a MongoDB server. Every question is asked by itself: one that may not be asked spoils no other.
  */
 import type { Document } from "mongodb";
 import { isHeartbitError } from "../../core/errors.ts";
@@ -13,7 +12,7 @@ import { CLOCK_ID, CONFIG_ID, toConfig } from "./documents.ts";
 import { codeOf, NAMESPACE_NOT_FOUND, UNAUTHORIZED } from "./failures.ts";
 import { missingIndexes } from "./indexes.ts";
 import { oldSessions } from "./pruning.ts";
-import { find } from "./finding.ts";
+import { find } from "./find.ts";
 import { examineRights } from "./rights.ts";
 import { stamping } from "./time.ts";
 

@@ -24,7 +24,7 @@ import { turn } from "../../lib/turn.ts";
 import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 import { toHeartbitError } from "./failures.ts";
-import { find } from "./finding.ts";
+import { find } from "./find.ts";
 import { recordsIn, REGISTRATION_IDS, SESSION_IDS, startsWith, withSessions } from "./reading.ts";
 
 /** How long the server waits for a change before it answers with none, in ms: the cost of an idle stream. */
@@ -69,7 +69,7 @@ class MongoFeed implements Feed {
 
   constructor(context: Context, select: Selection, sink: FeedSink) {
     this.#context = context;
-    this.#select = isSent(select) ? select : EVERYTHING;
+    this.#select = isShort(select) ? select : EVERYTHING;
     this.#sink = sink;
     const opening = this.#open().catch(async (error: unknown) => {
       await this.close();
@@ -92,7 +92,7 @@ class MongoFeed implements Feed {
     const { calls, limits } = this.#context;
     const { topology } = await this.#context.server();
     if (topology !== "replica set") throw new HeartbitError("UNSUPPORTED_SERVER", NO_FEED[topology]);
-    refuseToFill(this.#context);
+    checkRoom(this.#context);
     if (this.#isOver) return;
     await calls.bounded("open a change stream", limits.openingMs, () => this.#follow());
   }
@@ -204,13 +204,13 @@ function picks({ all, keys, prefixes }: Selection): Document[] | undefined {
   return all ? undefined : [{ key: { $in: [...keys] } }, ...Array.from(prefixes, startsWith)];
 }
 
-function isSent({ keys, prefixes }: Selection): boolean {
+function isShort({ keys, prefixes }: Selection): boolean {
   return [...keys, ...prefixes].reduce((sum, name) => sum + name.length, 0) <= SELECTION_LENGTH_MAX;
 }
 
 /**
- * The changes, as many at a time as have arrived together; none after `AWAIT_MS` without a change. One
- * that had to be awaited is returned alone: asking for another one first would delay it. Calls `answered` at each answer.
+ * The changes, as many at a time as have arrived together; none after `AWAIT_MS` without a change. One that had to be
+ * awaited is returned alone: asking for another one first would delay it. Calls `answered` at each answer.
  */
 async function* batches(stream: Stream, answered: () => void): AsyncGenerator<Document[]> {
   let asked: Promise<Document[]> | undefined;
@@ -260,7 +260,7 @@ function streamsAt({ calls }: Context): { count: number } {
 }
 
 /** A waiting stream occupies a connection. Streams may occupy half of the client's pool: the pings need the rest. */
-function refuseToFill(context: Context): void {
+function checkRoom(context: Context): void {
   const { maxPoolSize } = context.calls.db.client.options;
   if (maxPoolSize === 0 || streamsAt(context).count + 1 <= maxPoolSize / 2) return;
   throw new HeartbitError(

@@ -10,7 +10,7 @@ import type { Context } from "./context.ts";
 import { namesOf } from "./indexes.ts";
 import { type Monitor, monitorOf } from "./monitor.ts";
 import { MongoNamespace } from "./namespace.ts";
-import { Reviver } from "./revival.ts";
+import { Reconnector } from "./reconnecting.ts";
 import { askServer, type ServerInfo, writeConcernOf } from "./server.ts";
 import { ServerClock } from "./server-clock.ts";
 import { checkDatabase, makeClient } from "./uri.ts";
@@ -45,7 +45,7 @@ export async function openMongo(uri: string, { signal }: OpenMongoOptions = {}):
   }
 }
 
-/** A store in the caller's database. `close` leaves its client alone. No I/O. Throws `INVALID_OPTION` for `local` and `config`. */
+/** A store in the caller's database; `close` leaves its client open. No I/O. Throws as `checkDatabase` does. */
 export function mongoStore(db: Db): MongoStore {
   checkDatabase(db.databaseName);
   return new MongoStore(db);
@@ -57,7 +57,7 @@ export class MongoStore implements Store {
   readonly #monitor: Monitor;
   /** Opened here, so closed here. */
   readonly #client: MongoClient | undefined;
-  readonly #reviver: Reviver | undefined;
+  readonly #reconnector: Reconnector | undefined;
   #server: Promise<ServerInfo> | undefined;
   /** `Monitor.found` when the server was last asked. */
   #asked = 0;
@@ -65,11 +65,11 @@ export class MongoStore implements Store {
 
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
-    this.#reviver = client && new Reviver(client);
+    this.#reconnector = client && new Reconnector(client);
     this.#monitor = monitorOf(db.client);
     this.#calls = new Calls(
       db,
-      () => void this.#reviver?.checkLogin(),
+      () => void this.#reconnector?.checkLogin(),
       () => this.#look(),
     );
     this.#client = client;
@@ -77,7 +77,7 @@ export class MongoStore implements Store {
 
   /** Connects again whenever the driver would not do so by itself. */
   keepConnected(): void {
-    this.#reviver?.begin();
+    this.#reconnector?.begin();
   }
 
   /** The database. */
@@ -133,7 +133,7 @@ export class MongoStore implements Store {
     // A server that does not answer must not delay the caller. The client releases its own resources at once.
     const client = this.#client;
     if (client === undefined) return;
-    this.#reviver?.end();
+    this.#reconnector?.end();
     await quietly(this.#calls.bounded("close", OPENING.closingMs, () => client.close()));
   }
 

@@ -11,7 +11,7 @@ import type {
 } from "mongodb";
 import type { StoreNotice } from "../../core/store.ts";
 import { quietly } from "../../lib/handled.ts";
-import { Turnstile } from "../../lib/queue.ts";
+import { Semaphore } from "../../lib/queue.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { afterClosings } from "../../lib/turn.ts";
 
@@ -38,8 +38,8 @@ export function monitorOf(client: MongoClient): Monitor {
 }
 
 export class Monitor {
-  /** What operations of the program wait at. */
-  readonly turnstile: Turnstile;
+  /** Limits how many operations of the program run at a time. */
+  readonly semaphore: Semaphore;
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
   #found = 0;
@@ -52,7 +52,7 @@ export class Monitor {
     this.#client = client;
     const { maxPoolSize } = client.options;
     const most = maxPoolSize === 0 ? Infinity : Math.floor(SHARE_OF_POOL * maxPoolSize);
-    this.turnstile = new Turnstile(Math.max(1, most));
+    this.semaphore = new Semaphore(Math.max(1, most));
   }
 
   /** How many times a server was found or a connection lost while somebody listened: its kind may have changed. */

@@ -24,7 +24,7 @@ import { CONFIG_ID, COUNTER_ID, toConfig, toSeq } from "./documents.ts";
 import { examine } from "./examine.ts";
 import { codeOf, NAMESPACE_NOT_FOUND, TYPE_MISMATCH } from "./failures.ts";
 import { openFeed } from "./feed.ts";
-import { find } from "./finding.ts";
+import { find } from "./find.ts";
 import { createIndexes, INDEXES_VERSION } from "./indexes.ts";
 import { prune } from "./pruning.ts";
 import { countOpen, pings, read } from "./reading.ts";
@@ -215,7 +215,7 @@ export class MongoNamespace implements Namespace {
   }
 
   inTurn<T>(act: () => Promise<T>): Promise<T> {
-    return this.#context.monitor.turnstile.run(act);
+    return this.#context.monitor.semaphore.run(act);
   }
 
   async examine(beforeSlot: Slot): Promise<Finding[]> {

@@ -7,7 +7,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Pruned, PruneQuery } from "../../core/store.ts";
 import type { Context } from "./context.ts";
 import { CONFIG_ID, dateOf, IS_REGISTRATION, IS_SESSION, OPEN } from "./documents.ts";
-import { find } from "./finding.ts";
+import { find } from "./find.ts";
 import { chunks } from "./reading.ts";
 
 /** How many records one command names: so few that a slow server answers in time, and serves others in between. */

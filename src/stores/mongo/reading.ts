@@ -13,7 +13,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
 import type { Context } from "./context.ts";
 import { dateOf, OPEN, PING_FIELDS, toPing, toRegistration, toSession } from "./documents.ts";
-import { find, PAGE_DOCUMENTS } from "./finding.ts";
+import { find, PAGE_DOCUMENTS } from "./find.ts";
 import { reachedMs } from "./time.ts";
 
 /** Keys in one query: 0.5 MB of names at most. */

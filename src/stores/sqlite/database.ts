@@ -21,7 +21,7 @@ import {
   makeStore,
   openBell,
   type Place,
-  putAway,
+  discard,
 } from "./directory.ts";
 import { type Connection, loadDriver } from "./driver.ts";
 import { isBroken, isBusy, isDamage, isPassing, openingError, operatingError } from "./failures.ts";
@@ -55,7 +55,7 @@ const LOCK_PATIENCE_MS = 20_000;
 /** How long an opening may be blocked by a file that is being removed or replaced, in ms. */
 const PASSING_MS = 1000;
 /** After this many new files, damage is no longer repaired by another one. */
-const HEALINGS_MAX = 3;
+const REPAIRS_MAX = 3;
 
 type Begin = "BEGIN" | "BEGIN IMMEDIATE";
 
@@ -176,7 +176,7 @@ export class Database {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#opening?.catch(() => {});
-    this.#letGo();
+    this.#closeFile();
   }
 
   // ---- transactions
@@ -191,9 +191,9 @@ export class Database {
 
   async #tryTransaction<T>(begin: Begin, body: (sql: Sql) => T): Promise<T> {
     const since = systemClock.monotonic();
-    for (let healings = 0; ;) {
+    for (let repairs = 0; ;) {
       if (this.#pause !== undefined) await this.#pause;
-      if (this.#workedMs > SLICE_MS) await this.#breathe();
+      if (this.#workedMs > SLICE_MS) await this.#giveTurn();
       const opened = this.#current() ?? (await this.#use());
       if (opened !== this.#opened) continue; // the file was replaced meanwhile
       const began = systemClock.monotonic();
@@ -206,9 +206,9 @@ export class Database {
         return result;
       } catch (error) {
         if (isBusy(error)) await this.#waitForLock(opened, since);
-        else if (isDamage(error) && healings++ < HEALINGS_MAX) await this.#reopen(opened, "is damaged");
+        else if (isDamage(error) && repairs++ < REPAIRS_MAX) await this.#reopen(opened, "is damaged");
         else {
-          if (isBroken(error) && opened === this.#opened) this.#letGo();
+          if (isBroken(error) && opened === this.#opened) this.#closeFile();
           throw error;
         }
       } finally {
@@ -217,7 +217,7 @@ export class Database {
     }
   }
 
-  async #breathe(): Promise<void> {
+  async #giveTurn(): Promise<void> {
     await turn();
     this.#workedMs = 0;
   }
@@ -284,15 +284,15 @@ export class Database {
       this.#lose("file", `${this.place.file} ${what}`);
       // If the file is still there, it is damaged, or the files beside it are gone. Processes that open it from now on
       // and those that have it open would not see each other's locks.
-      if (before.identity[0] === identityOf(this.place.file)[0]) putAway(this.place);
+      if (before.identity[0] === identityOf(this.place.file)[0]) discard(this.place);
     }
-    this.#letGo();
+    this.#closeFile();
     const opened = await this.#open();
     if (this.#lost === "file") this.#find();
     return opened;
   }
 
-  #letGo(): void {
+  #closeFile(): void {
     const opened = this.#opened;
     this.#opened = undefined;
     if (opened === undefined) return;
@@ -302,7 +302,7 @@ export class Database {
 
   async #open(): Promise<Opened> {
     const since = systemClock.monotonic();
-    for (let tries = 0, healings = 0; ; tries++) {
+    for (let tries = 0, repairs = 0; ; tries++) {
       let before: string | undefined;
       try {
         before = identityOf(this.place.file)[0];
@@ -321,8 +321,8 @@ export class Database {
         opened.connection.close();
       } catch (error) {
         const triedMs = systemClock.monotonic() - since;
-        if (isDamage(error) && healings++ < HEALINGS_MAX) {
-          if (identityOf(this.place.file)[0] === before) putAway(this.place); // otherwise another process has done so
+        if (isDamage(error) && repairs++ < REPAIRS_MAX) {
+          if (identityOf(this.place.file)[0] === before) discard(this.place); // otherwise another process has done so
         } else if (!(isBusy(error) ? triedMs < LOCK_PATIENCE_MS : isPassing(error) && triedMs < PASSING_MS))
           throw openingError(this.place.file, error);
       }

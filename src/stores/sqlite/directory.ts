@@ -109,12 +109,12 @@ function putInPlace(place: Place, aside: string): void {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (!["ENOTEMPTY", "EEXIST", "EPERM"].includes(code)) throw error;
     // Another process was first, or somebody removed only the file, and the rest is of no use.
-    if (identityOf(place.file)[0] === undefined) putAway(place);
+    if (identityOf(place.file)[0] === undefined) discard(place);
   }
 }
 
 /** Moves the inner directory away, and deletes it. Processes that have it open notice that it is gone. */
-export function putAway(place: Place): void {
+export function discard(place: Place): void {
   const aside = join(place.home, `.old-${randomBytes(6).toString("hex")}`);
   try {
     renameSync(place.directory, aside);

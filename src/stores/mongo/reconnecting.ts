@@ -16,12 +16,12 @@ const RETRY_MS_MIN = 250;
 /** Each attempt is a login, and a server may lock out a user who fails too often. */
 const RETRY_MS_MAX = 5000;
 
-export class Reviver {
+export class Reconnector {
   readonly #client: MongoClient;
   /** Whether it is not begun, or has ended. */
   #isOver = true;
   #isChecking = false;
-  #isReviving = false;
+  #isReconnecting = false;
 
   constructor(client: MongoClient) {
     this.#client = client;
@@ -43,7 +43,7 @@ export class Reviver {
     if (
       this.#isOver ||
       this.#isChecking ||
-      this.#isReviving ||
+      this.#isReconnecting ||
       this.#client.options.credentials === undefined
     )
       return;
@@ -51,7 +51,7 @@ export class Reviver {
     try {
       const { authInfo } = await this.#client.db("admin").command({ connectionStatus: 1 });
       const users: unknown = (authInfo as Document | undefined)?.["authenticatedUsers"];
-      if (Array.isArray(users) && users.length === 0) await this.#revive();
+      if (Array.isArray(users) && users.length === 0) await this.#reconnect();
     } catch {
       // The next refusal checks again.
     } finally {
@@ -60,17 +60,17 @@ export class Reviver {
   }
 
   readonly #onTopology = ({ newDescription }: TopologyDescriptionChangedEvent): void => {
-    if (newDescription.servers.size === 0) void this.#revive();
+    if (newDescription.servers.size === 0) void this.#reconnect();
   };
 
-  async #revive(): Promise<void> {
-    if (this.#isReviving || this.#isOver) return;
-    this.#isReviving = true;
+  async #reconnect(): Promise<void> {
+    if (this.#isReconnecting || this.#isOver) return;
+    this.#isReconnecting = true;
     await quietly(this.#client.close()); // this reports an empty topology too, which is ignored
     for (let pauseMs = RETRY_MS_MIN; !this.#isOver && !(await this.#connects()); pauseMs *= 2) {
       await new Promise<void>((resolve) => systemClock.setTimer(resolve, Math.min(pauseMs, RETRY_MS_MAX)));
     }
-    this.#isReviving = false;
+    this.#isReconnecting = false;
     if (this.#isOver) await quietly(this.#client.close());
   }
 
