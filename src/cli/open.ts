@@ -20,7 +20,7 @@ const LOOK_AGAIN_MS = 500;
 
 /**
  * Calls `use` with the namespace, closes it, and returns the result. Undefined if there is no store yet, since reading
- * must not create one. Rejects if it could not be opened anyway, for want of SQLite.
+ * must not create one. Rejects if there is no SQLite to open it with.
  */
 export async function withNamespace<T>(
   settings: Settings,
@@ -86,8 +86,8 @@ export async function openExisting(settings: Settings, signal: AbortSignal): Pro
 }
 
 /**
- * Opens the namespace when another process has set it up: whoever waits for it does not know its period. Undefined if
- * `until` is aborted before.
+ * Opens the namespace when another process has set it up, since this one does not know its period. Undefined if `until`
+ * is aborted before.
  */
 export async function openOnceThere(
   settings: Settings,

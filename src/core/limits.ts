@@ -1,6 +1,6 @@
 /**
  * How long a presence waits for the store, and how soon it tries again: functions of the period. ARCHITECTURE.md lists
- * them with their reasons. All are in ms.
+ * most of them with their reasons. All are in ms.
  */
 import { isRefusal } from "./errors.ts";
 
@@ -39,7 +39,7 @@ export function patienceMs(periodMs: number, leastMs = PATIENCE_MS_MIN): number 
 /** How long opening a presence waits for each answer of the store. */
 export const OPEN_LIMIT_MS = 5000;
 
-/** The time limit of a question that may be one of opening: nothing depends on that yet, so it may take longer. */
+/** The time limit of a call that a presence also makes while it opens. */
 export function answerMs(periodMs: number, isOpening: boolean): number {
   return isOpening ? OPEN_LIMIT_MS : patienceMs(periodMs);
 }
@@ -49,7 +49,7 @@ export function closeLimitMs(periodMs: number): number {
   return patienceMs(periodMs, 0);
 }
 
-/** How long a `sync` tries: a period, at least five seconds and at most ten. */
+/** How long a `sync` waits while nothing comes from the store: a period, at least five seconds and at most ten. */
 export function syncLimitMs(periodMs: number): number {
   return patienceMs(periodMs, SYNC_MS_MIN);
 }

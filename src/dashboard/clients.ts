@@ -1,4 +1,4 @@
-/** The clients of requests, as far as the server that received them knows. */
+/** The client of a request: its address, and when it has gone. */
 import { onAbort } from "../lib/abort.ts";
 
 /** A connection. Servers without sockets make one up, which may lack everything. */

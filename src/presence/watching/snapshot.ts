@@ -86,7 +86,7 @@ export class Snapshot {
     return takeInSteps(this.#notifier.roster, page, (key) => this.#notifier.subscriptions.wants(key));
   }
 
-  /** Run unreported, as one: changes of the feed between two pages must not be reported with only half of the pages. */
+  /** One piece of work, so that changes of the feed between two pages are not reported with half of the pages. */
   *#takeAllInSteps(pages: readonly Page[]): Steps {
     for (const page of pages) {
       yield* this.#takeInSteps(page);
