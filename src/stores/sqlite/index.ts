@@ -2,8 +2,8 @@
  * The store in a SQLite file: embedded, shared by the processes of one machine. A process may be killed at any moment
  * without harm to the others.
  *
- * The file lives until the system reboots. No process survives that, so the next boot starts with an empty file. It
- * must be on a local file system.
+ * On Linux the file lives until the system reboots. No process survives that, so the next boot starts with an empty
+ * file. It must be on a local file system.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Namespace, Store } from "../../core/store.ts";
