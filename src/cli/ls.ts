@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { KeyState, Listing } from "../core/listing.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import { type Cli, examples, type Runner } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { openExisting } from "./open.ts";
@@ -34,7 +35,7 @@ async function list({ out, settings, interruption, own }: Cli, command: Command)
   out.progress(undefined);
   const keys = (listing?.keys ?? []).filter(({ alive }) => all || alive);
   if (out.json) {
-    const { asOf = new Date(), confirmed = true } = listing ?? ({} as Partial<Listing>);
+    const { asOf = new Date(systemClock.now()), confirmed = true } = listing ?? ({} as Partial<Listing>);
     await out.object({ asOf, confirmed, keys });
   } else if (keys.length > 0) await print(keys, all, out);
   if (keys.length === 0) {

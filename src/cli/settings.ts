@@ -39,22 +39,13 @@ export function settingsFrom(
   env: NodeJS.ProcessEnv = process.env,
   file: FileSettings = readConfigFile(),
 ): Settings {
-  const fromEnv = (name: string): Said => ({ value: env[name] === "" ? undefined : env[name], from: name });
-  const fromFile = (name: keyof FileSettings): Said => ({
-    value: file[name],
-    from: `"${name}" in ${CONFIG_FILE}`,
-  });
-  const store = firstOf(
-    { value: flags.store, from: "--store" },
-    fromEnv("HEARTBIT_STORE"),
-    fromFile("store"),
-  );
-  const name = firstOf({ value: flags.name, from: "--name" }, fromEnv("HEARTBIT_NAME"), fromFile("name"));
-  const period = firstOf(
-    { value: flags.period, from: "--period" },
-    fromEnv("HEARTBIT_PERIOD"),
-    fromFile("period"),
-  );
+  const said = (name: keyof FileSettings): Said | undefined => {
+    const variable = `HEARTBIT_${name.toUpperCase()}`;
+    if (flags[name] !== undefined) return { value: flags[name], from: `--${name}` };
+    if (env[variable] !== undefined && env[variable] !== "") return { value: env[variable], from: variable };
+    return file[name] === undefined ? undefined : { value: file[name], from: `"${name}" in ${CONFIG_FILE}` };
+  };
+  const [store, name, period] = [said("store"), said("name"), said("period")];
   return {
     ...(store === undefined
       ? { store: `sqlite:${dataDirectory(env)}`, isDefaultStore: true }
@@ -67,13 +58,8 @@ export function settingsFrom(
 
 /** A setting, and what it is called where the user wrote it. */
 interface Said {
-  readonly value: string | number | undefined;
+  readonly value: string | number;
   readonly from: string;
-}
-type SaidValue = Said & { readonly value: string | number };
-
-function firstOf(...places: readonly Said[]): SaidValue | undefined {
-  return places.find((said): said is SaidValue => said.value !== undefined);
 }
 
 /** Throws `UsageError` if a flag is wrong. */
@@ -83,7 +69,7 @@ export function checkFlags({ store, name, period }: CommonFlags): void {
   if (period !== undefined) checkPeriod({ value: period, from: "--period" });
 }
 
-function checkStore({ value, from }: SaidValue): string {
+function checkStore({ value, from }: Said): string {
   const fault = faultOf(String(value));
   if (fault === undefined) return String(value);
   const { what, hint = "" } = fault;
@@ -93,7 +79,7 @@ function checkStore({ value, from }: SaidValue): string {
 }
 
 /** The library's check of an option, under the name that the user knows. */
-function checkName({ value, from }: SaidValue): string {
+function checkName({ value, from }: Said): string {
   try {
     return checkOptions({ name: String(value) }, undefined).name;
   } catch (error) {
@@ -104,7 +90,7 @@ function checkName({ value, from }: SaidValue): string {
 const PERIOD_MS_MIN = 100;
 const PERIOD_MS_MAX = 3_600_000;
 
-function checkPeriod({ value, from }: SaidValue): number {
+function checkPeriod({ value, from }: Said): number {
   const ms = typeof value === "number" ? value : parseDuration(value);
   if (ms === undefined) {
     throw new UsageError(`${from} is ${JSON.stringify(value)}, but must be a time like 5s or 500ms.`);

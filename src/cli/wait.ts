@@ -60,7 +60,7 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   let presence = own(await openExisting(settings, interruption.signal));
   if (presence === undefined && dead) {
     out.say(describeUnused(settings, `, so ${printable(key)} counts as dead`));
-    await tell({ key, alive: false, at: new Date(), cause: "initial", holders: [] });
+    await tell({ key, alive: false, at: new Date(systemClock.now()), cause: "initial", holders: [] });
     return EXIT.ok;
   }
   if (presence === undefined && timeout > 0) {

@@ -44,7 +44,7 @@ export class Board {
   processes = new Processes();
   #watcher: Watcher;
   readonly #sleeper: Sleeper;
-  readonly #sinks = new Set<BoardSink>();
+  readonly #sinks = new Set<Partial<BoardSink>>();
   readonly #keys = new Map<string, KeyState>();
   /** The dead keys in the order of their deaths, with the store's time of each in ms. */
   readonly #dead = new Map<string, number>();
@@ -97,7 +97,7 @@ export class Board {
   }
 
   /** Passes events to the sink from now on, until the returned function is called. */
-  follow(sink: BoardSink): () => void {
+  follow(sink: Partial<BoardSink>): () => void {
     this.#sinks.add(sink);
     return () => void this.#sinks.delete(sink);
   }
@@ -106,17 +106,11 @@ export class Board {
   loaded(): Promise<void> {
     if (this.#isLoaded || this.isClosed) return Promise.resolve();
     return new Promise((resolve) => {
-      const end = this.follow({
-        loaded: () => done(),
-        startedOver: () => {},
-        changed: () => {},
-        health: () => {},
-        closed: () => done(),
-      });
       const done = (): void => {
         end();
         resolve();
       };
+      const end = this.follow({ loaded: done, closed: done });
     });
   }
 
@@ -259,7 +253,7 @@ export class Board {
   }
 
   #tell(what: keyof BoardSink): void {
-    for (const sink of this.#sinks) sink[what]();
+    for (const sink of this.#sinks) sink[what]?.();
   }
 }
 

@@ -127,11 +127,11 @@ function metricsRoute(
   };
 }
 
-function changes({ board, allowWrites }: RoutesOptions, pace: Pace): (context: Context) => Response {
-  const instance = randomBytes(6).toString("hex");
+/** Counts the open streams. Throws a refusal at the limits; returns a function that counts the stream as ended. */
+function countStreams(): (address: string | undefined) => () => void {
   let streams = 0;
   const ofAddress = new Map<string, number>();
-  const enter = (address: string | undefined): (() => void) => {
+  return (address) => {
     const count = address === undefined ? 0 : (ofAddress.get(address) ?? 0);
     if (count >= STREAMS_OF_ADDRESS_MAX) {
       const limit = `${STREAMS_OF_ADDRESS_MAX} streams of your address are open: the limit.`;
@@ -150,6 +150,11 @@ function changes({ board, allowWrites }: RoutesOptions, pace: Pace): (context: C
       else ofAddress.delete(address);
     };
   };
+}
+
+function changes({ board, allowWrites }: RoutesOptions, pace: Pace): (context: Context) => Response {
+  const instance = randomBytes(6).toString("hex");
+  const enter = countStreams();
   return ({ req, body }) => {
     if (req.raw.method !== "GET")
       throw new Refusal("METHOD_NOT_ALLOWED", "This takes GET.", { allow: "GET" });

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HeartbitError } from "../../core/errors.ts";
+import { shared } from "../../lib/shared.ts";
 
 /** A prepared statement of a connection. */
 export interface Statement {
@@ -36,19 +37,13 @@ const PACKAGE = "@photostructure/sqlite";
 const INSTALL = `run \`npm install ${PACKAGE}@1\`, or use a Node whose own SQLite is 3.51.3 or later (Node 22.23, 24)`;
 
 /**
- * Shared by every copy of heartbit in this process. POSIX locks belong to a process, so two copies of SQLite that open
- * the same file would release each other's locks.
- */
-const SHARED = Symbol.for("heartbit.sqlite");
-
-/**
- * Opens connections. They never wait for a lock themselves.
+ * Opens connections. They never wait for a lock themselves. Every copy of heartbit in this process uses the same SQLite:
+ * POSIX locks belong to a process, so two copies that open the same file would release each other's locks.
  *
  * Throws `UNSUPPORTED_SERVER` if no package has a SQLite that is safe to use, and says what to do about it.
  */
 export function loadDriver(): (path: string) => Connection {
-  const shared = globalThis as { [SHARED]?: Connect };
-  const Shared = (shared[SHARED] ??= findDriver(requireFrom(moduleUrl())));
+  const Shared = shared("sqlite", () => findDriver(requireFrom(moduleUrl())));
   return (path) => new Shared(path, { timeout: 0 });
 }
 
