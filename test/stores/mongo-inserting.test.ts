@@ -25,7 +25,7 @@ interface Bench {
   readonly sent: () => string[];
   /** Called before the server gets a command. */
   onCommand: (command: Command) => Promise<Document | undefined> | Document | undefined;
-  onReply: (command: Command, reply: Document) => Promise<void> | Document | undefined;
+  onReply: (command: Command, reply: Document) => Promise<Document | void> | Document | undefined;
 }
 
 async function bench(): Promise<Bench> {
@@ -114,6 +114,23 @@ it("a stamp is renewed where the store's clock has stepped forward", async () =>
   for (const { changed } of await the.records())
     expect(Number(changed)).toBeGreaterThanOrEqual(behind + behindMs);
   expect((await readAll(the.namespace, { select: everything(), since })).registrations.size).toBe(50);
+});
+
+it("a stamp is renewed if the sample of the clock that it follows came late, after earlier inserts of the same write", async () => {
+  const the = await bench();
+  const behindMs = 5000;
+  let inserts = 0;
+  the.onReply = async ({ collection, name }, reply) => {
+    // The answer to a ping, as if it had been held up, comes while the first four inserts are under way.
+    if (name === "insert" && ++inserts === 1) await the.namespace.ping(SLOT, 1);
+    if (collection !== "presence.pings" || name !== "findAndModify") return undefined;
+    const { value } = reply as { value: { now: Date } };
+    return { ...reply, value: { ...value, now: new Date(value.now.getTime() - behindMs) } };
+  };
+  const before = await the.namespace.time();
+  await the.namespace.write(some(0, 1001));
+  expect(inserts).toBe(5);
+  for (const { changed } of await the.records()) expect(Number(changed)).toBeGreaterThanOrEqual(before);
 });
 
 it("a stamp is renewed where the store's clock cannot be read", async () => {

@@ -90,12 +90,12 @@ async function insertSome(
 
 /** The documents that may have become visible too long after their stamps. If the time cannot be read, it is all. */
 async function lateOnes(context: Context, inserted: readonly Inserted[]): Promise<string[]> {
-  const [first] = inserted;
-  if (first === undefined) return [];
-  const elapsedMs = systemClock.monotonic() - first.sentAt;
+  if (inserted.length === 0) return [];
+  const now = systemClock.monotonic();
   const ms = await askTime(context).catch(() => Infinity);
-  const steppedMs = Math.max(0, ms - first.stampMs - elapsedMs);
-  const late = inserted.filter(({ tookMs }) => tookMs + steppedMs > lagMs(context));
+  // How far each stamp was behind when it was made. Two may differ: the latest sample of the clock may have come late.
+  const behindMs = ({ stampMs, sentAt }: Inserted): number => Math.max(0, ms - stampMs - (now - sentAt));
+  const late = inserted.filter((some) => some.tookMs + behindMs(some) > lagMs(context));
   return late.flatMap(({ ids }) => ids);
 }
 
