@@ -12,8 +12,9 @@ import {
   put,
   readAll,
 } from "../../src/testing/contract/world.ts";
+import { refusal } from "../servers/proxy.ts";
 import { until } from "../support/wait.ts";
-import { failure, fakeServer, newClient, SLOT } from "./support.ts";
+import { failure, fakeServer, newClient, newProxy, SLOT } from "./support.ts";
 
 let client: MongoClient;
 let namespace: Namespace;
@@ -94,6 +95,16 @@ describe("opening", () => {
     expect(made).toMatchObject([{ commitQuorum: "majority" }, { commitQuorum: "majority" }]);
   });
 
+  it("makes them without naming a majority if the server does not take that, as 4.4 before it is made fully compatible", async () => {
+    const proxy = await newProxy({
+      onCommand: ({ body }) => ("commitQuorum" in body ? refusal(2) : undefined),
+    });
+    const own = newClient({}, proxy.uri).db();
+    await mongoStore(own).namespace("fresh", CONFIG).configure(CONFIG);
+    expect(await own.collection("fresh.records").indexExists(["changed", "key", "ended"])).toBe(true);
+    expect(await own.collection("fresh.pings").indexExists("expireAt")).toBe(true);
+  });
+
   it("asks for no index where the config notes that they are there", async () => {
     expect(await mongoStore(client.db()).namespace("presence", CONFIG).configure(CONFIG)).toEqual(CONFIG);
     expect(names()).toEqual(["hello", "find"]);
@@ -145,12 +156,12 @@ async function storeOn(
 }
 
 it("an upsert that lost the race against another (E11000) is repeated, for pings, mail, numbers and the time", async () => {
-  const refusal = { code: 11000, errmsg: "E11000 duplicate key error" };
+  const duplicate = { code: 11000, errmsg: "E11000 duplicate key error" };
   let losses = 0;
   const one = await storeOn((name) => {
     if (name !== "findAndModify" && name !== "update") return { setName: "set" };
     if (losses-- <= 0) return { n: 1, value: { now: new Date(), seq: 7 } };
-    return name === "update" ? { n: 0, writeErrors: [{ index: 0, ...refusal }] } : { ok: 0, ...refusal };
+    return name === "update" ? { n: 0, writeErrors: [{ index: 0, ...duplicate }] } : { ok: 0, ...duplicate };
   });
   for (const act of [
     () => one.time(),
@@ -173,14 +184,14 @@ describe("behind a router whose clock is another than that of the shard", () => 
   /** Behind the router as a user who may write, only read the statistics of collections, or not even that. */
   async function routed(may: "write" | "read statistics" | "read"): Promise<Namespace> {
     asked = [];
-    const refusal = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
+    const unauthorized = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" };
     const now = new Date(SHARD_MS);
     return storeOn((name, command) => {
       asked.push([name, command]);
       if (command["find"] === "presence.pings") return found([{ _id: `${SLOT}.0`, now, 0: 1 }]);
       if (name === "find") return undefined;
-      if (name === "findAndModify") return may === "write" ? { value: { now } } : refusal;
-      if (name === "aggregate") return may === "read" ? refusal : found([{ localTime: now }]);
+      if (name === "findAndModify") return may === "write" ? { value: { now } } : unauthorized;
+      if (name === "aggregate") return may === "read" ? unauthorized : found([{ localTime: now }]);
       return { msg: "isdbgrid", localTime: new Date(ROUTER_MS) };
     });
   }

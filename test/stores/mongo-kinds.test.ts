@@ -1,9 +1,11 @@
 /** What kind of server it is, looked at again whenever it was lost and found. */
 import { expect, it, onTestFinished } from "vitest";
-import type { Command, Deployment } from "../servers/proxy.ts";
+import { mongoStore } from "../../src/stores/mongo/index.ts";
+import { CONFIG } from "../../src/testing/contract/world.ts";
+import { type Command, type Deployment, refusal } from "../servers/proxy.ts";
 import { needsFeed } from "../support/needs.ts";
 import { opened, until } from "../support/wait.ts";
-import { newProxy } from "./support.ts";
+import { newClient, newProxy, SLOT } from "./support.ts";
 
 needsFeed();
 
@@ -43,6 +45,18 @@ it("a standalone server that becomes a replica set is followed by a change strea
   expect(ofPings()).toMatchObject({ w: "majority" });
   await until(() => presence.health.state === "healthy");
   expect(heard).toEqual(["key true"]);
+});
+
+it("a standalone server that keeps no journal refuses to wait for it, and is written without", async () => {
+  let refused = 0;
+  const proxy = await newProxy({
+    as: "standalone",
+    onCommand: ({ body }) => (body["writeConcern"]?.j === true && ++refused ? refusal(2) : undefined),
+  });
+  const namespace = mongoStore(newClient({}, proxy.uri).db()).namespace("presence", CONFIG);
+  await namespace.configure(CONFIG);
+  expect(await namespace.ping(SLOT, 1)).toMatchObject({ hasMail: false });
+  expect(refused).toBe(1);
 });
 
 it("a sharded cluster is polled, and has no change stream", async () => {

@@ -37,6 +37,7 @@ const UNSUPPORTED_NAMES = new Set(["MongoCompatibilityError", "MongoMissingDepen
 /** InvalidNamespace: the name of the database or a collection is too long, or has an invalid character. */
 const INVALID_NAMESPACE = 73;
 
+export const BAD_VALUE = 2;
 export const DUPLICATE_KEY = 11000;
 export const UNAUTHORIZED = 13;
 export const TYPE_MISMATCH = 14;
@@ -48,6 +49,12 @@ export const INDEX_CONFLICTS = new Set([85, 86]);
  * feature.
  */
 export const PARTIAL_INDEX_REFUSALS = new Set([67, 115, 197, 303]);
+
+/**
+ * BadValue, FailedToParse, IDLUnknownField, and 303 of Amazon DocumentDB. MongoDB 4.4 answers the first one while its
+ * feature compatibility version is 4.2, as it is after an upgrade until an operator raises it.
+ */
+export const COMMIT_QUORUM_REFUSALS = new Set([BAD_VALUE, 9, 303, 40415]);
 
 /** Node's codes for a folder in place of a file, and for a file without a certificate or key. */
 const FILE_CODES = /^(?:EISDIR|ERR_OSSL_PEM_\w+)$/;

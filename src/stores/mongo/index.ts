@@ -7,6 +7,7 @@ import { unlessAborted } from "../../lib/abort.ts";
 import { quietly } from "../../lib/handled.ts";
 import { Calls, limitsFor } from "./calls.ts";
 import type { Context } from "./context.ts";
+import { BAD_VALUE, codeOf } from "./failures.ts";
 import { namesOf } from "./indexes.ts";
 import { type Monitor, monitorOf } from "./monitor.ts";
 import { MongoNamespace } from "./namespace.ts";
@@ -62,6 +63,8 @@ export class MongoStore implements Store {
   /** `Monitor.found` when the server was last asked. */
   #asked = 0;
   #topology: ServerInfo["topology"] | undefined;
+  /** Whether a standalone server keeps a journal, as far as is known. */
+  #hasJournal = true;
 
   /** Use `openMongo` or `mongoStore`. */
   constructor(db: Db, client?: MongoClient) {
@@ -93,6 +96,7 @@ export class MongoStore implements Store {
     if (this.#asked !== this.#monitor.found) this.#server = undefined;
     if (this.#server === undefined) {
       this.#asked = this.#monitor.found;
+      this.#hasJournal = true;
       const asking = this.#ask().then((info) => {
         const before = this.#topology;
         this.#topology = info.topology;
@@ -148,9 +152,21 @@ export class MongoStore implements Store {
   }
 
   async #write(doing: string, command: Document, limitMs: number, signal?: AbortSignal): Promise<Document> {
-    const writeConcern = writeConcernOf(await this.server(), limitMs);
-    const bounded = { ...command, writeConcern, maxTimeMS: Math.ceil(limitMs) };
-    return this.#calls.command(doing, bounded, limitMs, {}, signal);
+    const info = await this.server();
+    const hasJournal = this.#hasJournal;
+    const send = async (journaled: boolean): Promise<Document> => {
+      const writeConcern = writeConcernOf(info, limitMs, journaled);
+      const bounded = { ...command, writeConcern, maxTimeMS: Math.ceil(limitMs) };
+      return this.#calls.command(doing, bounded, limitMs, {}, signal);
+    };
+    try {
+      return await send(hasJournal);
+    } catch (error) {
+      if (info.topology !== "standalone" || !hasJournal || codeOf(error) !== BAD_VALUE) throw error;
+      const reply = await send(false); // it was refused for another reason if this fails too
+      this.#hasJournal = false;
+      return reply;
+    }
   }
 }
 

@@ -2,7 +2,13 @@
 import type { Document } from "mongodb";
 import type { Calls } from "./calls.ts";
 import { IS_SESSION, OPEN } from "./documents.ts";
-import { codeOf, INDEX_CONFLICTS, NAMESPACE_NOT_FOUND, PARTIAL_INDEX_REFUSALS } from "./failures.ts";
+import {
+  codeOf,
+  COMMIT_QUORUM_REFUSALS,
+  INDEX_CONFLICTS,
+  NAMESPACE_NOT_FOUND,
+  PARTIAL_INDEX_REFUSALS,
+} from "./failures.ts";
 import type { ServerInfo } from "./server.ts";
 
 /** Building an index over a big namespace takes a while. */
@@ -82,7 +88,9 @@ async function createOn(
   } catch (error) {
     const code = codeOf(error) ?? 0;
     const one = indexes.length === 1 ? indexes[0] : undefined;
-    if (one === undefined && (INDEX_CONFLICTS.has(code) || PARTIAL_INDEX_REFUSALS.has(code))) {
+    if (server.buildsByMajority && COMMIT_QUORUM_REFUSALS.has(code)) {
+      await createOn(calls, { ...server, buildsByMajority: false }, collection, indexes);
+    } else if (one === undefined && (INDEX_CONFLICTS.has(code) || PARTIAL_INDEX_REFUSALS.has(code))) {
       for (const index of indexes) await createOn(calls, server, collection, [index]);
     } else if (one?.partialFilterExpression !== undefined && PARTIAL_INDEX_REFUSALS.has(code)) {
       const { partialFilterExpression: _, ...whole } = one;

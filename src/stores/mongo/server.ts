@@ -31,10 +31,11 @@ export interface ServerInfo {
 
 /**
  * The write concern: a majority, within the limit. A standalone server would acknowledge that from memory, so it must
- * write to its journal first.
+ * write to its journal first. One without a journal (`--nojournal`, an engine in memory) refuses that as a `BadValue`.
  */
-export function writeConcernOf({ topology }: ServerInfo, limitMs: number): Document {
-  return topology === "standalone" ? { w: 1, j: true } : { w: "majority", wtimeout: Math.ceil(limitMs) };
+export function writeConcernOf({ topology }: ServerInfo, limitMs: number, hasJournal: boolean): Document {
+  if (topology !== "standalone") return { w: "majority", wtimeout: Math.ceil(limitMs) };
+  return hasJournal ? { w: 1, j: true } : { w: 1 };
 }
 
 /** Asks what kind of server it is. Rejects with `UNSUPPORTED_SERVER` if heartbit cannot use it. */
