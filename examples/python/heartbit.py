@@ -13,7 +13,7 @@ import sys
 import time
 from datetime import timedelta
 
-from pymongo import MongoClient, ReturnDocument
+from pymongo import MongoClient, ReadPreference, ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -29,7 +29,8 @@ class Namespace:
         is_alone = "setName" not in hello and hello.get("msg") != "isdbgrid"
         write = WriteConcern(1, j=True) if is_alone else WriteConcern("majority", wtimeout=10_000)
         read = ReadConcern("local" if is_alone else "majority")
-        parts = [db.get_collection(f"{name}.{part}", None, None, write, read) for part in ("meta", "records", "pings")]
+        options = (None, ReadPreference.PRIMARY, write, read)
+        parts = [db.get_collection(f"{name}.{part}", *options) for part in ("meta", "records", "pings")]
         self.meta, self.records, self.pings = parts
         self.config = self.meta.find_one({"_id": "config"})
         if self.config is None or self.config["version"] != 2:
@@ -81,8 +82,19 @@ class Namespace:
 
 def is_record(document):
     """Anybody may have written what lies in a collection."""
-    numbers = ["session", "slot", "last"] + (["pinger", "start"] if isinstance(document["_id"], str) else ["pid"])
-    return all(isinstance(document.get(name), (int, float)) for name in numbers)
+    id, key = document["_id"], document.get("key")
+    others = ("pinger", "start") if isinstance(id, str) else ("pid",)
+    if not all(is_count(document.get(name)) for name in ("session", "slot", "last", *others)):
+        return False
+    if not isinstance(id, str):
+        return id == document["session"]
+    named = ".".join(str(int(document[name])) for name in ("session", "pinger", "start"))
+    return id == named and isinstance(key, str) and key != ""
+
+
+def is_count(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value <= OPEN and value == int(value)
 
 
 def is_pings(document):

@@ -54,10 +54,15 @@ async function addForeign(uri: string): Promise<void> {
   await using client = new MongoClient(uri);
   const strangers = ["x", 5, "1.y", "900000000.0"].map((id) => ({ _id: id as never, slot: 9e8, 0: "x" }));
   await client.db().collection("presence.pings").insertMany(strangers);
-  await client
-    .db()
-    .collection("presence.records")
-    .insertOne({ _id: "strange" as never });
+  const records = client.db().collection("presence.records");
+  const own = await records.findOne({ key: "node" });
+  const others = [
+    { _id: "strange" },
+    { ...own, _id: "another", start: 9, key: "under a wrong _id" },
+    { ...own, _id: `${own?.["session"]}.7.1`, pinger: 7, key: 5 },
+    { ...own, _id: `${own?.["session"]}.8.1`, pinger: 8, last: NaN },
+  ];
+  await records.insertMany(others as never[]);
 }
 
 it.skipIf(python === "")(
