@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
+import { turn } from "../../src/lib/turn.ts";
+import { loadDriver } from "../../src/stores/sqlite/driver.ts";
 import { openSqlite } from "../../src/stores/sqlite/index.ts";
 import {
   aRegistration,
@@ -128,6 +130,40 @@ describe("SqliteStore", () => {
     const store = await openIn(directory, { clock });
     expect(store.clock).toBe(clock);
     expect(await store.namespace("n").time()).toBe(12_345);
+  });
+
+  it("writes nothing further once a write that takes many changes is given up", async () => {
+    const ns = (await openIn(directory)).namespace("n");
+    const giveUp = new AbortController();
+    const many = Array.from({ length: 20_000 }, (_, pinger) => aRegistration(1, `k${pinger}`, 1, { pinger }));
+    const error = failure(ns.write(many.map(put.registration), giveUp.signal));
+    const stored = async (): Promise<number> => (await ns.countOpen(1)).count;
+    while ((await stored()) === 0) await turn();
+    giveUp.abort();
+    expect(await error).toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(await stored()).toBeLessThan(many.length);
+  });
+
+  it("removes the rest of a namespace when it prunes, if the process that dropped it has ended before it was done", async () => {
+    const dropper = await openIn(directory);
+    const dropped = dropper.namespace("n");
+    await dropped.configure(CONFIG);
+    const many = Array.from({ length: 5000 }, (_, pinger) => aRegistration(1, `k${pinger}`, 1, { pinger }));
+    await dropped.write(many.map(put.registration));
+    const error = failure(dropped.drop());
+    while ((await dropped.config()) !== undefined) await turn();
+    await dropper.close();
+    expect(await error).toMatchObject({ code: "STORE_UNAVAILABLE" });
+
+    const store = await openIn(directory);
+    const file = loadDriver()(store.path);
+    const count = (table: string): unknown => file.prepare(`SELECT count(*) AS n FROM ${table}`).get();
+    expect(count("records")).not.toEqual({ n: 0 });
+    const other = store.namespace("other");
+    await other.configure(CONFIG);
+    await other.prune({ beforeSlot: 0, beforeMs: 0, limit: 1000 });
+    expect([count("records"), count("namespaces")]).toEqual([{ n: 0 }, { n: 1 }]);
+    file.close();
   });
 
   it("stays as large as what lives and has lately died, through 3,000 restarts", async () => {

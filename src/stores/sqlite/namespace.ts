@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { groupBits, type PingRecord, SEGMENT_SESSIONS, SEGMENT_WORDS } from "../../core/bits.ts";
 import type { Clock } from "../../core/clock.ts";
 import { type Config, mergeConfigs } from "../../core/records.ts";
-import type { Selection } from "../../core/selection.ts";
+import { prefixEnd, type Selection } from "../../core/selection.ts";
 import type { Slot } from "../../core/slots.ts";
 import type {
   Feed,
@@ -26,10 +26,12 @@ import { openFeed } from "./feed.ts";
 import { configOf, makeHead, readHead, setConfig } from "./head.ts";
 import { prune } from "./pruning.ts";
 import { readPages } from "./reading.ts";
-import { SESSION_PINGER, SESSION_START } from "./schema.ts";
+import { escaped, SESSION_PINGER, SESSION_START } from "./schema.ts";
 import type { Sql } from "./sql.ts";
 import { Change } from "./writing.ts";
 
+/** The name of a dropped namespace, before its number, until its data is removed. No other name begins so: `escaped`. */
+const DROPPED = "\x01d";
 const DROP_ROWS = 1000;
 
 /** One start of one pinger. */
@@ -112,8 +114,8 @@ export class SqliteNamespace implements Namespace {
   }
 
   async write(writes: readonly Write[], signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
     const begin = (sql: Sql): { apply: (write: Write) => void; end: () => void } => {
+      signal?.throwIfAborted(); // before each of the changes that it takes
       const change = new Change(sql, makeHead(sql, this.#name), this.#clock.now());
       return { apply: (write) => change.apply(write), end: () => change.end() };
     };
@@ -192,24 +194,37 @@ export class SqliteNamespace implements Namespace {
     return readPages(this.#database, this.#name, query);
   }
 
-  prune(query: PruneQuery): Promise<Pruned> {
-    return prune(this.#database, this.#name, query);
+  async prune(query: PruneQuery): Promise<Pruned> {
+    const done = await prune(this.#database, this.#name, query);
+    await this.#removeDropped();
+    return done;
   }
 
   /** Removes the namespace at once, then its data piece by piece. */
   async drop(): Promise<void> {
-    const id = await this.#database.change((sql) => {
-      const head = readHead(sql, this.#name);
-      if (head !== undefined) sql.run("DELETE FROM namespaces WHERE id = ?", head.id);
-      return head?.id;
+    const isDropped = await this.#database.change((sql) => {
+      const rename = "UPDATE namespaces SET name = ? || id WHERE name = ?";
+      return sql.run(rename, DROPPED, escaped(this.#name)) > 0;
     });
-    if (id === undefined) return;
+    if (!isDropped) return;
     this.#database.ring();
-    for (const [table, key] of TABLES) {
-      const some = `SELECT ${key} FROM ${table} WHERE ns = :ns LIMIT ${DROP_ROWS}`;
-      const statement = `DELETE FROM ${table} WHERE ns = :ns AND (${key}) IN (${some})`;
-      while ((await this.#database.change((sql) => sql.run(statement, { ns: id }))) === DROP_ROWS)
-        await turn();
+    await this.#removeDropped();
+  }
+
+  /** Removes the data of dropped namespaces: also where the process that dropped one has ended before it was done. */
+  async #removeDropped(): Promise<void> {
+    const find = "SELECT id FROM namespaces WHERE name > ? AND name < ?";
+    for (;;) {
+      const found = await this.#database.view((sql) => sql.get(find, DROPPED, prefixEnd(DROPPED)));
+      if (found === undefined) return;
+      const { id } = found as { id: number };
+      for (const [table, key] of TABLES) {
+        const some = `SELECT ${key} FROM ${table} WHERE ns = :ns LIMIT ${DROP_ROWS}`;
+        const statement = `DELETE FROM ${table} WHERE ns = :ns AND (${key}) IN (${some})`;
+        while ((await this.#database.change((sql) => sql.run(statement, { ns: id }))) === DROP_ROWS)
+          await turn();
+      }
+      await this.#database.change((sql) => sql.run("DELETE FROM namespaces WHERE id = ?", id));
     }
   }
 
