@@ -48,9 +48,9 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   const began = systemClock.monotonic();
   const overdue = new AbortController();
   const signal = AbortSignal.any([interruption.signal, overdue.signal]);
-  const tell = (change: Change): Promise<void> =>
+  const print = (change: Change): Promise<void> =>
     out.json ? out.object(change) : out.data(new ChangeLines(out.paint).line(change));
-  const tellTimeOut = async (what: string): Promise<number> => {
+  const printTimeOut = async (what: string): Promise<number> => {
     if (out.json) await out.object({ key, alive: dead, timedOut: true });
     out.say(what);
     return EXIT.notSo;
@@ -60,7 +60,7 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   let presence = own(await openExisting(settings, interruption.signal));
   if (presence === undefined && dead) {
     out.say(describeUnused(settings, `, so ${printable(key)} counts as dead`));
-    await tell({ key, alive: false, at: new Date(systemClock.now()), cause: "initial", holders: [] });
+    await print({ key, alive: false, at: new Date(systemClock.now()), cause: "initial", holders: [] });
     return EXIT.ok;
   }
   if (presence === undefined && timeout > 0) {
@@ -72,7 +72,7 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   }
   if (presence === undefined) {
     const place = `${describePlace(settings)}: nobody has used it yet.${adviseOnPlace(settings)}`;
-    return tellTimeOut(`${printable(key)} is not alive${after} ${place}`);
+    return printTimeOut(`${printable(key)} is not alive${after} ${place}`);
   }
   const watcher = presence.watcher();
   watcher.on("health", (health) => out.say(describeHealth(health)));
@@ -87,7 +87,7 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   try {
     for (let next = first; next.done !== true; next = await changes.next()) {
       if (await isSo(next.value)) {
-        await tell(next.value);
+        await print(next.value);
         return EXIT.ok;
       }
       if (isOnce) break;
@@ -97,12 +97,12 @@ async function waitFor({ out, settings, interruption, own }: Cli, command: Comma
   }
   if (watcher.error !== null) throw watcher.error;
   if (interruption.signal.aborted) return EXIT.ok;
-  if (dead) return tellTimeOut(`${printable(key)} is still alive${after}.`);
+  if (dead) return printTimeOut(`${printable(key)} is still alive${after}.`);
   // Not for a loop that checks again and again: it reads all keys.
   const meant = timeout === 0 ? undefined : await similarTo(key, presence);
   const hint = meant === undefined ? "" : ` Did you mean ${printable(meant)}?`;
   const place = `${describePlace(settings)}.${hint}${adviseOnPlace(settings)}`;
-  return tellTimeOut(`${printable(key)} is not alive${after} ${place}`);
+  return printTimeOut(`${printable(key)} is not alive${after} ${place}`);
 }
 
 /** A live key that differs by what is easily mistyped. */

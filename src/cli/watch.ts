@@ -64,7 +64,7 @@ async function follow({ out, settings, interruption, own }: Cli, command: Comman
     const watcher = presence.watcher();
     watcher.on("health", (health) => view.health(health));
     let isNothing = true;
-    const tellNothing = async (): Promise<void> => {
+    const reportNothing = async (): Promise<void> => {
       await watcher.sync();
       await turn(); // what is there is shown first
       const meant =
@@ -73,7 +73,7 @@ async function follow({ out, settings, interruption, own }: Cli, command: Comman
         view.nothing(`${meant} are alive yet ${describePlace(settings)}.${adviseOnPlace(settings)}`);
     };
     const changes = watcher.changes({ prefix }, { signal });
-    tellNothing().catch(() => {}); // the watcher's health says why
+    reportNothing().catch(() => {}); // the watcher's health says why
     for await (const change of changes) {
       isNothing = false;
       await view.change(change);

@@ -119,13 +119,13 @@ export class Board {
     if (this.isClosed) return;
     this.#sleeper.end();
     await this.#watcher.stop();
-    this.#tell("closed");
+    this.#notify("closed");
     this.#sinks.clear();
   }
 
   #watch(): Watcher {
     const watcher = this.presence.watcher();
-    watcher.on("health", () => this.#tell("health"));
+    watcher.on("health", () => this.#notify("health"));
     watcher.watch({ all: true }, (change) => this.#take(change));
     return watcher;
   }
@@ -172,10 +172,10 @@ export class Board {
         await this.#loadDead();
         if (this.#watcher.state !== "running") return;
         this.#isLoaded = true;
-        this.#tell("loaded");
+        this.#notify("loaded");
         if (this.#failure === undefined) return;
         this.#failure = undefined;
-        this.#tell("health");
+        this.#notify("health");
       } catch (error) {
         log.debug("the dashboard's keys could not be loaded", toError(error));
         await this.#sleeper.sleep(Math.min(periodMs, 1000));
@@ -191,8 +191,8 @@ export class Board {
     this.#sorted = new SortedKeys();
     this.processes = new Processes();
     this.journal.clear();
-    this.#tell("startedOver");
-    this.#tell("health");
+    this.#notify("startedOver");
+    this.#notify("health");
   }
 
   async #forgetInTurn(): Promise<void> {
@@ -227,7 +227,7 @@ export class Board {
     // The initial state of a watcher is not a change: each client gets the whole state.
     if (cause === "initial") return;
     this.journal.add(change);
-    this.#tell("changed");
+    this.#notify("changed");
     if (this.#dead.size > DEAD_MAX) this.#forgetDead(-Infinity);
   }
 
@@ -252,7 +252,7 @@ export class Board {
     this.#keys.set(state.key, state);
   }
 
-  #tell(what: keyof BoardSink): void {
+  #notify(what: keyof BoardSink): void {
     for (const sink of this.#sinks) sink[what]?.();
   }
 }

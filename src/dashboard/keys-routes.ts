@@ -41,7 +41,7 @@ export function addKeysRoutes(app: Hono, { board, holds, pace, basePath, allowWr
     if (!allowWrites)
       throw new Refusal("WRITES_OFF", "This server only reads: start it with --allow-writes.");
   };
-  const tellOne = async (context: Context, key: string): Promise<Response> => {
+  const oneKey = async (context: Context, key: string): Promise<Response> => {
     await loaded(board);
     const state = board.get(key);
     if (state === undefined)
@@ -69,14 +69,14 @@ export function addKeysRoutes(app: Hono, { board, holds, pace, basePath, allowWr
     const query = queryOf(context.req.raw, ["key", "keys", "prefix", "state", "limit", "after"]);
     if (query.has("key")) {
       if (query.size > 1) throw bad("key", "alone: it asks for one key");
-      return tellOne(context, checkKey(query.one("key")));
+      return oneKey(context, checkKey(query.one("key")));
     }
     await loaded(board);
     return context.body(listing(board, pace, query), 200, { "content-type": "application/json" });
   });
   app.get(`/api/keys/${ANY}`, async (context) => {
     queryOf(context.req.raw, []);
-    return tellOne(context, keyOf(context));
+    return oneKey(context, keyOf(context));
   });
   for (const path of ["/api/keys", `/api/keys/${ANY}`]) {
     const isNamed = path !== "/api/keys";

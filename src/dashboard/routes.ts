@@ -64,7 +64,7 @@ export function makeRoutes(options: RoutesOptions): Hono {
       },
     }),
   );
-  app.get("/healthz", (context) => tellHealth(context, board, options.staleAfterMs));
+  app.get("/healthz", (context) => healthOf(context, board, options.staleAfterMs));
   app.use(async ({ req }, next) => {
     checkUrl(req.raw);
     checkHost(req.raw, hosts);
@@ -102,7 +102,7 @@ export function makeRoutes(options: RoutesOptions): Hono {
 }
 
 /** 200, or 503 if it has been stale for too long, failed or was closed. Omits the reason, which may name hosts. */
-function tellHealth(context: Context, board: Board, staleAfterMs: number): Response {
+function healthOf(context: Context, board: Board, staleAfterMs: number): Response {
   const { state, since } = board.health;
   const { clock } = internalsOf(board.presence);
   const isStale = state === "stale" && since !== undefined && clock.now() - since.getTime() > staleAfterMs;

@@ -33,7 +33,7 @@ const offset = async (): Promise<unknown> => (await meta().findOne({ _id: "confi
 
 async function opened(options: PresenceOptions = {}): Promise<{ presence: Presence; warnings: string[] }> {
   const warnings: string[] = [];
-  const warn = (message: string): unknown => /Passed over|Ignored/.test(message) && warnings.push(message);
+  const warn = (message: string): unknown => /Ignored/.test(message) && warnings.push(message);
   return { presence: await open(uri, { periodMs: PERIOD_MS, logger: { warn }, ...options }), warnings };
 }
 

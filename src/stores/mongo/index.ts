@@ -126,7 +126,7 @@ export class MongoStore implements Store {
       warn: (message) => warn?.(message),
       send: async (doing, command, limitMs, signal) => this.#write(doing, command, limitMs, signal),
       unrecognized: (collection, id) => {
-        if (!hasWarned) warn?.(`Passed over unrecognized documents in ${collection}, first ${describe(id)}.`);
+        if (!hasWarned) warn?.(`Ignored unrecognized documents in ${collection}, first ${describe(id)}.`);
         hasWarned = true;
       },
     };

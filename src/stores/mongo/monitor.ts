@@ -120,8 +120,8 @@ export class Monitor {
 
   /** Another kind of server answers than before. */
   noteOtherKind(): void {
-    void this.#tell({ kind: "lost", reason: "the server has become another kind of deployment" });
-    void this.#tell({ kind: "found" });
+    void this.#notify({ kind: "lost", reason: "the server has become another kind of deployment" });
+    void this.#notify({ kind: "found" });
   }
 
   readonly #onTopology = ({ previousDescription, newDescription }: TopologyDescriptionChangedEvent): void => {
@@ -129,14 +129,14 @@ export class Monitor {
     const now = primaryOf(newDescription.servers.values());
     if (before === now) return;
     if (before !== undefined)
-      void this.#tell({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
+      void this.#notify({ kind: "lost", reason: reasonOf(newDescription.servers.values()) });
     if (now === undefined) return;
     this.#found++;
-    void this.#tell({ kind: "found" });
+    void this.#notify({ kind: "found" });
   };
 
   /** Later, since listeners call the server at once: see `Calls.twice`. */
-  async #tell(notice: StoreNotice): Promise<void> {
+  async #notify(notice: StoreNotice): Promise<void> {
     await afterClosings();
     for (const listener of this.#listeners) listener(notice);
   }

@@ -37,7 +37,7 @@ const PACKAGE = "@photostructure/sqlite";
 const INSTALL = `run \`npm install ${PACKAGE}@1\`, or use a Node whose own SQLite is 3.51.3 or later (Node 22.23, 24)`;
 
 /**
- * Opens connections. They never wait for a lock themselves. Every copy of heartbit in this process uses the same one:
+ * Opens connections. They never wait for a lock themselves. All copies of heartbit in this process share one SQLite:
  * POSIX locks belong to a process, so two copies of SQLite that open the same file would release each other's locks.
  *
  * Throws `UNSUPPORTED_SERVER` if no package has a SQLite that is safe to use, and says what to do about it.
