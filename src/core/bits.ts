@@ -94,7 +94,6 @@ export class LatestBits {
     return { earliest, latest };
   }
 
-  /** Adds a record. */
   add(record: PingRecord): void {
     let slots = this.#segments.get(record.segment);
     if (slots === undefined) {

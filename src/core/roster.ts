@@ -82,7 +82,6 @@ export class Roster {
     return this.#g;
   }
 
-  /** The known pings. */
   get pings(): LatestBits {
     return this.#bits;
   }
@@ -112,7 +111,6 @@ export class Roster {
 
   // ---- feeding
 
-  /** Adds a session's record. */
   addSession(record: SessionRecord): void {
     doAll(this.addSessionInSteps(record));
   }
@@ -163,7 +161,6 @@ export class Roster {
     }
   }
 
-  /** Adds pings. */
   addPings(records: readonly PingRecord[]): void {
     doAll(this.addPingsInSteps(records));
   }

@@ -5,7 +5,6 @@ export interface Process {
   readonly session: number;
   readonly host: string;
   readonly pid: number;
-  /** How many keys it holds. */
   keys: number;
   /** How its latest dead key died. Absent if none has: others may still hold a key that it left. */
   cause?: Change["cause"];

@@ -22,7 +22,6 @@ export function checkSignal(signal: AbortSignal | undefined): AbortSignal | unde
   throw invalid("signal", show(signal), "an AbortSignal");
 }
 
-/** A callback. */
 export function checkListener<T>(listener: T): T {
   if (typeof listener !== "function") throw invalid("listener", show(listener), "a function");
   return listener;
@@ -34,7 +33,6 @@ export function checkIterable<T>(name: string, items: Iterable<T>): Iterable<T> 
   throw invalid(name, show(items), `an iterable of ${name}, such as an array`);
 }
 
-/** A number from `least` to `most`. */
 export function checkNumber(name: string, value: unknown, least: number, most: number): number {
   if (typeof value === "number" && value >= least && value <= most) return value;
   throw invalid(name, show(value), `a number from ${least} to ${most}`);

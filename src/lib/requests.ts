@@ -25,7 +25,6 @@ export class Requests<Request extends string> {
     return this.#asked.delete(request);
   }
 
-  /** Forgets all requests. */
   clear(): void {
     this.#asked.clear();
   }

@@ -3,7 +3,6 @@ import { isFinal } from "../core/errors.ts";
 import { retryMs } from "../core/limits.ts";
 import type { Sleeper } from "./timers.ts";
 
-/** How an operation is repeated. */
 export interface RetryPolicy {
   /** The pause before the next attempt, in ms, after this many failures, of which `error` is the latest. */
   readonly pauseMs: (failures: number, error: unknown) => number;

@@ -4,7 +4,6 @@ import { callSafely } from "./call-safely.ts";
 import { outsideOfRequests } from "./outside.ts";
 import { Slices } from "./timers.ts";
 
-/** Something to take items from. */
 export interface Source<Item> {
   /** The next item; undefined if there is none. */
   take(): Item | undefined;

@@ -44,11 +44,9 @@ const CLOSING_MS = 500;
  */
 const UNANSWERED_MAX = 500;
 
-/** How long a call may take. */
 export interface Limits {
   /** Setting up and asking for the first time. */
   readonly openingMs: number;
-  /** Closing something. */
   readonly closingMs: number;
   /** A small read. Not shorter, because giving up closes a connection, and logins do not help a slow server. */
   readonly quickMs: number;

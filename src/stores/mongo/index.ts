@@ -83,7 +83,6 @@ export class MongoStore implements Store {
     this.#reconnector?.begin();
   }
 
-  /** The database. */
   get db(): Db {
     return this.#calls.db;
   }

@@ -78,7 +78,6 @@ export class MongoNamespace implements Namespace {
     });
   }
 
-  /** The stored document of the config. */
   async #stored(readConcern?: { readonly level: "linearizable" }): Promise<Document | undefined> {
     const { meta } = this.#context.names;
     const options = readConcern === undefined ? {} : { readConcern };

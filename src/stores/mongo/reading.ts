@@ -181,7 +181,6 @@ function partsOf(select: Selection): { keys: string[]; prefixes: string[] } {
   return { keys: [...keys], prefixes: [...prefixes] };
 }
 
-/** The records in documents of both kinds. */
 export function recordsIn(
   context: Context,
   documents: readonly Document[],

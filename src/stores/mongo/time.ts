@@ -1,4 +1,3 @@
-/** The store's time. */
 import type { Document } from "mongodb";
 import { isHeartbitError } from "../../core/errors.ts";
 import type { Context } from "./context.ts";

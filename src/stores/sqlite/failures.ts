@@ -59,7 +59,6 @@ export function openingError(path: string, cause: unknown): HeartbitError {
   return operatingError(path, cause);
 }
 
-/** The error for a failed operation. */
 export function operatingError(path: string, cause: unknown): HeartbitError {
   if (isHeartbitError(cause)) return cause;
   const { primary, full } = codeOf(cause);

@@ -34,7 +34,6 @@ import { Change } from "./writing.ts";
 const DROPPED = "\x01d";
 const DROP_ROWS = 1000;
 
-/** One start of one pinger. */
 interface Start {
   readonly pinger: number;
   readonly start: number;

@@ -111,7 +111,6 @@ function readPage(sql: Sql, name: string, query: ReadQuery, progress: Progress):
   return built;
 }
 
-/** The parts to read. */
 function plan(ns: number, { life, change }: Position, query: ReadQuery): Part[] {
   const { select, session, registrations, since } = query;
   const from = since?.store as Position | undefined;
