@@ -48,7 +48,7 @@ function documentOf(results: readonly Result[], notRun: readonly string[]): stri
   const machine = `${availableParallelism()} processors (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB of memory, ${process.platform}`;
   return [
     "# Benchmarks",
-    `Measured on ${[...servers].join(", ")}${isStandIn(servers) ? ": a stand-in that speaks MongoDB's protocol, not MongoDB itself" : ""}. [Figures of a real MongoDB](#a-real-mongodb) stand below.`,
+    `Measured on ${[...servers].join(", ")}.${isStandIn(servers) ? " secantusd is a stand-in that speaks MongoDB's protocol, not MongoDB itself." : ""} [Figures of a real MongoDB](#a-real-mongodb) are below.`,
     "What heartbit costs beside its alternatives. Each part measures all of them side by side, in one run. **Ratios are what counts**: the absolute figures are those of the machine below, with whatever else it did at the time, as the last line of each part says: a load average far above 1 means that others used its processors, which raises CPU times, too. The benchmarks write this file themselves:",
     "```sh\nbench/servers.sh install      # as root: Redis, etcd, ZooKeeper, from Debian's packages\nnpm run bench                 # all parts, and writes this file\nnpm run bench -- --quick      # in less than three minutes, for a first look; writes nothing\nnpm run bench -- --only told  # one part, and writes this file again\nMONGODB_URI=mongodb://… npm run bench\n```",
     `Machine: ${machine}; Node ${process.version}.${missing.size === 0 ? "" : ` Not installed, so missing: ${[...missing].join(", ")}.`}`,

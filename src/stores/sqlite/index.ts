@@ -40,7 +40,7 @@ export class SqliteStore implements Store {
     this.clock = clock;
   }
 
-  /** The data file, for `doctor`. */
+  /** The data file, for tests. */
   get path(): string {
     return this.#database.place.file;
   }
