@@ -1,5 +1,5 @@
 /** Many new registrations are inserted, with a stamp that is renewed where it may be too old for readers of changes. */
-import type { Document } from "mongodb";
+import type { Document, MongoClientOptions } from "mongodb";
 import { expect, it } from "vitest";
 import type { Namespace, Write } from "../../src/core/store.ts";
 import { mongoStore } from "../../src/stores/mongo/index.ts";
@@ -12,6 +12,7 @@ import {
   readAll,
 } from "../../src/testing/contract/world.ts";
 import { type Command, refusal } from "../servers/proxy.ts";
+import { until } from "../support/wait.ts";
 import { newClient, newProxy, SLOT } from "./support.ts";
 
 /** Readers of changes go back two periods. A stamp may be one behind. */
@@ -28,7 +29,7 @@ interface Bench {
   onReply: (command: Command, reply: Document) => Promise<Document | void> | Document | undefined;
 }
 
-async function bench(): Promise<Bench> {
+async function bench(options: MongoClientOptions = {}): Promise<Bench> {
   let sent: string[] = [];
   const proxy = await newProxy({
     onCommand: (command) => {
@@ -37,7 +38,7 @@ async function bench(): Promise<Bench> {
     },
     onReply: (command, reply) => the.onReply(command, reply),
   });
-  const client = newClient({}, proxy.uri);
+  const client = newClient(options, proxy.uri);
   const config = { ...CONFIG, periodMs: PERIOD_MS };
   const namespace = mongoStore(client.db()).namespace("presence", config);
   const the: Bench = {
@@ -138,6 +139,30 @@ it("a stamp is renewed where the store's clock cannot be read", async () => {
   the.onCommand = ({ collection }) => (collection === "presence.meta" ? refusal(11_600) : undefined);
   await the.namespace.write(some(0, 50));
   expect(the.sent()).toEqual(["insert", "update"]);
+});
+
+it.each([
+  ["starts, of a client with few connections", 3, 1, put.newRegistration],
+  ["puts, of a client with few connections", 3, 1, put.registration],
+  ["starts, of three presences on one client", 10, 3, put.newRegistration],
+])("a ping has a connection while nobody answers %s", async (_, maxPoolSize, presences, written) => {
+  const the = await bench({ maxPoolSize });
+  let answer: (() => void) | undefined;
+  const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
+  the.onCommand = ({ name, collection }) =>
+    collection === "presence.records" && /insert|update/.test(name) ? held : undefined;
+  const end = the.namespace.notices?.(() => {}); // as a presence
+  const records = Array.from({ length: 1000 }, (__, i) => aRegistration(1, `k${i}`, SLOT, { pinger: i }));
+  const writing: Promise<unknown>[] = [];
+  for (let count = 0; count < presences; count++) {
+    the.sent();
+    writing.push(the.namespace.write(records.map(written)));
+    await until(() => the.sent().length > 0);
+  }
+  await the.namespace.ping(SLOT, 1);
+  answer?.();
+  await Promise.all(writing);
+  end?.();
 });
 
 it("an insert that is refused for another reason than a duplicate rejects", async () => {

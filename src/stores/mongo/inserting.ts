@@ -58,9 +58,10 @@ export async function insert(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const inserted: Inserted[] = [];
-  for (const some of chunks(split(registrations), TOGETHER_MAX)) {
-    inserted.push(...(await Promise.all(some.map((records) => insertSome(context, records, signal)))));
-  }
+  const left = split(registrations);
+  const take = (most: number): Promise<Inserted>[] =>
+    left.splice(0, most).map((records) => insertSome(context, records, signal));
+  while (left.length > 0) inserted.push(...(await context.monitor.together(TOGETHER_MAX, take)));
   const late = await lateOnes(context, inserted);
   if (late.length > 0) context.pace.slowUntil = systemClock.monotonic() + SLOW_MS;
   for (const ids of chunks(late, STATEMENTS_MAX)) {

@@ -25,6 +25,9 @@ const LOOK_AGAIN_MS = 5000;
 /** The share of the client's connections that operations of the program may have, in all its presences together. */
 const SHARE_OF_POOL = 0.3;
 
+/** Connections that many writes together leave to pings: a ping may be sent once more. */
+const LEFT_TO_PINGS = 2;
+
 /** The kinds of servers that take writes. */
 const WRITABLE = new Set(["RSPrimary", "Standalone", "Mongos", "LoadBalancer"]);
 
@@ -47,6 +50,8 @@ export class Monitor {
   #looked = -Infinity;
   /** How many connections are in use, by the address of their server. */
   readonly #inUse = new Map<string, number>();
+  /** How many writes are under way, in all presences together. */
+  #writes = 0;
 
   constructor(client: MongoClient) {
     this.#client = client;
@@ -63,6 +68,18 @@ export class Monitor {
   /** How many connections to one server are in use at most, by whoever uses the client. */
   get inUse(): number {
     return Math.max(0, ...this.#inUse.values());
+  }
+
+  /**
+   * Takes the next writes that go to the server together, as many of `most` as there are connections for, and awaits
+   * them. One write always goes: the driver lets it wait for its turn.
+   */
+  async together<T>(most: number, take: (most: number) => Promise<T>[]): Promise<T[]> {
+    const { maxPoolSize } = this.#client.options;
+    const free = maxPoolSize === 0 ? most : maxPoolSize - LEFT_TO_PINGS - this.#writes;
+    const writes = take(Math.min(Math.max(free, 1), most));
+    this.#writes += writes.length;
+    return Promise.all(writes).finally(() => (this.#writes -= writes.length));
   }
 
   /**

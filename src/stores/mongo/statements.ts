@@ -16,7 +16,10 @@ import { DUPLICATE_KEY, ServerRefusal, toHeartbitError } from "./failures.ts";
 export const STATEMENTS_MAX = 250;
 export const BYTES_MAX = 8 * 1024 * 1024;
 export const STATEMENT_BYTES = 512;
-/** How many batches may be under way together: while one waits for its majority, the server works on another. */
+/**
+ * How many batches may be under way together, if there are connections: while one waits for its majority, the server
+ * works on another.
+ */
 export const TOGETHER_MAX = 4;
 const DUPLICATES_MAX = 20;
 

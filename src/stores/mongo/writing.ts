@@ -126,9 +126,9 @@ class Batches {
   }
 
   async run(context: Context, signal: AbortSignal | undefined): Promise<void> {
-    for (const some of this.#together()) {
-      await Promise.all(some.map((batch) => run(context, "write", context.names.records, batch, signal)));
-    }
+    const take = (most: number): Promise<void>[] =>
+      this.#take(most).map((batch) => run(context, "write", context.names.records, batch, signal));
+    while (this.#all.length > 0) await context.monitor.together(TOGETHER_MAX, take);
   }
 
   add(statements: readonly Statement[], extraBytes = 0, puts = false): void {
@@ -147,16 +147,10 @@ class Batches {
     batch.puts &&= puts;
   }
 
-  /** The batches in order; those in one list may be under way together. */
-  *#together(): IterableIterator<Batch[]> {
-    let some: Batch[] = [];
-    for (const batch of this.#all) {
-      if (some.length > 0 && !(batch.puts && some[0]?.puts === true && some.length < TOGETHER_MAX)) {
-        yield some;
-        some = [];
-      }
-      some.push(batch);
-    }
-    if (some.length > 0) yield some;
+  /** Takes the next batch; if it only puts, with those after it that do, up to `most` together. */
+  #take(most: number): Batch[] {
+    let count = 1;
+    while (count < most && this.#all[0]?.puts === true && this.#all[count]?.puts === true) count++;
+    return this.#all.splice(0, count);
   }
 }
