@@ -595,14 +595,14 @@ const MUTANTS = [
   {
     what: "inserted keys: a stamp stays as it is, however late its document is visible",
     file: "stores/mongo/inserting.ts",
-    search: "tookMs + steppedMs > lagMs(context)",
-    replace: "steppedMs > lagMs(context)",
+    search: "some.tookMs + behindMs(some) > lagMs(context)",
+    replace: "behindMs(some) > lagMs(context)",
     by: [INSERTING],
   },
   {
     what: "inserted keys: a stamp stays as it is when the store's clock steps",
     file: "stores/mongo/inserting.ts",
-    search: "Math.max(0, ms - first.stampMs - elapsedMs)",
+    search: "Math.max(0, ms - stampMs - (now - sentAt))",
     replace: "ms === Infinity ? ms : 0",
     by: [INSERTING],
   },
