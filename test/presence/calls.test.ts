@@ -128,6 +128,25 @@ it("a sync waits for a read that goes on, however long it takes, and rejects onc
   expect(failed).toContain("did not answer");
 });
 
+it("alive and sync settle, though others ask for more keys all the time", async () => {
+  const asking = await bench.openWith((namespace) => ({
+    read: async function* (query) {
+      await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 5));
+      yield* namespace.read(query);
+    },
+  }));
+  const watcher = asking.watcher();
+  await bench.during(0.1, watcher.sync());
+  let [asked, answered, hasSynced] = [0, 0, false];
+  for (let ms = 0; ms < 200; ms++) {
+    void watcher.alive(`key-${++asked}`).then(() => answered++);
+    if (ms === 100) void watcher.sync().then(() => (hasSynced = true));
+    await bench.clock.advance(1);
+  }
+  expect(answered).toBeGreaterThan(asked - 50);
+  expect(hasSynced).toBe(true);
+});
+
 it("opening waits for five seconds for each answer, however short the period", async () => {
   const opening = bench.openWith(
     (namespace) => ({

@@ -9,7 +9,7 @@ import type { Steps } from "../../core/steps.ts";
 import { Subscription, type Subscriptions } from "../../core/subscriptions.ts";
 import { handled } from "../../lib/handled.ts";
 import { persistently, retry, type RetryPolicy } from "../../lib/retry.ts";
-import { Sleeper, Slices, within } from "../../lib/timers.ts";
+import { OneAtATime, Sleeper, Slices, within } from "../../lib/timers.ts";
 import { type Context, noteFailure } from "../context/context.ts";
 import type { HoldingSide } from "../holding/holding-side.ts";
 import { ChangeFeed, type FeedState } from "./change-feed.ts";
@@ -38,7 +38,7 @@ export class WatchingSide {
   readonly #pendingSyncs = new Set<(error: unknown) => void>();
   /** Resolves when it has begun; rejects when it never can. */
   readonly started: Promise<void>;
-  #loading: Promise<void> | undefined;
+  readonly #loads = new OneAtATime(() => this.#loadWanted());
 
   constructor(holdingSide: HoldingSide) {
     const { context } = holdingSide;
@@ -56,7 +56,7 @@ export class WatchingSide {
   /** Adds a subscription: it gets the current state once that is loaded, then each change. Rejects if it never can. */
   subscribe(subscription: Subscription): Promise<void> {
     this.#subscriptions.add(subscription);
-    return this.#load();
+    return this.#loads.run();
   }
 
   /** Removes a subscription, and forgets what is loaded and no longer wanted. */
@@ -100,7 +100,7 @@ export class WatchingSide {
     const subscription = new Subscription(key, () => {});
     this.#subscriptions.add(subscription);
     try {
-      while (!subscription.ready && !this.#sleeper.ended) await this.#load();
+      while (!subscription.ready && !this.#sleeper.ended) await this.#loads.run();
       return this.#notifier.roster.isAlive(key);
     } finally {
       this.unsubscribe(subscription);
@@ -129,7 +129,7 @@ export class WatchingSide {
         if (givesUp(error)) reject(error);
       };
       this.#pendingSyncs.add(failed);
-      const work = this.#load().then(() =>
+      const work = this.#loads.run().then(() =>
         retry(this.#sleeper, policy, async () => {
           await this.snapshot.poll();
           await this.evaluator.evaluate();
@@ -186,32 +186,24 @@ export class WatchingSide {
     );
   }
 
-  /** Loads what is wanted and not loaded yet, and passes the current state to subscriptions that wait for it. */
-  #load(): Promise<void> {
-    this.#loading ??= Promise.resolve().then(() => this.#loadWanted());
-    return this.#loading;
-  }
-
+  /**
+   * Loads what is wanted and not loaded yet, and passes the current state to subscriptions that wait for it. Those that
+   * come meanwhile are of the next run: nobody waits for more than that, however many come.
+   */
   async #loadWanted(): Promise<void> {
-    try {
-      await this.started;
-      for (;;) {
-        const waiting = this.#subscriptions.unready();
-        if (waiting.length === 0 || this.#sleeper.ended) return;
-        const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
-        if (!isEmptySelection(missing)) {
-          if (waiting.some(({ life }) => life !== undefined)) this.feed.want(this.#subscriptions.wanted);
-          await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
-          this.#context.requests.sleeper.wake(); // there is more to follow
-        }
-        for (const subscription of this.#subscriptions.unready()) {
-          if (!this.snapshot.coverage.has(subscription.target)) continue;
-          this.snapshot.coverage.join(subscription.target, this.#subscriptions.wanted);
-          await this.#notifier.begin(subscription);
-        }
-      }
-    } finally {
-      this.#loading = undefined; // in the same turn as the last check for waiting subscriptions
+    await this.started;
+    const waiting = this.#subscriptions.unready();
+    if (waiting.length === 0 || this.#sleeper.ended) return;
+    const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
+    if (!isEmptySelection(missing)) {
+      if (waiting.some(({ life }) => life !== undefined)) this.feed.want(this.#subscriptions.wanted);
+      await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
+      this.#context.requests.sleeper.wake(); // there is more to follow
+    }
+    for (const subscription of this.#subscriptions.unready()) {
+      if (!this.snapshot.coverage.has(subscription.target)) continue;
+      this.snapshot.coverage.join(subscription.target, this.#subscriptions.wanted);
+      await this.#notifier.begin(subscription);
     }
   }
 
