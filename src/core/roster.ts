@@ -49,6 +49,9 @@ export interface RosterChange {
   readonly now: readonly HolderState[];
 }
 
+/** The session of those that are alive by their `slot`; undefined for those with a `last`. */
+type LeaseOwner = KnownSession | undefined;
+
 /** @internal */
 export class Roster {
   readonly #bits = new LatestBits();
@@ -64,8 +67,11 @@ export class Roster {
   #sorted: SortedKeys | undefined;
   /** Whether all keys are in order. */
   #isSorted = false;
-  /** Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits. */
-  readonly #individuallyLeased = new Set<KnownRegistration>();
+  /**
+   * Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits: by that slot,
+   * and those by their `slot` also by session, since the pings of a session tell at once which of them are dead.
+   */
+  readonly #individuallyLeased = new Map<Slot, Map<LeaseOwner, Set<KnownRegistration>>>();
   /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
   readonly #touched = new Map<string, OneOrMany>();
   /** Of keys with many holders: those at the last `changes()`. */
@@ -133,9 +139,6 @@ export class Roster {
     const ends = merged.last !== session.record.last;
     if (ends || this.#revives(session, merged.slot)) yield* this.#touchSessionBackedInSteps(session);
     session.record = mergeSessions(session.record, record); // others may have come between two steps
-    if (!ends) return;
-    for (const registration of this.#individuallyLeased)
-      if (registration.session === session) this.#updateIndividuallyLeased(registration);
   }
 
   /** Adds a registration's record. Ignores it if its session is unknown: stores report the session first. */
@@ -183,21 +186,18 @@ export class Roster {
   *evaluateInSteps(j: Slot, oldest: Slot): Steps {
     const g = this.#nextG(j, oldest);
     if (g === this.#g) return;
-    let count = 0;
-    for (const registrations of this.#falling(g)) {
-      for (const { record } of registrations) {
-        this.#touch(record.key);
-        if (++count % STEP === 0) yield;
-      }
-    }
+    for (const session of this.#falling(g)) yield* this.#touchSessionBackedInSteps(session);
+    for (const registrations of this.#fallingByThemselves(g)) yield* this.#touchInSteps(registrations);
     this.#g = g;
-    for (const registration of this.#individuallyLeased) this.#updateIndividuallyLeased(registration);
+    for (const slot of this.#individuallyLeased.keys()) if (slot < g) this.#individuallyLeased.delete(slot);
   }
 
   /** Whether `evaluate` would find a death now. */
   wouldFindDeath(j: Slot, oldest: Slot): boolean {
-    for (const registrations of this.#falling(this.#nextG(j, oldest)))
-      if (registrations.length > 0) return true;
+    const g = this.#nextG(j, oldest);
+    for (const { registrations } of this.#falling(g))
+      for (const { record } of registrations.values()) if (record.last === undefined) return true;
+    for (const { size } of this.#fallingByThemselves(g)) if (size > 0) return true;
     return false;
   }
 
@@ -332,8 +332,10 @@ export class Roster {
 
   /** The latest slot in which one of the key's registrations pinged; undefined if none is known. */
   lastPingOf(key: string): Slot | undefined {
-    const slots = this.#registrationsOf(key).map((registration) => this.#lastPing(registration));
-    return slots.length === 0 ? undefined : Math.max(...slots);
+    let latest: Slot | undefined;
+    for (const registration of this.#registrationsOf(key))
+      latest = Math.max(latest ?? -Infinity, this.#lastPing(registration));
+    return latest;
   }
 
   /** Whether `changes()` has keys to go through. */
@@ -380,20 +382,26 @@ export class Roster {
     );
   }
 
-  /** The registrations that are alive, and would not be with this `g`. */
-  *#falling(g: Slot): IterableIterator<KnownRegistration[]> {
-    const falls = (last: Slot): boolean => isAliveAt(last, this.#g) && !isAliveAt(last, g);
+  /** The sessions that are alive, and would not be with this `g`. */
+  *#falling(g: Slot): IterableIterator<KnownSession> {
     for (const sessions of [this.#sessions.values(), this.#previousOwners]) {
       for (const session of sessions) {
-        if (falls(this.#leasedUntil(session))) yield this.#sessionBacked(session);
+        const last = this.#leasedUntil(session);
+        if (isAliveAt(last, this.#g) && !isAliveAt(last, g)) yield session;
       }
     }
-    for (const registration of this.#individuallyLeased)
-      if (falls(this.#lastPing(registration))) yield [registration];
   }
 
-  #sessionBacked(session: KnownSession): KnownRegistration[] {
-    return [...session.registrations.values()].filter(({ record }) => record.last === undefined);
+  /** The registrations that are alive by themselves, and would be dead with this `g`. */
+  *#fallingByThemselves(g: Slot): IterableIterator<ReadonlySet<KnownRegistration>> {
+    for (const [slot, bySession] of this.#individuallyLeased) {
+      if (slot >= g) continue;
+      for (const [session, registrations] of bySession) {
+        // Those of a session that has ended since are dead, or fall with it.
+        const isOpen = session?.record.last === undefined;
+        if (session === undefined || (isOpen && this.#leasedUntil(session) < g)) yield registrations;
+      }
+    }
   }
 
   *#forgetRegistrations(session: KnownSession, oldest: Slot, oldestMs: number): Steps {
@@ -461,10 +469,17 @@ export class Roster {
   }
 
   /** Touches the keys of the registrations that share the session's bits. */
-  *#touchSessionBackedInSteps(session: KnownSession): Steps {
+  *#touchSessionBackedInSteps({ registrations }: KnownSession): Steps {
+    yield* this.#touchInSteps(registrations.values(), ({ record }) => record.last === undefined);
+  }
+
+  *#touchInSteps(
+    registrations: Iterable<KnownRegistration>,
+    isMeant: (registration: KnownRegistration) => boolean = () => true,
+  ): Steps {
     let count = 0;
-    for (const { record } of session.registrations.values()) {
-      if (record.last === undefined) this.#touch(record.key);
+    for (const registration of registrations) {
+      if (isMeant(registration)) this.#touch(registration.record.key);
       if (++count % STEP === 0) yield;
     }
   }
@@ -487,23 +502,23 @@ export class Roster {
       this.#sorted?.add(key);
     } else if (Array.isArray(others)) insertBySeniority(others, registration);
     else this.#keys.set(key, [others, registration].toSorted(bySeniority));
-    this.#updateIndividuallyLeased(registration);
+    this.#leaseIndividually(registration);
   }
 
   #replace(known: KnownRegistration, registration: KnownRegistration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.set(pinger, registration);
-    this.#individuallyLeased.delete(known);
+    this.#endLease(known);
     const registrations = this.#keys.get(key);
     if (Array.isArray(registrations)) registrations[registrations.indexOf(known)] = registration;
     else this.#keys.set(key, registration);
-    this.#updateIndividuallyLeased(registration);
+    this.#leaseIndividually(registration);
   }
 
   #remove(registration: KnownRegistration): void {
     const { key, pinger } = registration.record;
     registration.session.registrations.delete(pinger);
-    this.#individuallyLeased.delete(registration);
+    this.#endLease(registration);
     const registrations = this.#keys.get(key);
     // In place: a key may have thousands.
     if (Array.isArray(registrations)) registrations.splice(registrations.indexOf(registration), 1);
@@ -519,14 +534,29 @@ export class Roster {
     return Array.isArray(registrations) ? registrations.slice() : [registrations];
   }
 
-  /** Keeps `#individuallyLeased` up to date for the registration. */
-  #updateIndividuallyLeased(registration: KnownRegistration): void {
+  /** Notes a new version of a registration that is alive by itself. */
+  #leaseIndividually(registration: KnownRegistration): void {
     const { last, slot } = registration.record;
     const own =
       last !== undefined ||
       (registration.session.record.last === undefined && slot > this.#leasedUntil(registration.session));
-    if (own && this.#isAlive(registration)) this.#individuallyLeased.add(registration);
-    else this.#individuallyLeased.delete(registration);
+    if (!own || !this.#isAlive(registration)) return;
+    const [until, by] = leaseOf(registration);
+    let bySession = this.#individuallyLeased.get(until);
+    if (bySession === undefined) this.#individuallyLeased.set(until, (bySession = new Map()));
+    const registrations = bySession.get(by);
+    if (registrations === undefined) bySession.set(by, new Set([registration]));
+    else registrations.add(registration);
+  }
+
+  /** Forgets a version of it that was, or may have been, alive by itself. */
+  #endLease(registration: KnownRegistration): void {
+    const [until, by] = leaseOf(registration);
+    const bySession = this.#individuallyLeased.get(until);
+    const registrations = bySession?.get(by);
+    if (registrations?.delete(registration) !== true || registrations.size > 0) return;
+    bySession?.delete(by);
+    if (bySession?.size === 0) this.#individuallyLeased.delete(until);
   }
 
   /** Whether a write or ping of the session in `slot` brings it back to life. */
@@ -553,4 +583,9 @@ export class Roster {
 
 function sameLife(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
+}
+
+/** Until when the registration is alive by itself, and, unless it has a `last`, of which session it is. */
+function leaseOf({ record, session }: KnownRegistration): [Slot, KnownSession | undefined] {
+  return record.last === undefined ? [record.slot, session] : [record.last, undefined];
 }

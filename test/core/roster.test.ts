@@ -95,6 +95,38 @@ describe("Roster", () => {
     expect(reported(roster).toSorted()).toEqual(keys.map((key) => `${key} expired`).toSorted());
   });
 
+  it("evaluates absences and new keys in steps: none is dead before the last one", () => {
+    const roster = heard([registration(1, "a")], 15);
+    for (const [seq, lease] of [{ last: 12 }, { slot: 12 }, { slot: 12 }].entries()) {
+      roster.addSession(session(seq + 2));
+      for (let pinger = 1; pinger <= 1000; pinger++)
+        roster.addRegistration(registration(seq + 2, `key-${seq}-${pinger}`, { pinger, ...lease }));
+    }
+    roster.evaluate(13, 1);
+    expect(reported(roster)).toHaveLength(3001);
+    ping(roster, 13, 13, 4); // the third of them shares the bits of its session from now on
+    expect(roster.wouldFindDeath(14, 1)).toBe(true);
+    const steps = roster.evaluateInSteps(14, 1);
+    let count = 0;
+    for (; steps.next().done !== true; count++)
+      expect([0, 1, 2].map((lease) => roster.isAlive(`key-${lease}-1`))).toEqual([true, true, true]);
+    expect(count).toBeGreaterThanOrEqual(10);
+    const told = reported(roster).map((line) => line.replace(/-\d+ /, " "));
+    expect(told.toSorted()).toEqual([
+      ...Array<string>(1000).fill("key-0 stopped"),
+      ...Array<string>(1000).fill("key-1 expired"),
+    ]);
+    expect(roster.wouldFindDeath(14, 1)).toBe(false);
+    roster.evaluate(15, 1);
+    expect(reported(roster)).toHaveLength(1000);
+  });
+
+  it("tells when a key with very many holders pinged last", () => {
+    const roster = heard([registration(1, "a")]);
+    for (let pinger = 2; pinger < 150_000; pinger++) roster.addRegistration(registration(1, "a", { pinger }));
+    expect(roster.lastPingOf("a")).toBe(10);
+  });
+
   it("counts the keys that are alive, however often they are held, and the sessions that hold them", () => {
     const roster = heard([
       registration(1, "a"),

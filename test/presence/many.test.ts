@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Listing, WatchTarget } from "../../src/index.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
+import { Roster } from "../../src/core/roster.ts";
 import { Subscription } from "../../src/core/subscriptions.ts";
-import { rosterOf } from "../core/histories.ts";
+import { pingsOf, registrationOf, rosterOf } from "../core/histories.ts";
 import { hear, slicing, startAll, texts, words } from "./support.ts";
 import { bench, other, presence } from "./two-presences.ts";
 
@@ -167,6 +168,45 @@ describe("many", () => {
     expect(turns).toBeGreaterThan(20);
     while (dead.size < keys.length) await turn();
     expect(watcher.state).toBe("running");
+    await slicer.close(); // its time runs on while it is open
+  });
+
+  it("the end of many processes, as a feed reports it, is taken in slices", async () => {
+    for (let process = 0; process < 10; process++) {
+      const { presence: holder } = await bench.open();
+      await holder.hold(texts(300, `key-${process}-`));
+    }
+    const { presence: slicer } = await bench.open({ clock: slicing(bench.clock), feed: "auto" });
+    const dead = new Set<string>();
+    const sessions = new Set<number>();
+    const watcher = slicer.watcher();
+    watcher.watch({ all: true }, ({ key, alive, holders }) => {
+      if (!alive) dead.add(key);
+      for (const { session } of holders) sessions.add(session);
+    });
+    await watcher.sync();
+    await bench.stored.write([...sessions].map((session) => ({ kind: "endSession", session, last: 0 })));
+    let turns = 0;
+    for (; dead.size === 0; turns++) await turn();
+    expect(turns).toBeGreaterThan(5); // nothing is reported before all is taken
+    await slicer.close();
+  });
+
+  it("planned absences and new keys cost an evaluation nothing, and the end of another session either", () => {
+    const roster = new Roster();
+    const slots = 500;
+    for (let seq = 1; seq <= slots; seq++) roster.addSession({ seq, host: "h", pid: 1, opened: 0, slot: 10 });
+    for (let pinger = 0; pinger < 5 * MANY; pinger++)
+      roster.addRegistration({
+        ...registrationOf(pinger, `key-${pinger}`),
+        ...(pinger % 2 === 0 ? { last: 5000 } : { slot: 5000 }),
+      });
+    for (let slot = 10; slot < slots; slot++) {
+      roster.addPings(pingsOf(slot, [1]));
+      expect(roster.wouldFindDeath(slot, 1)).toBe(false);
+      roster.evaluate(slot, 1);
+      roster.addSession({ seq: slot, host: "h", pid: 1, opened: 0, slot: 10, last: 0 });
+    }
   });
 
   it.each<[string, WatchTarget]>([

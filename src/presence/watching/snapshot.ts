@@ -76,8 +76,12 @@ export class Snapshot {
   takePageOfFeed(page: Page): void {
     this.#holdingSide.registrations.takePage(page);
     const steps = this.#takeInSteps(page);
-    const isLong = page.sessions.some(({ seq }) => this.#notifier.roster.countOf(seq) > MANY);
-    if (isLong) void this.#notifier.doUnreported(steps).then(() => this.#notifier.notify());
+    const { roster } = this.#notifier;
+    const records = page.sessions.reduce(
+      (sum, { seq }) => sum + roster.countOf(seq),
+      page.registrations.length,
+    );
+    if (records > MANY) void this.#notifier.doUnreported(steps).then(() => this.#notifier.notify());
     else doAll(steps);
     this.#notifier.notify();
   }
