@@ -48,7 +48,7 @@ export class Backlog {
   }
 
   addEnds(ends: readonly End[]): void {
-    this.#ends.push(...ends);
+    for (const end of ends) this.#ends.push(end); // not spread: there may be very many
   }
 
   /** The registrations that wait. */

@@ -46,10 +46,15 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
     for (const added of this.#listeners?.get(name) ?? []) {
-      if (added.once && !this.#remove(name, added)) continue; // another listener emitted the same event
+      // Another listener has removed it, or emitted the same event.
+      if (added.once ? !this.#remove(name, added) : !this.#has(name, added)) continue;
       const listener = added.listener as Listener<Events[Name]>;
       callSafely(listener, args, (error) => this.#report(error, String(name), this.#of));
     }
+  }
+
+  #has(name: keyof Events, added: Added): boolean {
+    return this.#listeners?.get(name)?.includes(added) === true;
   }
 
   /** Removes this entry only: the same listener may be there several times. Returns whether it was there. */

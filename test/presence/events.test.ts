@@ -26,6 +26,15 @@ it("a listener for once is called once, though another emits the same meanwhile"
   expect(once).toHaveBeenCalledTimes(1);
 });
 
+it("a listener that another one removes is not called any more, not even by the event under way", () => {
+  const events = emitter();
+  const removed = vi.fn();
+  events.on("event", () => events.off("event", removed));
+  events.on("event", removed);
+  events.emit("event");
+  expect(removed).not.toHaveBeenCalled();
+});
+
 it("a logger that throws or rejects hurts nobody, and keeps its `this`", async () => {
   const unhandled = vi.fn();
   process.on("unhandledRejection", unhandled);
