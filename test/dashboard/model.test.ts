@@ -3,6 +3,7 @@ import {
   formatAge,
   formatMeta,
   formatProcess,
+  formatSpan,
   printable,
   printableLines,
 } from "../../dashboard/src/format.ts";
@@ -211,6 +212,11 @@ describe("formats", () => {
   it("ages", () => {
     const ages = [-5, 0, 59_999, 60_000, 3_599_999, 3_600_000, 86_400_000 * 3 + 3_600_000 * 4];
     expect(ages.map(formatAge)).toEqual(["0 s", "0 s", "59 s", "1 min", "59 min", "1 h 00", "3 d 4 h"]);
+  });
+
+  it("spans", () => {
+    const spans = [250, 5000, 119_000, 600_000, 7_199_000, 7_200_000, 120 * 3_600_000];
+    expect(spans.map(formatSpan)).toEqual(["250 ms", "5 s", "119 s", "10 min", "120 min", "2 h", "120 h"]);
   });
 
   it("hide nothing in keys and metas", () => {

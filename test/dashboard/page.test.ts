@@ -397,6 +397,55 @@ describe("the page", () => {
     expect(await grid.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
   });
 
+  it("leaves room for what is below a key that is very long", async () => {
+    const { holder, front } = await newStage();
+    const key = "k".repeat(1024);
+    await holder.pinger(key).start();
+    for (const viewport of [{ width: 820, height: 700 }, PHONE.viewport]) {
+      const { page } = await visit(browser(), `${front.url}?key=${key}`, { viewport });
+      const parts = [
+        page.getByRole("button", { name: "Close" }),
+        page.getByRole("heading", { name: "History" }),
+      ];
+      for (const part of parts) {
+        await part.waitFor();
+        const { y, height } = (await part.boundingBox()) ?? { y: -1, height: 0 };
+        expect(y).toBeGreaterThanOrEqual(0);
+        expect(y + height).toBeLessThan(viewport.height);
+      }
+      expect(await wrongs(page)).toEqual([]);
+    }
+  });
+
+  it("shows keys in a window that is narrow and low, as on a phone that is turned", async () => {
+    const { holder, front } = await newStage();
+    await holder.pinger("a").start();
+    const { page } = await visit(browser(), front.url, { viewport: { width: 667, height: 320 } });
+    await shows(page, () => keysOf(page), ["a"]);
+    const grid = await page.getByRole("grid").boundingBox();
+    expect(grid?.height).toBeGreaterThan(3 * 52); // rows
+  });
+
+  it("names no row as active that is out of sight, and shows what is chosen in forced colours, too", async () => {
+    const { holder, front } = await newStage();
+    await Promise.all(Array.from({ length: 60 }, (_, index) => holder.pinger(`k${index + 1}`).start()));
+    const options = { forcedColors: "active" } as const;
+    const { page } = await visit(browser(), `${front.url}?key=k60`, options);
+    await shows(page, () => total(page, "alive"), "60");
+    expect(await wrongs(page)).toEqual([]);
+    const grid = page.getByRole("grid");
+    await grid.focus();
+    await page.keyboard.press("Home");
+    const outlines = page.locator(".grid .row.chosen, .shows .chosen");
+    const colours = (): Promise<string[]> =>
+      outlines.evaluateAll((all) => all.map((each) => getComputedStyle(each).outlineColor));
+    await shows(page, colours, ["rgb(0, 0, 0)", "rgb(0, 0, 0)"]);
+    await grid.evaluate((element) => (element.scrollTop = 1e6));
+    await shows(page, () => keysOf(page).then((keys) => keys.at(-1)), "k60");
+    await shows(page, () => grid.getAttribute("aria-activedescendant"), null);
+    expect(await wrongs(page)).toEqual([]);
+  });
+
   it("fits a phone: one part at a time, nothing wider than the window", async () => {
     const { holder, front } = await newStage();
     await holder.pinger("a key with a long name ".repeat(20), { meta: "x".repeat(500) }).start();
@@ -440,11 +489,12 @@ describe("the page", () => {
 
   it("shows what keys and metas hold as text, whatever it is", async () => {
     const { holder, front } = await newStage();
-    const key = '<img src=x onerror="document.title=1">\u202e\n';
+    const key = '<img src=x  onerror="document.title=1">\u202e\n';
     await holder.pinger(key, { meta: { "<script>": "</pre><b>" } }).start();
     const seen = await visit(browser(), front.url);
     const { page } = seen;
-    await shows(page, () => keysOf(page), ['<img src=x onerror="document.title=1">\\u{202e}\\u{a}']);
+    await shows(page, () => keysOf(page), ['<img src=x  onerror="document.title=1">\\u{202e}\\u{a}']);
+    expect(await page.locator(".grid .virtual .name").innerText()).toContain("x  onerror"); // both spaces are seen
     expect(await page.locator(".grid .virtual .name").getAttribute("title")).toMatch(/\\u\{202e\}\\u\{a\}$/);
     await page.locator(".grid .virtual .row").click();
     await shows(page, () => page.title(), expect.stringMatching(/\\u\{202e\}\\u\{a\} · heartbit$/));

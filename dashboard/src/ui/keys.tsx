@@ -115,7 +115,6 @@ function KeyGrid({ model, address, go, narrow = false, list, grid }: GridProps) 
       aria-label="Keys"
       aria-rowcount={list.length + 1}
       aria-colcount={5}
-      aria-activedescendant={at >= 0 ? `row-${at}` : undefined}
       aria-busy={model.loading !== undefined}
       tabIndex={0}
       ref={grid}
@@ -141,6 +140,7 @@ function KeyGrid({ model, address, go, narrow = false, list, grid }: GridProps) 
         count={list.length}
         rowHeight={rowHeight}
         scroller={grid}
+        {...(at >= 0 ? { active: { index: at, id: `row-${at}` } } : {})}
         row={(index) => {
           const key = list[index];
           if (key === undefined) return null;

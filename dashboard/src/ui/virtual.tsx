@@ -5,6 +5,7 @@ import { useSize } from "./hooks.ts";
 
 /** How many rows beyond the edges are rendered, so that scrolling shows no blanks. */
 const BEYOND = 8;
+const ACTIVE = "aria-activedescendant";
 
 export interface VirtualProps {
   readonly count: number;
@@ -14,10 +15,12 @@ export interface VirtualProps {
   readonly scroller: RefObject<HTMLDivElement | null>;
   /** How many rows were added at the top since the last time: a reader further down keeps the place. */
   readonly cameAtTop?: number;
+  /** The index and the id of the active row. The scroller names it while it is in the document. */
+  readonly active?: { readonly index: number; readonly id: string };
 }
 
 /** Belongs into the element that scrolls, which `scroller` names. */
-export function Virtual({ count, rowHeight, row, scroller, cameAtTop = 0 }: VirtualProps) {
+export function Virtual({ count, rowHeight, row, scroller, cameAtTop = 0, active }: VirtualProps) {
   const [, height] = useSize(scroller);
   const [top, setTop] = useState(0);
   const came = useRef(cameAtTop);
@@ -37,6 +40,12 @@ export function Virtual({ count, rowHeight, row, scroller, cameAtTop = 0 }: Virt
   }, [cameAtTop, rowHeight, scroller]);
   const first = Math.max(0, Math.min(count, Math.floor(top / rowHeight)) - BEYOND);
   const last = Math.min(count, Math.ceil((top + height) / rowHeight) + BEYOND);
+  const activeId =
+    active !== undefined && active.index >= first && active.index < last ? active.id : undefined;
+  useLayoutEffect(() => {
+    if (activeId === undefined) scroller.current?.removeAttribute(ACTIVE);
+    else scroller.current?.setAttribute(ACTIVE, activeId);
+  }, [activeId, scroller]);
   const rows: ComponentChildren[] = [];
   for (let index = first; index < last; index++) rows.push(row(index));
   return (
