@@ -25,7 +25,8 @@ async function remove({ out, settings, interruption, own }: Cli, command: Comman
   out.progress("removing …");
   await presence?.drop();
   const dropped = presence !== undefined;
+  if (!dropped) out.say(describeUnused(settings, ": nothing to remove"));
+  else if (!out.json) out.say(`Removed ${what}.`);
   if (out.json) await out.object({ name: settings.name, dropped });
-  else out.say(dropped ? `Removed ${what}.` : describeUnused(settings, ": nothing to remove"));
   return EXIT.ok;
 }

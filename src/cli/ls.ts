@@ -44,8 +44,8 @@ async function list({ out, settings, interruption, own }: Cli, command: Command)
     const isThere = presence === undefined ? ": nobody has used it yet" : "";
     out.say(`${meant} ${state} ${describePlace(settings)}${isThere}.${adviseOnPlace(settings)}`);
   }
-  if (listing?.confirmed === false) {
-    out.say("Unconfirmed: nobody has pinged lately. The listed keys were alive when pings were last seen.");
+  if (listing?.confirmed === false && keys.some(({ alive }) => alive)) {
+    out.say("Unconfirmed: nobody has pinged lately. The live keys were alive when pings were last seen.");
   }
   return EXIT.ok;
 }

@@ -80,14 +80,18 @@ function isHelp(error: unknown): boolean {
   return error instanceof CommanderError && (error.exitCode === EXIT.ok || error.code === "commander.help");
 }
 
+const UNKNOWN_OPTION = "commander.unknownOption";
+
 interface Place {
   readonly command: string;
   readonly store: string | undefined;
 }
 
 function report(error: unknown, { command, store }: Place, out: Output): void {
+  const isOfCmd = command === "run " && error instanceof CommanderError && error.code === UNKNOWN_OPTION;
+  const hint = isOfCmd ? " Options of the command to run stand after --." : "";
   const usage = exitCodeOf(error) === EXIT.usage ? ` See: heartbit ${command}--help` : "";
-  out.say(`heartbit: ${explain(error, store)}${usage}`);
+  out.say(`heartbit: ${explain(error, store)}${hint}${usage}`);
   if (debuglog("heartbit").enabled) out.say(inspect(error));
 }
 

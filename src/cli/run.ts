@@ -66,6 +66,7 @@ async function holdWhileRunning(
 ): Promise<number> {
   const [key = "", cmd = "", ...args] = command.args;
   if (cmd === "") throw new UsageError("The command to run is empty.");
+  checkWhole([cmd, ...args]);
   checkOptionsOf(command, ["grace"], "stop-on-lapse");
   const { meta, restart = false, stopOnLapse = false, grace: graceMs } = command.opts<RunFlags>();
   const presence = own(await openPresence(settings, interruption.signal));
@@ -88,6 +89,15 @@ async function holdWhileRunning(
   }
   await presence.close();
   return reportEnd(end, { key, restarts }, out);
+}
+
+/**
+ * Throws `UsageError` if the command line does not end with CMD as the user wrote it. Without `--` before CMD, an option
+ * of CMD that heartbit has, too, or a `--` that is for CMD, as in `npm run x -- -y`, would be taken away.
+ */
+function checkWhole(words: readonly string[]): void {
+  if (words.every((word, at) => word === process.argv.at(at - words.length))) return;
+  throw new UsageError("Write -- before the command to run: options before -- are those of heartbit.");
 }
 
 /** Whether to start the command again: it failed by itself, or was ended because of a lapse. */

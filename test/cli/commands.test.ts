@@ -60,7 +60,9 @@ describe("where nothing is found", () => {
     };
     expect(await look("wait", "a", "--dead")).toEqual([0, `${unused}, so a counts as dead.\n`]);
     expect(await look("prune")).toEqual([0, `${unused}: nothing to delete.\n`]);
-    expect(await look("drop", "--yes")).toEqual([0, `${unused}: nothing to remove.\n`]);
+    for (const more of [[], ["--json"]]) {
+      expect(await look("drop", "--yes", ...more)).toEqual([0, `${unused}: nothing to remove.\n`]);
+    }
     expect(await look("kill", "a")).toEqual([0, expect.stringMatching(/"other" .*: nobody has used it yet/)]);
     expect(await look("wait", "a", "--timeout", "0")).toEqual([
       3,
@@ -222,6 +224,10 @@ describe("wait", () => {
     expect(await heartbit(["wait", "a", "--timeout", "1s"], env)).toMatchObject({ code: 3, stdout: "" });
     waits.child.kill("SIGINT");
     expect(await waits.ended).toMatchObject({ code: 130, stdout: "" });
+    await heartbit(["kill", "a"], env);
+    let left = await heartbit(["ls", "--all", "--json"], env);
+    while (left.stdout.includes('"confirmed":true')) left = await heartbit(["ls", "--all", "--json"], env);
+    expect(left.stderr).toBe(""); // the dead are certainly dead
   });
 });
 
@@ -331,6 +337,9 @@ describe("what cannot be", () => {
     [["wait", ""], /A key must be a non-empty string/],
     [["wait", "a", "--timeout", "-1s"], /Write a time like/],
     [["run", "a"], /missing required argument 'cmd'/],
+    [["run", "a", "node", "-e", "0"], /unknown option '-e'\. Options of the command to run stand after --\./],
+    [["run", "a", "node", "x.js", "--name", "b"], /Write -- before the command to run/],
+    [["run", "a", "npm", "run", "x", "--", "--watch"], /Write -- before the command to run/],
     [["run", "a", "--meta", "{", "--", "true"], /Write JSON/],
     [["run", "a", "--grace", "soon", "--", "true"], /Write a time like/],
     [["run", "a", "--grace", "5s", "--", "true"], /--grace needs --stop-on-lapse, without which/],

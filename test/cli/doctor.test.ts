@@ -256,7 +256,9 @@ describe("the command doctor", () => {
   it("prints a line for each thing it looked at, with what to do below, and makes nothing", async () => {
     const env = await newStore();
     const before = await heartbit(["doctor"], env);
-    expect(before.stdout).toMatch(/^ok +server +There is no store/);
+    expect(before.stdout).toMatch(
+      /^ok +server +There is no store.*\n +If a program uses it already, that has another/,
+    );
     await holding("a", env);
     const { code, stdout, stderr } = await heartbit(["doctor"], { HEARTBIT_STORE: env["HEARTBIT_STORE"]! });
     expect(code).toBe(0);

@@ -55,10 +55,14 @@ export async function examineAll(
   }
 }
 
+/** What to do where nothing is there: that it was mistyped would look the same. */
+const ELSEWHERE = "If a program uses it already, that has another --store or --name.";
+
 const noStore: Finding = {
   check: "server",
   level: "ok",
   found: "There is no store yet: the first process that holds or watches a key creates it.",
+  advice: ELSEWHERE,
 };
 
 /** All findings; changes nothing. Rejects if the store does not answer from first to last, or refuses. */
@@ -90,8 +94,7 @@ function examineConfig(config: Config | undefined, { name, periodMs }: Subject):
   const check = "namespace";
   if (config === undefined) {
     const found = `"${name}" is not set up yet: the first process that holds or watches a key does that.`;
-    const advice = "If a program uses it already, that has another --store or --name.";
-    return { check, level: "ok", found, advice };
+    return { check, level: "ok", found, advice: ELSEWHERE };
   }
   if (config.version !== FORMAT_VERSION) {
     return {
