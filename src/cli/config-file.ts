@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { parseDuration } from "./duration.ts";
 import { UsageError } from "./errors.ts";
+import { decodeText } from "./text.ts";
 
 export const CONFIG_FILE = "heartbit.config.json";
 
@@ -16,14 +17,14 @@ export interface FileSettings {
 export function readConfigFile(path = CONFIG_FILE): FileSettings {
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = decodeText(readFileSync(path));
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT") return {};
     throw new UsageError(`${path} cannot be read (${String(code ?? error)}).`);
   }
   try {
-    return check(JSON.parse(text.replace(/^\uFEFF/, "")) as unknown); // some editors begin with this mark
+    return check(JSON.parse(text) as unknown);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new UsageError(
@@ -55,7 +56,7 @@ function textOf(name: string, value: unknown): string {
 }
 
 function duration(value: unknown): number {
-  const ms = typeof value === "number" ? value : parseDuration(textOf("period", value));
+  const ms = typeof value === "number" ? value : parseDuration(String(value));
   if (ms !== undefined) return ms;
   throw new UsageError(
     `"period" in ${CONFIG_FILE} is ${JSON.stringify(value)}, but must be a time like "5s".`,

@@ -14,6 +14,7 @@ import { CommandError, EXIT, UsageError } from "./errors.ts";
 import { openPresence, whileOpening } from "./open.ts";
 import type { Output } from "./output.ts";
 import { describeUnused } from "./settings.ts";
+import { decodeText } from "./text.ts";
 import { describeHealth } from "./watch.ts";
 
 interface ServeFlags {
@@ -37,7 +38,7 @@ export function serve(program: Command, runner: Runner): void {
     .option("--host <address>", "the address to bind to", "127.0.0.1")
     .option(
       "--allow-host <name...>",
-      "host names by which browsers reach it, in addition to localhost and IP addresses",
+      "host names by which clients reach it, in addition to localhost and IP addresses",
     )
     .option("--allow-writes", "let clients with the token hold and kill keys")
     .option("--token-file <file>", "a file with the token that clients must send: 16 characters or more")
@@ -154,7 +155,7 @@ function explainListening(error: unknown, { host, port }: Pick<ServeFlags, "host
 /** Warns if others can read it. */
 async function readToken(file: string, out: Output): Promise<string> {
   try {
-    const token = (await readFile(file, "utf8")).trim();
+    const token = decodeText(await readFile(file)).trim();
     const { mode } = await stat(file);
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       out.say(`Other users of this machine may read ${file}: chmod 600 keeps them from it.`);

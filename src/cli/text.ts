@@ -28,6 +28,12 @@ export function withoutPasswords(text: string): string {
   return text.replace(/(\w:\/\/)\S*@/g, "$1***@");
 }
 
+/** The text of a file that a person made, without a byte order mark: in UTF-8, or UTF-16 as of Windows PowerShell. */
+export function decodeText(bytes: Uint8Array): string {
+  const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+  return new TextDecoder(isUtf16 ? "utf-16le" : "utf-8").decode(bytes);
+}
+
 const WIDE =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\uff01-\uff60]/u;
 const graphemes = new Intl.Segmenter();

@@ -145,7 +145,7 @@ describe("settings", () => {
 });
 
 /** What the config file says that has this text. */
-const readFrom = async (text: string) => {
+const readFrom = async (text: string | Buffer) => {
   const file = join(await newDirectory(), "heartbit.config.json");
   await writeFile(file, text);
   return readConfigFile(file);
@@ -157,6 +157,8 @@ describe("heartbit.config.json", () => {
     expect(await readFrom(text)).toEqual({ store: "mongodb://db/app", name: "agents", period: 2000 });
     expect(await readFrom('{"period": 500}')).toEqual({ period: 500 });
     expect(await readFrom('\uFEFF{"name":"agents"}')).toEqual({ name: "agents" }); // a byte order mark
+    const utf16 = Buffer.from('\uFEFF{"name":"agents"}\r\n', "utf16le"); // as `>` of Windows PowerShell writes it
+    expect(await readFrom(utf16)).toEqual({ name: "agents" });
     expect(readConfigFile(join(await newDirectory(), "none.json"))).toEqual({});
   });
 
@@ -166,6 +168,7 @@ describe("heartbit.config.json", () => {
     ['{"stor": "x"}', /has "stor", but may have "store", "name" and "period" only/],
     ['{"name": ""}', /"name" .* must be a non-empty string/],
     ['{"period": "soon"}', /"period" .* is "soon"/],
+    ['{"period": null}', /"period" .* is null, but must be a time like "5s"/],
   ])("refuses %s, with what to write", async (text, message) => {
     await expect(readFrom(text)).rejects.toThrow(message);
   });

@@ -121,6 +121,14 @@ describe("heartbit serve", () => {
     expect((await heartbit(["ls"], env)).stderr).toMatch(/: nobody has used it yet\.\n$/);
   });
 
+  it("takes a token from a file that Windows PowerShell wrote", async () => {
+    const file = await tokenFile();
+    await writeFile(file, `\uFEFF${TOKEN}\r\n`, "utf16le");
+    const { url } = await serving(["--token-file", file]);
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    expect((await fetch(`${url}api/keys`, { headers })).status).toBe(200);
+  });
+
   it("binds to other addresses with a token, and says where others can read its file", async () => {
     const file = await tokenFile();
     await chmod(file, 0o644);
