@@ -257,6 +257,7 @@ function staleness(board: Board): { readonly stale?: true; readonly staleMs?: nu
 /** How long to hold a key, in ms, and its meta: in the body, or `ttl` in the query. */
 function wantedHold({ query, body }: Asked): { ttl: number; meta: unknown } {
   const { ttl = Number(query.one("ttl")), meta } = body;
+  if (body.ttl !== undefined && query.has("ttl")) throw bad("ttl", "given once: in the query or in the body");
   if (typeof ttl !== "number" || !(ttl >= TTL_MS_MIN && ttl <= TTL_MS_MAX)) {
     throw bad("ttl", `a number of ms from ${TTL_MS_MIN} to ${TTL_MS_MAX}`);
   }

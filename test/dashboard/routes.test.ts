@@ -325,6 +325,7 @@ describe("a request is refused that", () => {
     ["INVALID_KEY", "holds a key that is too long", `PUT /api/keys/${long}`, '{"ttl":5000}'],
     ["BAD_REQUEST", "holds with a meta in the query", "PUT /api/keys/a?ttl=60000&meta=1"],
     ["BAD_REQUEST", "holds without a ttl", "PUT /api/keys/a"],
+    ["BAD_REQUEST", "holds for two times", "PUT /api/keys/a?ttl=60000", '{"ttl":5000}'],
     ["BAD_REQUEST", "holds for less than a second", "PUT /api/keys/a", '{"ttl":999}'],
     ["BAD_REQUEST", "holds for more than a day", "PUT /api/keys/a", '{"ttl":86400001}'],
     ["BAD_REQUEST", "holds for a time that is no number", "PUT /api/keys/a", '{"ttl":"30s"}'],
