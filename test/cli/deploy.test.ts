@@ -72,6 +72,9 @@ it("the compose file builds that image, waits for MongoDB, and gives the token w
   expect(mongo.command[1]).toBe(new URL(serving.environment.HEARTBIT_STORE).searchParams.get("replicaSet"));
   expect(Object.keys(secrets)).toEqual([serving.secrets[0].source]);
   expect(await read("Dockerfile")).toContain(`"/run/secrets/${serving.secrets[0].target}"`);
+  expect(serving.command.at(-1)).toBe(`/run/secrets/${serving.secrets[0].target}`);
+  expect(serving.command).toContain(Object.keys(services)[1]); // the host name by which other services reach it
+  await knows(serving.command);
   expect(Object.keys(volumes)).toEqual([mongo.volumes[0].split(":")[0]]);
 });
 
@@ -90,6 +93,7 @@ it("the Kubernetes manifest's parts fit together, and serve with what heartbit k
   expect(Object.keys(secret.stringData)).toEqual([store.key, volume.secret.items[0].key]);
   expect(mount.name).toBe(volume.name);
   expect(container.args.at(-1)).toBe(`${mount.mountPath}/${volume.secret.items[0].path}`);
+  expect(container.args).toContain(service.metadata.name); // the host name by which other pods reach it
   await knows(container.args);
 });
 
