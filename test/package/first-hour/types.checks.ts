@@ -9,7 +9,12 @@ const AMBIENT = 'declare global { const presence: import("heartbit").Presence; }
 const STRICT = { strict: true, exactOptionalPropertyTypes: true, verbatimModuleSyntax: true };
 const COMMON = { target: "ES2022", lib: ["ES2022"], types: ["node"], skipLibCheck: false, noEmit: true };
 
-const packages = [...pinned("@types/node", "mongodb"), "prom-client", "old@npm:typescript@5.9"];
+const packages = [
+  ...pinned("@types/node", "mongodb"),
+  "prom-client",
+  "old@npm:typescript@5.9",
+  "oldest@npm:typescript@5.3",
+];
 const consumer = await Consumer.install({ packages });
 await consumer.write({ "ambient.d.mts": AMBIENT });
 for (const { code, line } of blocksOf("README.md").filter(({ info }) => /^ts\b/.test(info))) {
@@ -19,6 +24,7 @@ for (const { code, line } of blocksOf("README.md").filter(({ info }) => /^ts\b/.
 describe.each([
   ["TypeScript 7", join(process.cwd(), "node_modules/typescript/bin/tsc")],
   ["TypeScript 5.9", "node_modules/old/bin/tsc"],
+  ["TypeScript 5.3", "node_modules/oldest/bin/tsc"],
 ])("%s", (_name, compiler) => {
   it.each([
     ["node16", "node16", ["*.mts", "*.cts"]],
