@@ -1,6 +1,7 @@
 /** The handler for servers that are not given a `Request`: Node's own, Express, Fastify, Connect. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { getRequestListener } from "@hono/node-server";
+import { invalid, show } from "../core/checks.ts";
 import { noteConnection } from "./clients.ts";
 import type { Dashboard } from "./dashboard.ts";
 
@@ -23,7 +24,7 @@ interface Mounted {
 /**
  * The handler as a listener of Node's requests, for `http.createServer`, and for `app.use(basePath, listener)` of
  * Express and its like. It may be mounted at the dashboard's `basePath`, or get every request, before or after a parser
- * of bodies.
+ * of bodies. Throws `INVALID_OPTION` if the handler is no function.
  *
  * ```ts
  * const { handler } = dashboard(presence, { basePath: "/presence" });
@@ -33,6 +34,7 @@ interface Mounted {
 export function toNodeListener(
   handler: Dashboard["handler"],
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  if (typeof handler !== "function") throw invalid("handler", show(handler), "the handler of a dashboard");
   const listener = getRequestListener(
     (request, { incoming }) => handler(noteConnection(request, incoming.socket)),
     { overrideGlobalObjects: false, hostname: NO_HOST },

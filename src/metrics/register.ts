@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Listener } from "../lib/emitter.ts";
 import type { Instrumentation } from "../presence/context/instrumentation.ts";
 import { type Internals, internalsOf } from "../presence/internals.ts";
-import { invalid } from "../core/checks.ts";
+import { invalid, show } from "../core/checks.ts";
 import { closed } from "../core/errors.ts";
 import { shared } from "../lib/shared.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -12,8 +12,8 @@ import { counters, type Definition, type GaugeDefinition, gauges, histograms } f
  * Registers the metrics of a presence in the program's own registry of prom-client. Several presences may share one, if
  * their namespaces differ: the label `namespace` distinguishes them. Returns a function that removes the metrics again,
  * as closing the presence does; removing them twice is harmless. A registry that was cleared can be filled again.
- * Throws `INVALID_OPTION` if the registry already has metrics of a presence of the same namespace, or if `presence` is
- * not a presence, and `PRESENCE_CLOSED`.
+ * Throws `INVALID_OPTION` if the registry already has metrics of a presence of the same namespace or is none, or if
+ * `presence` is not a presence, and `PRESENCE_CLOSED`.
  *
  * ```ts
  * import { register } from "prom-client";
@@ -24,6 +24,9 @@ import { counters, type Definition, type GaugeDefinition, gauges, histograms } f
 export function registerMetrics(presence: Presence, registry: Registry): () => void {
   const inside = internalsOf(presence);
   if (inside.requests.sleeper.ended) throw closed(presence.name);
+  if (typeof registry?.registerMetric !== "function") {
+    throw invalid("registry", show(registry), "a Registry of prom-client");
+  }
   let metrics = metricsOf.get(registry);
   if (metrics?.isWhole === false) {
     // The program has cleared its registry, so earlier metrics are gone.

@@ -77,6 +77,7 @@ export async function openStore(
   }
   if (isConnection(target)) {
     if (isDb(target.db)) return openStore(target.db, options);
+    if (typeof target.db === "function") throw badTarget("a MongoClient", "Pass its database: client.db().");
     throw badTarget("a connection that has no db yet: await its connecting first");
   }
   throw badTarget(show(target));

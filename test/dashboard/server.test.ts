@@ -48,6 +48,11 @@ describe("the handler in a server of Node", () => {
     expect((await fetch(`${url}elsewhere`)).status).toBe(404);
   });
 
+  it("is wanted, and not the whole dashboard: that would answer nothing", async () => {
+    const { dashboard } = await newStage();
+    expect(() => toNodeListener(dashboard as never)).toThrow(/must be the handler of a dashboard/);
+  });
+
   it("holds a key whose body was parsed before", async () => {
     const { dashboard, bench } = await newStage({ token: TOKEN, allowWrites: true });
     const listener = toNodeListener(dashboard.handler);

@@ -217,8 +217,10 @@ describe("a registry", () => {
     expect(added).toBe(pings);
   });
 
-  it("refuses what is no presence", () => {
+  it("refuses what is no presence, and no registry", async () => {
     expect(() => registerMetrics({} as never, registry)).toThrow(/must be a Presence/);
+    const { presence } = await bench.open();
+    expect(() => registerMetrics(presence, undefined as never)).toThrow(/must be a Registry of prom-client/);
   });
 });
 

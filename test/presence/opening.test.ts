@@ -39,6 +39,13 @@ it("a connection whose db is not there yet is refused", async () => {
   await expect(connecting).rejects.toEqual(refusal("INVALID_OPTION", /a connection that has no db yet/));
 });
 
+it("a client is refused, with what to pass", async () => {
+  const client = Presence.open({ db: () => ({}) } as never);
+  await expect(client).rejects.toEqual(
+    refusal("INVALID_OPTION", /a MongoClient, .* Pass .*: client\.db\(\)/),
+  );
+});
+
 it("nothing runs in the async context of the request that opened it", async () => {
   const request = new AsyncLocalStorage<string>();
   const seen: unknown[] = [];
