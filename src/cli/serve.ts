@@ -152,12 +152,12 @@ function explainListening(error: unknown, { host, port }: Pick<ServeFlags, "host
   return inFlags(error);
 }
 
-/** Warns if others can read it. */
+/** Warns if others can read it, unless it is another user's: this process could not read it otherwise. */
 async function readToken(file: string, out: Output): Promise<string> {
   try {
     const token = decodeText(await readFile(file)).trim();
-    const { mode } = await stat(file);
-    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+    const { mode, uid } = await stat(file);
+    if (process.platform !== "win32" && (mode & 0o077) !== 0 && uid === process.getuid?.()) {
       out.say(`Other users of this machine may read ${file}: chmod 600 keeps them from it.`);
     }
     return token;

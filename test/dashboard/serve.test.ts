@@ -1,4 +1,4 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Env, heartbit, holding, newDirectory, newStore, type Running, start } from "../cli/heartbit.ts";
@@ -119,6 +119,15 @@ describe("heartbit serve", () => {
       expect.stringMatching(/^heartbit: What --token-file has is not what/),
     ]);
     expect((await heartbit(["ls"], env)).stderr).toMatch(/: nobody has used it yet\.\n$/);
+  });
+
+  it("has no advice on a token file of another user, which it could not read otherwise", async ({ skip }) => {
+    if (process.getuid?.() !== 0) skip("only root may give a file to another user");
+    const file = await tokenFile();
+    await chmod(file, 0o644);
+    await chown(file, 12_345, 12_345);
+    const { running } = await serving(["--token-file", file]);
+    expect(running.stderr).not.toContain("Other users");
   });
 
   it("takes a token from a file that Windows PowerShell wrote", async () => {
