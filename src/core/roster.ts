@@ -168,9 +168,16 @@ export class Roster {
     doAll(this.addPingsInSteps(records));
   }
 
-  /** The sessions that return by their pings do so in the last step. */
-  *addPingsInSteps(records: readonly PingRecord[]): Steps {
-    for (const session of this.#returning(records)) yield* this.#touchSessionBackedInSteps(session);
+  /**
+   * The sessions that return by their pings do so in the last step. One without a sign of life since slot `oldest` may
+   * have been pruned: what is known of it is forgotten. If it was not, its process writes its keys again.
+   */
+  *addPingsInSteps(records: readonly PingRecord[], oldest: Slot = -Infinity): Steps {
+    const dead = Math.min(oldest, this.#g);
+    for (const session of this.#returning(records)) {
+      if (this.#isLongGone(session, dead)) yield* this.#forgetRegistrations(session, dead, -Infinity);
+      yield* this.#touchSessionBackedInSteps(session);
+    }
     for (const record of records) this.#bits.add(record);
   }
 

@@ -6,7 +6,7 @@ export interface DashboardOptions {
   /** Where it is mounted: a path that begins with `/`. Default `/`. */
   readonly basePath?: string;
   /**
-   * The host names by which browsers reach it, without a port. `localhost`, names that end with `.localhost` and IP
+   * The host names by which clients reach it, without a port. `localhost`, names that end with `.localhost` and IP
    * addresses need not be named. Requests for any other host are refused, so that no page of another site can read this
    * one by pointing its own name at this machine.
    */
@@ -65,7 +65,7 @@ export function checkDashboardOptions(options: DashboardOptions): CheckedDashboa
     throw invalid("allowWrites", "true", "false where there is no token: anyone could kill keys");
   }
   if (typeof staleAfterMs !== "number" || !(staleAfterMs >= 0 && staleAfterMs <= STALE_AFTER_MS_MAX)) {
-    throw invalid("staleAfterMs", show(staleAfterMs), `a number from 0 to ${STALE_AFTER_MS_MAX}`);
+    throw invalid("staleAfterMs", show(staleAfterMs), `a number of ms from 0 to ${STALE_AFTER_MS_MAX}`);
   }
   if (metrics !== undefined && typeof metrics !== "function") {
     throw invalid("metrics", show(metrics), "a function");

@@ -75,6 +75,32 @@ describe("Roster", () => {
     expect([roster.isAlive("late"), roster.isAlive("key-0")]).toEqual([true, false]);
   });
 
+  it("forgets a session that pings again after it may have been pruned, until its process writes its keys again", () => {
+    const roster = heard([
+      registration(1, "a"),
+      registration(1, "absent", { pinger: 2, last: 25 }),
+      registration(2, "b"),
+    ]);
+    roster.changes();
+    ping(roster, 11, 24, 2);
+    roster.evaluate(24, 1);
+    expect(reported(roster)).toContain("a expired");
+    doAll(roster.addPingsInSteps(pingsOf(24, [1]), 11));
+    expect([roster.isAlive("a"), roster.isAlive("absent"), roster.isAlive("b")]).toEqual([false, true, true]);
+    roster.addRegistration(registration(1, "a", { slot: 24 }));
+    expect(reported(roster)).toEqual(["a joined"]);
+  });
+
+  it("brings a session back that cannot have been pruned yet", () => {
+    const roster = heard([registration(1, "a"), registration(2, "b")]);
+    roster.changes();
+    ping(roster, 11, 20, 2);
+    roster.evaluate(20, 1);
+    doAll(roster.addPingsInSteps(pingsOf(20, [1]), 10));
+    expect(reported(roster)).toEqual([]); // between two reports it was dead and is alive
+    expect(roster.isAlive("a")).toBe(true);
+  });
+
   it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {
     const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard([

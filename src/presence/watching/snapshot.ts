@@ -7,7 +7,7 @@ import { notFresh } from "../../core/freshness.ts";
 import { ReadPlan } from "../../core/read-plan.ts";
 import { doAll, MANY, type Steps } from "../../core/steps.ts";
 import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
-import type { Slot } from "../../core/slots.ts";
+import { oldestRetained, type Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
 import { takeInSteps } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
@@ -48,7 +48,7 @@ export class Snapshot {
     const { cursor } = await this.#read(selected, undefined, patiently);
     // A holder of one of them may have pinged since the pings of its slot were read.
     const pings = await readPings(this.#context, roster.g, this.#holdingSide.session.ownPing);
-    await this.#notifier.doUnreported(roster.addPingsInSteps(pings));
+    await this.#notifier.doUnreported(roster.addPingsInSteps(pings, oldestRetained(this.#context)));
     this.coverage.endLoad(subscriptions.wanted);
     if (wasPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
