@@ -552,7 +552,8 @@ const MUTANTS = [
   {
     what: "loads: without the pings of the holders",
     file: "presence/watching/snapshot.ts",
-    search: "await this.#notifier.doUnreported(roster.addPingsInSteps(pings));",
+    search:
+      "await this.#notifier.doUnreported(roster.addPingsInSteps(pings, oldestRetained(this.#context)));",
     replace: "",
     by: presence("watcher"),
   },
