@@ -45,8 +45,8 @@ export class Holding<Meta = unknown> {
 
   /**
    * Stops holding these keys, or all, and reports them dead at once unless they have another holder. Keys that are not
-   * held are ignored. Resolves when that is written; waits for a store that is away. Rejects with `PRESENCE_CLOSED`,
-   * `NOT_PERMITTED`.
+   * held are ignored. Resolves when that is written; waits for a store that is away. Rejects with `INVALID_OPTION`,
+   * `PRESENCE_CLOSED`, `NOT_PERMITTED`, `CONFIG_MISMATCH` (the namespace was dropped).
    */
   leave(keys?: Iterable<string>): Promise<void> {
     return this.#write((written) => this.#leaveInSteps(keys, written));
@@ -54,7 +54,7 @@ export class Holding<Meta = unknown> {
 
   /**
    * Replaces the meta of a held key. Resolves when others can see it, at once if the key is not held. Rejects with
-   * `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`, `NOT_PERMITTED`.
+   * `INVALID_KEY`, `INVALID_META`, `PRESENCE_CLOSED`, `NOT_PERMITTED`, `CONFIG_MISMATCH`.
    */
   async update(key: string, meta: Meta): Promise<void> {
     const text = encodeMeta(meta);

@@ -86,8 +86,8 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /**
    * Stops holding the key. Now counts as its last ping: watchers report it dead 1.5 to 2.5 periods later. With
    * `holdMs`, a planned absence of up to 30 days, they do so that many ms later. Idempotent. Resolves when it is
-   * written; waits for a store that is away. Rejects with `INVALID_OPTION`, or with `NOT_PERMITTED` or
-   * `PRESENCE_CLOSED` if it can never be written.
+   * written; waits for a store that is away. Rejects with `INVALID_OPTION`, or with `NOT_PERMITTED`,
+   * `PRESENCE_CLOSED` or `CONFIG_MISMATCH` (the namespace was dropped) if it can never be written.
    */
   async stop(options: { readonly holdMs?: number } = {}): Promise<void> {
     const { holdMs = 0 } = checkOptionsObject(options, ["holdMs"]);
@@ -99,7 +99,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
   /**
    * Stops holding the key, and reports it dead at once unless it has another holder. On a stopped pinger it reports the
    * key dead whoever holds it, and rejects as `presence.kill` does. Idempotent. Resolves when it is written; a started
-   * pinger waits for a store that is away. Rejects with `NOT_PERMITTED`, `PRESENCE_CLOSED`.
+   * pinger waits for a store that is away. Rejects with `NOT_PERMITTED`, `PRESENCE_CLOSED`, `CONFIG_MISMATCH`.
    */
   async kill(): Promise<void> {
     if (this.#state === "killed") return this.#ending;
@@ -112,8 +112,7 @@ export class Pinger<Meta = unknown> extends Subscribable<PingerEvents> {
 
   /**
    * Replaces the meta. Resolves when others can see it. On a pinger that is not started it resolves at once, and the
-   * next start uses the meta. Rejects with `INVALID_META`, or with `NOT_PERMITTED` or `PRESENCE_CLOSED` if it can never
-   * be written.
+   * next start uses the meta. Rejects with `INVALID_META`, or as `stop` does if it can never be written.
    */
   async update(meta: Meta): Promise<void> {
     const text = encodeMeta(meta);
