@@ -155,6 +155,24 @@ async function storeOn(
   return one;
 }
 
+it("each page of a read may take the server as long as its limit, however many there are", async () => {
+  const LIMIT_MS = CONFIG.periodMs / 2;
+  let leftMs = 0; // the server counts its work on all pages of a cursor against `maxTimeMS`
+  let pages = 0;
+  const one = await storeOn((name, command) => {
+    if (name === "findAndModify") return { value: { now: new Date() } };
+    if (command["find"] === "presence.records") leftMs = Number(command["maxTimeMS"]);
+    else if (name !== "getMore") return undefined;
+    leftMs -= LIMIT_MS;
+    if (leftMs < 0) return refusal(50);
+    const id = BSON.Long.fromNumber(++pages < 200 ? 7 : 0);
+    const batch = [{ _id: "not heartbit's" }];
+    return { cursor: { id, ns: "test.presence.records", firstBatch: batch, nextBatch: batch } };
+  });
+  await readAll(one, { select: everything() });
+  expect(pages).toBe(200);
+});
+
 it("an upsert that lost the race against another (E11000) is repeated, for pings, mail, numbers and the time", async () => {
   const duplicate = { code: 11000, errmsg: "E11000 duplicate key error" };
   let losses = 0;

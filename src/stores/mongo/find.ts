@@ -5,8 +5,10 @@ import { PLAIN } from "./calls.ts";
 import type { Context } from "./context.ts";
 
 export const PAGE_DOCUMENTS = 1000;
-/** `maxTimeMS` counts the server's work on a whole cursor, ours on each page. */
+/** `maxTimeMS` counts the server's work on a whole cursor, our limit on each page. */
 const PAGES_IN_TIME = 10;
+/** A read of records has as many pages as there are. The limit of each page ends it sooner. */
+export const MANY_PAGES = 10_000;
 
 type Doc = Document & { _id: unknown };
 
@@ -26,6 +28,7 @@ export async function* find(
   collection: string,
   filter: Document,
   options: FindOptions = {},
+  pagesInTime = PAGES_IN_TIME,
 ): AsyncGenerator<Doc[]> {
   const { calls, limits } = context;
   const { readConcern = (await context.server()).readConcern, limit = Infinity } = options;
@@ -37,7 +40,7 @@ export async function* find(
     readConcern,
     // One more than the limit lets the server close the cursor with its first answer.
     batchSize: Math.min(limit + 1, PAGE_DOCUMENTS),
-    maxTimeMS: PAGES_IN_TIME * limits.bulkMs,
+    maxTimeMS: pagesInTime * limits.bulkMs,
   };
   const cursorOptions: Document = { ...PLAIN, signal: abort.signal };
   const open = (): RunCommandCursor =>

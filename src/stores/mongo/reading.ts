@@ -13,7 +13,7 @@ import type { Slot } from "../../core/slots.ts";
 import type { Cursor, OpenRecords, Page, ReadQuery } from "../../core/store.ts";
 import type { Context } from "./context.ts";
 import { dateOf, OPEN, PING_FIELDS, toPing, toRegistration, toSession } from "./documents.ts";
-import { find, PAGE_DOCUMENTS } from "./find.ts";
+import { find, MANY_PAGES, PAGE_DOCUMENTS } from "./find.ts";
 import { reachedMs } from "./time.ts";
 
 /** Keys in one query: 0.5 MB of names at most. */
@@ -102,7 +102,7 @@ export async function* read(context: Context, query: ReadQuery): AsyncGenerator<
 async function* pages(context: Context, query: ReadQuery): AsyncGenerator<Page> {
   const given = new Set<number>();
   for (const filter of filtersOf(context, query)) {
-    for await (const batch of find(context, context.names.records, filter)) {
+    for await (const batch of find(context, context.names.records, filter, {}, MANY_PAGES)) {
       const { sessions, registrations } = recordsIn(context, batch);
       for (const { seq } of sessions) given.add(seq);
       const asked = registrations.filter((registration) => isAsked(query, registration));
