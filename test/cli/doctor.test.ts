@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Db, type Document, MongoClient } from "mongodb";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -101,6 +101,15 @@ describe("doctor finds", () => {
     expect(findings.map(({ check }) => check).join()).toBe(
       "server,topology,namespace,feed,change streams,indexes,clock offset,round trip,majority,permissions,storage",
     );
+  });
+
+  it("nothing that the guide does not explain", async () => {
+    const { HEARTBIT_STORE = "" } = await newStore();
+    const presence = await Presence.open(HEARTBIT_STORE);
+    onTestFinished(() => presence.close());
+    const findings = [...(await found({})), ...(await findingsIn(HEARTBIT_STORE))];
+    const guide = await readFile("docs/command.md", "utf8");
+    for (const { check } of findings) expect(guide).toContain(`\n| ${check} | `);
   });
 
   // With a period of 5 s.
