@@ -1,11 +1,12 @@
 /** Of many: what would take minutes, were its time the square of their number. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Listing, WatchTarget } from "../../src/index.ts";
+import { type Clock, type Listing, Presence, type WatchTarget } from "../../src/index.ts";
+import type { Page } from "../../src/core/store.ts";
 import { internalsOf } from "../../src/presence/internals.ts";
 import { Roster } from "../../src/core/roster.ts";
 import { Subscription } from "../../src/core/subscriptions.ts";
 import { pingsOf, registrationOf, rosterOf } from "../core/histories.ts";
-import { hear, slicing, startAll, texts, words } from "./support.ts";
+import { hear, readThrough, slicing, startAll, texts, words } from "./support.ts";
 import { bench, other, presence } from "./two-presences.ts";
 
 const MANY = 20_000;
@@ -152,6 +153,45 @@ describe("many", () => {
       const inTurn = states.map((_, index) => (index % 2 === 0 ? "alive" : "dead"));
       expect(states, key).toEqual(inTurn);
     }
+  });
+
+  it("keys that have ended are compared in slices when there is mail", async () => {
+    let [looks, most] = [0, 0];
+    const see = (page: Page): Page => ({
+      ...page,
+      registrations: page.registrations.map((registration) => ({
+        ...registration,
+        get key() {
+          if (looks++ === 0) setImmediate(() => (looks = 0));
+          most = Math.max(most, looks);
+          return registration.key;
+        },
+      })),
+    });
+    const sliced = slicing(bench.clock);
+    let clock: Clock = bench.clock;
+    const current: Clock = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      setTimer: (due, delayMs) => clock.setTimer(due, delayMs),
+    };
+    const holder = await Presence.open(readThrough(bench.store, see), { clock: current, periodMs: 5000 });
+    const holding = await holder.hold(texts(5000, "key-"));
+    await holding.leave();
+    const killed: number[] = [];
+    await holder
+      .pinger("k")
+      .on("killed", () => killed.push(bench.now))
+      .start();
+    await other.kill("k");
+    clock = sliced;
+    for (let turns = 0; killed.length === 0 && turns < 2000; turns++)
+      await (turns % 20 === 0 ? bench.clock.advance(500) : turn());
+    clock = bench.clock;
+    expect(killed).toHaveLength(1);
+    expect(most).toBeGreaterThan(100);
+    expect(most).toBeLessThan(2000);
+    await holder.close();
   });
 
   it("the end of a process with many keys, as a feed reports it, is taken in slices", async () => {

@@ -15,6 +15,7 @@
  */
 import { hasOwn, notFresh } from "../../core/freshness.ts";
 import { candidatesInSteps, compareAll, type Difference, writtenInSteps } from "../../core/reconcile.ts";
+import type { RegistrationRecord } from "../../core/records.ts";
 import type { Registration } from "../../core/registration.ts";
 import { oldestRetained, type Slot } from "../../core/slots.ts";
 import { Slices } from "../../lib/timers.ts";
@@ -103,8 +104,7 @@ export class Reconciler {
     await this.#context.config.check(); // the slots may have been moved on
     const stored = await readSession(this.#context, session.record.seq, "ended");
     if (stored.session !== undefined) this.#registrations.takeSession(stored.session);
-    if (session !== this.#session.current) return;
-    this.#registrations.compareSome(stored.registrations);
+    await this.#apply(session, stored.registrations, []);
   }
 
   async #count(session: OpenSession): Promise<void> {
@@ -129,8 +129,7 @@ export class Reconciler {
   async #compareAll(session: OpenSession): Promise<void> {
     const { slot } = this.#context.time;
     const { declared } = this.#registrations;
-    const slices = new Slices(this.#context.clock);
-    const written = await slices.doAll(writtenInSteps(declared.byPinger));
+    const written = await new Slices(this.#context.clock).doAll(writtenInSteps(declared.byPinger));
     const stored = await readSession(this.#context, session.record.seq, "all");
     if (session !== this.#session.current) return;
     if (stored.session === undefined || !this.#session.isOurs(stored.session)) {
@@ -142,14 +141,19 @@ export class Reconciler {
       return;
     }
     this.#registrations.takeSession(stored.session);
-    const inSteps = candidatesInSteps(declared.byPinger, stored.registrations, written, slot);
-    const candidates = await slices.doAll(inSteps);
-    const compare = (): Difference<Registration> =>
-      compareAll(declared.byPinger, candidates, this.#context.time.slot);
+    await this.#apply(session, stored.registrations, written);
+    if (session === this.#session.current) this.#checked = slot;
+  }
+
+  /** Compares these stored records, and writes the difference. `written`: what must be among them. */
+  async #apply(session: OpenSession, stored: RegistrationRecord[], written: Registration[]): Promise<void> {
+    const { clock, time } = this.#context;
+    const { byPinger } = this.#registrations.declared;
+    const inSteps = candidatesInSteps(byPinger, stored, written, time.slot);
+    const candidates = await new Slices(clock).doAll(inSteps);
+    const compare = (): Difference<Registration> => compareAll(byPinger, candidates, time.slot);
     if (compare().missing.length > 0) await this.#checkFresh(session);
-    if (session !== this.#session.current) return;
-    this.#registrations.apply(compare());
-    this.#checked = slot;
+    if (session === this.#session.current) this.#registrations.apply(compare());
   }
 
   /** Rejects if a read of the pings lacks our own latest: what was read before may lack our records for that reason. */
