@@ -142,11 +142,15 @@ it("a stamp is renewed where the store's clock cannot be read", async () => {
 });
 
 it.each([
-  ["starts, of a client with few connections", 3, 1, put.newRegistration],
-  ["puts, of a client with few connections", 3, 1, put.registration],
-  ["starts, of three presences on one client", 10, 3, put.newRegistration],
-])("a ping has a connection while nobody answers %s", async (_, maxPoolSize, presences, written) => {
+  ["starts, of a client with few connections", 3, 0, 1, put.newRegistration],
+  ["puts, of a client with few connections", 3, 0, 1, put.registration],
+  ["starts, of three presences on one client", 10, 0, 3, put.newRegistration],
+  ["starts, beside as many change streams as there may be", 6, 3, 1, put.newRegistration],
+])("a ping has a connection while nobody answers %s", async (_, maxPoolSize, streams, presences, written) => {
   const the = await bench({ maxPoolSize });
+  const sink = { page: () => {}, lost: () => {} };
+  for (let count = 0; count < streams; count++)
+    await the.namespace.feed?.(everything(), sink).ready.catch(() => undefined); // on a server that has them
   let answer: (() => void) | undefined;
   const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
   the.onCommand = ({ name, collection }) =>
@@ -163,6 +167,7 @@ it.each([
   answer?.();
   await Promise.all(writing);
   end?.();
+  await the.namespace.close();
 });
 
 it("an insert that is refused for another reason than a duplicate rejects", async () => {

@@ -49,9 +49,6 @@ const NO_FEED = {
 /** Events of a whole collection. Each ends the stream. */
 const ENDINGS = ["drop", "rename", "dropDatabase", "invalidate"];
 
-/** The streams open on each client. */
-const streamsOf = new WeakMap<MongoClient, { count: number }>();
-
 type Stream = ChangeStream<Document, Document>;
 
 export function openFeed(context: Context, select: Selection, sink: FeedSink): Feed {
@@ -84,7 +81,7 @@ class MongoFeed implements Feed {
     this.#stream = undefined;
     if (stream === undefined) return;
     const { calls, limits } = this.#context;
-    streamsAt(this.#context).count--;
+    this.#context.monitor.streams--;
     await quietly(calls.bounded("end a change stream", limits.closingMs, () => stream.close()));
   }
 
@@ -103,7 +100,7 @@ class MongoFeed implements Feed {
   async #follow(): Promise<void> {
     const stream = this.#watch();
     this.#stream = stream;
-    streamsAt(this.#context).count++;
+    this.#context.monitor.streams++;
     return new Promise((resolve, reject) => {
       // Even an empty first answer has a token, which the driver emits at once. The first `tryNext` resolves only after
       // another answer, for which the server waits.
@@ -252,17 +249,10 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return Promise.race([turn().then(() => false), promise.then(() => true)]).catch(() => true);
 }
 
-function streamsAt({ calls }: Context): { count: number } {
-  const { client } = calls.db;
-  let streams = streamsOf.get(client);
-  if (streams === undefined) streamsOf.set(client, (streams = { count: 0 }));
-  return streams;
-}
-
 /** A waiting stream occupies a connection. Streams may occupy half of the client's pool: the pings need the rest. */
-function checkRoom(context: Context): void {
-  const { maxPoolSize } = context.calls.db.client.options;
-  if (maxPoolSize === 0 || streamsAt(context).count + 1 <= maxPoolSize / 2) return;
+function checkRoom({ calls, monitor }: Context): void {
+  const { maxPoolSize } = calls.db.client.options;
+  if (maxPoolSize === 0 || monitor.streams + 1 <= maxPoolSize / 2) return;
   throw new HeartbitError(
     "UNSUPPORTED_SERVER",
     `Another change stream would take too many of this client's connections: its maxPoolSize is ${maxPoolSize}.`,

@@ -43,6 +43,8 @@ export function monitorOf(client: MongoClient): Monitor {
 export class Monitor {
   /** Limits how many operations of the program run at a time. */
   readonly semaphore: Semaphore;
+  /** How many change streams are open on the client: each occupies a connection. */
+  streams = 0;
   readonly #client: MongoClient;
   readonly #listeners = new Set<Listener>();
   #found = 0;
@@ -76,7 +78,7 @@ export class Monitor {
    */
   async together<T>(most: number, take: (most: number) => Promise<T>[]): Promise<T[]> {
     const { maxPoolSize } = this.#client.options;
-    const free = maxPoolSize === 0 ? most : maxPoolSize - LEFT_TO_PINGS - this.#writes;
+    const free = maxPoolSize === 0 ? most : maxPoolSize - LEFT_TO_PINGS - this.streams - this.#writes;
     const writes = take(Math.min(Math.max(free, 1), most));
     this.#writes += writes.length;
     return Promise.all(writes).finally(() => (this.#writes -= writes.length));
