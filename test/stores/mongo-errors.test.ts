@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import type { Document } from "mongodb";
+import { BSON, type Document } from "mongodb";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Presence } from "../../src/index.ts";
 import { isWorthRepeating, toHeartbitError } from "../../src/stores/mongo/failures.ts";
@@ -66,6 +66,19 @@ describe("opening", () => {
     expect(await failure(Presence.open(`${server.uri}x?directConnection=true`))).toMatchObject({
       code: "UNSUPPORTED_SERVER",
       message: expect.stringContaining("start every member without enableMajorityReadConcern: false"),
+    });
+  });
+
+  it("a database whose name is another's in upper or lower case is INVALID_OPTION, and the message has both", async () => {
+    const errmsg = "db already exists with different case already have: [App] trying to create [app]";
+    const server = await fakeServer((name): Document => {
+      if (name === "createIndexes") return { ok: 0, code: 13297, codeName: "DatabaseDifferCase", errmsg };
+      return { cursor: { id: BSON.Long.ZERO, ns: "app.x", firstBatch: [] } };
+    });
+    const opening = Presence.open(`${server.uri}app?directConnection=true`);
+    expect(await failure(opening)).toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringContaining("already have: [App] trying to create [app]"),
     });
   });
 

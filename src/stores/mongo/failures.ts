@@ -34,8 +34,11 @@ const LOST_NAMES = new Set([
 /** A server too old for this driver; an optional package of the driver's that is missing. */
 const UNSUPPORTED_NAMES = new Set(["MongoCompatibilityError", "MongoMissingDependencyError"]);
 
-/** InvalidNamespace: the name of the database or a collection is too long, or has an invalid character. */
-const INVALID_NAMESPACE = 73;
+/**
+ * InvalidNamespace: the name of the database or a collection is too long, or has an invalid character.
+ * DatabaseDifferCase: there is a database whose name differs in nothing but upper and lower case.
+ */
+const INVALID_NAME_CODES = new Set([73, 13297]);
 
 export const BAD_VALUE = 2;
 export const DUPLICATE_KEY = 11000;
@@ -112,7 +115,8 @@ function meaningOf(error: unknown): ErrorCode {
   if (code !== undefined && NOT_PERMITTED_CODES.has(code)) return "NOT_PERMITTED";
   if (code === ATLAS_ERROR && withCauses(error).some(isOfLogin)) return "NOT_PERMITTED";
   if (code !== undefined && UNSUPPORTED_CODES.has(code)) return "UNSUPPORTED_SERVER";
-  if (code === INVALID_NAMESPACE || withCauses(error).some(isOfFile)) return "INVALID_OPTION";
+  if (code !== undefined && INVALID_NAME_CODES.has(code)) return "INVALID_OPTION";
+  if (withCauses(error).some(isOfFile)) return "INVALID_OPTION";
   const isUnsupported = withCauses(error).some(({ name }) => UNSUPPORTED_NAMES.has(name));
   return isUnsupported ? "UNSUPPORTED_SERVER" : "STORE_UNAVAILABLE";
 }
