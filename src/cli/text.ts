@@ -70,6 +70,9 @@ export function clip(text: string, width: number): string {
   return width < 1 ? "" : `${clipped}…`;
 }
 
+/** A column is no wider: a longer cell moves only the rest of its own row. */
+const COLUMN_WIDTH_MAX = 60;
+
 /** Rows as aligned columns, two spaces apart, nothing after the last; some of them aligned to the right. */
 export function columns(
   rows: readonly (readonly string[])[],
@@ -77,7 +80,9 @@ export function columns(
 ): string[] {
   const widths: number[] = [];
   for (const row of rows) {
-    row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, widthOf(cell))));
+    row.forEach((cell, index) => {
+      widths[index] = Math.min(Math.max(widths[index] ?? 0, widthOf(cell)), COLUMN_WIDTH_MAX);
+    });
   }
   return rows.map((row) =>
     row

@@ -248,6 +248,16 @@ describe("text for a terminal", () => {
     expect(widthOf("👍é")).toBe(3);
   });
 
+  it("does not widen every row for a key that is very long", () => {
+    const long = "k".repeat(1024);
+    expect(
+      columns([
+        [long, "x"],
+        ["a", "y"],
+      ]),
+    ).toEqual([`${long}  x`, `${"a".padEnd(60)}  y`]);
+  });
+
   it.each([
     ["STORE_UNAVAILABLE", "", "No. Is it running, and is --store (or HEARTBIT_STORE) right?"],
     ["STORE_UNAVAILABLE", "sqlite:/x", "No. Is --store (or HEARTBIT_STORE) right?"],
