@@ -487,6 +487,29 @@ describe("the page", () => {
     expect(await page.getByRole("button", { name: "Kill…" }).count()).toBe(0); // it only reads
   });
 
+  it("works where the browser may store nothing", async () => {
+    const { holder, front } = await newStage({ token: TOKEN });
+    await holder.pinger("a").start();
+    const seen = await visit(browser(), front.url);
+    const { page } = seen;
+    await page.addInitScript(() => {
+      for (const name of ["localStorage", "sessionStorage"]) {
+        Object.defineProperty(window, name, {
+          get: () => {
+            throw new DOMException("Access is denied", "SecurityError");
+          },
+        });
+      }
+    });
+    await page.reload();
+    await page.getByLabel("Token").fill(TOKEN);
+    await page.keyboard.press("Enter");
+    await shows(page, () => keysOf(page), ["a"]);
+    await page.getByRole("button", { name: "Use dark colours" }).click();
+    await page.getByRole("button", { name: "Use light colours" }).waitFor();
+    clean(seen);
+  });
+
   it("shows what keys and metas hold as text, whatever it is", async () => {
     const { holder, front } = await newStage();
     const key = '<img src=x  onerror="document.title=1">\u202e\n';

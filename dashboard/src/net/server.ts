@@ -1,6 +1,8 @@
 /** The routes of the server that this page came from. The token is kept until the tab is closed. */
+import { recall, remember } from "../storage.ts";
 
 const STORED = "heartbit-token";
+let token = recall("sessionStorage", STORED);
 
 /** Where the routes are: beside the page, or below its path if that has no trailing slash. The server says which. */
 const ROOT = new URL(document.documentElement.dataset["root"] ?? "./", document.baseURI);
@@ -15,18 +17,18 @@ export class RequestError extends Error {
   }
 }
 
-export function setToken(token: string): void {
-  sessionStorage.setItem(STORED, token);
+export function setToken(given: string): void {
+  token = given;
+  remember("sessionStorage", STORED, given);
 }
 
 export function hasToken(): boolean {
-  return sessionStorage.getItem(STORED) !== null;
+  return token !== null;
 }
 
 /** Requests a path below the page. Rejects with a `RequestError`, or when it is aborted. */
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
-  const token = sessionStorage.getItem(STORED);
   // No header can have it, so no server has such a token.
   if (token !== null && /[^ -~]/.test(token)) throw new RequestError(401, "That is not the token.");
   if (token !== null) headers.set("authorization", `Bearer ${token}`);

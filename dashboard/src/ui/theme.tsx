@@ -1,4 +1,5 @@
 import { useLayoutEffect, useState } from "preact/hooks";
+import { remember } from "../storage.ts";
 import { Moon, Sun } from "./marks.tsx";
 
 type Theme = "light" | "dark";
@@ -21,10 +22,10 @@ export function ThemeButton() {
     set(next);
     if (next === system()) {
       delete document.documentElement.dataset["theme"];
-      localStorage.removeItem(STORED);
+      remember("localStorage", STORED, null);
     } else {
       document.documentElement.dataset["theme"] = next;
-      localStorage.setItem(STORED, next);
+      remember("localStorage", STORED, next);
     }
   };
   const label = theme === "dark" ? "Use light colours" : "Use dark colours";
