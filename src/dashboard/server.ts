@@ -3,6 +3,7 @@ import { lookup } from "node:dns/promises";
 import { createServer, type Server } from "node:http";
 import { isIPv6 } from "node:net";
 import { systemClock } from "../lib/system-clock.ts";
+import { turn } from "../lib/turn.ts";
 import { invalid } from "../core/checks.ts";
 import { boundConnections } from "./connections.ts";
 import type { Dashboard } from "./dashboard.ts";
@@ -71,7 +72,7 @@ export async function serve(
   // A client keeps its connection for the next request; when the server closes, there will be none.
   server.on("request", (_incoming, outgoing) => {
     outgoing.once("close", () => {
-      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+      if (!server.listening) void turn().then(() => server.closeIdleConnections());
     });
   });
   await listen(server, port, address);

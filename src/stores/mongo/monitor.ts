@@ -12,7 +12,7 @@ import type {
 import type { StoreNotice } from "../../core/store.ts";
 import { quietly } from "../../lib/handled.ts";
 import { Semaphore } from "../../lib/queue.ts";
-import { systemClock } from "../../lib/system-clock.ts";
+import { setLimit, systemClock } from "../../lib/system-clock.ts";
 import { afterClosings } from "../../lib/turn.ts";
 
 type Listener = (notice: StoreNotice) => void;
@@ -94,8 +94,10 @@ export class Monitor {
     if (now - this.#looked < LOOK_AGAIN_MS) return;
     this.#looked = now;
     const nobody = { mode: "secondary", tags: [{ heartbit: "nobody" }] };
-    const options: Document = { readPreference: nobody, signal: AbortSignal.timeout(LOOK_MS) };
-    void quietly(this.#client.db("admin").command({ ping: 1 }, options));
+    const over = new AbortController();
+    const cancel = setLimit(() => over.abort(), LOOK_MS);
+    const options: Document = { readPreference: nobody, signal: over.signal };
+    void quietly(this.#client.db("admin").command({ ping: 1 }, options)).finally(cancel);
   }
 
   /** Calls the listener with each notice from now on. Returns a function that ends it. */
