@@ -158,7 +158,7 @@ export class WatchingSide {
   async #begin(): Promise<void> {
     const { health, requests, log } = this.#context;
     let isOpeningLater = false;
-    await retry(this.#sleeper, this.#policy("begin"), async () => {
+    await retry(this.#sleeper, this.#policy("beginning to watch"), async () => {
       await this.#holdingSide.session.open().catch((error: unknown) => {
         if (!isHeartbitError(error, "NOT_PERMITTED")) throw error;
         log.info("this user may not write, so this presence watches without pinging", error);
@@ -197,7 +197,7 @@ export class WatchingSide {
     const missing = missingFrom(this.snapshot.coverage, select(waiting.map(({ target }) => target)));
     if (!isEmptySelection(missing)) {
       if (waiting.some(({ life }) => life !== undefined)) this.feed.want(this.#subscriptions.wanted);
-      await retry(this.#sleeper, this.#policy("load"), () => this.snapshot.load(missing));
+      await retry(this.#sleeper, this.#policy("loading keys"), () => this.snapshot.load(missing));
       this.#context.requests.sleeper.wake(); // there is more to follow
     }
     for (const subscription of this.#subscriptions.unready()) {
