@@ -38,6 +38,10 @@ export function writeAddress(address: Address, step: boolean): void {
   if (address.key !== undefined) params.set("key", address.key);
   const text = params.toString();
   const url = text === "" ? location.pathname : `?${text}`;
-  if (step) history.pushState(null, "", url);
-  else history.replaceState(null, "", url);
+  try {
+    if (step) history.pushState(null, "", url);
+    else history.replaceState(null, "", url);
+  } catch {
+    // Safari refuses more than 100 in 10 s, which somebody who types reaches. The next one has it all.
+  }
 }

@@ -153,6 +153,23 @@ describe("the page", () => {
     await page.getByRole("heading", { name: "api/1" }).waitFor();
   });
 
+  it("searches on where the browser takes no more of what is typed into the URL", async () => {
+    const { holder, front } = await newStage();
+    await Promise.all(["ab", "abc"].map((key) => holder.pinger(key).start()));
+    const seen = await visit(browser(), front.url);
+    const { page } = seen;
+    await shows(page, () => keysOf(page), ["ab", "abc"]);
+    await page.evaluate(() => {
+      history.replaceState = () => {
+        throw new DOMException("more than 100 times per 10 seconds", "SecurityError"); // as Safari does
+      };
+    });
+    await page.keyboard.press("/");
+    await page.keyboard.type("abc");
+    await shows(page, () => keysOf(page), ["abc"]);
+    clean(seen);
+  });
+
   it("has a page for each key, with its holders and its history, and goes back with the browser", async () => {
     const { holder, front } = await newStage();
     const pinger = holder.pinger("a/b c", { meta: { version: 1 } });

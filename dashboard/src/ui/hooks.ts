@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useReducer, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { type Address, readAddress, writeAddress } from "../address.ts";
 import type { Model } from "../model/model.ts";
 
@@ -21,15 +21,19 @@ export type Go = (to: Partial<Address>) => void;
 
 export function useAddress(): [Address, Go] {
   const [address, set] = useState(readAddress);
+  // Not the URL: a browser may refuse to write that so often, and this may be called again before it is rendered.
+  const latest = useRef(address);
+  const turn = (to: Address): void => set((latest.current = to));
   useLayoutEffect(() => {
-    const read = (): void => set(readAddress());
+    const read = (): void => turn(readAddress());
     addEventListener("popstate", read);
     return () => removeEventListener("popstate", read);
   }, []);
   const go: Go = (to) => {
-    const next = { ...readAddress(), ...to };
-    writeAddress(next, next.key !== address.key || next.view !== address.view);
-    set(next);
+    const before = latest.current;
+    const next = { ...before, ...to };
+    turn(next);
+    writeAddress(next, next.key !== before.key || next.view !== before.view);
   };
   return [address, go];
 }
