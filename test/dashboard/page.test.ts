@@ -430,6 +430,9 @@ describe("the page", () => {
         expect(y).toBeGreaterThanOrEqual(0);
         expect(y + height).toBeLessThan(viewport.height);
       }
+      const topOf = (selector: string): Promise<number> =>
+        page.locator(selector).evaluate((element) => element.getBoundingClientRect().top);
+      expect(await topOf("#key-title")).toBeGreaterThanOrEqual(await topOf(".key-page"));
       expect(await wrongs(page)).toEqual([]);
     }
   });
