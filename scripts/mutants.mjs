@@ -616,8 +616,8 @@ const MUTANTS = [
   },
   {
     what: "inserted keys: what was sent before is called new",
-    file: "core/backlog.ts",
-    search: "this.#sent.add(registration);",
+    file: "core/registration.ts",
+    search: "[this.#sentBy, this.#sentStart] = [session, start];",
     replace: "",
     by: presence("write-queue"),
   },

@@ -26,8 +26,6 @@ export class Backlog {
     start: new Set<Registration>(),
     meta: new Set<Registration>(),
   };
-  /** Those that were sent, and not acknowledged: they may be stored. */
-  readonly #sent = new Set<Registration>();
   /** Ends of starts that are not declared any more. */
   #ends: End[] = [];
 
@@ -72,7 +70,7 @@ export class Backlog {
         registration.unwritten = "nothing";
         registration.writing++;
         if (unwritten === "start") registration.startsUnderWay++;
-        writes.push(...registration.writes(session, unwritten, this.#sent.has(registration), time));
+        writes.push(...registration.writes(session, unwritten, time));
         parts.push({ registration, unwritten, waiters: takeWaiters(registration) });
       }
     }
@@ -82,7 +80,6 @@ export class Backlog {
   /** The batch is stored. */
   acknowledge({ parts }: Batch): void {
     for (const { registration, unwritten, waiters } of parts) {
-      this.#sent.delete(registration);
       registration.writing--;
       if (unwritten === "start") registration.startsUnderWay--;
       if (unwritten !== "meta") registration.endsEarlier = false;
@@ -94,7 +91,6 @@ export class Backlog {
   putBack({ ends, parts }: Batch): void {
     this.#ends.unshift(...ends);
     for (const { registration, unwritten, waiters } of parts) {
-      this.#sent.add(registration);
       registration.writing--;
       if (unwritten === "start") registration.startsUnderWay--;
       if (waiters.length > 0) registration.waiters = [...waiters, ...(registration.waiters ?? [])];
@@ -112,7 +108,6 @@ export class Backlog {
       }
       registrations.clear();
     }
-    this.#sent.clear();
     if (withEnds) this.#ends = [];
   }
 }

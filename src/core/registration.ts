@@ -36,6 +36,9 @@ export class Registration implements Declared {
   /** The slot in which it was released. */
   endedIn: Slot = 0;
   unwritten: Unwritten | "nothing" = "nothing";
+  /** The session and the start of its latest write: it may be stored as that. */
+  #sentBy = -1;
+  #sentStart = 0;
   /** How many writes of it are under way, and how many of them write a start. */
   writing = 0;
   startsUnderWay = 0;
@@ -77,17 +80,18 @@ export class Registration implements Declared {
   }
 
   /**
-   * The writes that bring what is stored in line with what is declared. Each has the current slot, which proves life.
-   * `wasSent`: whether its start was sent before.
+   * The writes that bring what is stored in line with what is declared, to be sent now. Each has the current slot, which
+   * proves life.
    */
-  writes(session: number, unwritten: Unwritten, wasSent: boolean, time: StoreTime): Write[] {
+  writes(session: number, unwritten: Unwritten, time: StoreTime): Write[] {
     const { pinger, start, meta, revision } = this;
     if (unwritten === "meta") {
       return [{ kind: "meta", registration: { session, pinger, start }, meta, revision }];
     }
     // Compute it again: slots may have moved on since the release.
     if (unwritten === "end") this.#setLast(time);
-    const isNew = unwritten === "start" && !wasSent;
+    const isNew = unwritten === "start" && (this.#sentBy !== session || this.#sentStart !== start);
+    [this.#sentBy, this.#sentStart] = [session, start];
     const put: Write = { kind: "registration", registration: this.#record(session, time.slot), isNew };
     if (!this.endsEarlier) return [put];
     // Not 0: a watcher that reads only the earlier start must not report a death.

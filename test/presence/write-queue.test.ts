@@ -24,6 +24,27 @@ it("a batch that failed is sent again, and is not called new then", async () => 
   expect(news).toEqual([true, false, false, true]);
 });
 
+it("what is written again after a long lapse is not called new, since it is stored", async () => {
+  const news: (boolean | undefined)[] = [];
+  let isAway = false;
+  const lapsing = await bench.openWith(
+    (namespace) => ({
+      ping: (slot, seq) => (isAway ? Promise.reject(new GivenUp("It is away.")) : namespace.ping(slot, seq)),
+      write: (writes, signal) => {
+        for (const one of writes) if (one.kind === "registration") news.push(one.isNew);
+        return namespace.write(writes, signal);
+      },
+    }),
+    { retentionSlots: 10, name: "n" },
+  );
+  await lapsing.pinger("key").start();
+  isAway = true;
+  await bench.periods(8);
+  isAway = false;
+  await bench.periods(3);
+  expect(news).toEqual([true, false]);
+});
+
 it.each(["write", "countOpen"] as const)(
   "while each %s fails, a presence that only holds stays stale",
   async (what) => {
