@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FaultyStore, ManualClock, MemoryStore } from "../../src/testing/index.ts";
 import { type HeartbitError, type Pinger, Presence } from "../../src/index.ts";
+import { internalsOf } from "../../src/presence/internals.ts";
 import { Random } from "../simulator/random.ts";
 import { failing, hear, PERIOD_MS, refusal, startAll } from "./support.ts";
 import { begin, bench, link, other, otherLink, presence } from "./two-presences.ts";
@@ -118,6 +119,23 @@ describe("`drop`", () => {
     for (const fail of failLater) fail();
     await bench.periods(5);
     expect(await refused).toEqual(refusal("CONFIG_MISMATCH"));
+    expect(await bench.stored.config()).toBeUndefined();
+  });
+
+  it("by another is not set up again by an opening that was under way", async () => {
+    const starting = await bench.openWith((namespace) => ({
+      ping: async (slot, seq) => {
+        await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 2000));
+        return namespace.ping(slot, seq);
+      },
+    }));
+    const started = starting.pinger("k").start();
+    started.catch(() => {}); // it is rejected below
+    await bench.periods(0.1);
+    await bench.during(0.1, other.drop());
+    internalsOf(starting).requests.add("config");
+    await bench.periods(3);
+    await expect(started).rejects.toEqual(refusal("CONFIG_MISMATCH", /was dropped/));
     expect(await bench.stored.config()).toBeUndefined();
   });
 

@@ -159,6 +159,7 @@ export class Session {
         }
         const { seq, heartbeat } = numbered;
         await heartbeat.begin();
+        signal.throwIfAborted(); // a namespace that was found gone meanwhile is not set up again
         // The offset may have been raised since it was read. A process that raises it from now on leaves mail for us.
         await config.restore();
         signal.throwIfAborted();
