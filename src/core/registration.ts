@@ -80,7 +80,7 @@ export class Registration implements Declared {
   }
 
   /**
-   * The writes that bring what is stored in line with what is declared, to be sent now. Each has the current slot, which
+   * The writes to be sent now, to bring what is stored in line with what is declared. Each has the current slot, which
    * proves life.
    */
   writes(session: number, unwritten: Unwritten, time: StoreTime): Write[] {
