@@ -442,8 +442,9 @@ describe("the page", () => {
     await holder.pinger("a").start();
     const { page } = await visit(browser(), front.url, { viewport: { width: 667, height: 320 } });
     await shows(page, () => keysOf(page), ["a"]);
-    const grid = await page.getByRole("grid").boundingBox();
-    expect(grid?.height).toBeGreaterThan(3 * 52); // rows
+    const rows = async (): Promise<number> =>
+      ((await page.getByRole("grid").boundingBox())?.height ?? 0) / 52;
+    await shows(page, async () => (await rows()) > 3, true); // a busy machine may be stale at first, and the page says so
   });
 
   it("names no row as active that is out of sight, and shows what is chosen in forced colours, too", async () => {

@@ -1,6 +1,5 @@
 /** What `bench` measures: pings, joins, and how soon joins, kills and crashes are noticed. */
 import { once } from "node:events";
-import { spawn } from "node:child_process";
 import type { Change } from "../../core/change.ts";
 import { internalsOf } from "../../presence/internals.ts";
 import type { Presence } from "../../presence/presence.ts";
@@ -108,15 +107,14 @@ interface Crash {
 /** Starts a process that holds the key, lets it ping, and kills it. Returns how much later that was reported, in ms. */
 async function crash(key: string, { reported, env, signal, afterMs }: Crash): Promise<number> {
   const [, main = ""] = process.argv;
-  const child = spawn(process.execPath, [main, "ping", key], { env, stdio: ["ignore", "ignore", "pipe"] });
   const guardian = new Guardian();
-  guardian.guard(child.pid);
+  const child = guardian.start(process.execPath, [main, "ping", key], { env });
   const ended = once(child, "exit").finally(() => guardian.release());
   const end = (): void => void child.kill("SIGKILL");
   signal.addEventListener("abort", end);
   try {
     let said = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (said += text));
     const failed = ended.then(() => {
       throw new CommandError(`A process that was to hold a key ended early: ${said.trim()}`);
     });
