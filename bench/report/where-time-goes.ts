@@ -10,7 +10,7 @@ const COUNT =
   "In every fourth period a process has the server count its open records. MongoDB goes through an index for that; this stand-in takes some 6 µs a key (idle part: 10,000 keys cost 14 ms a period of 2 s more than one), which is most of heartbit's cost here. Without that it is one command a period for each process, and a `findAndModify` costs this server several times what a `SET` costs Redis.";
 const LOADING = "That is the CPU time of this process, which decodes a million documents: see the table.";
 const SETTLING =
-  "The first periods after loading go through all keys: until the pings of a session are later than its records, each key is looked at, and once the long dead are forgotten. After that the work of a slot does not depend on the number of keys: for the roster alone, with 300,000 keys, 0.1 to 0.3 ms, and 30 ms more in every thirtieth slot.";
+  "All keys are gone through when the long dead are forgotten. Otherwise the work of a slot does not depend on the number of keys: for the roster alone, with 300,000 keys, 0.1 to 0.3 ms, and 30 ms more in every thirtieth slot.";
 
 export const whereTimeGoes: Readonly<Record<string, string>> = {
   "keeping-1-keys-naive MongoDB":
