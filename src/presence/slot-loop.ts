@@ -220,6 +220,8 @@ export class SlotLoop {
     if (!(await requests.serve("restore", () => config.configure())))
       await requests.serve("config", () => config.check());
     if (this.#isIdleAndStale) health.markHealthy();
+    // Without pings and evaluations, which wait for the slot, another step would not be noticed.
+    if (config.mustCatchUp && this.#holdingSide.session.current === undefined) requests.add("time");
     await requests.serve("time", () => sampleTime(this.#context));
     if (config.mustCatchUp) await config.catchUp();
     await requests.serve("announceOffset", () => config.announceOffset(this.#holdingSide.session.ownPing));
