@@ -4,6 +4,8 @@ import { Roster } from "../../src/core/roster.ts";
 import { doAll } from "../../src/core/steps.ts";
 import { pingsOf, registrationOf } from "./histories.ts";
 
+const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
+
 const session = (seq: number, more: Partial<SessionRecord> = {}): SessionRecord => {
   return { seq, host: `h${seq}`, pid: seq, opened: 0, slot: 10, ...more };
 };
@@ -38,7 +40,6 @@ const reported = (roster: Roster): string[] => roster.changes().map(({ key, caus
 /** All else is compared with a model: roster.property.test.ts. */
 describe("Roster", () => {
   it("ends a session in steps: what comes between two of them counts as well", () => {
-    const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard([
       ...keys.map((key, pinger) => registration(1, key, { pinger })),
       registration(1, "absent", { pinger: 1000, last: 30 }),
@@ -57,7 +58,6 @@ describe("Roster", () => {
   });
 
   it("brings sessions back in steps: what comes between two of them counts as well", () => {
-    const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard(keys.map((key, pinger) => registration(1, key, { pinger })));
     roster.changes();
     ping(roster, 11, 20, 2);
@@ -102,7 +102,6 @@ describe("Roster", () => {
   });
 
   it("evaluates in steps: nothing is dead before the last one, and what pings meanwhile stays alive", () => {
-    const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`);
     const roster = heard([
       ...keys.map((key, index) => registration(1, key, { pinger: index })),
       registration(2, "a"),

@@ -444,7 +444,8 @@ describe("the page", () => {
     await shows(page, () => keysOf(page), ["a"]);
     const rows = async (): Promise<number> =>
       ((await page.getByRole("grid").boundingBox())?.height ?? 0) / 52;
-    await shows(page, async () => (await rows()) > 3, true); // a busy machine may be stale at first, and the page says so
+    // A busy machine may be stale at first, and the page says so, which takes room.
+    await shows(page, async () => (await rows()) > 3, true);
   });
 
   it("names no row as active that is out of sight, and shows what is chosen in forced colours, too", async () => {

@@ -5,7 +5,7 @@ import { bench } from "./two-presences.ts";
 
 const never = <T>(): Promise<T> => new Promise<T>(() => {});
 const slowly = async <T>(answer: () => Promise<T>): Promise<T> => {
-  await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 4500));
+  await bench.after(4500);
   return answer();
 };
 
@@ -109,7 +109,7 @@ it("a sync waits for a read that goes on, however long it takes, and rejects onc
       read: async function* (query) {
         const count = query.select.all ? pages : 0; // not our own records
         for (let page = 0; page < count; page++) {
-          await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 800));
+          await bench.after(800);
           yield { sessions: [], registrations: [] };
         }
         if (count === 1) await never();
@@ -131,7 +131,7 @@ it("a sync waits for a read that goes on, however long it takes, and rejects onc
 it("alive and sync settle, though others ask for more keys all the time", async () => {
   const asking = await bench.openWith((namespace) => ({
     read: async function* (query) {
-      await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 5));
+      await bench.after(5);
       yield* namespace.read(query);
     },
   }));

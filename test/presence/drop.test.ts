@@ -6,7 +6,6 @@ import { Random } from "../simulator/random.ts";
 import { failing, hear, PERIOD_MS, refusal, startAll } from "./support.ts";
 import { begin, bench, link, other, otherLink, presence } from "./two-presences.ts";
 
-const wait = (ms: number): Promise<void> => new Promise((resolve) => void bench.clock.setTimer(resolve, ms));
 const NOTHING = { sessions: 0, registrations: 0, pings: 0 };
 
 describe("`drop`", () => {
@@ -60,11 +59,11 @@ describe("`drop`", () => {
     const watching = await bench.openWith((namespace) => ({
       drop: async () => {
         await namespace.drop();
-        await wait(0.8 * PERIOD_MS);
+        await bench.after(0.8 * PERIOD_MS);
       },
       pings: async (from) => {
         const pings = await namespace.pings(from);
-        if (readsMs > 0) await wait(readsMs);
+        if (readsMs > 0) await bench.after(readsMs);
         return pings;
       },
     }));
@@ -125,7 +124,7 @@ describe("`drop`", () => {
   it("by another is not set up again by an opening that was under way", async () => {
     const starting = await bench.openWith((namespace) => ({
       ping: async (slot, seq) => {
-        await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 2000));
+        await bench.after(2000);
         return namespace.ping(slot, seq);
       },
     }));

@@ -13,7 +13,7 @@ async function fleet(lag: number) {
   const bench = new Bench();
   let [lagMs, lapses] = [0, 0];
   const late = async <T>(act: () => Promise<T>): Promise<T> => {
-    if (lagMs > 0) await new Promise<void>((resolve) => bench.clock.setTimer(resolve, lagMs));
+    if (lagMs > 0) await bench.after(lagMs);
     return act();
   };
   const lagging = wrap(bench.store, (namespace) => ({

@@ -139,7 +139,7 @@ it.each(["auto", "poll"] as const)(
 /** Acknowledged late by more than a period. */
 async function late<T>(work: Promise<T>): Promise<T> {
   const result = await work;
-  await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, 1.2 * PERIOD_MS));
+  await bench.after(1.2 * PERIOD_MS);
   return result;
 }
 

@@ -42,6 +42,11 @@ export class Bench {
     return (this.clock.now() - this.#start) / PERIOD_MS;
   }
 
+  /** Resolves once so many ms have passed on the clock: for what takes so long while the test lets time pass. */
+  after(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.setTimer(resolve, ms));
+  }
+
   async periods(count: number): Promise<void> {
     await this.clock.advance(count * PERIOD_MS);
   }

@@ -164,7 +164,7 @@ it.each([100, 200, 1000])(
 async function farAway(ms: number) {
   const way = { ms };
   const go = async (): Promise<void> => {
-    if (way.ms > 0) await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, way.ms));
+    if (way.ms > 0) await bench.after(way.ms);
   };
   const opening = bench.openWith((namespace) => ({
     ping: async (slot, seq) => go().then(() => namespace.ping(slot, seq)),

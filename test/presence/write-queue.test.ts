@@ -67,7 +67,7 @@ it("a store that takes long for each write gets fewer at a time, and has them al
   const slow = await bench.openWith((namespace) => ({
     write: async (writes, signal) => {
       sizes.push(writes.length);
-      await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, writes.length * eachMs));
+      await bench.after(writes.length * eachMs);
       if (signal?.aborted !== true) await namespace.write(writes, signal);
     },
   }));
@@ -100,7 +100,7 @@ it("what is held is written again where it is gone, and what is called after tha
     // 400 records a second: more than the time that one bulk has.
     write: async (writes) => {
       written += writes.length;
-      await new Promise<void>((resolve) => void bench.clock.setTimer(resolve, writes.length * 2.5));
+      await bench.after(writes.length * 2.5);
       return namespace.write(writes);
     },
   }));
