@@ -552,8 +552,7 @@ const MUTANTS = [
   {
     what: "loads: without the pings of the holders",
     file: "presence/watching/snapshot.ts",
-    search:
-      "await this.#notifier.doUnreported(roster.addPingsInSteps(pings, oldestRetained(this.#context)));",
+    search: "await this.#notifier.addPings(pings);",
     replace: "",
     by: presence("watcher"),
   },

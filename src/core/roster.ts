@@ -592,7 +592,7 @@ function sameLife(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
 
-/** Until when the registration is alive by itself, and, unless it has a `last`, of which session it is. */
-function leaseOf({ record, session }: KnownRegistration): [Slot, KnownSession | undefined] {
+/** Until when the registration is alive by itself, and under which owner it is kept. */
+function leaseOf({ record, session }: KnownRegistration): [Slot, LeaseOwner] {
   return record.last === undefined ? [record.slot, session] : [record.last, undefined];
 }

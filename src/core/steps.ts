@@ -10,6 +10,3 @@ export const STEP = 200;
 export function doAll(steps: Steps): void {
   while (steps.next().done !== true);
 }
-
-/** @internal Above this many records or keys, work is done in steps even where it could be done at once. */
-export const MANY = 2000;

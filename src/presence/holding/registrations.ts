@@ -5,7 +5,7 @@
 import { Declarations } from "../../core/declarations.ts";
 import type { HeartbitError } from "../../core/errors.ts";
 import { compare, type Difference } from "../../core/reconcile.ts";
-import { KILLED, type RegistrationRecord, type SessionRecord } from "../../core/records.ts";
+import { KILLED, type SessionRecord } from "../../core/records.ts";
 import type { Owner, Registration } from "../../core/registration.ts";
 import type { Page } from "../../core/store.ts";
 import type { Context } from "../context/context.ts";
@@ -68,12 +68,8 @@ export class Registrations {
     if (seq === undefined || this.declared.byPinger.size === 0) return;
     for (const session of sessions) if (session.seq === seq) this.takeSession(session);
     const ours = registrations.filter(({ session }) => session === seq);
-    if (ours.length > 0) this.compareSome(ours);
-  }
-
-  /** Compares some of our stored records, and writes the difference. Records that were not read are not missing. */
-  compareSome(stored: readonly RegistrationRecord[]): void {
-    this.apply(compare(this.declared.byPinger, stored, this.#context.time.slot));
+    // Records that were not read are not missing.
+    if (ours.length > 0) this.apply(compare(this.declared.byPinger, ours, this.#context.time.slot));
   }
 
   /** Takes the record of our session: another process may have ended it. */

@@ -102,7 +102,7 @@ export class Evaluator {
     const from = Math.max(earliest, oldestRetained(this.#context));
     const records = await quickly(this.#context, "read pings", namespace.pings(from));
     if (await handleFuturePings(this.#context, records)) return false;
-    await this.#notifier.doUnreported(this.#roster.addPingsInSteps(records, oldestRetained(this.#context)));
+    await this.#notifier.addPings(records);
     const reason = distrust(records, from, slot, own);
     // A lagging majority does not show the pings of this slot yet, not even our own: the next read includes the slot
     // again.

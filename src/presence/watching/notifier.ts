@@ -9,7 +9,9 @@
  *
  * One turn ends before the next begins. The event loop runs between two slices.
  */
+import type { PingRecord } from "../../core/bits.ts";
 import { Roster, type RosterChange } from "../../core/roster.ts";
+import { oldestRetained } from "../../core/slots.ts";
 import type { Steps } from "../../core/steps.ts";
 import { prefixOf, type WatchTarget } from "../../core/selection.ts";
 import { type Subscription, Subscriptions } from "../../core/subscriptions.ts";
@@ -57,6 +59,11 @@ export class Notifier {
         this.#holdsBack = false;
       }
     });
+  }
+
+  /** Adds pings that were read. Sessions that have been silent for a whole retention may have been pruned. */
+  addPings(records: readonly PingRecord[]): Promise<void> {
+    return this.doUnreported(this.roster.addPingsInSteps(records, oldestRetained(this.#context)));
   }
 
   /** Forgets keys that are no longer wanted. This affects no reported key, so it delays no report. */

@@ -5,11 +5,11 @@
 import { evaluationSlot, mayReportDeaths } from "../../core/alive.ts";
 import { notFresh } from "../../core/freshness.ts";
 import { ReadPlan } from "../../core/read-plan.ts";
-import { doAll, MANY, type Steps } from "../../core/steps.ts";
+import { doAll, type Steps } from "../../core/steps.ts";
 import { copyOf, includesKey, type Selection } from "../../core/selection.ts";
-import { oldestRetained, type Slot } from "../../core/slots.ts";
+import type { Slot } from "../../core/slots.ts";
 import type { Cursor, Page } from "../../core/store.ts";
-import { takeInSteps } from "../../core/take-in-steps.ts";
+import { takeInSteps, touchesMany } from "../../core/take-in-steps.ts";
 import { OneAtATime } from "../../lib/timers.ts";
 import { type Context, patiently, quickly, readPages } from "../context/context.ts";
 import { readPings } from "../context/pings.ts";
@@ -48,7 +48,7 @@ export class Snapshot {
     const { cursor } = await this.#read(selected, undefined, patiently);
     // A holder of one of them may have pinged since the pings of its slot were read.
     const pings = await readPings(this.#context, roster.g, this.#holdingSide.session.ownPing);
-    await this.#notifier.doUnreported(roster.addPingsInSteps(pings, oldestRetained(this.#context)));
+    await this.#notifier.addPings(pings);
     this.coverage.endLoad(subscriptions.wanted);
     if (wasPolling || polls !== this.#polls) {
       // The overlapping poll did not read these keys, and the next one reads only changes after it.
@@ -76,12 +76,8 @@ export class Snapshot {
   takePageOfFeed(page: Page): void {
     this.#holdingSide.registrations.takePage(page);
     const steps = this.#takeInSteps(page);
-    const { roster } = this.#notifier;
-    const records = page.sessions.reduce(
-      (sum, { seq }) => sum + roster.countOf(seq),
-      page.registrations.length,
-    );
-    if (records > MANY) void this.#notifier.doUnreported(steps).then(() => this.#notifier.notify());
+    const isLong = touchesMany(this.#notifier.roster, page);
+    if (isLong) void this.#notifier.doUnreported(steps).then(() => this.#notifier.notify());
     else doAll(steps);
     this.#notifier.notify();
   }

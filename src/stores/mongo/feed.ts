@@ -80,8 +80,8 @@ class MongoFeed implements Feed {
     const stream = this.#stream;
     this.#stream = undefined;
     if (stream === undefined) return;
-    const { calls, limits } = this.#context;
-    this.#context.monitor.streams--;
+    const { calls, limits, monitor } = this.#context;
+    monitor.streams--;
     await quietly(calls.bounded("end a change stream", limits.closingMs, () => stream.close()));
   }
 
