@@ -13,7 +13,7 @@ export function doctor(program: Command, runner: Runner): void {
     .command("doctor")
     .summary("find what is wrong, and say what to do")
     .description(
-      "Examines the store and the namespace, changes nothing, and prints for each check: ok, warning or error, the result, and what to do. Exits with 1 on an error. Checks the server, its topology, the feed and the change streams, the indexes, the clock, the round trip, how soon a majority acknowledges, the rights of the user, and the storage.",
+      "Examines the store and the namespace, and prints for each check: ok, warning or error, the result, and what to do. Exits with 1 on an error. Changes nothing but a stamp of the time, on MongoDB, with which it measures the majority. Checks the server, its topology, the feed and the change streams, the indexes, the clock, the round trip, how soon a majority acknowledges, the rights of the user, and the storage.",
     )
     .addHelpText(
       "after",

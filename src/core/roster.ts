@@ -49,7 +49,7 @@ export interface RosterChange {
   readonly now: readonly HolderState[];
 }
 
-/** The session of those that are alive by their `slot`; undefined for those with a `last`. */
+/** The session whose pings can take a lease over; undefined where a `last` has fixed its end. */
 type LeaseOwner = KnownSession | undefined;
 
 /** @internal */
@@ -68,8 +68,8 @@ export class Roster {
   /** Whether all keys are in order. */
   #isSorted = false;
   /**
-   * Registrations that are alive by a `last` or a later `slot` of their own, not by their session's bits: by that slot,
-   * and those by their `slot` also by session, since the pings of a session tell at once which of them are dead.
+   * Live registrations with a lease of their own, not of their session's bits: by the slot in which it ends, and by its
+   * owner. They have a `last`, or a `slot` that is later than the pings of their session, which soon take over.
    */
   readonly #individuallyLeased = new Map<Slot, Map<LeaseOwner, Set<KnownRegistration>>>();
   /** The keys touched since the last `changes()`, with their holders at that time, oldest first. */
@@ -169,8 +169,8 @@ export class Roster {
   }
 
   /**
-   * The sessions that return by their pings do so in the last step. One without a sign of life since slot `oldest` may
-   * have been pruned: what is known of it is forgotten. If it was not, its process writes its keys again.
+   * Sessions that return by their pings do so in the last step. If one was silent since before slot `oldest`, its records
+   * may have been pruned, so its registrations are forgotten. Its process writes again what it still holds.
    */
   *addPingsInSteps(records: readonly PingRecord[], oldest: Slot = -Infinity): Steps {
     const dead = Math.min(oldest, this.#g);
@@ -194,7 +194,7 @@ export class Roster {
     const g = this.#nextG(j, oldest);
     if (g === this.#g) return;
     for (const session of this.#falling(g)) yield* this.#touchSessionBackedInSteps(session);
-    for (const registrations of this.#fallingByThemselves(g)) yield* this.#touchInSteps(registrations);
+    for (const registrations of this.#fallingIndividually(g)) yield* this.#touchInSteps(registrations);
     this.#g = g;
     for (const slot of this.#individuallyLeased.keys()) if (slot < g) this.#individuallyLeased.delete(slot);
   }
@@ -204,7 +204,7 @@ export class Roster {
     const g = this.#nextG(j, oldest);
     for (const { registrations } of this.#falling(g))
       for (const { record } of registrations.values()) if (record.last === undefined) return true;
-    for (const { size } of this.#fallingByThemselves(g)) if (size > 0) return true;
+    for (const { size } of this.#fallingIndividually(g)) if (size > 0) return true;
     return false;
   }
 
@@ -399,8 +399,8 @@ export class Roster {
     }
   }
 
-  /** The registrations that are alive by themselves, and would be dead with this `g`. */
-  *#fallingByThemselves(g: Slot): IterableIterator<ReadonlySet<KnownRegistration>> {
+  /** The registrations with a lease of their own that are alive, and would not be with this `g`. */
+  *#fallingIndividually(g: Slot): IterableIterator<ReadonlySet<KnownRegistration>> {
     for (const [slot, bySession] of this.#individuallyLeased) {
       if (slot >= g) continue;
       for (const [session, registrations] of bySession) {
@@ -541,7 +541,7 @@ export class Roster {
     return Array.isArray(registrations) ? registrations.slice() : [registrations];
   }
 
-  /** Notes a new version of a registration that is alive by itself. */
+  /** Notes the lease of a new version of a registration, if it has one of its own. */
   #leaseIndividually(registration: KnownRegistration): void {
     const { last, slot } = registration.record;
     const own =
@@ -556,7 +556,7 @@ export class Roster {
     else registrations.add(registration);
   }
 
-  /** Forgets a version of it that was, or may have been, alive by itself. */
+  /** Forgets the lease of this version of a registration, if it had one of its own. */
   #endLease(registration: KnownRegistration): void {
     const [until, by] = leaseOf(registration);
     const bySession = this.#individuallyLeased.get(until);
@@ -592,7 +592,7 @@ function sameLife(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return a.slot === b.slot && a.last === b.last && a.changed === b.changed;
 }
 
-/** Until when the registration is alive by itself, and under which owner it is kept. */
+/** In which slot a lease of the registration's own would end, and its owner. */
 function leaseOf({ record, session }: KnownRegistration): [Slot, LeaseOwner] {
   return record.last === undefined ? [record.slot, session] : [record.last, undefined];
 }

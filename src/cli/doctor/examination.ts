@@ -65,7 +65,7 @@ const noStore: Finding = {
   advice: ELSEWHERE,
 };
 
-/** All findings; changes nothing. Rejects if the store does not answer from first to last, or refuses. */
+/** All findings. Rejects if the store does not answer from first to last, or refuses. */
 export async function examineNamespace(namespace: Namespace, subject: Subject): Promise<Finding[]> {
   const config = await within(systemClock, ANSWER_LIMIT_MS, "config", namespace.config());
   const periodMs = subject.periodMs ?? config?.periodMs ?? PERIOD_MS_DEFAULT;
